@@ -1,0 +1,88 @@
+//! JSON: a flat array that a human can read on the wire, for debugging.
+//!
+//! ```text
+//! ["start",7,"crate::module::add",{"a":1,"b":2}]
+//! ```
+//! Structures are objects, so arguments carry their names; byte strings are base64 text.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{Codec, Format, FrameBuf, Payload};
+use crate::error::TransportError;
+use crate::msg::{ByteStr, Cid, Msg, Outgoing};
+
+/// The readable codec.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json;
+
+impl Codec for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn format(&self) -> Format {
+        Format::Json
+    }
+
+    fn encode(&self, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>) -> Result<(), TransportError> {
+        let out = &mut *frame.out;
+        let kind = msg.kind();
+        let head = match msg {
+            Msg::Hello { .. } => encode_value(&(kind,), out),
+            Msg::Start { cid, target, .. } => encode_value(&(kind, cid.0, target.as_str()), out),
+            Msg::Return { cid, .. } | Msg::Cancel { cid } => encode_value(&(kind, cid.0), out),
+            Msg::Error { cid, .. } => encode_value(&(kind, cid.map(|cid| cid.0)), out),
+            Msg::CancelAck { cid, found } => encode_value(&(kind, cid.0, found), out),
+            Msg::Bye { why } => encode_value(&(kind, why.as_str()), out),
+        };
+        head.map_err(|why| TransportError::Encode { codec: "json", why })?;
+        if let Some(payload) = msg.payload() {
+            out.truncate(out.len() - 1); // the closing bracket comes after the payload
+            out.put_u8(b',');
+            payload.encode(Format::Json, out)?;
+            out.put_u8(b']');
+        }
+        Ok(())
+    }
+
+    fn decode(&self, body: Bytes) -> Result<Msg, TransportError> {
+        read(&body).map_err(|why| TransportError::Decode { codec: "json", why })
+    }
+}
+
+fn read(body: &Bytes) -> Result<Msg, String> {
+    let fields: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let field = |at: usize| fields.get(at).copied().ok_or_else(|| format!("field {at} is missing"));
+    let cid = || parse(field(1)?).map(Cid);
+    let text = |at| parse::<String>(field(at)?).map(ByteStr::from);
+    let payload = |at| {
+        let slice = body.slice_ref(field(at)?.get().as_bytes());
+        Ok::<_, String>(Payload::new(Format::Json, slice, Bytes::new()))
+    };
+    let kind: String = parse(field(0)?)?;
+    Ok(match kind.as_str() {
+        "hello" => Msg::Hello { step: payload(1)? },
+        "start" => Msg::Start { cid: cid()?, target: text(2)?, args: payload(3)? },
+        "return" => Msg::Return { cid: cid()?, value: payload(2)? },
+        "error" => Msg::Error { cid: parse::<Option<u64>>(field(1)?)?.map(Cid), error: payload(2)? },
+        "cancel" => Msg::Cancel { cid: cid()? },
+        "cancel_ack" => Msg::CancelAck { cid: cid()?, found: parse(field(2)?)? },
+        "bye" => Msg::Bye { why: text(1)? },
+        _ => return Err(format!("unknown kind of message {kind:?}")),
+    })
+}
+
+fn parse<T: DeserializeOwned>(field: &RawValue) -> Result<T, String> {
+    serde_json::from_str(field.get()).map_err(|error| error.to_string())
+}
+
+pub(super) fn encode_value<T: Serialize>(value: &T, out: &mut BytesMut) -> Result<(), String> {
+    serde_json::to_writer(out.writer(), value).map_err(|error| error.to_string())
+}
+
+pub(super) fn decode_value<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}

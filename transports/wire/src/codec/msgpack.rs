@@ -1,0 +1,179 @@
+//! MessagePack: a flat array, its header written and read by hand.
+//!
+//! ```text
+//! [code, cid?, field…, payload]                                   a plain message
+//! [code | 0x40, cid?, field…, payload]  blob … blob  u32 LE       with blobs; the trailer is their size
+//! ```
+//! The payload is MessagePack too, structures as arrays; a blob in it is an extension that names a
+//! range of the bytes behind the array (see [`crate::blob`]).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use rmp::{decode, encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Codec, Format, FrameBuf, Payload};
+use crate::blob;
+use crate::error::TransportError;
+use crate::msg::{ByteStr, Cid, Msg, Outgoing};
+
+/// The default codec: compact, self-describing, fast.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Msgpack;
+
+impl Codec for Msgpack {
+    fn name(&self) -> &'static str {
+        "msgpack"
+    }
+
+    fn format(&self) -> Format {
+        Format::Msgpack
+    }
+
+    fn encode(&self, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>) -> Result<(), TransportError> {
+        let start = frame.out.len();
+        let out = &mut *frame.out;
+        match msg {
+            Msg::Hello { .. } => put_header(out, HELLO, 2),
+            Msg::Start { cid, target, .. } => {
+                put_header(out, START, 4);
+                put_cid(out, *cid);
+                put_text(out, target);
+            }
+            Msg::Return { cid, .. } => {
+                put_header(out, RETURN, 3);
+                put_cid(out, *cid);
+            }
+            Msg::Error { cid, .. } => {
+                put_header(out, ERROR, 3);
+                put_cid(out, cid.unwrap_or(Cid(0)));
+            }
+            Msg::Cancel { cid } => {
+                put_header(out, CANCEL, 2);
+                put_cid(out, *cid);
+            }
+            Msg::CancelAck { cid, found } => {
+                put_header(out, CANCEL_ACK, 3);
+                put_cid(out, *cid);
+                encode::write_bool(&mut out.writer(), *found).expect("memory takes all bytes");
+            }
+            Msg::Bye { why } => {
+                put_header(out, BYE, 2);
+                put_text(out, why);
+            }
+        }
+        let Some(payload) = msg.payload() else { return Ok(()) };
+        let first_part = frame.parts.len();
+        blob::collect(frame.parts, || payload.encode(Format::Msgpack, out))?;
+        if frame.parts.len() > first_part {
+            let total: usize = frame.parts[first_part..].iter().map(Bytes::len).sum();
+            let total = u32::try_from(total).map_err(|_| TransportError::Encode {
+                codec: "msgpack",
+                why: format!("its blobs have {total} bytes; one message carries at most 4 GiB"),
+            })?;
+            out[start + 1] |= HAS_PARTS;
+            frame.parts.push(Bytes::copy_from_slice(&total.to_le_bytes()));
+        }
+        Ok(())
+    }
+
+    fn decode(&self, body: Bytes) -> Result<Msg, TransportError> {
+        read(body).map_err(|why| TransportError::Decode { codec: "msgpack", why })
+    }
+}
+
+fn read(mut body: Bytes) -> Result<Msg, String> {
+    let &[array, code, ..] = &*body else { return Err(format!("it has {} bytes", body.len())) };
+    if array & 0xf0 != FIXARRAY {
+        return Err(format!("its first byte is {array:#04x}, and that begins no short array"));
+    }
+    let parts = if code & HAS_PARTS == 0 { Bytes::new() } else { take_parts(&mut body)? };
+    let (fields, code) = (array & 0x0f, code & !HAS_PARTS);
+    let needed = match code {
+        HELLO | CANCEL | BYE => 2,
+        RETURN | ERROR | CANCEL_ACK => 3,
+        START => 4,
+        _ => return Err(format!("unknown message code {code}")),
+    };
+    if fields < needed {
+        return Err(format!("a message of code {code} has {fields} fields instead of {needed}"));
+    }
+    body.advance(2);
+    Ok(match code {
+        HELLO => Msg::Hello { step: Payload::new(Format::Msgpack, body, parts) },
+        START => {
+            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
+            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts) }
+        }
+        RETURN => Msg::Return { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
+        ERROR => {
+            let cid = Some(take_cid(&mut body)?).filter(|cid| cid.0 != 0);
+            Msg::Error { cid, error: Payload::new(Format::Msgpack, body, parts) }
+        }
+        CANCEL => Msg::Cancel { cid: take_cid(&mut body)? },
+        CANCEL_ACK => Msg::CancelAck { cid: take_cid(&mut body)?, found: take_bool(&mut body)? },
+        _ => Msg::Bye { why: take_text(&mut body)? },
+    })
+}
+
+/// Cuts the blobs and their trailer off the end of a body.
+fn take_parts(body: &mut Bytes) -> Result<Bytes, String> {
+    let (_, trailer) = body.split_last_chunk::<4>().ok_or("it is too short for blobs")?;
+    let size = u32::from_le_bytes(*trailer) as usize;
+    let start = (body.len() - 4)
+        .checked_sub(size)
+        .filter(|start| *start >= 2)
+        .ok_or_else(|| format!("it announces {size} bytes of blobs and has {} bytes", body.len()))?;
+    let parts = body.slice(start..start + size);
+    body.truncate(start);
+    Ok(parts)
+}
+
+fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
+    decode::read_int(&mut body.reader()).map(Cid).map_err(|error| format!("no dialog id: {error}"))
+}
+
+fn take_bool(body: &mut Bytes) -> Result<bool, String> {
+    decode::read_bool(&mut body.reader()).map_err(|error| format!("no boolean: {error}"))
+}
+
+fn take_text(body: &mut Bytes) -> Result<ByteStr, String> {
+    let len = decode::read_str_len(&mut body.reader()).map_err(|error| format!("no text: {error}"))? as usize;
+    if len > body.len() {
+        return Err(format!("a text of {len} bytes in a message with {} left", body.len()));
+    }
+    ByteStr::from_utf8(body.split_to(len)).map_err(|error| format!("a text is no UTF-8: {error}"))
+}
+
+fn put_header(out: &mut BytesMut, code: u8, fields: u8) {
+    out.put_slice(&[FIXARRAY | fields, code]);
+}
+
+fn put_cid(out: &mut BytesMut, cid: Cid) {
+    encode::write_uint(&mut out.writer(), cid.0).expect("memory takes all bytes");
+}
+
+fn put_text(out: &mut BytesMut, text: &str) {
+    encode::write_str(&mut out.writer(), text).expect("memory takes all bytes");
+}
+
+pub(super) fn encode_value<T: Serialize>(value: &T, out: &mut BytesMut) -> Result<(), String> {
+    rmp_serde::encode::write(&mut out.writer(), value).map_err(|error| error.to_string())
+}
+
+pub(super) fn decode_value<T: DeserializeOwned>(body: &Bytes, parts: &Bytes) -> Result<T, String> {
+    if parts.is_empty() {
+        return rmp_serde::from_slice(body).map_err(|error| error.to_string());
+    }
+    blob::provide(parts, || rmp_serde::from_slice(body)).map_err(|error| error.to_string())
+}
+
+const FIXARRAY: u8 = 0x90;
+const HELLO: u8 = 1;
+const START: u8 = 2;
+const RETURN: u8 = 3;
+const ERROR: u8 = 4;
+const CANCEL: u8 = 5;
+const CANCEL_ACK: u8 = 6;
+const BYE: u8 = 7;
+const HAS_PARTS: u8 = 0x40;

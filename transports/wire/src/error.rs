@@ -1,0 +1,150 @@
+//! How a connection ends, and what can go wrong on it.
+//!
+//! [`TransportClosed`] is the graceful end: it ends a message loop quietly. Every other variant of
+//! [`TransportError`] is a fault. All are `Clone`, because one end of a connection wakes many waiters.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::address::Address;
+
+/// What went wrong on a connection, or how it ended.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The connection ended gracefully, between two frames.
+    #[error(transparent)]
+    Closed(#[from] TransportClosed),
+    /// The peer's bytes ended inside a frame.
+    #[error("the connection ended inside a frame: {received} of {expected} bytes had arrived")]
+    Truncated {
+        /// Bytes of the frame that had arrived, length prefix included.
+        received: usize,
+        /// Bytes of the whole frame as far as known, length prefix included.
+        expected: usize,
+    },
+    /// The operating system reported a fault inside a frame, or while writing.
+    #[error("the connection broke: {0}")]
+    Reset(#[source] Arc<io::Error>),
+    /// The peer sent bytes that are no message of the agreed codec.
+    #[error("a frame from the peer is no {codec} message: {why} (does the peer speak another codec?)")]
+    Decode {
+        /// The codec that this side expected.
+        codec: &'static str,
+        /// What the decoder found.
+        why: String,
+    },
+    /// A value of our own could not be encoded; nothing was sent.
+    #[error("a value can't be sent as {codec}: {why}")]
+    Encode {
+        /// The codec of the connection.
+        codec: &'static str,
+        /// What the encoder found.
+        why: String,
+    },
+    /// A frame is larger than the limit allows.
+    #[error(
+        "a frame of {size} bytes {direction} is over the limit of {limit} bytes; raise `max_frame` \
+         (PLEACH_MAX_FRAME, or `max_frame` in pleach.toml) on both sides, or send it in smaller pieces"
+    )]
+    FrameTooLarge {
+        /// The size that was announced or encoded, in bytes.
+        size: usize,
+        /// The limit in force, in bytes.
+        limit: usize,
+        /// "from the peer" or "to the peer".
+        direction: &'static str,
+    },
+    /// The peer did not get through the handshake.
+    #[error("handshake: {0}")]
+    Handshake(String),
+    /// Nothing arrived for longer than allowed.
+    #[error("the peer was silent for {0:?}")]
+    Idle(std::time::Duration),
+    /// Nobody could be reached at the address.
+    #[error("can't connect to {address}: {source}")]
+    Dial {
+        /// Where the connection should have gone.
+        address: Address,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The address could not be bound.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// The address that was asked for.
+        address: Address,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The registry has no transport of this name.
+    #[error("no transport for codec `{codec}` over `{protocol}`; available: {available}")]
+    Unknown {
+        /// The codec asked for.
+        codec: String,
+        /// The protocol asked for.
+        protocol: String,
+        /// The keys that the registry has.
+        available: String,
+    },
+    /// TLS refused a certificate, a key or a peer.
+    #[error("tls: {0}")]
+    Tls(String),
+}
+
+impl TransportError {
+    /// Wraps an I/O error that happened while dialling `address`.
+    pub fn dial(address: &Address, source: io::Error) -> Self {
+        Self::Dial { address: address.clone(), source: Arc::new(source) }
+    }
+
+    /// Wraps an I/O error that happened while binding `address`.
+    pub fn listen(address: &Address, source: io::Error) -> Self {
+        Self::Listen { address: address.clone(), source: Arc::new(source) }
+    }
+
+    /// Returns whether the connection ended gracefully, so that a message loop may end quietly.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
+    }
+}
+
+/// The graceful end of a connection: who ended it, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection was closed by {by}: {why}")]
+pub struct TransportClosed {
+    /// Which side ended it.
+    pub by: Ended,
+    /// The reason in words, as far as it is known.
+    pub why: String,
+}
+
+impl TransportClosed {
+    /// The end of a connection that the peer closed.
+    pub fn by_peer(why: impl Into<String>) -> Self {
+        Self { by: Ended::Peer, why: why.into() }
+    }
+
+    /// The end of a connection that this side closed.
+    pub fn by_us(why: impl Into<String>) -> Self {
+        Self { by: Ended::Us, why: why.into() }
+    }
+}
+
+/// Which side ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// This side closed it.
+    Us,
+    /// The other side closed it, or it is gone.
+    Peer,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Us => "this side",
+            Self::Peer => "the peer",
+        })
+    }
+}

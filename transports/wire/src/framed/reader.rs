@@ -1,0 +1,130 @@
+//! The receiving end of one stream: cuts frames out of what arrives.
+//!
+//! All frames of a read are returned before the next system call. Bodies are slices of the read
+//! buffer; a frame larger than it is received straight into a buffer of its own size.
+//!
+//! # Invariants
+//! 1. A length is checked against the limit before anything is allocated for it.
+//! 2. `end` is reported only when every whole frame before it has been returned.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
+
+use super::writer::LENGTH_PREFIX;
+use crate::codec::Codec;
+use crate::error::{TransportClosed, TransportError};
+use crate::msg::Msg;
+
+pub(super) struct FrameReader {
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    buffer: BytesMut,
+    end: Option<TransportError>,
+}
+
+impl FrameReader {
+    pub(super) fn new(reader: Box<dyn AsyncRead + Send + Unpin>) -> Self {
+        Self { reader, buffer: BytesMut::new(), end: None }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Drops the link's receiving half.
+    pub(super) fn end(&mut self, end: TransportError) {
+        self.reader = Box::new(tokio::io::empty());
+        self.buffer = BytesMut::new();
+        self.end.get_or_insert(end);
+    }
+
+    /// Appends all messages that have arrived whole, at least one.
+    pub(super) fn poll_frames<C: Codec>(
+        &mut self,
+        cx: &mut Context<'_>,
+        codec: &C,
+        limit: usize,
+        batch: &mut Vec<Msg>,
+    ) -> Poll<Result<(), TransportError>> {
+        let before = batch.len();
+        loop {
+            if self.end.is_none()
+                && let Err(fault) = self.take_frames(codec, limit, batch)
+            {
+                self.end(fault);
+            }
+            if batch.len() > before {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(end) = &self.end {
+                return Poll::Ready(Err(end.clone()));
+            }
+            if self.buffer.capacity() - self.buffer.len() < MIN_READ {
+                self.buffer.reserve(READ_SIZE);
+            }
+            match ready!(poll_read_buf(Pin::new(&mut self.reader), cx, &mut self.buffer)) {
+                Ok(0) => self.end(self.end_of_file()),
+                Ok(_) => {}
+                Err(error) => self.end(link_error(error, self.buffer.is_empty())),
+            }
+        }
+    }
+
+    fn take_frames<C: Codec>(&mut self, codec: &C, limit: usize, batch: &mut Vec<Msg>) -> Result<(), TransportError> {
+        while let Some(prefix) = self.buffer.first_chunk::<LENGTH_PREFIX>() {
+            let size = u32::from_le_bytes(*prefix) as usize;
+            if size > limit {
+                return Err(TransportError::FrameTooLarge { size, limit, direction: "from the peer" });
+            }
+            let whole = LENGTH_PREFIX + size;
+            if self.buffer.len() < whole {
+                if self.buffer.capacity() < whole {
+                    self.buffer.reserve(whole - self.buffer.len());
+                }
+                break;
+            }
+            self.buffer.advance(LENGTH_PREFIX);
+            batch.push(codec.decode(self.buffer.split_to(size).freeze())?);
+        }
+        Ok(())
+    }
+
+    fn end_of_file(&self) -> TransportError {
+        match self.buffer.len() {
+            0 => TransportClosed::by_peer("end of file between two frames").into(),
+            received => {
+                let size = self.buffer.first_chunk::<LENGTH_PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix));
+                TransportError::Truncated { received, expected: LENGTH_PREFIX + size as usize }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for FrameReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FrameReader({} bytes buffered, end: {:?})", self.buffer.len(), self.end)
+    }
+}
+
+/// What an error of the link means: at a frame boundary a peer that is gone is a graceful end.
+pub(super) fn link_error(error: io::Error, at_boundary: bool) -> TransportError {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected if at_boundary => {
+            TransportClosed::by_peer(format!("{error}, between two frames")).into()
+        }
+        _ => TransportError::Reset(Arc::new(error)),
+    }
+}
+
+/// What one read may bring.
+const READ_SIZE: usize = 16 << 10;
+
+/// With less room than this a new buffer is taken before reading.
+const MIN_READ: usize = 2 << 10;

@@ -1,0 +1,34 @@
+//! The wire of pleach: what is said, how it is written down, and the seam that carries it.
+//!
+//! This crate opens no socket, starts no task and reads no clock. It holds, in the order in
+//! which a message passes them:
+//!
+//! | file | station |
+//! |---|---|
+//! | [`msg`] | the messages that two actors exchange, and their ids |
+//! | [`codec`] | a message as bytes: msgpack, json, or a user's own |
+//! | [`blob`] | large byte strings, which travel beside a message and are never copied |
+//! | [`framed`] | length-prefixed frames over any byte link; written once for all transports |
+//! | [`transport`] | the [`MsgTransport`] seam, and what a protocol implements to dial and listen |
+//! | [`registry`] | `(codec, protocol)` → how to make a [`MsgTransport`] |
+//! | [`address`] | where to dial, as URI or multiaddr |
+//! | [`error`] | how a connection ends |
+
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod blob;
+pub mod codec;
+pub mod error;
+pub mod framed;
+pub mod msg;
+pub mod registry;
+pub mod transport;
+
+pub use address::Address;
+pub use blob::Blob;
+pub use codec::{Codec, Encode, Format, Json, Msgpack, Payload};
+pub use error::{Ended, TransportClosed, TransportError};
+pub use msg::{ByteStr, Cid, Msg, Outgoing};
+pub use registry::{Key, Registry, TransportType};
+pub use transport::{Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity};

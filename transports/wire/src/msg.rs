@@ -1,0 +1,164 @@
+//! The messages that two actors exchange. Wire names are fixed here and never renamed.
+//!
+//! One enum serves both directions: what arrives is a [`Msg`] whose payload is still encoded
+//! ([`Payload`]: the task that knows its type decodes it); what leaves is an [`Outgoing`], whose
+//! payload is a borrowed value that the codec writes straight into the connection's buffer.
+//!
+//! | wire name | code | fields | meaning |
+//! |---|---|---|---|
+//! | `hello` | 1 | step | one step of the handshake |
+//! | `start` | 2 | cid, target, args | run a function of the peer |
+//! | `return` | 3 | cid, value | its final value |
+//! | `error` | 4 | cid or 0, error | it failed; without a cid: the peer's runtime failed |
+//! | `cancel` | 5 | cid | cancel the task of that dialog |
+//! | `cancel_ack` | 6 | cid, found | the cancel request has been carried out |
+//! | `bye` | 7 | why | the sender closes the connection |
+//!
+//! A reader ignores extra fields at the end of a message, so that a later version may add some.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::codec::{Encode, Payload};
+
+/// One message, with its payload either as it arrived or as a value to be written.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Msg<P = Payload> {
+    /// One step of the handshake; nothing else is looked at before the handshake is over.
+    Hello {
+        /// The step, as the handshake defines it.
+        step: P,
+    },
+    /// Run the function `target` with `args`.
+    Start {
+        /// The dialog that this message opens.
+        cid: Cid,
+        /// Path of the function, or `self:` and the name of a runtime method.
+        target: ByteStr,
+        /// The argument structure.
+        args: P,
+    },
+    /// The final value of a dialog.
+    Return {
+        /// The dialog that ends.
+        cid: Cid,
+        /// The value.
+        value: P,
+    },
+    /// A dialog failed or, without a cid, the peer's runtime did.
+    Error {
+        /// The dialog that ends.
+        cid: Option<Cid>,
+        /// The error, as the runtime writes errors.
+        error: P,
+    },
+    /// Cancel the remote task of a dialog.
+    Cancel {
+        /// The dialog whose task is to be cancelled.
+        cid: Cid,
+    },
+    /// Answers [`Msg::Cancel`] once the task is over.
+    CancelAck {
+        /// The dialog of the request.
+        cid: Cid,
+        /// Whether there was still such a task.
+        found: bool,
+    },
+    /// The sender is about to close the connection.
+    Bye {
+        /// Why, in words.
+        why: ByteStr,
+    },
+}
+
+/// A message on its way out; its payload is encoded in place.
+pub type Outgoing<'a> = Msg<&'a dyn Encode>;
+
+/// The id of one dialog on one connection: odd where the dialer opened it, even where the listener did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cid(pub u64);
+
+impl fmt::Display for Cid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// A text that is a slice of a received frame, or a constant: cloning it copies no bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ByteStr(Bytes);
+
+impl ByteStr {
+    /// A constant text; allocates nothing.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// Takes bytes of a frame as text.
+    ///
+    /// # Errors
+    /// When they are not UTF-8.
+    pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
+        std::str::from_utf8(&bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("checked when it was made")
+    }
+}
+
+impl From<String> for ByteStr {
+    fn from(text: String) -> Self {
+        Self(Bytes::from(text))
+    }
+}
+
+impl std::ops::Deref for ByteStr {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Debug for ByteStr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for ByteStr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<P> Msg<P> {
+    /// Returns the wire name of this kind of message.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Start { .. } => "start",
+            Self::Return { .. } => "return",
+            Self::Error { .. } => "error",
+            Self::Cancel { .. } => "cancel",
+            Self::CancelAck { .. } => "cancel_ack",
+            Self::Bye { .. } => "bye",
+        }
+    }
+
+    /// Returns the value that this message carries, if its kind carries one.
+    pub fn payload(&self) -> Option<&P> {
+        match self {
+            Self::Hello { step: payload }
+            | Self::Start { args: payload, .. }
+            | Self::Return { value: payload, .. }
+            | Self::Error { error: payload, .. } => Some(payload),
+            Self::Cancel { .. } | Self::CancelAck { .. } | Self::Bye { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The seam between actors and networks.
+//!
+//! Above it: a [`MsgTransport`], one connection that carries messages. Below it: a [`Protocol`],
+//! which only dials and listens and hands over byte [`Link`]s. Between the two stands
+//! [`crate::framed::Framed`], written once. Who brings a protocol implements [`Protocol`] and
+//! [`Listener`]; who brings a whole message transport implements [`MsgTransport`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::address::Address;
+use crate::codec::Format;
+use crate::error::TransportError;
+use crate::msg::{Msg, Outgoing};
+
+/// One connection that carries messages, shared by all who send on it and the one task that reads it.
+///
+/// Sending is split so that no caller waits for a task hop: [`queue`](Self::queue) encodes a message
+/// into the connection's buffer under a short lock, and then the caller either writes at once
+/// ([`flush_now`](Self::flush_now)) or leaves it to the task that drives the connection
+/// ([`wake_flusher`](Self::wake_flusher)), which writes everything queued until then in one go.
+///
+/// # What must stay true
+/// 1. A message is queued whole or not at all; messages never interleave, whatever future is dropped.
+/// 2. Messages of one [`Lane`] arrive in the order in which they were queued.
+/// 3. What was queued before [`poll_close`](Self::poll_close) returned `Ready(Ok)` reaches a peer that reads.
+/// 4. After an error, every call returns an error; nobody waits for ever on a dead connection.
+///
+/// Dropping the last handle aborts the connection: the peer sees its end, and what was only queued is lost.
+/// The convenience methods are in [`MsgTransportExt`].
+pub trait MsgTransport: Send + Sync + 'static {
+    /// Encodes one message into the send queue and returns the bytes that wait there. Never waits.
+    ///
+    /// # Errors
+    /// [`TransportError::Encode`] and [`TransportError::FrameTooLarge`] concern this message only:
+    /// nothing was queued, and the connection goes on. Any other error is the connection's end.
+    fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError>;
+
+    /// Writes what is queued, as far as the peer takes it right now. A failure shows in the next call.
+    fn flush_now(&self);
+
+    /// Wakes the task that last polled [`poll_flush`](Self::poll_flush), so that it writes what is queued.
+    fn wake_flusher(&self);
+
+    /// Writes what is queued; ready when nothing is left. The last task to poll this is the flusher:
+    /// it is woken whenever there is something to write, also after it has seen `Ready`.
+    ///
+    /// # Errors
+    /// The connection's end.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Ready while the send queue is short enough for more; this is where a fast sender waits.
+    ///
+    /// # Errors
+    /// The connection's end.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Appends at least one received message to `batch`: all that have arrived whole. One task reads.
+    ///
+    /// # Errors
+    /// How the connection ended, once every message that arrived before its end has been returned.
+    /// [`TransportError::Closed`] is the graceful end.
+    fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>>;
+
+    /// Writes what is queued and ends the sending direction. What the peer still sends can be received.
+    ///
+    /// # Errors
+    /// The connection's end, when that came first.
+    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Ends the connection at once; wakes everybody who waits on it. May be called again.
+    fn abort(&self);
+
+    /// Sets the largest frame, in bytes, that this side takes and sends. Small until the peer has proved itself.
+    fn set_max_frame(&self, bytes: usize);
+
+    /// Returns how payloads are written on this connection.
+    fn format(&self) -> Format;
+
+    /// Returns who is at the other end, as far as the network knows.
+    fn ends(&self) -> &Ends;
+
+    /// Returns whether nothing has ended the connection yet, as far as this side has noticed.
+    fn connected(&self) -> bool;
+}
+
+/// Which messages keep their order among each other.
+///
+/// A link with lanes of its own (QUIC) carries each on a separate stream, so that a stalled one holds
+/// up no other; on a link without, all share one order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub u64);
+
+impl Lane {
+    /// The lane of calls, cancels, acks and everything else that must not wait for data.
+    pub const CONTROL: Self = Self(0);
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// This side's address.
+    pub local: Address,
+    /// The peer's address; a dialer's may be one that nobody can dial.
+    pub remote: Address,
+    /// The peer's user and process, where the kernel vouches for them (Unix sockets).
+    pub credentials: Option<Credentials>,
+}
+
+/// The user and process at the other end of a Unix socket, as the kernel reports them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// User id of the peer.
+    pub uid: u32,
+    /// Process id of the peer when it connected, where the system tells.
+    pub pid: Option<u32>,
+}
+
+/// A way to reach other actors: it dials and listens, and knows nothing of messages.
+#[async_trait::async_trait]
+pub trait Protocol: fmt::Debug + Send + Sync + 'static {
+    /// The name in addresses and in the registry, e.g. `tcp`.
+    fn name(&self) -> &'static str;
+
+    /// How far it reaches.
+    fn reach(&self) -> Reach;
+
+    /// Returns an address to listen on where nobody chose one: a free port, a fresh path.
+    fn any_address(&self, settings: &Settings) -> Address;
+
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// [`TransportError::Dial`], within the caller's deadline or sooner; [`TransportError::Tls`].
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, the attempt is given up and nothing is left open.
+    async fn dial(&self, address: &Address, settings: &Settings) -> Result<Link, TransportError>;
+
+    /// Starts to listen on `address`.
+    ///
+    /// # Errors
+    /// [`TransportError::Listen`]: in use, not allowed, or no address of this protocol.
+    async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError>;
+}
+
+/// A bound address. Dropping it stops listening at once, but may free the address a moment later.
+#[async_trait::async_trait]
+pub trait Listener: Send {
+    /// Returns the address that peers dial, with the real port.
+    fn local_address(&self) -> &Address;
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// When one connection could not be taken; the listener goes on and may be asked again.
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, no connection is lost.
+    async fn accept(&mut self) -> Result<Link, TransportError>;
+
+    /// Stops listening; the address is free when this returns. Accepted connections live on.
+    async fn close(self: Box<Self>);
+}
+
+/// How far a protocol reaches; nearer ones are preferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// Only inside this process.
+    Process,
+    /// Only on this host.
+    Host,
+    /// Over a network.
+    Network,
+}
+
+/// A connection as bytes, just dialled or accepted.
+pub struct Link {
+    /// What the peer sends. End of file is the peer's graceful end.
+    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// What we send. Its shutdown resolves when the peer will get everything written before.
+    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Further streams of the same connection, where the protocol has them.
+    pub lanes: Option<Box<dyn Lanes>>,
+    /// Where it leads.
+    pub ends: Ends,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("ends", &self.ends).finish_non_exhaustive()
+    }
+}
+
+/// One stream of a link that has several: what the peer sends on it, and what we send.
+pub type LaneHalves = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
+
+/// Further streams of one connection. Each side opens and accepts them.
+pub trait Lanes: Send {
+    /// Opens a stream; the peer sees it once something was written.
+    ///
+    /// # Errors
+    /// The connection's end.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<LaneHalves>>;
+
+    /// Takes a stream that the peer opened.
+    ///
+    /// # Errors
+    /// The connection's end.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<LaneHalves>>;
+}
+
+/// What protocols need to know to dial and listen. Plain data, so that a parent can hand it to a child.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a dial may take. Applied by the caller of [`Protocol::dial`], for all protocols alike.
+    pub dial_timeout: Duration,
+    /// The directory for Unix sockets that nobody named, mode 0700.
+    pub socket_dir: PathBuf,
+    /// Who we are to TLS, for protocols that use it.
+    pub tls: Option<Arc<TlsIdentity>>,
+    /// Largest UDP payload that the path is known to carry, in bytes, where it is above the Internet's
+    /// usual 1452 (loopback, jumbo frames). QUIC uses it.
+    pub mtu: Option<u16>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dial_timeout: Duration::from_secs(3),
+            socket_dir: std::env::temp_dir().join(format!("pleach-{}", std::process::id())),
+            tls: None,
+            mtu: None,
+        }
+    }
+}
+
+/// A certificate with its key, and the authority that peers must show, all DER.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TlsIdentity {
+    /// The authority that signed every member's certificate.
+    pub authority: Vec<u8>,
+    /// This member's certificate.
+    pub certificate: Vec<u8>,
+    /// Its private key, PKCS #8.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for TlsIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsIdentity").finish_non_exhaustive()
+    }
+}
+
+/// The awaitable face of [`MsgTransport`].
+pub trait MsgTransportExt: MsgTransport {
+    /// Sends a batch: waits for room, queues each message, and writes until the queue is empty.
+    ///
+    /// # Errors
+    /// As [`MsgTransport::queue`]; messages of the batch before the failed one have been queued.
+    ///
+    /// # Cancel safety
+    /// If dropped, each message has been queued whole or not at all; what is queued goes out with the next flush.
+    fn send(&self, batch: &[Outgoing<'_>]) -> impl Future<Output = Result<(), TransportError>> {
+        async move {
+            for msg in batch {
+                std::future::poll_fn(|cx| self.poll_room(cx)).await?;
+                self.queue(Lane::CONTROL, msg)?;
+            }
+            self.flush().await
+        }
+    }
+
+    /// Writes until nothing is queued.
+    ///
+    /// # Errors
+    /// The connection's end.
+    ///
+    /// # Cancel safety
+    /// If dropped, the rest goes out with the next flush.
+    fn flush(&self) -> impl Future<Output = Result<(), TransportError>> {
+        std::future::poll_fn(|cx| self.poll_flush(cx))
+    }
+
+    /// Receives at least one message into `batch`.
+    ///
+    /// # Errors
+    /// As [`MsgTransport::poll_recv`].
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, no message is lost.
+    fn recv(&self, batch: &mut Vec<Msg>) -> impl Future<Output = Result<(), TransportError>> {
+        std::future::poll_fn(|cx| self.poll_recv(cx, batch))
+    }
+
+    /// Receives all messages until the peer closes, e.g. after a close of our own. Put a deadline around it.
+    ///
+    /// # Errors
+    /// A fault; the graceful end is `Ok`.
+    ///
+    /// # Cancel safety
+    /// If dropped, messages received so far are in `batch`.
+    fn drain(&self, batch: &mut Vec<Msg>) -> impl Future<Output = Result<(), TransportError>> {
+        async move {
+            loop {
+                match self.recv(batch).await {
+                    Ok(()) => {}
+                    Err(TransportError::Closed(_)) => return Ok(()),
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+    }
+
+    /// Writes what is queued and ends the sending direction.
+    ///
+    /// # Errors
+    /// The connection's end, when that came first.
+    ///
+    /// # Cancel safety
+    /// If dropped, call it again, or drop the transport.
+    fn close(&self) -> impl Future<Output = Result<(), TransportError>> {
+        std::future::poll_fn(|cx| self.poll_close(cx))
+    }
+}
+
+impl<T: MsgTransport + ?Sized> MsgTransportExt for T {}
+
+/// Hands a pinned [`AsyncRead`] or [`AsyncWrite`] out of a box.
+pub(crate) fn pin<T: ?Sized + Unpin>(half: &mut Box<T>) -> Pin<&mut T> {
+    Pin::new(&mut **half)
+}
