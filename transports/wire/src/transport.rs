@@ -35,11 +35,12 @@ use crate::msg::{Msg, Outgoing};
 /// Dropping the last handle aborts the connection: the peer sees its end, and what was only queued is lost.
 /// The convenience methods are in [`MsgTransportExt`].
 pub trait MsgTransport: Send + Sync + 'static {
-    /// Encodes one message into the send queue and returns the bytes that wait there. Never waits.
+    /// Encodes one message into the send queue of its lane and returns the bytes that wait there. Never waits.
     ///
     /// # Errors
     /// [`TransportError::Encode`] and [`TransportError::FrameTooLarge`] concern this message only:
-    /// nothing was queued, and the connection goes on. Any other error is the connection's end.
+    /// nothing was queued, and the connection goes on; too many open lanes are an `Encode` error too.
+    /// Any other error is the connection's end.
     fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError>;
 
     /// Writes what is queued, as far as the peer takes it right now. A failure shows in the next call.
@@ -56,10 +57,29 @@ pub trait MsgTransport: Send + Sync + 'static {
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
     /// Ready while the send queue is short enough for more; this is where a fast sender waits.
+    /// It is the queue of the control lane: what stalls on a lane of its own is not counted.
     ///
     /// # Errors
     /// The connection's end.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Ready while the send queue of `lane` is short enough for more. Where all lanes share one order,
+    /// as the default assumes, it is [`poll_room`](Self::poll_room).
+    ///
+    /// # Errors
+    /// The connection's end.
+    fn poll_lane_room(&self, lane: Lane, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let _ = lane; // one queue for all
+        self.poll_room(cx)
+    }
+
+    /// Says that nothing more will be queued on `lane`: what is queued still goes out, then its stream
+    /// is finished and what it cost is freed. Never waits; a lane that was never used is no fault, and
+    /// [`Lane::CONTROL`] can't be closed this way. Messages queued on the same lane later are in no
+    /// order with those before. Where all lanes share one order, as the default assumes, it does nothing.
+    fn close_lane(&self, lane: Lane) {
+        let _ = lane; // a lane of a shared order costs nothing
+    }
 
     /// Appends at least one received message to `batch`: all that have arrived whole. One task reads.
     ///
@@ -92,8 +112,8 @@ pub trait MsgTransport: Send + Sync + 'static {
 
 /// Which messages keep their order among each other.
 ///
-/// A link with lanes of its own (QUIC) carries each on a separate stream, so that a stalled one holds
-/// up no other; on a link without, all share one order.
+/// A link with [`Lanes`] of its own (QUIC) carries each on a separate stream, so that a stalled one
+/// holds up no other; on a link without, all share one order. [`MsgTransport::close_lane`] ends one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane(pub u64);
 
@@ -166,6 +186,10 @@ pub trait Listener: Send {
     async fn accept(&mut self) -> Result<Link, TransportError>;
 
     /// Stops listening; the address is free when this returns. Accepted connections live on.
+    ///
+    /// Where accepted connections share the address with the listener (QUIC has one UDP socket for
+    /// all), it is free when this returns unless such a connection lives on, and otherwise as soon as
+    /// the last of them is gone; until then nobody new is let in.
     async fn close(self: Box<Self>);
 }
 
@@ -187,7 +211,7 @@ pub struct Link {
     /// What we send. Its shutdown resolves when the peer will get everything written before.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Further streams of the same connection, where the protocol has them.
-    pub lanes: Option<Box<dyn Lanes>>,
+    pub lanes: Option<Lanes>,
     /// Where it leads.
     pub ends: Ends,
 }
@@ -198,22 +222,38 @@ impl fmt::Debug for Link {
     }
 }
 
-/// One stream of a link that has several: what the peer sends on it, and what we send.
-pub type LaneHalves = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
+/// Further streams of one connection, each in one direction: this side opens those that it sends on,
+/// and accepts those that the peer sends on. Dropping both halves opens and takes no more.
+pub struct Lanes {
+    /// Opens streams to the peer.
+    pub opener: Box<dyn OpenLanes>,
+    /// Takes streams from the peer.
+    pub acceptor: Box<dyn AcceptLanes>,
+}
 
-/// Further streams of one connection. Each side opens and accepts them.
-pub trait Lanes: Send {
-    /// Opens a stream; the peer sees it once something was written.
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes").finish_non_exhaustive()
+    }
+}
+
+/// Opens further streams of a connection.
+pub trait OpenLanes: Send {
+    /// Opens a stream; the peer sees it once something was written. Its shutdown resolves when the
+    /// peer will get everything written before. Waits while the peer allows no more streams.
     ///
     /// # Errors
     /// The connection's end.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<LaneHalves>>;
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncWrite + Send + Unpin>>>;
+}
 
-    /// Takes a stream that the peer opened.
+/// Accepts further streams of a connection.
+pub trait AcceptLanes: Send {
+    /// Takes a stream that the peer opened. Its end of file is the stream's end, not the connection's.
     ///
     /// # Errors
-    /// The connection's end.
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<LaneHalves>>;
+    /// The connection's end, once every stream that came before it was taken.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncRead + Send + Unpin>>>;
 }
 
 /// What protocols need to know to dial and listen. Plain data, so that a parent can hand it to a child.

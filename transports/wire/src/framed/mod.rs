@@ -3,17 +3,20 @@
 //! ```text
 //! queue() ─► FrameWriter (one buffer) ─► flush_now() or the flusher ─► link ─► FrameReader ─► poll_recv()
 //! ```
-//! A frame is a u32 little-endian length and a body that the [`Codec`] owns.
+//! A frame is a u32 little-endian length and a body that the [`Codec`] owns. On a link with lanes of
+//! its own, each lane but the control lane has such a queue and reader on a stream of its own ([`lanes`]).
 //!
 //! # Invariants
 //! 1. The send lock and the receive lock are never held together, and never across a wait.
 //! 2. The flusher's waker is the only one ever given to the link's writer, so an inline write that
-//!    the link can't take at once is continued by the flusher.
-//! 3. Once `Outgoing::end` is set, nothing is queued any more.
+//!    the link can't take at once is continued by the flusher. Lanes have wakers that wake the flusher.
+//! 3. Once `Outbound::state` has left `Open`, nothing is queued any more.
 
+mod lanes;
 mod reader;
 mod writer;
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -40,6 +43,7 @@ pub struct Framed<C> {
 #[derive(Debug)]
 struct Outbound {
     frames: FrameWriter,
+    lanes: Option<lanes::Writers>,
     flusher: Option<Waker>,
     waiting_for_room: Vec<Waker>,
     state: Sending,
@@ -56,23 +60,30 @@ enum Sending {
 #[derive(Debug)]
 struct Inbound {
     frames: FrameReader,
+    lanes: Option<lanes::Readers>,
     reading: Option<Waker>,
 }
 
 impl<C: Codec> Framed<C> {
     /// Carries `codec`'s messages over `link`, with frames of up to [`MAX_FRAME`] bytes.
     pub fn new(codec: C, link: Link) -> Self {
+        let (opener, acceptor) = link.lanes.map(|lanes| (lanes.opener, lanes.acceptor)).unzip();
         Self {
             codec,
             ends: link.ends,
             max_frame: AtomicUsize::new(MAX_FRAME),
             outbound: Mutex::new(Outbound {
                 frames: FrameWriter::new(link.writer),
+                lanes: opener.map(lanes::Writers::new),
                 flusher: None,
                 waiting_for_room: Vec::new(),
                 state: Sending::Open,
             }),
-            inbound: Mutex::new(Inbound { frames: FrameReader::new(link.reader), reading: None }),
+            inbound: Mutex::new(Inbound {
+                frames: FrameReader::new(link.reader),
+                lanes: acceptor.map(lanes::Readers::new),
+                reading: None,
+            }),
         }
     }
 
@@ -86,10 +97,14 @@ impl<C: Codec> Framed<C> {
 }
 
 impl<C: Codec> MsgTransport for Framed<C> {
-    fn queue(&self, _lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
+    fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
+        let limit = self.max_frame.load(Ordering::Relaxed);
         let out = &mut *self.outbound();
         out.check_open()?;
-        out.frames.push(&self.codec, msg, self.max_frame.load(Ordering::Relaxed))?;
+        if let Some(lanes) = out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
+            return lanes.push(lane, &self.codec, msg, limit);
+        }
+        out.frames.push(&self.codec, msg, limit)?;
         Ok(out.frames.backlog())
     }
 
@@ -102,9 +117,7 @@ impl<C: Codec> MsgTransport for Framed<C> {
     }
 
     fn wake_flusher(&self) {
-        if let Some(flusher) = &self.outbound().flusher {
-            flusher.wake_by_ref();
-        }
+        self.outbound().wake_flusher();
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
@@ -127,15 +140,40 @@ impl<C: Codec> MsgTransport for Framed<C> {
         if !out.waiting_for_room.iter().any(|waker| waker.will_wake(cx.waker())) {
             out.waiting_for_room.push(cx.waker().clone());
         }
-        if let Some(flusher) = &out.flusher {
-            flusher.wake_by_ref();
-        }
+        out.wake_flusher();
         Poll::Pending
+    }
+
+    fn poll_lane_room(&self, lane: Lane, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        {
+            let out = &mut *self.outbound();
+            if let Some(lanes) = out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
+                let has_room = lanes.has_room(lane, cx);
+                out.check_open()?;
+                if has_room {
+                    return Poll::Ready(Ok(()));
+                }
+                out.wake_flusher();
+                return Poll::Pending;
+            }
+        }
+        self.poll_room(cx)
+    }
+
+    fn close_lane(&self, lane: Lane) {
+        let out = &mut *self.outbound();
+        if out.lanes.as_mut().is_some_and(|lanes| lanes.finish(lane)) {
+            out.wake_flusher();
+        }
     }
 
     fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
         let inbound = &mut *self.inbound();
-        let polled = inbound.frames.poll_frames(cx, &self.codec, self.max_frame.load(Ordering::Relaxed), batch);
+        let limit = self.max_frame.load(Ordering::Relaxed);
+        let polled = match inbound.lanes {
+            None => inbound.frames.poll_frames(cx, &self.codec, limit, batch),
+            Some(_) => inbound.poll_all_lanes(cx, &self.codec, limit, batch),
+        };
         if polled.is_pending() && !inbound.reading.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             inbound.reading = Some(cx.waker().clone());
         }
@@ -158,6 +196,7 @@ impl<C: Codec> MsgTransport for Framed<C> {
         let reading = {
             let inbound = &mut *self.inbound();
             inbound.frames.end(end);
+            inbound.lanes = None;
             inbound.reading.take()
         };
         if let Some(reading) = reading {
@@ -200,14 +239,21 @@ impl Outbound {
     /// Writes what is queued. Invariant 2: always with the flusher's waker, whoever calls.
     fn poll_write(&mut self) -> Poll<Result<(), TransportError>> {
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
-        let written = self.frames.poll_write(&mut cx);
+        let mut written = self.frames.poll_write(&mut cx);
         if self.frames.backlog() < HIGH_WATER {
             self.waiting_for_room.drain(..).for_each(Waker::wake);
+        }
+        if let Some(lanes) = &mut self.lanes {
+            written = both(written, lanes.poll_write(&cx));
         }
         self.note_failure(written)
     }
 
+    /// Lanes end first: when the peer reads the end of the control lane, all of them have arrived.
     fn poll_shutdown(&mut self) -> Poll<Result<(), TransportError>> {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.finish_all();
+        }
         ready!(self.poll_write())?;
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
         let shut = pin(&mut self.frames.writer).poll_shutdown(&mut cx);
@@ -216,7 +262,7 @@ impl Outbound {
         Poll::Ready(Ok(()))
     }
 
-    fn note_failure(&mut self, result: Poll<std::io::Result<()>>) -> Poll<Result<(), TransportError>> {
+    fn note_failure(&mut self, result: Poll<io::Result<()>>) -> Poll<Result<(), TransportError>> {
         result.map(|result| {
             result.map_err(|error| {
                 let end = reader::link_error(error, true);
@@ -233,10 +279,48 @@ impl Outbound {
         }
         self.state = Sending::Ended(end.clone());
         self.frames.let_go();
+        self.lanes = None;
         self.waiting_for_room.drain(..).for_each(Waker::wake);
+        self.wake_flusher();
+    }
+
+    fn wake_flusher(&self) {
         if let Some(flusher) = &self.flusher {
             flusher.wake_by_ref();
         }
+    }
+}
+
+impl Inbound {
+    /// As [`FrameReader::poll_frames`], over all lanes: what has arrived on any of them comes before the end.
+    fn poll_all_lanes<C: Codec>(
+        &mut self,
+        cx: &mut Context<'_>,
+        codec: &C,
+        limit: usize,
+        batch: &mut Vec<Msg>,
+    ) -> Poll<Result<(), TransportError>> {
+        let before = batch.len();
+        let mut polled = self.frames.poll_frames(cx, codec, limit, batch);
+        if let Some(Err(fault)) = self.lanes.as_mut().map(|lanes| lanes.poll_frames(cx, codec, limit, batch)) {
+            self.frames.end(fault.clone());
+            polled = Poll::Ready(Err(fault));
+        }
+        if batch.len() > before {
+            return Poll::Ready(Ok(()));
+        }
+        if matches!(polled, Poll::Ready(Err(_))) {
+            self.lanes = None;
+        }
+        polled
+    }
+}
+
+/// Ready when both are; an error of either at once.
+fn both(first: Poll<io::Result<()>>, second: io::Result<Poll<()>>) -> Poll<io::Result<()>> {
+    match (first?, second?) {
+        (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
+        _ => Poll::Pending,
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::io::AsyncWrite;
 use crate::codec::{Codec, FrameBuf};
 use crate::error::TransportError;
 use crate::msg::Outgoing;
-use crate::transport::pin;
+use crate::transport::{Lane, pin};
 
 pub(super) struct FrameWriter {
     pub(super) writer: Box<dyn AsyncWrite + Send + Unpin>,
@@ -30,6 +30,13 @@ pub(super) struct FrameWriter {
 impl FrameWriter {
     pub(super) fn new(writer: Box<dyn AsyncWrite + Send + Unpin>) -> Self {
         Self { writer, ready: VecDeque::new(), ready_bytes: 0, tail: BytesMut::new(), parts: Vec::new() }
+    }
+
+    /// The queue of a lane whose stream is not open yet; the stream begins with the lane's id.
+    pub(super) fn for_lane(lane: Lane) -> Self {
+        let mut frames = Self::new(Box::new(tokio::io::sink()));
+        frames.tail.put_u64_le(lane.0);
+        frames
     }
 
     /// Bytes that wait to be written.

@@ -1,0 +1,26 @@
+//! Lanes with streams of their own: a stalled one holds up no other.
+//!
+//! ```text
+//! queue(lane) ─► Writers: one FrameWriter per lane ─► one stream each ─► Readers ─► the batch of poll_recv()
+//! ```
+//! Each lane that this side sends on has one stream, opened on first use; the control lane stays on
+//! the link's own. A stream begins with its lane's id (u64 LE), then frames follow as everywhere.
+//! Both ends poll only what moved: each stream has a waker of its own, which puts it on a [`Woken`]
+//! list and wakes the one task that drives that direction.
+//!
+//! # Invariants
+//! 1. A stream that can't go on has its own waker registered, or is on the [`Woken`] list.
+//! 2. The list's lock is a leaf: nothing else is locked while it is held.
+
+mod readers;
+mod woken;
+mod writers;
+
+pub(super) use self::readers::Readers;
+pub(super) use self::writers::Writers;
+
+/// Lanes that each side may have open at once: far above what one peer needs, and it bounds the memory.
+pub(super) const MAX_LANES: usize = 1024;
+
+/// Bytes of the id that opens a lane's stream.
+const LANE_ID: usize = size_of::<u64>();

@@ -1,0 +1,239 @@
+//! Lanes over a link that has them, with streams in memory that can be stalled one by one.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use pleach_wire::framed::Framed;
+use pleach_wire::transport::{AcceptLanes, Ends, Lane, Lanes, OpenLanes};
+use pleach_wire::{Address, Cid, Link, Msg, MsgTransport, MsgTransportExt, Msgpack, TransportError};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio::sync::mpsc;
+
+/// What a stream takes before it stalls, when nobody reads it.
+const STREAM: usize = 4096;
+
+/// Streams that wait for the acceptor; the test lets them through when it wants to.
+type Held = Arc<Mutex<VecDeque<DuplexStream>>>;
+
+struct Opener {
+    streams: mpsc::Sender<DuplexStream>,
+    held: Held,
+    hold: Arc<AtomicUsize>,
+}
+
+impl OpenLanes for Opener {
+    fn poll_open(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncWrite + Send + Unpin>>> {
+        let (near, far) = duplex(STREAM);
+        if self.hold.load(Ordering::Relaxed) > 0 {
+            self.hold.fetch_sub(1, Ordering::Relaxed);
+            self.held.lock().unwrap().push_back(far);
+        } else {
+            self.streams.try_send(far).unwrap();
+        }
+        Poll::Ready(Ok(Box::new(near)))
+    }
+}
+
+struct Acceptor(mpsc::Receiver<DuplexStream>);
+
+impl AcceptLanes for Acceptor {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncRead + Send + Unpin>>> {
+        self.0.poll_recv(cx).map(|stream| match stream {
+            Some(stream) => Ok(Box::new(stream) as Box<dyn AsyncRead + Send + Unpin>),
+            None => Err(std::io::ErrorKind::ConnectionReset.into()),
+        })
+    }
+}
+
+struct Pair {
+    near: Arc<Framed<Msgpack>>,
+    far: Arc<Framed<Msgpack>>,
+    /// The next so many streams that `near` opens stay in `held`.
+    hold: Arc<AtomicUsize>,
+    held: Held,
+    /// Hands a stream to `far`.
+    streams: mpsc::Sender<DuplexStream>,
+}
+
+fn pair() -> Pair {
+    let (control_near, control_far) = duplex(STREAM);
+    let (to_far, from_near) = mpsc::channel(2048);
+    let (to_near, from_far) = mpsc::channel(2048);
+    let (hold, held) = (Arc::new(AtomicUsize::new(0)), Held::default());
+    let opener = Opener { streams: to_far.clone(), held: held.clone(), hold: hold.clone() };
+    let near = link(control_near, opener, from_far);
+    let far = link(control_far, Opener { streams: to_near, held: Held::default(), hold: Arc::default() }, from_near);
+    Pair { near, far, hold, held, streams: to_far }
+}
+
+fn link(control: DuplexStream, opener: Opener, streams: mpsc::Receiver<DuplexStream>) -> Arc<Framed<Msgpack>> {
+    let (reader, writer) = tokio::io::split(control);
+    let lanes = Lanes { opener: Box::new(opener), acceptor: Box::new(Acceptor(streams)) };
+    let address = Address::Mem("lanes".into());
+    let ends = Ends { local: address.clone(), remote: address, credentials: None };
+    let link = Link { reader: Box::new(reader), writer: Box::new(writer), lanes: Some(lanes), ends };
+    Arc::new(Framed::new(Msgpack, link))
+}
+
+impl Pair {
+    fn queue(&self, lane: u64, number: u64) -> Result<usize, TransportError> {
+        self.near.queue(Lane(lane), &Msg::Cancel { cid: Cid(number) })
+    }
+
+    fn queue_big(&self, lane: u64, bytes: usize) -> usize {
+        self.near.queue(Lane(lane), &Msg::Return { cid: Cid(lane), value: &"x".repeat(bytes) }).unwrap()
+    }
+
+    /// Receives until `count` messages have arrived, while `near` writes.
+    async fn receive(&self, count: usize) -> Vec<u64> {
+        let mut batch = Vec::new();
+        let near = self.near.clone();
+        let flusher = async move {
+            near.flush().await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let receiver = async {
+            while batch.len() < count {
+                self.far.recv(&mut batch).await.unwrap();
+            }
+        };
+        tokio::select! {
+            () = receiver => {}
+            () = flusher => {}
+        }
+        batch.iter().map(cid).collect()
+    }
+}
+
+fn cid(msg: &Msg) -> u64 {
+    match msg {
+        Msg::Cancel { cid } | Msg::Return { cid, .. } => cid.0,
+        other => panic!("{other:?} was not sent"),
+    }
+}
+
+#[tokio::test]
+async fn every_lane_keeps_its_order_and_all_arrive() {
+    let pair = pair();
+    for number in 0..300 {
+        pair.queue(number % 3, number).unwrap();
+    }
+    let got = pair.receive(300).await;
+    for lane in 0..3 {
+        let of_lane: Vec<u64> = got.iter().copied().filter(|number| number % 3 == lane).collect();
+        assert!(of_lane.is_sorted(), "lane {lane} came out of order");
+        assert_eq!(of_lane.len(), 100);
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_lane_holds_up_no_other() {
+    let pair = pair();
+    pair.hold.store(1, Ordering::Relaxed);
+    pair.queue_big(7, 100 * STREAM);
+    pair.near.flush_now();
+    assert_eq!(pair.held.lock().unwrap().len(), 1, "the stalled stream was not opened");
+    for number in 1..=100 {
+        pair.queue(number % 2 * 9, number).unwrap(); // the control lane and lane 9
+    }
+    assert_eq!(pair.receive(100).await.len(), 100);
+
+    // The stalled lane has no room, the others have; it goes on once its peer takes bytes again.
+    let room = |lane| {
+        let transport = pair.near.clone();
+        async move { std::future::poll_fn(|cx| transport.poll_lane_room(Lane(lane), cx)).await.unwrap() }
+    };
+    room(0).await;
+    room(9).await;
+    let mut stalled = std::pin::pin!(room(7));
+    assert!(poll_once(stalled.as_mut()).is_pending());
+    let stream = pair.held.lock().unwrap().pop_front().unwrap();
+    pair.streams.try_send(stream).unwrap();
+    assert_eq!(pair.receive(1).await, [7]);
+    stalled.await;
+}
+
+#[tokio::test]
+async fn a_lane_that_ends_frees_its_place_and_ends_nothing_else() {
+    let pair = pair();
+    for lane in 1..=5000 {
+        pair.queue(lane, lane).unwrap();
+        pair.near.close_lane(Lane(lane));
+        assert_eq!(pair.receive(1).await, [lane]);
+        pair.near.flush().await.unwrap();
+    }
+    assert!(pair.near.connected() && pair.far.connected());
+    pair.queue(0, 1).unwrap();
+    assert_eq!(pair.receive(1).await, [1]);
+}
+
+#[tokio::test]
+async fn too_many_lanes_are_an_error_of_the_message_only() {
+    let pair = pair();
+    let opened = (1..).take_while(|&lane| pair.queue(lane, lane).is_ok()).count();
+    assert_eq!(opened, 1024);
+    let error = pair.queue(9999, 1).unwrap_err();
+    assert!(error.to_string().contains("1024 lanes are open"), "{error}");
+    pair.queue(1, 1).unwrap();
+    assert_eq!(pair.receive(opened + 1).await.len(), opened + 1);
+}
+
+#[tokio::test]
+async fn close_delivers_every_lane_before_the_end() {
+    let pair = pair();
+    for lane in 0..20 {
+        pair.queue_big(lane, 3 * STREAM);
+    }
+    let mut batch = Vec::new();
+    let (closed, drained) = tokio::join!(pair.near.close(), pair.far.drain(&mut batch));
+    closed.unwrap();
+    drained.unwrap();
+    let mut lanes: Vec<u64> = batch.iter().map(cid).collect();
+    lanes.sort_unstable();
+    assert_eq!(lanes, Vec::from_iter(0..20));
+}
+
+#[tokio::test]
+async fn a_lane_cut_inside_a_frame_is_a_fault() {
+    let pair = pair();
+    pair.hold.store(1, Ordering::Relaxed);
+    pair.queue_big(7, 100 * STREAM);
+    pair.near.flush_now();
+    let stream = pair.held.lock().unwrap().pop_front().unwrap();
+    pair.streams.try_send(stream).unwrap();
+    pair.near.abort();
+    let error = pair.far.recv(&mut Vec::new()).await.unwrap_err();
+    assert!(matches!(error, TransportError::Truncated { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_that_claims_to_be_the_control_lane_is_refused() {
+    let pair = pair();
+    let (mut forged, far) = duplex(64);
+    tokio::io::AsyncWriteExt::write_all(&mut forged, &0u64.to_le_bytes()).await.unwrap();
+    pair.streams.try_send(far).unwrap();
+    let error = pair.far.recv(&mut Vec::new()).await.unwrap_err();
+    assert!(matches!(error, TransportError::Decode { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn abort_wakes_who_waits_for_room_on_a_lane() {
+    let pair = pair();
+    pair.hold.store(1, Ordering::Relaxed);
+    pair.queue_big(7, 100 * STREAM);
+    pair.near.flush_now();
+    let waiter = pair.near.clone();
+    let mut waiting = Box::pin(async move { std::future::poll_fn(|cx| waiter.poll_lane_room(Lane(7), cx)).await });
+    assert!(poll_once(waiting.as_mut()).is_pending());
+    pair.near.abort();
+    assert!(waiting.await.is_err());
+}
+
+/// Polls once.
+fn poll_once<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(std::task::Waker::noop()))
+}
