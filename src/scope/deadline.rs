@@ -1,0 +1,160 @@
+//! Deadlines: scopes that are cancelled when their time is up.
+//!
+//! So a deadline waits for shielded clean-up like any cancellation, which `tokio::time::timeout`
+//! does not, and takes the body's value if it comes to one on the way.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use super::checkpoint;
+use super::run::Run;
+use super::tree::CancelScope;
+use crate::error::{Error, Result};
+
+/// Runs `body`, and gives up on it `after` the given time: `None` if it was dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+///
+/// let slow = std::future::pending::<()>();
+/// assert_eq!(pleach::scope::move_on_after(Duration::from_millis(5), slow).await, None);
+/// assert_eq!(pleach::scope::move_on_after(Duration::from_secs(5), async { 7 }).await, Some(7));
+/// # }
+/// ```
+///
+/// The time counts from the first poll. `None` is about this deadline (or this scope) only: when a
+/// scope around is cancelled, nothing after this line runs any more.
+///
+/// # Panics
+/// When polled outside of a tokio runtime with a timer.
+///
+/// # Cancel safety
+/// If dropped, the body is dropped with it.
+pub fn move_on_after<F: Future>(after: Duration, body: F) -> MoveOnAfter<F> {
+    MoveOnAfter { limited: Limited::new(after, body) }
+}
+
+/// Runs `body`, and fails if it was not done `after` the given time.
+///
+/// # Errors
+/// [`Error::Timeout`] when the time was up and the body was dropped; [`Error::Cancelled`] when a
+/// scope around it was cancelled.
+///
+/// # Panics
+/// When polled outside of a tokio runtime with a timer.
+///
+/// # Cancel safety
+/// If dropped, the body is dropped with it.
+pub fn fail_after<F: Future>(after: Duration, body: F) -> FailAfter<F> {
+    FailAfter { limited: Limited::new(after, body) }
+}
+
+pin_project! {
+    /// A body with a deadline; made by [`move_on_after`]. Dropping it drops the body.
+    #[must_use = "the body does not run unless this is awaited"]
+    pub struct MoveOnAfter<F> {
+        #[pin]
+        limited: Limited<F>,
+    }
+}
+
+impl<F: Future> Future for MoveOnAfter<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let limited = self.project().limited;
+        let ended = if limited.run.has_ended() { None } else { Some(ready!(limited.poll(cx))) };
+        match ended {
+            Some(Ended::Done(value)) => Poll::Ready(Some(value)),
+            // There is no value to return. The body around is cancelled and this one's shield on it
+            // is gone, so its poller drops it as soon as all its other shields are gone too.
+            _ if checkpoint().is_err() => Poll::Pending,
+            _ => Poll::Ready(None),
+        }
+    }
+}
+
+impl<F> fmt::Debug for MoveOnAfter<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MoveOnAfter").field("after", &self.limited.after).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A body with a deadline; made by [`fail_after`]. Dropping it drops the body.
+    #[must_use = "the body does not run unless this is awaited"]
+    pub struct FailAfter<F> {
+        #[pin]
+        limited: Limited<F>,
+    }
+}
+
+impl<F: Future> Future for FailAfter<F> {
+    type Output = Result<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match ready!(self.project().limited.poll(cx)) {
+            Ended::Done(value) => Ok(value),
+            Ended::Expired(after) => Err(Error::Timeout { what: "the code under `fail_after`".into(), after }),
+            Ended::Cancelled(error) => Err(error),
+        })
+    }
+}
+
+impl<F> fmt::Debug for FailAfter<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailAfter").field("after", &self.limited.after).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A body under a scope of its own, and the clock that cancels it.
+    struct Limited<F> {
+        #[pin]
+        run: Run<F>,
+        #[pin]
+        clock: Option<Sleep>,
+        after: Duration,
+        scope: CancelScope,
+        expired: bool,
+    }
+}
+
+/// How a body with a deadline ended.
+enum Ended<T> {
+    Done(T),
+    Expired(Duration),
+    Cancelled(Error),
+}
+
+impl<F: Future> Limited<F> {
+    fn new(after: Duration, body: F) -> Self {
+        let scope = CancelScope::new();
+        Self { run: scope.run(body), clock: None, after, scope, expired: false }
+    }
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<F::Output>> {
+        let mut this = self.project();
+        if this.clock.is_none() {
+            this.clock.set(Some(tokio::time::sleep(*this.after)));
+        }
+        let clock = this.clock.as_mut().as_pin_mut().expect("set above");
+        if !*this.expired && clock.poll(cx).is_ready() {
+            *this.expired = true;
+            this.scope.cancel();
+        }
+        Poll::Ready(match ready!(this.run.poll(cx)) {
+            Ok(value) => Ended::Done(value),
+            // A deadline is this code's own affair; a cancellation of the code around goes before it.
+            Err(_) if *this.expired && checkpoint().is_ok() => Ended::Expired(*this.after),
+            Err(error) => Ended::Cancelled(error),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! One body that is being polled under a scope: its place in the tree, and its shields.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+use super::tree::Node;
+
+tokio::task_local! {
+    /// The body that the running code is part of; none in a shield.
+    pub(super) static CURRENT: Option<Arc<Frame>>;
+}
+
+pub(super) fn current() -> Option<Arc<Frame>> {
+    CURRENT.try_with(Clone::clone).ok().flatten()
+}
+
+pub(super) fn current_node() -> Option<Arc<Node>> {
+    CURRENT.try_with(|frame| frame.as_ref().map(|frame| frame.node().clone())).ok().flatten()
+}
+
+/// What a body, and the code inside it, share.
+pub(super) struct Frame {
+    /// The scope that the caller named.
+    asked: Arc<Node>,
+    /// The scope that the body got; see [`Frame::enter`].
+    entered: OnceLock<Arc<Node>>,
+    shields: Mutex<Shields>,
+}
+
+#[derive(Default)]
+struct Shields {
+    held: usize,
+    /// Set while the body is cancelled and only waits for its shields.
+    closing: Option<Waker>,
+}
+
+impl Frame {
+    pub(super) fn new(asked: Arc<Node>) -> Arc<Self> {
+        Arc::new(Self { asked, entered: OnceLock::new(), shields: Mutex::default() })
+    }
+
+    /// Finds the body's place in the tree, when it is first polled.
+    ///
+    /// That is the scope that was asked for, unless it lies elsewhere than inside `around`, the scope
+    /// of the body around this one: then it is a new scope inside `around`, and the caller has to
+    /// cancel it when the one asked for is cancelled. Invariant 1.
+    pub(super) fn enter(&self, around: Option<Arc<Node>>) -> Place {
+        let place = match around {
+            Some(around) if !self.asked.is_inside(&around) => Place::Elsewhere(Node::new(Some(around))),
+            _ => Place::Asked(self.asked.clone()),
+        };
+        let (Place::Asked(node) | Place::Elsewhere(node)) = &place;
+        self.entered.get_or_init(|| node.clone());
+        place
+    }
+
+    pub(super) fn asked(&self) -> &Arc<Node> {
+        &self.asked
+    }
+
+    pub(super) fn node(&self) -> &Arc<Node> {
+        // A body that was never polled is still dropped under the scope that was asked for.
+        self.entered.get().unwrap_or(&self.asked)
+    }
+
+    pub(super) fn hold(&self) {
+        self.shields().held += 1;
+    }
+
+    pub(super) fn release(&self) {
+        let mut shields = self.shields();
+        shields.held -= 1;
+        if shields.held > 0 {
+            return;
+        }
+        let closing = shields.closing.take();
+        drop(shields);
+        // Invariant 4. Mostly the release happens while the body is polled, but a shield may also have
+        // been moved into another task.
+        if let Some(waker) = closing {
+            waker.wake();
+        }
+    }
+
+    /// Returns whether no shield is held; if one is, its release will wake `waker`.
+    pub(super) fn may_close(&self, waker: &Waker) -> bool {
+        let mut shields = self.shields();
+        if shields.held == 0 {
+            return true;
+        }
+        match &mut shields.closing {
+            Some(closing) => closing.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        false
+    }
+
+    fn shields(&self) -> MutexGuard<'_, Shields> {
+        // Nothing under this lock can panic half-way.
+        self.shields.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where in the tree a body runs.
+pub(super) enum Place {
+    /// In the scope that was asked for.
+    Asked(Arc<Node>),
+    /// In a scope of its own, because the one asked for is not inside the scope around the body.
+    Elsewhere(Arc<Node>),
+}

@@ -1,0 +1,92 @@
+//! Cancel scopes: which code stops when something is cancelled, and what may finish first.
+//!
+//! tokio cancels a future by dropping it, and a drop can't wait. A [`CancelScope`] polls its body
+//! instead, and when it is cancelled it drops the body *only while no shield is held inside*. Whoever
+//! owes clean-up that takes time (a nursery with children to reap, a call with a peer to tell) holds
+//! a shield for its whole life, watches the scope by itself, cleans up when it is cancelled, and then
+//! returns [`Error::Cancelled`], which user code passes on with `?`. So clean-up nests inside-out.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use pleach::scope::{CancelScope, shield};
+//!
+//! let scope = CancelScope::new();
+//! let outcome = scope
+//!     .run(async {
+//!         shield(async {
+//!             scope.cancel();
+//!             // What is shielded still gets to its end…
+//!             tokio::task::yield_now().await;
+//!         })
+//!         .await;
+//!         // …and then the body is dropped at its next wait.
+//!         std::future::pending::<()>().await;
+//!     })
+//!     .await;
+//! assert!(outcome.is_err_and(|error| error.is_cancelled()));
+//! # }
+//! ```
+//!
+//! This is not a nursery: no task is spawned here and nothing is waited for but the body. There is
+//! no I/O and no process either; the module works in any tokio program, on both runtime flavours.
+//!
+//! # Cancellation is level-triggered
+//! A cancelled scope stays cancelled. Code in it that goes on all the same, because it ignored an
+//! `Err`, meets the cancellation again at its next wait. [`checkpoint`] asks without waiting.
+//!
+//! # Invariants
+//! 1. The scope that a body runs under descends from the scope of the body around it, so cancelling
+//!    an outer one reaches all inner ones.
+//! 2. A body that runs under a scope shields the body around it until it has ended.
+//! 3. Shields are counted per body, not per scope: a shield in one task doesn't hold up another.
+//! 4. The last shield of a cancelled body wakes the task that polls the body, wherever it is released.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+
+mod deadline;
+mod frame;
+mod run;
+mod shield;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use deadline::{FailAfter, MoveOnAfter, fail_after, move_on_after};
+pub use run::Run;
+pub use shield::{Shield, Shielded, shield};
+pub use tree::CancelScope;
+
+/// Returns `Err` if the code that asks is in a cancelled scope, and not in a shield.
+///
+/// Long computations that never wait call it now and then.
+///
+/// # Errors
+/// [`Error::Cancelled`], to be passed on with `?`. Outside of any scope it is always `Ok`.
+pub fn checkpoint() -> Result<()> {
+    match frame::current_node() {
+        Some(node) if node.token.is_cancelled() => Err(Error::Cancelled(node.cause())),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the token that is cancelled when the scope of the code that asks is.
+///
+/// It is for primitives that hold a [`Shield`] and have to see the cancellation themselves. Outside
+/// of any scope, and in a shield, the token is one that nobody cancels. Cancelling the token itself
+/// cancels the scope.
+pub fn current_token() -> CancellationToken {
+    frame::current_node().map(|node| node.token.clone()).unwrap_or_default()
+}
+
+/// Waits until the scope of the code that waits is cancelled.
+///
+/// Outside of any scope, and in a shield, it waits forever. Without a [`Shield`] around, the scope
+/// drops the body before anything after this line runs.
+///
+/// # Cancel safety
+/// It changes nothing; drop it and wait again as often as you like.
+pub async fn cancelled() {
+    current_token().cancelled_owned().await;
+}

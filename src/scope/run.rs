@@ -1,0 +1,116 @@
+//! The future that polls a body under a scope, and drops it when that is due.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tokio::task::futures::TaskLocalFuture;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::frame::{self, CURRENT, Frame, Place};
+use super::shield::Shield;
+use super::tree::Node;
+use crate::error::{Error, Result};
+
+pin_project! {
+    /// A body that runs under a [`CancelScope`](super::CancelScope).
+    ///
+    /// Dropping it drops the body at once, shields or not.
+    #[must_use = "the body does not run unless this is awaited"]
+    pub struct Run<F> {
+        #[pin]
+        body: Option<TaskLocalFuture<Option<Arc<Frame>>, F>>,
+        frame: Arc<Frame>,
+        #[pin]
+        watch: Option<Watch>,
+        // Released after the body is gone: invariant 2.
+        around: Option<Shield>,
+    }
+}
+
+impl<F: Future> Run<F> {
+    pub(super) fn new(asked: Arc<Node>, body: F) -> Self {
+        let frame = Frame::new(asked);
+        Self { body: Some(CURRENT.scope(Some(frame.clone()), body)), frame, watch: None, around: None }
+    }
+
+    /// Returns whether there is no body left to poll.
+    pub(super) fn has_ended(&self) -> bool {
+        self.body.is_none()
+    }
+}
+
+impl<F: Future> Future for Run<F> {
+    type Output = Result<F::Output>;
+
+    /// # Panics
+    /// When polled again after it ended.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.watch.is_none() {
+            // Not sooner: the body is where it is first polled, not where it was written.
+            *this.around = Some(Shield::enter());
+            this.watch.set(Some(Watch::new(this.frame.enter(frame::current_node()), this.frame)));
+        }
+        let node = this.frame.node();
+        let watch = this.watch.as_mut().as_pin_mut().expect("set above");
+        // Both questions register this task, so a cancellation or a release that comes while the body
+        // is polled brings it back here.
+        let ended = if watch.is_over(node, cx) && this.frame.may_close(cx.waker()) {
+            node.catch();
+            this.frame.asked().catch();
+            Err(Error::Cancelled(node.cause()))
+        } else {
+            let body = this.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
+            Ok(ready!(body.poll(cx)))
+        };
+        this.body.set(None);
+        *this.around = None;
+        Poll::Ready(ended)
+    }
+}
+
+impl<F> fmt::Debug for Run<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("ended", &self.body.is_none()).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The cancellations that can end a body.
+    struct Watch {
+        #[pin]
+        own: WaitForCancellationFutureOwned,
+        // Where the body runs in a scope of its own, the one that was asked for.
+        #[pin]
+        asked: Option<WaitForCancellationFutureOwned>,
+        asked_node: Arc<Node>,
+    }
+}
+
+impl Watch {
+    fn new(place: Place, frame: &Frame) -> Self {
+        let asked_node = frame.asked().clone();
+        let (own, asked) = match place {
+            Place::Asked(node) => (node, None),
+            Place::Elsewhere(node) => (node, Some(asked_node.token.clone().cancelled_owned())),
+        };
+        Self { own: own.token.clone().cancelled_owned(), asked, asked_node }
+    }
+
+    /// Returns whether the body's scope, `node`, is cancelled; if not, this task will be woken.
+    fn is_over(self: Pin<&mut Self>, node: &Node, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        if let Some(asked) = this.asked.as_pin_mut()
+            && !node.token.is_cancelled()
+            && asked.poll(cx).is_ready()
+        {
+            node.cancel(this.asked_node.cause());
+        }
+        // Polled once it's ready it stays ready: a cancelled token has no other state.
+        this.own.poll(cx).is_ready()
+    }
+}

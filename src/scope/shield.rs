@@ -1,0 +1,98 @@
+//! Shields: what a cancelled scope waits for before it drops its body.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tokio::task::futures::TaskLocalFuture;
+
+use super::frame::{self, CURRENT, Frame};
+
+/// Keeps the body that it was taken in from being dropped by its scope.
+///
+/// This is for primitives that owe clean-up: take it before there is anything to clean up, watch
+/// [`cancelled`](super::cancelled) beside the work, clean up inside [`shield`], and return
+/// [`Error::Cancelled`](crate::error::Error::Cancelled) soon after: as long as the guard lives, the
+/// scope can't end. Unlike inside [`shield`], the cancellation is seen by the code under the guard.
+///
+/// Dropping it releases it; the last one of a cancelled body lets the body be dropped. Dropping the
+/// future that holds it, as `select!` and `timeout` do, is beyond what a shield can stop.
+#[must_use = "dropping the guard releases it"]
+pub struct Shield {
+    frame: Option<Arc<Frame>>,
+}
+
+impl Shield {
+    /// Shields the body that the caller is part of; does nothing outside of any scope.
+    pub fn enter() -> Self {
+        let frame = frame::current();
+        if let Some(frame) = &frame {
+            frame.hold();
+        }
+        Self { frame }
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        if let Some(frame) = &self.frame {
+            frame.release();
+        }
+    }
+}
+
+impl fmt::Debug for Shield {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shield").field("in_a_scope", &self.frame.is_some()).finish()
+    }
+}
+
+/// Runs `body` to its end, whatever happens to the scope around it.
+///
+/// Inside, the cancellation can't be seen: [`checkpoint`](super::checkpoint) is `Ok`, and new scopes
+/// have nothing to do with the ones outside. The scope around waits for the body, so give whatever
+/// may take long a deadline with [`move_on_after`](super::move_on_after).
+///
+/// # Cancel safety
+/// If dropped, the body is dropped with it: a shield stops scopes, not `select!` or `timeout`.
+pub fn shield<F: Future>(body: F) -> Shielded<F> {
+    Shielded { body: Some(CURRENT.scope(None, body)), guard: None }
+}
+
+pin_project! {
+    /// A body that its scope will not drop; made by [`shield`].
+    ///
+    /// Dropping it drops the body at once.
+    #[must_use = "the body does not run unless this is awaited"]
+    pub struct Shielded<F> {
+        #[pin]
+        body: Option<TaskLocalFuture<Option<Arc<Frame>>, F>>,
+        // Released after the body is gone.
+        guard: Option<Shield>,
+    }
+}
+
+impl<F: Future> Future for Shielded<F> {
+    type Output = F::Output;
+
+    /// # Panics
+    /// When polled again after it ended.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        this.guard.get_or_insert_with(Shield::enter);
+        let body = this.body.as_mut().as_pin_mut().expect("a shielded body is not polled after it ended");
+        let output = ready!(body.poll(cx));
+        this.body.set(None);
+        *this.guard = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F> fmt::Debug for Shielded<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shielded").field("ended", &self.body.is_none()).finish()
+    }
+}
