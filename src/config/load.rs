@@ -1,0 +1,280 @@
+//! Where settings come from, and what is said about those that are wrong.
+//!
+//! A file is read twice: once whole, by serde, which knows the keys and their types; and once for the
+//! two names whose values only the registry knows. Both know the line. A variable is laid over the
+//! result one at a time, so a fault can only be its own.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use pleach_wire::Key;
+use serde::Deserialize;
+use toml::{Spanned, Table, Value};
+
+use super::Config;
+use crate::error::{Error, Result};
+
+impl Config {
+    /// Reads the settings of this program.
+    ///
+    /// Later ones go before earlier ones:
+    /// 1. the defaults,
+    /// 2. `pleach.toml` in the current directory, if there is one; or the file that `PLEACH_CONFIG`
+    ///    names, which must exist,
+    /// 3. the environment: `PLEACH_TRANSPORT`, `PLEACH_MAX_FRAME`, and so on for each field.
+    ///
+    /// `known` says which transports there are: the keys of the registry.
+    ///
+    /// # Errors
+    /// [`Error::Config`], for a file that can't be read, a key or a `PLEACH_` variable that is not a
+    /// setting, and a value that can't be used. It names the file and the line, or the variable, and
+    /// what is allowed there.
+    pub fn load(known: &[Key]) -> Result<Self> {
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let value = value.into_string().map_err(|_| Error::Config(format!("{name}: it is not UTF-8")))?;
+            variables.push((name.to_owned(), value));
+        }
+        Self::load_from(Path::new(""), variables, known)
+    }
+
+    /// Loads from files below `directory` and from `variables` only.
+    fn load_from(
+        directory: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+        known: &[Key],
+    ) -> Result<Self> {
+        let (mut named_file, mut settings) = (None, Vec::new());
+        for (name, value) in variables {
+            match name.strip_prefix(PREFIX) {
+                Some("CONFIG") => named_file = Some(directory.join(value)),
+                Some("LOG") | None => {}
+                Some(field) => settings.push((field.to_ascii_lowercase(), name, value)),
+            }
+        }
+        let mut config = match read_file(directory, named_file)? {
+            Some((path, text)) => from_file(&path, &text, known)?,
+            None => Self::default(),
+        };
+        for (field, name, value) in settings {
+            config =
+                config.with_variable(&field, &value, known).map_err(|why| Error::Config(format!("{name}: {why}")))?;
+        }
+        config.check_pair(known)?;
+        Ok(config)
+    }
+
+    fn with_variable(&self, field: &str, text: &str, known: &[Key]) -> Result<Self, String> {
+        let mut table = Table::try_from(self).map_err(|error| error.to_string())?;
+        table.insert(field.to_owned(), Value::String(text.to_owned()));
+        // Every type of setting can be read from text.
+        let config = Self::deserialize(table).map_err(|error: toml::de::Error| error.message().to_owned())?;
+        if matches!(field, "transport" | "codec") {
+            check_name(field, text, known)?;
+        }
+        Ok(config)
+    }
+
+    /// Checks that the transport and the codec, each known by itself, go together.
+    fn check_pair(&self, known: &[Key]) -> Result<()> {
+        let key = Key::new(&self.codec, &self.transport);
+        if known.contains(&key) {
+            return Ok(());
+        }
+        let pairs = list(known.iter().map(Key::to_string));
+        Err(Error::Config(format!("there is no transport `{key}` (codec+protocol); there are {pairs}")))
+    }
+}
+
+const PREFIX: &str = "PLEACH_";
+
+fn read_file(directory: &Path, named: Option<PathBuf>) -> Result<Option<(PathBuf, String)>> {
+    let must_exist = named.is_some();
+    let path = named.unwrap_or_else(|| directory.join("pleach.toml"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => Ok(None),
+        Err(error) => {
+            let why = if must_exist { " (PLEACH_CONFIG names it)" } else { "" };
+            Err(Error::Config(format!("{}{why}: {error}", path.display())))
+        }
+    }
+}
+
+fn from_file(path: &Path, text: &str, known: &[Key]) -> Result<Config> {
+    let fault = |why: String| Error::Config(format!("{}: {}", path.display(), why.trim_end()));
+    let config = toml::from_str(text).map_err(|error| fault(error.to_string()))?;
+    let names: Names = toml::from_str(text).map_err(|error| fault(error.to_string()))?;
+    for (field, name) in [("transport", names.transport), ("codec", names.codec)] {
+        let Some(name) = name else { continue };
+        let line = text[..name.span().start].matches('\n').count() + 1;
+        check_name(field, name.get_ref(), known).map_err(|why| fault(format!("line {line}: {why}")))?;
+    }
+    Ok(config)
+}
+
+/// The settings that name an entry of the registry.
+#[derive(Deserialize)]
+struct Names {
+    transport: Option<Spanned<String>>,
+    codec: Option<Spanned<String>>,
+}
+
+fn check_name(field: &str, name: &str, known: &[Key]) -> Result<(), String> {
+    let part = |key: &Key| if field == "codec" { key.codec.clone() } else { key.protocol.clone() };
+    if known.iter().any(|key| part(key) == name) {
+        return Ok(());
+    }
+    Err(format!("unknown {field} `{name}`; there are {}", list(known.iter().map(part))))
+}
+
+fn list(names: impl Iterator<Item = String>) -> String {
+    names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn known() -> Vec<Key> {
+        let pairs = [("msgpack", "uds"), ("msgpack", "tcp"), ("json", "uds"), ("json", "tcp"), ("tractor", "tcp")];
+        pairs.map(|(codec, protocol)| Key::new(codec, protocol)).to_vec()
+    }
+
+    /// Loads with `text` as the file, and `variables` as the environment.
+    fn load(text: Option<&str>, variables: &[(&str, &str)]) -> Result<Config> {
+        let directory = tempfile::tempdir().unwrap();
+        if let Some(text) = text {
+            std::fs::write(directory.path().join("pleach.toml"), text).unwrap();
+        }
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load_from(directory.path(), variables, &known())
+    }
+
+    /// Returns the message of the fault, without the directory.
+    fn fault(text: Option<&str>, variables: &[(&str, &str)]) -> String {
+        let message = load(text, variables).unwrap_err().to_string();
+        match message.find("pleach.toml") {
+            Some(at) => message[at..].to_owned(),
+            None => message.trim_start_matches("configuration: ").to_owned(),
+        }
+    }
+
+    #[test]
+    fn without_sources_there_are_the_defaults() {
+        assert_eq!(load(None, &[("PATH", "/bin"), ("PLEACH_LOG", "debug")]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file_and_the_file_before_the_defaults() {
+        let text = "transport = \"tcp\"\ncancel_ack = 250\npeers = \"1m\"\nmax_frame = \"1MiB\"\nmulti_thread = true\n";
+        let variables = [
+            ("PLEACH_PEERS", "2s"),
+            ("PLEACH_DRAIN", "20"),
+            ("PLEACH_MAX_FRAME", "4096"),
+            ("PLEACH_MAX_CONNECTIONS", "7"),
+            ("PLEACH_MULTI_THREAD", "false"),
+            ("PLEACH_ALLOW_NON_LOOPBACK", "true"),
+            ("PLEACH_SOCKET_DIR", "42"),
+            ("PLEACH_LOG_LEVEL", "info"),
+        ];
+        let expected = Config {
+            transport: "tcp".into(),
+            cancel_ack: Duration::from_millis(250),
+            peers: Duration::from_secs(2),
+            drain: Duration::from_millis(20),
+            max_frame: 4096,
+            max_connections: 7,
+            multi_thread: false,
+            allow_non_loopback: true,
+            socket_dir: Some("42".into()),
+            log_level: Some("info".into()),
+            ..Config::default()
+        };
+        assert_eq!(load(Some(text), &variables).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_named_file_replaces_the_usual_one_and_must_exist() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("pleach.toml"), "nonsense").unwrap();
+        std::fs::write(directory.path().join("other.toml"), "codec = \"json\"").unwrap();
+        let load =
+            |file: &str| Config::load_from(directory.path(), [("PLEACH_CONFIG".to_owned(), file.to_owned())], &known());
+        assert_eq!(load("other.toml").unwrap().codec, "json");
+        let message = load("missing.toml").unwrap_err().to_string();
+        assert!(message.contains("missing.toml (PLEACH_CONFIG names it): No such file"), "{message}");
+    }
+
+    #[test]
+    fn a_fault_in_the_file_names_the_line_and_what_is_allowed() {
+        let unknown = fault(Some("codec = \"json\"\ntransprt = \"tcp\"\n"), &[]);
+        assert!(unknown.starts_with("pleach.toml: TOML parse error at line 2, column 1"), "{unknown}");
+        assert!(unknown.contains("unknown field `transprt`, expected one of `transport`, `codec`, "), "{unknown}");
+
+        let wrong = fault(Some("\n\npeers = \"soon\"\n"), &[]);
+        assert!(wrong.contains("line 3, column 9") && wrong.contains("expected a duration like \"500ms\""), "{wrong}");
+
+        let zero = fault(Some("dial = 0\n"), &[]);
+        assert!(zero.contains("line 1") && zero.contains("zero would give up at once"), "{zero}");
+
+        let name = fault(Some("# ours\ntransport = \"udp\"\n"), &[]);
+        assert_eq!(name, "pleach.toml: line 2: unknown transport `udp`; there are tcp, uds");
+    }
+
+    #[test]
+    fn a_fault_in_the_environment_names_the_variable_and_what_is_allowed() {
+        let unknown = fault(None, &[("PLEACH_TRANSPRT", "tcp")]);
+        assert!(
+            unknown.starts_with("PLEACH_TRANSPRT: unknown field `transprt`, expected one of `transport`"),
+            "{unknown}"
+        );
+        assert_eq!(
+            fault(None, &[("PLEACH_CODEC", "xml")]),
+            "PLEACH_CODEC: unknown codec `xml`; there are json, msgpack, tractor",
+        );
+        assert_eq!(
+            fault(None, &[("PLEACH_MAX_TASKS", "many")]),
+            "PLEACH_MAX_TASKS: invalid value: string \"many\", expected a whole number",
+        );
+        assert_eq!(
+            fault(None, &[("PLEACH_MULTI_THREAD", "yes")]),
+            "PLEACH_MULTI_THREAD: invalid value: string \"yes\", expected true or false",
+        );
+        assert_eq!(
+            fault(None, &[("PLEACH_MAX_FRAME", "8GiB")]),
+            "PLEACH_MAX_FRAME: 8589934592 bytes is out of range; it goes from 1KiB to 4GiB less a byte",
+        );
+    }
+
+    #[test]
+    fn a_codec_must_go_with_its_transport() {
+        let tractor = [("PLEACH_CODEC", "tractor"), ("PLEACH_TRANSPORT", "tcp")];
+        assert!(load(None, &tractor).is_ok(), "in whichever order they come");
+        let message = fault(Some("transport = \"uds\""), &tractor[..1]);
+        assert!(
+            message.starts_with("there is no transport `tractor+uds` (codec+protocol); there are json+tcp,"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn it_crosses_processes_unchanged() {
+        let config = Config {
+            dial: Duration::new(1, 1),
+            peers: Duration::MAX,
+            socket_dir: Some("/run/x".into()),
+            allow_non_loopback: true,
+            ..Config::default()
+        };
+        for bytes in [rmp_serde::to_vec(&config), rmp_serde::to_vec_named(&config)] {
+            assert_eq!(rmp_serde::from_slice::<Config>(&bytes.unwrap()).unwrap(), config);
+        }
+        let short = Config { peers: Duration::from_secs(9), ..config };
+        assert_eq!(toml::from_str::<Config>(&toml::to_string(&short).unwrap()).unwrap(), short);
+    }
+}

@@ -1,0 +1,163 @@
+//! What can be set, its defaults, and the reasons for them.
+//!
+//! [`load`](Config::load) layers the sources; see there. A program that wants a setting to be fixed
+//! writes the field after loading, or makes the whole value itself. Children get the [`Config`] of
+//! their parent with what they are started with: they read no file and no environment.
+//!
+//! This module only holds numbers and names. It knows no transport; the names that are allowed come
+//! from whoever has the registry.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+mod load;
+mod spelling;
+
+use spelling::{count, duration, frame_size, patience, switch};
+
+/// Everything that a tree can be tuned with.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let config = pleach::Config { connect_back: Duration::from_secs(60), ..Default::default() };
+/// assert_eq!(config.codec, "msgpack");
+/// ```
+///
+/// In `pleach.toml` the fields are keys of the same name, at the top level; in the environment they
+/// are upper case behind `PLEACH_`. Durations are text like `"500ms"`, `"2s"` or `"1m"`, or whole
+/// numbers of milliseconds; sizes are text like `"64MiB"`, or whole numbers of bytes.
+///
+/// ```toml
+/// transport = "tcp"
+/// max_frame = "256MiB"
+/// connect_back = "60s"
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How the actors of one host reach each other. Default: `uds`, the fastest that crosses processes;
+    /// the next best in a build without it.
+    pub transport: String,
+    /// How messages are written. Default: `msgpack`, compact and fast; `json` can be read by eye.
+    pub codec: String,
+    /// The largest message in bytes, both ways. Default: 64 MiB, far above what a call should carry,
+    /// and little enough that a hostile length can't take the machine's memory. It goes from 1 KiB to
+    /// 4 GiB less a byte, which is what a frame's length field can say.
+    #[serde(with = "frame_size")]
+    pub max_frame: usize,
+    /// How long a cancel request waits for its acknowledgement. Default: 500 ms, a thousand times what
+    /// a healthy actor needs; one that is busy or stopped is found soon.
+    #[serde(with = "duration")]
+    pub cancel_ack: Duration,
+    /// How long a cancelled remote task may take for its clean-up. Default: 500 ms.
+    #[serde(with = "duration")]
+    pub task_cancel: Duration,
+    /// How long a closing connection still reads what the peer had sent. Default: 500 ms, for the final
+    /// acknowledgements; a peer that keeps talking must not keep the connection.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+    /// How long the registrar may take to let go of a name. Default: 500 ms; it drops names whose
+    /// actor is gone by itself too.
+    #[serde(with = "duration")]
+    pub deregister: Duration,
+    /// How long an actor that ends waits for its remaining connections. Default: 3 s, so that peers
+    /// that are just closing get there.
+    #[serde(with = "duration")]
+    pub peers: Duration,
+    /// How long a child that has acknowledged its cancellation may take to exit before it gets SIGTERM.
+    /// Default: 500 ms.
+    #[serde(with = "duration")]
+    pub soft_reap: Duration,
+    /// How long after SIGTERM a child gets SIGKILL. Default: 1.6 s, enough to flush files, short enough
+    /// for the person at the terminal.
+    #[serde(with = "duration")]
+    pub kill_after: Duration,
+    /// How long a new process may take to connect back before it is killed. Default: 10 s: a big
+    /// program on a cold disk and a loaded machine.
+    #[serde(with = "patience")]
+    pub connect_back: Duration,
+    /// How long a handshake may take. Default: 10 s, the same as for `connect_back`.
+    #[serde(with = "patience")]
+    pub handshake: Duration,
+    /// How long it may take to reach a peer. Default: 3 s: one lost packet and its repetition; some
+    /// protocols (QUIC) get no answer at all from a host that does not listen.
+    #[serde(with = "patience")]
+    pub dial: Duration,
+    /// How many connections may be in their handshake at once; more have to queue. Default: 128, so
+    /// that strangers who connect and say nothing take little.
+    #[serde(with = "count")]
+    pub max_pending_handshakes: usize,
+    /// How many connections an actor holds; more are refused. Default: 4096, below the usual limit of
+    /// file descriptors of a server.
+    #[serde(with = "count")]
+    pub max_connections: usize,
+    /// How many calls of one peer run in an actor at once; more are refused. Default: 65 536: a bound
+    /// for a peer that has gone mad, not a schedule.
+    #[serde(with = "count")]
+    pub max_tasks: usize,
+    /// How long a lost connection to a child waits for the child's exit status. Default: 500 ms; the
+    /// socket closes a little before the status can be read, and the status says more.
+    #[serde(with = "duration")]
+    pub death_notice: Duration,
+    /// Whether actors run on several threads. Default: no; one thread wakes nobody on another core,
+    /// and an actor is a process already. The root's own threads are set with `#[pleach::main]`.
+    #[serde(with = "switch")]
+    pub multi_thread: bool,
+    /// Where Unix sockets live. Default: a new directory below the temporary one, only for this user.
+    pub socket_dir: Option<PathBuf>,
+    /// Whether actors may listen where other hosts reach them without encryption. Default: no.
+    #[serde(with = "switch")]
+    pub allow_non_loopback: bool,
+    /// What is logged, e.g. `info` or `pleach::cancel=debug`. Default: what `PLEACH_LOG` says.
+    pub log_level: Option<String>,
+}
+
+impl Config {
+    /// Returns the longest time that it takes to end one child: to ask, to wait, to escalate.
+    pub fn ladder(&self) -> Duration {
+        self.cancel_ack.saturating_add(self.soft_reap).saturating_add(self.kill_after)
+    }
+}
+
+impl Default for Config {
+    /// The defaults that the fields name, without any file or environment.
+    fn default() -> Self {
+        Self {
+            transport: TRANSPORT.into(),
+            codec: "msgpack".into(),
+            max_frame: 64 << 20,
+            cancel_ack: Duration::from_millis(500),
+            task_cancel: Duration::from_millis(500),
+            drain: Duration::from_millis(500),
+            deregister: Duration::from_millis(500),
+            peers: Duration::from_secs(3),
+            soft_reap: Duration::from_millis(500),
+            kill_after: Duration::from_millis(1600),
+            connect_back: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            dial: Duration::from_secs(3),
+            max_pending_handshakes: 128,
+            max_connections: 4096,
+            max_tasks: 65_536,
+            death_notice: Duration::from_millis(500),
+            multi_thread: false,
+            socket_dir: None,
+            allow_non_loopback: false,
+            log_level: None,
+        }
+    }
+}
+
+/// The fastest protocol of this build that crosses processes. `mem` does not: alone, it is for tests.
+const TRANSPORT: &str = if cfg!(all(unix, feature = "uds")) {
+    "uds"
+} else if cfg!(feature = "tcp") {
+    "tcp"
+} else if cfg!(feature = "quic") {
+    "quic"
+} else {
+    "mem"
+};

@@ -1,0 +1,232 @@
+//! How values are spelt in files and variables: `"500ms"`, `"64MiB"`, and plain numbers.
+//!
+//! Between processes (msgpack) they travel as plain numbers. Limits are checked while a value is
+//! read, because the reader still knows the line.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+/// Any duration, zero included.
+pub(super) mod duration {
+    use super::*;
+
+    pub(in crate::config) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&spell(*value));
+        }
+        value.serialize(serializer)
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        if deserializer.is_human_readable() {
+            return deserializer.deserialize_any(Spelt {
+                expected: DURATION,
+                number: milliseconds,
+                text: parse_duration,
+            });
+        }
+        Duration::deserialize(deserializer)
+    }
+}
+
+/// A duration after which something is given up: zero would give up at once.
+pub(super) mod patience {
+    use super::*;
+
+    pub(in crate::config) use super::duration::serialize;
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let value = duration::deserialize(deserializer)?;
+        if value.is_zero() {
+            return Err(de::Error::custom("zero would give up at once; write how long to wait, such as \"10s\""));
+        }
+        Ok(value)
+    }
+}
+
+/// A number of bytes that fits a frame's length field.
+pub(super) mod frame_size {
+    use super::*;
+
+    pub(in crate::config) use super::count::serialize;
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+        let size = deserializer.deserialize_any(Spelt { expected: SIZE, number: some, text: parse_size })?;
+        if !(1 << 10..=u64::from(u32::MAX)).contains(&size) {
+            return Err(de::Error::custom(format!(
+                "{size} bytes is out of range; it goes from 1KiB to 4GiB less a byte"
+            )));
+        }
+        usize::try_from(size).map_err(de::Error::custom)
+    }
+}
+
+/// A number of things, at least one.
+pub(super) mod count {
+    use super::*;
+
+    pub(in crate::config) fn serialize<S: Serializer>(value: &usize, serializer: S) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+        let text = |text: &str| text.parse().ok();
+        match deserializer.deserialize_any(Spelt { expected: COUNT, number: some, text })? {
+            0 => Err(de::Error::custom("zero would let nothing through; write how many at most, from 1")),
+            count => usize::try_from(count).map_err(de::Error::custom),
+        }
+    }
+}
+
+/// Yes or no. A variable can only say it in words.
+pub(super) mod switch {
+    use super::*;
+
+    pub(in crate::config) fn serialize<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(Switch)
+    }
+}
+
+const DURATION: &str = "a duration like \"500ms\", \"2s\" or \"1m\", or a whole number of milliseconds";
+const SIZE: &str = "a size like \"64MiB\", or a whole number of bytes";
+const COUNT: &str = "a whole number";
+
+/// A value that is written as a number or as text.
+struct Spelt<T> {
+    expected: &'static str,
+    number: fn(u64) -> Option<T>,
+    text: fn(&str) -> Option<T>,
+}
+
+impl<T> Visitor<'_> for Spelt<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        (self.number)(number).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.text)(text.trim()).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+struct Switch;
+
+impl Visitor<'_> for Switch {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true or false")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+        Ok(value)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+        text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+fn some(number: u64) -> Option<u64> {
+    Some(number)
+}
+
+fn milliseconds(number: u64) -> Option<Duration> {
+    Some(Duration::from_millis(number))
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text)?;
+    match unit {
+        "ns" => Some(Duration::from_nanos(number)),
+        "us" => Some(Duration::from_micros(number)),
+        "" | "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+/// Writes a duration in the largest unit that loses nothing.
+fn spell(value: Duration) -> String {
+    match value.subsec_nanos() {
+        0 => format!("{}s", value.as_secs()),
+        nanos if nanos % 1_000_000 == 0 => format!("{}ms", value.as_millis()),
+        nanos if nanos % 1_000 == 0 => format!("{}us", value.as_micros()),
+        _ => format!("{}ns", value.as_nanos()),
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let factor: u64 = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_come_back_as_they_were_spelt() {
+        for (text, value) in [
+            ("0s", Duration::ZERO),
+            ("2s", Duration::from_secs(2)),
+            ("1600ms", Duration::from_millis(1600)),
+            ("15us", Duration::from_micros(15)),
+            ("1000000001ns", Duration::new(1, 1)),
+        ] {
+            assert_eq!(parse_duration(text), Some(value));
+            assert_eq!(spell(value), text);
+        }
+        assert_eq!(parse_duration("2 m"), Some(Duration::from_secs(120)));
+        assert_eq!(parse_duration("1h"), Some(Duration::from_secs(3600)));
+        assert_eq!(parse_duration("250"), Some(Duration::from_millis(250)));
+        for wrong in ["", "s", "-1s", "1.5s", "2 weeks", "99999999999999999999s", "9999999999999999999h"] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(parse_size("64MiB"), Some(64 << 20));
+        assert_eq!(parse_size("1 KiB"), Some(1024));
+        assert_eq!(parse_size("4096"), Some(4096));
+        for wrong in ["64MB", "MiB", "1.5GiB", "99999999999GiB"] {
+            assert_eq!(parse_size(wrong), None, "{wrong}");
+        }
+    }
+}
