@@ -95,7 +95,7 @@ impl Exposed {
                 #[::pleach::__private::linkme::distributed_slice(::pleach::__private::EXPORTS)]
                 #[linkme(crate = ::pleach::__private::linkme)]
                 static __PLEACH_EXPORT: ::pleach::__private::Export = ::pleach::__private::Export::new(
-                    ::core::module_path!(),
+                    ::core::concat!(::core::module_path!(), "::", #shown_name),
                     #shown_name,
                     #shown_arguments,
                     #shown_returns,

@@ -83,7 +83,7 @@ pub fn rpc(options: TokenStream, function: TokenStream) -> TokenStream {
 ///
 /// # Options
 /// - `flavor = "current_thread"` (the default) or `"multi_thread"`: the runtime of the root process.
-///   The configuration's `flavor` is about the actors.
+///   For the actors there is `multi_thread` in the configuration.
 /// - `worker_threads = N`: how many threads a `multi_thread` runtime has; one per core if not given.
 /// - `init = path::to::function`: a `fn()` that is called before anything else, in the root and in
 ///   every actor. Register transports and set up logging there.
