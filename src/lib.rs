@@ -1,1 +1,94 @@
-//! pleach.
+//! Trees of actors that are OS processes: supervised, cancelled and failing as one structured program.
+//!
+//! An actor is a process that runs one tree of async tasks. Every process lives inside a nursery,
+//! every remote call inside a scope: errors climb the tree, cancellation runs down it, and nothing
+//! outlives its parent.
+//!
+//! ```
+//! use pleach::prelude::*;
+//!
+//! #[pleach::rpc]
+//! async fn add(a: i64, b: i64) -> Result<i64> {
+//!     Ok(a + b)
+//! }
+//!
+//! #[pleach::main] // a child process enters here too, and becomes an actor
+//! async fn main() -> Result<()> {
+//!     pleach::open_nursery(async |n| {
+//!         let portal = n.start_actor("worker").enable(module_path!()).await?;
+//!         assert_eq!(portal.run(add(1, 2)).await?, 3); // there
+//!         assert_eq!(add(1, 2).await?, 3); // here
+//!         portal.cancel_actor().await // a daemon lives until somebody cancels it
+//!     })
+//!     .await
+//! }
+//! ```
+//!
+//! # The path of a call
+//! ```text
+//! your task                                                    the other process
+//!   portal.run(add(1, 2))                                        add's body
+//!     │ portal.rs                                                  ▲ runtime/dispatch.rs: one task each
+//!     ▼                                                            │ exports.rs: name → function
+//!   channel/ ── proto/session: which call is that? ──┐         channel/driver.rs: the message loop
+//!     │ encodes once, into the connection's buffer   │             ▲ proto/session: whose message is that?
+//!     ▼                                              │             │
+//!   transports/wire: frames ─► tcp, uds, quic, mem ──┼──────► transports/wire
+//! ```
+//! Starting an actor goes through [`Nursery`] and `spawn/`; its end through `spawn/reap.rs`.
+
+#![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
+// The macros write `::pleach::…`; so this crate must know itself by that name.
+extern crate self as pleach;
+
+mod actor;
+mod call;
+mod channel;
+pub mod config;
+pub mod error;
+mod exports;
+mod nursery;
+mod panics;
+mod portal;
+mod proto;
+mod runtime;
+pub mod scope;
+mod spawn;
+pub mod telemetry;
+pub mod transports;
+
+pub use pleach_macros::{main, rpc};
+pub use pleach_wire as wire;
+pub use pleach_wire::Blob;
+
+pub use crate::actor::ActorId;
+pub use crate::call::Call;
+pub use crate::config::Config;
+pub use crate::error::{ActorDied, BoxError, Error, RemoteError, Result, ScopeError, WaitStatus};
+pub use crate::nursery::{Nursery, Start, open_nursery};
+pub use crate::portal::{Daemon, OneShot, Portal};
+pub use crate::runtime::root::{Actor, current_actor, open_root};
+pub use crate::scope::{CancelScope, fail_after, move_on_after, shield};
+pub use crate::spawn::child::init;
+
+/// What most programs need: `use pleach::prelude::*`.
+pub mod prelude {
+    pub use crate::{
+        Blob, Call, CancelScope, Config, Error, Nursery, Portal, Result, fail_after, move_on_after, shield,
+    };
+}
+
+/// What the macros' code calls. Not for other use: it may change with any version.
+#[doc(hidden)]
+pub mod __private {
+    pub use linkme;
+    pub use pleach_wire::blob;
+    pub use serde;
+
+    pub use crate::call::{call, call_blob};
+    pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
+    pub use crate::runtime::flavor::Flavor;
+    pub use crate::runtime::root::run_main;
+}

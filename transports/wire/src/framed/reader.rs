@@ -54,10 +54,12 @@ impl FrameReader {
     ) -> Poll<Result<(), TransportError>> {
         let before = batch.len();
         loop {
-            if self.end.is_none()
-                && let Err(fault) = self.take_frames(codec, limit, batch)
-            {
-                self.end(fault);
+            let taken = if self.end.is_none() { self.take_frames(codec, limit, batch) } else { Ok(()) };
+            match taken {
+                // The messages before it may raise the limit, as the last one of a handshake does.
+                Err(TransportError::FrameTooLarge { .. }) if batch.len() > before => {}
+                Err(fault) => self.end(fault),
+                Ok(()) => {}
             }
             if batch.len() > before {
                 return Poll::Ready(Ok(()));

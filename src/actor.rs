@@ -1,0 +1,84 @@
+//! Who an actor is.
+//!
+//! Only identity lives here; the running actor is [`crate::runtime::Runtime`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The identity of one actor: a name for humans, a uuid for everything else.
+///
+/// Names may repeat; two ids are equal when their uuids are. Cloning is cheap.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ActorId {
+    name: Arc<str>,
+    uuid: Uuid,
+    pid: u32,
+    host: Arc<str>,
+}
+
+impl ActorId {
+    /// A fresh identity in this process.
+    pub(crate) fn new(name: &str) -> Self {
+        Self::with_uuid(name, Uuid::new_v4())
+    }
+
+    /// The identity that a parent has given to this process.
+    pub(crate) fn with_uuid(name: &str, uuid: Uuid) -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { name: name.into(), uuid, pid: std::process::id(), host: host.into() }
+    }
+
+    /// The same identity in another process: what a parent knows of a child before it connects.
+    pub(crate) fn in_process(self, pid: u32) -> Self {
+        Self { pid, ..self }
+    }
+
+    /// Returns the name that it was started with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns what makes it unique, also after a restart under the same name.
+    pub fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// Returns its process id on its host.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Returns the name of the host on which it runs.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl PartialEq for ActorId {
+    fn eq(&self, other: &Self) -> bool {
+        self.uuid == other.uuid
+    }
+}
+
+impl Eq for ActorId {}
+
+impl std::hash::Hash for ActorId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.uuid.hash(state);
+    }
+}
+
+impl fmt::Display for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "actor `{}` (pid {})", self.name, self.pid)
+    }
+}
+
+impl fmt::Debug for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}:{}:{}", self.name, self.host, self.pid, self.uuid)
+    }
+}

@@ -1,0 +1,180 @@
+//! The message loop of one connection: writes what is queued, reads a batch, acts on each message.
+//!
+//! It never runs a peer's function itself and never waits for one, so cancels and answers pass
+//! however busy the tasks are.
+//!
+//! ```text
+//! Running ──close requested──► Draining ──peer's end, or the drain's deadline──► Ended
+//!    └──────────────── the peer's end, or a fault ──────────────────────────────►┘
+//! ```
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pleach_wire::transport::Lane;
+use pleach_wire::{ByteStr, Cid, Msg, Outgoing, Payload, TransportClosed, TransportError};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Channel;
+use crate::error::{Packed, Refusal};
+use crate::proto::session::Event;
+
+/// What runs the functions that peers ask for.
+pub(crate) trait Serve: Send + Sync + 'static {
+    /// Starts a task that ends with [`Channel::answer`] or [`Channel::answer_error`]. Must not wait.
+    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload);
+
+    /// The peer's runtime reports that it failed.
+    fn peer_failed(&self, channel: &Channel, error: Packed);
+}
+
+/// Runs the connection until it ends; wakes everybody who waits on it.
+///
+/// `batch` holds messages that came with the end of the handshake.
+pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<Msg>, drain: Duration) {
+    let mut driver = Driver { channel: &channel, serve: &*serve, drain, drain_until: None, sleep: None, left: None };
+    let end = loop {
+        for msg in batch.drain(..) {
+            driver.handle(msg);
+        }
+        match driver.next(&mut batch).await {
+            Ok(()) => channel.0.last_batch.store(batch.len(), Ordering::Relaxed),
+            Err(end) => break driver.name_end(end),
+        }
+    };
+    channel.transport().abort();
+    match &end {
+        TransportError::Closed(closed) => {
+            tracing::debug!(target: "pleach::transport", peer = %channel.peer(), %closed, "connection closed");
+        }
+        fault => tracing::warn!(target: "pleach::transport", peer = %channel.peer(), %fault, "connection lost"),
+    }
+    // The end is set before the waiters are woken, because they look at it.
+    let _ = channel.0.end.set(end); // this loop is the only one to set it
+    let left = channel.session().close();
+    left.tasks.iter().for_each(|task| task.cancel());
+    drop(left);
+    channel.0.ended.cancel();
+}
+
+struct Driver<'a> {
+    channel: &'a Channel,
+    serve: &'a dyn Serve,
+    drain: Duration,
+    drain_until: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Why the peer said that it leaves.
+    left: Option<ByteStr>,
+}
+
+impl Driver<'_> {
+    /// Writes and waits until messages have come.
+    async fn next(&mut self, batch: &mut Vec<Msg>) -> Result<(), TransportError> {
+        std::future::poll_fn(|cx| self.poll_next(cx, batch)).await
+    }
+
+    /// The order: a close that was asked for, what is queued, what has come, timers.
+    fn poll_next(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
+        if self.drain_until.is_none() && self.channel.0.closing.load(Ordering::Acquire) {
+            self.start_draining();
+        }
+        let transport = self.channel.transport();
+        // A failed write is not the end: what the peer sent before is still read.
+        let _ = if self.drain_until.is_some() { transport.poll_close(cx) } else { transport.poll_flush(cx) };
+        if let Poll::Ready(received) = transport.poll_recv(cx, batch) {
+            return Poll::Ready(received);
+        }
+        while let Some(at) = self.timer() {
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if sleep.deadline() != at {
+                sleep.as_mut().reset(at);
+            }
+            ready!(sleep.as_mut().poll(cx));
+            self.handle_timeout()?;
+        }
+        Poll::Pending
+    }
+
+    fn timer(&self) -> Option<Instant> {
+        let overdue = self.channel.session().poll_timeout().map(|at| self.channel.0.epoch + at);
+        [overdue, self.drain_until].into_iter().flatten().min()
+    }
+
+    fn start_draining(&mut self) {
+        self.drain_until = Some(Instant::now() + self.drain);
+        let goodbye = Outgoing::Bye { why: ByteStr::from_static(GOODBYE) };
+        if let Err(error) = self.channel.transport().queue(Lane::CONTROL, &goodbye) {
+            tracing::debug!(target: "pleach::transport", peer = %self.channel.peer(), %error, "no goodbye");
+        }
+    }
+
+    fn handle_timeout(&mut self) -> Result<(), TransportError> {
+        drop(self.channel.session().handle_timeout(self.channel.now()));
+        match self.drain_until {
+            Some(until) if Instant::now() >= until => {
+                Err(TransportClosed::by_us(format!("the peer did not close within {:?}", self.drain)).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn handle(&mut self, msg: Msg) {
+        let channel = self.channel;
+        let event = channel.session().handle_msg(msg);
+        match event {
+            Event::Invoke { cid, target, args } => self.serve.invoke(channel, cid, target, args),
+            Event::Overloaded { cid, limit } => {
+                channel.refuse(cid, "another function".into(), Refusal::Overloaded { limit });
+            }
+            Event::Resolved { reply, ack, outcome } => {
+                if let Some(ack) = ack {
+                    let _ = ack.send(()); // whoever waited may have left
+                }
+                match reply.map(|reply| reply.send(outcome)) {
+                    Some(Ok(())) => {}
+                    Some(Err(_)) | None => {
+                        tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), "an answer came after its caller had left");
+                    }
+                }
+            }
+            Event::CancelTask { cid } => {
+                let scope = channel.session().task(cid).cloned();
+                if let Some(scope) = scope {
+                    scope.cancel();
+                }
+            }
+            Event::NothingToCancel { cid } => channel.send_or_log(&Outgoing::CancelAck { cid, found: false }, 0),
+            Event::Acked { ack } => {
+                if let Some(ack) = ack {
+                    let _ = ack.send(()); // whoever waited may have left
+                }
+            }
+            Event::PeerFailed { error } => match error.decode() {
+                Ok(error) => self.serve.peer_failed(channel, error),
+                Err(error) => {
+                    tracing::error!(target: "pleach::runtime", peer = %channel.peer(), %error, "unreadable runtime error")
+                }
+            },
+            Event::PeerLeaves { why } => self.left = Some(why),
+            Event::Ignored { kind, cid } => {
+                let count = channel.0.ignored.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "ignored a message that fits no dialog");
+            }
+        }
+    }
+
+    /// Says in whose interest the connection ended, as far as it is known.
+    fn name_end(&self, end: TransportError) -> TransportError {
+        match (&end, &self.left, self.drain_until) {
+            (TransportError::Closed(_), _, Some(_)) => TransportClosed::by_us(GOODBYE).into(),
+            (TransportError::Closed(_), Some(why), None) => TransportClosed::by_peer(&**why).into(),
+            _ => end,
+        }
+    }
+}
+
+/// What an actor says when it closes a connection in order.
+pub(crate) const GOODBYE: &str = "finished";

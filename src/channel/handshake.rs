@@ -1,0 +1,158 @@
+//! From a fresh transport to a member of the tree: drives [`crate::proto::handshake`] over a transport.
+//!
+//! Until the peer has proved itself, frames are small, nothing but handshake messages is decoded,
+//! and everything ends at a deadline.
+
+use std::time::Duration;
+
+use pleach_wire::transport::Lane;
+use pleach_wire::{Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
+use tokio::time::{Instant, timeout};
+
+use crate::actor::ActorId;
+use crate::proto::handshake::{Handshake, Hello, MAGIC, Member, Next, Step, VERSION};
+use crate::proto::membership::{Nonce, TreeKey};
+
+/// What both sides of a handshake need to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) who: ActorId,
+    pub(crate) key: TreeKey,
+    /// Digest of this program's exported functions.
+    pub(crate) exports: u64,
+    /// How long the whole handshake may take.
+    pub(crate) deadline: Duration,
+    /// The largest frame from a member, in bytes.
+    pub(crate) max_frame: usize,
+}
+
+/// The end of a handshake with a member: who it is, and messages that came right behind.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) member: Member,
+    pub(crate) early: Vec<Msg>,
+}
+
+/// Introduces this actor to the listener at the other end.
+///
+/// # Errors
+/// [`TransportError::Handshake`] says why it failed; other errors are the connection's.
+///
+/// # Cancel safety
+/// If dropped, the connection must be dropped too.
+pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> Result<Accepted, TransportError> {
+    let hello = Hello {
+        magic: MAGIC.into(),
+        versions: (VERSION, VERSION),
+        codec: transport.format().name().into(),
+        who: Some(identity.who.clone()),
+        features: 0,
+        exports: identity.exports,
+        nonce: fresh_nonce()?,
+    };
+    let (handshake, first) = Handshake::dial(identity.key.clone(), hello, identity.who.clone(), identity.deadline);
+    let accepted = drive(transport, identity, handshake, Some(first)).await?;
+    accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
+}
+
+/// Takes a dialer's introduction. `None`: it was a probe, which has been answered.
+///
+/// # Errors
+/// [`TransportError::Handshake`] says why the peer was refused; other errors are the connection's.
+///
+/// # Cancel safety
+/// If dropped, the connection must be dropped too.
+pub(crate) async fn accept(
+    transport: &dyn MsgTransport,
+    identity: &Identity,
+) -> Result<Option<Accepted>, TransportError> {
+    let codec = transport.format().name();
+    let who = identity.who.clone();
+    let handshake = Handshake::listen(identity.key.clone(), codec, fresh_nonce()?, who, identity.deadline);
+    drive(transport, identity, handshake, None).await
+}
+
+async fn drive(
+    transport: &dyn MsgTransport,
+    identity: &Identity,
+    mut handshake: Handshake,
+    first: Option<Step>,
+) -> Result<Option<Accepted>, TransportError> {
+    transport.set_max_frame(MAX_HANDSHAKE_FRAME);
+    let started = Instant::now();
+    let until = started + handshake.poll_timeout();
+    let mut batch = Vec::new();
+    let mut next = first.map(Next::Send);
+    loop {
+        let step = match next {
+            Some(Next::Send(step)) => Some(step),
+            Some(Next::SendAndAccept(step, member)) => {
+                send(transport, &step).await?;
+                transport.set_max_frame(identity.max_frame);
+                return Ok(Some(Accepted { member, early: batch }));
+            }
+            Some(Next::Accept(member)) => {
+                transport.set_max_frame(identity.max_frame);
+                return Ok(Some(Accepted { member, early: batch }));
+            }
+            Some(Next::SendAndEnd(step)) => {
+                send(transport, &step).await?;
+                transport.close().await?;
+                return Ok(None);
+            }
+            Some(Next::Refuse(step, why)) => {
+                if let Some(step) = step {
+                    // The peer may be gone already; the reason for the refusal is what counts.
+                    let _ = timeout(REFUSAL, async {
+                        send(transport, &step).await?;
+                        transport.close().await
+                    })
+                    .await;
+                }
+                return Err(TransportError::Handshake(why));
+            }
+            None => None,
+        };
+        let exchange = async {
+            if let Some(step) = step {
+                send(transport, &step).await?;
+            }
+            if batch.is_empty() {
+                transport.recv(&mut batch).await?;
+            }
+            match batch.remove(0) {
+                Msg::Hello { step } => step.decode::<Step>(),
+                other => Err(TransportError::Handshake(format!(
+                    "the peer sent `{}` before it had proved itself",
+                    other.kind()
+                ))),
+            }
+        };
+        next = match tokio::time::timeout_at(until, exchange).await {
+            Ok(step) => Some(handshake.handle_step(step?)),
+            Err(_late) => handshake.handle_timeout(started.elapsed()),
+        };
+    }
+}
+
+async fn send(transport: &dyn MsgTransport, step: &Step) -> Result<(), TransportError> {
+    transport.queue(Lane::CONTROL, &Outgoing::Hello { step })?;
+    transport.flush().await
+}
+
+/// Returns random bytes that nobody has seen.
+///
+/// # Errors
+/// When the system has no random source.
+pub(crate) fn fresh_nonce() -> Result<Nonce, TransportError> {
+    let mut nonce = Nonce::default();
+    getrandom::fill(&mut nonce)
+        .map_err(|error| TransportError::Handshake(format!("the system gives no random bytes: {error}")))?;
+    Ok(nonce)
+}
+
+/// The largest frame before the peer has proved itself: a hello with long names has a few hundred bytes.
+const MAX_HANDSHAKE_FRAME: usize = 8 << 10;
+
+/// How long a refusal may take to reach a stranger.
+const REFUSAL: Duration = Duration::from_millis(200);

@@ -1,0 +1,331 @@
+//! One connection to one peer, after the handshake: calls out, answers back.
+//!
+//! | file | station |
+//! |---|---|
+//! | [`handshake`] | from a fresh transport to a member of the tree |
+//! | [`driver`] | the message loop: one task per connection |
+//! | this one | the handle: what callers and finished tasks use |
+//!
+//! A caller encodes its message into the connection's buffer and, when it is alone, writes it
+//! itself; only when several are under way does the driver write for all of them at once.
+//!
+//! # Invariants
+//! 1. The session's lock is never held across a wait, nor while the transport is called.
+//! 2. A guard ([`Pending`]) exists before the message that it guards is queued.
+
+pub(crate) mod driver;
+pub(crate) mod handshake;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use pleach_wire::transport::Lane;
+use pleach_wire::{ByteStr, Cid, Encode, MsgTransport, Outgoing, Payload, TransportError};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::ActorId;
+use crate::error::{BoxError, Cancelled, Error, Packed, Refusal, Result};
+use crate::panics;
+use crate::proto::session::{Handles, Outcome, Role, Session};
+use crate::scope::CancelScope;
+
+/// A connection to a peer. Cloning is cheap; the connection ends when it is closed, not when handles drop.
+#[derive(Clone)]
+pub(crate) struct Channel(Arc<Shared>);
+
+struct Shared {
+    transport: Arc<dyn MsgTransport>,
+    session: Mutex<Session<Wakers>>,
+    here: ActorId,
+    peer: ActorId,
+    epoch: Instant,
+    cancel_ack: Duration,
+    /// Messages in the last read: more than one means that several callers are under way.
+    last_batch: AtomicUsize,
+    ignored: AtomicU64,
+    closing: AtomicBool,
+    ended: CancellationToken,
+    end: OnceLock<TransportError>,
+}
+
+/// What the dialogs of a channel hold on to.
+#[derive(Debug)]
+pub(crate) struct Wakers;
+
+impl Handles for Wakers {
+    type Reply = oneshot::Sender<Outcome>;
+    type Ack = oneshot::Sender<()>;
+    type Task = CancelScope;
+}
+
+/// What a new channel needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) role: Role,
+    pub(crate) here: ActorId,
+    pub(crate) peer: ActorId,
+    /// How long an acknowledgement may take.
+    pub(crate) cancel_ack: Duration,
+    /// How many tasks the peer may have here at once.
+    pub(crate) max_tasks: usize,
+}
+
+impl Channel {
+    pub(crate) fn new(transport: Arc<dyn MsgTransport>, terms: Terms) -> Self {
+        Self(Arc::new(Shared {
+            transport,
+            session: Mutex::new(Session::new(terms.role, terms.max_tasks)),
+            here: terms.here,
+            peer: terms.peer,
+            epoch: Instant::now(),
+            cancel_ack: terms.cancel_ack,
+            last_batch: AtomicUsize::new(0),
+            ignored: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            ended: CancellationToken::new(),
+            end: OnceLock::new(),
+        }))
+    }
+
+    /// Returns who is at the other end.
+    pub(crate) fn peer(&self) -> &ActorId {
+        &self.0.peer
+    }
+
+    /// Returns the connection below.
+    pub(crate) fn transport(&self) -> &dyn MsgTransport {
+        &*self.0.transport
+    }
+
+    /// Returns how the connection ended, if it has.
+    pub(crate) fn end(&self) -> Option<&TransportError> {
+        self.0.end.get()
+    }
+
+    /// Waits until the connection has ended and nobody waits on it any more.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn ended(&self) {
+        self.0.ended.cancelled().await;
+    }
+
+    /// Asks the driver to say goodbye, drain, and end. Returns at once.
+    pub(crate) fn request_close(&self) {
+        self.0.closing.store(true, Ordering::Release);
+        self.0.transport.wake_flusher();
+    }
+
+    /// Starts a call: the message is queued, and on its way unless others are being sent.
+    ///
+    /// # Errors
+    /// When the arguments can't be sent, or the connection is gone.
+    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode) -> Result<Pending> {
+        let (waker, reply) = oneshot::channel();
+        let (cid, open) = {
+            let mut session = self.session();
+            let cid = session.open(waker).ok_or_else(|| self.gone())?;
+            (cid, session.open_calls())
+        };
+        let pending = Pending { channel: self.clone(), cid, reply, answered: false };
+        if let Err(error) = self.send(&Outgoing::Start { cid, target, args }, open) {
+            self.session().forget(cid);
+            return Err(self.explain(error));
+        }
+        Ok(pending)
+    }
+
+    /// Answers a task of the peer and ends its dialog.
+    pub(crate) fn answer(&self, cid: Cid, value: &dyn Encode) {
+        self.finish(cid, &Outgoing::Return { cid, value });
+    }
+
+    /// Answers a task of the peer with its own error.
+    pub(crate) fn answer_failure(&self, cid: Cid, error: BoxError, type_name: &str) {
+        self.answer_error(cid, &Packed::new(error, type_name, &self.0.here));
+    }
+
+    /// Answers that a function will not be run.
+    pub(crate) fn refuse(&self, cid: Cid, function: String, why: Refusal) {
+        self.answer_error(cid, &Packed::Refused { function, why });
+    }
+
+    /// Answers for a task that was dropped: cancelled, or unwinding from a panic.
+    pub(crate) fn answer_dropped(&self, cid: Cid) {
+        let here = &self.0.here;
+        if let Some(panic) = panics::take_current() {
+            return self.answer_error(cid, &Packed::panic(panic.message, panic.backtrace, here));
+        }
+        let by_caller = self.session().is_cancelled(cid);
+        let why = if by_caller { Cancelled::Caller(Some(self.0.peer.clone())) } else { Cancelled::Actor };
+        self.answer_failure(cid, Box::new(Error::Cancelled(why)), "");
+    }
+
+    /// Answers a task of the peer with an error and ends its dialog.
+    fn answer_error(&self, cid: Cid, error: &Packed) {
+        self.finish(cid, &Outgoing::Error { cid: Some(cid), error });
+    }
+
+    fn finish(&self, cid: Cid, answer: &Outgoing<'_>) {
+        let (ack_due, others) = {
+            let mut session = self.session();
+            (session.finish(cid), session.running_tasks() + 1)
+        };
+        match self.send(answer, others) {
+            Ok(()) => {}
+            Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) => {
+                let error = Packed::new(Box::new(why), "pleach::TransportError", &self.0.here);
+                self.send_or_log(&Outgoing::Error { cid: Some(cid), error: &error }, others);
+            }
+            Err(end) => {
+                tracing::debug!(target: "pleach::runtime", peer = %self.0.peer, %cid, %end, "an answer found the connection gone")
+            }
+        }
+        if ack_due {
+            self.send_or_log(&Outgoing::CancelAck { cid, found: true }, others);
+        }
+    }
+
+    /// Attaches the scope by which a running task of the peer can be cancelled.
+    pub(crate) fn attach(&self, cid: Cid, scope: CancelScope) {
+        self.session().attach(cid, scope);
+    }
+
+    /// Waits while the send queue is too long; whoever sends without being answered calls this.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn room(&self) {
+        // An error is the connection's end, which every waiter learns by itself.
+        let _ = std::future::poll_fn(|cx| self.0.transport.poll_room(cx)).await;
+    }
+
+    /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
+    fn send(&self, msg: &Outgoing<'_>, under_way: usize) -> Result<(), TransportError> {
+        self.0.transport.queue(Lane::CONTROL, msg)?;
+        if under_way <= 1 && self.0.last_batch.load(Ordering::Relaxed) <= 1 {
+            self.0.transport.flush_now();
+        } else {
+            self.0.transport.wake_flusher();
+        }
+        Ok(())
+    }
+
+    fn send_or_log(&self, msg: &Outgoing<'_>, under_way: usize) {
+        if let Err(error) = self.send(msg, under_way) {
+            tracing::debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, "not sent");
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session<Wakers>> {
+        self.0.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.epoch.elapsed()
+    }
+
+    /// The error of whoever uses the connection after its end.
+    pub(crate) fn gone(&self) -> Error {
+        let end = self.end().cloned();
+        let end = end.unwrap_or_else(|| pleach_wire::TransportClosed::by_us("it is closing").into());
+        Error::Disconnected { actor: Box::new(self.0.peer.clone()), end }
+    }
+
+    fn explain(&self, error: TransportError) -> Error {
+        match error {
+            TransportError::Encode { .. } | TransportError::FrameTooLarge { .. } => Error::Transport(error),
+            end => Error::Disconnected { actor: Box::new(self.0.peer.clone()), end },
+        }
+    }
+}
+
+/// A call that waits for its answer. Dropping it before asks the peer to cancel the task.
+pub(crate) struct Pending {
+    channel: Channel,
+    cid: Cid,
+    reply: oneshot::Receiver<Outcome>,
+    answered: bool,
+}
+
+impl Pending {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// What the function or the peer's runtime reported; [`Error::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; ask again. Not to be asked again after it has resolved.
+    pub(crate) async fn outcome(&mut self) -> Result<Payload> {
+        let outcome = (&mut self.reply).await;
+        self.answered = true;
+        match outcome {
+            Ok(Outcome::Value(value)) => Ok(value),
+            Ok(Outcome::Error(error)) => Err(match error.decode::<Packed>() {
+                Ok(packed) => packed.unpack(&self.channel.0.peer),
+                Err(unreadable) => Error::Transport(unreadable),
+            }),
+            Err(_closed) => Err(self.channel.gone()),
+        }
+    }
+
+    /// Asks the peer to cancel the task and waits until it is over.
+    ///
+    /// # Errors
+    /// [`Error::ActorTooSlow`] when neither an acknowledgement nor an answer came in time.
+    ///
+    /// # Cancel safety
+    /// If dropped, the request has been sent.
+    pub(crate) async fn cancel(mut self) -> Result<()> {
+        let (ack, acked) = oneshot::channel();
+        self.send_cancel(Some(ack));
+        self.answered = true;
+        // The driver drops the waker at the deadline, and when the connection ends.
+        match acked.await {
+            Ok(()) => Ok(()),
+            Err(_) if self.channel.end().is_some() => Ok(()),
+            Err(_) => {
+                let waited = self.channel.0.cancel_ack;
+                Err(Error::ActorTooSlow { actor: Box::new(self.channel.0.peer.clone()), waited })
+            }
+        }
+    }
+
+    /// Stops waiting without a word to the peer.
+    pub(crate) fn forget(mut self) {
+        self.answered = true;
+    }
+
+    fn send_cancel(&mut self, ack: Option<oneshot::Sender<()>>) {
+        let channel = &self.channel;
+        let overdue_at = channel.now() + channel.0.cancel_ack;
+        let marked = channel.session().cancel(self.cid, ack, overdue_at);
+        match marked {
+            Ok(true) => channel.send_or_log(&Outgoing::Cancel { cid: self.cid }, 0),
+            Ok(false) => {}
+            Err(ack) => {
+                if let Some(ack) = ack {
+                    let _ = ack.send(()); // the one who waits is our caller
+                }
+            }
+        }
+        channel.0.transport.wake_flusher(); // the driver looks at its timers
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.send_cancel(None);
+        }
+    }
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("peer", self.peer()).field("end", &self.end()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,245 @@
+//! The functions that peers may call: a table made at link time, and which of its modules are open.
+//!
+//! `#[pleach::rpc]` adds an [`Export`] to the table; nothing has to be registered by hand. A function
+//! can be called by a peer only when its module was enabled for this actor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::pin::Pin;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use pleach_wire::{Blob, Cid, Encode, Payload, TransportError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::channel::Channel;
+use crate::error::{BoxError, Error, Refusal, Result};
+
+/// A boxed future that may change threads.
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// One exposed function, as `#[pleach::rpc]` describes it.
+#[derive(Debug)]
+pub struct Export {
+    pub(crate) path: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) arguments: &'static str,
+    pub(crate) returns: &'static str,
+    pub(crate) invoke: fn(Request) -> Invoked,
+}
+
+impl Export {
+    /// Describes a function; `#[pleach::rpc]` calls this. `path` is its module, `::` and its name.
+    pub const fn new(
+        path: &'static str,
+        name: &'static str,
+        arguments: &'static str,
+        returns: &'static str,
+        invoke: fn(Request) -> Invoked,
+    ) -> Self {
+        Self { path, name, arguments, returns, invoke }
+    }
+
+    /// Returns the module that has to be enabled.
+    pub(crate) fn module(&self) -> &'static str {
+        &self.path[..self.path.len() - self.name.len() - "::".len()]
+    }
+
+    /// Returns its declaration, for messages.
+    pub(crate) fn signature(&self) -> String {
+        format!("{}({}) -> {}", self.name, self.arguments, self.returns)
+    }
+}
+
+/// All exposed functions of this program.
+#[linkme::distributed_slice]
+pub static EXPORTS: [Export];
+
+/// The table of all exposed functions by path, made once.
+///
+/// # Errors
+/// Two functions of one path: the program can't tell which one a peer means.
+pub(crate) fn table() -> Result<&'static BTreeMap<&'static str, &'static Export>> {
+    static TABLE: OnceLock<std::result::Result<BTreeMap<&'static str, &'static Export>, String>> = OnceLock::new();
+    let made = TABLE.get_or_init(|| {
+        let mut table = BTreeMap::new();
+        for export in EXPORTS {
+            if table.insert(export.path, export).is_some() {
+                return Err(format!("two functions are exposed as `{}`; rename one of them", export.path));
+            }
+        }
+        Ok(table)
+    });
+    made.as_ref().map_err(|why| Error::Usage(why.clone()))
+}
+
+/// Returns a digest of all exposed functions and their arguments: equal for equal programs.
+pub(crate) fn fingerprint() -> u64 {
+    let mut lines: Vec<_> = EXPORTS.iter().map(|export| format!("{} {}", export.path, export.signature())).collect();
+    lines.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    lines.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The modules whose functions peers may call here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exposed(BTreeSet<String>);
+
+impl Exposed {
+    pub(crate) fn new(modules: impl IntoIterator<Item = String>) -> Self {
+        Self(modules.into_iter().collect())
+    }
+
+    /// Looks up what a peer asked for.
+    ///
+    /// # Errors
+    /// Why it may not be called, or that there is no such function.
+    pub(crate) fn find(&self, path: &str) -> std::result::Result<&'static Export, Refusal> {
+        let table =
+            table().map_err(|error| Refusal::BadArguments { expected: path.to_owned(), why: error.to_string() })?;
+        match table.get(path) {
+            Some(export) if self.0.contains(export.module()) => Ok(export),
+            Some(export) => Err(Refusal::ModuleNotExposed { module: export.module().to_owned() }),
+            None => {
+                let name = path.rsplit("::").next().unwrap_or(path);
+                let like = table.iter().find(|(_, export)| export.name == name).map(|(path, _)| (*path).to_owned());
+                Err(Refusal::UnknownFunction { like })
+            }
+        }
+    }
+}
+
+/// A peer's request to run a function: its arguments, still encoded, and where the answer goes.
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) args: Payload,
+    pub(crate) answer: Answer,
+}
+
+/// What became of a request: a task to be run, or arguments that do not fit.
+pub type Invoked = std::result::Result<BoxFuture<()>, (TransportError, Answer)>;
+
+/// The duty to answer one request. Dropped without an answer, it reports the task's cancellation or panic.
+pub struct Answer {
+    channel: Channel,
+    cid: Cid,
+    done: bool,
+}
+
+impl Answer {
+    pub(crate) fn new(channel: Channel, cid: Cid) -> Self {
+        Self { channel, cid, done: false }
+    }
+
+    /// Answers with a value; the returned channel may have no room for more right now.
+    fn value(mut self, value: impl Encode) -> Channel {
+        self.done = true;
+        self.channel.answer(self.cid, &value);
+        self.channel.clone()
+    }
+
+    fn error(mut self, error: BoxError, type_name: &'static str) -> Channel {
+        self.done = true;
+        self.channel.answer_failure(self.cid, error, type_name);
+        self.channel.clone()
+    }
+
+    /// Answers with nothing but that it was done.
+    pub(crate) fn acknowledge(mut self) {
+        self.done = true;
+        self.channel.answer(self.cid, &());
+    }
+
+    /// Answers that the function will not be run.
+    pub(crate) fn refuse(mut self, function: String, why: Refusal) {
+        self.done = true;
+        self.channel.refuse(self.cid, function, why);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if !self.done {
+            self.channel.answer_dropped(self.cid);
+        }
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answer({} to {})", self.cid, self.channel.peer())
+    }
+}
+
+/// What an exposed function may return.
+pub trait Outcome: Send {
+    /// The value on success.
+    type Value;
+
+    /// Splits it into the value, or the error and its type's name.
+    ///
+    /// # Errors
+    /// The function's own error.
+    fn into_outcome(self) -> std::result::Result<Self::Value, (BoxError, &'static str)>;
+}
+
+impl<T: Send, E: Into<BoxError> + Send> Outcome for std::result::Result<T, E> {
+    type Value = T;
+
+    fn into_outcome(self) -> std::result::Result<T, (BoxError, &'static str)> {
+        self.map_err(|error| (error.into(), std::any::type_name::<E>()))
+    }
+}
+
+/// Decodes the arguments and makes the task; `#[pleach::rpc]` calls this.
+///
+/// # Errors
+/// The arguments do not fit.
+pub fn invoke<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
+where
+    A: DeserializeOwned,
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome,
+    R::Value: Serialize + 'static,
+{
+    invoke_with(request, run, |value| value)
+}
+
+/// As [`invoke`], for a function that returns a byte string: it travels without being copied.
+///
+/// # Errors
+/// The arguments do not fit.
+pub fn invoke_blob<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
+where
+    A: DeserializeOwned,
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome<Value = Bytes>,
+{
+    invoke_with(request, run, Blob)
+}
+
+fn invoke_with<A, R, F, V>(request: Request, run: impl FnOnce(A) -> F, wrap: fn(R::Value) -> V) -> Invoked
+where
+    A: DeserializeOwned,
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome,
+    R::Value: 'static,
+    V: Serialize + 'static,
+{
+    let Request { args, answer } = request;
+    let args = match args.decode() {
+        Ok(args) => args,
+        Err(why) => return Err((why, answer)),
+    };
+    let task = run(args);
+    Ok(Box::pin(async move {
+        // The value is gone before the wait, so that it need not be `Send` by itself.
+        let channel = match task.await.into_outcome() {
+            Ok(value) => answer.value(wrap(value)),
+            Err((error, type_name)) => answer.error(error, type_name),
+        };
+        channel.room().await;
+    }))
+}

@@ -1,0 +1,212 @@
+//! A peer actor as its caller sees it.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pleach_wire::{Payload, TransportError};
+use tokio::sync::watch;
+
+use crate::actor::ActorId;
+use crate::call::{Call, Decode};
+use crate::channel::driver::GOODBYE;
+use crate::channel::{Channel, Pending};
+use crate::error::{Cancelled, Error, Result};
+use crate::runtime::{Runtime, cancel_actor};
+use crate::scope::{self, Shield};
+use crate::spawn::Child;
+
+/// A handle on another actor: run functions there, or end it.
+///
+/// `Portal` is a daemon's, from [`Nursery::start_actor`](crate::Nursery::start_actor); `Portal<T>` is
+/// that of an actor that runs one function, from [`Nursery::run_in_actor`](crate::Nursery::run_in_actor).
+/// Cloning is cheap. Dropping it does nothing: the nursery owns the actor.
+pub struct Portal<T = Daemon> {
+    member: Arc<Member>,
+    result: Option<(watch::Receiver<FinalResult>, Decode<T>)>,
+    kind: PhantomData<fn() -> T>,
+}
+
+/// Marks the portal of an actor without a function of its own: it lives until somebody cancels it.
+#[derive(Clone, Copy, Debug)]
+pub struct Daemon(());
+
+/// What the one function of an actor returned; `None` while it runs.
+pub(crate) type FinalResult = Option<Result<Payload>>;
+
+/// A child as its nursery and its portals share it.
+pub(crate) struct Member {
+    pub(crate) child: Child,
+    pub(crate) runtime: Arc<Runtime>,
+    /// Whether somebody here has asked it to end; its end is no failure then.
+    asked: AtomicBool,
+}
+
+impl Member {
+    pub(crate) fn new(child: Child, runtime: Arc<Runtime>) -> Arc<Self> {
+        Arc::new(Self { child, runtime, asked: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn mark_asked(&self) {
+        self.asked.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Whether it said goodbye before it went: somebody else had asked it to end.
+    pub(crate) fn left_in_order(&self) -> bool {
+        matches!(self.channel().end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
+    }
+
+    fn channel(&self) -> &Channel {
+        &self.child.channel
+    }
+
+    /// Says why a connection was lost, if the process's end explains it.
+    pub(crate) async fn explain(&self, error: Error) -> Error {
+        let notice = self.runtime.config().death_notice;
+        match error {
+            Error::Disconnected { .. } if !self.was_asked() => {
+                match tokio::time::timeout(notice, self.child.process.exited()).await {
+                    Ok(exit) => self.child.death(&exit),
+                    Err(_still_running) => error,
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+impl<T> Portal<T> {
+    pub(crate) fn one_shot(member: Arc<Member>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
+        Self { member, result: Some((result, decode)), kind: PhantomData }
+    }
+
+    /// Returns who is at the other end.
+    pub fn id(&self) -> &ActorId {
+        &self.member.child.id
+    }
+
+    /// Runs a function in the actor and returns its value.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// #[pleach::rpc]
+    /// async fn add(a: i64, b: i64) -> Result<i64> {
+    ///     Ok(a + b)
+    /// }
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let portal = n.start_actor("adder").enable(module_path!()).await?;
+    ///     assert_eq!(portal.run(add(1, 2)).await?, 3);
+    ///     portal.cancel_actor().await
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Remote`] with the function's own error; [`Error::Refused`] when the peer does not run it;
+    /// [`Error::ActorDied`] or [`Error::Disconnected`] when the peer goes away; [`Error::Transport`] when
+    /// the arguments or the value can't be sent; [`Error::Cancelled`] when the scope around this is
+    /// cancelled: the remote task has been cancelled then too, or has been asked to.
+    ///
+    /// # Cancel safety
+    /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
+    pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
+        scope::checkpoint()?;
+        let channel = self.member.channel();
+        channel.room().await;
+        let decode = call.decoder();
+        let pending = channel.call(call.target(), call.args());
+        drop(call);
+        let payload = match pending {
+            Ok(pending) => wait(pending).await,
+            Err(error) => Err(error),
+        };
+        match payload {
+            Ok(payload) => Ok(decode(&payload)?),
+            Err(error) => Err(self.member.explain(error).await),
+        }
+    }
+
+    /// Asks the actor to end itself, with everything below it.
+    ///
+    /// Returns once it has acknowledged, or is gone already; its nursery waits for its exit.
+    ///
+    /// # Errors
+    /// [`Error::ActorTooSlow`] when no acknowledgement came within `cancel_ack`.
+    ///
+    /// # Cancel safety
+    /// If dropped, the request has been sent.
+    pub async fn cancel_actor(&self) -> Result<()> {
+        self.member.mark_asked();
+        let _shield = Shield::enter();
+        cancel_actor(self.member.channel(), self.member.runtime.config().cancel_ack).await
+    }
+
+    /// Returns the value of the actor's one function; any number of times.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run). A failed function also fails the nursery.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; ask again.
+    pub async fn result(&self) -> Result<T>
+    where
+        T: OneShot,
+    {
+        let Some((result, decode)) = &self.result else {
+            return Err(Error::Usage(format!("{} runs no function of its own", self.id())));
+        };
+        let mut result = result.clone();
+        let settled = result.wait_for(Option::is_some).await;
+        match settled.as_deref() {
+            Ok(Some(Ok(payload))) => Ok(decode(payload)?),
+            Ok(Some(Err(error))) => Err(error.clone()),
+            Ok(None) | Err(_) => Err(Error::Cancelled(Cancelled::Nursery)),
+        }
+    }
+}
+
+impl Portal {
+    pub(crate) fn daemon(member: Arc<Member>) -> Self {
+        Self { member, result: None, kind: PhantomData }
+    }
+}
+
+/// The values of one-shot actors: everything but [`Daemon`].
+pub trait OneShot {}
+
+impl<T: serde::de::DeserializeOwned> OneShot for T {}
+
+impl<T> Clone for Portal<T> {
+    fn clone(&self) -> Self {
+        Self { member: self.member.clone(), result: self.result.clone(), kind: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Portal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Portal({})", self.id())
+    }
+}
+
+/// Waits for an answer; when the scope around is cancelled, cancels the remote task first.
+async fn wait(mut pending: Pending) -> Result<Payload> {
+    let _shield = Shield::enter();
+    tokio::select! {
+        // An answer that is here already wins over a cancellation.
+        biased;
+        outcome = pending.outcome() => outcome,
+        () = scope::cancelled() => {
+            pending.cancel().await?;
+            Err(scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope)))
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Who is there, and does it belong to the tree: four messages, the dialer first.
+//!
+//! ```text
+//! dialer                                     listener
+//!   Hello {who, version, codec, nonce}  ──►    checks magic and version
+//!   checks nothing yet                  ◄──  Challenge {nonce}
+//!   Proof {HMAC over both}              ──►    checks the proof: from here on a member
+//!   checks the proof                    ◄──  Welcome {who, HMAC over both}  or  Refusal {why}
+//! ```
+//! A probe says so in its `Hello`, gets `Welcome` without proof of anything, and both sides close:
+//! it leaves no trace.
+//!
+//! # Invariants
+//! 1. Nothing of a peer is believed or used before its proof was checked; the listener names itself only then.
+//! 2. Every step has one legal successor; anything else ends the handshake.
+//! 3. It ends by itself at its deadline.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::membership::{Nonce, Proof, TreeKey};
+use crate::actor::ActorId;
+
+/// One message of the handshake.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// The dialer introduces itself.
+    Hello(Hello),
+    /// The listener asks for proof.
+    Challenge { nonce: Nonce },
+    /// The dialer's proof.
+    Proof { proof: Proof },
+    /// The listener's identity, and its proof. To a probe: both are empty.
+    Welcome { who: Option<ActorId>, proof: Proof },
+    /// The listener will not talk to this dialer.
+    Refusal { why: String },
+}
+
+/// What the dialer says first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// [`MAGIC`].
+    pub(crate) magic: String,
+    /// Lowest and highest protocol version that the dialer speaks.
+    pub(crate) versions: (u16, u16),
+    /// The codec of this connection, by name.
+    pub(crate) codec: String,
+    /// Who dials; `None` for a probe.
+    pub(crate) who: Option<ActorId>,
+    /// Optional behaviour that the dialer knows; unknown bits are ignored.
+    pub(crate) features: u64,
+    /// Digest of the names and arguments of all functions in the dialer's program.
+    pub(crate) exports: u64,
+    /// The dialer's challenge.
+    pub(crate) nonce: Nonce,
+}
+
+/// A peer that has proved itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Who it is.
+    pub(crate) who: ActorId,
+    /// Digest of its exported functions; equal programs have equal digests. Only a listener learns it.
+    pub(crate) exports: Option<u64>,
+}
+
+/// What to do after a step.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Send this and wait for the answer.
+    Send(Step),
+    /// Send this; then the handshake is over and the peer is a member.
+    SendAndAccept(Step, Member),
+    /// The peer is a member.
+    Accept(Member),
+    /// Send this and close: it was a probe.
+    SendAndEnd(Step),
+    /// Send this, if there is something to say, and close.
+    Refuse(Option<Step>, String),
+}
+
+/// One side of a handshake.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    key: TreeKey,
+    who: ActorId,
+    state: State,
+    deadline: Duration,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Dialer: `Hello` is out.
+    AwaitChallenge { hello: Vec<u8> },
+    /// Dialer: `Proof` is out.
+    AwaitWelcome { hello: Vec<u8>, nonce: Nonce },
+    /// Listener: nothing has come yet.
+    AwaitHello { codec: &'static str, nonce: Nonce },
+    /// Listener: `Challenge` is out.
+    AwaitProof { hello: Vec<u8>, member: Member, nonce: Nonce },
+    /// It is over, in one way or the other.
+    Over,
+}
+
+impl Handshake {
+    /// Starts as the dialer; returns the first message to send.
+    pub(crate) fn dial(key: TreeKey, hello: Hello, who: ActorId, deadline: Duration) -> (Self, Step) {
+        let state = State::AwaitChallenge { hello: transcript(&hello) };
+        (Self { key, who, state, deadline }, Step::Hello(hello))
+    }
+
+    /// Starts as the listener on a connection of this codec, with a fresh nonce.
+    pub(crate) fn listen(key: TreeKey, codec: &'static str, nonce: Nonce, who: ActorId, deadline: Duration) -> Self {
+        Self { key, who, state: State::AwaitHello { codec, nonce }, deadline }
+    }
+
+    /// Takes a message of the peer.
+    pub(crate) fn handle_step(&mut self, step: Step) -> Next {
+        match (std::mem::replace(&mut self.state, State::Over), step) {
+            (State::AwaitHello { codec, nonce }, Step::Hello(hello)) => self.handle_hello(codec, nonce, hello),
+            (State::AwaitChallenge { hello }, Step::Challenge { nonce }) => {
+                let proof = self.key.prove(DIALER, &[&hello, &nonce]);
+                self.state = State::AwaitWelcome { hello, nonce };
+                Next::Send(Step::Proof { proof })
+            }
+            (State::AwaitProof { hello, member, nonce }, Step::Proof { proof }) => {
+                if !self.key.verify(DIALER, &[&hello, &nonce], &proof) {
+                    return refuse(
+                        "the peer does not know this tree's key; it is a stranger, or belongs to another tree",
+                    );
+                }
+                let who = Some(self.who.clone());
+                let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&who)]);
+                Next::SendAndAccept(Step::Welcome { who, proof }, member)
+            }
+            (State::AwaitWelcome { hello, nonce }, Step::Welcome { who, proof }) => {
+                let valid = self.key.verify(LISTENER, &[&hello, &nonce, &transcript(&who)], &proof);
+                match who.filter(|_| valid) {
+                    Some(who) => Next::Accept(Member { who, exports: None }),
+                    None => Next::Refuse(None, "the listener does not know this tree's key".into()),
+                }
+            }
+            (State::AwaitChallenge { .. } | State::AwaitWelcome { .. }, Step::Refusal { why }) => {
+                Next::Refuse(None, format!("the listener refuses: {why}"))
+            }
+            (state, step) => {
+                let wanted = state.awaits();
+                Next::Refuse(None, format!("the peer sent {} where {wanted} was due", step.name()))
+            }
+        }
+    }
+
+    fn handle_hello(&mut self, codec: &'static str, nonce: Nonce, hello: Hello) -> Next {
+        if hello.magic != MAGIC {
+            return Next::Refuse(None, "the peer speaks another protocol".into());
+        }
+        let (lowest, highest) = hello.versions;
+        if !(lowest..=highest).contains(&VERSION) {
+            return refuse(&format!(
+                "this side speaks version {VERSION} of the protocol, the peer {lowest} to {highest}"
+            ));
+        }
+        if hello.codec != codec {
+            return refuse(&format!("this address speaks {codec}, the peer {}", hello.codec));
+        }
+        let hello_bytes = transcript(&hello);
+        let Some(who) = hello.who else {
+            return Next::SendAndEnd(Step::Welcome { who: None, proof: Proof::default() });
+        };
+        let member = Member { who, exports: Some(hello.exports) };
+        self.state = State::AwaitProof { hello: hello_bytes, member, nonce };
+        Next::Send(Step::Challenge { nonce })
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
+    pub(crate) fn poll_timeout(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Ends the handshake if its deadline has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<Next> {
+        (now >= self.deadline).then(|| {
+            let state = std::mem::replace(&mut self.state, State::Over);
+            Next::Refuse(None, format!("no {} came in time", state.awaits()))
+        })
+    }
+}
+
+impl State {
+    fn awaits(&self) -> &'static str {
+        match self {
+            Self::AwaitChallenge { .. } => "a challenge",
+            Self::AwaitWelcome { .. } => "a welcome",
+            Self::AwaitHello { .. } => "a hello",
+            Self::AwaitProof { .. } => "a proof",
+            Self::Over => "nothing",
+        }
+    }
+}
+
+impl Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "a hello",
+            Self::Challenge { .. } => "a challenge",
+            Self::Proof { .. } => "a proof",
+            Self::Welcome { .. } => "a welcome",
+            Self::Refusal { .. } => "a refusal",
+        }
+    }
+}
+
+fn refuse(why: &str) -> Next {
+    Next::Refuse(Some(Step::Refusal { why: why.to_owned() }), why.to_owned())
+}
+
+/// The bytes of a value as both sides compute them, whatever the connection's codec.
+fn transcript<T: Serialize>(value: &T) -> Vec<u8> {
+    rmp_serde::to_vec(value).expect("plain structures of numbers and texts can be encoded")
+}
+
+/// The first word of every connection.
+pub(crate) const MAGIC: &str = "pleach";
+
+/// The version of the protocol that this crate speaks.
+pub(crate) const VERSION: u16 = 1;
+
+const DIALER: &str = "dialer";
+const LISTENER: &str = "listener";

@@ -1,0 +1,68 @@
+//! Running the functions that peers ask for.
+//!
+//! Each runs as a task of its own in a cancel scope of its own, so a panic or a cancel concerns that
+//! task only. Requests to the runtime itself (`self:…`) are carried out at once, in the message loop,
+//! so that they pass however busy the tasks are.
+
+use std::sync::Arc;
+
+use pleach_wire::{ByteStr, Cid, Payload};
+
+use super::{Runtime, within};
+use crate::channel::Channel;
+use crate::channel::driver::Serve;
+use crate::error::{Packed, Refusal};
+use crate::exports::{Answer, Request};
+
+impl Serve for Arc<Runtime> {
+    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload) {
+        let answer = Answer::new(channel.clone(), cid);
+        if let Some(method) = target.strip_prefix(SELF) {
+            return self.run_own(channel, cid, method, answer);
+        }
+        let export = match self.exposed.find(&target) {
+            Ok(export) => export,
+            Err(why) => return answer.refuse(target.to_string(), why),
+        };
+        match (export.invoke)(Request { args, answer }) {
+            Ok(task) => {
+                let scope = self.calls_scope.child();
+                channel.attach(cid, scope.clone());
+                // A task that was cancelled, or that panicked, has answered while it was dropped.
+                self.calls.spawn(within(self.clone(), async move { drop(scope.run(task).await) }));
+            }
+            Err((why, answer)) => {
+                let why = Refusal::BadArguments { expected: export.signature(), why: why.to_string() };
+                answer.refuse(target.to_string(), why);
+            }
+        }
+    }
+
+    fn peer_failed(&self, channel: &Channel, error: Packed) {
+        let error = error.unpack(channel.peer());
+        tracing::error!(target: "pleach::runtime", peer = %channel.peer(), ?error, "the peer's runtime failed");
+    }
+}
+
+impl Runtime {
+    /// Runs a method of the runtime itself.
+    fn run_own(&self, channel: &Channel, cid: Cid, method: &str, answer: Answer) {
+        match method {
+            "cancel" => {
+                tracing::debug!(target: "pleach::cancel", by = %channel.peer(), "asked to end");
+                answer.acknowledge();
+                self.request_stop();
+            }
+            _ => {
+                tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), %cid, method, "asked for an unknown method of the runtime");
+                answer.refuse(format!("{SELF}{method}"), Refusal::UnknownFunction { like: Some(CANCEL.into()) });
+            }
+        }
+    }
+}
+
+/// What the paths of the runtime's own methods begin with.
+const SELF: &str = "self:";
+
+/// Asks an actor to end itself; acknowledged at once.
+pub(super) const CANCEL: &str = "self:cancel";

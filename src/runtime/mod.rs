@@ -1,0 +1,292 @@
+//! The running actor: its identity, its peers, its tasks, its end.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | the state that the others share, and which actor the current code belongs to |
+//! | [`root`] | the first actor of a tree: booting it, and the program around it |
+//! | [`server`] | listening, accepting, dialling |
+//! | [`dispatch`] | running the functions that peers ask for |
+//! | [`shutdown`] | the six ordered steps of an actor's end |
+//! | [`flavor`] | which tokio runtime carries it |
+//!
+//! # Invariants
+//! 1. Every task belongs to one of two groups: `calls` (peers' functions; cancelled by their scope) or
+//!    `services` (connections, accept loops, keepers of children; they end when what they serve ends).
+//!    Shutting down waits for both.
+//! 2. No lock is held across a wait; no two are held together.
+
+pub(crate) mod dispatch;
+pub(crate) mod flavor;
+pub(crate) mod root;
+pub(crate) mod server;
+pub(crate) mod shutdown;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use pleach_wire::{Address, ByteStr, Key, Registry, Settings, TlsIdentity};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::actor::ActorId;
+use crate::channel::Channel;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exports::{BoxFuture, Exposed};
+use crate::proto::membership::TreeKey;
+use crate::scope::CancelScope;
+use crate::spawn::ChildSpec;
+
+/// One actor, running. Shared by all its tasks.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    id: ActorId,
+    config: Config,
+    registry: Registry,
+    tree_key: TreeKey,
+    exposed: Exposed,
+    socket_dir: PathBuf,
+    tls: OnceLock<TlsIdentity>,
+    /// What a child was told; the root has none.
+    origin: Option<Origin>,
+    /// The peers' tasks that run here, and the scope around them all.
+    calls: TaskTracker,
+    calls_scope: CancelScope,
+    services: TaskTracker,
+    /// Ends the accept loops.
+    server: CancellationToken,
+    stop: CancellationToken,
+    listening: tokio::sync::Mutex<BTreeMap<Key, Address>>,
+    expected: Mutex<BTreeMap<Uuid, oneshot::Sender<Channel>>>,
+    peers: Mutex<BTreeMap<u64, Channel>>,
+    next_peer: std::sync::atomic::AtomicU64,
+}
+
+/// Where an actor comes from.
+#[derive(Clone, Debug)]
+struct Origin {
+    parent: ActorId,
+    address: String,
+    transport: Key,
+}
+
+impl Runtime {
+    /// The first actor of a tree.
+    fn root(name: &str, config: Config, registry: Registry, tree_key: TreeKey) -> Arc<Self> {
+        let socket_dir = config.socket_dir.clone().unwrap_or_else(|| {
+            let unique = Uuid::new_v4().simple().to_string();
+            std::env::temp_dir().join(format!("pleach-{}-{}", std::process::id(), &unique[..8]))
+        });
+        Self::new(ActorId::new(name), config, registry, tree_key, Exposed::default(), socket_dir, None)
+    }
+
+    /// The actor that a parent has described.
+    pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
+        crate::exports::table()?;
+        let id = ActorId::with_uuid(&spec.name, spec.uuid);
+        let origin = Origin { parent: spec.parent, address: spec.address, transport: spec.transport };
+        let exposed = Exposed::new(spec.modules);
+        let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, spec.socket_dir, Some(origin));
+        if let Some(tls) = spec.tls {
+            runtime.tls.get_or_init(|| tls);
+        }
+        Ok(runtime)
+    }
+
+    fn new(
+        id: ActorId,
+        config: Config,
+        registry: Registry,
+        tree_key: TreeKey,
+        exposed: Exposed,
+        socket_dir: PathBuf,
+        origin: Option<Origin>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            config,
+            registry,
+            tree_key,
+            exposed,
+            socket_dir,
+            tls: OnceLock::new(),
+            origin,
+            calls: TaskTracker::new(),
+            calls_scope: CancelScope::new(),
+            services: TaskTracker::new(),
+            server: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            listening: tokio::sync::Mutex::default(),
+            expected: Mutex::default(),
+            peers: Mutex::default(),
+            next_peer: std::sync::atomic::AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn id(&self) -> &ActorId {
+        &self.id
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn tree_key(&self) -> &TreeKey {
+        &self.tree_key
+    }
+
+    pub(crate) fn socket_dir(&self) -> PathBuf {
+        self.socket_dir.clone()
+    }
+
+    /// The TLS identity that children get: the tree's, once somebody needed one.
+    pub(crate) fn tls_for_child(&self) -> Option<TlsIdentity> {
+        self.tls.get().cloned()
+    }
+
+    /// What the transports need to know.
+    ///
+    /// # Errors
+    /// When a TLS identity is needed and can't be made.
+    fn settings(&self, transport: &Key) -> Result<Settings> {
+        let tls = match self.tls.get() {
+            Some(tls) => Some(tls.clone()),
+            None => match crate::transports::new_identity(&transport.protocol)? {
+                Some(fresh) => Some(self.tls.get_or_init(|| fresh).clone()),
+                None => None,
+            },
+        };
+        Ok(Settings {
+            dial_timeout: self.config.dial,
+            socket_dir: self.socket_dir.clone(),
+            tls: tls.map(Arc::new),
+            ..Settings::default()
+        })
+    }
+
+    /// Runs a future that lives as long as what it serves (invariant 1).
+    pub(crate) fn keep(&self, service: impl Future<Output = ()> + Send + 'static) {
+        self.services.spawn(service);
+    }
+
+    /// Announces that an actor with this uuid will connect back.
+    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid) -> Expected {
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.expected).insert(uuid, sender);
+        Expected { runtime: self.clone(), uuid, receiver }
+    }
+
+    /// Asks this actor to end. Returns at once.
+    pub(crate) fn request_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until somebody has asked this actor to end.
+    pub(crate) async fn stop_requested(&self) {
+        self.stop.cancelled().await;
+    }
+}
+
+/// A child that has been announced; dropping this withdraws the announcement.
+pub(crate) struct Expected {
+    runtime: Arc<Runtime>,
+    uuid: Uuid,
+    receiver: oneshot::Receiver<Channel>,
+}
+
+impl Expected {
+    /// Waits until it has connected.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn connected(&mut self) -> Channel {
+        match (&mut self.receiver).await {
+            Ok(channel) => channel,
+            // The sender stays in the table until it is used or this is dropped.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        lock(&self.runtime.expected).remove(&self.uuid);
+    }
+}
+
+/// Asks the actor at the other end to end itself; `Ok` once it has acknowledged or is gone.
+///
+/// # Errors
+/// [`Error::ActorTooSlow`] when no acknowledgement came within `patience`.
+///
+/// # Cancel safety
+/// If dropped, the request has been sent.
+pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Result<()> {
+    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &()) {
+        Ok(pending) => pending,
+        Err(_gone) => return Ok(()),
+    };
+    match tokio::time::timeout(patience, pending.outcome()).await {
+        Ok(Ok(_) | Err(Error::Disconnected { .. })) => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(_late) => {
+            pending.forget();
+            Err(Error::ActorTooSlow { actor: Box::new(channel.peer().clone()), waited: patience })
+        }
+    }
+}
+
+/// Runs `body` as a part of this actor: code in it finds it with [`current`].
+pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(runtime, body)
+}
+
+/// Returns the actor that the current code belongs to.
+///
+/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process.
+pub(crate) fn current() -> Option<Arc<Runtime>> {
+    CURRENT.try_with(Arc::clone).ok().or_else(|| lock(&OF_PROCESS).upgrade())
+}
+
+/// Makes this the actor of the process, unless there is one.
+pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
+    let mut holder = lock(&OF_PROCESS);
+    if holder.strong_count() == 0 {
+        *holder = Arc::downgrade(runtime);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Spawns what must go on although its owner was dropped; the program waits for it before it ends.
+pub(crate) fn leave_to_reaper(work: BoxFuture<()>) {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        LEFT_OVER.get_or_init(TaskTracker::new).spawn(work);
+    }
+}
+
+/// Waits for everything that was left to the reaper.
+pub(crate) async fn wait_for_reaper() {
+    if let Some(left_over) = LEFT_OVER.get() {
+        left_over.close();
+        left_over.wait().await;
+    }
+}
+
+tokio::task_local! {
+    static CURRENT: Arc<Runtime>;
+}
+
+static OF_PROCESS: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());
+
+static LEFT_OVER: OnceLock<TaskTracker> = OnceLock::new();

@@ -1,0 +1,170 @@
+//! The first actor of a tree: booting it, and the program around it.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::flavor::{self, Flavor};
+use super::{Runtime, claim_process, current, leave_to_reaper, wait_for_reaper, within};
+use crate::actor::ActorId;
+use crate::channel::handshake::fresh_nonce;
+use crate::config::Config;
+use crate::error::{Error, Result, ScopeError};
+use crate::proto::membership::TreeKey;
+use crate::scope::{CancelScope, Shield};
+
+/// A handle on an actor that runs here. Dropping it does nothing.
+#[derive(Clone, Debug)]
+pub struct Actor(Arc<Runtime>);
+
+impl Actor {
+    /// Returns who it is.
+    pub fn id(&self) -> &ActorId {
+        self.0.id()
+    }
+
+    pub(crate) fn runtime(&self) -> Arc<Runtime> {
+        self.0.clone()
+    }
+
+    /// Returns the configuration that it runs with.
+    pub fn config(&self) -> &Config {
+        self.0.config()
+    }
+}
+
+/// Returns the actor that the current code runs in, if there is one.
+pub fn current_actor() -> Option<Actor> {
+    current().map(Actor)
+}
+
+/// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
+///
+/// The first [`open_nursery`](crate::open_nursery) of a program does this by itself, with
+/// [`Config::load`]. When this returns, no process and no task of the tree is left.
+///
+/// # Errors
+/// What `body` returned; [`Error::Usage`] when this code runs in an actor already, [`Error::Config`]
+/// when a transport is not known.
+///
+/// # Cancel safety
+/// If dropped, `body` is dropped, and the tree is brought to its end in the background; a program
+/// under `#[pleach::main]` waits for that before it exits.
+///
+/// # Examples
+/// ```
+/// # #[pleach::main]
+/// # async fn main() -> pleach::Result<()> {
+/// use pleach::Config;
+///
+/// let config = Config { transport: "mem".into(), ..Config::default() };
+/// let name = pleach::open_root(config, async |actor| Ok::<_, pleach::Error>(actor.id().name().to_owned())).await?;
+/// assert_eq!(name, "root");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn open_root<T, E, F, Fut>(config: Config, body: F) -> Result<T, E>
+where
+    E: ScopeError,
+    F: FnOnce(Actor) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    if let Some(runtime) = current() {
+        return Err(Error::Usage(format!("this code runs in {} already; a process has one actor", runtime.id())).into());
+    }
+    let runtime = boot(config)?;
+    let _shield = Shield::enter();
+    let guard = ShutDownOnDrop(Some(runtime.clone()));
+    let scope = CancelScope::new();
+    let ended = scope.run(within(runtime.clone(), body(Actor(runtime.clone())))).await;
+    guard.disarm();
+    runtime.shut_down().await;
+    ended?
+}
+
+fn boot(config: Config) -> Result<Arc<Runtime>> {
+    crate::exports::table()?;
+    crate::panics::install_hook();
+    let registry = crate::transports::registry(&config)?;
+    registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;
+    let tree_key = TreeKey::new(fresh_nonce()?);
+    let runtime = Runtime::root("root", config, registry, tree_key);
+    claim_process(&runtime);
+    Ok(runtime)
+}
+
+/// Brings a tree to its end whose root was dropped.
+struct ShutDownOnDrop(Option<Arc<Runtime>>);
+
+impl ShutDownOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ShutDownOnDrop {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            leave_to_reaper(Box::pin(async move { runtime.shut_down().await }));
+        }
+    }
+}
+
+/// Runs a program's body; `#[pleach::main]` calls this.
+///
+/// SIGINT and SIGTERM cancel the body; when everything below it has ended, the process exits with
+/// 128 plus the signal's number.
+///
+/// # Panics
+/// When the system refuses to give what an async runtime needs.
+#[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
+pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
+    let (multi_thread, workers) = match flavor {
+        Flavor::CurrentThread => (false, None),
+        Flavor::MultiThread { workers } => (true, workers),
+    };
+    let tokio = flavor::build(multi_thread, workers).expect("a program can't start without an async runtime");
+    let ended = tokio.block_on(async {
+        let scope = CancelScope::new();
+        let ended = {
+            let mut running = std::pin::pin!(scope.run(body));
+            tokio::select! {
+                biased;
+                signal = interrupted() => {
+                    tracing::debug!(target: "pleach::cancel", signal, "cancelling the tree");
+                    scope.cancel();
+                    running.as_mut().await.map_err(|_cancelled| signal)
+                }
+                ended = running.as_mut() => Ok(ended.expect("only a signal cancels this scope")),
+            }
+        };
+        wait_for_reaper().await;
+        ended
+    });
+    match ended {
+        Ok(value) => value,
+        Err(signal) => {
+            eprintln!("interrupted by signal {signal}");
+            std::process::exit(128 + signal)
+        }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM and returns its number.
+async fn interrupted() -> i32 {
+    let (kinds, mut waiting) = ([SignalKind::interrupt(), SignalKind::terminate()], Vec::new());
+    for kind in kinds {
+        match signal(kind) {
+            Ok(stream) => waiting.push((kind, stream)),
+            Err(error) => {
+                tracing::warn!(target: "pleach::cancel", ?kind, %error, "the signal keeps its default action")
+            }
+        }
+    }
+    std::future::poll_fn(|cx| {
+        let came = waiting.iter_mut().find_map(|(kind, stream)| stream.poll_recv(cx).is_ready().then_some(*kind));
+        came.map_or(Poll::Pending, |kind| Poll::Ready(kind.as_raw_value()))
+    })
+    .await
+}

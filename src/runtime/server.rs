@@ -1,0 +1,164 @@
+//! Connections: listening and accepting, dialling the parent.
+//!
+//! A listener is opened for each transport when a child first needs it. Each accepted connection
+//! gets a task that shakes hands and then drives it to its end.
+//!
+//! # Invariants
+//! 1. At most `max_pending_handshakes` strangers are talked to at once; a further connection waits.
+//! 2. A peer is entered among the peers only after it has proved that it belongs to the tree.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pleach_wire::{Address, Key, Link, Listener, MsgTransport, TransportError, TransportType};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Runtime, lock};
+use crate::channel::driver;
+use crate::channel::handshake::{self, Accepted, Identity};
+use crate::channel::{Channel, Terms};
+use crate::error::{Error, Result};
+use crate::proto::session::Role;
+
+impl Runtime {
+    /// Returns where this actor listens for `transport`; starts to listen if it does not yet.
+    ///
+    /// # Errors
+    /// An unknown transport; an address that can't be bound.
+    ///
+    /// # Cancel safety
+    /// If dropped, it may or may not listen already.
+    pub(crate) async fn listen(self: &Arc<Self>, transport: &Key) -> Result<Address> {
+        let mut listening = self.listening.lock().await;
+        if let Some(address) = listening.get(transport) {
+            return Ok(address.clone());
+        }
+        let kind = self.registry.find(transport)?.clone();
+        let settings = self.settings(transport)?;
+        let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await?;
+        let address = listener.local_address().clone();
+        tracing::debug!(target: "pleach::transport", %address, "listening");
+        self.keep(accept_loop(self.clone(), kind, listener));
+        listening.insert(transport.clone(), address.clone());
+        Ok(address)
+    }
+
+    /// Dials the parent and starts to serve it.
+    ///
+    /// # Errors
+    /// When it can't be reached, or is not the one that the spec names.
+    ///
+    /// # Cancel safety
+    /// If dropped, the connection is closed.
+    pub(crate) async fn connect_to_parent(self: &Arc<Self>) -> Result<Channel> {
+        let origin = self.origin.as_ref().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
+        let address: Address = origin.address.parse().map_err(|error| Error::Config(format!("{error}")))?;
+        let kind = self.registry.find(&origin.transport)?;
+        let transport = kind.dial(&address, &self.settings(&origin.transport)?).await?;
+        let accepted = handshake::dial(&*transport, &self.identity()).await?;
+        if accepted.member.who != origin.parent {
+            let found = format!("{} answers at {address} instead of {}", accepted.member.who, origin.parent);
+            return Err(TransportError::Handshake(found).into());
+        }
+        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted);
+        self.keep(loop_);
+        Ok(channel)
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            who: self.id.clone(),
+            key: self.tree_key.clone(),
+            exports: crate::exports::fingerprint(),
+            deadline: self.config.handshake,
+            max_frame: self.config.max_frame,
+        }
+    }
+
+    /// Makes a channel of a connection whose handshake is over, and the loop that drives it.
+    fn open_channel(
+        self: &Arc<Self>,
+        transport: Arc<dyn MsgTransport>,
+        role: Role,
+        accepted: Accepted,
+    ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
+        let Accepted { member, early } = accepted;
+        let terms = Terms {
+            role,
+            here: self.id.clone(),
+            peer: member.who,
+            cancel_ack: self.config.cancel_ack,
+            max_tasks: self.config.max_tasks,
+        };
+        let channel = Channel::new(transport, terms);
+        let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
+        lock(&self.peers).insert(number, channel.clone());
+        let (runtime, driven) = (self.clone(), channel.clone());
+        let drive = async move {
+            driver::run(driven, Arc::new(runtime.clone()), early, runtime.config.drain).await;
+            lock(&runtime.peers).remove(&number);
+        };
+        (channel, drive)
+    }
+
+    /// Shakes hands and drives the connection to its end. `permit` is held while the peer is a stranger.
+    async fn serve_connection(self: Arc<Self>, transport: Arc<dyn MsgTransport>, permit: OwnedSemaphorePermit) {
+        let remote = transport.ends().remote.clone();
+        let shaken = handshake::accept(&*transport, &self.identity()).await;
+        drop(permit);
+        match shaken {
+            Ok(Some(accepted)) => {
+                let uuid = accepted.member.who.uuid();
+                let waiting = lock(&self.expected).remove(&uuid);
+                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted);
+                tracing::debug!(target: "pleach::transport", peer = %channel.peer(), "connected");
+                if let Some(waiting) = waiting
+                    && waiting.send(channel.clone()).is_err()
+                {
+                    channel.request_close(); // whoever waited has left, and will kill it
+                }
+                drive.await;
+            }
+            Ok(None) => tracing::debug!(target: "pleach::transport", %remote, "answered a probe"),
+            Err(TransportError::Closed(end)) => {
+                tracing::debug!(target: "pleach::transport", %remote, %end, "connected and left without a word");
+            }
+            Err(error) => {
+                tracing::warn!(target: "pleach::transport", %remote, %error, "refused a connection");
+                transport.abort();
+            }
+        }
+    }
+}
+
+async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: Box<dyn Listener>) {
+    let strangers = Arc::new(Semaphore::new(runtime.config.max_pending_handshakes));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = runtime.server.cancelled() => break,
+            accepted = accept_one(&strangers, &mut *listener) => accepted,
+        };
+        match accepted {
+            Ok((link, _)) if lock(&runtime.peers).len() >= runtime.config.max_connections => {
+                let limit = runtime.config.max_connections;
+                tracing::warn!(target: "pleach::transport", remote = %link.ends.remote, limit, "too many connections (`max_connections`): closed one");
+            }
+            Ok((link, permit)) => {
+                let transport = kind.wrap(link);
+                let runtime = runtime.clone();
+                runtime.clone().keep(runtime.serve_connection(transport, permit));
+            }
+            Err(error) => tracing::warn!(target: "pleach::transport", %error, "a connection could not be accepted"),
+        }
+    }
+    listener.close().await;
+}
+
+async fn accept_one(
+    strangers: &Arc<Semaphore>,
+    listener: &mut dyn Listener,
+) -> Result<(Link, OwnedSemaphorePermit), TransportError> {
+    let permit = strangers.clone().acquire_owned().await.expect("the semaphore is never closed");
+    Ok((listener.accept().await?, permit))
+}

@@ -1,0 +1,60 @@
+//! The end of an actor, in order, each step bounded.
+//!
+//! 1. cancel the peers' tasks that run here, and wait for them
+//! 2. stop listening, and wait for that
+//! 3. end the message loop with the parent
+//! 4. deregister (nothing is registered yet)
+//! 5. end the other connections, and wait for everything else that runs here
+//! 6. leave: the process exits, or the tree's body returns
+//!
+//! What takes longer than its bound is reported and left to the parent's escalation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Runtime, lock};
+use crate::channel::Channel;
+use crate::error::Cancelled;
+
+impl Runtime {
+    /// Ends this actor.
+    ///
+    /// # Cancel safety
+    /// If dropped, it is left half shut down: only shielded code and tasks of their own call this.
+    pub(crate) async fn shut_down(self: &Arc<Self>) {
+        self.stop.cancel();
+        // A task of ours may itself have children to bring to their end.
+        let for_calls = self.config.task_cancel + self.config.ladder();
+        self.calls_scope.cancel_because(Cancelled::Actor);
+        self.calls.close();
+        self.bounded("tasks of peers", for_calls, self.calls.wait()).await;
+        self.server.cancel();
+        let (parent, others) = self.split_peers();
+        for group in [parent, others] {
+            group.iter().for_each(Channel::request_close);
+            let ended = async {
+                for channel in &group {
+                    channel.ended().await;
+                }
+            };
+            self.bounded("connections", self.config.peers, ended).await;
+        }
+        self.services.close();
+        self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
+        // The listeners have taken their sockets with them; others of the tree may still have theirs there.
+        let _ = std::fs::remove_dir(&self.socket_dir);
+    }
+
+    fn split_peers(&self) -> (Vec<Channel>, Vec<Channel>) {
+        let parent = self.origin.as_ref().map(|origin| &origin.parent);
+        lock(&self.peers).values().cloned().partition(|channel| Some(channel.peer()) == parent)
+    }
+
+    async fn bounded(&self, what: &str, bound: Duration, work: impl Future<Output = ()>) {
+        if timeout(bound, work).await.is_err() {
+            tracing::warn!(target: "pleach::cancel", actor = %self.id, what, ?bound, "did not end in time");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The other side of a spawn: this process (or thread) becomes an actor.
+//!
+//! It reads its spec, connects back to its parent, and serves until it is told to stop or its parent
+//! is gone. `#[pleach::main]` comes here before anything else of the program runs.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pleach_wire::Registry;
+use tokio_util::sync::CancellationToken;
+
+use super::ChildSpec;
+use crate::error::{Error, Result};
+use crate::runtime::Runtime;
+
+/// Makes this process an actor if it was started as one; otherwise returns at once.
+///
+/// `#[pleach::main]` calls it. A program with a `main` of its own calls it first thing there, before
+/// it starts threads or reads its arguments. In a child process it never returns.
+///
+/// # Panics
+/// Never; a child that can't become an actor says why on standard error and exits with code 1.
+#[expect(clippy::disallowed_methods, reason = "a child process has nothing of the program's to clean up")]
+pub fn init() {
+    ENTERED.store(true, Ordering::Release);
+    if !is_child() {
+        return;
+    }
+    let code = match run_process() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("this process can't become an actor: {error:?}");
+            1
+        }
+    };
+    std::process::exit(code);
+}
+
+/// Checks that children started by this program will become actors.
+///
+/// # Errors
+/// Says what `main` has to do.
+pub(crate) fn require_entry() -> Result<(), String> {
+    if ENTERED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    Err("this program's main would not become an actor: mark it `#[pleach::main]`, or call `pleach::init()` first in it"
+        .into())
+}
+
+fn is_child() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == MARK)
+}
+
+fn run_process() -> Result<()> {
+    let usage = |what: &'static str| move |error: io::Error| Error::Usage(format!("{what}: {error}"));
+    let mut parent = take_stdin().map_err(usage("standard input can't be taken over"))?;
+    let spec =
+        read_spec(&mut parent).map_err(usage("no spec on standard input; actors are started by their parents"))?;
+    name_process(&spec.name);
+    crate::telemetry::init(spec.config.log_level.as_deref());
+    crate::panics::install_hook();
+    let tokio = crate::runtime::flavor::build(spec.config.multi_thread, None).map_err(usage("no async runtime"))?;
+    let registry = crate::transports::registry(&spec.config)?;
+    let parent_gone = CancellationToken::new();
+    let served = tokio.block_on(async {
+        let parent = watch_parent(parent, parent_gone.clone());
+        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone).await };
+        tokio::select! {
+            served = actor => served,
+            never = parent => match never {},
+        }
+    });
+    tokio.shutdown_timeout(std::time::Duration::ZERO);
+    served
+}
+
+/// Runs an actor on the current thread until it ends; returns its exit code.
+pub(super) fn run_in_thread(
+    spec: ChildSpec,
+    registry: Registry,
+    killed: CancellationToken,
+    parent_gone: CancellationToken,
+) -> i32 {
+    let Ok(tokio) = crate::runtime::flavor::build(false, None) else { return 1 };
+    let name = spec.name.clone();
+    let served = tokio.block_on(async {
+        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone).await };
+        tokio::select! {
+            biased;
+            () = killed.cancelled() => Err(Error::Usage("it was killed".into())),
+            served = actor => served,
+        }
+    });
+    match served {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::warn!(target: "pleach::runtime", actor = name, %error, "actor failed");
+            1
+        }
+    }
+}
+
+async fn serve(runtime: Arc<Runtime>, parent_gone: CancellationToken) -> Result<()> {
+    crate::runtime::within(runtime.clone(), async move {
+        let parent = runtime.connect_to_parent().await?;
+        tokio::select! {
+            () = runtime.stop_requested() => {}
+            () = parent.ended() => {
+                tracing::debug!(target: "pleach::cancel", "the connection to the parent is gone: stopping");
+            }
+            () = parent_gone.cancelled() => {
+                tracing::debug!(target: "pleach::cancel", "the parent is gone: stopping");
+            }
+        }
+        runtime.shut_down().await;
+        Ok(())
+    })
+    .await
+}
+
+/// Takes the pipe off standard input, so that nothing else in this process reads it.
+fn take_stdin() -> io::Result<File> {
+    let pipe: OwnedFd = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(pipe.into())
+}
+
+fn read_spec(pipe: &mut File) -> io::Result<ChildSpec> {
+    let mut length = [0; 4];
+    pipe.read_exact(&mut length)?;
+    let mut encoded = vec![0; (u32::from_le_bytes(length) as usize).min(MAX_SPEC)];
+    pipe.read_exact(&mut encoded)?;
+    rmp_serde::from_slice(&encoded).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Shows the actor's name in `ps` and `top`, where the kernel keeps 15 bytes.
+fn name_process(name: &str) {
+    let short: String = format!("pl:{name}").chars().filter(char::is_ascii_graphic).take(15).collect();
+    if let Ok(short) = std::ffi::CString::new(short) {
+        let _ = rustix::thread::set_name(&short); // only for display
+    }
+}
+
+/// Waits until the parent's end of the pipe is closed. Never resolves: the token tells.
+async fn watch_parent(pipe: File, gone: CancellationToken) -> std::convert::Infallible {
+    use tokio::io::AsyncReadExt as _;
+    match tokio::net::unix::pipe::Receiver::from_file(pipe) {
+        Ok(mut pipe) => while pipe.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {},
+        Err(error) => {
+            tracing::debug!(target: "pleach::runtime", %error, "the parent's pipe can't be watched");
+            return std::future::pending().await;
+        }
+    }
+    gone.cancel();
+    std::future::pending().await
+}
+
+/// Whether [`init`] has run: whether a child of this program would become an actor.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// The only argument of an actor process; everything else comes over the pipe.
+pub(crate) const MARK: &str = "--pleach-actor";
+
+/// As much as a parent's pipe takes at once.
+const MAX_SPEC: usize = 64 << 10;

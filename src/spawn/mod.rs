@@ -1,0 +1,245 @@
+//! Child actors: starting a process, waiting until it has connected back, and its end.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | what a child is told, the [`Launcher`] seam, and starting one |
+//! | [`process`] | the launcher for a process on this machine |
+//! | [`thread`] | the launcher for transports that can't leave the process |
+//! | [`child`] | the other side: the new process becomes an actor |
+//! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
+//! | [`stderr`] | a child's standard error, line by line |
+//!
+//! # Invariants
+//! 1. A started process always has a keeper task, which waits for its end whoever else has lost interest.
+//! 2. Whoever stops waiting for a child that has not connected back kills it.
+
+pub(crate) mod child;
+pub(crate) mod process;
+pub(crate) mod reap;
+mod stderr;
+mod thread;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pleach_wire::{Key, Reach, TlsIdentity};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use crate::actor::ActorId;
+use crate::channel::Channel;
+use crate::config::Config;
+use crate::error::{ActorDied, Error, Result, WaitStatus};
+use crate::exports::BoxFuture;
+use crate::proto::membership::TreeKey;
+use crate::runtime::Runtime;
+
+/// Everything that a child must know; it gets it over an inherited pipe, never as an argument.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ChildSpec {
+    pub(crate) name: String,
+    pub(crate) uuid: Uuid,
+    pub(crate) parent: ActorId,
+    /// Where the parent listens.
+    pub(crate) address: String,
+    pub(crate) transport: Key,
+    pub(crate) tree_key: TreeKey,
+    /// Modules whose functions may be called.
+    pub(crate) modules: Vec<String>,
+    pub(crate) config: Config,
+    pub(crate) socket_dir: PathBuf,
+    pub(crate) tls: Option<TlsIdentity>,
+}
+
+/// What a nursery wants started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Order {
+    pub(crate) name: String,
+    pub(crate) modules: Vec<String>,
+    pub(crate) transport: Option<String>,
+    pub(crate) codec: Option<String>,
+    pub(crate) multi_thread: Option<bool>,
+    pub(crate) env: Vec<(String, String)>,
+}
+
+/// Starts actors somewhere: as a process here, as a thread, later on other hosts.
+#[async_trait::async_trait]
+pub(crate) trait Launcher: Send + Sync {
+    /// Starts one that will connect back as `spec` says.
+    async fn launch(&self, runtime: &Arc<Runtime>, spec: &ChildSpec, env: &[(String, String)]) -> Result<Launched>;
+}
+
+/// A process that has just been started.
+pub(crate) struct Launched {
+    pub(crate) process: Process,
+    /// Must be polled until it ends: it waits for the process and relays its standard error.
+    pub(crate) keeper: BoxFuture<()>,
+}
+
+/// A started process, as everybody but its keeper sees it. Dropping all handles leaves it running.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pid: u32,
+    exit: watch::Receiver<Option<Exit>>,
+    signals: mpsc::Sender<Signal>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Exit {
+    pub(crate) status: WaitStatus,
+    /// The last lines of its standard error.
+    pub(crate) stderr: Vec<String>,
+}
+
+/// What a keeper can be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ask it to end.
+    Terminate,
+    /// End it.
+    Kill,
+}
+
+impl Process {
+    /// Makes the two ends: the handle, and what the keeper holds.
+    fn new(pid: u32) -> (Self, watch::Sender<Option<Exit>>, mpsc::Receiver<Signal>) {
+        let (exited, exit) = watch::channel(None);
+        let (signals, orders) = mpsc::channel(4);
+        (Self { pid, exit, signals }, exited, orders)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn exited(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        match exit.wait_for(Option::is_some).await.map(|exit| (*exit).clone()) {
+            Ok(Some(exit)) => exit,
+            _ => Exit { status: WaitStatus::Unknown, stderr: Vec::new() },
+        }
+    }
+
+    /// Returns whether it has ended.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.exit.borrow().is_some()
+    }
+
+    /// Sends a signal, unless it has ended. More than a few unread ones are the same as one.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = self.signals.try_send(signal); // full: the keeper has the same order already; closed: it has ended
+    }
+
+    /// Returns its process id; for a thread, that of this process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
+/// An actor that was started here and has connected back.
+#[derive(Clone)]
+pub(crate) struct Child {
+    pub(crate) id: ActorId,
+    pub(crate) channel: Channel,
+    pub(crate) process: Process,
+}
+
+impl Child {
+    /// The error of a child that ended unasked.
+    pub(crate) fn death(&self, exit: &Exit) -> Error {
+        died(&self.id, exit, "while it was running")
+    }
+}
+
+/// Starts an actor and waits until it has connected back.
+///
+/// # Errors
+/// [`Error::Spawn`] when it could not be started or did not connect in time (it is killed then);
+/// [`Error::ActorDied`] when it ended before it connected.
+///
+/// # Cancel safety
+/// If dropped, what has been started is killed and reaped.
+pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order) -> Result<Child> {
+    let config = child_config(runtime.config(), &order);
+    let transport = Key::new(&config.codec, &config.transport);
+    let kind = runtime.registry().find(&transport)?;
+    let launcher: &dyn Launcher = match kind.protocol().reach() {
+        Reach::Process => &thread::Threads,
+        Reach::Host | Reach::Network => &process::Processes,
+    };
+    let address = runtime.listen(&transport).await?.to_string();
+    let uuid = Uuid::new_v4();
+    let spec = ChildSpec {
+        name: order.name.clone(),
+        uuid,
+        parent: runtime.id().clone(),
+        address,
+        transport,
+        tree_key: runtime.tree_key().clone(),
+        modules: order.modules,
+        config,
+        socket_dir: runtime.socket_dir(),
+        tls: runtime.tls_for_child(),
+    };
+    let deadline = spec.config.connect_back;
+    let mut expected = runtime.expect(uuid);
+    let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env).await?;
+    runtime.keep(keeper);
+    let abandoned = KillOnDrop(Some(process.clone()));
+    let id = ActorId::with_uuid(&order.name, uuid).in_process(process.pid());
+    tracing::debug!(target: "pleach::runtime", actor = %id, "started");
+    let channel = tokio::select! {
+        biased;
+        channel = expected.connected() => channel,
+        exit = process.exited() => return Err(died(&id, &exit, "before it connected back")),
+        () = tokio::time::sleep(deadline) => {
+            process.signal(Signal::Kill);
+            let words = process.exited().await.stderr;
+            let words = if words.is_empty() { String::new() } else { format!("; it said: {}", words.join(" / ")) };
+            return Err(Error::Spawn {
+                actor: order.name,
+                why: format!("it did not connect back within {deadline:?} (`connect_back`) and was killed{words}"),
+            });
+        }
+    };
+    abandoned.disarm();
+    Ok(Child { id, channel, process })
+}
+
+fn child_config(ours: &Config, order: &Order) -> Config {
+    let mut config = ours.clone();
+    if let Some(transport) = &order.transport {
+        config.transport.clone_from(transport);
+    }
+    if let Some(codec) = &order.codec {
+        config.codec.clone_from(codec);
+    }
+    if let Some(multi_thread) = order.multi_thread {
+        config.multi_thread = multi_thread;
+    }
+    config
+}
+
+fn died(actor: &ActorId, exit: &Exit, when: &str) -> Error {
+    let died = ActorDied { actor: actor.clone(), status: exit.status, stderr: exit.stderr.clone(), when: when.into() };
+    Error::ActorDied(Box::new(died))
+}
+
+/// Kills a process that nobody waits for any more (invariant 2).
+struct KillOnDrop(Option<Process>);
+
+impl KillOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(process) = &self.0 {
+            process.signal(Signal::Kill);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The launcher for a process on this machine: this program again, told over a pipe what to be.
+//!
+//! The pipe is the child's standard input. The parent writes the spec into it before the process
+//! exists and holds it open afterwards: its end of file tells the child that its parent is gone.
+//!
+//! # What keeps a child from outliving its parent
+//! 1. The parent-death signal (Linux): the kernel kills the child when the thread that started it ends,
+//!    from before `exec` on. The child checks afterwards that its parent is still the one.
+//! 2. The pipe's end of file, on every Unix.
+//! 3. Its own process group: what the child started dies with it.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use rustix::process::Pid;
+use tokio::process::{Child as TokioChild, Command};
+use tokio::sync::{mpsc, watch};
+
+use super::stderr::Relay;
+use super::{ChildSpec, Exit, Launched, Launcher, Process, Signal};
+use crate::error::{Error, Result, WaitStatus};
+use crate::runtime::Runtime;
+
+/// Starts actors as processes on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Processes;
+
+#[async_trait::async_trait]
+impl Launcher for Processes {
+    async fn launch(&self, _runtime: &Arc<Runtime>, spec: &ChildSpec, env: &[(String, String)]) -> Result<Launched> {
+        let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
+        super::child::require_entry().map_err(failed)?;
+        let (stdin, liveness) = spec_pipe(spec).map_err(|error| failed(format!("no pipe for it: {error}")))?;
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command
+            .arg0(format!("{} [pleach]", spec.name))
+            .arg(super::child::MARK)
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(stdin)
+            .stderr(Stdio::piped())
+            .process_group(0);
+        die_with_parent(&mut command);
+        let mut command = Command::from(command);
+        command.kill_on_drop(true);
+        let child = spawn_on_lasting_thread(command).await.map_err(|error| failed(format!("exec failed: {error}")))?;
+        let pid = child.id().ok_or_else(|| failed("it ended at once".into()))?;
+        let (process, exited, orders) = Process::new(pid);
+        let name = spec.name.clone();
+        let keeper = Box::pin(async move {
+            keep(child, pid, &name, orders, exited).await;
+            drop(liveness);
+        });
+        Ok(Launched { process, keeper })
+    }
+}
+
+/// Makes the child's standard input, with the spec in it already, and our end of it.
+fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, std::io::PipeWriter)> {
+    use std::io::Write as _;
+    let encoded = rmp_serde::to_vec_named(spec).map_err(std::io::Error::other)?;
+    if encoded.len() > MAX_SPEC {
+        let too_long = format!("the spec has {} bytes, the pipe takes {MAX_SPEC}: enable fewer modules", encoded.len());
+        return Err(std::io::Error::other(too_long));
+    }
+    let (reader, mut writer) = std::io::pipe()?;
+    writer.write_all(&(encoded.len() as u32).to_le_bytes())?;
+    writer.write_all(&encoded)?;
+    Ok((reader.into(), writer))
+}
+
+/// Asks the kernel to kill the child when its parent ends, before it runs any code of its own.
+#[allow(unsafe_code)]
+fn die_with_parent(command: &mut std::process::Command) {
+    let parent = rustix::process::getpid();
+    let before_exec = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        // The parent may have ended before the line above: then nobody would send the signal.
+        match rustix::process::getppid() {
+            Some(actual) if actual == parent => Ok(()),
+            _ => Err(rustix::io::Errno::SRCH.into()),
+        }
+    };
+    // SAFETY: between fork and exec only async-signal-safe code may run. The closure makes two system
+    // calls without going through libc's state, compares two integers, and neither allocates nor locks.
+    unsafe {
+        command.pre_exec(before_exec);
+    }
+}
+
+/// Spawns on a thread that lives as long as the actor, because the parent-death signal is bound to it.
+///
+/// A current-thread runtime's only thread is one. On a multi-thread runtime, tasks may run on threads
+/// that end earlier, so a thread of our own does it.
+async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Result<TokioChild> {
+    let handle = tokio::runtime::Handle::current();
+    if handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
+        return command.spawn();
+    }
+    lasting_thread::run(move || {
+        let _inside = handle.enter();
+        command.spawn()
+    })
+    .await
+    .unwrap_or_else(|| Err(std::io::Error::other("the thread that starts processes is gone")))
+}
+
+/// Waits for the process, relays its standard error, carries out signals.
+async fn keep(
+    mut child: TokioChild,
+    pid: u32,
+    name: &str,
+    mut orders: mpsc::Receiver<Signal>,
+    exited: watch::Sender<Option<Exit>>,
+) {
+    let mut relay = Relay::new(child.stderr.take(), name);
+    let status = loop {
+        tokio::select! {
+            biased;
+            ended = child.wait() => break ended.map_or(WaitStatus::Unknown, WaitStatus::from),
+            Some(order) = orders.recv() => send(pid, order),
+            () = relay.run() => {}
+        }
+    };
+    // What is left of its group goes with it. While the group has members, the kernel gives its number
+    // to nobody else; if it has none, this finds nothing.
+    send(pid, Signal::Kill);
+    let stderr = relay.finish().await;
+    exited.send_replace(Some(Exit { status, stderr }));
+}
+
+/// Signals the whole group of a process.
+fn send(pid: u32, signal: Signal) {
+    let signal = match signal {
+        Signal::Terminate => rustix::process::Signal::TERM,
+        Signal::Kill => rustix::process::Signal::KILL,
+    };
+    if let Some(group) = raw_pid(pid)
+        && let Err(error) = rustix::process::kill_process_group(group, signal)
+        && error != rustix::io::Errno::SRCH
+    {
+        tracing::warn!(target: "pleach::runtime", pid, %error, ?signal, "not signalled");
+    }
+}
+
+fn raw_pid(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// A thread that lives as long as the process and runs one closure after the other.
+mod lasting_thread {
+    use std::sync::OnceLock;
+    use std::sync::mpsc::{SyncSender, sync_channel};
+
+    use tokio::sync::oneshot;
+
+    type Job = Box<dyn FnOnce() + Send>;
+
+    /// Runs `job` there; `None` if the thread could not be started or is gone.
+    pub(super) async fn run<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        static JOBS: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
+        let jobs = JOBS.get_or_init(|| {
+            let (jobs, queue) = sync_channel::<Job>(64);
+            let started = std::thread::Builder::new().name("pleach-spawn".into()).spawn(move || {
+                queue.into_iter().for_each(|job| job());
+            });
+            started.is_ok().then_some(jobs)
+        });
+        let (done, result) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            let _ = done.send(job()); // the caller may have left; the child is killed on drop
+        });
+        jobs.as_ref()?.send(job).ok()?;
+        result.await.ok()
+    }
+}
+
+/// The pipe takes this much without a reader: 64 KiB on Linux, less the length.
+const MAX_SPEC: usize = (64 << 10) - 4;

@@ -1,0 +1,50 @@
+//! The launcher for transports that can't leave the process: an actor on a thread with a runtime of its own.
+//!
+//! For tests, and for trees that need the structure but no processes. Such an actor shares the fate
+//! of this process; killing it ends its runtime at the next await of its tasks, and code that never
+//! awaits can't be stopped.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{ChildSpec, Exit, Launched, Launcher, Process};
+use crate::error::{Error, Result, WaitStatus};
+use crate::runtime::Runtime;
+
+/// Starts actors as threads of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Threads;
+
+#[async_trait::async_trait]
+impl Launcher for Threads {
+    async fn launch(&self, runtime: &Arc<Runtime>, spec: &ChildSpec, _env: &[(String, String)]) -> Result<Launched> {
+        let (process, exited, mut orders) = Process::new(std::process::id());
+        let (spec, registry) = (spec.clone(), runtime.registry().clone());
+        let name = spec.name.clone();
+        let (killed, parent_gone) = (CancellationToken::new(), CancellationToken::new());
+        let (kill, liveness) = (killed.clone(), parent_gone.clone());
+        let actor = move || super::child::run_in_thread(spec, registry, killed, liveness);
+        let thread = std::thread::Builder::new().name(name.clone());
+        let (done, ended) = tokio::sync::oneshot::channel();
+        thread
+            .spawn(move || {
+                let _ = done.send(actor()); // the keeper waits for it unless its runtime is gone
+            })
+            .map_err(|error| Error::Spawn { actor: name, why: format!("no thread for it: {error}") })?;
+        let keeper = Box::pin(async move {
+            let _parent = parent_gone.drop_guard();
+            let mut ended = ended;
+            let code = loop {
+                tokio::select! {
+                    biased;
+                    code = &mut ended => break code.ok(),
+                    Some(_any) = orders.recv() => kill.cancel(),
+                }
+            };
+            let status = code.map_or(WaitStatus::Unknown, WaitStatus::Exited);
+            exited.send_replace(Some(Exit { status, stderr: Vec::new() }));
+        });
+        Ok(Launched { process, keeper })
+    }
+}

@@ -1,0 +1,42 @@
+//! Log records: which are kept, and where they go.
+//!
+//! The library only emits [`tracing`] events, under the targets `pleach::transport`,
+//! `pleach::runtime` and `pleach::cancel`; a program subscribes to them as it likes. Actor processes
+//! have no program around them, so they get a subscriber from [`init`]; it writes to standard error,
+//! which the parent passes on with the actor's name in front.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::uptime;
+
+/// Writes log records to standard error, unless the program has set a subscriber of its own.
+///
+/// `level` is a level (`error`, `warn`, `info`, `debug`, `trace`), the name of a layer (`transport`,
+/// `runtime`, `cancel`: everything of that layer), or any filter of `tracing-subscriber`. The
+/// environment variable `PLEACH_LOG` comes first; without both, warnings and errors are shown.
+///
+/// ```
+/// pleach::telemetry::init(Some("cancel"));
+/// ```
+pub fn init(level: Option<&str>) {
+    let wanted = std::env::var("PLEACH_LOG").ok();
+    let filter = filter(wanted.as_deref().or(level).unwrap_or("warn"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_timer(uptime());
+    if subscriber.try_init().is_err() {
+        tracing::debug!(target: "pleach::runtime", "a subscriber is set already");
+    }
+}
+
+fn filter(level: &str) -> EnvFilter {
+    let directives = match level {
+        layer @ ("transport" | "runtime" | "cancel") => format!("warn,pleach::{layer}=trace"),
+        other => other.to_owned(),
+    };
+    EnvFilter::try_new(&directives).unwrap_or_else(|error| {
+        eprintln!("`{level}` is no log filter ({error}); showing warnings");
+        EnvFilter::new("warn")
+    })
+}
