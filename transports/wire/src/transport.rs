@@ -310,7 +310,11 @@ pub trait MsgTransportExt: MsgTransport {
     fn send(&self, batch: &[Outgoing<'_>]) -> impl Future<Output = Result<(), TransportError>> {
         async move {
             for msg in batch {
-                std::future::poll_fn(|cx| self.poll_room(cx)).await?;
+                // Writes while it waits: nobody else may be flushing.
+                std::future::poll_fn(|cx| {
+                    if self.poll_room(cx)?.is_ready() { Poll::Ready(Ok(())) } else { self.poll_flush(cx) }
+                })
+                .await?;
                 self.queue(Lane::CONTROL, msg)?;
             }
             self.flush().await

@@ -24,7 +24,7 @@ use std::task::{Context, Poll, Waker, ready};
 use self::reader::FrameReader;
 use self::writer::FrameWriter;
 use crate::codec::{Codec, Format};
-use crate::error::{Ended, TransportClosed, TransportError};
+use crate::error::{TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
 use crate::transport::{Ends, Lane, Link, MsgTransport, pin};
 
@@ -45,7 +45,11 @@ struct Outbound {
     frames: FrameWriter,
     lanes: Option<lanes::Writers>,
     flusher: Option<Waker>,
+    /// Tasks that flushed before the flusher did; woken once all is written, and one of them is the next.
+    displaced: Vec<Waker>,
     waiting_for_room: Vec<Waker>,
+    /// The link takes no more and has the flusher's waker: waking the flusher now would only make it spin.
+    blocked: bool,
     state: Sending,
 }
 
@@ -54,6 +58,8 @@ enum Sending {
     Open,
     /// A close was asked for; what is queued still goes out.
     Closing,
+    /// A close went through: everything was written.
+    Finished,
     Ended(TransportError),
 }
 
@@ -76,7 +82,9 @@ impl<C: Codec> Framed<C> {
                 frames: FrameWriter::new(link.writer),
                 lanes: opener.map(lanes::Writers::new),
                 flusher: None,
+                displaced: Vec::new(),
                 waiting_for_room: Vec::new(),
+                blocked: false,
                 state: Sending::Open,
             }),
             inbound: Mutex::new(Inbound {
@@ -126,7 +134,7 @@ impl<C: Codec> MsgTransport for Framed<C> {
         match &out.state {
             Sending::Open => out.poll_write(),
             Sending::Closing => out.poll_shutdown(),
-            Sending::Ended(TransportError::Closed(TransportClosed { by: Ended::Us, .. })) => Poll::Ready(Ok(())),
+            Sending::Finished => Poll::Ready(Ok(())),
             Sending::Ended(end) => Poll::Ready(Err(end.clone())),
         }
     }
@@ -140,7 +148,9 @@ impl<C: Codec> MsgTransport for Framed<C> {
         if !out.waiting_for_room.iter().any(|waker| waker.will_wake(cx.waker())) {
             out.waiting_for_room.push(cx.waker().clone());
         }
-        out.wake_flusher();
+        if !out.blocked {
+            out.wake_flusher();
+        }
         Poll::Pending
     }
 
@@ -168,14 +178,23 @@ impl<C: Codec> MsgTransport for Framed<C> {
     }
 
     fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
-        let inbound = &mut *self.inbound();
         let limit = self.max_frame.load(Ordering::Relaxed);
-        let polled = match inbound.lanes {
-            None => inbound.frames.poll_frames(cx, &self.codec, limit, batch),
-            Some(_) => inbound.poll_all_lanes(cx, &self.codec, limit, batch),
+        let polled = {
+            let inbound = &mut *self.inbound();
+            let polled = match inbound.lanes {
+                None => inbound.frames.poll_frames(cx, &self.codec, limit, batch),
+                Some(_) => inbound.poll_all_lanes(cx, &self.codec, limit, batch),
+            };
+            if polled.is_pending() && !inbound.reading.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                inbound.reading = Some(cx.waker().clone());
+            }
+            polled
         };
-        if polled.is_pending() && !inbound.reading.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            inbound.reading = Some(cx.waker().clone());
+        // After a graceful end the other direction may go on; after a fault nothing does.
+        if let Poll::Ready(Err(fault)) = &polled
+            && !fault.is_closed()
+        {
+            self.outbound().end(Sending::Ended(fault.clone()));
         }
         polled
     }
@@ -192,7 +211,7 @@ impl<C: Codec> MsgTransport for Framed<C> {
 
     fn abort(&self) {
         let end = TransportError::from(TransportClosed::by_us("aborted"));
-        self.outbound().end(&end);
+        self.outbound().end(Sending::Ended(end.clone()));
         let reading = {
             let inbound = &mut *self.inbound();
             inbound.frames.end(end);
@@ -217,7 +236,8 @@ impl<C: Codec> MsgTransport for Framed<C> {
     }
 
     fn connected(&self) -> bool {
-        matches!(self.outbound().state, Sending::Open) && !self.inbound().frames.has_ended()
+        let sending = matches!(self.outbound().state, Sending::Open);
+        sending && !self.inbound().frames.has_ended()
     }
 }
 
@@ -226,13 +246,15 @@ impl Outbound {
         match &self.state {
             Sending::Open => Ok(()),
             Sending::Closing => Err(TransportClosed::by_us("it is closing").into()),
+            Sending::Finished => Err(TransportClosed::by_us("this side has finished sending").into()),
             Sending::Ended(end) => Err(end.clone()),
         }
     }
 
     fn set_flusher(&mut self, cx: &Context<'_>) {
         if !self.flusher.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.flusher = Some(cx.waker().clone());
+            // Without this, of two tasks that wait in a flush only the later one would ever wake.
+            self.displaced.extend(self.flusher.replace(cx.waker().clone()));
         }
     }
 
@@ -240,11 +262,15 @@ impl Outbound {
     fn poll_write(&mut self) -> Poll<Result<(), TransportError>> {
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
         let mut written = self.frames.poll_write(&mut cx);
+        self.blocked = written.is_pending() && self.flusher.is_some();
         if self.frames.backlog() < HIGH_WATER {
             self.waiting_for_room.drain(..).for_each(Waker::wake);
         }
         if let Some(lanes) = &mut self.lanes {
             written = both(written, lanes.poll_write(&cx));
+        }
+        if written.is_ready() {
+            self.displaced.drain(..).for_each(Waker::wake);
         }
         self.note_failure(written)
     }
@@ -258,7 +284,7 @@ impl Outbound {
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
         let shut = pin(&mut self.frames.writer).poll_shutdown(&mut cx);
         ready!(self.note_failure(shut))?;
-        self.end(&TransportClosed::by_us("this side has finished sending").into());
+        self.end(Sending::Finished);
         Poll::Ready(Ok(()))
     }
 
@@ -266,21 +292,21 @@ impl Outbound {
         result.map(|result| {
             result.map_err(|error| {
                 let end = reader::link_error(error, true);
-                self.end(&end);
+                self.end(Sending::Ended(end.clone()));
                 end
             })
         })
     }
 
     /// Ends sending and wakes all who wait; a link that failed or was aborted is let go at once.
-    fn end(&mut self, end: &TransportError) {
-        if matches!(self.state, Sending::Ended(_)) {
+    fn end(&mut self, end: Sending) {
+        if matches!(self.state, Sending::Finished | Sending::Ended(_)) {
             return;
         }
-        self.state = Sending::Ended(end.clone());
+        self.state = end;
         self.frames.let_go();
         self.lanes = None;
-        self.waiting_for_room.drain(..).for_each(Waker::wake);
+        self.waiting_for_room.drain(..).chain(self.displaced.drain(..)).for_each(Waker::wake);
         self.wake_flusher();
     }
 

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -46,16 +47,13 @@ impl FrameWriter {
 
     /// Queues one frame.
     pub(super) fn push<C: Codec>(&mut self, codec: &C, msg: &Outgoing<'_>, limit: usize) -> Result<(), TransportError> {
-        let start = self.tail.len();
-        self.tail.put_u32_le(0);
-        let encoded = codec
-            .encode(msg, &mut FrameBuf { out: &mut self.tail, parts: &mut self.parts })
-            .and_then(|()| self.seal(start, limit));
-        if encoded.is_err() {
-            self.tail.truncate(start);
-            self.parts.clear();
-        }
-        encoded
+        let unfinished = Unfinished { start: self.tail.len(), frames: self };
+        let (start, frames) = (unfinished.start, &mut *unfinished.frames);
+        frames.tail.put_u32_le(0);
+        codec.encode(msg, &mut FrameBuf { out: &mut frames.tail, parts: &mut frames.parts })?;
+        frames.seal(start, limit)?;
+        mem::forget(unfinished);
+        Ok(())
     }
 
     /// Writes the frame's length and moves its blobs behind it.
@@ -112,6 +110,19 @@ impl FrameWriter {
     /// Drops the link's sending half and what is queued.
     pub(super) fn let_go(&mut self) {
         *self = Self::new(Box::new(tokio::io::sink()));
+    }
+}
+
+/// A frame being encoded. Dropping it takes the frame back: invariant 2 also holds for a value that panics.
+struct Unfinished<'a> {
+    frames: &'a mut FrameWriter,
+    start: usize,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.frames.tail.truncate(self.start);
+        self.frames.parts.clear();
     }
 }
 
