@@ -1,0 +1,162 @@
+//! Counting the words of a chunk: what a worker process does.
+//!
+//! # Invariants
+//! 1. A piece has the words that *begin* in it. So a word that crosses a border is counted once, and
+//!    the pieces of a file can be counted anywhere, in any order.
+//! 2. What can't be read is reported for its piece; the other pieces of the chunk are still counted.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use pleach::Result;
+use serde::{Deserialize, Serialize};
+
+/// The module to enable in a worker.
+pub(crate) const MODULE: &str = module_path!();
+
+/// A stretch of one file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Piece {
+    /// The number of the file.
+    pub(crate) file: usize,
+    /// Where it is. Not text: names of files may be any bytes.
+    pub(crate) path: OsString,
+    pub(crate) start: u64,
+    /// Without it, the piece goes up to the end of the file, wherever that is by then.
+    pub(crate) end: Option<u64>,
+}
+
+/// The words of a chunk.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    pub(crate) words: HashMap<String, u64>,
+    pub(crate) bytes: u64,
+    /// By the number of the file: why it could not be counted.
+    pub(crate) skipped: Vec<(usize, String)>,
+}
+
+/// Counts the words of the pieces.
+#[pleach::rpc]
+pub(crate) async fn count(pieces: Vec<Piece>) -> Result<Reply> {
+    let mut reply = Reply::default();
+    for piece in pieces {
+        match read(&piece) {
+            Ok(text) => {
+                add_words(&text, &mut reply.words);
+                reply.bytes += text.len() as u64;
+            }
+            Err(error) => reply.skipped.push((piece.file, crate::tally::reason(&error))),
+        }
+        tokio::task::yield_now().await; // so that a cancellation does not have to wait for the whole chunk
+    }
+    Ok(reply)
+}
+
+/// How much of a file is looked at to find out whether it is text.
+const HEAD: u64 = 8 << 10;
+
+/// Reads the words that begin in the piece (invariant 1).
+fn read(piece: &Piece) -> io::Result<Vec<u8>> {
+    let mut file = File::open(&piece.path)?;
+    let mut text = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut text)?;
+    if text.contains(&0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is binary"));
+    }
+    text.clear();
+    // The byte before the piece tells whether its first letters belong to a word that began earlier.
+    let from = piece.start.saturating_sub(1);
+    file.seek(SeekFrom::Start(from))?;
+    match piece.end {
+        Some(end) => {
+            (&mut file).take(end - from).read_to_end(&mut text)?;
+            finish_word(file, &mut text)?;
+        }
+        None => _ = file.read_to_end(&mut text)?,
+    }
+    if piece.start > 0 {
+        let begun_earlier = text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        text.drain(..begun_earlier.max(1).min(text.len()));
+    }
+    Ok(text)
+}
+
+/// Reads on up to the end of the word in which `text` ends.
+fn finish_word(rest: File, text: &mut Vec<u8>) -> io::Result<()> {
+    let mut rest = BufReader::new(rest).bytes();
+    while text.last().is_some_and(u8::is_ascii_alphabetic) {
+        match rest.next() {
+            Some(byte) => text.push(byte?),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+fn add_words(text: &[u8], words: &mut HashMap<String, u64>) {
+    let mut word = String::new();
+    for letters in text.split(|byte| !byte.is_ascii_alphabetic()).filter(|letters| !letters.is_empty()) {
+        word.clear();
+        word.extend(letters.iter().map(|letter| char::from(letter.to_ascii_lowercase())));
+        match words.get_mut(&word) {
+            Some(count) => *count += 1,
+            None => _ = words.insert(word.clone(), 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"It's the  the\xc3\xa4THE end\r\nof(a)LongWordThatGoesOn and9on";
+
+    fn piece(path: &std::path::Path, start: u64, end: Option<u64>) -> Piece {
+        Piece { file: 0, path: path.into(), start, end }
+    }
+
+    #[test]
+    fn a_word_is_a_run_of_ascii_letters() {
+        let mut words = HashMap::new();
+        add_words(TEXT, &mut words);
+        let mut words: Vec<_> = words.iter().map(|(word, count)| format!("{word} {count}")).collect();
+        words.sort();
+        let expected =
+            ["a 1", "and 1", "end 1", "it 1", "longwordthatgoeson 1", "of 1", "on 1", "s 1", "the 3"].map(String::from);
+        assert_eq!(words, expected);
+    }
+
+    #[test]
+    fn wherever_the_borders_are_each_word_is_counted_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), TEXT).unwrap();
+        let mut expected = HashMap::new();
+        add_words(TEXT, &mut expected);
+        for size in 1..=TEXT.len() as u64 {
+            let mut words = HashMap::new();
+            for start in (0..TEXT.len() as u64).step_by(size as usize) {
+                let end = Some(start + size).filter(|end| *end < TEXT.len() as u64);
+                add_words(&read(&piece(file.path(), start, end)).unwrap(), &mut words);
+            }
+            assert_eq!(words, expected, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_nul_byte_makes_a_file_binary_in_each_of_its_pieces() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"words\0words words").unwrap();
+        for start in [0, 9] {
+            assert_eq!(read(&piece(file.path(), start, None)).unwrap_err().to_string(), "it is binary");
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_is_no_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"short").unwrap();
+        assert_eq!(read(&piece(file.path(), 100, Some(200))).unwrap(), b"");
+    }
+}

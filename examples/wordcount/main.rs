@@ -1,0 +1,134 @@
+//! Counts the words of files, with several worker processes.
+//!
+//! ```text
+//! cargo run --release --example wordcount -- [--transport T] [--codec C] [--workers N] [--top K] [PATHS…]
+//! ```
+//!
+//! A word is a run of ASCII letters; capitals count as small letters. Standard output is that of
+//!
+//! ```text
+//! export LC_ALL=C
+//! grep -aohE '[[:alpha:]]+' FILES | tr A-Z a-z | sort | uniq -c | sort -k1,1nr -k2 | head -n K
+//! ```
+//!
+//! and so is that of `cat FILES | tr -cs '[:alpha:]' '\n' | …`, if each file ends with a line break.
+//!
+//! | file | station |
+//! |---|---|
+//! | `plan.rs` | paths → files → chunks of about equal size |
+//! | `count.rs` | a chunk → its words; the only code that runs in the workers |
+//! | `tally.rs` | replies → totals, and what had to be left out |
+//!
+//! The workers read the files themselves: paths go out, counts come back. Each worker has one chunk in
+//! hand and one waiting, so none is idle, and no more than that is in flight however many files there are.
+
+mod count;
+mod plan;
+mod tally;
+
+use std::cell::RefCell;
+use std::future::IntoFuture as _;
+use std::io::{self, IsTerminal as _};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use futures_util::future::try_join_all;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use pleach::prelude::*;
+
+use crate::plan::{Chunk, Plan};
+use crate::tally::{Run, Tally};
+
+/// Counts the words of files, with several worker processes.
+///
+/// A word is a run of ASCII letters; capitals count as small letters. Standard output is that of
+///
+///   export LC_ALL=C
+///   grep -aohE '[[:alpha:]]+' FILES | tr A-Z a-z | sort | uniq -c | sort -k1,1nr -k2 | head -n K
+///
+/// and the rest is on standard error. Files that can't be read, and binary ones (with a NUL byte in the
+/// first 8 KiB), are named and left out; the exit status is 1 if that leaves nothing to count.
+#[derive(Parser)]
+#[command(name = "wordcount", verbatim_doc_comment)]
+struct Args {
+    /// What the processes talk over: tcp, uds or quic [default: as configured, else uds]
+    #[arg(long, value_name = "NAME")]
+    transport: Option<String>,
+    /// How messages are written: msgpack or json [default: as configured, else msgpack]
+    #[arg(long, value_name = "NAME")]
+    codec: Option<String>,
+    /// How many worker processes count [default: one for each core]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZero<usize>>,
+    /// How many words to show, the most frequent first; 0 shows all
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    top: usize,
+    /// Files and directories; of directories, all but hidden ones and those called `target`
+    #[arg(value_name = "PATHS", default_value = ".")]
+    paths: Vec<PathBuf>,
+}
+
+#[pleach::main]
+async fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let mut config = pleach::transports::load_config()?;
+    config.transport = args.transport.unwrap_or(config.transport);
+    config.codec = args.codec.unwrap_or(config.codec);
+
+    let started = Instant::now();
+    let plan = Plan::new(&args.paths, cores());
+    let workers = args.workers.map_or_else(cores, NonZero::get).min(plan.chunks.len());
+    let run = Run { workers, over: format!("{}+{}", config.codec, config.transport) };
+    let tally = count_all(config, plan, workers).await?;
+    tally.print_words(args.top).map_err(|error| Error::from_boxed(error.into()))?;
+    tally.print_summary(&run, started.elapsed());
+    Ok(if tally.found_nothing() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Hands the chunks to the workers, and adds up what comes back.
+async fn count_all(config: Config, plan: Plan, workers: usize) -> Result<Tally> {
+    let bar = progress_bar(plan.bytes);
+    let tally = RefCell::new(Tally::new(plan.files, plan.skipped));
+    let chunks = RefCell::new(plan.chunks.into_iter());
+    let next = || -> Option<Chunk> { chunks.borrow_mut().next() };
+
+    pleach::open_root(config, async |_root| {
+        pleach::open_nursery(async |n| {
+            let start = |number| n.start_actor(format!("counter-{number}")).enable(count::MODULE).into_future();
+            let portals = try_join_all((1..=workers).map(start)).await?;
+            let lane = async |portal: &Portal| {
+                while let Some(chunk) = next() {
+                    let reply = portal.run(count::count(chunk.pieces.clone())).await?;
+                    tally.borrow_mut().add(&chunk, reply);
+                    bar.inc(chunk.bytes);
+                }
+                Ok::<_, Error>(())
+            };
+            try_join_all(portals.iter().chain(&portals).map(lane)).await?;
+            try_join_all(portals.iter().map(Portal::cancel_actor)).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+    })
+    .await?;
+    Ok(tally.into_inner())
+}
+
+/// A bar on a terminal, and nothing elsewhere. It goes when it is dropped.
+fn progress_bar(bytes: u64) -> ProgressBar {
+    let target = match io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let style = ProgressStyle::with_template("{bar:40} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}");
+    ProgressBar::with_draw_target(Some(bytes), target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_finish(ProgressFinish::AndClear)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
