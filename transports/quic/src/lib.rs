@@ -1,1 +1,100 @@
-//! The QUIC transport of pleach.
+//! The QUIC transport: `quic://host:port`.
+//!
+//! It dials and listens, and nothing else; frames and messages are `pleach-wire`'s. Both sides show a
+//! certificate of one authority (see [`identity`]); there is no unauthenticated QUIC, which is why any
+//! address may be bound. The dialer opens one bidirectional stream for the control lane; every other
+//! lane is a stream of its own.
+//!
+//! | file | station |
+//! |---|---|
+//! | [`identity`] | certificates: made, or read from files |
+//! | `tls` | the two sides of mutual TLS, and what its alerts mean |
+//! | `tuning` | limits, timers, datagram sizes, each with its reason |
+//! | `dial`, `listen` | a connection from either end |
+//! | `handshake` | from a QUIC connection to a link |
+//! | `link` | streams as byte halves and lanes; how they end |
+//! | `ending` | what quinn's errors mean to the seam |
+//! | `congestion` | Cubic, which lets the last word pass |
+//! | `site`, `driver` | a UDP socket with its endpoint, and quinn's background tasks, which end with it |
+//!
+//! # What must stay true
+//! 1. Whatever is dropped (a dial, a handshake, a link, a listener) closes what only it needs before
+//!    the drop returns: the peer has been told, and a socket that nobody uses any more is free.
+//! 2. A shutdown resolves when the peer's QUIC has acknowledged everything: dropping the link after it
+//!    takes nothing back.
+//! 3. Nothing that one peer does or omits holds up another.
+//!
+//! # The port of a listener
+//! All accepted connections share their listener's UDP socket. Closing or dropping the listener lets
+//! nobody new in, and frees the port at once if no accepted link lives; otherwise the port is free as
+//! soon as the last of them is dropped. A connection can't move to another port: its peer would take
+//! the datagrams for a stranger's.
+//!
+//! # Sockets and memory
+//! Every dial has a UDP socket and an endpoint of its own, on the runtime of whoever dials. Sharing one
+//! would save a file and some 100 KiB per connection, but an endpoint belongs to the runtime that it
+//! was made on and would die with it under the feet of others.
+//!
+//! A peer that vanishes without a word (power, network, SIGKILL) is noticed after 10 s, see `tuning`.
+
+#![forbid(unsafe_code)]
+
+mod congestion;
+mod dial;
+mod driver;
+mod ending;
+mod handshake;
+pub mod identity;
+mod link;
+mod listen;
+mod site;
+mod tls;
+mod tuning;
+
+use std::io;
+
+use pleach_wire::address::HostPort;
+use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
+
+/// The protocol of connections over QUIC. Holds nothing; what is needed comes with the [`Settings`].
+///
+/// [`Settings::tls`] is required on both sides. [`Settings::mtu`] may be set on paths that are known to
+/// carry large datagrams, such as loopback; sides that differ use the smaller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quic;
+
+#[async_trait::async_trait]
+impl Protocol for Quic {
+    fn name(&self) -> &'static str {
+        "quic"
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Network
+    }
+
+    fn any_address(&self, _settings: &Settings) -> Address {
+        Address::Quic(HostPort::new("127.0.0.1", 0))
+    }
+
+    async fn dial(&self, address: &Address, settings: &Settings) -> Result<Link, TransportError> {
+        dial::dial(address, settings).await
+    }
+
+    async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError> {
+        Ok(Box::new(listen::QuicListener::bind(address, settings).await?))
+    }
+}
+
+/// Returns the socket addresses that `address` stands for, at least one.
+async fn resolve(address: &Address) -> io::Result<Vec<std::net::SocketAddr>> {
+    let Address::Quic(HostPort { host, port }) = address else {
+        let why = format!("{address} is no address of quic; they look like quic://127.0.0.1:1616");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    };
+    let found: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await?.collect();
+    if found.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("the name `{host}` has no address")));
+    }
+    Ok(found)
+}

@@ -1,0 +1,59 @@
+//! Dialling: every address that a name has, the first that answers wins.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use pleach_wire::{Address, Link, Settings, TransportError};
+use quinn::ClientConfig;
+
+use crate::handshake::HalfOpen;
+use crate::site::Site;
+use crate::{resolve, tls, tuning};
+
+/// Connects to `address`.
+///
+/// Nobody says no over UDP when a port is closed: such a dial lasts until its caller gives up. That is
+/// also why addresses are not tried one after the other: the first may never answer.
+///
+/// # Cancel safety
+/// If dropped before it resolves, all attempts are closed and their sockets are free.
+pub(crate) async fn dial(address: &Address, settings: &Settings) -> Result<Link, TransportError> {
+    let config = tls::client(settings)?;
+    let found = resolve(address).await.map_err(|error| TransportError::dial(address, error))?;
+    let mut waiting = found.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = None;
+    loop {
+        if let Some(peer) = waiting.next() {
+            attempts.push(attempt(address, peer, config.clone(), settings.mtu));
+        }
+        // Outcomes first; time only starts a further attempt.
+        tokio::select! {
+            biased;
+            Some(outcome) = attempts.next() => match outcome {
+                Ok(link) => return Ok(link),
+                Err(error) => failure = Some(failure.unwrap_or(error)),
+            },
+            () = tokio::time::sleep(tuning::NEXT_ADDRESS), if waiting.len() > 0 => {}
+        }
+        if let Some(failure) = failure.take_if(|_| attempts.is_empty() && waiting.len() == 0) {
+            return Err(failure);
+        }
+    }
+}
+
+async fn attempt(
+    address: &Address,
+    peer: SocketAddr,
+    config: ClientConfig,
+    mtu: Option<u16>,
+) -> Result<Link, TransportError> {
+    let site = Site::bind_for(peer, mtu).map_err(|error| TransportError::dial(address, error))?;
+    let connecting = site
+        .endpoint
+        .connect_with(config, peer, tls::SERVER_NAME)
+        .map_err(|error| TransportError::dial(address, std::io::Error::other(error)))?;
+    HalfOpen::new(connecting, Arc::new(site)).dial().await.map_err(|failure| failure.dialling(address))
+}

@@ -1,0 +1,138 @@
+//! From a QUIC connection that is being made to a link.
+//!
+//! ```text
+//! dialer                                     listener
+//!   ── TLS, both certificates ──────────────────►
+//!   ── control stream: lane 0 (u64 LE) ─────────►   accept() would not see a stream without a byte
+//!   ◄───────────────── the same 8 bytes ──────────   only now the dialer knows that it was let in
+//! ```
+//! In TLS 1.3 a dialer is done before the listener has looked at its certificate, so without the
+//! answer a refused dialer would learn of it in the middle of its first message.
+
+use std::sync::Arc;
+
+use pleach_wire::address::HostPort;
+use pleach_wire::transport::{Ends, Lane};
+use pleach_wire::{Address, Link, TransportError};
+use quinn::{Connecting, Connection, ConnectionError, RecvStream, SendStream};
+
+use crate::driver::Driver;
+use crate::link::Live;
+use crate::site::Site;
+use crate::{ending, tls};
+
+/// A connection whose handshake is under way. Dropping it closes it, and its socket if nothing else uses it.
+///
+/// The order of fields is the order of the end, as in [`Live`].
+#[derive(Debug)]
+pub(crate) struct HalfOpen {
+    connecting: Connecting,
+    driver: Driver,
+    site: Arc<Site>,
+}
+
+impl HalfOpen {
+    /// Takes over what quinn has just begun on `site`.
+    pub(crate) fn new(connecting: Connecting, site: Arc<Site>) -> Self {
+        let driver = site.drivers.take_latest().expect("connecting and accepting spawn a driver");
+        Self { connecting, driver, site }
+    }
+
+    /// Finishes the dialer's side.
+    pub(crate) async fn dial(self) -> Result<Link, Failure> {
+        let (live, ends) = self.connected().await?;
+        let opened = async {
+            let (mut send, mut recv) = live.connection.open_bi().await.ok()?;
+            begin_stream(&mut send).await?;
+            expect_lane(&mut recv).await?;
+            Some((send, recv))
+        };
+        let opened = opened.await;
+        finish(live, opened, ends)
+    }
+
+    /// Finishes the listener's side.
+    pub(crate) async fn accept(self) -> Result<Link, Failure> {
+        let (live, ends) = self.connected().await?;
+        let accepted = async {
+            let (mut send, mut recv) = live.connection.accept_bi().await.ok()?;
+            expect_lane(&mut recv).await?;
+            begin_stream(&mut send).await?;
+            Some((send, recv))
+        };
+        let accepted = accepted.await;
+        finish(live, accepted, ends)
+    }
+
+    async fn connected(mut self) -> Result<(Live, Ends), Failure> {
+        let connection = (&mut self.connecting).await.map_err(Failure::Lost)?;
+        let Self { driver, site, .. } = self;
+        let ends = ends(&connection, &site);
+        Ok((Live::new(connection, driver, site), ends))
+    }
+}
+
+/// Why there is no link.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Lost(ConnectionError),
+    /// TLS went through, but what followed was not ours.
+    Stranger,
+}
+
+impl Failure {
+    /// As the dialer's error.
+    pub(crate) fn dialling(self, address: &Address) -> TransportError {
+        match self {
+            Self::Lost(error) => {
+                tls::refusal(&error).unwrap_or_else(|| TransportError::dial(address, ending::connection(error)))
+            }
+            Self::Stranger => TransportError::Handshake(STRANGER.into()),
+        }
+    }
+
+    /// As the listener's error, which concerns one connection only.
+    pub(crate) fn accepting(self) -> TransportError {
+        match self {
+            Self::Lost(error) => {
+                tls::refusal(&error).unwrap_or_else(|| TransportError::Handshake(ending::connection(error).to_string()))
+            }
+            Self::Stranger => TransportError::Handshake(STRANGER.into()),
+        }
+    }
+}
+
+/// Makes the link, or says why the streams came to nothing.
+fn finish(live: Live, streams: Option<(SendStream, RecvStream)>, ends: Ends) -> Result<Link, Failure> {
+    match (streams, live.connection.close_reason()) {
+        (Some((send, recv)), _) => Ok(live.link(send, recv, ends)),
+        (None, Some(error)) => Err(Failure::Lost(error)),
+        (None, None) => Err(Failure::Stranger),
+    }
+}
+
+async fn begin_stream(send: &mut SendStream) -> Option<()> {
+    send.set_priority(CONTROL_PRIORITY).ok()?;
+    send.write_all(&Lane::CONTROL.0.to_le_bytes()).await.ok()
+}
+
+async fn expect_lane(recv: &mut RecvStream) -> Option<()> {
+    let mut lane = [0; size_of::<u64>()];
+    recv.read_exact(&mut lane).await.ok()?;
+    (Lane(u64::from_le_bytes(lane)) == Lane::CONTROL).then_some(())
+}
+
+fn ends(connection: &Connection, site: &Site) -> Ends {
+    let remote = connection.remote_address();
+    let mut local = site.endpoint.local_addr().unwrap_or(remote);
+    if let Some(ip) = connection.local_ip().filter(|_| local.ip().is_unspecified()) {
+        local.set_ip(ip);
+    }
+    let address = |at| Address::Quic(HostPort::from(at));
+    Ends { local: address(local), remote: address(remote), credentials: None }
+}
+
+const STRANGER: &str = "the peer has the right certificate and speaks QUIC, but not as pleach does";
+
+/// Above every lane's, which is 0: control overtakes data.
+const CONTROL_PRIORITY: i32 = 1;

@@ -1,0 +1,81 @@
+//! Limits, timers and datagram sizes, each with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+
+use crate::congestion::Yielding;
+
+/// The configuration of an endpoint that receives datagrams of up to `mtu` bytes.
+pub(crate) fn endpoint(mtu: Option<u16>) -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    if let Some(mtu) = mtu.filter(|&mtu| mtu > DEFAULT_MTU) {
+        config.max_udp_payload_size(mtu.min(MAX_MTU)).expect("between 1452 and 65000, and 1200 to 65527 is allowed");
+    }
+    config
+}
+
+/// The configuration of a connection, the same on both sides but for the streams that the peer may open.
+pub(crate) fn transport(mtu: Option<u16>, bidirectional: u32) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(MAX_IDLE_MS))))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_bidi_streams(VarInt::from_u32(bidirectional))
+        .max_concurrent_uni_streams(VarInt::from_u32(LANES))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .send_window(u64::from(CONNECTION_WINDOW))
+        .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(Yielding::new(mtu.unwrap_or(DEFAULT_MTU).clamp(DEFAULT_MTU, MAX_MTU))));
+    if let Some(mtu) = mtu.filter(|&mtu| mtu > DEFAULT_MTU) {
+        // Known, so nothing is to be probed. `min_mtu` stays: it pads the first datagrams, and a peer
+        // that was not told of the large size could not read them.
+        config.initial_mtu(mtu.min(MAX_MTU)).mtu_discovery_config(None);
+        config.enable_segmentation_offload(mtu <= OFFLOAD_UP_TO);
+    }
+    config
+}
+
+/// A peer is gone when nothing came for so long: three keep-alives in a row were lost, and one second is left over.
+pub(crate) const MAX_IDLE_MS: u32 = 10_000;
+
+/// Keeps the connection, and the entries of routers on the way, alive; under `MAX_IDLE_MS` / 3.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+
+/// A handshake that a peer began and does not finish is given up after this; the actors' handshake has as long.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Handshakes under way at one listener; more wait their turn. Bounds what strangers can make us hold.
+pub(crate) const HALF_OPEN: usize = 256;
+
+/// With so many under way, a dialer must first prove that it receives at its address: forged ones can't fill the rest.
+pub(crate) const PROVE_ADDRESS: usize = HALF_OPEN / 2;
+
+/// Dial attempts that wait for `accept` at one listener, beyond those under way; more are refused.
+pub(crate) const BACKLOG: usize = 1024;
+
+/// A name with several addresses: after this without success the next one is tried as well (RFC 8305).
+pub(crate) const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// Streams that the peer may have open to us: as many as `pleach-wire` has lanes.
+const LANES: u32 = 1024;
+
+/// What one stream may have under way: a fast network with 16 ms to the peer is filled at 1 Gbit/s.
+const STREAM_WINDOW: u32 = 2 << 20;
+
+/// What all streams together may have under way, received and not read, or sent and not acknowledged: it bounds memory.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Asked of the system for each direction, which grants what it allows; with the usual 208 KiB, bursts are lost.
+pub(crate) const SOCKET_BUFFER: usize = 8 << 20;
+
+/// Up to here quinn finds the size of datagrams by probing; the usual Internet path carries it.
+const DEFAULT_MTU: u16 = 1452;
+
+/// The largest datagram that is asked for; a UDP packet holds 65507 bytes.
+const MAX_MTU: u16 = 65_000;
+
+/// Quinn hands the system up to ten datagrams at once, and the system takes 64 KiB: larger ones go one by one.
+const OFFLOAD_UP_TO: u16 = 6_500;
