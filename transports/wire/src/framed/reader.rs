@@ -67,7 +67,9 @@ impl FrameReader {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            if self.buffer.capacity() - self.buffer.len() < MIN_READ {
+            let room = self.buffer.capacity() - self.buffer.len();
+            // A large frame has its room already; growing the buffer for its last bytes would move it whole.
+            if room == 0 || (room < MIN_READ && self.buffer.len() < READ_SIZE) {
                 self.buffer.reserve(READ_SIZE);
             }
             match ready!(poll_read_buf(Pin::new(&mut self.reader), cx, &mut self.buffer)) {
