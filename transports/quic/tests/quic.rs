@@ -1,0 +1,379 @@
+//! What only QUIC has to hold: certificates, UDP ports, datagrams of strangers, streams of one connection.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pleach_quic::{Quic, identity};
+use pleach_wire::framed::Framed;
+use pleach_wire::transport::Lane;
+use pleach_wire::{
+    Address, Cid, Link, Listener, Msg, MsgTransport, MsgTransportExt, Msgpack, Protocol, Settings, TlsIdentity,
+    TransportError,
+};
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn settings(identity: TlsIdentity) -> Settings {
+    Settings { tls: Some(Arc::new(identity)), ..Settings::default() }
+}
+
+fn tree() -> Settings {
+    settings(identity::generate().unwrap())
+}
+
+async fn listen(settings: &Settings) -> (Box<dyn Listener>, Address) {
+    let listener = Quic.listen(&Quic.any_address(settings), settings).await.unwrap();
+    let address = listener.local_address().clone();
+    (listener, address)
+}
+
+/// A connected pair: the dialer's and the listener's end.
+async fn pair(listener: &mut Box<dyn Listener>, settings: &Settings) -> (Link, Link) {
+    let address = listener.local_address().clone();
+    let (dialled, accepted) = tokio::join!(Quic.dial(&address, settings), listener.accept());
+    (dialled.unwrap(), accepted.unwrap())
+}
+
+fn port(address: &Address) -> u16 {
+    let Address::Quic(at) = address else { panic!("{address} is no address of quic") };
+    at.port
+}
+
+/// Returns whether nobody has the UDP port on 127.0.0.1.
+fn port_is_free(port: u16) -> bool {
+    UdpSocket::bind(("127.0.0.1", port)).is_ok()
+}
+
+#[tokio::test]
+async fn without_certificates_nobody_dials_or_listens() {
+    let none = Settings::default();
+    let refused = Quic.listen(&Quic.any_address(&none), &none).await.err().unwrap();
+    assert!(matches!(&refused, TransportError::Tls(why) if why.contains("Settings::tls")), "{refused}");
+    let refused = Quic.dial(&"quic://127.0.0.1:1".parse().unwrap(), &none).await.unwrap_err();
+    assert!(matches!(&refused, TransportError::Tls(why) if why.contains("generate()")), "{refused}");
+}
+
+/// Both sides of a dial that must fail.
+async fn refused(dialer: &Settings, listener: &Settings) -> (String, String) {
+    let (mut listening, address) = listen(listener).await;
+    let (dialled, accepted) = tokio::join!(Quic.dial(&address, dialer), listening.accept());
+    let text = |error: TransportError| match error {
+        TransportError::Tls(why) => why,
+        other => panic!("expected Tls and got {other:?}"),
+    };
+    (text(dialled.unwrap_err()), text(accepted.unwrap_err()))
+}
+
+#[tokio::test]
+async fn another_authority_is_refused_by_either_side() {
+    let (ours, theirs) = (identity::generate().unwrap(), identity::generate().unwrap());
+    let (dialer, listener) = refused(&settings(theirs.clone()), &settings(ours.clone())).await;
+    assert!(dialer.contains("this side refused") && dialer.contains("another authority"), "{dialer}");
+    assert!(listener.contains("the peer refused") && listener.contains("another authority"), "{listener}");
+
+    // It believes in our authority, but its own certificate is not of it.
+    let impostor = TlsIdentity { authority: ours.authority.clone(), ..theirs };
+    let (dialer, listener) = refused(&settings(impostor), &settings(ours)).await;
+    assert!(dialer.contains("the peer refused") && dialer.contains("another authority"), "{dialer}");
+    assert!(listener.contains("this side refused"), "{listener}");
+}
+
+/// An authority that signs what a test wants.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut parameters = CertificateParams::new([]).unwrap();
+        parameters.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn sign(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Settings {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
+        change(&mut parameters);
+        let certificate = parameters.signed_by(&key, &self.0).unwrap();
+        settings(TlsIdentity {
+            authority: self.0.der().to_vec(),
+            certificate: certificate.der().to_vec(),
+            key: key.serialize_der(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_which_certificate_problem_it_is() {
+    let authority = Authority::new();
+    let good = authority.sign("pleach", |_| {});
+    let expired = authority.sign("pleach", |parameters| parameters.not_after = date_time_ymd(2000, 1, 1));
+    let unnamed = authority.sign("elsewhere", |_| {});
+    let server_only = authority.sign("pleach", |parameters| {
+        parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    });
+
+    let (dialer, listener) = refused(&good, &expired).await;
+    assert!(dialer.contains("the peer's certificate has expired"), "{dialer}");
+    assert!(listener.contains("our certificate has expired"), "{listener}");
+    let (dialer, _) = refused(&expired, &good).await;
+    assert!(dialer.contains("our certificate has expired"), "{dialer}");
+    let (dialer, _) = refused(&good, &unnamed).await;
+    assert!(dialer.contains("not for the name `pleach`"), "{dialer}");
+    let (dialer, _) = refused(&server_only, &good).await;
+    assert!(dialer.contains("extended key usage"), "{dialer}");
+}
+
+#[tokio::test]
+async fn a_dialer_without_a_certificate_is_refused() {
+    let own = identity::generate().unwrap();
+    let (mut listener, address) = listen(&settings(own.clone())).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(own.authority.into()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+    let mut crypto = builder.with_root_certificates(roots).with_no_client_auth();
+    crypto.alpn_protocols = vec![b"pleach/1".to_vec()];
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(crypto).unwrap();
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let at = format!("127.0.0.1:{}", port(&address)).parse().unwrap();
+    let connecting = endpoint.connect_with(quinn::ClientConfig::new(Arc::new(crypto)), at, "pleach").unwrap();
+    let (_connected, accepted) = tokio::join!(connecting, listener.accept());
+    let refused = accepted.unwrap_err();
+    assert!(matches!(&refused, TransportError::Tls(why) if why.contains("showed no certificate")), "{refused}");
+}
+
+#[tokio::test]
+async fn certificates_from_files_work_and_broken_ones_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    identity::generate_pem().unwrap().write(directory.path()).unwrap();
+    let from_files = settings(identity::from_pem_files(directory.path()).unwrap());
+    let (mut listener, _) = listen(&from_files).await;
+    pair(&mut listener, &from_files).await;
+
+    std::fs::write(directory.path().join(identity::KEY), "no key").unwrap();
+    let broken = identity::from_pem_files(directory.path()).unwrap_err();
+    assert!(broken.to_string().contains("the key is not in PEM form"), "{broken}");
+    std::fs::remove_file(directory.path().join(identity::AUTHORITY)).unwrap();
+    let missing = identity::from_pem_files(directory.path()).unwrap_err();
+    assert!(missing.to_string().contains("authority.pem"), "{missing}");
+
+    let mixed = TlsIdentity { key: identity::generate().unwrap().key, ..identity::generate().unwrap() };
+    let mixed = Quic.listen(&Quic.any_address(&from_files), &settings(mixed)).await.err().unwrap();
+    assert!(matches!(mixed, TransportError::Tls(_)), "{mixed}");
+}
+
+#[tokio::test]
+async fn the_port_is_free_when_close_returns() {
+    let settings = tree();
+    let (mut listener, address) = listen(&settings).await;
+    for _ in 0..50 {
+        let (dialled, accepted) = pair(&mut listener, &settings).await;
+        drop((dialled, accepted));
+        listener.close().await;
+        listener = Quic.listen(&address, &settings).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_port_is_free_when_the_last_accepted_link_is_dropped() {
+    let settings = tree();
+    let (mut listener, address) = listen(&settings).await;
+    let (first, second) = (pair(&mut listener, &settings).await, pair(&mut listener, &settings).await);
+    listener.close().await;
+    drop(first);
+    assert!(!port_is_free(port(&address)), "a link still uses it");
+    let (mut dialled, mut accepted) = second;
+    dialled.writer.write_all(b"still here").await.unwrap();
+    let mut said = [0; 10];
+    accepted.reader.read_exact(&mut said).await.unwrap();
+    drop(accepted);
+    assert!(port_is_free(port(&address)));
+}
+
+#[tokio::test]
+async fn a_closed_listener_lets_nobody_in() {
+    let settings = tree();
+    let (mut listener, address) = listen(&settings).await;
+    let _accepted = pair(&mut listener, &settings).await;
+    listener.close().await;
+    let late = tokio::time::timeout(Duration::from_millis(200), Quic.dial(&address, &settings)).await;
+    assert!(!matches!(late, Ok(Ok(_))), "somebody let us in");
+}
+
+#[tokio::test]
+async fn dialers_that_wait_are_refused_when_the_listener_closes() {
+    let settings = tree();
+    let (listener, address) = listen(&settings).await;
+    let close = async {
+        // The dialer's first datagram is there once it has been polled a few times.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        listener.close().await;
+    };
+    let (dialled, ()) =
+        tokio::join!(tokio::time::timeout(Duration::from_secs(5), Quic.dial(&address, &settings)), close);
+    let refused = dialled.expect("it is told").unwrap_err();
+    assert!(refused.to_string().contains("refuse"), "{refused}");
+}
+
+/// Quinn keeps a connection that it gave up, and its socket, for three seconds; see `driver`.
+#[tokio::test]
+async fn a_dropped_dial_closes_its_socket_at_once() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let address: Address = format!("quic://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let settings = tree();
+    for _ in 0..10 {
+        let dialled = tokio::time::timeout(Duration::from_millis(20), Quic.dial(&address, &settings)).await;
+        assert!(dialled.is_err(), "nobody answers");
+        let (_, dialer) = silent.recv_from(&mut [0; 2000]).unwrap();
+        assert!(port_is_free(dialer.port()), "the socket of the dial is still open");
+    }
+}
+
+#[test]
+fn the_peer_is_told_even_if_the_runtime_ends_right_after_the_drop() {
+    let settings = tree();
+    let start = Instant::now();
+    let (address, told) = std::sync::mpsc::sync_channel(1);
+    let listening = settings.clone();
+    let listener = std::thread::spawn(move || {
+        block_on(async {
+            let (mut listener, at) = listen(&listening).await;
+            address.send(at).unwrap();
+            let mut link = listener.accept().await.unwrap();
+            let mut arrived = Vec::new();
+            let end = link.reader.read_to_end(&mut arrived).await;
+            (arrived, end.map_err(|error| error.kind()))
+        })
+    });
+    let address = told.recv().unwrap();
+    block_on(async {
+        let mut link = Quic.dial(&address, &settings).await.unwrap();
+        link.writer.write_all(b"last words").await.unwrap();
+    });
+    let (arrived, _) = listener.join().unwrap();
+    assert_eq!(arrived, b"last words");
+    assert!(start.elapsed() < Duration::from_secs(5), "only the idle time-out told the peer");
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+#[test]
+fn a_link_may_outlive_its_runtime() {
+    let settings = tree();
+    let links = block_on(async {
+        let (mut listener, _) = listen(&settings).await;
+        pair(&mut listener, &settings).await
+    });
+    drop(links);
+}
+
+#[tokio::test]
+async fn datagrams_of_strangers_are_ignored() {
+    let settings = tree();
+    let (mut listener, address) = listen(&settings).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = ("127.0.0.1", port(&address));
+    for size in [0, 1, 20, 1200, 1472, 60_000] {
+        for first in [0x00u8, 0x40, 0xc0, 0xff] {
+            let mut datagram = vec![0x5a; size];
+            datagram.iter_mut().take(1).for_each(|byte| *byte = first);
+            stranger.send_to(&datagram, at).unwrap();
+        }
+    }
+    pair(&mut listener, &settings).await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_holds_up_nobody() {
+    let settings = tree();
+    let (mut listener, address) = listen(&settings).await;
+    // First datagrams of real dials, sent again by somebody who never answers what comes back.
+    let recorder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let stalled: Address = format!("quic://{}", recorder.local_addr().unwrap()).parse().unwrap();
+    let mut first = vec![0; 2000];
+    let silent: Vec<UdpSocket> = (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for socket in &silent {
+        let dial = tokio::time::timeout(Duration::from_millis(20), Quic.dial(&stalled, &settings)).await;
+        assert!(dial.is_err());
+        let size = recorder.recv(&mut first).unwrap();
+        socket.send_to(&first[..size], ("127.0.0.1", port(&address))).unwrap();
+        recorder.set_nonblocking(true).unwrap();
+        while recorder.recv(&mut first).is_ok() {}
+        recorder.set_nonblocking(false).unwrap();
+    }
+    let start = Instant::now();
+    pair(&mut listener, &settings).await;
+    assert!(start.elapsed() < Duration::from_secs(3), "it waited for the silent ones");
+    listener.close().await;
+    assert!(port_is_free(port(&address)), "a handshake under way keeps the port");
+}
+
+#[tokio::test]
+async fn a_name_with_several_addresses_finds_the_one_that_answers() {
+    let settings = tree();
+    let (mut listener, address) = listen(&settings).await;
+    let by_name: Address = format!("quic://localhost:{}", port(&address)).parse().unwrap();
+    let (dialled, accepted) = tokio::join!(Quic.dial(&by_name, &settings), listener.accept());
+    dialled.unwrap();
+    accepted.unwrap();
+}
+
+#[tokio::test]
+async fn sides_that_differ_in_datagram_size_use_the_smaller() {
+    let identity = identity::generate().unwrap();
+    let with = |mtu| Settings { mtu, ..settings(identity.clone()) };
+    for (dialer, listener) in
+        [(None, Some(65_000)), (Some(65_000), None), (Some(9000), Some(65_535)), (Some(100), None)]
+    {
+        let (mut listening, address) = listen(&with(listener)).await;
+        let dialer = with(dialer);
+        let (dialled, accepted) = tokio::join!(Quic.dial(&address, &dialer), listening.accept());
+        let (mut near, mut far) = (dialled.unwrap(), accepted.unwrap());
+        let sent = vec![7; 1 << 20];
+        let mut received = Vec::new();
+        let send = async {
+            near.writer.write_all(&sent).await.unwrap();
+            near.writer.shutdown().await.unwrap();
+        };
+        tokio::join!(send, async { far.reader.read_to_end(&mut received).await.unwrap() });
+        assert!(received == sent);
+    }
+}
+
+#[tokio::test]
+async fn lanes_travel_on_streams_of_their_own() {
+    let settings = tree();
+    let (mut listener, _) = listen(&settings).await;
+    let (near, far) = pair(&mut listener, &settings).await;
+    let (near, far) = (Framed::new(Msgpack, near), Framed::new(Msgpack, far));
+    for round in 0..3 {
+        for lane in 0..200 {
+            near.queue(Lane(round * 1000 + lane), &Msg::Cancel { cid: Cid(lane) }).unwrap();
+            near.close_lane(Lane(round * 1000 + lane));
+        }
+        let mut batch = Vec::new();
+        let receive = async {
+            while batch.len() < 200 {
+                far.recv(&mut batch).await.unwrap();
+            }
+        };
+        let (flushed, ()) = tokio::join!(near.flush(), receive);
+        flushed.unwrap();
+    }
+    let mut batch = Vec::new();
+    for lane in 0..50 {
+        far.queue(Lane(lane), &Msg::Return { cid: Cid(lane), value: &"x".repeat(50_000) }).unwrap();
+    }
+    let (closed, drained) = tokio::join!(far.close(), near.drain(&mut batch));
+    closed.unwrap();
+    drained.unwrap();
+    assert_eq!(batch.len(), 50);
+}
