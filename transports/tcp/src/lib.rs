@@ -7,7 +7,7 @@
 //! # Invariants
 //! 1. A failed accept costs one connection, never the listener, and never a busy loop.
 //! 2. A shutdown resolves once the kernel has sent everything: closing the socket after it, even with
-//!    bytes of the peer unread, takes nothing back (see [`linger`]).
+//!    bytes of the peer unread, takes nothing back (see `linger.rs`).
 
 #![forbid(unsafe_code)]
 

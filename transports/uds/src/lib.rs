@@ -1,7 +1,7 @@
 //! The Unix-socket transport: `uds:///run/a.sock` and, on Linux, `uds://@abstract`.
 //!
 //! It dials and listens, and nothing else; frames and messages are `pleach-wire`'s. Files and
-//! directories of sockets are [`place`]'s business.
+//! directories of sockets are the business of `place.rs`.
 //!
 //! # Invariants
 //! 1. Both ends know the other's user from the kernel; a link exists only between processes of one

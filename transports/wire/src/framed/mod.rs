@@ -4,7 +4,7 @@
 //! queue() ─► FrameWriter (one buffer) ─► flush_now() or the flusher ─► link ─► FrameReader ─► poll_recv()
 //! ```
 //! A frame is a u32 little-endian length and a body that the [`Codec`] owns. On a link with lanes of
-//! its own, each lane but the control lane has such a queue and reader on a stream of its own ([`lanes`]).
+//! its own, each lane but the control lane has such a queue and reader on a stream of its own (`lanes`).
 //!
 //! # Invariants
 //! 1. The send lock and the receive lock are never held together, and never across a wait.
