@@ -201,7 +201,8 @@ impl Nursery {
             Err(error) => {
                 let error = member.explain(error).await;
                 settle.send_replace(Some(Err(error.clone())));
-                if !member.was_asked() || !error.is_cancelled() {
+                let echo = matches!(&error, Error::Remote(remote) if remote.is_cancelled()) || error.is_cancelled();
+                if !(member.was_asked() && echo) {
                     self.fail(error);
                 }
                 true
@@ -260,20 +261,22 @@ impl Nursery {
     fn outcome<T, E: ScopeError>(&self, ended: Result<Result<T, E>>) -> Result<T, E> {
         let mut errors = std::mem::take(&mut self.state().errors);
         match ended {
-            Ok(Ok(value)) => match Error::join(errors) {
-                Ok(()) => Ok(value),
-                Err(error) => Err(error.into()),
-            },
-            Ok(Err(own)) if errors.is_empty() => Err(own),
+            Ok(Ok(value)) if errors.is_empty() => return Ok(value),
+            Ok(Err(own)) if errors.is_empty() => return Err(own),
             Ok(Err(own)) => {
                 let own = Error::from_boxed(own.into());
-                if !own.is_cancelled() {
+                // The body may have seen what its monitors saw.
+                if !own.is_cancelled() && !errors.iter().any(|found| found.is_same_failure(&own)) {
                     errors.insert(0, own);
                 }
-                Err(Error::join(errors).expect_err("there is at least one").into())
             }
-            Err(cancelled) => Err(Error::join(errors).err().unwrap_or(cancelled).into()),
+            Err(cancelled) if errors.is_empty() => {
+                scope::checkpoint()?;
+                return Err(cancelled.into());
+            }
+            Ok(Ok(_)) | Err(_) => {}
         }
+        Err(Error::join(errors).expect_err("there is at least one").into())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

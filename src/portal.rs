@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pleach_wire::{Payload, TransportError};
+use pleach_wire::{ByteStr, Payload, TransportError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::actor::ActorId;
@@ -119,18 +121,43 @@ impl<T> Portal<T> {
     /// # Cancel safety
     /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
-        scope::checkpoint()?;
-        let channel = self.member.channel();
-        channel.room().await;
+        self.ready().await?;
         let decode = call.decoder();
-        let pending = channel.call(call.target(), call.args());
+        let pending = self.member.channel().call(call.target(), call.args());
         drop(call);
-        let payload = match pending {
+        Ok(decode(&self.answer(pending).await?)?)
+    }
+
+    /// Runs a function that is known by its path only, e.g. of another program.
+    ///
+    /// `args` are the function's arguments: a structure with their names, or a tuple in their order.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`Error::Transport`] when the value is no `R`.
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub async fn run_from_ns<R: DeserializeOwned>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R> {
+        self.ready().await?;
+        let pending = self.member.channel().call(ByteStr::from(path.to_owned()), args);
+        Ok(self.answer(pending).await?.decode()?)
+    }
+
+    /// Waits until a call may be sent.
+    async fn ready(&self) -> Result<()> {
+        scope::checkpoint()?;
+        self.member.channel().room().await;
+        Ok(())
+    }
+
+    /// Waits for the answer of a call that has been sent.
+    async fn answer(&self, pending: Result<Pending>) -> Result<Payload> {
+        let answer = match pending {
             Ok(pending) => wait(pending).await,
             Err(error) => Err(error),
         };
-        match payload {
-            Ok(payload) => Ok(decode(&payload)?),
+        match answer {
+            Ok(payload) => Ok(payload),
             Err(error) => Err(self.member.explain(error).await),
         }
     }
@@ -183,7 +210,7 @@ impl Portal {
 /// The values of one-shot actors: everything but [`Daemon`].
 pub trait OneShot {}
 
-impl<T: serde::de::DeserializeOwned> OneShot for T {}
+impl<T: DeserializeOwned> OneShot for T {}
 
 impl<T> Clone for Portal<T> {
     fn clone(&self) -> Self {

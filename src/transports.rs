@@ -81,7 +81,7 @@ fn add<C: Codec + Clone>(registry: &mut Registry, codec: C, protocol: &Arc<dyn P
 pub(crate) fn new_identity(protocol: &str) -> Result<Option<TlsIdentity>> {
     match protocol {
         #[cfg(feature = "quic")]
-        "quic" => Ok(Some(pleach_quic::generate()?)),
+        "quic" => Ok(Some(pleach_quic::identity::generate()?)),
         _ => Ok(None),
     }
 }

@@ -129,6 +129,17 @@ impl Error {
         }
     }
 
+    /// Returns whether both report one and the same failure, seen from two places.
+    pub(crate) fn is_same_failure(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ActorDied(one), Self::ActorDied(other)) => one.actor == other.actor,
+            (Self::Remote(one), Self::Remote(other)) => {
+                (&one.src, &one.type_name, &one.message) == (&other.src, &other.type_name, &other.message)
+            }
+            _ => false,
+        }
+    }
+
     /// Returns whether this is only the echo of a cancellation, which hides no failure.
     pub fn is_cancelled(&self) -> bool {
         match self {
@@ -241,6 +252,11 @@ pub struct RemoteError {
 }
 
 impl RemoteError {
+    /// Returns whether the remote task ended because it was cancelled, by whomever.
+    pub fn is_cancelled(&self) -> bool {
+        self.type_name == packed::CANCELLED
+    }
+
     fn fmt_details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.chain.iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))?;
         write!(f, "\n  raised in {} as {}", self.src, self.type_name)?;
@@ -319,11 +335,10 @@ impl fmt::Display for WaitStatus {
         match self {
             Self::Exited(code) => write!(f, "it exited with code {code}"),
             Self::Signalled(signal) => {
-                let named = rustix::process::Signal::from_named_raw(*signal);
-                match named {
-                    Some(name) => write!(f, "signal {signal} ({name:?}) killed it"),
-                    None => write!(f, "signal {signal} killed it"),
-                }
+                // Its `Debug` is the name in quotes: "Signal::KILL".
+                let name = rustix::process::Signal::from_named_raw(*signal).map(|name| format!("{name:?}"));
+                let name = name.as_ref().and_then(|name| name.trim_matches('"').strip_prefix("Signal::"));
+                write!(f, "signal {signal} (SIG{}) killed it", name.unwrap_or("?"))
             }
             Self::Unknown => f.write_str("how it ended is unknown"),
         }

@@ -72,7 +72,7 @@ impl Packed {
 
 fn variant_name(error: &Error) -> &'static str {
     match error {
-        Error::Cancelled(_) => "pleach::Error::Cancelled",
+        Error::Cancelled(_) => CANCELLED,
         Error::Timeout { .. } => "pleach::Error::Timeout",
         Error::Remote(_) => "pleach::Error::Remote",
         Error::ActorDied(_) => "pleach::Error::ActorDied",
@@ -88,6 +88,9 @@ fn variant_name(error: &Error) -> &'static str {
         Error::Group(_) => "pleach::Error::Group",
     }
 }
+
+/// The type name of a cancellation.
+pub(super) const CANCELLED: &str = "pleach::Error::Cancelled";
 
 /// Causes beyond this many are cut off: a chain may be as long as its author likes.
 const MAX_CHAIN: usize = 32;

@@ -182,7 +182,7 @@ impl Handshake {
     pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<Next> {
         (now >= self.deadline).then(|| {
             let state = std::mem::replace(&mut self.state, State::Over);
-            Next::Refuse(None, format!("no {} came in time", state.awaits()))
+            Next::Refuse(None, format!("{} did not come in time", state.awaits()))
         })
     }
 }

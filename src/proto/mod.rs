@@ -13,3 +13,5 @@
 pub(crate) mod handshake;
 pub(crate) mod membership;
 pub(crate) mod session;
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! | [`server`] | listening, accepting, dialling |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
+//! | [`sockets`] | where the tree keeps its Unix sockets |
 //! | [`flavor`] | which tokio runtime carries it |
 //!
 //! # Invariants
@@ -20,6 +21,7 @@ pub(crate) mod flavor;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -77,10 +79,7 @@ struct Origin {
 impl Runtime {
     /// The first actor of a tree.
     fn root(name: &str, config: Config, registry: Registry, tree_key: TreeKey) -> Arc<Self> {
-        let socket_dir = config.socket_dir.clone().unwrap_or_else(|| {
-            let unique = Uuid::new_v4().simple().to_string();
-            std::env::temp_dir().join(format!("pleach-{}-{}", std::process::id(), &unique[..8]))
-        });
+        let socket_dir = config.socket_dir.clone().unwrap_or_else(sockets::new_dir);
         Self::new(ActorId::new(name), config, registry, tree_key, Exposed::default(), socket_dir, None)
     }
 
@@ -253,7 +252,12 @@ pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<O
 ///
 /// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process.
 pub(crate) fn current() -> Option<Arc<Runtime>> {
-    CURRENT.try_with(Arc::clone).ok().or_else(|| lock(&OF_PROCESS).upgrade())
+    current_task().or_else(|| lock(&OF_PROCESS).upgrade())
+}
+
+/// Returns the actor whose task the current code is, if the runtime started that task.
+pub(crate) fn current_task() -> Option<Arc<Runtime>> {
+    CURRENT.try_with(Arc::clone).ok()
 }
 
 /// Makes this the actor of the process, unless there is one.

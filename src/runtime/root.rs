@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::task::Poll;
 
+use pleach_wire::Address;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::flavor::{self, Flavor};
-use super::{Runtime, claim_process, current, leave_to_reaper, wait_for_reaper, within};
+use super::{Runtime, claim_process, current, current_task, leave_to_reaper, wait_for_reaper, within};
 use crate::actor::ActorId;
 use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::error::{Error, Result, ScopeError};
 use crate::proto::membership::TreeKey;
-use crate::scope::{CancelScope, Shield};
+use crate::scope::{self, CancelScope, Shield};
 
 /// A handle on an actor that runs here. Dropping it does nothing.
 #[derive(Clone, Debug)]
@@ -22,6 +23,14 @@ impl Actor {
     /// Returns who it is.
     pub fn id(&self) -> &ActorId {
         self.0.id()
+    }
+
+    /// Returns where it listens now: nowhere until it has started a child.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn addresses(&self) -> Vec<Address> {
+        self.0.addresses().await
     }
 
     pub(crate) fn runtime(&self) -> Arc<Runtime> {
@@ -70,8 +79,8 @@ where
     F: FnOnce(Actor) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    if let Some(runtime) = current() {
-        return Err(Error::Usage(format!("this code runs in {} already; a process has one actor", runtime.id())).into());
+    if let Some(runtime) = current_task() {
+        return Err(Error::Usage(format!("this code runs in {} already: open a nursery instead", runtime.id())).into());
     }
     let runtime = boot(config)?;
     let _shield = Shield::enter();
@@ -80,7 +89,10 @@ where
     let ended = scope.run(within(runtime.clone(), body(Actor(runtime.clone())))).await;
     guard.disarm();
     runtime.shut_down().await;
-    ended?
+    ended.unwrap_or_else(|cancelled| {
+        scope::checkpoint()?;
+        Err(cancelled.into())
+    })
 }
 
 fn boot(config: Config) -> Result<Arc<Runtime>> {

@@ -43,6 +43,11 @@ impl Runtime {
         Ok(address)
     }
 
+    /// Returns all addresses at which this actor listens.
+    pub(crate) async fn addresses(&self) -> Vec<Address> {
+        self.listening.lock().await.values().cloned().collect()
+    }
+
     /// Dials the parent and starts to serve it.
     ///
     /// # Errors

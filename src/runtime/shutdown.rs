@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Runtime, lock};
+use super::{Runtime, lock, sockets};
 use crate::channel::Channel;
 use crate::error::Cancelled;
 
@@ -43,8 +43,10 @@ impl Runtime {
         }
         self.services.close();
         self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
-        // The listeners have taken their sockets with them; others of the tree may still have theirs there.
-        let _ = std::fs::remove_dir(&self.socket_dir);
+        if self.origin.is_none() && self.config.socket_dir.is_none() {
+            // The whole tree has ended; members that were killed have left their sockets here.
+            sockets::remove(&self.socket_dir);
+        }
     }
 
     fn split_peers(&self) -> (Vec<Channel>, Vec<Channel>) {

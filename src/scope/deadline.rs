@@ -12,7 +12,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::checkpoint;
+use super::frame;
 use super::run::Run;
 use super::tree::CancelScope;
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ impl<F: Future> Future for MoveOnAfter<F> {
             Some(Ended::Done(value)) => Poll::Ready(Some(value)),
             // There is no value to return. The body around is cancelled and this one's shield on it
             // is gone, so its poller drops it as soon as all its other shields are gone too.
-            _ if checkpoint().is_err() => Poll::Pending,
+            _ if frame::is_cancelled() => Poll::Pending,
             _ => Poll::Ready(None),
         }
     }
@@ -153,7 +153,7 @@ impl<F: Future> Limited<F> {
         Poll::Ready(match ready!(this.run.poll(cx)) {
             Ok(value) => Ended::Done(value),
             // A deadline is this code's own affair; a cancellation of the code around goes before it.
-            Err(_) if *this.expired && checkpoint().is_ok() => Ended::Expired(*this.after),
+            Err(_) if *this.expired && !frame::is_cancelled() => Ended::Expired(*this.after),
             Err(error) => Ended::Cancelled(error),
         })
     }

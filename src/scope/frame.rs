@@ -1,5 +1,6 @@
 //! One body that is being polled under a scope: its place in the tree, and its shields.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -18,6 +19,20 @@ pub(super) fn current_node() -> Option<Arc<Node>> {
     CURRENT.try_with(|frame| frame.as_ref().map(|frame| frame.node().clone())).ok().flatten()
 }
 
+/// Returns whether the running code is in a cancelled scope, without telling it.
+pub(super) fn is_cancelled() -> bool {
+    current_node().is_some_and(|node| node.token.is_cancelled())
+}
+
+/// Notes that the running code gets an error now, if that is because of its own cancellation.
+pub(super) fn tell_if_cancelled() -> bool {
+    let cancelled = is_cancelled();
+    if let Some(frame) = current().filter(|_| cancelled) {
+        frame.told.store(true, Ordering::Relaxed);
+    }
+    cancelled
+}
+
 /// What a body, and the code inside it, share.
 pub(super) struct Frame {
     /// The scope that the caller named.
@@ -25,6 +40,8 @@ pub(super) struct Frame {
     /// The scope that the body got; see [`Frame::enter`].
     entered: OnceLock<Arc<Node>>,
     shields: Mutex<Shields>,
+    /// Whether code in the body was handed the cancellation as an error.
+    told: AtomicBool,
 }
 
 #[derive(Default)]
@@ -36,7 +53,7 @@ struct Shields {
 
 impl Frame {
     pub(super) fn new(asked: Arc<Node>) -> Arc<Self> {
-        Arc::new(Self { asked, entered: OnceLock::new(), shields: Mutex::default() })
+        Arc::new(Self { asked, entered: OnceLock::new(), shields: Mutex::default(), told: AtomicBool::new(false) })
     }
 
     /// Finds the body's place in the tree, when it is first polled.
@@ -63,6 +80,11 @@ impl Frame {
         self.entered.get().unwrap_or(&self.asked)
     }
 
+    /// Returns whether the body knows of its cancellation: then what it returns is only an echo of it.
+    pub(super) fn was_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
+    }
+
     pub(super) fn hold(&self) {
         self.shields().held += 1;
     }
@@ -75,7 +97,7 @@ impl Frame {
         }
         let closing = shields.closing.take();
         drop(shields);
-        // Invariant 4. Mostly the release happens while the body is polled, but a shield may also have
+        // Invariant 5. Mostly the release happens while the body is polled, but a shield may also have
         // been moved into another task.
         if let Some(waker) = closing {
             waker.wake();

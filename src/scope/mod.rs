@@ -39,7 +39,9 @@
 //!    an outer one reaches all inner ones.
 //! 2. A body that runs under a scope shields the body around it until it has ended.
 //! 3. Shields are counted per body, not per scope: a shield in one task doesn't hold up another.
-//! 4. The last shield of a cancelled body wakes the task that polls the body, wherever it is released.
+//! 4. A body that ends after it was handed the cancellation as an error was cancelled; one that ends
+//!    without having noticed keeps its value.
+//! 5. The last shield of a cancelled body wakes the task that polls the body, wherever it is released.
 
 use tokio_util::sync::CancellationToken;
 
@@ -60,13 +62,15 @@ pub use tree::CancelScope;
 
 /// Returns `Err` if the code that asks is in a cancelled scope, and not in a shield.
 ///
-/// Long computations that never wait call it now and then.
+/// Long computations that never wait call it now and then. Primitives that have cleaned up call it
+/// for the error that they return. A body that was told of its cancellation in this way is over:
+/// whatever it returns then, its scope reports the cancellation.
 ///
 /// # Errors
 /// [`Error::Cancelled`], to be passed on with `?`. Outside of any scope it is always `Ok`.
 pub fn checkpoint() -> Result<()> {
     match frame::current_node() {
-        Some(node) if node.token.is_cancelled() => Err(Error::Cancelled(node.cause())),
+        Some(node) if frame::tell_if_cancelled() => Err(Error::Cancelled(node.cause())),
         _ => Ok(()),
     }
 }

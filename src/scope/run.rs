@@ -59,14 +59,20 @@ impl<F: Future> Future for Run<F> {
         let watch = this.watch.as_mut().as_pin_mut().expect("set above");
         // Both questions register this task, so a cancellation or a release that comes while the body
         // is polled brings it back here.
-        let ended = if watch.is_over(node, cx) && this.frame.may_close(cx.waker()) {
-            node.catch();
-            this.frame.asked().catch();
-            Err(Error::Cancelled(node.cause()))
+        let over = watch.is_over(node, cx) && this.frame.may_close(cx.waker());
+        let value = if over {
+            None
         } else {
             let body = this.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
-            Ok(ready!(body.poll(cx)))
+            // Invariant 4: a told body's value is only what it made of the error that it was handed.
+            Some(ready!(body.poll(cx))).filter(|_| !this.frame.was_told())
         };
+        let ended = value.ok_or_else(|| {
+            node.catch();
+            this.frame.asked().catch();
+            frame::tell_if_cancelled();
+            Error::Cancelled(node.cause())
+        });
         this.body.set(None);
         *this.around = None;
         Poll::Ready(ended)

@@ -84,8 +84,9 @@ async fn a_cancelled_scope_lets_shielded_clean_up_finish_from_the_inside_out() {
     });
     let started = Instant::now();
     let (outcome, ()) = tokio::join!(run, cancel);
-    // The error went through the user's `?`, so the body came to its own end.
-    assert!(is_cancelled(&outcome.unwrap(), &Cancelled::Scope));
+    // The error went through the user's `?`, so the body came to its own end; the scope caught it.
+    assert!(is_cancelled(&outcome, &Cancelled::Scope));
+    assert!(scope.cancelled_caught());
     assert_eq!(log.all(), ["innermost", "inner", "outer", "body"]);
     assert_eq!(started.elapsed(), Duration::from_millis(140));
 }
@@ -251,12 +252,11 @@ async fn a_scope_from_elsewhere_ends_with_either_scope() {
                 });
                 let outcome = run.await;
                 log.note("after");
-                outcome
+                let why = if cancels_the_one_around { Cancelled::Actor } else { Cancelled::Nursery };
+                assert!(is_cancelled(&outcome, &why));
             })
-            .await
-            .unwrap();
-        let why = if cancels_the_one_around { Cancelled::Actor } else { Cancelled::Nursery };
-        assert!(is_cancelled(&outcome, &why));
+            .await;
+        assert_eq!(outcome.is_err(), cancels_the_one_around);
         assert!(elsewhere.cancelled_caught());
         assert_eq!(log.all(), ["inner", "after"]);
         assert_eq!(around.cancel_called(), cancels_the_one_around);
@@ -279,7 +279,7 @@ async fn a_deadline_is_a_cancellation() {
     let second = Duration::from_secs(1);
     let started = Instant::now();
     let moved_on = move_on_after(second, owes_clean_up(&log, "cleaned up", pending())).await;
-    assert!(is_cancelled(&moved_on.unwrap(), &Cancelled::Scope), "the body came to its end");
+    assert!(moved_on.is_none(), "the body was told");
     assert_eq!(started.elapsed(), second + Duration::from_millis(20));
     assert_eq!(log.all(), ["cleaned up"]);
 
@@ -392,4 +392,29 @@ fn futures_can_be_sent() {
     sent(&scope.run(shield(cancelled())));
     sent(&move_on_after(Duration::ZERO, fail_after(Duration::ZERO, cancelled())));
     sent(&owes_clean_up(&Log::default(), "", async { Ok(()) }));
+}
+
+#[tokio::test]
+async fn a_body_that_was_told_reports_its_cancellation() {
+    let scope = CancelScope::new();
+    let log = Log::default();
+    let body = async {
+        let _ = owes_clean_up(&log, "cleaned up", async {
+            scope.cancel();
+            pending().await
+        })
+        .await;
+        7 // what it makes of the error does not count
+    };
+    let outcome = scope.run(body).await;
+    assert!(outcome.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(log.all(), ["cleaned up"]);
+    // An outer scope that is not cancelled keeps the value of the body around.
+    let outer = CancelScope::new();
+    let inner = outer.child();
+    let inside = async {
+        inner.cancel();
+        checkpoint()
+    };
+    assert!(outer.run(async { inner.run(inside).await.is_err() }).await.unwrap());
 }

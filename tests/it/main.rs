@@ -1,0 +1,35 @@
+//! The runtime with real processes: what happens when things go well, and when they do not.
+//!
+//! The test program starts itself again as its actors, so it has a `main` of its own. Each test
+//! boots a tree, and checks at its end that no process of it is left.
+
+mod calls;
+mod endings;
+mod kill_matrix;
+mod strangers;
+mod structure;
+mod support;
+mod toy;
+mod trees;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    support::hooks_before_entry();
+    toy::register();
+    pleach::init();
+    support::become_root_if_told();
+    let groups: [Vec<Trial>; 6] = [
+        calls::tests(),
+        endings::tests(),
+        kill_matrix::tests(),
+        strangers::tests(),
+        structure::tests(),
+        trees::tests(),
+    ];
+    let mut tests: Vec<Trial> = groups.into_iter().flatten().collect();
+    tests.extend(toy::tests());
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}

@@ -1,0 +1,204 @@
+//! What the tests share: trees over every transport, notes from other processes, leak checks.
+
+use std::fmt::Debug;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+use pleach::{Actor, Config};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use tempfile::TempDir;
+
+/// The protocols over which actors are processes.
+pub(crate) const PROCESSES: [&str; 3] = ["tcp", "uds", "quic"];
+
+/// All built-in protocols.
+pub(crate) const ALL: [&str; 4] = ["mem", "tcp", "uds", "quic"];
+
+/// Every wait of a test ends after this.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes a test of an async body that is run on a current-thread runtime, with a bound.
+pub(crate) fn test<F>(name: impl Into<String>, body: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let bounded = async { tokio::time::timeout(PATIENCE, body()).await };
+        tokio.block_on(bounded).map_err(|_| Failed::from(format!("did not end within {PATIENCE:?}")))?;
+        Ok(())
+    })
+}
+
+/// A configuration that is told apart from others only by its transport.
+pub(crate) fn over(protocol: &str) -> Config {
+    Config { transport: protocol.into(), ..Config::default() }
+}
+
+/// Runs `body` in the root of a tree.
+pub(crate) async fn in_root<T, F, Fut>(config: Config, body: F) -> pleach::Result<T>
+where
+    F: FnOnce(Actor) -> Fut,
+    Fut: Future<Output = pleach::Result<T>>,
+{
+    pleach::open_root(config, body).await
+}
+
+/// Asserts that an error's text has all of `parts` in it.
+pub(crate) fn assert_says<T: Debug>(result: &pleach::Result<T>, parts: &[&str]) {
+    let text = match result {
+        Ok(value) => panic!("expected an error that says {parts:?}, got {value:?}"),
+        Err(error) => format!("{error:?}"),
+    };
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+}
+
+/// Where other processes send short texts to a test.
+pub(crate) struct Notes {
+    socket: UnixDatagram,
+    dir: TempDir,
+}
+
+impl Notes {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let socket = UnixDatagram::bind(dir.path().join("notes")).unwrap();
+        Self { socket, dir }
+    }
+
+    /// What to hand to [`note`] in the other process.
+    pub(crate) fn address(&self) -> String {
+        self.dir.path().join("notes").to_str().unwrap().to_owned()
+    }
+
+    /// The directory of this test; it goes with this value.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Waits for the next note.
+    pub(crate) fn next(&self) -> String {
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut text = [0; 8192];
+        let len = self.socket.recv(&mut text).expect("no note came");
+        String::from_utf8_lossy(&text[..len]).into_owned()
+    }
+
+    /// Waits for the next note, which has to begin with `what`, and returns the rest.
+    pub(crate) fn expect(&self, what: &str) -> String {
+        let note = self.next();
+        let rest = note.strip_prefix(what).unwrap_or_else(|| panic!("expected `{what}…`, got `{note}`"));
+        rest.trim().to_owned()
+    }
+
+    /// As [`expect`](Self::expect), for use in async code.
+    pub(crate) async fn expect_async(self: &std::sync::Arc<Self>, what: &'static str) -> String {
+        let notes = self.clone();
+        tokio::task::spawn_blocking(move || notes.expect(what)).await.unwrap()
+    }
+}
+
+/// Sends a note to the test at `address`.
+pub(crate) fn note(address: &str, text: impl AsRef<str>) {
+    let socket = UnixDatagram::unbound().unwrap();
+    let _ = socket.send_to(text.as_ref().as_bytes(), address); // a test that failed does not listen any more
+}
+
+/// A process watched from outside, by any process.
+pub(crate) struct Watched {
+    pid: Pid,
+    fd: OwnedFd,
+}
+
+impl Watched {
+    pub(crate) fn new(pid: u32) -> Self {
+        let pid = Pid::from_raw(pid as i32).unwrap();
+        Self { pid, fd: pidfd_open(pid, PidfdFlags::empty()).expect("the process is alive") }
+    }
+
+    pub(crate) fn kill(&self) {
+        kill_process(self.pid, Signal::KILL).unwrap();
+    }
+
+    /// Asserts that it ends within `bound`; kills it if it does not.
+    pub(crate) fn assert_gone_within(&self, bound: Duration) {
+        let until = Instant::now() + bound;
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).unwrap();
+        let ended = poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&left)).unwrap() > 0;
+        if !ended {
+            let _ = kill_process(self.pid, Signal::KILL); // the test fails all the same
+        }
+        assert!(ended, "process {} is alive {bound:?} later", self.pid.as_raw_nonzero());
+    }
+}
+
+/// A process of this program that runs a scenario as the root of a tree of its own.
+pub(crate) struct RootProcess(pub(crate) Child);
+
+impl RootProcess {
+    /// Starts the scenario `name`; see [`become_root_if_told`].
+    pub(crate) fn start(name: &str, notes: &Notes, args: &str) -> Self {
+        Self::start_with(name, notes, args, &[])
+    }
+
+    /// As [`start`](Self::start), with environment variables.
+    pub(crate) fn start_with(name: &str, notes: &Notes, args: &str, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env("IT_ROOT", name).env("IT_NOTES", notes.address()).env("IT_ARGS", args).env("TMPDIR", notes.dir());
+        command.envs(env.iter().copied());
+        Self(command.stdin(std::process::Stdio::null()).spawn().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for RootProcess {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // it has ended, if the test went well
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a scenario instead of the tests, in a process that [`RootProcess::start`] has started.
+pub(crate) fn become_root_if_told() {
+    let Ok(name) = std::env::var("IT_ROOT") else { return };
+    let (notes, args) = (std::env::var("IT_NOTES").unwrap(), std::env::var("IT_ARGS").unwrap());
+    match name.as_str() {
+        "kill_matrix" => crate::kill_matrix::root(&notes, &args),
+        "interrupted" => crate::endings::interrupted_root(&notes, &args),
+        "configured" => crate::trees::configured_root(&notes),
+        other => panic!("no scenario `{other}`"),
+    }
+    std::process::exit(0);
+}
+
+/// What an actor process of a test does before it becomes an actor, if its parent says so.
+pub(crate) fn hooks_before_entry() {
+    let is_actor = std::env::args().nth(1).is_some_and(|argument| argument == "--pleach-actor");
+    let Ok(hook) = std::env::var("IT_BEFORE_ENTRY") else { return };
+    if !is_actor {
+        return;
+    }
+    match hook.split_once(' ').unwrap_or((&hook, "")) {
+        ("hang", notes) => {
+            note(notes, format!("hung {}", std::process::id()));
+            loop {
+                std::thread::park();
+            }
+        }
+        ("exit", code) => {
+            eprintln!("leaving before it starts");
+            std::process::exit(code.parse().unwrap())
+        }
+        ("panic", _) => panic!("broken before it starts"),
+        (other, _) => panic!("no hook `{other}`"),
+    }
+}

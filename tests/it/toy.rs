@@ -1,0 +1,106 @@
+//! A transport from outside: `tokio::io::duplex` under a name of its own carries a tree of actors.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+use pleach::wire::transport::{Ends, Link, Listener, Protocol, Reach, Settings};
+use pleach::wire::{Address, Msgpack, TransportError, TransportType};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::support::{in_root, over, test};
+
+#[derive(Debug)]
+struct Toy;
+
+struct ToyListener(Address, Receiver<DuplexStream>);
+
+static BOUND: LazyLock<Mutex<HashMap<Address, Sender<DuplexStream>>>> = LazyLock::new(Mutex::default);
+
+fn link(local: &Address, remote: &Address, stream: DuplexStream) -> Link {
+    let (reader, writer) = tokio::io::split(stream);
+    let ends = Ends { local: local.clone(), remote: remote.clone(), credentials: None };
+    Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
+}
+
+#[async_trait::async_trait]
+impl Protocol for Toy {
+    fn name(&self) -> &'static str {
+        "toy"
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Process
+    }
+
+    fn any_address(&self, _: &Settings) -> Address {
+        format!("toy://{}", uuid::Uuid::new_v4()).parse().expect("a uuid is a valid name")
+    }
+
+    async fn dial(&self, address: &Address, _: &Settings) -> Result<Link, TransportError> {
+        let bound = BOUND.lock().unwrap().get(address).cloned();
+        let refused = || TransportError::dial(address, std::io::ErrorKind::ConnectionRefused.into());
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        bound.ok_or_else(refused)?.send(theirs).await.map_err(|_| refused())?;
+        Ok(link(address, address, ours))
+    }
+
+    async fn listen(&self, address: &Address, _: &Settings) -> Result<Box<dyn Listener>, TransportError> {
+        let (sender, receiver) = channel(16);
+        BOUND.lock().unwrap().insert(address.clone(), sender);
+        Ok(Box::new(ToyListener(address.clone(), receiver)))
+    }
+}
+
+#[async_trait::async_trait]
+impl Listener for ToyListener {
+    fn local_address(&self) -> &Address {
+        &self.0
+    }
+
+    async fn accept(&mut self) -> Result<Link, TransportError> {
+        let stream = self.1.recv().await.expect("the table holds a sender");
+        Ok(link(&self.0, &self.0, stream))
+    }
+
+    async fn close(self: Box<Self>) {
+        BOUND.lock().unwrap().remove(&self.0);
+    }
+}
+
+pub(crate) fn register() {
+    pleach::transports::register(TransportType::framed(Msgpack, Arc::new(Toy))).unwrap();
+}
+
+#[pleach::rpc]
+async fn sum_below(levels: u32) -> Result<u32> {
+    if levels == 0 {
+        return Ok(1);
+    }
+    pleach::open_nursery(async |n| {
+        let left = n.run_in_actor(sum_below(levels - 1)).await?;
+        let right = n.run_in_actor(sum_below(levels - 1)).await?;
+        Ok(left.result().await? + right.result().await?)
+    })
+    .await
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![test("toy::a_transport_from_outside_carries_a_tree", tree), test("toy::its_name_is_taken_now", taken)]
+}
+
+async fn tree() {
+    in_root(over("toy"), async |_| {
+        assert_eq!(sum_below(3).await?, 8);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn taken() {
+    let again = pleach::transports::register(TransportType::framed(Msgpack, Arc::new(Toy)));
+    assert!(again.unwrap_err().to_string().contains("msgpack+toy"));
+}
