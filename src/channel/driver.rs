@@ -104,6 +104,10 @@ impl Driver<'_> {
     }
 
     fn start_draining(&mut self) {
+        if self.channel.0.peer_gone.load(Ordering::Acquire) {
+            self.drain_until = Some(Instant::now() + LAST_PACKETS);
+            return;
+        }
         self.drain_until = Some(Instant::now() + self.drain);
         let goodbye = Outgoing::Bye { why: ByteStr::from_static(GOODBYE) };
         if let Err(error) = self.channel.transport().queue(Lane::CONTROL, &goodbye) {
@@ -114,6 +118,9 @@ impl Driver<'_> {
     fn handle_timeout(&mut self) -> Result<(), TransportError> {
         drop(self.channel.session().handle_timeout(self.channel.now()));
         match self.drain_until {
+            Some(until) if Instant::now() >= until && self.channel.0.peer_gone.load(Ordering::Acquire) => {
+                Err(TransportClosed::by_peer("its process has ended").into())
+            }
             Some(until) if Instant::now() >= until => {
                 Err(TransportClosed::by_us(format!("the peer did not close within {:?}", self.drain)).into())
             }
@@ -168,9 +175,10 @@ impl Driver<'_> {
 
     /// Says in whose interest the connection ended, as far as it is known.
     fn name_end(&self, end: TransportError) -> TransportError {
-        match (&end, &self.left, self.drain_until) {
-            (TransportError::Closed(_), _, Some(_)) => TransportClosed::by_us(GOODBYE).into(),
-            (TransportError::Closed(_), Some(why), None) => TransportClosed::by_peer(&**why).into(),
+        let by_us = self.drain_until.is_some() && !self.channel.0.peer_gone.load(Ordering::Acquire);
+        match (&end, &self.left) {
+            (TransportError::Closed(_), _) if by_us => TransportClosed::by_us(GOODBYE).into(),
+            (TransportError::Closed(_), Some(why)) => TransportClosed::by_peer(&**why).into(),
             _ => end,
         }
     }
@@ -178,3 +186,6 @@ impl Driver<'_> {
 
 /// What an actor says when it closes a connection in order.
 pub(crate) const GOODBYE: &str = "finished";
+
+/// How long the last packets of a peer whose process has ended may take through this host's buffers.
+const LAST_PACKETS: Duration = Duration::from_millis(20);

@@ -47,6 +47,8 @@ struct Shared {
     last_batch: AtomicUsize,
     ignored: AtomicU64,
     closing: AtomicBool,
+    /// The peer's process has ended: what it had sent is here already, and nothing more will come.
+    peer_gone: AtomicBool,
     ended: CancellationToken,
     end: OnceLock<TransportError>,
 }
@@ -85,6 +87,7 @@ impl Channel {
             last_batch: AtomicUsize::new(0),
             ignored: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            peer_gone: AtomicBool::new(false),
             ended: CancellationToken::new(),
             end: OnceLock::new(),
         }))
@@ -117,6 +120,12 @@ impl Channel {
     pub(crate) fn request_close(&self) {
         self.0.closing.store(true, Ordering::Release);
         self.0.transport.wake_flusher();
+    }
+
+    /// Tells the driver that the peer's process has ended. Not every transport notices that soon.
+    pub(crate) fn note_peer_gone(&self) {
+        self.0.peer_gone.store(true, Ordering::Release);
+        self.request_close();
     }
 
     /// Starts a call: the message is queued, and on its way unless others are being sent.

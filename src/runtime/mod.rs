@@ -158,10 +158,10 @@ impl Runtime {
     fn settings(&self, transport: &Key) -> Result<Settings> {
         let tls = match self.tls.get() {
             Some(tls) => Some(tls.clone()),
-            None => match crate::transports::new_identity(&transport.protocol)? {
-                Some(fresh) => Some(self.tls.get_or_init(|| fresh).clone()),
-                None => None,
-            },
+            None => {
+                let fresh = crate::transports::new_identity(&transport.protocol)?;
+                fresh.map(|fresh| self.tls.get_or_init(|| fresh).clone())
+            }
         };
         Ok(Settings {
             dial_timeout: self.config.dial,

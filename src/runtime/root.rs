@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, ScopeError};
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, Shield};
+use crate::spawn::orphans;
 
 /// A handle on an actor that runs here. Dropping it does nothing.
 #[derive(Clone, Debug)]
@@ -103,6 +104,13 @@ fn boot(config: Config) -> Result<Arc<Runtime>> {
     let tree_key = TreeKey::new(fresh_nonce()?);
     let runtime = Runtime::root("root", config, registry, tree_key);
     claim_process(&runtime);
+    let root = runtime.clone();
+    runtime.keep(async move {
+        tokio::select! {
+            () = orphans::adopt() => {}
+            () = root.server.cancelled() => {}
+        }
+    });
     Ok(runtime)
 }
 

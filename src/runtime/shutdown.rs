@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::{Runtime, lock, sockets};
 use crate::channel::Channel;
 use crate::error::Cancelled;
+use crate::spawn::orphans;
 
 impl Runtime {
     /// Ends this actor.
@@ -43,6 +44,9 @@ impl Runtime {
         }
         self.services.close();
         self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
+        if self.origin.is_none() {
+            orphans::reap();
+        }
         if self.origin.is_none() && self.config.socket_dir.is_none() {
             // The whole tree has ended; members that were killed have left their sockets here.
             sockets::remove(&self.socket_dir);

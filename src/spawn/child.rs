@@ -13,6 +13,7 @@ use pleach_wire::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::ChildSpec;
+use super::orphans::NAME_PREFIX;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 
@@ -139,7 +140,7 @@ fn read_spec(pipe: &mut File) -> io::Result<ChildSpec> {
 
 /// Shows the actor's name in `ps` and `top`, where the kernel keeps 15 bytes.
 fn name_process(name: &str) {
-    let short: String = format!("pl:{name}").chars().filter(char::is_ascii_graphic).take(15).collect();
+    let short: String = format!("{NAME_PREFIX}{name}").chars().filter(char::is_ascii_graphic).take(15).collect();
     if let Ok(short) = std::ffi::CString::new(short) {
         let _ = rustix::thread::set_name(&short); // only for display
     }

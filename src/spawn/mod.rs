@@ -7,6 +7,7 @@
 //! | [`thread`] | the launcher for transports that can't leave the process |
 //! | [`child`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
+//! | [`orphans`] | whose parent was killed, end up at the root |
 //! | [`stderr`] | a child's standard error, line by line |
 //!
 //! # Invariants
@@ -14,6 +15,7 @@
 //! 2. Whoever stops waiting for a child that has not connected back kills it.
 
 pub(crate) mod child;
+pub(crate) mod orphans;
 pub(crate) mod process;
 pub(crate) mod reap;
 mod stderr;
@@ -205,6 +207,11 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order) -> Result<Child>
         }
     };
     abandoned.disarm();
+    let (ended, watched) = (channel.clone(), process.clone());
+    runtime.keep(async move {
+        watched.exited().await;
+        ended.note_peer_gone();
+    });
     Ok(Child { id, channel, process })
 }
 

@@ -17,6 +17,7 @@ use rustix::process::Pid;
 use tokio::process::{Child as TokioChild, Command};
 use tokio::sync::{mpsc, watch};
 
+use super::orphans::OwnChild;
 use super::stderr::Relay;
 use super::{ChildSpec, Exit, Launched, Launcher, Process, Signal};
 use crate::error::{Error, Result, WaitStatus};
@@ -45,11 +46,12 @@ impl Launcher for Processes {
         command.kill_on_drop(true);
         let child = spawn_on_lasting_thread(command).await.map_err(|error| failed(format!("exec failed: {error}")))?;
         let pid = child.id().ok_or_else(|| failed("it ended at once".into()))?;
+        let own = OwnChild::new(pid);
         let (process, exited, orders) = Process::new(pid);
         let name = spec.name.clone();
         let keeper = Box::pin(async move {
             keep(child, pid, &name, orders, exited).await;
-            drop(liveness);
+            drop((liveness, own));
         });
         Ok(Launched { process, keeper })
     }

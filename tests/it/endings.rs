@@ -66,6 +66,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("endings::a_child_that_hangs_before_it_connects_is_killed", hangs_early));
     tests.push(test("endings::a_start_that_is_given_up_leaves_nothing", start_given_up));
     tests.push(test("endings::a_stopped_child_is_killed_in_bounded_time", stopped));
+    tests.push(test("endings::orphans_of_a_killed_child_are_reaped_by_the_root", orphans_reaped));
     for signal in ["INT", "TERM"] {
         tests.push(Trial::test(format!("endings::sig{}_ends_the_whole_tree", signal.to_lowercase()), move || {
             interrupted(signal);
@@ -197,6 +198,30 @@ async fn stopped() {
         .unwrap_err();
         watched.unwrap().assert_gone_within(Duration::ZERO);
         assert!(begun.elapsed() < Duration::from_secs(4), "took {:?}", begun.elapsed());
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn orphans_reaped() {
+    let notes = Arc::new(Notes::new());
+    in_root(over("uds"), async |_| {
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let portal = n.start_actor("above").enable(module_path!()).await?;
+            let killer = async {
+                let pids = notes.expect_async("").await;
+                let (above, below) = pids.split_once(' ').unwrap();
+                Watched::new(above.parse().unwrap()).kill();
+                // It is nobody's zombie: its entry is gone as soon as the root has reaped it.
+                while std::path::Path::new(&format!("/proc/{below}")).exists() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            shield(async { tokio::join!(portal.run(keep_one_below(notes.address())), killer).0 }).await
+        })
+        .await;
+        assert_says(&ended, &["`above`", "signal 9 (SIGKILL)"]);
         Ok(())
     })
     .await

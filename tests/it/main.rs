@@ -3,6 +3,9 @@
 //! The test program starts itself again as its actors, so it has a `main` of its own. Each test
 //! boots a tree, and checks at its end that no process of it is left.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, though not by an attribute that clippy knows")]
+#![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
+
 mod calls;
 mod endings;
 mod kill_matrix;
