@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::call::Call;
 use crate::channel::Pending;
+use crate::config::Config;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::exports::BoxFuture;
 use crate::portal::{FinalResult, Member, Portal};
@@ -56,7 +57,7 @@ where
     match current() {
         Some(runtime) => open_in(runtime, body).await,
         None => {
-            let config = crate::transports::load_config()?;
+            let config = Config::load()?;
             open_root(config, async move |actor| open_in(actor.runtime(), body).await).await
         }
     }

@@ -24,20 +24,18 @@ impl Config {
     ///    names, which must exist,
     /// 3. the environment: `PLEACH_TRANSPORT`, `PLEACH_MAX_FRAME`, and so on for each field.
     ///
-    /// `known` says which transports there are: the keys of the registry.
-    ///
     /// # Errors
     /// [`Error::Config`], for a file that can't be read, a key or a `PLEACH_` variable that is not a
     /// setting, and a value that can't be used. It names the file and the line, or the variable, and
     /// what is allowed there.
-    pub fn load(known: &[Key]) -> Result<Self> {
+    pub fn load() -> Result<Self> {
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
             let value = value.into_string().map_err(|_| Error::Config(format!("{name}: it is not UTF-8")))?;
             variables.push((name.to_owned(), value));
         }
-        Self::load_from(Path::new(""), variables, known)
+        Self::load_from(Path::new(""), variables, &crate::transports::known())
     }
 
     /// Loads from files below `directory` and from `variables` only.

@@ -99,7 +99,7 @@ where
 fn boot(config: Config) -> Result<Arc<Runtime>> {
     crate::exports::table()?;
     crate::panics::install_hook();
-    let registry = crate::transports::registry(&config)?;
+    let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;
     let tree_key = TreeKey::new(fresh_nonce()?);
     let runtime = Runtime::root("root", config, registry, tree_key);

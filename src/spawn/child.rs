@@ -65,7 +65,7 @@ fn run_process() -> Result<()> {
     crate::telemetry::init(spec.config.log_level.as_deref());
     crate::panics::install_hook();
     let tokio = crate::runtime::flavor::build(spec.config.multi_thread, None).map_err(usage("no async runtime"))?;
-    let registry = crate::transports::registry(&spec.config)?;
+    let registry = crate::transports::registry(spec.config.allow_non_loopback);
     let parent_gone = CancellationToken::new();
     let served = tokio.block_on(async {
         let parent = watch_parent(parent, parent_gone.clone());
