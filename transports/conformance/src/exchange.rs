@@ -92,8 +92,8 @@ pub async fn one_byte_at_a_time_is_enough(subject: &Subject) {
     let subject = subject.under(Plan::OneByte);
     for role in Role::BOTH {
         let pair = subject.pair(role).await;
-        for n in 0..20 {
-            let parcel = Parcel::new(n, 100 * usize::try_from(n).unwrap());
+        for n in 0..10 {
+            let parcel = Parcel::new(n, 60 * usize::try_from(n).unwrap());
             let message = [parcel.message()];
             let (sent, received) = tokio::join!(pair.near.send(&message), one(&pair.far));
             sent.unwrap();
