@@ -32,7 +32,7 @@
 //!
 //! # Sockets and memory
 //! Every dial has a UDP socket and an endpoint of its own, on the runtime of whoever dials. Sharing one
-//! would save a file and some 100 KiB per connection, but an endpoint belongs to the runtime that it
+//! would save a file and a receive buffer per connection, but an endpoint belongs to the runtime that it
 //! was made on and would die with it under the feet of others.
 //!
 //! A peer that vanishes without a word (power, network, SIGKILL) is noticed after 10 s, see `tuning`.

@@ -1,6 +1,5 @@
 //! A QUIC connection as a link: the control stream as byte halves, further streams as lanes.
 
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -150,11 +149,5 @@ impl AcceptLanes for Acceptor {
         self.accepting = None;
         let stream = accepted.map_err(ending::connection)?;
         Poll::Ready(Ok(Box::new(Reader { stream, _live: self.live.clone() })))
-    }
-}
-
-impl fmt::Debug for Writer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("stream", &self.stream.id()).finish_non_exhaustive()
     }
 }
