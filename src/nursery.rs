@@ -31,7 +31,7 @@ use crate::runtime::root::open_root;
 use crate::runtime::{Runtime, current, leave_to_reaper};
 use crate::scope::{self, CancelScope, Shield};
 use crate::spawn::reap::reap;
-use crate::spawn::{self, Order};
+use crate::spawn::{self, Exit, Order};
 
 /// Opens a nursery, runs `body` in it, and waits until every actor started in it has ended.
 ///
@@ -148,8 +148,7 @@ impl Nursery {
         };
         if !entered {
             // It was closed in the meantime: the child must not outlive it.
-            member.mark_asked();
-            reap(&member.child, self.0.runtime.config()).await;
+            self.reap(&member).await;
         }
         self.check_open()?;
         Ok(member)
@@ -162,30 +161,9 @@ impl Nursery {
         }
     }
 
-    /// Waits for a daemon's end; unasked, it is a failure.
+    /// Waits for a daemon's end.
     async fn watch_daemon(self, member: Arc<Member>) {
-        let notice = self.0.runtime.config().death_notice;
-        tokio::select! {
-            biased;
-            exit = member.child.process.exited() => {
-                if !member.was_asked() && !member.left_in_order() {
-                    self.fail(member.child.death(&exit));
-                }
-                return;
-            }
-            () = member.child.channel.ended() => {}
-        }
-        // The connection is gone: either it is dying, or it can't be supervised any more.
-        if let Ok(exit) = tokio::time::timeout(notice, member.child.process.exited()).await {
-            if !member.was_asked() && !member.left_in_order() {
-                self.fail(member.child.death(&exit));
-            }
-            return;
-        }
-        if !member.was_asked() && !member.left_in_order() {
-            self.fail(member.child.channel.gone());
-        }
-        reap(&member.child, self.0.runtime.config()).await;
+        self.judge_end(&member, member.ended().await).await;
     }
 
     /// Waits for the function's result, then for the nursery's body, then ends the actor.
@@ -194,10 +172,14 @@ impl Nursery {
             Ok(mut pending) => pending.outcome().await,
             Err(error) => Err(error),
         };
-        let failed = match outcome {
+        match outcome {
             Ok(value) => {
                 settle.send_replace(Some(Ok(value)));
-                false
+                tokio::select! {
+                    biased;
+                    () = self.0.joining.cancelled() => {}
+                    exit = member.ended() => return self.judge_end(&member, exit).await,
+                }
             }
             Err(error) => {
                 let error = member.explain(error).await;
@@ -206,20 +188,27 @@ impl Nursery {
                 if !(member.was_asked() && echo) {
                     self.fail(error);
                 }
-                true
-            }
-        };
-        if !failed {
-            tokio::select! {
-                () = self.0.joining.cancelled() => {}
-                _ = member.child.process.exited() => {
-                    if !member.was_asked() && !member.left_in_order() {
-                        let exit = member.child.process.exited().await;
-                        self.fail(member.child.death(&exit));
-                    }
-                }
             }
         }
+        self.reap(&member).await;
+    }
+
+    /// Records the end of a member as a failure if nobody had asked for it; `exit` is how its process
+    /// ended, and `None` if it is alive without a connection: then it can't be supervised any more.
+    async fn judge_end(&self, member: &Member, exit: Option<Exit>) {
+        if !member.was_asked() && !member.left_in_order() {
+            self.fail(match &exit {
+                Some(exit) => member.child.death(exit),
+                None => member.child.channel.gone(),
+            });
+        }
+        if exit.is_none() {
+            self.reap(member).await;
+        }
+    }
+
+    /// Brings a member to its end.
+    async fn reap(&self, member: &Member) {
         member.mark_asked();
         reap(&member.child, self.0.runtime.config()).await;
     }
@@ -249,11 +238,8 @@ impl Nursery {
             state.members.clone()
         };
         for member in members.into_iter().filter(|member| !member.child.process.has_exited()) {
-            let config = self.0.runtime.config().clone();
-            self.0.tasks.spawn(async move {
-                member.mark_asked();
-                reap(&member.child, &config).await;
-            });
+            let nursery = self.clone();
+            self.0.tasks.spawn(async move { nursery.reap(&member).await });
         }
         self.0.tasks.wait().await;
     }

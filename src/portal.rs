@@ -17,7 +17,7 @@ use crate::channel::{Channel, Pending};
 use crate::error::{Cancelled, Error, Result};
 use crate::runtime::{Runtime, cancel_actor};
 use crate::scope::{self, Shield};
-use crate::spawn::Child;
+use crate::spawn::{Child, Exit};
 
 /// A handle on another actor: run functions there, or end it.
 ///
@@ -61,6 +61,21 @@ impl Member {
     /// Whether it said goodbye before it went: somebody else had asked it to end.
     pub(crate) fn left_in_order(&self) -> bool {
         matches!(self.channel().end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
+    }
+
+    /// Waits for the end of its process, or of its connection if the process lives on: `None`.
+    pub(crate) async fn ended(&self) -> Option<Exit> {
+        let process = &self.child.process;
+        let exit = tokio::select! {
+            biased;
+            exit = process.exited() => Some(exit),
+            () = self.channel().ended() => {
+                tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
+            }
+        };
+        // What it said before it went is read before anybody judges.
+        self.channel().ended().await;
+        exit
     }
 
     fn channel(&self) -> &Channel {
