@@ -25,9 +25,10 @@ const NUMBERS: [u64; 6] = [
 /// Tries all odd divisors.
 #[pleach::rpc]
 async fn is_prime(number: u64) -> Result<bool> {
-    let odd_divisors = (3..=number.isqrt()).step_by(2);
-    Ok(number == 2
-        || (number > 2 && !number.is_multiple_of(2) && !odd_divisors.into_iter().any(|d| number.is_multiple_of(d))))
+    if number < 2 || (number > 2 && number.is_multiple_of(2)) {
+        return Ok(false);
+    }
+    Ok((3..=number.isqrt()).step_by(2).all(|divisor| !number.is_multiple_of(divisor)))
 }
 
 #[pleach::main]

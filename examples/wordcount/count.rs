@@ -43,8 +43,8 @@ pub(crate) async fn count(pieces: Vec<Piece>) -> Result<Reply> {
     let mut reply = Reply::default();
     for piece in pieces {
         match read(&piece) {
-            Ok(text) => {
-                add_words(&text, &mut reply.words);
+            Ok(mut text) => {
+                add_words(&mut text, &mut reply.words);
                 reply.bytes += text.len() as u64;
             }
             Err(error) => reply.skipped.push((piece.file, crate::tally::reason(&error))),
@@ -57,13 +57,16 @@ pub(crate) async fn count(pieces: Vec<Piece>) -> Result<Reply> {
 /// How much of a file is looked at to find out whether it is text.
 const HEAD: u64 = 8 << 10;
 
+/// Why a file with a NUL byte there is not counted.
+pub(crate) const BINARY: &str = "it is binary";
+
 /// Reads the words that begin in the piece (invariant 1).
 fn read(piece: &Piece) -> io::Result<Vec<u8>> {
     let mut file = File::open(&piece.path)?;
     let mut text = Vec::new();
     (&mut file).take(HEAD).read_to_end(&mut text)?;
     if text.contains(&0) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is binary"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, BINARY));
     }
     text.clear();
     // The byte before the piece tells whether its first letters belong to a word that began earlier.
@@ -95,14 +98,14 @@ fn finish_word(rest: File, text: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn add_words(text: &[u8], words: &mut HashMap<String, u64>) {
-    let mut word = String::new();
-    for letters in text.split(|byte| !byte.is_ascii_alphabetic()).filter(|letters| !letters.is_empty()) {
-        word.clear();
-        word.extend(letters.iter().map(|letter| char::from(letter.to_ascii_lowercase())));
-        match words.get_mut(&word) {
+fn add_words(text: &mut [u8], words: &mut HashMap<String, u64>) {
+    text.make_ascii_lowercase();
+    let words_of_text = text.split(|byte| !byte.is_ascii_alphabetic()).filter(|letters| !letters.is_empty());
+    // ASCII letters always are UTF-8, so nothing falls out here.
+    for word in words_of_text.filter_map(|letters| std::str::from_utf8(letters).ok()) {
+        match words.get_mut(word) {
             Some(count) => *count += 1,
-            None => _ = words.insert(word.clone(), 1),
+            None => _ = words.insert(word.to_owned(), 1),
         }
     }
 }
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn a_word_is_a_run_of_ascii_letters() {
         let mut words = HashMap::new();
-        add_words(TEXT, &mut words);
+        add_words(&mut TEXT.to_vec(), &mut words);
         let mut words: Vec<_> = words.iter().map(|(word, count)| format!("{word} {count}")).collect();
         words.sort();
         let expected =
@@ -133,12 +136,12 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), TEXT).unwrap();
         let mut expected = HashMap::new();
-        add_words(TEXT, &mut expected);
+        add_words(&mut TEXT.to_vec(), &mut expected);
         for size in 1..=TEXT.len() as u64 {
             let mut words = HashMap::new();
             for start in (0..TEXT.len() as u64).step_by(size as usize) {
                 let end = Some(start + size).filter(|end| *end < TEXT.len() as u64);
-                add_words(&read(&piece(file.path(), start, end)).unwrap(), &mut words);
+                add_words(&mut read(&piece(file.path(), start, end)).unwrap(), &mut words);
             }
             assert_eq!(words, expected, "in pieces of {size}");
         }

@@ -50,7 +50,7 @@ use crate::tally::{Run, Tally};
 ///   grep -aohE '[[:alpha:]]+' FILES | tr A-Z a-z | sort | uniq -c | sort -k1,1nr -k2 | head -n K
 ///
 /// and the rest is on standard error. Files that can't be read, and binary ones (with a NUL byte in the
-/// first 8 KiB), are named and left out; the exit status is 1 if that leaves nothing to count.
+/// first 8 KiB), are left out; the first of them are named. The exit status is 1 if nothing is left to count.
 #[derive(Parser)]
 #[command(name = "wordcount", verbatim_doc_comment)]
 struct Args {
@@ -74,7 +74,7 @@ struct Args {
 #[pleach::main]
 async fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    let mut config = pleach::transports::load_config()?;
+    let mut config = Config::load()?;
     config.transport = args.transport.unwrap_or(config.transport);
     config.codec = args.codec.unwrap_or(config.codec);
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanCount};
 
-use crate::count::Reply;
+use crate::count::{BINARY, Reply};
 use crate::plan::Chunk;
 
 /// The words so far.
@@ -113,10 +113,14 @@ impl Tally {
 
     /// Prints what was not counted, what was, and how fast.
     pub(crate) fn print_summary(&self, run: &Run, took: Duration) {
+        // In a directory binary files are many, and no surprise: what could not be read goes first.
         let mut skipped: Vec<_> = self.skipped.iter().collect();
-        skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        for Skipped { path, why } in skipped {
+        skipped.sort_by_key(|skipped| (skipped.why == BINARY, &skipped.path));
+        for Skipped { path, why } in skipped.iter().take(NAMED) {
             eprintln!("skipped {}: {why}", path.display());
+        }
+        if skipped.len() > NAMED {
+            eprintln!("skipped {} more", HumanCount((skipped.len() - NAMED) as u64));
         }
         let speed = self.bytes as f64 / 1e6 / took.as_secs_f64();
         eprintln!(
@@ -135,6 +139,9 @@ impl Tally {
         );
     }
 }
+
+/// How many of the files that are not counted are named.
+const NAMED: usize = 20;
 
 fn merge(into: &mut HashMap<String, u64>, words: HashMap<String, u64>) {
     if into.is_empty() {
