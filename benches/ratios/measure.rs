@@ -87,4 +87,4 @@ pub(crate) const BLOB: usize = 1 << 20;
 pub(crate) const CALLERS: usize = 64;
 
 /// Calls that each of them makes in one step.
-pub(crate) const CALLS_EACH: usize = 16;
+pub(crate) const CALLS_EACH: usize = 8;

@@ -147,7 +147,7 @@ mod quic {
 
     impl Endpoint {
         pub(super) fn new(directory: &Path) -> Result<Self> {
-            let identity = pleach_quic::generate().map_err(Error::other)?;
+            let identity = pleach_quic::identity::generate().map_err(Error::other)?;
             let authority = directory.join("authority.der");
             std::fs::write(&authority, identity.authority)?;
             let chain = vec![CertificateDer::from(identity.certificate)];
