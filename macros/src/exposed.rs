@@ -1,31 +1,62 @@
-//! `#[rpc]`: turns an async function into one that builds a call, and registers it.
+//! `#[rpc]` and `#[context]`: turn an async function into one that builds a call, and register it.
+//!
+//! They differ in what the runtime does with it. A context function has a first parameter that is not
+//! sent, see `dialog.rs`, and needs a caller to talk to, so its call can't run without one.
 //!
 //! The user's block moves into an inner async function, and the name that callers see becomes a
 //! plain function around it. So inside the block the name means the outer function too, and recursion
 //! works, here and through another actor.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Ident, ItemFn, Pat, PathArguments, Result, ReturnType, Safety, Signature,
-    Type,
+    Attribute, Error, FnArg, GenericArgument, Ident, ItemFn, Pat, PatType, PathArguments, Result, ReturnType, Safety,
+    Signature, Type,
 };
 
+use crate::dialog::Dialog;
 use crate::{owned, text};
 
 /// Expands the attribute, or says what keeps the function from being called by other actors.
-pub(crate) fn expand(options: TokenStream, function: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(kind: Kind, options: TokenStream, function: TokenStream) -> Result<TokenStream> {
     if !options.is_empty() {
-        return Err(Error::new_spanned(options, "`#[rpc]` takes no options"));
+        return Err(Error::new_spanned(options, format!("{} takes no options", kind.attribute())));
     }
     let function: ItemFn = syn::parse2(function)?;
-    let exposed = Exposed::read(&function)?;
+    let exposed = Exposed::read(kind, &function)?;
     Ok(exposed.write(&function))
+}
+
+/// How callers and the function speak.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// One question, one answer.
+    Rpc,
+    /// A dialog.
+    Context,
+}
+
+impl Kind {
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::Rpc => "`#[rpc]`",
+            Self::Context => "`#[context]`",
+        }
+    }
+
+    fn function(self) -> &'static str {
+        match self {
+            Self::Rpc => "an rpc function",
+            Self::Context => "a context function",
+        }
+    }
 }
 
 /// What callers have to know of a function.
 struct Exposed {
+    /// Only in a context function.
+    dialog: Option<Dialog>,
     arguments: Vec<Argument>,
     returns: Type,
     /// The `T` of a `Result<T, …>`; other types hide theirs.
@@ -39,39 +70,40 @@ struct Argument {
 
 impl Exposed {
     /// Checks everything before it gives up, so that one build shows all mistakes.
-    fn read(function: &ItemFn) -> Result<Self> {
+    fn read(kind: Kind, function: &ItemFn) -> Result<Self> {
+        let sig = &function.sig;
+        let mut inputs = sig.inputs.iter();
         let mut mistakes = Mistakes::default();
-        mistakes.check(check_shape(&function.sig));
-        let arguments = function.sig.inputs.iter().filter_map(|input| mistakes.check(Argument::read(input))).collect();
-        let returns = mistakes.check(returned(&function.sig));
+        mistakes.check(check_shape(sig, kind));
+        let dialog = match kind {
+            Kind::Rpc => None,
+            Kind::Context => mistakes.check(Dialog::read(sig, inputs.next())),
+        };
+        let arguments = inputs.filter_map(|input| mistakes.check(Argument::read(input, kind))).collect();
+        let returns = mistakes.check(returned(sig, kind));
         mistakes.finish()?;
         let returns = returns.expect("without a type there was a mistake");
-        Ok(Self { arguments, value: value_of(&returns).cloned(), returns })
+        Ok(Self { dialog, arguments, value: value_of(&returns).cloned(), returns })
     }
 
     fn write(&self, function: &ItemFn) -> TokenStream {
         let ItemFn { attrs, vis, sig, block, .. } = function;
         let (outside, inside): (Vec<_>, Vec<_>) = attrs.iter().partition(|attribute| is_for_callers(attribute));
-        let Self { arguments, returns, value } = self;
+        let Self { arguments, returns, .. } = self;
         let name = &sig.ident;
         let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "::pleach::__private::blob")])));
-        let call_type = match value {
-            Some(value) => quote!(::pleach::Call<#value>),
-            None => quote!(::pleach::Call<<#returns as ::pleach::__private::Outcome>::Value>),
-        };
-        let (call, invoke) = match value.as_ref().is_some_and(is_bytes) {
-            true => (format_ident!("call_blob"), format_ident!("invoke_blob")),
-            false => (format_ident!("call"), format_ident!("invoke")),
+        // Compile errors about the body's future point to the function's name.
+        let Wiring { call_type, invoke, run, export, shown_dialog, call, run_here } = match &self.dialog {
+            None => self.wire_call(name.span()),
+            Some(dialog) => self.wire_dialog(dialog, name.span()),
         };
         let shown_name = name.unraw().to_string();
         let shown_arguments = self.shown_arguments();
         let shown_returns = text::of(returns.to_token_stream());
         let expecting = format!("the arguments ({shown_arguments})");
         let body = Signature { ident: Ident::new("__pleach_body", name.span()), ..sig.clone() };
-        // Compile errors about the body's future point to the function's name.
-        let run = quote_spanned!(name.span()=> |__pleach: __PleachArguments| __pleach_body(#(__pleach.#names),*));
 
         // `dead_code`: peers call it, whether or not this program does. `unused_async`: it has to be async.
         quote! {
@@ -94,16 +126,66 @@ impl Exposed {
 
                 #[::pleach::__private::linkme::distributed_slice(::pleach::__private::EXPORTS)]
                 #[linkme(crate = ::pleach::__private::linkme)]
-                static __PLEACH_EXPORT: ::pleach::__private::Export = ::pleach::__private::Export::new(
+                static __PLEACH_EXPORT: ::pleach::__private::Export = ::pleach::__private::Export::#export(
                     ::core::concat!(::core::module_path!(), "::", #shown_name),
                     #shown_name,
                     #shown_arguments,
                     #shown_returns,
+                    #shown_dialog
                     __pleach_invoke,
                 );
 
-                ::pleach::__private::#call(&__PLEACH_EXPORT, __PleachArguments { #(#names),* }, #run)
+                ::pleach::__private::#call(&__PLEACH_EXPORT, __PleachArguments { #(#names),* } #run_here)
             }
+        }
+    }
+
+    fn wire_call(&self, at: Span) -> Wiring {
+        let value = self.value_type();
+        let names = self.arguments.iter().map(|argument| &argument.name);
+        let run = quote_spanned!(at=> |__pleach: __PleachArguments| __pleach_body(#(__pleach.#names),*));
+        let (call, invoke) = match self.value.as_ref().is_some_and(is_bytes) {
+            true => (format_ident!("call_blob"), format_ident!("invoke_blob")),
+            false => (format_ident!("call"), format_ident!("invoke")),
+        };
+        Wiring {
+            call_type: quote!(::pleach::Call<#value>),
+            invoke,
+            run_here: Some(quote!(, #run)),
+            run,
+            export: format_ident!("new"),
+            shown_dialog: None,
+            call,
+        }
+    }
+
+    fn wire_dialog(&self, dialog: &Dialog, at: Span) -> Wiring {
+        let value = self.value_type();
+        let names = self.arguments.iter().map(|argument| &argument.name);
+        let (context, messages, shown) = (&dialog.context, dialog.types(), dialog.shown());
+        // The future owns the context that it lends to the body.
+        let run = quote_spanned! {at=>
+            |mut __pleach_ctx: #context, __pleach: __PleachArguments| async move {
+                __pleach_body(&mut __pleach_ctx, #(__pleach.#names),*).await
+            }
+        };
+        Wiring {
+            call_type: quote!(::pleach::ContextCall<#messages, #value>),
+            invoke: format_ident!("invoke_context"),
+            run,
+            export: format_ident!("context"),
+            shown_dialog: Some(quote!(#shown,)),
+            call: format_ident!("context_call"),
+            run_here: None,
+        }
+    }
+
+    /// Returns the type of what callers get in the end.
+    fn value_type(&self) -> TokenStream {
+        let Self { returns, value, .. } = self;
+        match value {
+            Some(value) => value.to_token_stream(),
+            None => quote!(<#returns as ::pleach::__private::Outcome>::Value),
         }
     }
 
@@ -115,30 +197,56 @@ impl Exposed {
     }
 }
 
+/// The parts of an expansion in which calls and dialogs differ.
+struct Wiring {
+    call_type: TokenStream,
+    /// The runtime's function that decodes the arguments for `run`.
+    invoke: Ident,
+    /// Starts the body.
+    run: TokenStream,
+    /// The constructor of the export.
+    export: Ident,
+    /// What the export has to know besides, with a comma behind it.
+    shown_dialog: Option<TokenStream>,
+    /// The runtime's function that makes the call.
+    call: Ident,
+    /// `run` once more, with a comma before it, if the call can do without a peer.
+    run_here: Option<TokenStream>,
+}
+
 impl Argument {
-    fn read(input: &FnArg) -> Result<Self> {
-        let typed = match input {
-            FnArg::Receiver(receiver) => {
-                return Err(Error::new_spanned(
-                    receiver,
-                    "an rpc function can't have `self`: an object can't be called from another process. \
-                     Write a function that takes what it needs",
-                ));
-            }
-            FnArg::Typed(typed) => typed,
-        };
-        let name = match &*typed.pat {
-            Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => plain.ident.clone(),
-            other => {
-                return Err(Error::new_spanned(
-                    other,
-                    "an argument of an rpc function is a plain name, because peers may send it by name. \
-                     Take it apart in the body",
-                ));
-            }
-        };
+    fn read(input: &FnArg, kind: Kind) -> Result<Self> {
+        let typed = typed(input, kind)?;
+        let why = format!(
+            "an argument of {} is a plain name, because peers may send it by name. Take it apart in the body",
+            kind.function()
+        );
+        let name = plain_name(&typed.pat, &why)?.clone();
         owned::check(&typed.ty, "arguments cross a process boundary: take an owned type")?;
         Ok(Self { name, ty: (*typed.ty).clone() })
+    }
+}
+
+/// Returns a parameter that is not `self`.
+pub(crate) fn typed(input: &FnArg, kind: Kind) -> Result<&PatType> {
+    match input {
+        FnArg::Typed(typed) => Ok(typed),
+        FnArg::Receiver(receiver) => Err(Error::new_spanned(
+            receiver,
+            format!(
+                "{} can't have `self`: an object can't be called from another process. \
+                 Write a function that takes what it needs",
+                kind.function()
+            ),
+        )),
+    }
+}
+
+/// Returns the name, `mut` or not, that the pattern is; anything else is rejected for the reason `why`.
+pub(crate) fn plain_name<'a>(pattern: &'a Pat, why: &str) -> Result<&'a Ident> {
+    match pattern {
+        Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => Ok(&plain.ident),
+        other => Err(Error::new_spanned(other, why)),
     }
 }
 
@@ -161,30 +269,35 @@ impl Mistakes {
     }
 }
 
-fn check_shape(sig: &Signature) -> Result<()> {
+fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
+    let function = kind.function();
     if sig.asyncness.is_none() {
-        return Err(Error::new_spanned(sig.fn_token, "an rpc function is `async`: write `async fn`"));
+        return Err(Error::new_spanned(sig.fn_token, format!("{function} is `async`: write `async fn`")));
     }
     if let Some(constness) = &sig.constness {
-        return Err(Error::new_spanned(constness, "an rpc function can't be `const`"));
+        return Err(Error::new_spanned(constness, format!("{function} can't be `const`")));
     }
     if !matches!(sig.safety, Safety::Default) || sig.abi.is_some() || sig.variadic.is_some() {
-        return Err(Error::new_spanned(sig, "an rpc function is a plain `async fn`: no `unsafe`, no `extern`"));
+        let why = format!("{function} is a plain `async fn`: no `unsafe`, no `extern`");
+        return Err(Error::new_spanned(sig, why));
     }
     if let Some(parameter) = sig.generics.params.first() {
-        return Err(Error::new_spanned(
-            parameter,
-            "an rpc function can't be generic: peers call it by its path, which names one function. \
-             Write one for each type, and share a generic helper",
-        ));
+        let why = format!(
+            "{function} can't be generic: peers call it by its path, which names one function. \
+             Write one for each type, and share a generic helper"
+        );
+        return Err(Error::new_spanned(parameter, why));
     }
     match &sig.generics.where_clause {
-        Some(clause) => Err(Error::new_spanned(clause, "an rpc function isn't generic, so there is nothing to bound")),
+        Some(clause) => {
+            Err(Error::new_spanned(clause, format!("{function} isn't generic, so there is nothing to bound")))
+        }
         None => Ok(()),
     }
 }
 
-fn returned(sig: &Signature) -> Result<Type> {
+fn returned(sig: &Signature, kind: Kind) -> Result<Type> {
+    let why = |what| format!("{} returns a `Result`, because a call can fail on the way: {what}", kind.function());
     match &sig.output {
         ReturnType::Type(_, ty) if matches!(bare(ty), Type::Path(_)) => {
             if let Some(value) = value_of(ty) {
@@ -192,14 +305,8 @@ fn returned(sig: &Signature) -> Result<Type> {
             }
             Ok((**ty).clone())
         }
-        ReturnType::Type(_, ty) => Err(Error::new_spanned(
-            ty,
-            "an rpc function returns a `Result`, because a call can fail on the way: write `-> pleach::Result<…>`",
-        )),
-        ReturnType::Default => Err(Error::new_spanned(
-            sig,
-            "an rpc function returns a `Result`, because a call can fail on the way: add `-> pleach::Result<()>`",
-        )),
+        ReturnType::Type(_, ty) => Err(Error::new_spanned(ty, why("write `-> pleach::Result<…>`"))),
+        ReturnType::Default => Err(Error::new_spanned(sig, why("add `-> pleach::Result<()>`"))),
     }
 }
 
@@ -220,7 +327,7 @@ fn is_bytes(ty: &Type) -> bool {
 }
 
 /// Returns the type without parentheses and without the invisible groups that other macros leave.
-fn bare(ty: &Type) -> &Type {
+pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => bare(&group.elem),
         Type::Paren(paren) => bare(&paren.elem),

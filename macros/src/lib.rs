@@ -1,4 +1,4 @@
-//! The attribute macros of pleach: `#[pleach::rpc]` and `#[pleach::main]`.
+//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]` and `#[pleach::main]`.
 //!
 //! Use them through the `pleach` crate, which re-exports them: what they expand to names its items.
 //! This crate only rewrites functions; what a call, an export or an actor is lives in `pleach`.
@@ -11,6 +11,9 @@
 
 use proc_macro::TokenStream;
 
+use crate::exposed::Kind;
+
+mod dialog;
 mod entry;
 mod exposed;
 mod owned;
@@ -62,7 +65,68 @@ mod text;
 /// callers see. Any other attribute below this one (`#[tracing::instrument]`, say) goes to the body.
 #[proc_macro_attribute]
 pub fn rpc(options: TokenStream, function: TokenStream) -> TokenStream {
-    exposed::expand(options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    exposed::expand(Kind::Rpc, options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Lets other actors open a dialog with an async function.
+///
+/// A call of an [`rpc`](macro@rpc) function is a question and an answer. A context function speaks
+/// with its caller while it runs: it says that it has started, then both may open a stream and send
+/// each other messages, and what it returns is the result. Its first parameter is its end of that
+/// dialog. Callers don't see it: the function becomes a plain one that takes the other arguments and
+/// returns a `pleach::ContextCall`, for `portal.open_context(call, …)`. Nothing happens before that,
+/// and there is nobody to talk to without it, so such a call can't be awaited.
+///
+/// ```ignore
+/// use pleach::prelude::*;
+///
+/// /// Doubles what it receives, until the caller's stream ends; returns how many that were.
+/// #[pleach::context]
+/// async fn doubler(ctx: &mut Context<String, u64, u64>, limit: u64) -> Result<u64> {
+///     ctx.started("ready".into()).await?;
+///     let mut stream = ctx.open_stream().await?;
+///     let mut seen = 0;
+///     while let Some(number) = stream.recv().await? {
+///         stream.send(limit.min(number * 2)).await?;
+///         seen += 1;
+///     }
+///     Ok(seen)
+/// }
+///
+/// async fn double_one(portal: &Portal) -> Result<u64> {
+///     portal
+///         .open_context(doubler(100), async |ctx, first| {
+///             assert_eq!(first, "ready");
+///             let mut stream = ctx.open_stream().await?;
+///             stream.send(21).await?;
+///             assert_eq!(stream.recv().await?, Some(42));
+///             stream.close().await?;
+///             ctx.result().await
+///         })
+///         .await
+/// }
+/// ```
+///
+/// # What the function must look like
+/// - Its first parameter is a plain name of type `&mut Context<Started, Recv, Send>`: what it says
+///   when it starts, what it receives, what it sends; so the caller sends `Recv` and receives `Send`.
+///   The three types are written out here, not behind an alias of `Context`. Each owns its data, as
+///   arguments do; use `()` for what is never said.
+/// - All else is as with [`rpc`](macro@rpc), for its other arguments, its `Result` and its body.
+///
+/// Arguments of type `Bytes` travel as blobs: they are not copied. For messages and for the result
+/// there is `pleach::Blob`, which does the same.
+///
+/// # Who may open it
+/// Whoever may call an [`rpc`](macro@rpc) function of the same module.
+///
+/// # Attributes
+/// They go where those of [`rpc`](macro@rpc) functions go.
+#[proc_macro_attribute]
+pub fn context(options: TokenStream, function: TokenStream) -> TokenStream {
+    exposed::expand(Kind::Context, options.into(), function.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
 /// Starts a program that can start actors, and the actors that it starts.
