@@ -79,8 +79,9 @@ async fn main() -> Result<ExitCode> {
     config.codec = args.codec.unwrap_or(config.codec);
 
     let started = Instant::now();
-    let plan = Plan::new(&args.paths, cores());
-    let workers = args.workers.map_or_else(cores, NonZero::get).min(plan.chunks.len());
+    let wanted = args.workers.map_or_else(cores, NonZero::get);
+    let plan = Plan::new(&args.paths, wanted);
+    let workers = wanted.min(plan.chunks.len());
     let run = Run { workers, over: format!("{}+{}", config.codec, config.transport) };
     let tally = count_all(config, plan, workers).await?;
     tally.print_words(args.top).map_err(|error| Error::from_boxed(error.into()))?;

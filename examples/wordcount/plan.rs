@@ -38,7 +38,7 @@ impl Plan {
         let bytes: u64 = files.iter().map(|file| file.bytes).sum();
         // Small chunks so that all workers end together; but a chunk has to be worth a call, and its
         // words have to fit into an answer.
-        let size = (bytes / (16 * workers as u64)).clamp(SMALLEST, LARGEST);
+        let size = (bytes / (8 * workers as u64)).clamp(SMALLEST, LARGEST);
         Self { chunks: split(&files, size), files: files.len(), bytes, skipped }
     }
 }
