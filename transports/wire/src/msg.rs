@@ -13,6 +13,12 @@
 //! | `cancel` | 5 | cid | cancel the task of that dialog |
 //! | `cancel_ack` | 6 | cid, found | the cancel request has been carried out |
 //! | `bye` | 7 | why | the sender closes the connection |
+//! | `open` | 8 | cid, target, args | run a context function of the peer: a dialog of many messages |
+//! | `started` | 9 | cid, value | it runs; its first value |
+//! | `stream` | 10 | cid, buffer, waits | the sender takes stream messages now; what it does when they are too many |
+//! | `yield` | 11 | cid, value | one message of the stream, either way |
+//! | `credit` | 12 | cid, count | the peer may send so many more |
+//! | `stop` | 13 | cid | the sender sends no more stream messages |
 //!
 //! A reader ignores extra fields at the end of a message, so that a later version may add some.
 
@@ -65,6 +71,50 @@ pub enum Msg<P = Payload> {
         cid: Cid,
         /// Whether there was still such a task.
         found: bool,
+    },
+    /// Run the context function `target` with `args`: opens a dialog of many messages.
+    Open {
+        /// The dialog that this message opens.
+        cid: Cid,
+        /// Path of the function.
+        target: ByteStr,
+        /// The argument structure.
+        args: P,
+    },
+    /// The task of a dialog runs; its first value.
+    Started {
+        /// The dialog.
+        cid: Cid,
+        /// The value.
+        value: P,
+    },
+    /// The sender has opened its end of the dialog's stream.
+    Stream {
+        /// The dialog.
+        cid: Cid,
+        /// How many messages it buffers; [`INITIAL_CREDIT`] if it says nothing.
+        buffer: u32,
+        /// Whether the peer is to wait when the buffer is full; otherwise that is an error there.
+        waits: bool,
+    },
+    /// One message of a dialog's stream.
+    Yield {
+        /// The dialog.
+        cid: Cid,
+        /// The message.
+        value: P,
+    },
+    /// The peer may send more stream messages.
+    Credit {
+        /// The dialog.
+        cid: Cid,
+        /// How many more.
+        count: u32,
+    },
+    /// The sender sends no more stream messages.
+    Stop {
+        /// The dialog.
+        cid: Cid,
     },
     /// The sender is about to close the connection.
     Bye {
@@ -148,6 +198,12 @@ impl<P> Msg<P> {
             Self::Cancel { .. } => "cancel",
             Self::CancelAck { .. } => "cancel_ack",
             Self::Bye { .. } => "bye",
+            Self::Open { .. } => "open",
+            Self::Started { .. } => "started",
+            Self::Stream { .. } => "stream",
+            Self::Yield { .. } => "yield",
+            Self::Credit { .. } => "credit",
+            Self::Stop { .. } => "stop",
         }
     }
 
@@ -157,8 +213,20 @@ impl<P> Msg<P> {
             Self::Hello { step: payload }
             | Self::Start { args: payload, .. }
             | Self::Return { value: payload, .. }
-            | Self::Error { error: payload, .. } => Some(payload),
-            Self::Cancel { .. } | Self::CancelAck { .. } | Self::Bye { .. } => None,
+            | Self::Error { error: payload, .. }
+            | Self::Open { args: payload, .. }
+            | Self::Started { value: payload, .. }
+            | Self::Yield { value: payload, .. } => Some(payload),
+            Self::Cancel { .. }
+            | Self::CancelAck { .. }
+            | Self::Bye { .. }
+            | Self::Stream { .. }
+            | Self::Credit { .. }
+            | Self::Stop { .. } => None,
         }
     }
 }
+
+/// How many stream messages a side may send before it has heard from the other: the reference's
+/// buffer of 2⁶, so that messages sent before the peer opened its stream are kept for it.
+pub const INITIAL_CREDIT: u32 = 64;

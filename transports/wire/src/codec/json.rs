@@ -37,6 +37,10 @@ impl Codec for Json {
             Msg::Error { cid, .. } => encode_value(&(kind, cid.map(|cid| cid.0)), out),
             Msg::CancelAck { cid, found } => encode_value(&(kind, cid.0, found), out),
             Msg::Bye { why } => encode_value(&(kind, why.as_str()), out),
+            Msg::Open { cid, target, .. } => encode_value(&(kind, cid.0, target.as_str()), out),
+            Msg::Started { cid, .. } | Msg::Yield { cid, .. } | Msg::Stop { cid } => encode_value(&(kind, cid.0), out),
+            Msg::Stream { cid, buffer, waits } => encode_value(&(kind, cid.0, buffer, waits), out),
+            Msg::Credit { cid, count } => encode_value(&(kind, cid.0, count), out),
         };
         head.map_err(|why| TransportError::Encode { codec: "json", why })?;
         if let Some(payload) = msg.payload() {
@@ -71,6 +75,12 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         "cancel" => Msg::Cancel { cid: cid()? },
         "cancel_ack" => Msg::CancelAck { cid: cid()?, found: parse(field(2)?)? },
         "bye" => Msg::Bye { why: text(1)? },
+        "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)? },
+        "started" => Msg::Started { cid: cid()?, value: payload(2)? },
+        "stream" => Msg::Stream { cid: cid()?, buffer: parse(field(2)?)?, waits: parse(field(3)?)? },
+        "yield" => Msg::Yield { cid: cid()?, value: payload(2)? },
+        "credit" => Msg::Credit { cid: cid()?, count: parse(field(2)?)? },
+        "stop" => Msg::Stop { cid: cid()? },
         _ => return Err(format!("unknown kind of message {kind:?}")),
     })
 }

@@ -224,14 +224,20 @@ mod tests {
                 assert_eq!((cid, target.as_str()), (Cid(9), "a::b"));
                 assert_eq!(read.decode::<Args>().unwrap(), args);
             }
-            let others: [Outgoing<'_>; 7] = [
-                Msg::Hello { step: &1u8 },
+            let others = [
+                Outgoing::Hello { step: &1u8 },
                 Msg::Return { cid: Cid(u64::MAX), value: &() },
                 Msg::Error { cid: None, error: &"e" },
                 Msg::Error { cid: Some(Cid(1)), error: &"e" },
                 Msg::Cancel { cid: Cid(300) },
                 Msg::CancelAck { cid: Cid(70_000), found: true },
                 Msg::Bye { why: ByteStr::from_static("done") },
+                Msg::Open { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &1u8 },
+                Msg::Started { cid: Cid(3), value: &"first" },
+                Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
+                Msg::Yield { cid: Cid(3), value: &1u8 },
+                Msg::Credit { cid: Cid(3), count: 32 },
+                Msg::Stop { cid: Cid(3) },
             ];
             for msg in others {
                 let read = codec.decode(body_of(codec, &msg)).unwrap();
@@ -247,7 +253,14 @@ mod tests {
         match msg {
             Msg::Hello { .. } => (None, None, None),
             Msg::Start { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
-            Msg::Return { cid, .. } | Msg::Cancel { cid } => (Some(*cid), None, None),
+            Msg::Open { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
+            Msg::Stream { cid, buffer, waits } => (Some(*cid), Some(*waits), Some(buffer.to_string())),
+            Msg::Credit { cid, count } => (Some(*cid), None, Some(count.to_string())),
+            Msg::Return { cid, .. }
+            | Msg::Cancel { cid }
+            | Msg::Started { cid, .. }
+            | Msg::Yield { cid, .. }
+            | Msg::Stop { cid } => (Some(*cid), None, None),
             Msg::Error { cid, .. } => (*cid, None, None),
             Msg::CancelAck { cid, found } => (Some(*cid), Some(*found), None),
             Msg::Bye { why } => (None, None, Some(why.to_string())),

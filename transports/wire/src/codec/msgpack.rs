@@ -55,11 +55,39 @@ impl Codec for Msgpack {
             Msg::CancelAck { cid, found } => {
                 put_header(out, CANCEL_ACK, 3);
                 put_cid(out, *cid);
-                encode::write_bool(&mut out.writer(), *found).expect("memory takes all bytes");
+                put_bool(out, *found);
             }
             Msg::Bye { why } => {
                 put_header(out, BYE, 2);
                 put_text(out, why);
+            }
+            Msg::Open { cid, target, .. } => {
+                put_header(out, OPEN, 4);
+                put_cid(out, *cid);
+                put_text(out, target);
+            }
+            Msg::Started { cid, .. } => {
+                put_header(out, STARTED, 3);
+                put_cid(out, *cid);
+            }
+            Msg::Stream { cid, buffer, waits } => {
+                put_header(out, STREAM, 4);
+                put_cid(out, *cid);
+                put_count(out, *buffer);
+                put_bool(out, *waits);
+            }
+            Msg::Yield { cid, .. } => {
+                put_header(out, YIELD, 3);
+                put_cid(out, *cid);
+            }
+            Msg::Credit { cid, count } => {
+                put_header(out, CREDIT, 3);
+                put_cid(out, *cid);
+                put_count(out, *count);
+            }
+            Msg::Stop { cid } => {
+                put_header(out, STOP, 2);
+                put_cid(out, *cid);
             }
         }
         let Some(payload) = msg.payload() else { return Ok(()) };
@@ -90,9 +118,9 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
     let parts = if code & HAS_PARTS == 0 { Bytes::new() } else { take_parts(&mut body)? };
     let (fields, code) = (array & 0x0f, code & !HAS_PARTS);
     let needed = match code {
-        HELLO | CANCEL | BYE => 2,
-        RETURN | ERROR | CANCEL_ACK => 3,
-        START => 4,
+        HELLO | CANCEL | BYE | STOP => 2,
+        RETURN | ERROR | CANCEL_ACK | STARTED | YIELD | CREDIT => 3,
+        START | OPEN | STREAM => 4,
         _ => return Err(format!("unknown message code {code}")),
     };
     if fields < needed {
@@ -112,6 +140,18 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         }
         CANCEL => Msg::Cancel { cid: take_cid(&mut body)? },
         CANCEL_ACK => Msg::CancelAck { cid: take_cid(&mut body)?, found: take_bool(&mut body)? },
+        OPEN => {
+            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
+            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts) }
+        }
+        STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
+        STREAM => {
+            let (cid, buffer) = (take_cid(&mut body)?, take_count(&mut body)?);
+            Msg::Stream { cid, buffer, waits: take_bool(&mut body)? }
+        }
+        YIELD => Msg::Yield { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
+        CREDIT => Msg::Credit { cid: take_cid(&mut body)?, count: take_count(&mut body)? },
+        STOP => Msg::Stop { cid: take_cid(&mut body)? },
         _ => Msg::Bye { why: take_text(&mut body)? },
     })
 }
@@ -133,6 +173,10 @@ fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
     decode::read_int(&mut body.reader()).map(Cid).map_err(|error| format!("no dialog id: {error}"))
 }
 
+fn take_count(body: &mut Bytes) -> Result<u32, String> {
+    decode::read_int(&mut body.reader()).map_err(|error| format!("no count: {error}"))
+}
+
 fn take_bool(body: &mut Bytes) -> Result<bool, String> {
     decode::read_bool(&mut body.reader()).map_err(|error| format!("no boolean: {error}"))
 }
@@ -151,6 +195,14 @@ fn put_header(out: &mut BytesMut, code: u8, fields: u8) {
 
 fn put_cid(out: &mut BytesMut, cid: Cid) {
     encode::write_uint(&mut out.writer(), cid.0).expect("memory takes all bytes");
+}
+
+fn put_count(out: &mut BytesMut, count: u32) {
+    encode::write_uint(&mut out.writer(), count.into()).expect("memory takes all bytes");
+}
+
+fn put_bool(out: &mut BytesMut, value: bool) {
+    encode::write_bool(&mut out.writer(), value).expect("memory takes all bytes");
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
@@ -176,4 +228,10 @@ const ERROR: u8 = 4;
 const CANCEL: u8 = 5;
 const CANCEL_ACK: u8 = 6;
 const BYE: u8 = 7;
+const OPEN: u8 = 8;
+const STARTED: u8 = 9;
+const STREAM: u8 = 10;
+const YIELD: u8 = 11;
+const CREDIT: u8 = 12;
+const STOP: u8 = 13;
 const HAS_PARTS: u8 = 0x40;
