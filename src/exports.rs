@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::Channel;
+use crate::channel::dialog::DialogHandle;
 use crate::error::{BoxError, Error, Refusal, Result};
 
 /// A boxed future that may change threads.
@@ -26,6 +27,8 @@ pub struct Export {
     pub(crate) name: &'static str,
     pub(crate) arguments: &'static str,
     pub(crate) returns: &'static str,
+    /// The types of its dialog, if it is a context.
+    pub(crate) dialog: Option<&'static str>,
     pub(crate) invoke: fn(Request) -> Invoked,
 }
 
@@ -38,7 +41,19 @@ impl Export {
         returns: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        Self { path, name, arguments, returns, invoke }
+        Self { path, name, arguments, returns, dialog: None, invoke }
+    }
+
+    /// Describes a context function; `#[pleach::context]` calls this. `dialog` is `Started, Recv, Send`.
+    pub const fn context(
+        path: &'static str,
+        name: &'static str,
+        arguments: &'static str,
+        returns: &'static str,
+        dialog: &'static str,
+        invoke: fn(Request) -> Invoked,
+    ) -> Self {
+        Self { path, name, arguments, returns, dialog: Some(dialog), invoke }
     }
 
     /// Returns the module that has to be enabled.
@@ -48,7 +63,11 @@ impl Export {
 
     /// Returns its declaration, for messages.
     pub(crate) fn signature(&self) -> String {
-        format!("{}({}) -> {}", self.name, self.arguments, self.returns)
+        let Self { name, arguments, returns, .. } = self;
+        match self.dialog {
+            None => format!("{name}({arguments}) -> {returns}"),
+            Some(dialog) => format!("{name}(Context<{dialog}>, {arguments}) -> {returns}"),
+        }
     }
 }
 
@@ -116,6 +135,8 @@ impl Exposed {
 pub struct Request {
     pub(crate) args: Payload,
     pub(crate) answer: Answer,
+    /// The dialog, if the peer opened a context.
+    pub(crate) dialog: Option<DialogHandle>,
 }
 
 /// What became of a request: a task to be run, or arguments that do not fit.
@@ -228,18 +249,28 @@ where
     R::Value: 'static,
     V: Serialize + 'static,
 {
-    let Request { args, answer } = request;
+    let Request { args, answer, .. } = request;
     let args = match args.decode() {
         Ok(args) => args,
         Err(why) => return Err((why, answer)),
     };
-    let task = run(args);
-    Ok(Box::pin(async move {
+    Ok(answered(run(args), answer, wrap))
+}
+
+/// Runs a task and answers with what it returns.
+pub(crate) fn answered<R, F, V>(task: F, answer: Answer, wrap: fn(R::Value) -> V) -> BoxFuture<()>
+where
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome,
+    R::Value: 'static,
+    V: Serialize + 'static,
+{
+    Box::pin(async move {
         // The value is gone before the wait, so that it need not be `Send` by itself.
         let channel = match task.await.into_outcome() {
             Ok(value) => answer.value(wrap(value)),
             Err((error, type_name)) => answer.error(error, type_name),
         };
         channel.room().await;
-    }))
+    })
 }

@@ -47,6 +47,7 @@ mod actor;
 mod call;
 mod channel;
 pub mod config;
+mod context;
 pub mod error;
 mod exports;
 mod nursery;
@@ -56,27 +57,31 @@ mod proto;
 mod runtime;
 pub mod scope;
 mod spawn;
+mod stream;
 pub mod telemetry;
 pub mod transports;
 
-pub use pleach_macros::{main, rpc};
+pub use pleach_macros::{context, main, rpc};
 pub use pleach_wire as wire;
 pub use pleach_wire::Blob;
 
 pub use crate::actor::ActorId;
 pub use crate::call::Call;
 pub use crate::config::Config;
+pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::{ActorDied, BoxError, Error, RemoteError, Result, ScopeError, WaitStatus};
 pub use crate::nursery::{Nursery, Start, open_nursery};
 pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::runtime::root::{Actor, current_actor, open_root};
 pub use crate::scope::{CancelScope, fail_after, move_on_after, shield};
 pub use crate::spawn::child::init;
+pub use crate::stream::{MsgStream, OpenStream};
 
 /// What most programs need: `use pleach::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Blob, Call, CancelScope, Config, Error, Nursery, Portal, Result, fail_after, move_on_after, shield,
+        Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, Portal, Result, fail_after, move_on_after,
+        shield,
     };
 }
 
@@ -88,6 +93,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::call::{call, call_blob};
+    pub use crate::context::{context_call, invoke_context};
     pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
     pub use crate::runtime::flavor::Flavor;
     pub use crate::runtime::root::run_main;

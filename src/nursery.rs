@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::call::Call;
-use crate::channel::Pending;
+use crate::channel::{Explain as _, Pending};
 use crate::config::Config;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::exports::BoxFuture;

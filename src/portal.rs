@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use crate::actor::ActorId;
 use crate::call::{Call, Decode};
 use crate::channel::driver::GOODBYE;
-use crate::channel::{Channel, Pending};
-use crate::error::{Cancelled, Error, Result};
+use crate::channel::{Channel, Explain, Pending};
+use crate::context::{ContextCall, OpenContext};
+use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::{Runtime, cancel_actor};
 use crate::scope::{self, Shield};
 use crate::spawn::{Child, Exit};
@@ -81,9 +82,10 @@ impl Member {
     fn channel(&self) -> &Channel {
         &self.child.channel
     }
+}
 
-    /// Says why a connection was lost, if the process's end explains it.
-    pub(crate) async fn explain(&self, error: Error) -> Error {
+impl Explain for Member {
+    async fn explain(&self, error: Error) -> Error {
         let notice = self.runtime.config().death_notice;
         match error {
             Error::Disconnected { .. } if !self.was_asked() => {
@@ -175,6 +177,27 @@ impl<T> Portal<T> {
             Ok(payload) => Ok(payload),
             Err(error) => Err(self.member.explain(error).await),
         }
+    }
+
+    /// Opens a context there and runs `body` in it, with this side of the context and its first value.
+    ///
+    /// Leaving the block waits for the remote task: for its result when `body` has returned, for the
+    /// acknowledgement of its cancellation when `body` failed or was cancelled.
+    ///
+    /// # Errors
+    /// The remote function's own error, which also cancels `body`; what `body` returned; as
+    /// [`run`](Self::run) for the rest.
+    ///
+    /// # Cancel safety
+    /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
+    pub async fn open_context<S, R, U, O, X, E, F, Fut>(&self, call: ContextCall<S, R, U, O>, body: F) -> Result<X, E>
+    where
+        E: ScopeError,
+        F: FnOnce(OpenContext<S, R, U, O>, S) -> Fut,
+        Fut: Future<Output = Result<X, E>>,
+    {
+        self.ready().await?;
+        call.open(self.member.channel(), &*self.member, body).await
     }
 
     /// Asks the actor to end itself, with everything below it.

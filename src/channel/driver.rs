@@ -18,14 +18,19 @@ use pleach_wire::transport::Lane;
 use pleach_wire::{ByteStr, Cid, Msg, Outgoing, Payload, TransportClosed, TransportError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Channel;
+use super::dialog::DialogHandle;
+use super::{Channel, ReplyTo};
 use crate::error::{Packed, Refusal};
-use crate::proto::session::Event;
+use crate::proto::dialog::End;
+use crate::proto::session::{Event, Outcome};
+use crate::scope::CancelScope;
 
 /// What runs the functions that peers ask for.
 pub(crate) trait Serve: Send + Sync + 'static {
     /// Starts a task that ends with [`Channel::answer`] or [`Channel::answer_error`]. Must not wait.
-    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload);
+    ///
+    /// `dialog` is there if the peer opened a context.
+    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload, dialog: Option<DialogHandle>);
 
     /// The peer's runtime reports that it failed.
     fn peer_failed(&self, channel: &Channel, error: Packed);
@@ -55,7 +60,12 @@ pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<
     // The end is set before the waiters are woken, because they look at it.
     let _ = channel.0.end.set(end); // this loop is the only one to set it
     let left = channel.session().close();
-    left.tasks.iter().for_each(|task| task.cancel());
+    left.tasks.iter().for_each(CancelScope::cancel);
+    for reply in &left.replies {
+        if let ReplyTo::Dialog(dialog) = reply {
+            dialog.finish(End::Lost);
+        }
+    }
     drop(left);
     channel.0.ended.cancel();
 }
@@ -132,7 +142,16 @@ impl Driver<'_> {
         let channel = self.channel;
         let event = channel.session().handle_msg(msg);
         match event {
-            Event::Invoke { cid, target, args } => self.serve.invoke(channel, cid, target, args),
+            Event::Invoke { cid, target, args, stream } => {
+                let dialog = stream.then(|| channel.accept_dialog(cid));
+                self.serve.invoke(channel, cid, target, args, dialog);
+            }
+            Event::Deliver { dialog, msg } => {
+                let kind = msg.kind();
+                if let Err(why) = dialog.deliver(msg) {
+                    tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), ?dialog, kind, why, "ignored a message");
+                }
+            }
             Event::Overloaded { cid, limit } => {
                 channel.refuse(cid, "another function".into(), Refusal::Overloaded { limit });
             }
@@ -140,11 +159,19 @@ impl Driver<'_> {
                 if let Some(ack) = ack {
                     let _ = ack.send(()); // whoever waited may have left
                 }
-                match reply.map(|reply| reply.send(outcome)) {
-                    Some(Ok(())) => {}
-                    Some(Err(_)) | None => {
-                        tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), "an answer came after its caller had left");
+                let late = match reply {
+                    Some(ReplyTo::Call(caller)) => caller.send(outcome).is_err(),
+                    Some(ReplyTo::Dialog(dialog)) => {
+                        dialog.finish(match outcome {
+                            Outcome::Value(value) => End::Value(value),
+                            Outcome::Error(error) => End::Error(error),
+                        });
+                        false
                     }
+                    None => true,
+                };
+                if late {
+                    tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), "an answer came after its caller had left");
                 }
             }
             Event::CancelTask { cid } => {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
+//! | [`dialog`] | a context: a dialog of many messages |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -13,6 +14,7 @@
 //! 1. The session's lock is never held across a wait, nor while the transport is called.
 //! 2. A guard ([`Pending`]) exists before the message that it guards is queued.
 
+pub(crate) mod dialog;
 pub(crate) mod driver;
 pub(crate) mod handshake;
 
@@ -26,9 +28,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::dialog::DialogHandle;
 use crate::actor::ActorId;
 use crate::error::{BoxError, Cancelled, Error, Packed, Refusal, Result};
 use crate::panics;
+use crate::proto::dialog::Side;
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::scope::CancelScope;
 
@@ -58,9 +62,25 @@ struct Shared {
 pub(crate) struct Wakers;
 
 impl Handles for Wakers {
-    type Reply = oneshot::Sender<Outcome>;
+    type Reply = ReplyTo;
     type Ack = oneshot::Sender<()>;
     type Task = CancelScope;
+    type Dialog = DialogHandle;
+}
+
+/// Who gets the answer of a call.
+#[derive(Debug)]
+pub(crate) enum ReplyTo {
+    /// The one who waits for it.
+    Call(oneshot::Sender<Outcome>),
+    /// Its dialog.
+    Dialog(DialogHandle),
+}
+
+/// Knows more about a peer than its connection does.
+pub(crate) trait Explain: Sync {
+    /// Says why a connection was lost, if the end of the peer's process explains it.
+    fn explain(&self, error: Error) -> impl Future<Output = Error> + Send;
 }
 
 /// What a new channel needs to know.
@@ -96,6 +116,11 @@ impl Channel {
     /// Returns who is at the other end.
     pub(crate) fn peer(&self) -> &ActorId {
         &self.0.peer
+    }
+
+    /// Returns who this side is.
+    pub(crate) fn here(&self) -> &ActorId {
+        &self.0.here
     }
 
     /// Returns the connection below.
@@ -136,7 +161,7 @@ impl Channel {
         let (waker, reply) = oneshot::channel();
         let (cid, open) = {
             let mut session = self.session();
-            let cid = session.open(waker).ok_or_else(|| self.gone())?;
+            let cid = session.open(ReplyTo::Call(waker)).ok_or_else(|| self.gone())?;
             (cid, session.open_calls())
         };
         let pending = Pending { channel: self.clone(), cid, reply, answered: false };
@@ -198,6 +223,13 @@ impl Channel {
         }
     }
 
+    /// Makes the dialog of a task of the peer, before any further message of it is looked at.
+    pub(crate) fn accept_dialog(&self, cid: Cid) -> DialogHandle {
+        let dialog = DialogHandle::new(self.clone(), cid, Side::Callee);
+        self.session().attach_dialog(cid, dialog.clone());
+        dialog
+    }
+
     /// Attaches the scope by which a running task of the peer can be cancelled.
     pub(crate) fn attach(&self, cid: Cid, scope: CancelScope) {
         self.session().attach(cid, scope);
@@ -227,6 +259,22 @@ impl Channel {
         if let Err(error) = self.send(msg, under_way) {
             tracing::debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, "not sent");
         }
+    }
+
+    /// Asks the peer to cancel a task; `ack` is woken when it is over. Returns whether it was not over yet.
+    fn send_cancel(&self, cid: Cid, ack: Option<oneshot::Sender<()>>) -> bool {
+        let overdue_at = self.now() + self.0.cancel_ack;
+        let marked = self.session().cancel(cid, ack, overdue_at);
+        if let Ok(true) = marked {
+            self.send_or_log(&Outgoing::Cancel { cid }, 0);
+        }
+        self.0.transport.wake_flusher(); // the driver looks at its timers
+        marked.is_ok()
+    }
+
+    /// The error of whoever waited for an acknowledgement in vain.
+    fn too_slow(&self) -> Error {
+        Error::ActorTooSlow { actor: Box::new(self.0.peer.clone()), waited: self.0.cancel_ack }
     }
 
     fn session(&self) -> MutexGuard<'_, Session<Wakers>> {
@@ -290,16 +338,15 @@ impl Pending {
     /// If dropped, the request has been sent.
     pub(crate) async fn cancel(mut self) -> Result<()> {
         let (ack, acked) = oneshot::channel();
-        self.send_cancel(Some(ack));
         self.answered = true;
+        if !self.channel.send_cancel(self.cid, Some(ack)) {
+            return Ok(());
+        }
         // The driver drops the waker at the deadline, and when the connection ends.
         match acked.await {
             Ok(()) => Ok(()),
             Err(_) if self.channel.end().is_some() => Ok(()),
-            Err(_) => {
-                let waited = self.channel.0.cancel_ack;
-                Err(Error::ActorTooSlow { actor: Box::new(self.channel.0.peer.clone()), waited })
-            }
+            Err(_) => Err(self.channel.too_slow()),
         }
     }
 
@@ -307,28 +354,12 @@ impl Pending {
     pub(crate) fn forget(mut self) {
         self.answered = true;
     }
-
-    fn send_cancel(&mut self, ack: Option<oneshot::Sender<()>>) {
-        let channel = &self.channel;
-        let overdue_at = channel.now() + channel.0.cancel_ack;
-        let marked = channel.session().cancel(self.cid, ack, overdue_at);
-        match marked {
-            Ok(true) => channel.send_or_log(&Outgoing::Cancel { cid: self.cid }, 0),
-            Ok(false) => {}
-            Err(ack) => {
-                if let Some(ack) = ack {
-                    let _ = ack.send(()); // the one who waits is our caller
-                }
-            }
-        }
-        channel.0.transport.wake_flusher(); // the driver looks at its timers
-    }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
         if !self.answered {
-            self.send_cancel(None);
+            self.channel.send_cancel(self.cid, None);
         }
     }
 }

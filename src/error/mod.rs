@@ -88,6 +88,9 @@ pub enum Error {
         #[source]
         end: TransportError,
     },
+    /// A stream message was not sent: the peer's buffer is full, and it does not let senders wait.
+    #[error("stream overrun: {0}")]
+    StreamOverrun(String),
     /// A transport fault outside a conversation: dialling, listening, encoding.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -222,12 +225,25 @@ pub enum Refusal {
         /// What the decoder found.
         why: String,
     },
+    /// A context was called as a plain function, or the other way round.
+    #[error("{}", wrong_kind(.context))]
+    WrongKind {
+        /// Whether the function is a context.
+        context: bool,
+    },
     /// The peer has as many tasks of this caller as it takes.
     #[error("{limit} tasks of this caller run there already; wait for some, or raise `max_tasks`")]
     Overloaded {
         /// How many it takes at once.
         limit: usize,
     },
+}
+
+fn wrong_kind(context: &bool) -> &'static str {
+    match context {
+        true => "it is a context: use `portal.open_context`",
+        false => "it is no context: use `portal.run`",
+    }
 }
 
 fn similar(like: &Option<String>) -> String {

@@ -80,6 +80,7 @@ fn variant_name(error: &Error) -> &'static str {
         Error::Refused { .. } => "pleach::Error::Refused",
         Error::ActorTooSlow { .. } => "pleach::Error::ActorTooSlow",
         Error::Disconnected { .. } => "pleach::Error::Disconnected",
+        Error::StreamOverrun(_) => "pleach::Error::StreamOverrun",
         Error::Transport(_) => "pleach::Error::Transport",
         Error::Config(_) => "pleach::Error::Config",
         Error::Usage(_) => "pleach::Error::Usage",

@@ -5,11 +5,13 @@
 //! | [`handshake`] | who is there, and does it belong to the tree |
 //! | [`membership`] | the proof of that |
 //! | [`session`] | the dialogs of one connection, after the handshake |
+//! | [`dialog`] | one of them that has a stream |
 //!
 //! Nothing here knows of tasks, sockets or clocks: time comes in as an argument, counted from any
 //! start, and messages come in and go out as values. So the rules can be tested with two queues and
 //! a number for a clock.
 
+pub(crate) mod dialog;
 pub(crate) mod handshake;
 pub(crate) mod membership;
 pub(crate) mod session;

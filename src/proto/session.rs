@@ -31,6 +31,8 @@ pub(crate) trait Handles {
     type Ack;
     /// Cancels a task that runs here for the peer.
     type Task;
+    /// Takes the messages of a dialog that has a stream.
+    type Dialog: Clone;
 }
 
 /// The state of one connection after its handshake.
@@ -46,12 +48,14 @@ pub(crate) struct Session<H: Handles> {
 
 struct Call<H: Handles> {
     reply: Option<H::Reply>,
+    dialog: Option<H::Dialog>,
     cancelling: bool,
     ack: Option<H::Ack>,
 }
 
 struct Task<H: Handles> {
     handle: Option<H::Task>,
+    dialog: Option<H::Dialog>,
     cancelled: bool,
 }
 
@@ -66,8 +70,10 @@ pub(crate) enum Role {
 
 /// What a message asks its receiver to do.
 pub(crate) enum Event<H: Handles> {
-    /// Run a function, then call [`Session::finish`].
-    Invoke { cid: Cid, target: ByteStr, args: Payload },
+    /// Run a function, then call [`Session::finish`]. One with a `stream` gets the messages of its dialog.
+    Invoke { cid: Cid, target: ByteStr, args: Payload, stream: bool },
+    /// Hand a message to its dialog.
+    Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
     Overloaded { cid: Cid, limit: usize },
     /// Wake a caller, and whoever waits for the acknowledgement of its cancellation.
@@ -116,7 +122,16 @@ impl<H: Handles> Session<H> {
     pub(crate) fn handle_msg(&mut self, msg: Msg) -> Event<H> {
         let kind = msg.kind();
         match msg {
-            Msg::Start { cid, target, args } => self.handle_start(cid, target, args),
+            Msg::Start { cid, target, args } => self.handle_start(cid, target, args, false),
+            Msg::Open { cid, target, args } => self.handle_start(cid, target, args, true),
+            Msg::Started { cid, .. }
+            | Msg::Stream { cid, .. }
+            | Msg::Yield { cid, .. }
+            | Msg::Credit { cid, .. }
+            | Msg::Stop { cid } => match self.dialog(cid) {
+                Some(dialog) => Event::Deliver { dialog, msg },
+                None => Event::Ignored { kind, cid: Some(cid) },
+            },
             Msg::Return { cid, value } => self.resolve(kind, cid, Outcome::Value(value)),
             Msg::Error { cid: Some(cid), error } => self.resolve(kind, cid, Outcome::Error(error)),
             Msg::Error { cid: None, error } => Event::PeerFailed { error },
@@ -136,15 +151,22 @@ impl<H: Handles> Session<H> {
         }
     }
 
-    fn handle_start(&mut self, cid: Cid, target: ByteStr, args: Payload) -> Event<H> {
+    fn dialog(&self, cid: Cid) -> Option<H::Dialog> {
+        match self.calls.get(&cid) {
+            Some(call) => call.dialog.clone(),
+            None => self.tasks.get(&cid)?.dialog.clone(),
+        }
+    }
+
+    fn handle_start(&mut self, cid: Cid, target: ByteStr, args: Payload, stream: bool) -> Event<H> {
         if cid.0 % 2 == self.next % 2 || cid.0 == 0 || self.tasks.contains_key(&cid) {
             return Event::Ignored { kind: "start", cid: Some(cid) };
         }
         if self.tasks.len() >= self.limit {
             return Event::Overloaded { cid, limit: self.limit };
         }
-        self.tasks.insert(cid, Task { handle: None, cancelled: false });
-        Event::Invoke { cid, target, args }
+        self.tasks.insert(cid, Task { handle: None, dialog: None, cancelled: false });
+        Event::Invoke { cid, target, args, stream }
     }
 
     fn resolve(&mut self, kind: &'static str, cid: Cid, outcome: Outcome) -> Event<H> {
@@ -173,12 +195,18 @@ impl<H: Handles> Session<H> {
 
     /// Opens a dialog for a call; `None` once the connection is closed.
     pub(crate) fn open(&mut self, reply: H::Reply) -> Option<Cid> {
+        self.open_with(|_| (reply, None))
+    }
+
+    /// As [`open`](Self::open), for a dialog with a stream; `make` learns its number.
+    pub(crate) fn open_with(&mut self, make: impl FnOnce(Cid) -> (H::Reply, Option<H::Dialog>)) -> Option<Cid> {
         if !self.open {
             return None;
         }
         let cid = Cid(self.next);
         self.next += 2;
-        self.calls.insert(cid, Call { reply: Some(reply), cancelling: false, ack: None });
+        let (reply, dialog) = make(cid);
+        self.calls.insert(cid, Call { reply: Some(reply), dialog, cancelling: false, ack: None });
         Some(cid)
     }
 
@@ -187,9 +215,9 @@ impl<H: Handles> Session<H> {
         self.calls.remove(&cid);
     }
 
-    /// Marks a call as cancelled: its caller waits for the answer no more. Returns whether a cancel
-    /// request must be sent now.
+    /// Marks a call as cancelled. Returns whether a cancel request must be sent now.
     ///
+    /// The caller waits for the answer no more, unless it is a dialog with a stream: that learns its end.
     /// `ack` is woken by the acknowledgement or the answer, and comes out of
     /// [`handle_timeout`](Self::handle_timeout) at `overdue_at`.
     ///
@@ -202,12 +230,21 @@ impl<H: Handles> Session<H> {
         overdue_at: Duration,
     ) -> Result<bool, Option<H::Ack>> {
         let Some(call) = self.calls.get_mut(&cid).filter(|call| call.reply.is_some()) else { return Err(ack) };
-        call.reply = None;
+        if call.dialog.is_none() {
+            call.reply = None;
+        }
         if ack.is_some() {
             call.ack = ack;
             self.due.insert((overdue_at, cid));
         }
         Ok(!std::mem::replace(&mut call.cancelling, true))
+    }
+
+    /// Attaches what takes the messages of a task's dialog.
+    pub(crate) fn attach_dialog(&mut self, cid: Cid, dialog: H::Dialog) {
+        if let Some(task) = self.tasks.get_mut(&cid) {
+            task.dialog = Some(dialog);
+        }
     }
 
     /// Attaches the handle by which a running task can be cancelled.

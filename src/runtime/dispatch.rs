@@ -10,21 +10,27 @@ use pleach_wire::{ByteStr, Cid, Payload};
 
 use super::{Runtime, within};
 use crate::channel::Channel;
+use crate::channel::dialog::DialogHandle;
 use crate::channel::driver::Serve;
 use crate::error::{Packed, Refusal};
 use crate::exports::{Answer, Request};
 
 impl Serve for Arc<Runtime> {
-    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload) {
+    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload, dialog: Option<DialogHandle>) {
         let answer = Answer::new(channel.clone(), cid);
+        let target = target.as_str(); // checked to be text once, here
         if let Some(method) = target.strip_prefix(SELF) {
             return self.run_own(channel, cid, method, answer);
         }
-        let export = match self.exposed.find(&target) {
+        let export = match self.exposed.find(target) {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
         };
-        match (export.invoke)(Request { args, answer }) {
+        if export.dialog.is_some() != dialog.is_some() {
+            let why = Refusal::WrongKind { context: export.dialog.is_some() };
+            return answer.refuse(target.to_string(), why);
+        }
+        match (export.invoke)(Request { args, answer, dialog }) {
             Ok(task) => {
                 let scope = self.calls_scope.child();
                 channel.attach(cid, scope.clone());

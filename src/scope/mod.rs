@@ -92,5 +92,8 @@ pub fn current_token() -> CancellationToken {
 /// # Cancel safety
 /// It changes nothing; drop it and wait again as often as you like.
 pub async fn cancelled() {
-    current_token().cancelled_owned().await;
+    match frame::current_node() {
+        Some(node) => node.token.cancelled().await,
+        None => std::future::pending().await,
+    }
 }

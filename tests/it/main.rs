@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
 mod calls;
+mod contexts;
 mod endings;
 mod kill_matrix;
 mod strangers;
@@ -24,8 +25,9 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 6] = [
+    let groups: [Vec<Trial>; 7] = [
         calls::tests(),
+        contexts::tests(),
         endings::tests(),
         kill_matrix::tests(),
         strangers::tests(),

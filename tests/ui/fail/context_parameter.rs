@@ -1,4 +1,4 @@
-use pleach_macros::context;
+use pleach::context;
 
 #[context]
 async fn nothing() -> Result<()> {

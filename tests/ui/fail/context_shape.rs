@@ -1,4 +1,4 @@
-use pleach_macros::context;
+use pleach::context;
 
 #[context]
 fn not_async(ctx: &mut Context<u8, u8, u8>) -> Result<()> {

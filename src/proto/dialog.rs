@@ -1,0 +1,295 @@
+//! One dialog of a context: its first value, its stream with credits, its end. One side's view.
+//!
+//! ```text
+//! caller                                   callee
+//!   Opening ── started ──► Open              Running ── start ──► Started
+//!      │                    │ end                │ end              │ end
+//!      └── end ──► Ended ◄──┘                    └────► Ended ◄─────┘
+//!
+//! the stream, on either side               what this side may send
+//!   NotOpened ── open ──► Opened             credit ── take ──► credit - 1
+//!                  │ stop                    no credit: wait, if the peer has opened its stream and
+//!                  ▼                                    lets senders wait; otherwise an overrun
+//!                Stopped
+//! ```
+//! The receiver grants credit for as many messages as it buffers, and gives it back as its task takes
+//! them, half a buffer at a time. So a connection's message loop never waits for a slow task.
+//!
+//! # Invariants
+//! 1. At most `buffer` messages wait here: the peer had credit for each.
+//! 2. What arrived before the end is handed out before the end is.
+//! 3. A stream is opened once and stopped once; `started` is said once.
+
+use std::collections::VecDeque;
+
+use pleach_wire::Payload;
+use pleach_wire::msg::INITIAL_CREDIT;
+
+/// One side of a dialog.
+#[derive(Debug)]
+pub(crate) struct Dialog {
+    side: Side,
+    first: First,
+    items: VecDeque<Payload>,
+    peer_stopped: bool,
+    end: Option<End>,
+    stream: Stream,
+    /// Messages that this side buffers, and credit that it has not given back yet.
+    buffer: u32,
+    owed: u32,
+    /// Credit to be kept back, because the buffer was made smaller than the initial credit.
+    withheld: u32,
+    credit: u32,
+    /// Whether the peer has opened its stream, and lets senders wait.
+    peer_stream: Option<bool>,
+}
+
+/// Which side of a dialog this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// It opened the dialog.
+    Caller,
+    /// It runs the dialog's function.
+    Callee,
+}
+
+#[derive(Debug)]
+enum First {
+    Awaited,
+    Here(Payload),
+    Said,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    NotOpened,
+    Opened,
+    Stopped,
+}
+
+/// How a dialog ended.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// The function returned.
+    Value(Payload),
+    /// It failed.
+    Error(Payload),
+    /// The connection ended first.
+    Lost,
+}
+
+/// What the caller finds where it awaits the first value.
+#[derive(Debug)]
+pub(crate) enum TakeFirst {
+    /// The function said it.
+    Value(Payload),
+    /// The dialog ended without it.
+    Ended(End),
+    /// Not yet.
+    Wait,
+}
+
+/// Whether a stream message may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permit {
+    /// Yes; it has been counted.
+    Granted,
+    /// When the peer has taken some.
+    Wait,
+    /// Never: the peer's buffer is full, and it does not let senders wait.
+    Overrun {
+        /// Whether the peer has opened its stream at all.
+        peer_opened: bool,
+    },
+    /// Never: the dialog, or this side's stream, is over.
+    Closed,
+}
+
+/// What the receiver of a stream finds.
+#[derive(Debug)]
+pub(crate) enum Take {
+    /// A message, and the credit to be given back now, if any.
+    Item(Payload, Option<u32>),
+    /// Nothing will come any more.
+    Stopped,
+    /// The dialog failed.
+    Failed(End),
+    /// Not yet.
+    Wait,
+}
+
+/// A use of the dialog that can't work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misuse {
+    /// `started` where it makes no sense.
+    #[error("`started()` was called twice: it sends the first value, and there is one")]
+    StartedTwice,
+    /// The callee opened its stream too early.
+    #[error("`open_stream()` was called before `started()`: the caller is not there yet")]
+    NotStarted,
+    /// Only one stream.
+    #[error("the stream of this context was opened before: it can be opened once")]
+    OpenedBefore,
+    /// Too late.
+    #[error("the context is over")]
+    Over,
+}
+
+impl Dialog {
+    pub(crate) fn new(side: Side) -> Self {
+        Self {
+            side,
+            first: First::Awaited,
+            items: VecDeque::new(),
+            peer_stopped: false,
+            end: None,
+            stream: Stream::NotOpened,
+            buffer: INITIAL_CREDIT,
+            owed: 0,
+            withheld: 0,
+            credit: INITIAL_CREDIT,
+            peer_stream: None,
+        }
+    }
+
+    /// The peer's first value has come. Returns whether it was due.
+    pub(crate) fn handle_started(&mut self, value: Payload) -> bool {
+        let due = self.side == Side::Caller && matches!(self.first, First::Awaited);
+        if due {
+            self.first = First::Here(value);
+        }
+        due
+    }
+
+    /// A stream message has come. Returns whether the peer had credit for it; without, it is dropped.
+    pub(crate) fn handle_yield(&mut self, value: Payload) -> bool {
+        let room = self.items.len() < self.buffer.max(INITIAL_CREDIT) as usize;
+        if room && !self.peer_stopped {
+            self.items.push_back(value);
+        }
+        room
+    }
+
+    /// The peer sends no more stream messages.
+    pub(crate) fn handle_stop(&mut self) {
+        self.peer_stopped = true;
+    }
+
+    /// The peer has opened its end of the stream.
+    pub(crate) fn handle_stream(&mut self, buffer: u32, waits: bool) {
+        self.peer_stream = Some(waits);
+        self.credit = self.credit.saturating_add(buffer.saturating_sub(INITIAL_CREDIT));
+    }
+
+    /// The peer's task has taken messages.
+    pub(crate) fn handle_credit(&mut self, count: u32) {
+        self.credit = self.credit.saturating_add(count);
+    }
+
+    /// The dialog has ended. The first end counts.
+    pub(crate) fn handle_end(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    /// The callee is about to say its first value.
+    ///
+    /// # Errors
+    /// When it has said it, or can't any more.
+    pub(crate) fn start(&mut self) -> Result<(), Misuse> {
+        match (&self.end, &self.first) {
+            (Some(_), _) => Err(Misuse::Over),
+            (None, First::Awaited) => {
+                self.first = First::Said;
+                Ok(())
+            }
+            (None, _) => Err(Misuse::StartedTwice),
+        }
+    }
+
+    /// Takes the first value, on the caller's side.
+    pub(crate) fn take_first(&mut self) -> TakeFirst {
+        match (std::mem::replace(&mut self.first, First::Said), &self.end) {
+            (First::Here(value), _) => TakeFirst::Value(value),
+            (_, Some(end)) => TakeFirst::Ended(end.clone()),
+            (first, None) => {
+                self.first = first;
+                TakeFirst::Wait
+            }
+        }
+    }
+
+    /// Opens this side's end of the stream, with room for `buffer` messages.
+    ///
+    /// # Errors
+    /// When it is too early, too late, or was done before.
+    pub(crate) fn open_stream(&mut self, buffer: u32) -> Result<(), Misuse> {
+        match (self.stream, self.side, &self.first) {
+            (Stream::NotOpened, Side::Callee, First::Awaited) => return Err(Misuse::NotStarted),
+            (Stream::NotOpened, ..) => {}
+            (Stream::Opened | Stream::Stopped, ..) => return Err(Misuse::OpenedBefore),
+        }
+        self.stream = Stream::Opened;
+        self.buffer = buffer;
+        self.withheld = INITIAL_CREDIT.saturating_sub(buffer);
+        Ok(())
+    }
+
+    /// Asks to send one stream message.
+    pub(crate) fn take_permit(&mut self) -> Permit {
+        if self.end.is_some() || self.stream != Stream::Opened {
+            return Permit::Closed;
+        }
+        if self.credit > 0 {
+            self.credit -= 1;
+            return Permit::Granted;
+        }
+        match self.peer_stream {
+            Some(true) => Permit::Wait,
+            Some(false) => Permit::Overrun { peer_opened: true },
+            None => Permit::Overrun { peer_opened: false },
+        }
+    }
+
+    /// Gives a permit back that was not used.
+    pub(crate) fn return_permit(&mut self) {
+        self.credit += 1;
+    }
+
+    /// Takes the next stream message.
+    pub(crate) fn take_item(&mut self) -> Take {
+        if let Some(item) = self.items.pop_front() {
+            if self.withheld > 0 {
+                self.withheld -= 1;
+                return Take::Item(item, None);
+            }
+            self.owed += 1;
+            let due = self.owed >= self.buffer.div_ceil(2) && !self.peer_stopped;
+            return Take::Item(item, due.then(|| std::mem::take(&mut self.owed)));
+        }
+        match &self.end {
+            Some(End::Value(_)) => Take::Stopped,
+            Some(failed) => Take::Failed(failed.clone()),
+            None if self.peer_stopped || self.stream == Stream::Stopped => Take::Stopped,
+            None => Take::Wait,
+        }
+    }
+
+    /// Ends this side's stream; returns whether the peer must be told.
+    pub(crate) fn stop(&mut self) -> bool {
+        let tell = self.stream == Stream::Opened && self.end.is_none();
+        self.stream = Stream::Stopped;
+        tell
+    }
+
+    /// Returns how the dialog ended, if it has.
+    pub(crate) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Forgets stream messages that nobody will take any more; returns how many.
+    pub(crate) fn discard_items(&mut self) -> usize {
+        let count = self.items.len();
+        self.items.clear();
+        count
+    }
+}

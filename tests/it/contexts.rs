@@ -1,0 +1,365 @@
+//! Contexts: first value, stream, result; who cancels, who fails, who waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+
+use crate::support::{ALL, Notes, PROCESSES, Watched, assert_says, in_root, note, over, test};
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is too big")]
+struct TooBig(u64);
+
+#[pleach::context]
+async fn doubler(ctx: &mut Context<String, u64, u64>, limit: u64) -> anyhow::Result<u64> {
+    ctx.started("ready".into()).await?;
+    let mut stream = ctx.open_stream().await?;
+    let mut seen = 0;
+    while let Some(n) = stream.recv().await? {
+        anyhow::ensure!(n <= limit, TooBig(n));
+        stream.send(n * 2).await?;
+        seen += 1;
+    }
+    Ok(seen)
+}
+
+/// Does one thing wrong, or nothing at all.
+#[pleach::context]
+async fn misbehaves(ctx: &mut Context<u8, u8, u8>, how: String) -> Result<u8> {
+    match how.as_str() {
+        "fails early" => return Err(Error::Usage("too early".into())),
+        "never starts" => return Ok(7),
+        "streams early" => {
+            ctx.open_stream().await?;
+        }
+        _ => ctx.started(1).await?,
+    }
+    match how.as_str() {
+        "starts twice" => ctx.started(2).await?,
+        "opens twice" => {
+            let first = ctx.open_stream().await?;
+            drop(first);
+            ctx.open_stream().await?;
+        }
+        "fails later" => return Err(Error::Usage("after a while".into())),
+        _ => {}
+    }
+    Ok(0)
+}
+
+/// Starts, notes its process id, and stays until it is dropped.
+#[pleach::context]
+async fn stays(ctx: &mut Context<u32, u64, u64>, notes: String) -> Result<()> {
+    struct Dropped(String);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            note(&self.0, "dropped");
+        }
+    }
+    let _dropped = Dropped(notes);
+    ctx.started(std::process::id()).await?;
+    std::future::pending().await
+}
+
+/// Takes everything with a small buffer, and returns how much it was and whether it was in order.
+#[pleach::context]
+async fn takes_all(ctx: &mut Context<(), u64, ()>, buffer: u32) -> Result<(u64, bool)> {
+    ctx.started(()).await?;
+    let mut stream = ctx.open_stream().buffer(buffer).await?;
+    let (mut count, mut in_order) = (0, true);
+    while let Some(n) = stream.recv().await? {
+        in_order &= n == count;
+        count += 1;
+        if count % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok((count, in_order))
+}
+
+/// Opens its stream as told, and takes nothing.
+#[pleach::context]
+async fn takes_nothing(ctx: &mut Context<(), u64, u64>, backpressure: bool) -> Result<()> {
+    let stream = ctx.started(()).await.map(|()| ctx.open_stream().backpressure(backpressure))?.await?;
+    stream.send(0).await?;
+    std::future::pending().await
+}
+
+#[pleach::rpc]
+async fn add(a: u64, b: u64) -> Result<u64> {
+    Ok(a + b)
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = Vec::new();
+    for protocol in ALL {
+        for codec in ["msgpack", "json"] {
+            let name = format!("contexts::a_dialog_of_{codec}_over_{protocol}");
+            tests.push(test(name, move || dialog(protocol, codec)));
+        }
+        tests.push(test(format!("contexts::a_remote_failure_interrupts_the_body_over_{protocol}"), move || {
+            interrupted(protocol)
+        }));
+        tests.push(test(format!("contexts::a_cancelled_context_is_over_on_both_sides_over_{protocol}"), move || {
+            cancelled(protocol)
+        }));
+        tests.push(test(format!("contexts::a_slow_consumer_holds_its_sender_up_over_{protocol}"), move || {
+            back_pressure(protocol)
+        }));
+        tests.push(test(format!("contexts::calls_and_cancels_pass_a_flooded_stream_over_{protocol}"), move || {
+            head_of_line(protocol)
+        }));
+    }
+    for protocol in PROCESSES {
+        tests.push(test(format!("contexts::a_peer_that_dies_wakes_its_stream_over_{protocol}"), move || {
+            peer_dies(protocol)
+        }));
+    }
+    tests.push(test("contexts::misuse_is_an_error_that_says_so", misuse));
+    tests.push(test("contexts::an_overrun_says_whose_buffer_is_full", overruns));
+    tests.push(test("contexts::a_context_is_no_call_and_a_call_no_context", wrong_kind));
+    tests
+}
+
+/// Runs `body` with a daemon that exposes this module.
+async fn with_peer<F, Fut>(config: Config, body: F)
+where
+    F: FnOnce(Portal) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    in_root(config, async |_| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            body(portal.clone()).await?;
+            portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+async fn dialog(protocol: &'static str, codec: &'static str) {
+    with_peer(Config { codec: codec.into(), ..over(protocol) }, async |portal| {
+        let seen = portal
+            .open_context(doubler(100), async |ctx, first| {
+                assert_eq!(first, "ready");
+                let mut stream = ctx.open_stream().await?;
+                stream.send(21).await?;
+                assert_eq!(stream.recv().await?, Some(42));
+                for n in 0..100 {
+                    stream.send(n).await?;
+                    assert_eq!(stream.recv().await?, Some(2 * n));
+                }
+                stream.close().await?;
+                assert_eq!(ctx.result().await?, 101);
+                ctx.result().await
+            })
+            .await?;
+        assert_eq!(seen, 101);
+        Ok(())
+    })
+    .await;
+}
+
+async fn interrupted(protocol: &'static str) {
+    with_peer(over(protocol), async |portal| {
+        let ended: Result<()> = portal
+            .open_context(doubler(10), async |ctx, _| {
+                ctx.open_stream().await?.send(11).await?;
+                std::future::pending().await // it never looks at the stream again
+            })
+            .await;
+        assert_says(&ended, &["11 is too big"]);
+        // One that looks meets the same error.
+        let ended: Result<()> = portal
+            .open_context(doubler(10), async |ctx, _| {
+                let mut stream = ctx.open_stream().await?;
+                stream.send(11).await?;
+                shield(async { assert_says(&stream.recv().await, &["11 is too big"]) }).await;
+                Ok(())
+            })
+            .await;
+        assert_says(&ended, &["11 is too big"]);
+        Ok(())
+    })
+    .await;
+}
+
+async fn cancelled(protocol: &'static str) {
+    let notes = Arc::new(Notes::new());
+    with_peer(over(protocol), async |portal| {
+        // By the context itself: no error.
+        let value = portal
+            .open_context(stays(notes.address()), async |ctx, _| {
+                ctx.cancel().await?;
+                assert!(ctx.result().await.is_err());
+                Ok::<_, Error>(5)
+            })
+            .await?;
+        assert_eq!(value, 5);
+        notes.expect_async("dropped").await;
+        // By the body's own error, which comes out.
+        let failed: anyhow::Result<()> =
+            portal.open_context(stays(notes.address()), async |_, _| anyhow::bail!("the body's own")).await;
+        assert_eq!(failed.unwrap_err().to_string(), "the body's own");
+        notes.expect_async("dropped").await;
+        // By the scope around.
+        let late = move_on_after(
+            Duration::from_millis(50),
+            portal.open_context(stays(notes.address()), async |_, _| std::future::pending::<Result<()>>().await),
+        );
+        assert!(late.await.is_none());
+        notes.expect_async("dropped").await;
+        // By being dropped.
+        let dropped =
+            portal.open_context(stays(notes.address()), async |_, _| std::future::pending::<Result<()>>().await);
+        assert!(tokio::time::timeout(Duration::from_millis(50), dropped).await.is_err());
+        notes.expect_async("dropped").await;
+        Ok(())
+    })
+    .await;
+}
+
+async fn back_pressure(protocol: &'static str) {
+    with_peer(over(protocol), async |portal| {
+        for buffer in [1, 64, 1000] {
+            let taken = portal
+                .open_context(takes_all(buffer), async |ctx, ()| {
+                    let stream = ctx.open_stream().await?;
+                    for n in 0..5000 {
+                        match stream.send(n).await {
+                            // The callee may not have opened its stream yet: until then, nobody waits.
+                            Err(Error::StreamOverrun(_)) => panic!("overrun at {n}"),
+                            other => other?,
+                        }
+                    }
+                    stream.close().await?;
+                    ctx.result().await
+                })
+                .await?;
+            assert_eq!(taken, (5000, true));
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn head_of_line(protocol: &'static str) {
+    with_peer(over(protocol), async |portal| {
+        portal
+            .open_context(takes_nothing(true), async |ctx, ()| {
+                let mut stream = ctx.open_stream().await?;
+                assert_eq!(stream.recv().await?, Some(0)); // its stream is open: from here on, senders wait
+                let flood = async {
+                    while stream.send(1).await.is_ok() {}
+                    std::future::pending::<()>().await // the context was cancelled
+                };
+                let passes = async {
+                    for n in 0..100 {
+                        assert_eq!(portal.run(add(n, 1)).await?, n + 1);
+                    }
+                    ctx.cancel().await
+                };
+                tokio::select! {
+                    () = flood => unreachable!("it is pending"),
+                    passed = passes => passed,
+                }
+            })
+            .await
+    })
+    .await;
+}
+
+async fn peer_dies(protocol: &'static str) {
+    let notes = Notes::new();
+    in_root(over(protocol), async |_| {
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let portal = n.start_actor("victim").enable(module_path!()).await?;
+            // The nursery learns of the death too; a shield keeps this body to look first.
+            shield(async {
+                let ended: Result<()> = portal
+                    .open_context(stays(notes.address()), async |ctx, pid| {
+                        let mut stream = ctx.open_stream().await?;
+                        Watched::new(pid).kill();
+                        stream.recv().await?;
+                        Ok(())
+                    })
+                    .await;
+                assert_says(&ended, &["`victim`", "died while it was running", "signal 9 (SIGKILL)"]);
+            })
+            .await;
+            Ok(())
+        })
+        .await;
+        assert_says(&ended, &["`victim`", "signal 9"]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn misuse() {
+    with_peer(over("mem"), async |portal| {
+        for (how, says) in [
+            ("fails early", "too early"),
+            ("never starts", "returned without calling `ctx.started()`"),
+            ("streams early", "`open_stream()` was called before `started()`"),
+        ] {
+            let opened: Result<()> =
+                portal.open_context(misbehaves(how.into()), async |_, _| panic!("it opened")).await;
+            assert_says(&opened, &[says]);
+        }
+        for (how, says) in [
+            ("starts twice", "`started()` was called twice"),
+            ("opens twice", "opened before"),
+            ("fails later", "after a while"),
+        ] {
+            let ended: Result<u8> =
+                portal.open_context(misbehaves(how.into()), async |ctx, _| ctx.result().await).await;
+            assert_says(&ended, &[says]);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn overruns() {
+    let notes = Notes::new();
+    with_peer(over("mem"), async |portal| {
+        let overrun: Result<()> = portal
+            .open_context(stays(notes.address()), async |ctx, _| {
+                let stream = ctx.open_stream().await?;
+                for _ in 0..64 {
+                    stream.send(1).await?;
+                }
+                stream.send(1).await
+            })
+            .await;
+        assert_says(&overrun, &["stream overrun", "`peer`", "no stream is open on the `peer` side", "`root`"]);
+        let overrun: Result<()> = portal
+            .open_context(takes_nothing(false), async |ctx, ()| {
+                let mut stream = ctx.open_stream().await?;
+                assert_eq!(stream.recv().await?, Some(0));
+                loop {
+                    stream.send(1).await?;
+                }
+            })
+            .await;
+        assert_says(&overrun, &["stream overrun", "`peer`"]);
+        assert!(!format!("{overrun:?}").contains("no stream is open"));
+        Ok(())
+    })
+    .await;
+}
+
+async fn wrong_kind() {
+    with_peer(over("mem"), async |portal| {
+        let called: Result<u64> = portal.run_from_ns("it::contexts::doubler", &(1,)).await;
+        assert_says(&called, &["it is a context: use `portal.open_context`"]);
+        Ok(())
+    })
+    .await;
+}
