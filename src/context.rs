@@ -88,7 +88,10 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
         OpenStream::new(self.dialog.clone())
     }
 
-    /// Waits for the function's result; any number of times. Stream messages that nobody took are forgotten.
+    /// Waits for the function's result; any number of times.
+    ///
+    /// Stream messages that are here or come meanwhile are forgotten, because a function that waits to
+    /// send them would never return: read the stream to its end first, if they matter.
     ///
     /// # Errors
     /// The function's own error; [`Error::Disconnected`].

@@ -146,19 +146,27 @@ impl DialogHandle {
         self.until(|state| Some(state.take_item()).filter(|take| !matches!(take, Take::Wait))).await
     }
 
-    /// Waits for the dialog's end, and forgets stream messages meanwhile.
+    /// Waits for the dialog's end, and forgets stream messages meanwhile: a peer that waits for credit
+    /// would never end.
     pub(crate) async fn ended(&self) -> End {
-        self.until(|state| {
-            let end = state.end().cloned();
-            if end.is_some() {
-                let count = state.discard_items();
-                if count > 0 {
-                    tracing::debug!(target: "pleach::runtime", cid = %self.0.cid, count, "stream messages were not taken");
-                }
+        loop {
+            let found = |state: &mut Dialog| {
+                let (forgotten, end) = (state.discard_items(), state.end().cloned());
+                (forgotten.is_some() || end.is_some()).then_some((forgotten, end))
+            };
+            let (forgotten, end) = self.until(found).await;
+            if let Some(count) = forgotten {
+                tracing::debug!(target: "pleach::runtime", dialog = ?self, count, "stream messages were not taken");
             }
-            end
-        })
-        .await
+            match (end, forgotten) {
+                (Some(end), _) => return end,
+                (None, Some(count)) => {
+                    // If the connection is gone, the end follows.
+                    let _ = self.send(&Outgoing::Credit { cid: self.0.cid, count });
+                }
+                (None, None) => {}
+            }
+        }
     }
 
     /// Sends a message of this dialog.

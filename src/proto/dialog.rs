@@ -286,10 +286,10 @@ impl Dialog {
         self.end.as_ref()
     }
 
-    /// Forgets stream messages that nobody will take any more; returns how many.
-    pub(crate) fn discard_items(&mut self) -> usize {
-        let count = self.items.len();
+    /// Forgets the stream messages that are here; returns the credit to be given back for them.
+    pub(crate) fn discard_items(&mut self) -> Option<u32> {
+        let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
         self.items.clear();
-        count
+        (count > 0).then(|| count + std::mem::take(&mut self.owed))
     }
 }

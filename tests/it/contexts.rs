@@ -87,6 +87,18 @@ async fn takes_nothing(ctx: &mut Context<(), u64, u64>, backpressure: bool) -> R
     std::future::pending().await
 }
 
+/// Sends many messages once it was told to, and returns.
+#[pleach::context]
+async fn talks(ctx: &mut Context<(), (), u64>, count: u64) -> Result<u64> {
+    ctx.started(()).await?;
+    let mut stream = ctx.open_stream().await?;
+    stream.recv().await?; // the caller's stream is open now, so this side waits instead of overrunning it
+    for n in 0..count {
+        stream.send(n).await?;
+    }
+    Ok(count)
+}
+
 #[pleach::rpc]
 async fn add(a: u64, b: u64) -> Result<u64> {
     Ok(a + b)
@@ -117,6 +129,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             peer_dies(protocol)
         }));
     }
+    tests.push(test("contexts::leaving_the_block_drains_what_nobody_took", drains));
     tests.push(test("contexts::misuse_is_an_error_that_says_so", misuse));
     tests.push(test("contexts::an_overrun_says_whose_buffer_is_full", overruns));
     tests.push(test("contexts::a_context_is_no_call_and_a_call_no_context", wrong_kind));
@@ -299,6 +312,22 @@ async fn peer_dies(protocol: &'static str) {
     })
     .await
     .unwrap();
+}
+
+async fn drains() {
+    with_peer(over("uds"), async |portal| {
+        let kept = portal
+            .open_context(talks(1000), async |ctx, ()| {
+                let mut stream = ctx.open_stream().await?;
+                stream.send(()).await?;
+                assert_eq!(stream.recv().await?, Some(0));
+                Ok::<_, Error>(ctx)
+            })
+            .await?;
+        assert_eq!(kept.result().await?, 1000);
+        Ok(())
+    })
+    .await;
 }
 
 async fn misuse() {
