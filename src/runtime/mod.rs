@@ -183,6 +183,10 @@ impl Runtime {
         Expected { runtime: self.clone(), uuid, receiver }
     }
 
+    fn is_leaving_root(&self) -> bool {
+        self.origin.is_none() && self.stop.is_cancelled()
+    }
+
     /// Asks this actor to end. Returns at once.
     pub(crate) fn request_stop(&self) {
         self.stop.cancel();
@@ -250,9 +254,10 @@ pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<O
 
 /// Returns the actor that the current code belongs to.
 ///
-/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process.
+/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process. A
+/// root that is on its way out is nobody's any more: the next one may be opened meanwhile.
 pub(crate) fn current() -> Option<Arc<Runtime>> {
-    current_task().or_else(|| lock(&OF_PROCESS).upgrade())
+    current_task().or_else(|| lock(&OF_PROCESS).upgrade().filter(|actor| !actor.is_leaving_root()))
 }
 
 /// Returns the actor whose task the current code is, if the runtime started that task.
@@ -263,7 +268,7 @@ pub(crate) fn current_task() -> Option<Arc<Runtime>> {
 /// Makes this the actor of the process, unless there is one.
 pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
     let mut holder = lock(&OF_PROCESS);
-    if holder.strong_count() == 0 {
+    if holder.upgrade().is_none_or(|actor| actor.is_leaving_root()) {
         *holder = Arc::downgrade(runtime);
     }
 }

@@ -126,6 +126,7 @@ impl ShutDownOnDrop {
 impl Drop for ShutDownOnDrop {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
+            runtime.request_stop();
             leave_to_reaper(Box::pin(async move { runtime.shut_down().await }));
         }
     }

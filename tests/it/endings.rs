@@ -66,6 +66,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("endings::a_child_that_hangs_before_it_connects_is_killed", hangs_early));
     tests.push(test("endings::a_start_that_is_given_up_leaves_nothing", start_given_up));
     tests.push(test("endings::a_stopped_child_is_killed_in_bounded_time", stopped));
+    tests.push(Trial::test("endings::a_root_dropped_in_a_timeout_makes_way_for_the_next", || {
+        roots_dropped();
+        Ok(())
+    }));
     tests.push(test("endings::orphans_of_a_killed_child_are_reaped_by_the_root", orphans_reaped));
     for signal in ["INT", "TERM"] {
         tests.push(Trial::test(format!("endings::sig{}_ends_the_whole_tree", signal.to_lowercase()), move || {
@@ -202,6 +206,44 @@ async fn stopped() {
     })
     .await
     .unwrap();
+}
+
+fn roots_dropped() {
+    let notes = Notes::new();
+    let mut root = RootProcess::start("roots_dropped", &notes, "uds");
+    let mut watched = Vec::new();
+    for _ in 0..3 {
+        let go = notes.expect("drop me at ");
+        watched.extend(notes.expect("").split(' ').map(|pid| Watched::new(pid.parse().unwrap())));
+        note(&go, "now");
+    }
+    assert!(root.0.wait().unwrap().success());
+    watched.iter().for_each(|one| one.assert_gone_within(Duration::ZERO));
+    let left: Vec<_> = std::fs::read_dir(notes.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["notes"], "the trees left files behind");
+}
+
+/// Opens one implicit root after the other, and drops each in the middle.
+pub(crate) fn roots_dropped_root(notes: &str) {
+    let run = async {
+        for _ in 0..3 {
+            let go = Arc::new(Notes::new());
+            let nursery = pleach::open_nursery(async |n| {
+                let portal = n.start_actor("above").enable(module_path!()).await?;
+                portal.run(keep_one_below(notes.to_owned())).await
+            });
+            let told = async {
+                // The tree's own note comes later, when its processes run.
+                note(notes, format!("drop me at {}", go.address()));
+                go.expect_async("now").await
+            };
+            tokio::select! {
+                ended = nursery => panic!("it never returns: {ended:?}"),
+                _ = told => {}
+            }
+        }
+    };
+    pleach::__private::run_main(pleach::__private::Flavor::MultiThread { workers: Some(2) }, run);
 }
 
 async fn orphans_reaped() {

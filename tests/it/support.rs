@@ -174,6 +174,7 @@ pub(crate) fn become_root_if_told() {
     match name.as_str() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
         "interrupted" => crate::endings::interrupted_root(&notes, &args),
+        "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
         other => panic!("no scenario `{other}`"),
     }
