@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::channel::Channel;
 use crate::channel::dialog::DialogHandle;
-use crate::error::{BoxError, Error, Refusal, Result};
+use crate::error::{BoxError, Error, Refusal, Result, boxed};
 
 /// A boxed future that may change threads.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -142,7 +142,8 @@ pub struct Request {
 /// What became of a request: a task to be run, or arguments that do not fit.
 pub type Invoked = std::result::Result<BoxFuture<()>, (TransportError, Answer)>;
 
-/// The duty to answer one request. Dropped without an answer, it reports the task's cancellation or panic.
+/// The duty to answer one request. Dropped without an answer, it reports the task's cancellation or panic;
+/// a value that panics while it is encoded counts as one.
 pub struct Answer {
     channel: Channel,
     cid: Cid,
@@ -156,27 +157,27 @@ impl Answer {
 
     /// Answers with a value; the returned channel may have no room for more right now.
     fn value(mut self, value: impl Encode) -> Channel {
-        self.done = true;
         self.channel.answer(self.cid, &value);
+        self.done = true;
         self.channel.clone()
     }
 
     fn error(mut self, error: BoxError, type_name: &'static str) -> Channel {
-        self.done = true;
         self.channel.answer_failure(self.cid, error, type_name);
+        self.done = true;
         self.channel.clone()
     }
 
     /// Answers with nothing but that it was done.
     pub(crate) fn acknowledge(mut self) {
-        self.done = true;
         self.channel.answer(self.cid, &());
+        self.done = true;
     }
 
     /// Answers that the function will not be run.
     pub(crate) fn refuse(mut self, function: String, why: Refusal) {
-        self.done = true;
         self.channel.refuse(self.cid, function, why);
+        self.done = true;
     }
 }
 
@@ -206,11 +207,11 @@ pub trait Outcome: Send {
     fn into_outcome(self) -> std::result::Result<Self::Value, (BoxError, &'static str)>;
 }
 
-impl<T: Send, E: Into<BoxError> + Send> Outcome for std::result::Result<T, E> {
+impl<T: Send, E: Into<BoxError> + Send + 'static> Outcome for std::result::Result<T, E> {
     type Value = T;
 
     fn into_outcome(self) -> std::result::Result<T, (BoxError, &'static str)> {
-        self.map_err(|error| (error.into(), std::any::type_name::<E>()))
+        self.map_err(|error| (boxed(error), std::any::type_name::<E>()))
     }
 }
 

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::call::Call;
 use crate::channel::{Explain as _, Pending};
 use crate::config::Config;
-use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::error::{Cancelled, Error, Result, ScopeError, WaitStatus, boxed};
 use crate::exports::BoxFuture;
 use crate::portal::{FinalResult, Member, Portal};
 use crate::runtime::root::open_root;
@@ -80,9 +80,16 @@ where
     }));
     let guard = CancelOnDrop(Some(nursery.clone()));
     let ended = nursery.0.scope.run(body(nursery.clone())).await;
-    nursery.close(!matches!(ended, Ok(Ok(_)))).await;
+    let joined = nursery.close(!matches!(ended, Ok(Ok(_)))).await;
     guard.disarm();
-    nursery.outcome(ended)
+    match nursery.outcome(ended) {
+        // The body had returned, but its children were not let finish.
+        Ok(_) if !joined => {
+            scope::checkpoint()?;
+            Err(Error::Cancelled(Cancelled::Scope).into())
+        }
+        outcome => outcome,
+    }
 }
 
 /// A handle on an open nursery, with which its body starts actors. Dropping it does nothing.
@@ -137,7 +144,7 @@ impl Nursery {
     async fn start(&self, order: Order) -> Result<Arc<Member>> {
         scope::checkpoint()?;
         self.check_open()?;
-        let child = spawn::start(&self.0.runtime, order).await?;
+        let child = spawn::start(&self.0.runtime, &self.0.tasks, order).await?;
         let member = Member::new(child, self.0.runtime.clone());
         let entered = {
             let mut state = self.state();
@@ -163,7 +170,11 @@ impl Nursery {
 
     /// Waits for a daemon's end.
     async fn watch_daemon(self, member: Arc<Member>) {
-        self.judge_end(&member, member.ended().await).await;
+        tokio::select! {
+            biased;
+            exit = member.ended() => self.judge_end(&member, exit).await,
+            () = member.asked() => self.reap(&member).await,
+        }
     }
 
     /// Waits for the function's result, then for the nursery's body, then ends the actor.
@@ -184,7 +195,11 @@ impl Nursery {
             Err(error) => {
                 let error = member.explain(error).await;
                 settle.send_replace(Some(Err(error.clone())));
-                let echo = matches!(&error, Error::Remote(remote) if remote.is_cancelled()) || error.is_cancelled();
+                let echo = match &error {
+                    Error::Remote(remote) => remote.is_cancelled(),
+                    Error::Disconnected { .. } => true,
+                    other => other.is_cancelled(),
+                };
                 if !(member.was_asked() && echo) {
                     self.fail(error);
                 }
@@ -196,7 +211,8 @@ impl Nursery {
     /// Records the end of a member as a failure if nobody had asked for it; `exit` is how its process
     /// ended, and `None` if it is alive without a connection: then it can't be supervised any more.
     async fn judge_end(&self, member: &Member, exit: Option<Exit>) {
-        if !member.was_asked() && !member.left_in_order() {
+        let in_order = member.left_in_order() && exit.as_ref().is_some_and(|exit| exit.status == WaitStatus::Exited(0));
+        if !member.was_asked() && !in_order {
             self.fail(match &exit {
                 Some(exit) => member.child.death(exit),
                 None => member.child.channel.gone(),
@@ -220,18 +236,18 @@ impl Nursery {
         self.0.scope.cancel_because(Cancelled::Nursery);
     }
 
-    /// Brings all members to their end: at once if `failed`, or when something fails while they are waited for.
-    async fn close(&self, failed: bool) {
+    /// Brings all members to their end: at once if `failed`, or when something fails while they are
+    /// waited for. Returns whether they came to it by themselves.
+    async fn close(&self, failed: bool) -> bool {
         self.0.joining.cancel();
         self.0.tasks.close();
-        if !failed {
-            tokio::select! {
+        let joined = !failed
+            && tokio::select! {
                 biased;
                 // Watches for the nursery's own failure and, as its scope is a child of it, the scope around.
-                () = self.0.scope.token().cancelled_owned() => {}
-                () = self.0.tasks.wait() => {}
-            }
-        }
+                () = self.0.scope.token().cancelled_owned() => false,
+                () = self.0.tasks.wait() => true,
+            };
         let members = {
             let mut state = self.state();
             state.closed = true;
@@ -242,6 +258,7 @@ impl Nursery {
             self.0.tasks.spawn(async move { nursery.reap(&member).await });
         }
         self.0.tasks.wait().await;
+        joined
     }
 
     /// Makes one result of what the body returned and what the monitors found.
@@ -251,7 +268,7 @@ impl Nursery {
             Ok(Ok(value)) if errors.is_empty() => return Ok(value),
             Ok(Err(own)) if errors.is_empty() => return Err(own),
             Ok(Err(own)) => {
-                let own = Error::from_boxed(own.into());
+                let own = Error::from_boxed(boxed(own));
                 // The body may have seen what its monitors saw.
                 if !own.is_cancelled() && !errors.iter().any(|found| found.is_same_failure(&own)) {
                     errors.insert(0, own);
@@ -378,7 +395,9 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(nursery) = self.0.take() {
             nursery.state().closed = true;
-            leave_to_reaper(Box::pin(async move { nursery.close(true).await }));
+            leave_to_reaper(Box::pin(async move {
+                nursery.close(true).await;
+            }));
         }
     }
 }

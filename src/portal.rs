@@ -3,12 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pleach_wire::{ByteStr, Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::actor::ActorId;
 use crate::call::{Call, Decode};
@@ -43,20 +43,25 @@ pub(crate) struct Member {
     pub(crate) child: Child,
     pub(crate) runtime: Arc<Runtime>,
     /// Whether somebody here has asked it to end; its end is no failure then.
-    asked: AtomicBool,
+    asked: CancellationToken,
 }
 
 impl Member {
     pub(crate) fn new(child: Child, runtime: Arc<Runtime>) -> Arc<Self> {
-        Arc::new(Self { child, runtime, asked: AtomicBool::new(false) })
+        Arc::new(Self { child, runtime, asked: CancellationToken::new() })
     }
 
     pub(crate) fn mark_asked(&self) {
-        self.asked.store(true, Ordering::Release);
+        self.asked.cancel();
     }
 
     pub(crate) fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+        self.asked.is_cancelled()
+    }
+
+    /// Waits until somebody has asked it to end.
+    pub(crate) async fn asked(&self) {
+        self.asked.cancelled().await;
     }
 
     /// Whether it said goodbye before it went: somebody else had asked it to end.
@@ -270,7 +275,9 @@ async fn wait(mut pending: Pending) -> Result<Payload> {
         biased;
         outcome = pending.outcome() => outcome,
         () = scope::cancelled() => {
-            pending.cancel().await?;
+            if let Err(late) = pending.cancel().await {
+                tracing::warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");
+            }
             Err(scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope)))
         }
     }

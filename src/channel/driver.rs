@@ -20,10 +20,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::dialog::DialogHandle;
 use super::{Channel, ReplyTo};
-use crate::error::{Packed, Refusal};
+use crate::error::{Cancelled, Packed, Refusal};
 use crate::proto::dialog::End;
 use crate::proto::session::{Event, Outcome};
-use crate::scope::CancelScope;
 
 /// What runs the functions that peers ask for.
 pub(crate) trait Serve: Send + Sync + 'static {
@@ -40,6 +39,7 @@ pub(crate) trait Serve: Send + Sync + 'static {
 ///
 /// `batch` holds messages that came with the end of the handshake.
 pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<Msg>, drain: Duration) {
+    let mut ending = Ending { channel: &channel, end: None };
     let mut driver = Driver { channel: &channel, serve: &*serve, drain, drain_until: None, sleep: None, left: None };
     let end = loop {
         for msg in batch.drain(..) {
@@ -50,24 +50,39 @@ pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<
             Err(end) => break driver.name_end(end),
         }
     };
-    channel.transport().abort();
-    match &end {
-        TransportError::Closed(closed) => {
-            tracing::debug!(target: "pleach::transport", peer = %channel.peer(), %closed, "connection closed");
+    ending.end = Some(end);
+}
+
+/// Ends a channel when its loop does, also when that panics or is dropped: nobody waits on it for ever.
+struct Ending<'a> {
+    channel: &'a Channel,
+    end: Option<TransportError>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let channel = self.channel;
+        let end = self.end.take();
+        let end = end.unwrap_or_else(|| TransportClosed::by_us("its message loop was given up").into());
+        channel.transport().abort();
+        match &end {
+            TransportError::Closed(closed) => {
+                tracing::debug!(target: "pleach::transport", peer = %channel.peer(), %closed, "connection closed");
+            }
+            fault => tracing::warn!(target: "pleach::transport", peer = %channel.peer(), %fault, "connection lost"),
         }
-        fault => tracing::warn!(target: "pleach::transport", peer = %channel.peer(), %fault, "connection lost"),
-    }
-    // The end is set before the waiters are woken, because they look at it.
-    let _ = channel.0.end.set(end); // this loop is the only one to set it
-    let left = channel.session().close();
-    left.tasks.iter().for_each(CancelScope::cancel);
-    for reply in &left.replies {
-        if let ReplyTo::Dialog(dialog) = reply {
-            dialog.finish(End::Lost);
+        // The end is set before the waiters are woken, because they look at it.
+        let _ = channel.0.end.set(end); // nobody else sets it
+        let left = channel.session().close();
+        left.tasks.iter().for_each(|task| task.cancel_because(Cancelled::Caller(None)));
+        for reply in &left.replies {
+            if let ReplyTo::Dialog(dialog) = reply {
+                dialog.finish(End::Lost);
+            }
         }
+        drop(left);
+        channel.0.ended.cancel();
     }
-    drop(left);
-    channel.0.ended.cancel();
 }
 
 struct Driver<'a> {
@@ -177,7 +192,7 @@ impl Driver<'_> {
             Event::CancelTask { cid } => {
                 let scope = channel.session().task(cid).cloned();
                 if let Some(scope) = scope {
-                    scope.cancel();
+                    scope.cancel_because(Cancelled::Caller(Some(channel.peer().clone())));
                 }
             }
             Event::NothingToCancel { cid } => channel.send_or_log(&Outgoing::CancelAck { cid, found: false }, 0),

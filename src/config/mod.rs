@@ -68,7 +68,7 @@ pub struct Config {
     #[serde(with = "duration")]
     pub peers: Duration,
     /// How long a child that has acknowledged its cancellation may take to exit before it gets SIGTERM.
-    /// Default: 500 ms.
+    /// Default: 3 s, because it may have children of its own to bring to their end.
     #[serde(with = "duration")]
     pub soft_reap: Duration,
     /// How long after SIGTERM a child gets SIGKILL. Default: 1.6 s, enough to flush files, short enough
@@ -122,6 +122,28 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The same, with every duration short enough to be added to any point in time.
+    pub(crate) fn within_reason(mut self) -> Self {
+        for duration in [
+            &mut self.cancel_ack,
+            &mut self.task_cancel,
+            &mut self.drain,
+            &mut self.deregister,
+            &mut self.peers,
+            &mut self.soft_reap,
+            &mut self.kill_after,
+            &mut self.connect_back,
+            &mut self.handshake,
+            &mut self.dial,
+            &mut self.death_notice,
+        ] {
+            *duration = (*duration).min(FOR_EVER);
+        }
+        self
+    }
+}
+
 impl Default for Config {
     /// The defaults that the fields name, without any file or environment.
     fn default() -> Self {
@@ -134,7 +156,7 @@ impl Default for Config {
             drain: Duration::from_millis(500),
             deregister: Duration::from_millis(500),
             peers: Duration::from_secs(3),
-            soft_reap: Duration::from_millis(500),
+            soft_reap: Duration::from_secs(3),
             kill_after: Duration::from_millis(1600),
             connect_back: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
@@ -150,6 +172,9 @@ impl Default for Config {
         }
     }
 }
+
+/// As good as no limit, and no sum of a few overflows: ten years.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The fastest protocol of this build that crosses processes. `mem` does not: alone, it is for tests.
 const TRANSPORT: &str = if cfg!(all(unix, feature = "uds")) {

@@ -4,6 +4,7 @@
 //! actor, a refused call, a lost connection) are variants of their own, on whichever side they are
 //! found. Errors that cross a hop keep their source and collect the hops.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -28,9 +29,24 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// Implemented for every type with both conversions: [`Error`] itself, `anyhow::Error`,
 /// `Box<dyn Error + Send + Sync>`, and an enum of your own with `#[from] pleach::Error`.
-pub trait ScopeError: From<Error> + Into<BoxError> + Send {}
+pub trait ScopeError: From<Error> + Into<BoxError> + Send + 'static {}
 
-impl<E: From<Error> + Into<BoxError> + Send> ScopeError for E {}
+impl<E: From<Error> + Into<BoxError> + Send + 'static> ScopeError for E {}
+
+/// Boxes an error so that an [`Error`] inside can be found again.
+///
+/// `anyhow::Error` hides what it was made of when it is boxed, so it is asked first.
+pub(crate) fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
+    let mut slot = Some(error);
+    if let Some(slot) = (&mut slot as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>() {
+        return match slot.take().map(anyhow::Error::downcast::<Error>) {
+            Some(Ok(error)) => Box::new(error),
+            Some(Err(other)) => other.into(),
+            None => unreachable!("it was put there above"),
+        };
+    }
+    slot.expect("only an `anyhow::Error` was taken out").into()
+}
 
 /// What the runtime or a remote function reports.
 #[derive(Clone, thiserror::Error)]

@@ -4,6 +4,7 @@
 //! task only. Requests to the runtime itself (`self:…`) are carried out at once, in the message loop,
 //! so that they pass however busy the tasks are.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use pleach_wire::{ByteStr, Cid, Payload};
@@ -14,6 +15,7 @@ use crate::channel::dialog::DialogHandle;
 use crate::channel::driver::Serve;
 use crate::error::{Packed, Refusal};
 use crate::exports::{Answer, Request};
+use crate::proto::session::SELF;
 
 impl Serve for Arc<Runtime> {
     fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload, dialog: Option<DialogHandle>) {
@@ -30,7 +32,10 @@ impl Serve for Arc<Runtime> {
             let why = Refusal::WrongKind { context: export.dialog.is_some() };
             return answer.refuse(target.to_string(), why);
         }
-        match (export.invoke)(Request { args, answer, dialog }) {
+        // The arguments' own code runs here. If it panics, the answer has been given while it unwound.
+        let request = Request { args, answer, dialog };
+        let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| (export.invoke)(request))) else { return };
+        match invoked {
             Ok(task) => {
                 let scope = self.calls_scope.child();
                 channel.attach(cid, scope.clone());
@@ -66,9 +71,6 @@ impl Runtime {
         }
     }
 }
-
-/// What the paths of the runtime's own methods begin with.
-const SELF: &str = "self:";
 
 /// Asks an actor to end itself; acknowledged at once.
 pub(super) const CANCEL: &str = "self:cancel";

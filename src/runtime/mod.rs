@@ -107,7 +107,7 @@ impl Runtime {
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
-            config,
+            config: config.within_reason(),
             registry,
             tree_key,
             exposed,

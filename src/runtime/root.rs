@@ -1,10 +1,12 @@
 //! The first actor of a tree: booting it, and the program around it.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 
 use pleach_wire::Address;
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::FutureExt as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::flavor::{self, Flavor};
 use super::{Runtime, claim_process, current, current_task, leave_to_reaper, wait_for_reaper, within};
@@ -135,7 +137,8 @@ impl Drop for ShutDownOnDrop {
 /// Runs a program's body; `#[pleach::main]` calls this.
 ///
 /// SIGINT and SIGTERM cancel the body; when everything below it has ended, the process exits with
-/// 128 plus the signal's number.
+/// 128 plus the signal's number. A second one ends the process at once. After a panic, everything below
+/// the body is brought to its end before the panic goes on.
 ///
 /// # Panics
 /// When the system refuses to give what an async runtime needs.
@@ -147,45 +150,78 @@ pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
     };
     let tokio = flavor::build(multi_thread, workers).expect("a program can't start without an async runtime");
     let ended = tokio.block_on(async {
-        let scope = CancelScope::new();
-        let ended = {
-            let mut running = std::pin::pin!(scope.run(body));
-            tokio::select! {
-                biased;
-                signal = interrupted() => {
-                    tracing::debug!(target: "pleach::cancel", signal, "cancelling the tree");
-                    scope.cancel();
-                    running.as_mut().await.map_err(|_cancelled| signal)
-                }
-                ended = running.as_mut() => Ok(ended.expect("only a signal cancels this scope")),
-            }
-        };
+        let ended = AssertUnwindSafe(run_until_signal(body)).catch_unwind().await;
+        // Also after a panic: children are asked to end before the program does.
         wait_for_reaper().await;
         ended
     });
     match ended {
-        Ok(value) => value,
-        Err(signal) => {
+        Ok(Ok(value)) => value,
+        Ok(Err(signal)) => {
             eprintln!("interrupted by signal {signal}");
             std::process::exit(128 + signal)
         }
+        Err(panic) => resume_unwind(panic),
     }
 }
 
-/// Waits for SIGINT or SIGTERM and returns its number.
-async fn interrupted() -> i32 {
-    let (kinds, mut waiting) = ([SignalKind::interrupt(), SignalKind::terminate()], Vec::new());
-    for kind in kinds {
-        match signal(kind) {
-            Ok(stream) => waiting.push((kind, stream)),
-            Err(error) => {
-                tracing::warn!(target: "pleach::cancel", ?kind, %error, "the signal keeps its default action")
+/// Runs the body; the first signal cancels it, the second one ends the process at once.
+async fn run_until_signal<T>(body: impl Future<Output = T>) -> Result<T, i32> {
+    let scope = CancelScope::new();
+    // In a scope of its own, so that nothing in it gets hold of this one.
+    let mut running = std::pin::pin!(scope.run(async { CancelScope::new().run(body).await }));
+    let mut signals = Signals::new();
+    let signal = tokio::select! {
+        biased;
+        signal = signals.next() => signal,
+        ended = running.as_mut() => return ended.and_then(|ended| ended).or_else(|cancelled| give_up(&cancelled)),
+    };
+    tracing::debug!(target: "pleach::cancel", signal, "cancelling the tree");
+    scope.cancel();
+    tokio::select! {
+        biased;
+        ended = running => ended.and_then(|ended| ended).map_err(|_cancelled| signal),
+        again = signals.next() => leave_at_once(again),
+    }
+}
+
+/// Ends a program whose body has cancelled itself: there is no value to return.
+#[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
+fn give_up<T>(cancelled: &Error) -> Result<T, i32> {
+    eprintln!("the program's body was cancelled from inside: {cancelled}");
+    std::process::exit(1)
+}
+
+/// Ends the process although clean-up is still going on; the kernel ends its children.
+#[expect(clippy::disallowed_methods, reason = "whoever asks twice does not want to wait for clean-up")]
+fn leave_at_once(signal: i32) -> ! {
+    eprintln!("interrupted again, by signal {signal}: leaving without clean-up");
+    std::process::exit(128 + signal)
+}
+
+/// SIGINT and SIGTERM, as they come.
+struct Signals(Vec<(SignalKind, Signal)>);
+
+impl Signals {
+    fn new() -> Self {
+        let mut taken = Vec::new();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            match signal(kind) {
+                Ok(stream) => taken.push((kind, stream)),
+                Err(error) => {
+                    tracing::warn!(target: "pleach::cancel", ?kind, %error, "the signal keeps its default action");
+                }
             }
         }
+        Self(taken)
     }
-    std::future::poll_fn(|cx| {
-        let came = waiting.iter_mut().find_map(|(kind, stream)| stream.poll_recv(cx).is_ready().then_some(*kind));
-        came.map_or(Poll::Pending, |kind| Poll::Ready(kind.as_raw_value()))
-    })
-    .await
+
+    /// Waits for the next one and returns its number.
+    async fn next(&mut self) -> i32 {
+        std::future::poll_fn(|cx| {
+            let came = self.0.iter_mut().find_map(|(kind, stream)| stream.poll_recv(cx).is_ready().then_some(*kind));
+            came.map_or(Poll::Pending, |kind| Poll::Ready(kind.as_raw_value()))
+        })
+        .await
+    }
 }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use pleach_wire::{Address, Key, Link, Listener, MsgTransport, TransportError, TransportType};
+use pleach_wire::{Address, Key, Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Runtime, lock};
@@ -109,7 +109,13 @@ impl Runtime {
     /// Shakes hands and drives the connection to its end. `permit` is held while the peer is a stranger.
     async fn serve_connection(self: Arc<Self>, transport: Arc<dyn MsgTransport>, permit: OwnedSemaphorePermit) {
         let remote = transport.ends().remote.clone();
-        let shaken = handshake::accept(&*transport, &self.identity()).await;
+        let identity = self.identity();
+        let shaken = tokio::select! {
+            biased;
+            shaken = handshake::accept(&*transport, &identity) => shaken,
+            // A silent stranger must not hold up whoever waits for the end of this actor.
+            () = self.server.cancelled() => Err(TransportClosed::by_us("this actor is shutting down").into()),
+        };
         drop(permit);
         match shaken {
             Ok(Some(accepted)) => {
@@ -126,6 +132,7 @@ impl Runtime {
             }
             Ok(None) => tracing::debug!(target: "pleach::transport", %remote, "answered a probe"),
             Err(TransportError::Closed(end)) => {
+                transport.abort();
                 tracing::debug!(target: "pleach::transport", %remote, %end, "connected and left without a word");
             }
             Err(error) => {

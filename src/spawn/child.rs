@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pleach_wire::Registry;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::ChildSpec;
@@ -69,7 +70,11 @@ fn run_process() -> Result<()> {
     let parent_gone = CancellationToken::new();
     let served = tokio.block_on(async {
         let parent = watch_parent(parent, parent_gone.clone());
-        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone).await };
+        let actor = async {
+            let runtime = Runtime::child(spec, registry)?;
+            crate::runtime::claim_process(&runtime);
+            serve(runtime, parent_gone, terminated()).await
+        };
         tokio::select! {
             served = actor => served,
             never = parent => match never {},
@@ -89,13 +94,15 @@ pub(super) fn run_in_thread(
     let Ok(tokio) = crate::runtime::flavor::build(false, None) else { return 1 };
     let name = spec.name.clone();
     let served = tokio.block_on(async {
-        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone).await };
+        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone, std::future::pending()).await };
         tokio::select! {
             biased;
             () = killed.cancelled() => Err(Error::Usage("it was killed".into())),
             served = actor => served,
         }
     });
+    // A blocking task that still runs can't be stopped, and must not hold up whoever waits for this actor.
+    tokio.shutdown_timeout(std::time::Duration::ZERO);
     match served {
         Ok(()) => 0,
         Err(error) => {
@@ -105,11 +112,17 @@ pub(super) fn run_in_thread(
     }
 }
 
-async fn serve(runtime: Arc<Runtime>, parent_gone: CancellationToken) -> Result<()> {
+async fn serve(
+    runtime: Arc<Runtime>,
+    parent_gone: CancellationToken,
+    terminated: impl Future<Output = ()>,
+) -> Result<()> {
     crate::runtime::within(runtime.clone(), async move {
         let parent = runtime.connect_to_parent().await?;
+        let mut ended = Ok(());
         tokio::select! {
             () = runtime.stop_requested() => {}
+            () = terminated => ended = Err(Error::Usage("it was terminated by a signal".into())),
             () = parent.ended() => {
                 tracing::debug!(target: "pleach::cancel", "the connection to the parent is gone: stopping");
             }
@@ -118,9 +131,20 @@ async fn serve(runtime: Arc<Runtime>, parent_gone: CancellationToken) -> Result<
             }
         }
         runtime.shut_down().await;
-        Ok(())
+        ended
     })
     .await
+}
+
+/// Waits for SIGTERM: a parent whose patience is over sends it, and so may anybody else.
+async fn terminated() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut came) => drop(came.recv().await),
+        Err(error) => {
+            tracing::debug!(target: "pleach::cancel", %error, "SIGTERM keeps its default action");
+            std::future::pending().await
+        }
+    }
 }
 
 /// Takes the pipe off standard input, so that nothing else in this process reads it.

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use pleach_wire::{Key, Reach, TlsIdentity};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::actor::ActorId;
@@ -162,8 +163,12 @@ impl Child {
 /// [`Error::ActorDied`] when it ended before it connected.
 ///
 /// # Cancel safety
-/// If dropped, what has been started is killed and reaped.
-pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order) -> Result<Child> {
+/// If dropped, what has been started is killed and reaped; a task of `tasks` waits for that.
+pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Order) -> Result<Child> {
+    if order.name.is_empty() || order.name.contains('\0') {
+        let why = "its name is empty, or has a zero byte in it".into();
+        return Err(Error::Spawn { actor: order.name, why });
+    }
     let config = child_config(runtime.config(), &order);
     let transport = Key::new(&config.codec, &config.transport);
     let kind = runtime.registry().find(&transport)?;
@@ -189,7 +194,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order) -> Result<Child>
     let mut expected = runtime.expect(uuid);
     let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env).await?;
     runtime.keep(keeper);
-    let abandoned = KillOnDrop(Some(process.clone()));
+    let abandoned = KillOnDrop(Some((process.clone(), tasks.clone())));
     let id = ActorId::with_uuid(&order.name, uuid).in_process(process.pid());
     tracing::debug!(target: "pleach::runtime", actor = %id, "started");
     let channel = tokio::select! {
@@ -235,7 +240,7 @@ fn died(actor: &ActorId, exit: &Exit, when: &str) -> Error {
 }
 
 /// Kills a process that nobody waits for any more (invariant 2).
-struct KillOnDrop(Option<Process>);
+struct KillOnDrop(Option<(Process, TaskTracker)>);
 
 impl KillOnDrop {
     fn disarm(mut self) {
@@ -245,8 +250,10 @@ impl KillOnDrop {
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        if let Some(process) = &self.0 {
-            process.signal(Signal::Kill);
+        let Some((process, tasks)) = self.0.take() else { return };
+        process.signal(Signal::Kill);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            tasks.spawn(async move { drop(process.exited().await) });
         }
     }
 }

@@ -7,7 +7,8 @@
 //! 1. The parent-death signal (Linux): the kernel kills the child when the thread that started it ends,
 //!    from before `exec` on. The child checks afterwards that its parent is still the one.
 //! 2. The pipe's end of file, on every Unix.
-//! 3. Its own process group: what the child started dies with it.
+//! 3. Its own process group: what the child itself started is killed when its parent, or the root,
+//!    reaps it. When the root is killed, nobody is left to do that.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
@@ -44,9 +45,9 @@ impl Launcher for Processes {
         die_with_parent(&mut command);
         let mut command = Command::from(command);
         command.kill_on_drop(true);
-        let child = spawn_on_lasting_thread(command).await.map_err(|error| failed(format!("exec failed: {error}")))?;
-        let pid = child.id().ok_or_else(|| failed("it ended at once".into()))?;
-        let own = OwnChild::new(pid);
+        let spawned = spawn_on_lasting_thread(command).await;
+        let (child, own) = spawned.map_err(|error| failed(format!("exec failed: {error}")))?;
+        let pid = own.pid();
         let (process, exited, orders) = Process::new(pid);
         let name = spec.name.clone();
         let keeper = Box::pin(async move {
@@ -66,6 +67,10 @@ fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, std::io::PipeWriter)> 
         return Err(std::io::Error::other(too_long));
     }
     let (reader, mut writer) = std::io::pipe()?;
+    // A user who has many pipes gets small ones; writing more than fits would wait for a reader for ever.
+    if rustix::pipe::fcntl_getpipe_size(&writer)? < encoded.len() + 4 {
+        return Err(std::io::Error::other("the system gives only small pipes now: this user has too many open"));
+    }
     writer.write_all(&(encoded.len() as u32).to_le_bytes())?;
     writer.write_all(&encoded)?;
     Ok((reader.into(), writer))
@@ -90,21 +95,29 @@ fn die_with_parent(command: &mut std::process::Command) {
     }
 }
 
-/// Spawns on a thread that lives as long as the actor, because the parent-death signal is bound to it.
-///
-/// A current-thread runtime's only thread is one. On a multi-thread runtime, tasks may run on threads
-/// that end earlier, so a thread of our own does it.
-async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Result<TokioChild> {
+/// Spawns on a thread that lives as long as this process, because the parent-death signal is bound to
+/// the thread: the caller's may be one of a pool, and end earlier.
+async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Result<(TokioChild, OwnChild)> {
     let handle = tokio::runtime::Handle::current();
-    if handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
-        return command.spawn();
-    }
-    lasting_thread::run(move || {
+    let spawn = move || {
         let _inside = handle.enter();
-        command.spawn()
-    })
-    .await
-    .unwrap_or_else(|| Err(std::io::Error::other("the thread that starts processes is gone")))
+        let child = command.spawn()?;
+        let pid = child.id().ok_or(std::io::ErrorKind::NotFound)?;
+        // Noted here, before anybody can take it for an orphan.
+        Ok((child, OwnChild::new(pid)))
+    };
+    lasting_thread::run(spawn)
+        .await
+        .unwrap_or_else(|| Err(std::io::Error::other("the thread that starts processes is gone")))
+}
+
+/// Kills what is left of a child's group when its keeper is dropped instead of finished.
+struct KillGroupOnDrop(u32);
+
+impl Drop for KillGroupOnDrop {
+    fn drop(&mut self) {
+        send(self.0, Signal::Kill);
+    }
 }
 
 /// Waits for the process, relays its standard error, carries out signals.
@@ -116,6 +129,9 @@ async fn keep(
     exited: watch::Sender<Option<Exit>>,
 ) {
     let mut relay = Relay::new(child.stderr.take(), name);
+    // What is left of its group goes with it. While the group has members, the kernel gives its number
+    // to nobody else; if it has none, this finds nothing.
+    let group = KillGroupOnDrop(pid);
     let status = loop {
         tokio::select! {
             biased;
@@ -124,9 +140,7 @@ async fn keep(
             () = relay.run() => {}
         }
     };
-    // What is left of its group goes with it. While the group has members, the kernel gives its number
-    // to nobody else; if it has none, this finds nothing.
-    send(pid, Signal::Kill);
+    drop(group);
     let stderr = relay.finish().await;
     exited.send_replace(Some(Exit { status, stderr }));
 }
