@@ -10,6 +10,7 @@ mod calls;
 mod contexts;
 mod endings;
 mod kill_matrix;
+mod promises;
 mod strangers;
 mod structure;
 mod support;
@@ -25,11 +26,12 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 7] = [
+    let groups: [Vec<Trial>; 8] = [
         calls::tests(),
         contexts::tests(),
         endings::tests(),
         kill_matrix::tests(),
+        promises::tests(),
         strangers::tests(),
         structure::tests(),
         trees::tests(),

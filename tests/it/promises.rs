@@ -1,0 +1,347 @@
+//! Promises that were broken once, at the edges. Each test tells its story in its name.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use pleach::error::Cancelled;
+use pleach::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::net::TcpStream;
+
+use crate::support::{Notes, Watched, assert_says, in_root, note, over, test};
+
+/// Panics when it is decoded.
+#[derive(Serialize)]
+struct BadIn;
+
+impl<'de> Deserialize<'de> for BadIn {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("decoded on purpose")
+    }
+}
+
+/// Panics when it is encoded.
+#[derive(Deserialize)]
+struct BadOut;
+
+impl Serialize for BadOut {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("encoded on purpose")
+    }
+}
+
+#[pleach::rpc]
+async fn takes_bad(bad: BadIn) -> Result<()> {
+    let BadIn = bad;
+    Ok(())
+}
+
+#[pleach::rpc]
+async fn returns_bad() -> Result<BadOut> {
+    Ok(BadOut)
+}
+
+#[pleach::rpc]
+async fn add(a: u8, b: u8) -> Result<u8> {
+    Ok(a + b)
+}
+
+#[pleach::rpc]
+async fn for_ever() -> Result<()> {
+    std::future::pending().await
+}
+
+/// Can't be cancelled for a while.
+#[pleach::rpc]
+async fn shielded(notes: String, milliseconds: u64) -> Result<()> {
+    note(&notes, "begun");
+    shield(tokio::time::sleep(Duration::from_millis(milliseconds))).await;
+    std::future::pending().await
+}
+
+/// Blocks its thread when it is cancelled.
+#[pleach::rpc]
+#[expect(clippy::disallowed_methods, reason = "this is what a badly behaved function does")]
+async fn blocks_when_dropped(notes: String) -> Result<()> {
+    struct Blocks;
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_secs(30));
+        }
+    }
+    let _blocks = Blocks;
+    note(&notes, "begun");
+    std::future::pending().await
+}
+
+/// Opens a nursery in a task that the runtime did not start; returns in which actor that was.
+#[pleach::rpc]
+#[expect(clippy::disallowed_methods, reason = "users may do this")]
+async fn spawns() -> Result<String> {
+    let spawned = tokio::spawn(async {
+        pleach::open_nursery(async |_| Ok::<_, Error>(pleach::current_actor().map(|actor| actor.id().name().to_owned())))
+            .await
+    });
+    Ok(spawned.await.expect("it does not panic")?.unwrap_or_default())
+}
+
+#[pleach::rpc]
+async fn fails_below(levels: u8) -> anyhow::Result<()> {
+    if levels == 0 {
+        anyhow::bail!("at the bottom");
+    }
+    pleach::open_nursery(async |n| {
+        let below = n.start_actor(format!("level{levels}")).enable(module_path!()).await?;
+        below.run(fails_below(levels - 1)).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Notes its process id, and how it was cancelled.
+#[pleach::rpc]
+async fn tells_why(notes: String) -> Result<()> {
+    note(&notes, std::process::id().to_string());
+    let _shield = pleach::scope::Shield::enter();
+    pleach::scope::cancelled().await;
+    match pleach::scope::checkpoint() {
+        Err(Error::Cancelled(Cancelled::Caller(Some(actor)))) => note(&notes, format!("by {}", actor.name())),
+        Err(Error::Cancelled(Cancelled::Actor)) => note(&notes, "by its actor"),
+        other => note(&notes, format!("{other:?}")),
+    }
+    Ok(())
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("promises::a_deadline_while_children_are_awaited_is_no_success", deadline_while_joining),
+        test("promises::a_spawned_task_of_a_child_belongs_to_the_child", spawned_in_child),
+        test("promises::a_kept_portal_does_not_keep_its_root", kept_portal),
+        test("promises::a_value_that_panics_in_serde_is_an_error_of_its_call", bad_values),
+        test("promises::an_acknowledged_child_that_does_not_go_is_made_to", acknowledged_and_stays),
+        test("promises::a_silent_stranger_holds_up_no_shutdown", silent_stranger),
+        test("promises::the_bodys_error_comes_alone_when_its_children_are_killed", own_error_alone),
+        test("promises::a_late_acknowledgement_hides_no_deadline", late_acknowledgement),
+        test("promises::sigterm_from_elsewhere_is_a_clean_end_and_a_failure", terminated),
+        test("promises::a_busy_actor_can_be_cancelled", busy),
+        test("promises::for_ever_is_a_duration", for_ever_durations),
+        test("promises::a_start_that_was_dropped_is_over_when_its_nursery_is", dropped_start),
+        test("promises::anyhow_keeps_source_and_hops", anyhow_hops),
+        test("promises::a_cancelled_function_learns_by_whom", by_whom),
+    ]
+}
+
+async fn in_nursery<T, F, Fut>(config: Config, body: F) -> Result<T>
+where
+    F: FnOnce(Nursery) -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
+    in_root(config, async |_| pleach::open_nursery(body).await).await
+}
+
+async fn deadline_while_joining() {
+    in_root(over("mem"), async |_| {
+        let joining = pleach::open_nursery(async |n| {
+            n.run_in_actor(for_ever()).await?;
+            Ok::<_, Error>(7)
+        });
+        let ended = fail_after(Duration::from_millis(100), joining).await;
+        assert!(matches!(ended, Err(Error::Timeout { .. })), "{ended:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn spawned_in_child() {
+    in_nursery(over("uds"), async |n| {
+        let portal = n.start_actor("child").enable(module_path!()).await?;
+        assert_eq!(portal.run(spawns()).await?, "child");
+        portal.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
+
+async fn kept_portal() {
+    for _ in 0..2 {
+        let kept = in_nursery(over("uds"), async |n| n.run_in_actor(add(1, 2)).await).await.unwrap();
+        assert_eq!(kept.result().await.unwrap(), 3);
+        let next = in_nursery(over("uds"), async |n| n.run_in_actor(add(2, 2)).await?.result().await).await;
+        assert_eq!((next.unwrap(), kept.result().await.unwrap()), (4, 3));
+    }
+}
+
+async fn bad_values() {
+    in_nursery(over("uds"), async |n| {
+        let portal = n.start_actor("peer").enable(module_path!()).await?;
+        assert_says(&portal.run(takes_bad(BadIn)).await, &["panicked: decoded on purpose"]);
+        assert_says(&portal.run(returns_bad()).await.map(|_| ()), &["panicked: encoded on purpose"]);
+        assert_eq!(portal.run(add(1, 1)).await?, 2);
+        portal.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
+
+async fn acknowledged_and_stays() {
+    let notes = Arc::new(Notes::new());
+    let patience = Duration::from_millis(300);
+    let config = Config { soft_reap: patience, task_cancel: patience, kill_after: patience, ..over("uds") };
+    let begun = Instant::now();
+    in_nursery(config, async |n| {
+        let portal = n.start_actor("stays").enable(module_path!()).await?;
+        let (_, ()) = tokio::join!(portal.run(blocks_when_dropped(notes.address())), async {
+            notes.expect_async("begun").await;
+            portal.cancel_actor().await.unwrap();
+        });
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "took {:?}", begun.elapsed());
+}
+
+async fn silent_stranger() {
+    let (mut stranger, begun) = (None, Instant::now());
+    in_root(over("tcp"), async |actor| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            let address = actor.addresses().await[0].to_string().replace("tcp://", "");
+            stranger = Some(TcpStream::connect(address).await.unwrap());
+            assert_eq!(portal.run(add(1, 1)).await?, 2);
+            portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "took {:?}", begun.elapsed());
+}
+
+async fn own_error_alone() {
+    let notes = Arc::new(Notes::new());
+    let config = Config { soft_reap: Duration::from_millis(200), ..over("uds") };
+    let ended: Result<()> = in_nursery(config, async |n| {
+        n.run_in_actor(shielded(notes.address(), 30_000)).await?;
+        notes.expect_async("begun").await;
+        Err(Error::Usage("mine".into()))
+    })
+    .await;
+    assert!(matches!(&ended, Err(Error::Usage(text)) if text == "mine"), "{ended:?}");
+}
+
+async fn late_acknowledgement() {
+    let notes = Arc::new(Notes::new());
+    let config = Config { cancel_ack: Duration::from_millis(100), ..over("uds") };
+    in_nursery(config, async |n| {
+        let portal = n.start_actor("peer").enable(module_path!()).await?;
+        let late = fail_after(Duration::from_millis(100), portal.run(shielded(notes.address(), 1_000))).await;
+        assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
+        portal.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
+
+async fn terminated() {
+    let notes = Arc::new(Notes::new());
+    let ended: Result<()> = in_nursery(over("uds"), async |n| {
+        let portal = n.start_actor("daemon").enable(module_path!()).await?;
+        let told = async {
+            let pid = notes.expect_async("").await.parse().unwrap();
+            rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::TERM).unwrap();
+            std::future::pending().await
+        };
+        tokio::join!(portal.run(tells_why(notes.address())), told).1
+    })
+    .await;
+    assert_says(&ended, &["`daemon`", "exited with code 1", "terminated by a signal"]);
+    notes.expect_async("by its actor").await;
+}
+
+async fn busy() {
+    let notes = Arc::new(Notes::new());
+    in_nursery(Config { max_tasks: 1, ..over("uds") }, async |n| {
+        let portal = n.start_actor("busy").enable(module_path!()).await?;
+        let checks = async {
+            notes.expect_async("").await;
+            assert_says(&portal.run(add(1, 1)).await, &["1 tasks of this caller run there already"]);
+            portal.cancel_actor().await
+        };
+        tokio::join!(portal.run(tells_why(notes.address())), checks).1
+    })
+    .await
+    .unwrap();
+}
+
+async fn for_ever_durations() {
+    let config = Config {
+        peers: Duration::MAX,
+        task_cancel: Duration::MAX,
+        drain: Duration::MAX,
+        handshake: Duration::MAX,
+        cancel_ack: Duration::MAX,
+        connect_back: Duration::MAX,
+        soft_reap: Duration::MAX,
+        ..over("uds")
+    };
+    in_nursery(config, async |n| {
+        let portal = n.start_actor("peer").enable(module_path!()).await?;
+        assert!(move_on_after(Duration::from_millis(20), portal.run(for_ever())).await.is_none());
+        portal.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
+
+async fn dropped_start() {
+    let notes = Arc::new(Notes::new());
+    in_root(over("uds"), async |_| {
+        let watched = pleach::open_nursery(async |n| {
+            let start = n.start_actor("sleeper").env("IT_BEFORE_ENTRY", format!("hang {}", notes.address()));
+            tokio::select! {
+                _ = start.into_future() => panic!("it never connects"),
+                pid = notes.expect_async("hung ") => Ok::<_, Error>(Watched::new(pid.parse().unwrap())),
+            }
+        })
+        .await?;
+        watched.assert_gone_within(Duration::ZERO);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn anyhow_hops() {
+    in_nursery(over("uds"), async |n| {
+        let top = n.start_actor("top").enable(module_path!()).await?;
+        match top.run(fails_below(2)).await {
+            Err(Error::Remote(remote)) => {
+                assert_eq!((remote.message.as_str(), remote.src.name()), ("at the bottom", "level1"));
+                let hops: Vec<_> = remote.relay_path.iter().map(|hop| hop.name()).collect();
+                assert_eq!(hops, ["level2", "top"]);
+            }
+            other => panic!("{other:?}"),
+        }
+        top.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
+
+async fn by_whom() {
+    let notes = Arc::new(Notes::new());
+    in_nursery(over("uds"), async |n| {
+        let portal = n.start_actor("peer").enable(module_path!()).await?;
+        tokio::select! {
+            ended = portal.run(tells_why(notes.address())) => panic!("{ended:?}"),
+            _ = notes.expect_async("") => {}
+        }
+        notes.expect_async("by root").await;
+        portal.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
