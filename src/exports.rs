@@ -4,7 +4,6 @@
 //! can be called by a peer only when its module was enabled for this actor.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::Pin;
 use std::sync::OnceLock;
 
@@ -12,6 +11,7 @@ use bytes::Bytes;
 use pleach_wire::{Blob, Cid, Encode, Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use crate::channel::Channel;
 use crate::channel::dialog::DialogHandle;
@@ -61,6 +61,12 @@ impl Export {
         &self.path[..self.path.len() - self.name.len() - "::".len()]
     }
 
+    /// The first eight bytes of the SHA-256 of its path and declaration.
+    fn fingerprint(&self) -> u64 {
+        let digest = Sha256::digest(format!("{} {}", self.path, self.signature()));
+        digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    }
+
     /// Returns its declaration, for messages.
     pub(crate) fn signature(&self) -> String {
         let Self { name, arguments, returns, .. } = self;
@@ -93,13 +99,15 @@ pub(crate) fn table() -> Result<&'static BTreeMap<&'static str, &'static Export>
     made.as_ref().map_err(|why| Error::Usage(why.clone()))
 }
 
-/// Returns a digest of all exposed functions and their arguments: equal for equal programs.
-pub(crate) fn fingerprint() -> u64 {
-    let mut lines: Vec<_> = EXPORTS.iter().map(|export| format!("{} {}", export.path, export.signature())).collect();
-    lines.sort_unstable();
-    let mut hasher = DefaultHasher::new();
-    lines.hash(&mut hasher);
-    hasher.finish()
+/// Returns the fingerprint of each exposed function, in order: equal for equal programs, and for equal
+/// functions of different ones.
+pub(crate) fn fingerprints() -> &'static [u64] {
+    static FINGERPRINTS: OnceLock<Vec<u64>> = OnceLock::new();
+    FINGERPRINTS.get_or_init(|| {
+        let mut all: Vec<u64> = EXPORTS.iter().map(Export::fingerprint).collect();
+        all.sort_unstable();
+        all
+    })
 }
 
 /// The modules whose functions peers may call here.

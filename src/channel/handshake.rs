@@ -9,17 +9,14 @@ use pleach_wire::transport::Lane;
 use pleach_wire::{Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
 use tokio::time::{Instant, timeout};
 
-use crate::actor::ActorId;
-use crate::proto::handshake::{Handshake, Hello, MAGIC, Member, Next, Step, VERSION};
+use crate::proto::handshake::{Handshake, Member, Next, Step};
 use crate::proto::membership::{Nonce, TreeKey};
 
 /// What both sides of a handshake need to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    pub(crate) who: ActorId,
+    pub(crate) own: Member,
     pub(crate) key: TreeKey,
-    /// Digest of this program's exported functions.
-    pub(crate) exports: u64,
     /// How long the whole handshake may take.
     pub(crate) deadline: Duration,
     /// The largest frame from a member, in bytes.
@@ -41,16 +38,8 @@ pub(crate) struct Accepted {
 /// # Cancel safety
 /// If dropped, the connection must be dropped too.
 pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> Result<Accepted, TransportError> {
-    let hello = Hello {
-        magic: MAGIC.into(),
-        versions: (VERSION, VERSION),
-        codec: transport.format().name().into(),
-        who: Some(identity.who.clone()),
-        features: 0,
-        exports: identity.exports,
-        nonce: fresh_nonce()?,
-    };
-    let (handshake, first) = Handshake::dial(identity.key.clone(), hello, identity.who.clone(), identity.deadline);
+    let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
+    let (handshake, first) = Handshake::dial(key, own, codec, fresh_nonce()?, identity.deadline);
     let accepted = drive(transport, identity, handshake, Some(first)).await?;
     accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
 }
@@ -66,9 +55,8 @@ pub(crate) async fn accept(
     transport: &dyn MsgTransport,
     identity: &Identity,
 ) -> Result<Option<Accepted>, TransportError> {
-    let codec = transport.format().name();
-    let who = identity.who.clone();
-    let handshake = Handshake::listen(identity.key.clone(), codec, fresh_nonce()?, who, identity.deadline);
+    let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
+    let handshake = Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline);
     drive(transport, identity, handshake, None).await
 }
 
@@ -151,8 +139,9 @@ pub(crate) fn fresh_nonce() -> Result<Nonce, TransportError> {
     Ok(nonce)
 }
 
-/// The largest frame before the peer has proved itself: a hello with long names has a few hundred bytes.
-const MAX_HANDSHAKE_FRAME: usize = 8 << 10;
+/// The largest frame before the peer has proved itself: a hello has a few hundred bytes, and nine for
+/// each exposed function.
+const MAX_HANDSHAKE_FRAME: usize = 64 << 10;
 
 /// How long a refusal may take to reach a stranger.
 const REFUSAL: Duration = Duration::from_millis(200);

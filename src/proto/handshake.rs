@@ -1,11 +1,11 @@
 //! Who is there, and does it belong to the tree: four messages, the dialer first.
 //!
 //! ```text
-//! dialer                                     listener
-//!   Hello {who, version, codec, nonce}  ──►    checks magic and version
-//!   checks nothing yet                  ◄──  Challenge {nonce}
-//!   Proof {HMAC over both}              ──►    checks the proof: from here on a member
-//!   checks the proof                    ◄──  Welcome {who, HMAC over both}  or  Refusal {why}
+//! dialer                                       listener
+//!   Hello {version, codec, member, nonce} ──►    checks magic, version and codec
+//!   checks nothing yet                    ◄──  Challenge {nonce}
+//!   Proof {HMAC over both}                ──►    checks the proof: from here on a member
+//!   checks the proof                      ◄──  Welcome {member, HMAC over all}  or  Refusal {why}
 //! ```
 //! A probe says so in its `Hello`, gets `Welcome` without proof of anything, and both sides close:
 //! it leaves no trace.
@@ -31,8 +31,8 @@ pub(crate) enum Step {
     Challenge { nonce: Nonce },
     /// The dialer's proof.
     Proof { proof: Proof },
-    /// The listener's identity, and its proof. To a probe: both are empty.
-    Welcome { who: Option<ActorId>, proof: Proof },
+    /// Who the listener is, and its proof. To a probe: both are empty.
+    Welcome { member: Option<Member>, proof: Proof },
     /// The listener will not talk to this dialer.
     Refusal { why: String },
 }
@@ -47,22 +47,22 @@ pub(crate) struct Hello {
     /// The codec of this connection, by name.
     pub(crate) codec: String,
     /// Who dials; `None` for a probe.
-    pub(crate) who: Option<ActorId>,
-    /// Optional behaviour that the dialer knows; unknown bits are ignored.
-    pub(crate) features: u64,
-    /// Digest of the names and arguments of all functions in the dialer's program.
-    pub(crate) exports: u64,
+    pub(crate) member: Option<Member>,
     /// The dialer's challenge.
     pub(crate) nonce: Nonce,
 }
 
-/// A peer that has proved itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who an actor is, and what it can do; believed once it has proved that it belongs to the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
     /// Who it is.
     pub(crate) who: ActorId,
-    /// Digest of its exported functions; equal programs have equal digests. Only a listener learns it.
-    pub(crate) exports: Option<u64>,
+    /// When it began, in milliseconds since 1970: tells an actor from its restarted successor.
+    pub(crate) incarnation: u64,
+    /// Optional behaviour that it knows; unknown bits are ignored.
+    pub(crate) features: u64,
+    /// The fingerprint of each exposed function of its program, in order: path, arguments, result.
+    pub(crate) exports: Vec<u64>,
 }
 
 /// What to do after a step.
@@ -84,7 +84,7 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     key: TreeKey,
-    who: ActorId,
+    own: Member,
     state: State,
     deadline: Duration,
 }
@@ -105,14 +105,16 @@ enum State {
 
 impl Handshake {
     /// Starts as the dialer; returns the first message to send.
-    pub(crate) fn dial(key: TreeKey, hello: Hello, who: ActorId, deadline: Duration) -> (Self, Step) {
+    pub(crate) fn dial(key: TreeKey, own: Member, codec: &str, nonce: Nonce, deadline: Duration) -> (Self, Step) {
+        let (magic, codec) = (MAGIC.to_owned(), codec.to_owned());
+        let hello = Hello { magic, versions: (VERSION, VERSION), codec, member: Some(own.clone()), nonce };
         let state = State::AwaitChallenge { hello: transcript(&hello) };
-        (Self { key, who, state, deadline }, Step::Hello(hello))
+        (Self { key, own, state, deadline }, Step::Hello(hello))
     }
 
     /// Starts as the listener on a connection of this codec, with a fresh nonce.
-    pub(crate) fn listen(key: TreeKey, codec: &'static str, nonce: Nonce, who: ActorId, deadline: Duration) -> Self {
-        Self { key, who, state: State::AwaitHello { codec, nonce }, deadline }
+    pub(crate) fn listen(key: TreeKey, codec: &'static str, nonce: Nonce, own: Member, deadline: Duration) -> Self {
+        Self { key, own, state: State::AwaitHello { codec, nonce }, deadline }
     }
 
     /// Takes a message of the peer.
@@ -130,14 +132,14 @@ impl Handshake {
                         "the peer does not know this tree's key; it is a stranger, or belongs to another tree",
                     );
                 }
-                let who = Some(self.who.clone());
-                let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&who)]);
-                Next::SendAndAccept(Step::Welcome { who, proof }, member)
+                let own = Some(self.own.clone());
+                let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&own)]);
+                Next::SendAndAccept(Step::Welcome { member: own, proof }, member)
             }
-            (State::AwaitWelcome { hello, nonce }, Step::Welcome { who, proof }) => {
-                let valid = self.key.verify(LISTENER, &[&hello, &nonce, &transcript(&who)], &proof);
-                match who.filter(|_| valid) {
-                    Some(who) => Next::Accept(Member { who, exports: None }),
+            (State::AwaitWelcome { hello, nonce }, Step::Welcome { member, proof }) => {
+                let valid = self.key.verify(LISTENER, &[&hello, &nonce, &transcript(&member)], &proof);
+                match member.filter(|_| valid) {
+                    Some(member) => Next::Accept(member),
                     None => Next::Refuse(None, "the listener does not know this tree's key".into()),
                 }
             }
@@ -165,10 +167,9 @@ impl Handshake {
             return refuse(&format!("this address speaks {codec}, the peer {}", hello.codec));
         }
         let hello_bytes = transcript(&hello);
-        let Some(who) = hello.who else {
-            return Next::SendAndEnd(Step::Welcome { who: None, proof: Proof::default() });
+        let Some(member) = hello.member else {
+            return Next::SendAndEnd(Step::Welcome { member: None, proof: Proof::default() });
         };
-        let member = Member { who, exports: Some(hello.exports) };
         self.state = State::AwaitProof { hello: hello_bytes, member, nonce };
         Next::Send(Step::Challenge { nonce })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pleach_wire::{ByteStr, Cid, Format, Msg, Payload};
 
 use super::dialog::{Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
-use super::handshake::{Handshake, Hello, MAGIC, Next, Step, VERSION};
+use super::handshake::{Handshake, Hello, MAGIC, Member, Next, Step, VERSION};
 use super::membership::TreeKey;
 use super::session::{Event, Handles, Outcome, Role, Session};
 use crate::actor::ActorId;
@@ -197,25 +197,21 @@ fn key(byte: u8) -> TreeKey {
     TreeKey::new([byte; 32])
 }
 
-fn hello(who: Option<ActorId>) -> Hello {
-    Hello {
-        magic: MAGIC.into(),
-        versions: (VERSION, VERSION),
-        codec: "msgpack".into(),
-        who,
-        features: 0,
-        exports: 7,
-        nonce: [1; 32],
-    }
+fn member(name: &str) -> Member {
+    Member { who: ActorId::new(name), incarnation: 1, features: 0, exports: vec![7] }
+}
+
+fn hello(member: Option<Member>) -> Hello {
+    let (magic, codec) = (MAGIC.to_owned(), "msgpack".to_owned());
+    Hello { magic, versions: (VERSION, VERSION), codec, member, nonce: [1; 32] }
 }
 
 fn dialer(key: TreeKey) -> (Handshake, Step) {
-    let who = ActorId::new("dialer");
-    Handshake::dial(key, hello(Some(who.clone())), who, secs(10))
+    Handshake::dial(key, member("dialer"), "msgpack", [1; 32], secs(10))
 }
 
 fn listener(key: TreeKey, nonce: u8) -> Handshake {
-    Handshake::listen(key, "msgpack", [nonce; 32], ActorId::new("listener"), secs(10))
+    Handshake::listen(key, "msgpack", [nonce; 32], member("listener"), secs(10))
 }
 
 /// Lets both sides talk until one is done; returns what the listener and the dialer end with.
@@ -246,7 +242,7 @@ fn refusal(next: &Next) -> &str {
 fn members_learn_who_the_other_is() {
     let (dialer, first) = dialer(key(1));
     let (listened, dialled) = shake(dialer, first, listener(key(1), 2));
-    assert!(matches!(listened, Next::Accept(member) if member.who.name() == "dialer" && member.exports == Some(7)));
+    assert!(matches!(listened, Next::Accept(member) if member.who.name() == "dialer" && member.exports == [7]));
     assert!(matches!(dialled, Some(Next::Accept(member)) if member.who.name() == "listener"));
 }
 
@@ -259,7 +255,7 @@ fn a_wrong_key_is_refused_by_either_side() {
     // A listener without the key can't make up a welcome.
     let (mut dialer, _) = dialer(key(1));
     assert!(matches!(dialer.handle_step(Step::Challenge { nonce: [3; 32] }), Next::Send(Step::Proof { .. })));
-    let welcome = Step::Welcome { who: Some(ActorId::new("impostor")), proof: [0; 32] };
+    let welcome = Step::Welcome { member: Some(member("impostor")), proof: [0; 32] };
     assert!(refusal(&dialer.handle_step(welcome)).contains("the listener does not know this tree's key"));
 }
 
@@ -293,7 +289,7 @@ fn a_step_out_of_order_ends_the_handshake() {
     let steps = [
         Step::Challenge { nonce: [0; 32] },
         Step::Proof { proof: [0; 32] },
-        Step::Welcome { who: None, proof: [0; 32] },
+        Step::Welcome { member: None, proof: [0; 32] },
         Step::Refusal { why: "no".into() },
     ];
     for step in steps {
@@ -308,7 +304,7 @@ fn a_step_out_of_order_ends_the_handshake() {
 #[test]
 fn other_protocols_versions_and_codecs_are_refused() {
     let refuse = |change: fn(&mut Hello)| {
-        let mut hello = hello(Some(ActorId::new("dialer")));
+        let mut hello = hello(Some(member("dialer")));
         change(&mut hello);
         refusal(&listener(key(1), 2).handle_step(Step::Hello(hello))).to_owned()
     };
@@ -320,7 +316,7 @@ fn other_protocols_versions_and_codecs_are_refused() {
 #[test]
 fn a_probe_is_answered_without_proof_and_forgotten() {
     let next = listener(key(1), 2).handle_step(Step::Hello(hello(None)));
-    assert!(matches!(next, Next::SendAndEnd(Step::Welcome { who: None, .. })));
+    assert!(matches!(next, Next::SendAndEnd(Step::Welcome { member: None, .. })));
 }
 
 #[test]

@@ -26,7 +26,7 @@ mod sockets;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pleach_wire::{Address, ByteStr, Key, Registry, Settings, TlsIdentity};
 use tokio::sync::oneshot;
@@ -47,6 +47,8 @@ use crate::spawn::ChildSpec;
 #[derive(Debug)]
 pub(crate) struct Runtime {
     id: ActorId,
+    /// When it began, in milliseconds since 1970.
+    incarnation: u64,
     config: Config,
     registry: Registry,
     tree_key: TreeKey,
@@ -107,6 +109,7 @@ impl Runtime {
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
+            incarnation: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
             config: config.within_reason(),
             registry,
             tree_key,

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 
-use pleach_wire::Address;
 use futures_util::FutureExt as _;
+use pleach_wire::Address;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::flavor::{self, Flavor};

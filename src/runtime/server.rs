@@ -18,6 +18,7 @@ use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
 use crate::error::{Error, Result};
+use crate::proto::handshake::Member;
 use crate::proto::session::Role;
 
 impl Runtime {
@@ -71,10 +72,10 @@ impl Runtime {
     }
 
     fn identity(&self) -> Identity {
+        let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
         Identity {
-            who: self.id.clone(),
+            own: Member { who, incarnation: self.incarnation, features: 0, exports },
             key: self.tree_key.clone(),
-            exports: crate::exports::fingerprint(),
             deadline: self.config.handshake,
             max_frame: self.config.max_frame,
         }
@@ -88,6 +89,10 @@ impl Runtime {
         accepted: Accepted,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early } = accepted;
+        let Member { incarnation, exports, .. } = &member;
+        if exports != crate::exports::fingerprints() {
+            tracing::info!(target: "pleach::runtime", peer = %member.who, incarnation, "the peer runs another program: its functions differ");
+        }
         let terms = Terms {
             role,
             here: self.id.clone(),

@@ -80,8 +80,10 @@ async fn blocks_when_dropped(notes: String) -> Result<()> {
 #[expect(clippy::disallowed_methods, reason = "users may do this")]
 async fn spawns() -> Result<String> {
     let spawned = tokio::spawn(async {
-        pleach::open_nursery(async |_| Ok::<_, Error>(pleach::current_actor().map(|actor| actor.id().name().to_owned())))
-            .await
+        pleach::open_nursery(async |_| {
+            Ok::<_, Error>(pleach::current_actor().map(|actor| actor.id().name().to_owned()))
+        })
+        .await
     });
     Ok(spawned.await.expect("it does not panic")?.unwrap_or_default())
 }
@@ -251,7 +253,8 @@ async fn terminated() {
         let portal = n.start_actor("daemon").enable(module_path!()).await?;
         let told = async {
             let pid = notes.expect_async("").await.parse().unwrap();
-            rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::TERM).unwrap();
+            rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::TERM)
+                .unwrap();
             std::future::pending().await
         };
         tokio::join!(portal.run(tells_why(notes.address())), told).1
