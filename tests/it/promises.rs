@@ -9,7 +9,7 @@ use pleach::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::net::TcpStream;
 
-use crate::support::{Notes, Watched, assert_says, in_root, note, over, test};
+use crate::support::{Notes, RootProcess, Watched, assert_says, in_root, note, over, test};
 
 /// Panics when it is decoded.
 #[derive(Serialize)]
@@ -115,8 +115,22 @@ async fn tells_why(notes: String) -> Result<()> {
     Ok(())
 }
 
+/// Writes to its standard error for ever.
+#[pleach::rpc]
+async fn floods(notes: String) -> Result<()> {
+    note(&notes, std::process::id().to_string());
+    loop {
+        eprintln!("{}", "x".repeat(1000));
+        tokio::task::yield_now().await;
+    }
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
+        Trial::test("promises::a_standard_error_that_nobody_reads_stops_no_root", || {
+            stalled();
+            Ok(())
+        }),
         test("promises::a_deadline_while_children_are_awaited_is_no_success", deadline_while_joining),
         test("promises::a_spawned_task_of_a_child_belongs_to_the_child", spawned_in_child),
         test("promises::a_kept_portal_does_not_keep_its_root", kept_portal),
@@ -132,6 +146,36 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("promises::anyhow_keeps_source_and_hops", anyhow_hops),
         test("promises::a_cancelled_function_learns_by_whom", by_whom),
     ]
+}
+
+fn stalled() {
+    let notes = Notes::new();
+    let (mut root, unread) = RootProcess::start_unread("stalled", &notes);
+    let flooding = Watched::new(notes.expect("").parse().unwrap());
+    notes.expect("still answering");
+    let root_pid = rustix::process::Pid::from_raw(root.pid() as i32).unwrap();
+    rustix::process::kill_process(root_pid, rustix::process::Signal::INT).unwrap();
+    flooding.assert_gone_within(Duration::from_secs(8));
+    drop(unread); // its last words may go nowhere
+    root.0.wait().unwrap();
+}
+
+/// A root with a child that floods standard error, and one that it can still talk to afterwards.
+pub(crate) fn stalled_root(notes: &str) {
+    let tree = pleach::open_root(over("uds"), async |_| {
+        pleach::open_nursery(async |n| {
+            n.run_in_actor(floods(notes.to_owned())).await?;
+            let other = n.start_actor("other").enable(module_path!()).await?;
+            // Enough for any pipe to be full: the flood goes on meanwhile.
+            for _ in 0..2000 {
+                other.run(add(1, 1)).await?;
+            }
+            note(notes, "still answering");
+            std::future::pending::<Result<()>>().await
+        })
+        .await
+    });
+    let _ = pleach::__private::run_main(pleach::__private::Flavor::CurrentThread, tree); // it is interrupted
 }
 
 async fn in_nursery<T, F, Fut>(config: Config, body: F) -> Result<T>

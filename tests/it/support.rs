@@ -152,6 +152,19 @@ impl RootProcess {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.env("IT_ROOT", name).env("IT_NOTES", notes.address()).env("IT_ARGS", args).env("TMPDIR", notes.dir());
         command.envs(env.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts the scenario `name` with a standard error that nobody reads; it is returned.
+    pub(crate) fn start_unread(name: &str, notes: &Notes) -> (Self, std::io::PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env("IT_ROOT", name).env("IT_NOTES", notes.address()).env("IT_ARGS", "").env("TMPDIR", notes.dir());
+        command.stderr(writer);
+        (Self::spawn(command), reader)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         Self(command.stdin(std::process::Stdio::null()).spawn().unwrap())
     }
 
@@ -174,6 +187,7 @@ pub(crate) fn become_root_if_told() {
     match name.as_str() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
         "interrupted" => crate::endings::interrupted_root(&notes, &args),
+        "stalled" => crate::promises::stalled_root(&notes),
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
         other => panic!("no scenario `{other}`"),
