@@ -173,7 +173,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
             Ok(value) => value,
             Err(error) => {
-                dialog.cancel().await?; // it is over already, unless this scope was cancelled or the value is no `S`
+                end_remote(dialog).await; // it is over already, unless this scope was cancelled or the value is no `S`
                 return Err(peer.explain(error).await.into());
             }
         };
@@ -219,7 +219,7 @@ async fn settle<X, E: ScopeError>(
                 biased;
                 end = dialog.ended() => end,
                 () = scope::cancelled() => {
-                    dialog.cancel().await?;
+                    end_remote(dialog).await;
                     return Err(cancelled().into());
                 }
             };
@@ -236,13 +236,20 @@ async fn settle<X, E: ScopeError>(
                     return Err(peer.explain(dialog.error_of(failed)).await.into());
                 }
                 Some(_) => {}
-                None => dialog.cancel().await?,
+                None => end_remote(dialog).await,
             }
             match failed_here {
                 Ok(failed) => failed,
                 Err(_) => Err(cancelled().into()),
             }
         }
+    }
+}
+
+/// Cancels the remote task because there is an error here already, which a late answer must not hide.
+async fn end_remote(dialog: &DialogHandle) {
+    if let Err(late) = dialog.cancel().await {
+        tracing::warn!(target: "pleach::cancel", %late, "the task of a cancelled context may still be running");
     }
 }
 

@@ -80,8 +80,8 @@ pub use crate::stream::{MsgStream, OpenStream};
 /// What most programs need: `use pleach::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, Portal, Result, fail_after, move_on_after,
-        shield,
+        Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, OpenContext, Portal, Result, fail_after,
+        move_on_after, shield,
     };
 }
 

@@ -16,7 +16,7 @@ use crate::proto::dialog::{Permit, Take};
 /// One end of a context's stream: takes messages of type `R`, sends messages of type `T`.
 ///
 /// It is opened with `open_stream()` on either side of a context. Dropping it ends the sending
-/// direction, as [`close`](Self::close) does; the context goes on.
+/// direction, as [`close`](Self::close) does, and forgets what still comes; the context goes on.
 pub struct MsgStream<R, T> {
     dialog: DialogHandle,
     types: PhantomData<fn(T) -> R>,
@@ -25,11 +25,12 @@ pub struct MsgStream<R, T> {
 impl<R, T> MsgStream<R, T> {
     /// Sends a message.
     ///
-    /// Waits while the peer's buffer is full, once it has opened its stream and unless it said
-    /// `backpressure(false)`.
+    /// Waits while the peer's buffer is full, unless the peer said `backpressure(false)`. A peer that has
+    /// not opened its stream has a buffer of 64; once that is full, it has half a second to open it.
     ///
     /// # Errors
-    /// [`Error::StreamOverrun`] when the buffer is full and the peer does not let senders wait; the
+    /// [`Error::StreamOverrun`] when the buffer is full and the peer does not let senders wait, or does
+    /// not open its stream; the
     /// peer's own error when it has failed; [`Error::Usage`] when the context is over;
     /// [`Error::Transport`] when the message can't be sent; [`Error::Disconnected`].
     ///
@@ -42,7 +43,8 @@ impl<R, T> MsgStream<R, T> {
         let dialog = &self.dialog;
         match dialog.permit().await {
             Permit::Granted => {}
-            Permit::Overrun { peer_opened } => return Err(self.overrun(peer_opened)),
+            Permit::Overrun => return Err(self.overrun(true)),
+            Permit::NotOpened => return Err(self.overrun(false)),
             Permit::Closed | Permit::Wait => return Err(self.over()),
         }
         if let Err(error) = dialog.send(&Outgoing::Yield { cid: dialog.cid(), value: &value }) {
@@ -80,7 +82,8 @@ impl<R, T> MsgStream<R, T> {
         }
     }
 
-    /// Ends the sending direction: the peer's `recv` returns `None` after what was sent before.
+    /// Ends the sending direction: the peer's `recv` returns `None` after what was sent before. What the
+    /// peer still sends is forgotten, and holds it up no more.
     ///
     /// # Errors
     /// [`Error::Disconnected`].
@@ -96,7 +99,9 @@ impl<R, T> MsgStream<R, T> {
     }
 
     fn stop(&self) -> Result<()> {
-        match self.dialog.with(|state| state.stop()) {
+        let (tell, forgotten) = self.dialog.with(|state| state.stop());
+        self.dialog.give_back(forgotten);
+        match tell {
             true => self.dialog.send(&Outgoing::Stop { cid: self.dialog.cid() }),
             false => Ok(()),
         }

@@ -9,13 +9,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use pleach_wire::{ByteStr, Cid, Encode, Msg, Outgoing};
 use tokio::sync::{Notify, oneshot};
 
 use super::{Channel, ReplyTo};
 use crate::error::{Error, Packed, Result};
-use crate::proto::dialog::{Dialog, End, Permit, Side, Take, TakeFirst};
+use crate::proto::dialog::{Arrival, Dialog, End, Permit, Side, Take, TakeFirst};
 use crate::scope::CancelScope;
 
 /// One side of a dialog. Cloning is cheap; dropping all handles ends nothing.
@@ -69,7 +70,15 @@ impl DialogHandle {
                 state.handle_stream(buffer, waits);
                 Ok(())
             }
-            Msg::Yield { value, .. } => state.handle_yield(value).then_some(()).ok_or("a message without credit"),
+            Msg::Yield { value, .. } => match state.handle_yield(value) {
+                Arrival::Kept => Ok(()),
+                Arrival::Discarded(credit) => {
+                    drop(state);
+                    self.give_back(credit);
+                    return Ok(());
+                }
+                Arrival::Unallowed => Err("a message without credit"),
+            },
             Msg::Credit { count, .. } => {
                 state.handle_credit(count);
                 Ok(())
@@ -138,7 +147,16 @@ impl DialogHandle {
 
     /// Waits until a stream message may be sent, or never may.
     pub(crate) async fn permit(&self) -> Permit {
-        self.until(|state| Some(state.take_permit()).filter(|permit| *permit != Permit::Wait)).await
+        let permit = self.until(|state| Some(state.take_permit()).filter(|permit| *permit != Permit::Wait)).await;
+        if permit != Permit::NotOpened {
+            return permit;
+        }
+        let settled = |permit: &Permit| !matches!(permit, Permit::Wait | Permit::NotOpened);
+        let opened = self.until(|state| state.peer_has_opened().then_some(()));
+        match tokio::time::timeout(PEER_OPENS, opened).await {
+            Ok(()) => self.until(|state| Some(state.take_permit()).filter(settled)).await,
+            Err(_late) => Permit::NotOpened,
+        }
     }
 
     /// Waits for the next stream message.
@@ -155,18 +173,19 @@ impl DialogHandle {
                 (forgotten.is_some() || end.is_some()).then_some((forgotten, end))
             };
             let (forgotten, end) = self.until(found).await;
-            if let Some(count) = forgotten {
-                tracing::debug!(target: "pleach::runtime", dialog = ?self, count, "stream messages were not taken");
-            }
-            match (end, forgotten) {
-                (Some(end), _) => return end,
-                (None, Some(count)) => {
-                    // If the connection is gone, the end follows.
-                    let _ = self.send(&Outgoing::Credit { cid: self.0.cid, count });
-                }
-                (None, None) => {}
+            match end {
+                Some(end) => return end,
+                None => self.give_back(forgotten),
             }
         }
+    }
+
+    /// Gives the peer credit for stream messages that were forgotten, so that its task can go on.
+    pub(crate) fn give_back(&self, forgotten: Option<u32>) {
+        let Some(count) = forgotten else { return };
+        tracing::debug!(target: "pleach::runtime", dialog = ?self, count, "stream messages were not taken");
+        // If the connection is gone, the end follows.
+        let _ = self.send(&Outgoing::Credit { cid: self.0.cid, count });
     }
 
     /// Sends a message of this dialog.
@@ -258,3 +277,7 @@ impl Drop for OpenedDialog {
         }
     }
 }
+
+/// How long a sender without credit waits for a peer that has not opened its stream: long enough for
+/// one that is about to, as both sides usually open theirs first thing.
+const PEER_OPENS: Duration = Duration::from_millis(500);

@@ -179,8 +179,14 @@ impl fmt::Debug for Error {
             Self::ActorDied(died) => died.fmt_details(f),
             other => {
                 let mut source = other.source();
+                let mut said = self.to_string();
                 while let Some(cause) = source {
-                    write!(f, "\n  caused by: {cause}")?;
+                    let text = cause.to_string();
+                    // Some messages end with their cause.
+                    if !said.contains(&text) {
+                        write!(f, "\n  caused by: {text}")?;
+                    }
+                    said = text;
                     source = cause.source();
                 }
                 Ok(())
@@ -302,7 +308,7 @@ impl RemoteError {
 
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}", self.message, self.src)
+        write!(f, "{}: {}", self.src, self.message)
     }
 }
 

@@ -8,9 +8,9 @@
 //!
 //! the stream, on either side               what this side may send
 //!   NotOpened ── open ──► Opened             credit ── take ──► credit - 1
-//!                  │ stop                    no credit: wait, if the peer has opened its stream and
-//!                  ▼                                    lets senders wait; otherwise an overrun
-//!                Stopped
+//!                  │ stop                    no credit: wait, if the peer lets senders wait, or may
+//!                  ▼                                    still open its stream; otherwise an overrun
+//!                Stopped: what comes is forgotten
 //! ```
 //! The receiver grants credit for as many messages as it buffers, and gives it back as its task takes
 //! them, half a buffer at a time. So a connection's message loop never waits for a slow task.
@@ -96,13 +96,23 @@ pub(crate) enum Permit {
     Granted,
     /// When the peer has taken some.
     Wait,
+    /// When the peer has opened its stream, if it does.
+    NotOpened,
     /// Never: the peer's buffer is full, and it does not let senders wait.
-    Overrun {
-        /// Whether the peer has opened its stream at all.
-        peer_opened: bool,
-    },
+    Overrun,
     /// Never: the dialog, or this side's stream, is over.
     Closed,
+}
+
+/// What became of a stream message that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It waits for the task.
+    Kept,
+    /// This side has closed its stream: nobody will take it. The credit is to be given back now, if any.
+    Discarded(Option<u32>),
+    /// The peer had no credit for it.
+    Unallowed,
 }
 
 /// What the receiver of a stream finds.
@@ -161,13 +171,16 @@ impl Dialog {
         due
     }
 
-    /// A stream message has come. Returns whether the peer had credit for it; without, it is dropped.
-    pub(crate) fn handle_yield(&mut self, value: Payload) -> bool {
-        let room = self.items.len() < self.buffer.max(INITIAL_CREDIT) as usize;
-        if room && !self.peer_stopped {
-            self.items.push_back(value);
+    /// A stream message has come.
+    pub(crate) fn handle_yield(&mut self, value: Payload) -> Arrival {
+        if self.items.len() >= self.buffer.max(INITIAL_CREDIT) as usize {
+            return Arrival::Unallowed;
         }
-        room
+        self.items.push_back(value);
+        if self.stream == Stream::Stopped {
+            return Arrival::Discarded(self.discard_items());
+        }
+        Arrival::Kept
     }
 
     /// The peer sends no more stream messages.
@@ -245,9 +258,14 @@ impl Dialog {
         }
         match self.peer_stream {
             Some(true) => Permit::Wait,
-            Some(false) => Permit::Overrun { peer_opened: true },
-            None => Permit::Overrun { peer_opened: false },
+            Some(false) => Permit::Overrun,
+            None => Permit::NotOpened,
         }
+    }
+
+    /// Returns whether the peer has opened its stream, or never will.
+    pub(crate) fn peer_has_opened(&self) -> bool {
+        self.peer_stream.is_some() || self.end.is_some()
     }
 
     /// Gives a permit back that was not used.
@@ -274,11 +292,12 @@ impl Dialog {
         }
     }
 
-    /// Ends this side's stream; returns whether the peer must be told.
-    pub(crate) fn stop(&mut self) -> bool {
+    /// Ends this side's stream; returns whether the peer must be told, and the credit to be given back
+    /// for messages that nobody will take any more.
+    pub(crate) fn stop(&mut self) -> (bool, Option<u32>) {
         let tell = self.stream == Stream::Opened && self.end.is_none();
         self.stream = Stream::Stopped;
-        tell
+        (tell, self.discard_items().filter(|_| tell))
     }
 
     /// Returns how the dialog ended, if it has.

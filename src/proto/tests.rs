@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pleach_wire::{ByteStr, Cid, Format, Msg, Payload};
 
-use super::dialog::{Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
+use super::dialog::{Arrival, Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
 use super::handshake::{Handshake, Hello, MAGIC, Member, Next, Step, VERSION};
 use super::membership::TreeKey;
 use super::session::{Event, Handles, Outcome, Role, Session};
@@ -345,7 +345,7 @@ fn send_all(from: &mut Dialog, to: &mut Dialog) -> (usize, Permit) {
     let mut sent = 0;
     loop {
         match from.take_permit() {
-            Permit::Granted => assert!(to.handle_yield(unit()), "the peer had credit"),
+            Permit::Granted => assert_eq!(to.handle_yield(unit()), Arrival::Kept),
             end => return (sent, end),
         }
         sent += 1;
@@ -387,35 +387,35 @@ fn a_buffer_may_be_larger_or_smaller() {
 fn without_back_pressure_a_full_buffer_is_an_overrun() {
     // S05, S07.
     let (mut caller, mut callee) = streaming(64, false);
-    assert_eq!(send_all(&mut caller, &mut callee), (64, Permit::Overrun { peer_opened: true }));
+    assert_eq!(send_all(&mut caller, &mut callee), (64, Permit::Overrun));
     let mut caller = Dialog::new(Side::Caller);
     caller.open_stream(64).unwrap();
     (0..64).for_each(|_| assert_eq!(caller.take_permit(), Permit::Granted));
-    assert_eq!(caller.take_permit(), Permit::Overrun { peer_opened: false });
+    assert_eq!(caller.take_permit(), Permit::NotOpened);
 }
 
 #[test]
 fn a_peer_that_sends_without_credit_fills_no_memory() {
     let (_, mut callee) = streaming(64, true);
-    (0..64).for_each(|_| assert!(callee.handle_yield(unit())));
-    assert!(!callee.handle_yield(unit()));
+    (0..64).for_each(|_| assert_eq!(callee.handle_yield(unit()), Arrival::Kept));
+    assert_eq!(callee.handle_yield(unit()), Arrival::Unallowed);
 }
 
 #[test]
 fn what_came_before_the_end_is_handed_out_before_it() {
     let (mut caller, mut callee) = streaming(64, true);
-    assert!(callee.handle_yield(unit()));
+    assert_eq!(callee.handle_yield(unit()), Arrival::Kept);
     callee.handle_stop();
     assert!(matches!(callee.take_item(), Take::Item(..)));
     assert!(matches!(callee.take_item(), Take::Stopped));
     // S72: the result is not a stream message. S73: a stopped stream does not end the dialog.
-    assert!(caller.handle_yield(unit()));
+    assert_eq!(caller.handle_yield(unit()), Arrival::Kept);
     caller.handle_end(End::Value(unit()));
     assert!(matches!(caller.take_item(), Take::Item(..)));
     assert!(matches!(caller.take_item(), Take::Stopped));
     assert_eq!(caller.take_permit(), Permit::Closed);
     let (mut caller, _) = streaming(64, true);
-    assert!(caller.handle_yield(unit()));
+    assert_eq!(caller.handle_yield(unit()), Arrival::Kept);
     caller.handle_end(End::Error(unit()));
     assert!(matches!(caller.take_item(), Take::Item(..)));
     assert!(matches!(caller.take_item(), Take::Failed(End::Error(_))));
@@ -430,8 +430,20 @@ fn misuse_of_a_dialog_is_told() {
     assert_eq!(callee.start(), Err(Misuse::StartedTwice));
     callee.open_stream(64).unwrap();
     assert_eq!(callee.open_stream(64), Err(Misuse::OpenedBefore));
-    assert!(callee.stop());
-    assert!(!callee.stop(), "it is said once");
+    assert_eq!(callee.stop(), (true, None));
+    assert_eq!(callee.stop(), (false, None), "it is said once");
     assert_eq!(callee.open_stream(64), Err(Misuse::OpenedBefore));
     assert!(!callee.handle_started(unit()), "a caller says no first value");
+}
+
+#[test]
+fn a_closed_stream_holds_no_sender_up() {
+    // S84: closing a stream does not end the peer's task, so the task must be able to go on.
+    let (mut caller, mut callee) = streaming(64, true);
+    assert_eq!(send_all(&mut caller, &mut callee), (64, Permit::Wait));
+    let (tell, credit) = callee.stop();
+    assert_eq!((tell, credit), (true, Some(64)));
+    caller.handle_credit(64);
+    assert_eq!(caller.take_permit(), Permit::Granted);
+    assert_eq!(callee.handle_yield(unit()), Arrival::Discarded(Some(1)));
 }

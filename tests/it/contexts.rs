@@ -91,8 +91,7 @@ async fn takes_nothing(ctx: &mut Context<(), u64, u64>, backpressure: bool) -> R
 #[pleach::context]
 async fn talks(ctx: &mut Context<(), (), u64>, count: u64) -> Result<u64> {
     ctx.started(()).await?;
-    let mut stream = ctx.open_stream().await?;
-    stream.recv().await?; // the caller's stream is open now, so this side waits instead of overrunning it
+    let stream = ctx.open_stream().await?; // the caller's may not be open yet: this side waits for it
     for n in 0..count {
         stream.send(n).await?;
     }
@@ -319,12 +318,19 @@ async fn drains() {
         let kept = portal
             .open_context(talks(1000), async |ctx, ()| {
                 let mut stream = ctx.open_stream().await?;
-                stream.send(()).await?;
                 assert_eq!(stream.recv().await?, Some(0));
                 Ok::<_, Error>(ctx)
             })
             .await?;
         assert_eq!(kept.result().await?, 1000);
+        // A stream that was dropped holds nobody up either, while its block goes on.
+        let value = portal
+            .open_context(talks(1000), async |ctx, ()| {
+                drop(ctx.open_stream().await?);
+                ctx.result().await
+            })
+            .await?;
+        assert_eq!(value, 1000);
         Ok(())
     })
     .await;
