@@ -22,7 +22,7 @@ use crate::channel::{Channel, Explain};
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
 use crate::proto::dialog::{End, TakeFirst};
-use crate::scope::{self, CancelScope, Shield};
+use crate::scope::{self, CancelScope, Shield, shield};
 use crate::stream::OpenStream;
 
 /// The callee's side of a context: says `S` first, takes `R` and sends `T` over the stream.
@@ -180,7 +180,8 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let context = OpenContext { dialog: dialog.clone(), decode: result, types: PhantomData };
         let scope = CancelScope::new();
         dialog.interrupt_with(scope.clone());
-        let ended = scope.run(body(context, value)).await;
+        // In a shield, so that the code around is told of its cancellation only when this is settled.
+        let ended = shield(scope.run(body(context, value))).await;
         settle(dialog, peer, ended).await
     }
 }

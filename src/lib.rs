@@ -73,15 +73,15 @@ pub use crate::error::{ActorDied, BoxError, Error, RemoteError, Result, ScopeErr
 pub use crate::nursery::{Nursery, Start, open_nursery};
 pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::runtime::root::{Actor, current_actor, open_root};
-pub use crate::scope::{CancelScope, fail_after, move_on_after, shield};
+pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::child::init;
 pub use crate::stream::{MsgStream, OpenStream};
 
 /// What most programs need: `use pleach::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, OpenContext, Portal, Result, fail_after,
-        move_on_after, shield,
+        Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, OpenContext, Portal, Result, TaskNursery,
+        fail_after, move_on_after, shield,
     };
 }
 

@@ -29,7 +29,7 @@ use crate::exports::BoxFuture;
 use crate::portal::{FinalResult, Member, Portal};
 use crate::runtime::root::open_root;
 use crate::runtime::{Runtime, current, leave_to_reaper};
-use crate::scope::{self, CancelScope, Shield};
+use crate::scope::{self, CancelScope, shield};
 use crate::spawn::reap::reap;
 use crate::spawn::{self, Exit, Order};
 
@@ -70,7 +70,6 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     scope::checkpoint()?;
-    let _shield = Shield::enter();
     let nursery = Nursery(Arc::new(Inner {
         runtime,
         scope: CancelScope::new(),
@@ -79,8 +78,14 @@ where
         tasks: TaskTracker::new(),
     }));
     let guard = CancelOnDrop(Some(nursery.clone()));
-    let ended = nursery.0.scope.run(body(nursery.clone())).await;
-    let joined = nursery.close(!matches!(ended, Ok(Ok(_)))).await;
+    // In a shield, so that the code around is not told of its cancellation yet: what the children report
+    // meanwhile would then count as an echo of it. The nursery's own scope sees the cancellation.
+    let (ended, joined) = shield(async {
+        let ended = nursery.0.scope.run(body(nursery.clone())).await;
+        let joined = nursery.close(!matches!(ended, Ok(Ok(_)))).await;
+        (ended, joined)
+    })
+    .await;
     guard.disarm();
     match nursery.outcome(ended) {
         // The body had returned, but its children were not let finish.

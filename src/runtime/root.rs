@@ -15,7 +15,7 @@ use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::error::{Error, Result, ScopeError};
 use crate::proto::membership::TreeKey;
-use crate::scope::{self, CancelScope, Shield};
+use crate::scope::{self, CancelScope, shield};
 use crate::spawn::orphans;
 
 /// A handle on an actor that runs here. Dropping it does nothing.
@@ -86,12 +86,15 @@ where
         return Err(Error::Usage(format!("this code runs in {} already: open a nursery instead", runtime.id())).into());
     }
     let runtime = boot(config)?;
-    let _shield = Shield::enter();
     let guard = ShutDownOnDrop(Some(runtime.clone()));
     let scope = CancelScope::new();
-    let ended = scope.run(within(runtime.clone(), body(Actor(runtime.clone())))).await;
-    guard.disarm();
-    runtime.shut_down().await;
+    let ended = shield(async {
+        let ended = scope.run(within(runtime.clone(), body(Actor(runtime.clone())))).await;
+        guard.disarm();
+        runtime.shut_down().await;
+        ended
+    })
+    .await;
     ended.unwrap_or_else(|cancelled| {
         scope::checkpoint()?;
         Err(cancelled.into())

@@ -27,8 +27,9 @@
 //! # }
 //! ```
 //!
-//! This is not a nursery: no task is spawned here and nothing is waited for but the body. There is
-//! no I/O and no process either; the module works in any tokio program, on both runtime flavours.
+//! A scope spawns no task and waits for nothing but its body. [`open_task_nursery`] does: there, code
+//! runs beside the body, and fails and ends together with it. There is no I/O here and no process; the
+//! module works in any tokio program, on both runtime flavours.
 //!
 //! # Cancellation is level-triggered
 //! A cancelled scope stays cancelled. Code in it that goes on all the same, because it ignored an
@@ -48,9 +49,12 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Result};
 
 mod deadline;
+mod ended;
 mod frame;
 mod run;
 mod shield;
+mod task;
+mod task_nursery;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -58,6 +62,8 @@ mod tree;
 pub use deadline::{FailAfter, MoveOnAfter, fail_after, move_on_after};
 pub use run::Run;
 pub use shield::{Shield, Shielded, shield};
+pub use task::Task;
+pub use task_nursery::{TaskNursery, open_task_nursery};
 pub use tree::CancelScope;
 
 /// Returns `Err` if the code that asks is in a cancelled scope, and not in a shield.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::frame;
 use super::run::Run;
-use crate::error::Cancelled;
+use crate::error::{Cancelled, Error};
 
 /// A part of the program that can be cancelled as one.
 ///
@@ -31,7 +31,8 @@ impl CancelScope {
 
     /// Returns the scope of the code that asks; none outside of all scopes and in a shield.
     ///
-    /// A task inherits nothing from the task that spawned it. Give it the scope by hand:
+    /// A task inherits nothing from the task that spawned it, unless a
+    /// [`TaskNursery`](super::TaskNursery) starts it. Else give it the scope by hand:
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -63,7 +64,7 @@ impl CancelScope {
     /// has not begun. A body that comes to its end all the same keeps its value.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::error::Error::Cancelled) when the body was dropped. Drops in the
+    /// [`Error::Cancelled`] when the body was dropped. Drops in the
     /// body have run by then.
     ///
     /// # Cancel safety
@@ -100,6 +101,11 @@ impl CancelScope {
     /// A body that came to its end after the cancellation was not.
     pub fn cancelled_caught(&self) -> bool {
         self.node.caught.load(Ordering::Acquire)
+    }
+
+    /// Returns the error of a body that this scope has cancelled.
+    pub(super) fn error(&self) -> Error {
+        Error::Cancelled(self.node.cause())
     }
 
     /// Returns the token that is cancelled when the scope is; cancelling it cancels the scope.

@@ -125,6 +125,15 @@ async fn floods(notes: String) -> Result<()> {
     }
 }
 
+/// Fails while it cleans up.
+#[pleach::rpc]
+async fn fails_when_cancelled(notes: String) -> Result<()> {
+    note(&notes, "begun");
+    let _shield = pleach::scope::Shield::enter();
+    pleach::scope::cancelled().await;
+    Err(Error::Usage("the clean-up failed".into()))
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::test("promises::a_standard_error_that_nobody_reads_stops_no_root", || {
@@ -144,6 +153,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("promises::for_ever_is_a_duration", for_ever_durations),
         test("promises::a_start_that_was_dropped_is_over_when_its_nursery_is", dropped_start),
         test("promises::anyhow_keeps_source_and_hops", anyhow_hops),
+        test("promises::a_failure_during_a_cancellation_is_not_lost", failed_while_cancelled),
         test("promises::a_cancelled_function_learns_by_whom", by_whom),
     ]
 }
@@ -373,6 +383,26 @@ async fn anyhow_hops() {
             other => panic!("{other:?}"),
         }
         top.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
+
+async fn failed_while_cancelled() {
+    let notes = Arc::new(Notes::new());
+    in_root(over("uds"), async |_| {
+        let scope = CancelScope::new();
+        let nursery = pleach::open_nursery(async |n| {
+            n.run_in_actor(fails_when_cancelled(notes.address())).await?;
+            notes.expect_async("begun").await;
+            scope.cancel();
+            std::future::pending::<Result<()>>().await
+        });
+        match scope.run(nursery).await {
+            Ok(ended) => assert_says(&ended, &["the clean-up failed"]),
+            Err(cancelled) => panic!("only {cancelled:?}"),
+        }
+        Ok(())
     })
     .await
     .unwrap();

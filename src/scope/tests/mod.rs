@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::error::Cancelled;
 
+mod task_nursery;
+mod trees;
+
 #[expect(clippy::disallowed_methods, reason = "the tests own their tasks by awaiting the handles")]
 fn spawn<F: Future<Output: Send + 'static> + Send + 'static>(body: F) -> JoinHandle<F::Output> {
     tokio::spawn(body)

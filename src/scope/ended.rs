@@ -1,0 +1,85 @@
+//! How the body or a task of a [`TaskNursery`](super::TaskNursery) ended, panics included.
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::tree::CancelScope;
+use crate::error::Error;
+
+/// What there is once a body is gone.
+pub(super) enum Ended<T> {
+    /// It came to its end.
+    Returned(T),
+    /// It was dropped, or it came to its end after it had been told of its cancellation.
+    Cancelled(Option<T>),
+    /// It panicked, or something in it did while it was dropped; always [`Error::Panicked`].
+    Panicked(Error),
+}
+
+/// Runs `body` under `scope`, until nothing is left of it.
+pub(super) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended<F::Output> {
+    // The scope's own result has no room for what a cancelled body returned, which may be a failure.
+    let mut returned = None;
+    let run = scope.run(async { returned = Some(body.await) });
+    match (CatchPanic { body: Some(run) }.await, returned) {
+        (Err(panic), _) => Ended::Panicked(panic),
+        (Ok(Ok(())), Some(output)) => Ended::Returned(output),
+        (Ok(_), returned) => Ended::Cancelled(returned),
+    }
+}
+
+/// Returns whether an error of a cancelled body only says that it was cancelled.
+pub(super) fn is_echo(error: &Error) -> bool {
+    match error {
+        Error::Remote(remote) => remote.is_cancelled(),
+        // Error types of applications wrap ours, and some (`anyhow`) can't be looked into once they are
+        // boxed; but they all print what they wrap, here or as one of their causes.
+        Error::Local(error) => causes(&**error).any(|cause| cause.to_string().starts_with(CANCELLED)),
+        error => error.is_cancelled(),
+    }
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+}
+
+pin_project! {
+    /// Makes an error of a panic, and drops what is left of the body.
+    struct CatchPanic<F> {
+        #[pin]
+        body: Option<F>,
+    }
+}
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = Result<F::Output, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut body = self.project().body;
+        // Nobody looks into the body after it has panicked.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            body.as_mut().as_pin_mut().expect("it is not polled after it ended").poll(cx)
+        }));
+        let panic = match polled {
+            Ok(polled) => return Poll::Ready(Ok(ready!(polled))),
+            Err(panic) => panic,
+        };
+        // A body may be joined of several parts; those that did not panic may do so now. The first counts.
+        drop(catch_unwind(AssertUnwindSafe(|| body.set(None))));
+        Poll::Ready(Err(Error::Panicked(message(&*panic))))
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("with a value that is no text").to_owned()
+}
+
+/// What the text of [`Error::Cancelled`] begins with.
+const CANCELLED: &str = "cancelled: ";

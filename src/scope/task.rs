@@ -1,0 +1,44 @@
+//! The handle of a task in a nursery: how its value reaches whoever wants it.
+
+use std::fmt;
+
+use tokio::sync::oneshot;
+
+use super::{cancelled, checkpoint};
+use crate::error::{Cancelled, Error, Result};
+
+/// A task of a [`TaskNursery`](super::TaskNursery), for whoever wants its value.
+///
+/// Dropping it lets the task go on; its value is dropped, its failure still is the nursery's.
+pub struct Task<T> {
+    result: oneshot::Receiver<Result<T>>,
+}
+
+impl<T> Task<T> {
+    pub(super) fn new(result: oneshot::Receiver<Result<T>>) -> Self {
+        Self { result }
+    }
+
+    /// Waits for the task, and returns what it returned.
+    ///
+    /// # Errors
+    /// What the task failed with, which its nursery reports too; [`Error::Panicked`] if it panicked;
+    /// [`Error::Cancelled`] if it, or the code that waits, was cancelled.
+    ///
+    /// # Cancel safety
+    /// If dropped, the task goes on and its value is lost.
+    pub async fn join(self) -> Result<T> {
+        tokio::select! {
+            biased;
+            // Only a tokio runtime that shuts down drops a task before it has settled.
+            result = self.result => result.unwrap_or(Err(Error::Cancelled(Cancelled::Actor))),
+            () = cancelled() => checkpoint().and(Err(Error::Cancelled(Cancelled::Scope))),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,287 @@
+//! A nursery of tasks: futures that run beside a block of code, and fail and end together with it.
+//!
+//! ```text
+//! Open ── body returned ──► Joining ── all tasks have ended ──► Closed
+//!   │                          │
+//!   └── body or a task failed, or the scope around was cancelled ──► Cancelling ──► Closed
+//! ```
+//! Tasks may start further ones until the nursery is cancelled or closed. Processes are the business
+//! of [`open_nursery`](crate::open_nursery), which fails and ends by the same rules.
+//!
+//! # Invariants
+//! 1. A failure is recorded before the nursery is cancelled, so that whoever sees the cancellation finds
+//!    the reason.
+//! 2. Whether the nursery is closed, and whether a task is let in, is decided under one lock: no task
+//!    comes after the last one that was waited for.
+//! 3. The nursery's own code runs in a shield and so is never told of a cancellation; the code around
+//!    it is told only if it gets nothing worse. Otherwise the scope around would take a failure for an
+//!    echo of the cancellation, and drop it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::checkpoint;
+use super::ended::{Ended, is_echo, run_to_end};
+use super::shield::shield;
+use super::task::Task;
+use super::tree::CancelScope;
+use crate::error::{BoxError, Cancelled, Error, Result, ScopeError};
+
+/// Opens a nursery for tasks, runs `body` in it, and waits until every task started in it has ended.
+///
+/// When `body` or a task fails, or the scope around is cancelled, `body` and all tasks are cancelled.
+/// They are dropped as under any [`CancelScope`]: at once, or when no shield is held in them any more.
+/// Nothing that was started here is left when this returns.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> pleach::Result<()> {
+/// use pleach::{Error, open_task_nursery};
+///
+/// let sum = open_task_nursery(async |t| {
+///     let one = t.spawn(async { Ok::<_, Error>(1) })?;
+///     let two = t.spawn(async { "2".parse::<i32>() })?; // any error type
+///     Ok::<_, Error>(one.join().await? + two.join().await?)
+/// })
+/// .await?;
+/// assert_eq!(sum, 3);
+///
+/// let failed = open_task_nursery(async |t| {
+///     t.spawn(async { "two".parse::<i32>() })?; // nobody joins it, and still its failure is not lost
+///     std::future::pending::<pleach::Result<()>>().await
+/// })
+/// .await;
+/// assert_eq!(failed.unwrap_err().to_string(), "invalid digit found in string");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// What `body` returned, as it was. What tasks failed with comes through `From<Error>`. Several
+/// failures are a group, `body`'s first; a failure that somebody joined and passed on counts once.
+/// Errors that only echo the nursery's cancellation are dropped. A panic, of a task or of `body`, is
+/// [`Error::Panicked`].
+///
+/// If nothing failed but the nursery was cancelled, it is [`Error::Cancelled`], to be passed on with
+/// `?`; also when `body` has returned and only a task was cut short, as its work is missing then. A
+/// foreign error that a cancelled `body` returns is wrapped as [`Error::Local`].
+///
+/// # Cancel safety
+/// If dropped, `body` is dropped and the tasks are cancelled. What is shielded in them goes on in the
+/// background; nobody waits for it, and its failures are only logged.
+pub async fn open_task_nursery<T, E, F, Fut>(body: F) -> Result<T, E>
+where
+    E: ScopeError,
+    F: FnOnce(TaskNursery) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    checkpoint()?;
+    let inner = Inner { scope: CancelScope::new(), tasks: TaskTracker::new(), state: Mutex::default() };
+    let nursery = TaskNursery(Arc::new(inner));
+    let guard = CancelOnDrop(Some(nursery.clone()));
+    // Invariant 3.
+    let ended = shield(async {
+        let ended = run_to_end(&nursery.0.scope, async { body(nursery.clone()).await }).await;
+        if !matches!(ended, Ended::Returned(Ok(_))) {
+            nursery.0.scope.cancel_because(Cancelled::Nursery);
+        }
+        nursery.join_all().await;
+        ended
+    })
+    .await;
+    guard.disarm();
+    nursery.outcome(ended)
+}
+
+/// A handle on an open nursery, with which its body and its tasks start tasks. Dropping it does nothing.
+#[derive(Clone)]
+pub struct TaskNursery(Arc<Inner>);
+
+struct Inner {
+    /// Around the body and all tasks; cancelled when one of them fails.
+    scope: CancelScope,
+    tasks: TaskTracker,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    /// A task was cancelled before it came to its end.
+    cut_short: bool,
+    failures: Vec<Failure>,
+}
+
+struct Failure {
+    error: Error,
+    /// Somebody held the task's handle, so the error may turn up a second time.
+    joinable: bool,
+}
+
+impl TaskNursery {
+    /// Starts a task. It begins at the caller's next wait, or at once on another thread.
+    ///
+    /// How many there are is the caller's business. The task runs under the nursery's scope, wherever
+    /// the caller is, a shield included. Like every task it owns what it uses, and takes over no
+    /// task-locals: code in it finds the actor of the process, which is the one that it was started in
+    /// unless a program boots several roots at once.
+    ///
+    /// Let the handle go if only the task's failure matters; that one the nursery reports itself.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the nursery is closed, because it was left or dropped;
+    /// [`Error::Cancelled`] when the nursery or the caller is cancelled. The task was dropped then.
+    ///
+    /// # Panics
+    /// When called outside of a tokio runtime.
+    pub fn spawn<T, E, F>(&self, task: F) -> Result<Task<T>>
+    where
+        T: Send + 'static,
+        E: Into<BoxError>,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        checkpoint()?;
+        let admitted = self.admit()?;
+        let (settle, result) = oneshot::channel();
+        let nursery = self.clone();
+        self.0.tasks.spawn(async move {
+            let task = async { task.await.map_err(|error| Error::from_boxed(error.into())) };
+            let ended = run_to_end(&nursery.0.scope, task).await;
+            let result = nursery.judge(ended, !settle.is_closed());
+            // Without a receiver the task was not to be joined.
+            let _ = settle.send(result);
+        });
+        drop(admitted);
+        Ok(Task::new(result))
+    }
+
+    /// Lets a task in (invariant 2). Whoever leaves the nursery waits for the token.
+    fn admit(&self) -> Result<TaskTrackerToken> {
+        let state = self.state();
+        if state.closed {
+            return Err(Error::Usage("this task nursery is closed: spawn while its body or a task runs".into()));
+        }
+        match self.0.scope.cancel_called() {
+            false => Ok(self.0.tasks.token()),
+            true => Err(self.0.scope.error()),
+        }
+    }
+
+    /// Makes a task's result of how it ended, and records it if that was a failure.
+    fn judge<T>(&self, ended: Ended<Result<T>>, joinable: bool) -> Result<T> {
+        let error = match ended {
+            Ended::Returned(Ok(value)) => return Ok(value),
+            Ended::Returned(Err(error)) | Ended::Cancelled(Some(Err(error))) | Ended::Panicked(error) => error,
+            Ended::Cancelled(_) => self.0.scope.error(),
+        };
+        if self.0.scope.cancel_called() && is_echo(&error) {
+            self.state().cut_short = true;
+            return Err(self.0.scope.error());
+        }
+        self.fail(Failure { error: error.clone(), joinable });
+        Err(error)
+    }
+
+    /// Records a failure and cancels everything (invariant 1).
+    fn fail(&self, failure: Failure) {
+        {
+            let (mut state, error) = (self.state(), &failure.error);
+            if state.closed {
+                tracing::warn!(target: "pleach::cancel", %error, "a task failed after its nursery was dropped");
+            } else if !Failure::is_among(&state.failures, error) {
+                tracing::debug!(target: "pleach::cancel", %error, "a task failed: cancelling its nursery");
+                state.failures.push(failure);
+            }
+        }
+        self.0.scope.cancel_because(Cancelled::Nursery);
+    }
+
+    /// Waits for all tasks, and for those that they start meanwhile, and closes the nursery.
+    async fn join_all(&self) {
+        self.0.tasks.close();
+        loop {
+            self.0.tasks.wait().await;
+            let mut state = self.state();
+            // Invariant 2: the code around has a handle too, and may have got a task in since.
+            if self.0.tasks.is_empty() {
+                state.closed = true;
+                return;
+            }
+        }
+    }
+
+    /// Makes one result of how the body ended and what the tasks failed with.
+    fn outcome<T, E: ScopeError>(&self, ended: Ended<Result<T, E>>) -> Result<T, E> {
+        let (failures, cut_short) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.failures), state.cut_short)
+        };
+        let own = match ended {
+            Ended::Returned(Ok(value)) if failures.is_empty() && !cut_short => return Ok(value),
+            Ended::Returned(Err(own)) if failures.is_empty() => return Err(own),
+            Ended::Returned(Err(own)) | Ended::Cancelled(Some(Err(own))) => Some(Error::from_boxed(own.into())),
+            Ended::Panicked(panic) => Some(panic),
+            Ended::Returned(Ok(_)) | Ended::Cancelled(_) => None,
+        };
+        let own = own.filter(|own| !is_echo(own) && !Failure::is_among(&failures, own));
+        let found = failures.into_iter().map(|failure| failure.error);
+        match Error::join(own.into_iter().chain(found).collect()) {
+            Err(error) => Err(error.into()),
+            Ok(()) => {
+                checkpoint()?;
+                Err(self.0.scope.error().into())
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for TaskNursery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (closed, tasks) = (self.state().closed, self.0.tasks.len());
+        f.debug_struct("TaskNursery").field("closed", &closed).field("tasks", &tasks).finish()
+    }
+}
+
+impl Failure {
+    /// Returns whether an error is recorded already, and comes back by way of a handle.
+    fn is_among(failures: &[Self], error: &Error) -> bool {
+        // On its way it may have changed its type, but not its text and its causes.
+        let text = format!("{error:?}");
+        failures.iter().any(|Self { error: found, joinable }| {
+            found.is_same_failure(error) || (*joinable && format!("{found:?}") == text)
+        })
+    }
+}
+
+/// Cancels the tasks of a nursery that is dropped instead of left.
+struct CancelOnDrop(Option<TaskNursery>);
+
+impl CancelOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(nursery) = self.0.take() {
+            let failures = {
+                let mut state = nursery.state();
+                state.closed = true;
+                std::mem::take(&mut state.failures)
+            };
+            for Failure { error, .. } in failures {
+                tracing::warn!(target: "pleach::cancel", %error, "a task failed, and its nursery was dropped");
+            }
+            nursery.0.scope.cancel_because(Cancelled::Nursery);
+        }
+    }
+}
