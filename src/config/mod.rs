@@ -59,10 +59,6 @@ pub struct Config {
     /// acknowledgements; a peer that keeps talking must not keep the connection.
     #[serde(with = "duration")]
     pub drain: Duration,
-    /// How long the registrar may take to let go of a name. Default: 500 ms; it drops names whose
-    /// actor is gone by itself too.
-    #[serde(with = "duration")]
-    pub deregister: Duration,
     /// How long an actor that ends waits for its remaining connections. Default: 3 s, so that peers
     /// that are just closing get there.
     #[serde(with = "duration")]
@@ -129,7 +125,6 @@ impl Config {
             &mut self.cancel_ack,
             &mut self.task_cancel,
             &mut self.drain,
-            &mut self.deregister,
             &mut self.peers,
             &mut self.soft_reap,
             &mut self.kill_after,
@@ -154,7 +149,6 @@ impl Default for Config {
             cancel_ack: Duration::from_millis(500),
             task_cancel: Duration::from_millis(500),
             drain: Duration::from_millis(500),
-            deregister: Duration::from_millis(500),
             peers: Duration::from_secs(3),
             soft_reap: Duration::from_secs(3),
             kill_after: Duration::from_millis(1600),
