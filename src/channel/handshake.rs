@@ -145,3 +145,67 @@ const MAX_HANDSHAKE_FRAME: usize = 64 << 10;
 
 /// How long a refusal may take to reach a stranger.
 const REFUSAL: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pleach_wire::{Key, Settings};
+
+    use super::*;
+    use crate::actor::ActorId;
+
+    fn identity(name: &str, key: u8) -> Identity {
+        let own = Member { who: ActorId::new(name), incarnation: 1, features: 0, exports: Vec::new() };
+        let (deadline, max_frame) = (Duration::from_millis(200), 1 << 20);
+        Identity { own, key: TreeKey::new([key; 32]), deadline, max_frame }
+    }
+
+    /// Two ends of a connection in memory, the dialer's first.
+    async fn pair() -> (Arc<dyn MsgTransport>, Arc<dyn MsgTransport>) {
+        let registry = crate::transports::registry(false);
+        let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
+        let mut listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
+        let address = listener.local_address().clone();
+        let (dialled, accepted) = tokio::join!(kind.dial(&address, &settings), listener.accept());
+        (dialled.unwrap(), kind.wrap(accepted.unwrap()))
+    }
+
+    #[tokio::test]
+    async fn members_of_one_tree_find_each_other() {
+        let (ours, theirs) = pair().await;
+        let (dialer, listener) = (identity("dialer", 1), identity("listener", 1));
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener));
+        assert_eq!(dialled.unwrap().member, listener.own);
+        assert_eq!(accepted.unwrap().unwrap().member, dialer.own);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_told_and_cut_off() {
+        let (ours, theirs) = pair().await;
+        let (stranger, listener) = (identity("stranger", 9), identity("listener", 1));
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &stranger), accept(&*theirs, &listener));
+        assert!(dialled.unwrap_err().to_string().contains("does not know this tree's key"));
+        assert!(accepted.unwrap_err().to_string().contains("does not know this tree's key"));
+        assert!(!theirs.connected());
+    }
+
+    #[tokio::test]
+    async fn a_silent_peer_is_given_up_at_the_deadline() {
+        let (_silent, theirs) = pair().await;
+        let given_up = timeout(Duration::from_secs(5), accept(&*theirs, &identity("listener", 1))).await.unwrap();
+        assert!(given_up.unwrap_err().to_string().contains("a hello did not come in time"));
+        // The other way round: a listener that never answers.
+        let (ours, _silent) = pair().await;
+        let given_up = timeout(Duration::from_secs(5), dial(&*ours, &identity("dialer", 1))).await.unwrap();
+        assert!(given_up.unwrap_err().to_string().contains("a challenge did not come in time"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_handshake_ends_it() {
+        let (ours, theirs) = pair().await;
+        ours.send(&[Outgoing::Cancel { cid: pleach_wire::Cid(1) }]).await.unwrap();
+        let refused = accept(&*theirs, &identity("listener", 1)).await.unwrap_err();
+        assert!(refused.to_string().contains("`cancel` before it had proved itself"));
+    }
+}

@@ -24,7 +24,7 @@ use crate::runtime::Runtime;
 /// it starts threads or reads its arguments. In a child process it never returns.
 ///
 /// # Panics
-/// Never; a child that can't become an actor says why on standard error and exits with code 1.
+/// Never; a child that can't become an actor, or has to stop, says why on standard error and exits with code 1.
 #[expect(clippy::disallowed_methods, reason = "a child process has nothing of the program's to clean up")]
 pub fn init() {
     ENTERED.store(true, Ordering::Release);
@@ -34,7 +34,7 @@ pub fn init() {
     let code = match run_process() {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("this process can't become an actor: {error:?}");
+            eprintln!("this actor can't go on: {error:?}");
             1
         }
     };
