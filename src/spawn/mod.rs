@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use pleach_wire::{Key, Reach, TlsIdentity};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -172,7 +172,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
     let config = child_config(runtime.config(), &order);
     let transport = Key::new(&config.codec, &config.transport);
     let kind = runtime.registry().find(&transport)?;
-    let launcher: &dyn Launcher = match kind.protocol().reach() {
+    let launcher: &'static dyn Launcher = match kind.protocol().reach() {
         Reach::Process => &thread::Threads,
         Reach::Host | Reach::Network => &process::Processes,
     };
@@ -192,9 +192,8 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
     };
     let deadline = spec.config.connect_back;
     let mut expected = runtime.expect(uuid);
-    let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env).await?;
-    runtime.keep(keeper);
-    let abandoned = KillOnDrop(Some((process.clone(), tasks.clone())));
+    let abandoned = launch(launcher, runtime, tasks, spec, order.env).await?;
+    let process = abandoned.process.clone();
     let id = ActorId::with_uuid(&order.name, uuid).in_process(process.pid());
     tracing::debug!(target: "pleach::runtime", actor = %id, "started");
     let channel = tokio::select! {
@@ -220,6 +219,26 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
     Ok(Child { id, channel, process })
 }
 
+/// Launches in a task of its own: dropped half-way, the process may be there already.
+async fn launch(
+    launcher: &'static dyn Launcher,
+    runtime: &Arc<Runtime>,
+    tasks: &TaskTracker,
+    spec: ChildSpec,
+    env: Vec<(String, String)>,
+) -> Result<KillOnDrop> {
+    let (done, launched) = oneshot::channel();
+    let (runtime, owner) = (runtime.clone(), tasks.clone());
+    tasks.spawn(async move {
+        let started = launcher.launch(&runtime, &spec, &env).await.map(|Launched { process, keeper }| {
+            runtime.keep(keeper);
+            KillOnDrop { process, tasks: owner, armed: true }
+        });
+        let _ = done.send(started); // whoever gave up drops it, and so kills the process
+    });
+    launched.await.unwrap_or_else(|_| Err(Error::Usage("the task that starts processes was given up".into())))
+}
+
 fn child_config(ours: &Config, order: &Order) -> Config {
     let mut config = ours.clone();
     if let Some(transport) = &order.transport {
@@ -239,21 +258,28 @@ fn died(actor: &ActorId, exit: &Exit, when: &str) -> Error {
     Error::ActorDied(Box::new(died))
 }
 
-/// Kills a process that nobody waits for any more (invariant 2).
-struct KillOnDrop(Option<(Process, TaskTracker)>);
+/// Kills a process that nobody waits for any more (invariant 2); a task of `tasks` waits for its end.
+struct KillOnDrop {
+    process: Process,
+    tasks: TaskTracker,
+    armed: bool,
+}
 
 impl KillOnDrop {
     fn disarm(mut self) {
-        self.0 = None;
+        self.armed = false;
     }
 }
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        let Some((process, tasks)) = self.0.take() else { return };
+        if !self.armed {
+            return;
+        }
+        let process = self.process.clone();
         process.signal(Signal::Kill);
         if tokio::runtime::Handle::try_current().is_ok() {
-            tasks.spawn(async move { drop(process.exited().await) });
+            self.tasks.spawn(async move { drop(process.exited().await) });
         }
     }
 }

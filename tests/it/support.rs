@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 use pleach::{Actor, Config};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
@@ -113,13 +114,18 @@ pub(crate) fn note(address: &str, text: impl AsRef<str>) {
 /// A process watched from outside, by any process.
 pub(crate) struct Watched {
     pid: Pid,
-    fd: OwnedFd,
+    /// None if it had ended before anybody looked: what drops a tree may be faster than who watches it.
+    fd: Option<OwnedFd>,
 }
 
 impl Watched {
     pub(crate) fn new(pid: u32) -> Self {
         let pid = Pid::from_raw(pid as i32).unwrap();
-        Self { pid, fd: pidfd_open(pid, PidfdFlags::empty()).expect("the process is alive") }
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => Self { pid, fd: Some(fd) },
+            Err(Errno::SRCH) => Self { pid, fd: None },
+            Err(error) => panic!("process {} can't be watched: {error}", pid.as_raw_nonzero()),
+        }
     }
 
     pub(crate) fn kill(&self) {
@@ -128,9 +134,10 @@ impl Watched {
 
     /// Asserts that it ends within `bound`; kills it if it does not.
     pub(crate) fn assert_gone_within(&self, bound: Duration) {
+        let Some(fd) = &self.fd else { return };
         let until = Instant::now() + bound;
         let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).unwrap();
-        let ended = poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&left)).unwrap() > 0;
+        let ended = poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)).unwrap() > 0;
         if !ended {
             let _ = kill_process(self.pid, Signal::KILL); // the test fails all the same
         }
