@@ -9,7 +9,7 @@ use pleach::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::net::TcpStream;
 
-use crate::support::{Notes, RootProcess, Watched, assert_says, in_root, note, over, test};
+use crate::support::{Notes, RootProcess, Watched, assert_climbed, assert_says, in_root, note, over, test};
 
 /// Panics when it is decoded.
 #[derive(Serialize)]
@@ -374,14 +374,7 @@ async fn dropped_start() {
 async fn anyhow_hops() {
     in_nursery(over("uds"), async |n| {
         let top = n.start_actor("top").enable(module_path!()).await?;
-        match top.run(fails_below(2)).await {
-            Err(Error::Remote(remote)) => {
-                assert_eq!((remote.message.as_str(), remote.src.name()), ("at the bottom", "level1"));
-                let hops: Vec<_> = remote.relay_path.iter().map(|hop| hop.name()).collect();
-                assert_eq!(hops, ["level2", "top"]);
-            }
-            other => panic!("{other:?}"),
-        }
+        assert_climbed(top.run(fails_below(2)).await);
         top.cancel_actor().await
     })
     .await

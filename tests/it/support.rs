@@ -60,6 +60,19 @@ pub(crate) fn assert_says<T: Debug>(result: &pleach::Result<T>, parts: &[&str]) 
     }
 }
 
+/// Asserts that an error was raised at the bottom of the tree `top` → `level2` → `level1`, and that each
+/// actor on its way up is named.
+pub(crate) fn assert_climbed(result: pleach::Result<()>) {
+    match result {
+        Err(pleach::Error::Remote(remote)) => {
+            assert_eq!((remote.message.as_str(), remote.src.name()), ("at the bottom", "level1"));
+            let hops: Vec<_> = remote.relay_path.iter().map(|hop| hop.name()).collect();
+            assert_eq!(hops, ["level2", "top"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Where other processes send short texts to a test.
 pub(crate) struct Notes {
     socket: UnixDatagram,

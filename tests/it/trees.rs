@@ -5,7 +5,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, RootProcess, in_root, note, over, test};
+use crate::support::{Notes, PROCESSES, RootProcess, assert_climbed, in_root, note, over, test};
 
 #[pleach::rpc]
 async fn countdown(from: u32) -> Result<u32> {
@@ -77,14 +77,7 @@ async fn hops(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
             let top = n.start_actor("top").enable(module_path!()).await?;
-            match top.run(fail_below(2)).await {
-                Err(Error::Remote(remote)) => {
-                    assert_eq!((remote.message.as_str(), remote.src.name()), ("at the bottom", "level1"));
-                    let hops: Vec<_> = remote.relay_path.iter().map(|hop| hop.name()).collect();
-                    assert_eq!(hops, ["level2", "top"]);
-                }
-                other => panic!("{other:?}"),
-            }
+            assert_climbed(top.run(fail_below(2)).await);
             top.cancel_actor().await
         })
         .await
