@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 
 /// The protocols over which actors are processes.
 pub(crate) const PROCESSES: [&str; 3] = ["tcp", "uds", "quic"];
@@ -27,12 +28,53 @@ pub(crate) fn test<F>(name: impl Into<String>, body: impl FnOnce() -> F + Send +
 where
     F: Future<Output = ()>,
 {
-    Trial::test(name, move || {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let bounded = async { tokio::time::timeout(PATIENCE, body()).await };
-        tokio.block_on(bounded).map_err(|_| Failed::from(format!("did not end within {PATIENCE:?}")))?;
-        Ok(())
-    })
+    Trial::test(name, move || bounded(&mut Builder::new_current_thread(), body))
+}
+
+/// Makes eight tests of one body: over each built-in protocol, on runtimes of one thread and of several.
+///
+/// The body boots its tree with the configuration that it gets, or with that and changes of its own. Its
+/// root runs on the runtime that the configuration tells, and so do its actors:
+/// ```ignore
+/// tests.extend(matrix("streams::an_end_is_told_once", end_is_told));
+///
+/// async fn end_is_told(config: Config) {
+///     in_root(config, async |_| …).await.unwrap();
+/// }
+/// ```
+/// One of them is run by `cargo test --test it -- an_end_is_told_once_over_quic_on_threads`.
+pub(crate) fn matrix<F>(name: &str, body: impl Fn(Config) -> F + Copy + Send + 'static) -> Vec<Trial>
+where
+    F: Future<Output = ()>,
+{
+    matrix_over(&ALL, name, body)
+}
+
+/// As [`matrix`], over some protocols only: [`PROCESSES`] for a body whose actors have to be processes.
+pub(crate) fn matrix_over<F>(
+    protocols: &[&'static str],
+    name: &str,
+    body: impl Fn(Config) -> F + Copy + Send + 'static,
+) -> Vec<Trial>
+where
+    F: Future<Output = ()>,
+{
+    let settings = protocols.iter().flat_map(|protocol| [(*protocol, false), (*protocol, true)]);
+    let make = |(protocol, multi_thread)| {
+        let name = format!("{name}_over_{protocol}{}", if multi_thread { "_on_threads" } else { "" });
+        Trial::test(name, move || {
+            let mut tokio = if multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+            bounded(&mut tokio, || body(Config { multi_thread, ..over(protocol) }))
+        })
+    };
+    settings.map(make).collect()
+}
+
+/// Runs a body on a runtime of its own until it ends, or its time is over.
+fn bounded<F: Future<Output = ()>>(tokio: &mut Builder, body: impl FnOnce() -> F) -> Result<(), Failed> {
+    let tokio = tokio.enable_all().build()?;
+    let bounded = async { tokio::time::timeout(PATIENCE, body()).await };
+    tokio.block_on(bounded).map_err(|_| format!("did not end within {PATIENCE:?}").into())
 }
 
 /// A configuration that is told apart from others only by its transport.
