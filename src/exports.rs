@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::channel::Channel;
 use crate::channel::dialog::DialogHandle;
-use crate::error::{BoxError, Error, Refusal, Result, boxed};
+use crate::error::{BoxError, Error, Raised, Refusal, Result};
 
 /// A boxed future that may change threads.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -170,8 +170,8 @@ impl Answer {
         self.channel.clone()
     }
 
-    fn error(mut self, error: BoxError, type_name: &'static str) -> Channel {
-        self.channel.answer_failure(self.cid, error, type_name);
+    fn error(mut self, raised: Raised) -> Channel {
+        self.channel.answer_failure(self.cid, raised);
         self.done = true;
         self.channel.clone()
     }
@@ -208,18 +208,18 @@ pub trait Outcome: Send {
     /// The value on success.
     type Value;
 
-    /// Splits it into the value, or the error and its type's name.
+    /// Splits it into the value, or the error and what is known of it.
     ///
     /// # Errors
     /// The function's own error.
-    fn into_outcome(self) -> std::result::Result<Self::Value, (BoxError, &'static str)>;
+    fn into_outcome(self) -> std::result::Result<Self::Value, Raised>;
 }
 
 impl<T: Send, E: Into<BoxError> + Send + 'static> Outcome for std::result::Result<T, E> {
     type Value = T;
 
-    fn into_outcome(self) -> std::result::Result<T, (BoxError, &'static str)> {
-        self.map_err(|error| (boxed(error), std::any::type_name::<E>()))
+    fn into_outcome(self) -> std::result::Result<T, Raised> {
+        self.map_err(Raised::new)
     }
 }
 
@@ -278,7 +278,7 @@ where
         // The value is gone before the wait, so that it need not be `Send` by itself.
         let channel = match task.await.into_outcome() {
             Ok(value) => answer.value(wrap(value)),
-            Err((error, type_name)) => answer.error(error, type_name),
+            Err(raised) => answer.error(raised),
         };
         channel.room().await;
     })

@@ -5,8 +5,10 @@
 //! have no program around them, so they get a subscriber from [`init`]; it writes to standard error,
 //! which the parent passes on with the actor's name in front.
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber as _;
 use tracing_subscriber::fmt::time::uptime;
+use tracing_subscriber::registry::LookupSpan as _;
+use tracing_subscriber::{EnvFilter, Registry};
 
 /// Writes log records to standard error, unless the program has set a subscriber of its own.
 ///
@@ -30,6 +32,21 @@ pub fn init(level: Option<&str>) {
     }
 }
 
+/// Returns the names of the spans around the current code, innermost first.
+///
+/// Only a registry knows them: there are none unless the program's subscriber is built on one, as that
+/// of [`init`] is, and takes the spans' levels. Their fields are not read: that takes locks which a
+/// panicking thread may hold.
+pub(crate) fn span_trace() -> Vec<String> {
+    tracing::dispatcher::get_default(|subscriber| {
+        let Some(registry) = subscriber.downcast_ref::<Registry>() else { return Vec::new() };
+        let current = registry.current_span();
+        let innermost = current.id().and_then(|id| registry.span(id));
+        let scope = innermost.iter().flat_map(|span| span.scope());
+        scope.take(MAX_SPANS).map(|span| span.name().to_owned()).collect()
+    })
+}
+
 fn filter(level: &str) -> EnvFilter {
     let directives = match level {
         layer @ ("transport" | "runtime" | "cancel") => format!("warn,pleach::{layer}=trace"),
@@ -40,3 +57,6 @@ fn filter(level: &str) -> EnvFilter {
         EnvFilter::new("warn")
     })
 }
+
+/// Spans beyond this many tell nothing new.
+const MAX_SPANS: usize = 32;

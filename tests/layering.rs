@@ -30,11 +30,12 @@ const LAYERS: &[Layer] = &[
     // Who an actor is, is plain data that the handshake carries.
     Layer { at: "src/proto", uses: &["actor"], never: &["tokio", "Instant", "SystemTime", "std::net", "async "] },
     Layer { at: "src/actor.rs", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/error", uses: &["actor"], never: TRANSPORTS },
+    // `__private` is what the code of its macro calls.
+    Layer { at: "src/error", uses: &["__private", "actor", "panics", "telemetry"], never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
     Layer { at: "src/scope", uses: &["error"], never: TRANSPORTS },
-    Layer { at: "src/panics.rs", uses: &[], never: TRANSPORTS },
     Layer { at: "src/telemetry.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/panics.rs", uses: &["telemetry"], never: TRANSPORTS },
     Layer { at: "src/transports.rs", uses: &[], never: &[] },
     Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
     Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },

@@ -175,18 +175,18 @@ impl Driver<'_> {
                     let _ = ack.send(()); // whoever waited may have left
                 }
                 let late = match reply {
-                    Some(ReplyTo::Call(caller)) => caller.send(outcome).is_err(),
+                    Some(ReplyTo::Call(caller)) => caller.send(outcome).err(),
                     Some(ReplyTo::Dialog(dialog)) => {
                         dialog.finish(match outcome {
                             Outcome::Value(value) => End::Value(value),
                             Outcome::Error(error) => End::Error(error),
                         });
-                        false
+                        None
                     }
-                    None => true,
+                    None => Some(outcome),
                 };
-                if late {
-                    tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), "an answer came after its caller had left");
+                if let Some(outcome) = late {
+                    log_late(channel, &outcome);
                 }
             }
             Event::CancelTask { cid } => {
@@ -223,6 +223,21 @@ impl Driver<'_> {
             (TransportError::Closed(_), Some(why)) => TransportClosed::by_peer(&**why).into(),
             _ => end,
         }
+    }
+}
+
+/// An answer whose caller has left is of no use; but a failure that nobody asked for must not be lost.
+fn log_late(channel: &Channel, outcome: &Outcome) {
+    let peer = channel.peer();
+    let failure = match outcome {
+        Outcome::Value(_) => None,
+        Outcome::Error(error) => error.decode::<Packed>().ok().filter(|error| !error.is_cancelled()),
+    };
+    match failure {
+        Some(error) => {
+            tracing::warn!(target: "pleach::runtime", %peer, %error, "a call failed after its caller had left")
+        }
+        None => tracing::debug!(target: "pleach::runtime", %peer, "an answer came after its caller had left"),
     }
 }
 

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::dialog::DialogHandle;
 use crate::actor::ActorId;
-use crate::error::{BoxError, Cancelled, Error, Packed, Refusal, Result};
+use crate::error::{Cancelled, Error, Packed, Raised, Refusal, Result};
 use crate::panics;
 use crate::proto::dialog::Side;
 use crate::proto::session::{Handles, Outcome, Role, Session};
@@ -174,12 +174,14 @@ impl Channel {
 
     /// Answers a task of the peer and ends its dialog.
     pub(crate) fn answer(&self, cid: Cid, value: &dyn Encode) {
-        self.finish(cid, &Outgoing::Return { cid, value });
+        if let Err(end) = self.finish(cid, &Outgoing::Return { cid, value }) {
+            tracing::debug!(target: "pleach::runtime", peer = %self.0.peer, %cid, %end, "an answer found the connection gone");
+        }
     }
 
     /// Answers a task of the peer with its own error.
-    pub(crate) fn answer_failure(&self, cid: Cid, error: BoxError, type_name: &str) {
-        self.answer_error(cid, &Packed::new(error, type_name, &self.0.here));
+    pub(crate) fn answer_failure(&self, cid: Cid, raised: Raised) {
+        self.answer_error(cid, &Packed::new(raised, &self.0.here));
     }
 
     /// Answers that a function will not be run.
@@ -191,36 +193,46 @@ impl Channel {
     pub(crate) fn answer_dropped(&self, cid: Cid) {
         let here = &self.0.here;
         if let Some(panic) = panics::take_current() {
-            return self.answer_error(cid, &Packed::panic(panic.message, panic.backtrace, here));
+            return self.answer_error(cid, &Packed::panic(panic, here));
         }
         let by_caller = self.session().is_cancelled(cid);
         let why = if by_caller { Cancelled::Caller(Some(self.0.peer.clone())) } else { Cancelled::Actor };
-        self.answer_failure(cid, Box::new(Error::Cancelled(why)), "");
+        self.answer_error(cid, &Packed::of(Error::Cancelled(why), here));
     }
 
     /// Answers a task of the peer with an error and ends its dialog.
     fn answer_error(&self, cid: Cid, error: &Packed) {
-        self.finish(cid, &Outgoing::Error { cid: Some(cid), error });
+        let Err(end) = self.finish(cid, &Outgoing::Error { cid: Some(cid), error }) else { return };
+        let peer = &self.0.peer;
+        match error.is_cancelled() {
+            true => {
+                tracing::debug!(target: "pleach::cancel", %peer, %cid, %end, "nobody is left to be told of a cancellation")
+            }
+            false => {
+                tracing::error!(target: "pleach::runtime", %peer, %cid, %end, %error, "a function failed, and its caller can't be told")
+            }
+        }
     }
 
-    fn finish(&self, cid: Cid, answer: &Outgoing<'_>) {
+    /// Sends the last message of a task and ends its dialog.
+    ///
+    /// # Errors
+    /// The peer was not told: the connection is gone, or the message can't be sent. In the second case the
+    /// peer gets an error that says so.
+    fn finish(&self, cid: Cid, answer: &Outgoing<'_>) -> Result<(), TransportError> {
         let (ack_due, others) = {
             let mut session = self.session();
             (session.finish(cid), session.running_tasks() + 1)
         };
-        match self.send(answer, others) {
-            Ok(()) => {}
-            Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) => {
-                let error = Packed::new(Box::new(why), "pleach::TransportError", &self.0.here);
-                self.send_or_log(&Outgoing::Error { cid: Some(cid), error: &error }, others);
-            }
-            Err(end) => {
-                tracing::debug!(target: "pleach::runtime", peer = %self.0.peer, %cid, %end, "an answer found the connection gone")
-            }
+        let sent = self.send(answer, others);
+        if let Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) = &sent {
+            let error = Packed::of(Error::Transport(why.clone()), &self.0.here);
+            self.send_or_log(&Outgoing::Error { cid: Some(cid), error: &error }, others);
         }
         if ack_due {
             self.send_or_log(&Outgoing::CancelAck { cid, found: true }, others);
         }
+        sent
     }
 
     /// Makes the dialog of a task of the peer, before any further message of it is looked at.

@@ -1,10 +1,35 @@
 //! What can go wrong, one variant per family: who failed, where, and what to do.
 //!
-//! A function's own error crosses processes as a [`RemoteError`]; the runtime's findings (a dead
-//! actor, a refused call, a lost connection) are variants of their own, on whichever side they are
-//! found. Errors that cross a hop keep their source and collect the hops.
+//! Whatever fails in another actor arrives as a [`RemoteError`]; what the runtime finds here (a dead
+//! actor, a refused call, a lost connection) are variants of their own. Errors that cross a hop keep
+//! their source and collect the hops; [`Error::origin`] is what was found or raised at the source.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | [`Error`] and its variants |
+//! | [`raised`], [`packed`] | from a function's own error to what crosses the wire, and back |
+//! | [`remote`], [`payload`], [`told`] | what arrives, the error itself in it, and texts of causes |
+//! | [`register`], [`downcast`] | error types that come back as what they are |
+//! | [`died`], [`group`], [`refusal`] | findings of the runtime that have parts |
+//! | [`report`] | an error for humans |
+//! | [`record`], [`transport`] | an error for machines |
 
-use std::any::Any;
+mod died;
+mod downcast;
+mod group;
+mod packed;
+mod payload;
+mod raised;
+mod record;
+mod refusal;
+pub(crate) mod register;
+mod remote;
+mod report;
+#[cfg(test)]
+mod tests;
+mod told;
+mod transport;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +38,16 @@ use std::time::Duration;
 use pleach_wire::TransportError;
 use serde::{Deserialize, Serialize};
 
-use crate::actor::ActorId;
-
-mod packed;
-
+pub use self::died::{ActorDied, WaitStatus};
+pub use self::group::ErrorGroup;
 pub(crate) use self::packed::Packed;
+pub use self::payload::Payload;
+pub use self::raised::Raised;
+pub(crate) use self::raised::boxed;
+pub use self::refusal::Refusal;
+pub use self::remote::RemoteError;
+pub use self::report::Report;
+use crate::actor::ActorId;
 
 /// `Result` with this crate's [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -32,21 +62,6 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub trait ScopeError: From<Error> + Into<BoxError> + Send + 'static {}
 
 impl<E: From<Error> + Into<BoxError> + Send + 'static> ScopeError for E {}
-
-/// Boxes an error so that an [`Error`] inside can be found again.
-///
-/// `anyhow::Error` hides what it was made of when it is boxed, so it is asked first.
-pub(crate) fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
-    let mut slot = Some(error);
-    if let Some(slot) = (&mut slot as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>() {
-        return match slot.take().map(anyhow::Error::downcast::<Error>) {
-            Some(Ok(error)) => Box::new(error),
-            Some(Err(other)) => other.into(),
-            None => unreachable!("it was put there above"),
-        };
-    }
-    slot.expect("only an `anyhow::Error` was taken out").into()
-}
 
 /// What the runtime or a remote function reports.
 #[derive(Clone, thiserror::Error)]
@@ -63,7 +78,7 @@ pub enum Error {
         /// How long it was waited for.
         after: Duration,
     },
-    /// A function ran in another actor and failed there.
+    /// A function ran in another actor and failed there, for whatever reason: see [`Error::origin`].
     #[error(transparent)]
     Remote(Box<RemoteError>),
     /// An actor's process is gone, and nobody had asked it to go.
@@ -122,7 +137,7 @@ pub enum Error {
     /// A local function failed with an error of its own.
     #[error(transparent)]
     Local(Arc<dyn StdError + Send + Sync>),
-    /// Several things failed at once.
+    /// Several things failed at once, here or in another actor.
     #[error(transparent)]
     Group(ErrorGroup),
 }
@@ -144,16 +159,20 @@ impl Error {
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
-            _ => Err(Self::Group(ErrorGroup { errors })),
+            _ => Err(Self::Group(ErrorGroup::new(errors, 0))),
         }
     }
 
     /// Returns whether both report one and the same failure, seen from two places.
     pub(crate) fn is_same_failure(&self, other: &Self) -> bool {
-        match (self, other) {
+        match (self.unwrapped(), other.unwrapped()) {
             (Self::ActorDied(one), Self::ActorDied(other)) => one.actor == other.actor,
             (Self::Remote(one), Self::Remote(other)) => {
                 (&one.src, &one.type_name, &one.message) == (&other.src, &other.type_name, &other.message)
+            }
+            (Self::Group(one), Self::Group(other)) => {
+                let pairs = one.errors.iter().zip(&other.errors);
+                one.count() == other.count() && pairs.into_iter().all(|(one, other)| one.is_same_failure(other))
             }
             _ => false,
         }
@@ -161,42 +180,43 @@ impl Error {
 
     /// Returns whether this is only the echo of a cancellation, which hides no failure.
     pub fn is_cancelled(&self) -> bool {
-        match self {
+        match self.unwrapped() {
             Self::Cancelled(_) => true,
-            Self::Group(group) => group.errors.iter().all(Self::is_cancelled),
+            Self::Group(group) => group.left_out == 0 && group.errors.iter().all(Self::is_cancelled),
             _ => false,
+        }
+    }
+
+    /// The name of the variant.
+    fn variant(&self) -> &'static str {
+        match self {
+            Self::Cancelled(_) => "Cancelled",
+            Self::Timeout { .. } => "Timeout",
+            Self::Remote(_) => "Remote",
+            Self::ActorDied(_) => "ActorDied",
+            Self::Spawn { .. } => "Spawn",
+            Self::Refused { .. } => "Refused",
+            Self::ActorTooSlow { .. } => "ActorTooSlow",
+            Self::Disconnected { .. } => "Disconnected",
+            Self::StreamOverrun(_) => "StreamOverrun",
+            Self::Transport(_) => "Transport",
+            Self::Config(_) => "Config",
+            Self::Usage(_) => "Usage",
+            Self::Panicked(_) => "Panicked",
+            Self::Local(_) => "Local",
+            Self::Group(_) => "Group",
         }
     }
 }
 
-impl fmt::Debug for Error {
-    /// Prints for humans: the message, and the chain of causes a line each.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")?;
-        match self {
-            Self::Group(group) => group.errors.iter().try_for_each(|error| write!(f, "\n  - {error:?}")),
-            Self::Remote(remote) => remote.fmt_details(f),
-            Self::ActorDied(died) => died.fmt_details(f),
-            other => {
-                let mut source = other.source();
-                let mut said = self.to_string();
-                while let Some(cause) = source {
-                    let text = cause.to_string();
-                    // Some messages end with their cause.
-                    if !said.contains(&text) {
-                        write!(f, "\n  caused by: {text}")?;
-                    }
-                    said = text;
-                    source = cause.source();
-                }
-                Ok(())
-            }
-        }
-    }
+/// An error and its causes, the outermost first.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
 /// Who or what cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cancelled {
     /// A cancel scope around the code, or its deadline.
@@ -220,184 +240,3 @@ impl fmt::Display for Cancelled {
         }
     }
 }
-
-/// Why a peer refused to run a function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The function exists, but its module was not enabled for that actor.
-    #[error(
-        "module `{module}` is not exposed there; start the actor with `.enable(\"{module}\")`, or `.enable(module_path!())` in that module"
-    )]
-    ModuleNotExposed {
-        /// The module that was not enabled.
-        module: String,
-    },
-    /// There is no such function in the peer's program.
-    #[error("there is no such function{}; is it marked `#[pleach::rpc]`, and do both sides run the same program?", similar(.like))]
-    UnknownFunction {
-        /// A function of nearly the same name, if there is one.
-        like: Option<String>,
-    },
-    /// The arguments do not fit the function.
-    #[error("the arguments do not fit `{expected}`: {why}")]
-    BadArguments {
-        /// The function's arguments, as declared.
-        expected: String,
-        /// What the decoder found.
-        why: String,
-    },
-    /// A context was called as a plain function, or the other way round.
-    #[error("{}", wrong_kind(.context))]
-    WrongKind {
-        /// Whether the function is a context.
-        context: bool,
-    },
-    /// The peer has as many tasks of this caller as it takes.
-    #[error("{limit} tasks of this caller run there already; wait for some, or raise `max_tasks`")]
-    Overloaded {
-        /// How many it takes at once.
-        limit: usize,
-    },
-}
-
-fn wrong_kind(context: &bool) -> &'static str {
-    match context {
-        true => "it is a context: use `portal.open_context`",
-        false => "it is no context: use `portal.run`",
-    }
-}
-
-fn similar(like: &Option<String>) -> String {
-    like.as_ref().map(|like| format!(" (did you mean `{like}`?)")).unwrap_or_default()
-}
-
-/// An error of a function that ran in another actor.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RemoteError {
-    /// The Rust type of the error where it was raised.
-    pub type_name: String,
-    /// Its message.
-    pub message: String,
-    /// The messages of its causes, nearest first.
-    pub chain: Vec<String>,
-    /// The panic's backtrace, where there was a panic and backtraces are on.
-    pub backtrace: Option<String>,
-    /// The actor in which it was raised.
-    pub src: ActorId,
-    /// The actors that passed it on, the first hop first.
-    pub relay_path: Vec<ActorId>,
-}
-
-impl RemoteError {
-    /// Returns whether the remote task ended because it was cancelled, by whomever.
-    pub fn is_cancelled(&self) -> bool {
-        self.type_name == packed::CANCELLED
-    }
-
-    fn fmt_details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.chain.iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))?;
-        write!(f, "\n  raised in {} as {}", self.src, self.type_name)?;
-        self.relay_path.iter().try_for_each(|actor| write!(f, "\n  relayed by {actor}"))?;
-        match &self.backtrace {
-            Some(backtrace) => write!(f, "\n{backtrace}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for RemoteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.src, self.message)
-    }
-}
-
-impl StdError for RemoteError {}
-
-/// How an actor's process ended, unasked.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ActorDied {
-    /// Which actor.
-    pub actor: ActorId,
-    /// What its process ended with.
-    pub status: WaitStatus,
-    /// The last lines that it wrote to its standard error.
-    pub stderr: Vec<String>,
-    /// When in its life: "before it connected back", "while it was running".
-    pub when: String,
-}
-
-impl ActorDied {
-    fn fmt_details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.stderr.is_empty() {
-            return Ok(());
-        }
-        write!(f, "\n  its last words:")?;
-        self.stderr.iter().try_for_each(|line| write!(f, "\n    {line}"))
-    }
-}
-
-impl fmt::Display for ActorDied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} died {}: {}", self.actor, self.when, self.status)
-    }
-}
-
-impl StdError for ActorDied {}
-
-/// What a process ended with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum WaitStatus {
-    /// It exited with this code.
-    Exited(i32),
-    /// This signal killed it.
-    Signalled(i32),
-    /// It ended in a way that the launcher could not learn.
-    Unknown,
-}
-
-impl From<std::process::ExitStatus> for WaitStatus {
-    fn from(status: std::process::ExitStatus) -> Self {
-        use std::os::unix::process::ExitStatusExt as _;
-        match (status.code(), status.signal()) {
-            (Some(code), _) => Self::Exited(code),
-            (None, Some(signal)) => Self::Signalled(signal),
-            (None, None) => Self::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for WaitStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(code) => write!(f, "it exited with code {code}"),
-            Self::Signalled(signal) => {
-                // Its `Debug` is the name in quotes: "Signal::KILL".
-                let name = rustix::process::Signal::from_named_raw(*signal).map(|name| format!("{name:?}"));
-                let name = name.as_ref().and_then(|name| name.trim_matches('"').strip_prefix("Signal::"));
-                write!(f, "signal {signal} (SIG{}) killed it", name.unwrap_or("?"))
-            }
-            Self::Unknown => f.write_str("how it ended is unknown"),
-        }
-    }
-}
-
-/// Several errors of one scope.
-#[derive(Clone, Debug)]
-pub struct ErrorGroup {
-    /// The members, in the order in which they were found; at least two.
-    pub errors: Vec<Error>,
-}
-
-impl fmt::Display for ErrorGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} errors: ", self.errors.len())?;
-        for (at, error) in self.errors.iter().enumerate() {
-            write!(f, "{}[{}] {error}", if at == 0 { "" } else { "; " }, at + 1)?;
-        }
-        Ok(())
-    }
-}
-
-impl StdError for ErrorGroup {}

@@ -1,97 +1,227 @@
-//! Errors on the wire: how one is packed where it is raised, and unpacked by the caller.
+//! Errors on the wire: how one is packed where it is raised, passed on, and unpacked by the caller.
+//!
+//! | what a function fails with | what its caller gets |
+//! |---|---|
+//! | an error of its own | [`RemoteError`], with the error itself if its type is registered |
+//! | a finding of the runtime ([`Error::ActorDied`], …) | [`RemoteError`], with the finding itself |
+//! | an error from another actor | the same one, with one more hop |
+//! | one of these inside an error of a foreign type | the same, with the foreign texts as its context |
+//! | a group | a group of the same |
 
 use std::error::Error as StdError;
+use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoxError, Error, Refusal, RemoteError};
+use super::payload::Payload;
+use super::raised::Raised;
+use super::{Error, ErrorGroup, Refusal, RemoteError, causes, register};
 use crate::actor::ActorId;
+use crate::panics::Panic;
+use crate::telemetry::span_trace;
 
 /// An error as it crosses a connection.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Packed {
     /// A function or its actor failed.
-    Remote(RemoteError),
+    Remote(Box<RemoteError>),
     /// The peer's runtime did not run the function.
     Refused { function: String, why: Refusal },
+    /// Several things failed.
+    Group { members: Vec<Self>, left_out: usize },
 }
 
 impl Packed {
     /// Packs an error that was raised in, or is passed on by, the actor `here`.
-    pub(crate) fn new(error: BoxError, type_name: &str, here: &ActorId) -> Self {
+    pub(crate) fn new(raised: Raised, here: &ActorId) -> Self {
+        let Raised { error, type_name, backtrace } = raised;
+        let mut packer = Packer { here, room: MAX_MEMBERS };
         match error.downcast::<Error>() {
-            Ok(error) => match *error {
-                Error::Remote(mut remote) => {
-                    remote.relay_path.push(here.clone());
-                    Self::Remote(*remote)
-                }
-                Error::Local(inner) => Self::describe(&*inner, type_name, here),
-                other => Self::describe(&other, variant_name(&other), here),
-            },
-            Err(other) => Self::describe(&*other, type_name, here),
+            Ok(error) => packer.pack(*error, 0),
+            Err(foreign) => packer.pack_foreign(&*foreign, type_name, backtrace, 0),
         }
+    }
+
+    /// Packs an error of the runtime.
+    pub(crate) fn of(error: Error, here: &ActorId) -> Self {
+        Packer { here, room: MAX_MEMBERS }.pack(error, 0)
     }
 
     /// Packs a panic.
-    pub(crate) fn panic(message: String, backtrace: Option<String>, here: &ActorId) -> Self {
-        Self::Remote(RemoteError {
-            type_name: "panic".into(),
-            message: format!("panicked: {message}"),
-            chain: Vec::new(),
-            backtrace,
-            src: here.clone(),
-            relay_path: Vec::new(),
-        })
-    }
-
-    fn describe(error: &(dyn StdError + 'static), type_name: &str, here: &ActorId) -> Self {
-        let mut chain = Vec::new();
-        if let Some(Error::Group(group)) = error.downcast_ref::<Error>() {
-            chain.extend(group.errors.iter().map(ToString::to_string));
-        }
-        let causes = std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source());
-        chain.extend(causes.take(MAX_CHAIN).map(ToString::to_string));
-        Self::Remote(RemoteError {
-            type_name: type_name.to_owned(),
-            message: error.to_string(),
-            chain,
-            backtrace: None,
-            src: here.clone(),
-            relay_path: Vec::new(),
-        })
+    pub(crate) fn panic(panic: Panic, here: &ActorId) -> Self {
+        let Panic { message, backtrace, span_trace } = panic;
+        let remote = raised_here(here, "panic".into(), format!("panicked: {message}"));
+        Self::Remote(Box::new(RemoteError { backtrace, span_trace, ..remote }))
     }
 
     /// Makes the caller's error of it; `peer` is who sent it.
     pub(crate) fn unpack(self, peer: &ActorId) -> Error {
         match self {
-            Self::Remote(remote) => Error::Remote(Box::new(remote)),
+            Self::Remote(remote) => Error::Remote(remote),
             Self::Refused { function, why } => Error::Refused { actor: peer.to_string(), function, why },
+            Self::Group { members, left_out } => {
+                let errors = members.into_iter().map(|member| member.unpack(peer)).collect();
+                Error::Group(ErrorGroup::new(errors, left_out))
+            }
+        }
+    }
+
+    /// Returns whether it only says that the task was cancelled, so that it hides no failure.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Remote(remote) => remote.is_cancelled(),
+            Self::Refused { .. } => false,
+            Self::Group { members, .. } => members.iter().all(Self::is_cancelled),
+        }
+    }
+
+    /// Notes what an actor on the way has wrapped it in.
+    fn add_context(&mut self, texts: &[String]) {
+        match self {
+            Self::Remote(remote) => drop(remote.context.splice(..0, texts.iter().cloned())),
+            Self::Refused { .. } => {}
+            Self::Group { members, .. } => members.iter_mut().for_each(|member| member.add_context(texts)),
         }
     }
 }
 
-fn variant_name(error: &Error) -> &'static str {
-    match error {
-        Error::Cancelled(_) => CANCELLED,
-        Error::Timeout { .. } => "pleach::Error::Timeout",
-        Error::Remote(_) => "pleach::Error::Remote",
-        Error::ActorDied(_) => "pleach::Error::ActorDied",
-        Error::Spawn { .. } => "pleach::Error::Spawn",
-        Error::Refused { .. } => "pleach::Error::Refused",
-        Error::ActorTooSlow { .. } => "pleach::Error::ActorTooSlow",
-        Error::Disconnected { .. } => "pleach::Error::Disconnected",
-        Error::StreamOverrun(_) => "pleach::Error::StreamOverrun",
-        Error::Transport(_) => "pleach::Error::Transport",
-        Error::Config(_) => "pleach::Error::Config",
-        Error::Usage(_) => "pleach::Error::Usage",
-        Error::Panicked(_) => "pleach::Error::Panicked",
-        Error::Local(_) => "pleach::Error::Local",
-        Error::Group(_) => "pleach::Error::Group",
+impl fmt::Display for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote(remote) => remote.fmt(f),
+            Self::Refused { function, why } => write!(f, "`{function}` was refused: {why}"),
+            Self::Group { members, left_out } => {
+                let members: Vec<_> = members.iter().map(ToString::to_string).collect();
+                write!(f, "several errors, {left_out} of them left out: {}", members.join("; "))
+            }
+        }
     }
+}
+
+/// Packs one error, which may be a tree of groups.
+struct Packer<'a> {
+    here: &'a ActorId,
+    /// How many more members may be packed.
+    room: usize,
+}
+
+impl Packer<'_> {
+    fn pack(&mut self, error: Error, depth: usize) -> Packed {
+        match error {
+            Error::Remote(mut remote) => {
+                remote.relay_path.push(self.here.clone());
+                Packed::Remote(remote)
+            }
+            Error::Group(group) => self.pack_group(group, depth),
+            Error::Local(error) => self.pack_foreign(&*error, UNKNOWN_TYPE, None, depth),
+            finding => self.pack_finding(&finding),
+        }
+    }
+
+    /// Packs as many members as there is room for, and counts the others.
+    fn pack_group(&mut self, group: ErrorGroup, depth: usize) -> Packed {
+        let (mut members, mut left_out) = (Vec::new(), group.left_out);
+        for error in group.errors {
+            match &error {
+                Error::Group(inner) if self.room == 0 || depth + 1 >= MAX_DEPTH => left_out += inner.count(),
+                Error::Group(_) => members.push(self.pack(error, depth + 1)),
+                _ if self.room == 0 => left_out += 1,
+                _ => {
+                    self.room -= 1;
+                    members.push(self.pack(error, depth + 1));
+                }
+            }
+        }
+        Packed::Group { members, left_out }
+    }
+
+    /// Packs an error of a type that is not ours, or ours inside it: whichever is met first is the error.
+    fn pack_foreign(
+        &mut self,
+        error: &(dyn StdError + 'static),
+        type_name: &str,
+        backtrace: Option<String>,
+        depth: usize,
+    ) -> Packed {
+        let mut around: Vec<String> = Vec::new();
+        for cause in causes(error).take(MAX_CHAIN) {
+            if let Some(ours) = cause.downcast_ref::<Error>() {
+                let mut packed = self.pack(ours.clone(), depth);
+                around.push(ours.to_string());
+                packed.add_context(&without_their_causes(around));
+                return packed;
+            }
+            if let Some((type_name, payload)) = register::encode(cause) {
+                return self.describe(error, type_name, backtrace, Some(payload));
+            }
+            around.push(cause.to_string());
+        }
+        self.describe(error, type_name, backtrace, None)
+    }
+
+    fn pack_finding(&self, finding: &Error) -> Packed {
+        let type_name = format!("{RUNTIME}{}", finding.variant());
+        let payload = Payload::of(finding).map_err(|why| {
+            tracing::warn!(target: "pleach::runtime", type_name, why, "a finding can't be sent as what it is");
+        });
+        self.describe(finding, &type_name, None, payload.ok())
+    }
+
+    fn describe(
+        &self,
+        error: &(dyn StdError + 'static),
+        type_name: &str,
+        backtrace: Option<String>,
+        payload: Option<Payload>,
+    ) -> Packed {
+        let mut chain: Vec<_> = causes(error).skip(1).take(MAX_CHAIN + 1).map(ToString::to_string).collect();
+        if let Some(beyond) = chain.get_mut(MAX_CHAIN) {
+            *beyond = "more causes were left out".into();
+        }
+        let remote = raised_here(self.here, type_name.to_owned(), error.to_string());
+        Packed::Remote(Box::new(RemoteError { chain, backtrace, payload, span_trace: span_trace(), ..remote }))
+    }
+}
+
+fn raised_here(here: &ActorId, type_name: String, message: String) -> RemoteError {
+    RemoteError {
+        type_name,
+        message,
+        chain: Vec::new(),
+        context: Vec::new(),
+        backtrace: None,
+        span_trace: Vec::new(),
+        src: here.clone(),
+        relay_path: Vec::new(),
+        payload: None,
+        causes: OnceLock::new(),
+    }
+}
+
+/// Cuts from each text the one behind it, with which many messages end; drops the last one.
+fn without_their_causes(texts: Vec<String>) -> Vec<String> {
+    let pairs = texts.windows(2).map(|pair| {
+        let own = pair[0].strip_suffix(pair[1].as_str()).unwrap_or(&pair[0]);
+        own.trim_end_matches([':', ' ']).to_owned()
+    });
+    pairs.filter(|own| !own.is_empty()).collect()
 }
 
 /// The type name of a cancellation.
 pub(super) const CANCELLED: &str = "pleach::Error::Cancelled";
 
+/// What the type names of the runtime's findings begin with.
+pub(super) const RUNTIME: &str = "pleach::Error::";
+
+/// The type name of an error of which only a box has come here.
+const UNKNOWN_TYPE: &str = "dyn std::error::Error";
+
 /// Causes beyond this many are cut off: a chain may be as long as its author likes.
 const MAX_CHAIN: usize = 32;
+
+/// Members of one group, inner groups included, that cross a connection: what is more helps nobody.
+const MAX_MEMBERS: usize = 64;
+
+/// How deep groups may be nested when they cross: decoders have their limits.
+const MAX_DEPTH: usize = 8;

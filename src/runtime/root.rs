@@ -103,6 +103,7 @@ where
 
 fn boot(config: Config) -> Result<Arc<Runtime>> {
     crate::exports::table()?;
+    crate::error::register::table()?;
     crate::panics::install_hook();
     let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;

@@ -30,7 +30,7 @@ use super::ended::{Ended, is_echo, run_to_end};
 use super::shield::shield;
 use super::task::Task;
 use super::tree::CancelScope;
-use crate::error::{BoxError, Cancelled, Error, Result, ScopeError};
+use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 
 /// Opens a nursery for tasks, runs `body` in it, and waits until every task started in it has ended.
 ///
@@ -141,7 +141,7 @@ impl TaskNursery {
     pub fn spawn<T, E, F>(&self, task: F) -> Result<Task<T>>
     where
         T: Send + 'static,
-        E: Into<BoxError>,
+        E: Into<BoxError> + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         checkpoint()?;
@@ -149,7 +149,7 @@ impl TaskNursery {
         let (settle, result) = oneshot::channel();
         let nursery = self.clone();
         self.0.tasks.spawn(async move {
-            let task = async { task.await.map_err(|error| Error::from_boxed(error.into())) };
+            let task = async { task.await.map_err(|error| Error::from_boxed(boxed(error))) };
             let ended = run_to_end(&nursery.0.scope, task).await;
             let result = nursery.judge(ended, !settle.is_closed());
             // Without a receiver the task was not to be joined.
@@ -223,7 +223,7 @@ impl TaskNursery {
         let own = match ended {
             Ended::Returned(Ok(value)) if failures.is_empty() && !cut_short => return Ok(value),
             Ended::Returned(Err(own)) if failures.is_empty() => return Err(own),
-            Ended::Returned(Err(own)) | Ended::Cancelled(Some(Err(own))) => Some(Error::from_boxed(own.into())),
+            Ended::Returned(Err(own)) | Ended::Cancelled(Some(Err(own))) => Some(Error::from_boxed(boxed(own))),
             Ended::Panicked(panic) => Some(panic),
             Ended::Returned(Ok(_)) | Ended::Cancelled(_) => None,
         };

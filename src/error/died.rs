@@ -1,0 +1,68 @@
+//! The end of an actor's process that nobody had asked for, and what the process ended with.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::ActorId;
+
+/// How an actor's process ended, unasked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ActorDied {
+    /// Which actor.
+    pub actor: ActorId,
+    /// What its process ended with.
+    pub status: WaitStatus,
+    /// The last lines that it wrote to its standard error.
+    pub stderr: Vec<String>,
+    /// When in its life: "before it connected back", "while it was running".
+    pub when: String,
+}
+
+impl fmt::Display for ActorDied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} died {}: {}", self.actor, self.when, self.status)
+    }
+}
+
+impl StdError for ActorDied {}
+
+/// What a process ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WaitStatus {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal killed it.
+    Signalled(i32),
+    /// It ended in a way that the launcher could not learn.
+    Unknown,
+}
+
+impl From<std::process::ExitStatus> for WaitStatus {
+    fn from(status: std::process::ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exited(code),
+            (None, Some(signal)) => Self::Signalled(signal),
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for WaitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "it exited with code {code}"),
+            Self::Signalled(signal) => {
+                // Its `Debug` is the name in quotes: "Signal::KILL".
+                let name = rustix::process::Signal::from_named_raw(*signal).map(|name| format!("{name:?}"));
+                let name = name.as_ref().and_then(|name| name.trim_matches('"').strip_prefix("Signal::"));
+                write!(f, "signal {signal} (SIG{}) killed it", name.unwrap_or("?"))
+            }
+            Self::Unknown => f.write_str("how it ended is unknown"),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! An error itself as it crosses, beside its text: encoded where it is raised, decoded where it is asked for.
+//!
+//! It is MessagePack in its readable form (names of fields, ids as text) whatever the codec of the
+//! connection, so that actors on the way pass it on as it is, and so that types with tagged enums in
+//! them come back. In JSON it is a base64 text.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use pleach_wire::Blob;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::register;
+
+/// An encoded error of a registered type, or a finding of the runtime.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Payload {
+    encoded: Blob,
+    #[serde(skip)]
+    value: OnceLock<Option<Decoded>>,
+}
+
+/// A decoded error of whatever type it is registered as.
+pub(super) type Decoded = Arc<dyn Any + Send + Sync>;
+
+impl Payload {
+    /// Encodes an error.
+    ///
+    /// # Errors
+    /// In words, when the error's own `Serialize` fails.
+    pub(super) fn of<T: Serialize>(error: &T) -> Result<Self, String> {
+        let mut encoded = Vec::new();
+        let mut writer = rmp_serde::Serializer::new(&mut encoded).with_struct_map().with_human_readable();
+        error.serialize(&mut writer).map_err(|why| why.to_string())?;
+        Ok(Self { encoded: encoded.into(), value: OnceLock::new() })
+    }
+
+    /// Decodes it anew.
+    ///
+    /// # Errors
+    /// In words, when it is no `T`.
+    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
+        let mut reader = rmp_serde::Deserializer::from_read_ref(&**self.encoded).with_human_readable();
+        T::deserialize(&mut reader).map_err(|why| why.to_string())
+    }
+
+    /// Returns the error, if the type of that name is a `T`.
+    pub(super) fn get<T: 'static>(&self, type_name: &str) -> Option<&T> {
+        let value = self.value.get_or_init(|| match register::decode(type_name, self)? {
+            Ok(value) => Some(value),
+            Err(why) => {
+                tracing::warn!(target: "pleach::runtime", type_name, why, "a remote error can't be read as what it is");
+                None
+            }
+        });
+        value.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "payload of {} bytes", self.encoded.len())
+    }
+}

@@ -1,0 +1,55 @@
+//! Why a peer did not run what it was asked to, and what to do about it.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a peer refused to run a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The function exists, but its module was not enabled for that actor.
+    #[error(
+        "module `{module}` is not exposed there; start the actor with `.enable(\"{module}\")`, or `.enable(module_path!())` in that module"
+    )]
+    ModuleNotExposed {
+        /// The module that was not enabled.
+        module: String,
+    },
+    /// There is no such function in the peer's program.
+    #[error("there is no such function{}; is it marked `#[pleach::rpc]`, and do both sides run the same program?", similar(.like))]
+    UnknownFunction {
+        /// A function of nearly the same name, if there is one.
+        like: Option<String>,
+    },
+    /// The arguments do not fit the function.
+    #[error("the arguments do not fit `{expected}`: {why}")]
+    BadArguments {
+        /// The function's arguments, as declared.
+        expected: String,
+        /// What the decoder found.
+        why: String,
+    },
+    /// A context was called as a plain function, or the other way round.
+    #[error("{}", wrong_kind(.context))]
+    WrongKind {
+        /// Whether the function is a context.
+        context: bool,
+    },
+    /// The peer has as many tasks of this caller as it takes.
+    #[error("{limit} tasks of this caller run there already; wait for some, or raise `max_tasks`")]
+    Overloaded {
+        /// How many it takes at once.
+        limit: usize,
+    },
+}
+
+fn wrong_kind(context: &bool) -> &'static str {
+    match context {
+        true => "it is a context: use `portal.open_context`",
+        false => "it is no context: use `portal.run`",
+    }
+}
+
+fn similar(like: &Option<String>) -> String {
+    like.as_ref().map(|like| format!(" (did you mean `{like}`?)")).unwrap_or_default()
+}

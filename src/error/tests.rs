@@ -1,0 +1,285 @@
+//! Errors as they cross connections, and as humans and machines read them.
+
+#![expect(unsafe_code, reason = "the table of registered errors is made by the linker")]
+
+use std::io;
+
+use pleach_wire::{Format, Payload as Wire, TransportClosed};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// An error that callers in other actors can get at.
+#[derive(Debug, thiserror::Error, Serialize, Deserialize, PartialEq)]
+#[error("{n} is too big")]
+struct TooBig {
+    n: u64,
+    kind: Kind,
+}
+
+/// Reads back only from a form in which the names of fields are kept.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(tag = "at")]
+enum Kind {
+    Soft { limit: u64 },
+}
+
+/// One that is not registered, around any other.
+#[derive(Debug, thiserror::Error)]
+#[error("storing: {0}")]
+struct Storing(#[source] BoxError);
+
+crate::register_error!(TooBig);
+
+fn too_big() -> TooBig {
+    TooBig { n: 7, kind: Kind::Soft { limit: 5 } }
+}
+
+fn actor(name: &str) -> ActorId {
+    ActorId::new(name)
+}
+
+/// One error of each kind that the runtime finds.
+fn findings() -> Vec<Error> {
+    let refused = |io: &str| Arc::new(io::Error::other(io));
+    let transport = vec![
+        TransportClosed::by_peer("finished").into(),
+        TransportError::Truncated { received: 3, expected: 9 },
+        TransportError::Reset(Arc::new(io::Error::from_raw_os_error(104))),
+        TransportError::Decode { codec: "json", why: "no array".into() },
+        TransportError::Encode { codec: "msgpack", why: "no".into() },
+        TransportError::FrameTooLarge { size: 9, limit: 3, direction: "to the peer" },
+        TransportError::Handshake("who are you".into()),
+        TransportError::Idle(Duration::from_secs(3)),
+        TransportError::dial(&"tcp://127.0.0.1:9".parse().unwrap(), io::Error::from_raw_os_error(111)),
+        TransportError::Listen { address: "tcp://127.0.0.1:9".parse().unwrap(), source: refused("in use") },
+        TransportError::Unknown { codec: "x".into(), protocol: "y".into(), available: "z".into() },
+        TransportError::Tls("no certificate".into()),
+    ];
+    let mut all: Vec<Error> = transport.into_iter().map(Error::Transport).collect();
+    all.extend([
+        Error::Cancelled(Cancelled::Caller(Some(actor("caller")))),
+        Error::Timeout { what: "the answer".into(), after: Duration::from_millis(1500) },
+        Error::ActorDied(Box::new(ActorDied {
+            actor: actor("dead"),
+            status: WaitStatus::Signalled(9),
+            stderr: vec!["out of memory".into()],
+            when: "while it was running".into(),
+        })),
+        Error::Spawn { actor: "child".into(), why: "no such file".into() },
+        Error::Refused {
+            actor: "peer".into(),
+            function: "a::b".into(),
+            why: Refusal::ModuleNotExposed { module: "a".into() },
+        },
+        Error::ActorTooSlow { actor: Box::new(actor("slow")), waited: Duration::from_secs(1) },
+        Error::Disconnected { actor: Box::new(actor("gone")), end: TransportClosed::by_us("it is closing").into() },
+        Error::StreamOverrun("the buffer is full".into()),
+        Error::Config("no such transport".into()),
+        Error::Usage("too early".into()),
+        Error::Panicked("at the disco".into()),
+    ]);
+    all
+}
+
+/// Sends an error through actors, the first one raises it.
+fn sent(error: Error, format: Format, actors: &[&str]) -> Error {
+    actors.iter().fold(error, |error, name| {
+        let here = actor(name);
+        let encoded = Wire::of(format, &Packed::new(Raised::new(error), &here)).unwrap();
+        encoded.decode::<Packed>().unwrap().unpack(&here)
+    })
+}
+
+fn remote(error: &Error) -> &RemoteError {
+    match error {
+        Error::Remote(remote) => remote,
+        other => panic!("not remote: {other:?}"),
+    }
+}
+
+fn names(actors: &[ActorId]) -> Vec<&str> {
+    actors.iter().map(ActorId::name).collect()
+}
+
+#[test]
+fn findings_keep_their_meaning_over_hops() {
+    for format in [Format::Msgpack, Format::Json] {
+        for error in findings() {
+            let (kind, text) = (error.variant(), error.to_string());
+            let came = sent(error.clone(), format, &["leaf", "mid", "top"]);
+            assert_eq!((came.origin().variant(), came.origin().to_string()), (kind, text), "{format:?}");
+            let remote = remote(&came);
+            assert_eq!(remote.type_name, format!("pleach::Error::{kind}"));
+            assert_eq!((remote.src.name(), names(&remote.relay_path)), ("leaf", vec!["mid", "top"]));
+            assert_eq!(remote.is_cancelled(), kind == "Cancelled");
+        }
+    }
+    let died = sent(findings().remove(14), Format::Json, &["leaf", "top"]);
+    assert_eq!(died.actor_died().unwrap().status, WaitStatus::Signalled(9));
+    assert_eq!(died.downcast_ref::<ActorDied>().unwrap().actor.name(), "dead");
+    let refused = sent(findings().remove(16), Format::Msgpack, &["leaf"]);
+    assert!(refused.is::<Refusal>() && !refused.is::<ActorDied>());
+}
+
+#[test]
+fn a_registered_error_comes_back_as_what_it_is() {
+    let wrapped: [fn() -> Raised; 5] = [
+        || Raised::new(too_big()),
+        || Raised::new(BoxError::from(too_big())),
+        || Raised::new(anyhow::Error::from(too_big())),
+        || Raised::new(anyhow::Error::from(too_big()).context("storing")),
+        || Raised::new(Storing(Storing(too_big().into()).into())),
+    ];
+    for format in [Format::Msgpack, Format::Json] {
+        for raised in wrapped {
+            // Here, and there.
+            let local = Error::from_boxed(raised().error);
+            assert_eq!(local.downcast_ref(), Some(&too_big()));
+            assert_eq!(local.downcast::<TooBig>().unwrap(), too_big());
+            let leaf = actor("leaf");
+            let packed = Wire::of(format, &Packed::new(raised(), &leaf)).unwrap();
+            let came = sent(packed.decode::<Packed>().unwrap().unpack(&leaf), format, &["mid", "top"]);
+            assert_eq!(remote(&came).type_name, std::any::type_name::<TooBig>());
+            assert_eq!(remote(&came).src, leaf);
+            assert!(came.is::<TooBig>() && !came.is::<ActorDied>());
+            assert_eq!(came.downcast::<TooBig>().unwrap(), too_big());
+        }
+    }
+    let stranger = sent(Error::from_boxed("just words".into()), Format::Json, &["leaf"]);
+    assert!(stranger.downcast::<TooBig>().unwrap_err().to_string().contains("just words"));
+}
+
+#[test]
+fn what_actors_on_the_way_say_is_context_and_hides_no_source() {
+    let leaf = sent(Error::StreamOverrun("full".into()), Format::Msgpack, &["leaf"]);
+    let context = anyhow::Error::from(leaf).context("asking leaf").context("planning");
+    let mid = Packed::new(Raised::new(context), &actor("mid")).unpack(&actor("mid"));
+    let came = Packed::new(Raised::new(Storing(mid.into())), &actor("top")).unpack(&actor("top"));
+    let remote = remote(&came);
+    // S13
+    assert_eq!(
+        (remote.type_name.as_str(), remote.message.as_str()),
+        ("pleach::Error::StreamOverrun", "stream overrun: full")
+    );
+    assert_eq!((remote.src.name(), names(&remote.relay_path)), ("leaf", vec!["mid", "top"]));
+    assert_eq!(remote.context, ["storing", "planning", "asking leaf"]);
+    assert!(came.to_string().starts_with("storing: planning: asking leaf: actor `leaf`"), "{came}");
+    // A cancellation stays one, whoever had a word about it.
+    let cancelled = anyhow::Error::from(Error::Cancelled(Cancelled::Actor)).context("late");
+    assert!(Error::from_boxed(boxed(cancelled)).is_cancelled());
+}
+
+#[test]
+fn groups_keep_their_members() {
+    for format in [Format::Msgpack, Format::Json] {
+        let member = sent(Error::from_boxed(too_big().into()), format, &["leaf"]);
+        let inner = Error::join(vec![member, Error::Usage("inner".into())]).unwrap_err();
+        let outer = Error::join(vec![findings().remove(14), inner]).unwrap_err();
+        let came =
+            sent(Error::from_boxed(boxed(anyhow::Error::from(outer).context("all of it"))), format, &["mid", "top"]);
+        let Error::Group(group) = &came else { panic!("{came:?}") };
+        assert_eq!((group.errors.len(), group.count(), group.left_out), (2, 3, 0));
+        let members = came.members();
+        let members: Vec<_> = members.into_iter().map(remote).collect();
+        let routes: Vec<_> = members.iter().map(|member| (member.src.name(), names(&member.relay_path))).collect();
+        assert_eq!(routes, [("mid", vec!["top"]), ("leaf", vec!["mid", "top"]), ("mid", vec!["top"])]);
+        assert!(members.iter().all(|member| member.context == ["all of it"]));
+        assert_eq!(came.find(), Some(&too_big()));
+        assert_eq!(came.find::<ActorDied>().unwrap().status, WaitStatus::Signalled(9));
+        assert_eq!(came.downcast_ref::<TooBig>(), None, "a group is none of its members");
+        assert!(came.is_same_failure(&came.clone()));
+    }
+}
+
+#[test]
+fn what_is_cut_off_a_group_is_counted() {
+    let many = |count| Error::join((0..count).map(|at| Error::Usage(at.to_string())).collect()).unwrap_err();
+    let wide = sent(Error::join(vec![many(60), many(10), many(3)]).unwrap_err(), Format::Json, &["leaf", "top"]);
+    let Error::Group(group) = &wide else { panic!("{wide:?}") };
+    assert_eq!((wide.members().len(), group.count()), (64, 73));
+    assert!(wide.to_string().starts_with("73 errors: ") && wide.to_string().contains("6 more were left out"), "{wide}");
+
+    let nest = |inner: Error| Error::join(vec![Error::Usage("outer".into()), inner]).unwrap_err();
+    let deep = sent((0..20).fold(many(2), |inner, _| nest(inner)), Format::Json, &["leaf"]);
+    let Error::Group(group) = &deep else { panic!("{deep:?}") };
+    assert_eq!((deep.members().len(), group.count()), (8, 22));
+    assert!(format!("{deep:?}").contains("14 more were left out"), "{deep:?}");
+}
+
+#[test]
+fn machines_read_flat_records() {
+    for error in findings() {
+        let text = serde_json::to_string(&error).unwrap();
+        let back: Error = serde_json::from_str(&text).unwrap();
+        assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()), "{text}");
+    }
+    let record = |error: &Error| serde_json::to_value(error).unwrap();
+    let died = findings().remove(14);
+    let told = record(&died);
+    assert_eq!((&told["kind"], &told["status"]), (&json!("actor_died"), &json!({ "signalled": 9 })));
+    assert_eq!((&told["actor"]["name"], &told["message"]), (&json!("dead"), &json!(died.to_string())));
+
+    let failed = Storing(io::Error::other("disk full").into());
+    let came = sent(Error::from_boxed(failed.into()), Format::Msgpack, &["leaf", "mid"]);
+    let told = record(&came);
+    assert_eq!((&told["kind"], &told["message"]), (&json!("remote"), &json!("storing: disk full")));
+    assert_eq!((&told["chain"], &told["src"]["name"]), (&json!(["disk full"]), &json!("leaf")));
+    assert_eq!((&told["relay_path"][0]["name"], &told["payload"]), (&json!("mid"), &Value::Null));
+
+    let group = Error::join(vec![sent(died, Format::Json, &["leaf"]), Error::from_boxed("own".into())]).unwrap_err();
+    let told = record(&group);
+    let kinds: Vec<_> = told["errors"].as_array().unwrap().iter().map(|error| &error["kind"]).collect();
+    assert_eq!((&told["kind"], kinds), (&json!("group"), vec![&json!("remote"), &json!("local")]));
+    let back: Error = serde_json::from_value(told).unwrap();
+    assert_eq!((back.to_string(), back.find::<ActorDied>().is_some()), (group.to_string(), true));
+}
+
+#[test]
+fn humans_read_where_and_why() {
+    let leaf = Error::from_boxed(Storing(too_big().into()).into());
+    let overrun = sent(leaf, Format::Msgpack, &["leaf", "mid"]);
+    let (raiser, hop) = (remote(&overrun).src.to_string(), remote(&overrun).relay_path[0].to_string());
+    let died = findings().remove(14);
+    let dead = died.actor_died().unwrap().actor.to_string();
+    let group = Error::join(vec![overrun, died]).unwrap_err();
+    let name = std::any::type_name::<TooBig>();
+    let drawn = format!(
+        "╭─ 2 errors\n\
+         │  ├─ {raiser}: storing: 7 is too big\n\
+         │  │  raised in {raiser} as {name}\n\
+         │  │  relayed by {hop}\n\
+         │  ╰─ {dead} died while it was running: signal 9 (SIGKILL) killed it\n\
+         │     its last words:\n\
+         │       out of memory\n\
+         ╰─\n"
+    );
+    assert_eq!(group.report().color(false).to_string(), drawn);
+    assert!(group.report().color(true).to_string().contains("\x1b[1;31m2 errors\x1b[0m"));
+    let listed = format!("{group:?}");
+    assert!(listed.contains(&format!("\n  - {dead} died")) && listed.contains("\n      out of memory"), "{listed}");
+
+    let caused = anyhow::Error::from(io::Error::other("disk full")).context("reading").context("planning");
+    let came = sent(Error::from_boxed(boxed(caused)), Format::Json, &["leaf"]);
+    assert!(
+        format!("{came:?}").contains("planning\n  caused by: reading\n  caused by: disk full\n  raised in"),
+        "{came:?}"
+    );
+    let causes: Vec<_> = causes(&came).skip(1).map(ToString::to_string).collect();
+    assert_eq!(causes, ["reading", "disk full"]);
+}
+
+#[test]
+fn an_endless_chain_is_cut() {
+    let long = (0..50).fold(BoxError::from("root"), |inner, _| Storing(inner).into());
+    let came = sent(Error::from_boxed(long), Format::Json, &["leaf"]);
+    let chain = &remote(&came).chain;
+    assert_eq!((chain.len(), chain[32].as_str()), (33, "more causes were left out"));
+}
+
+#[test]
+fn an_error_is_small_and_can_be_shared() {
+    const { assert!(size_of::<Error>() <= 96) };
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Error>();
+}
