@@ -381,3 +381,46 @@ impl std::fmt::Debug for Channel {
         f.debug_struct("Channel").field("peer", self.peer()).field("end", &self.end()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pleach_wire::{Key, Settings};
+
+    use super::*;
+    use crate::error::BoxError;
+
+    /// Collects what is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(text)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_finds_the_connection_gone_is_logged() {
+        let registry = crate::transports::registry(false);
+        let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
+        let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
+        let transport = kind.dial(listener.local_address(), &settings).await.unwrap();
+        let (here, peer, cancel_ack) = (ActorId::new("here"), ActorId::new("peer"), Duration::ZERO);
+        let channel = Channel::new(transport, Terms { role: Role::Dialer, here, peer, cancel_ack, max_tasks: 1 });
+        channel.transport().abort();
+
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+        channel.answer_failure(Cid(2), Raised::new(BoxError::from("the disk is full")));
+        channel.answer_dropped(Cid(4));
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
+        assert_eq!(text.lines().count(), 1, "a cancellation is no failure: {text}");
+    }
+}

@@ -9,6 +9,7 @@
 mod calls;
 mod contexts;
 mod endings;
+mod errors;
 mod kill_matrix;
 mod promises;
 mod strangers;
@@ -26,10 +27,11 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 8] = [
+    let groups: [Vec<Trial>; 9] = [
         calls::tests(),
         contexts::tests(),
         endings::tests(),
+        errors::tests(),
         kill_matrix::tests(),
         promises::tests(),
         strangers::tests(),
