@@ -402,9 +402,6 @@ impl Drop for CancelOnDrop {
             nursery.state().closed = true;
             leave_to_reaper(Box::pin(async move {
                 nursery.close(true).await;
-                for error in std::mem::take(&mut nursery.state().errors) {
-                    tracing::warn!(target: "pleach::cancel", %error, "a child failed, and its nursery was dropped");
-                }
             }));
         }
     }

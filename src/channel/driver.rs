@@ -231,7 +231,7 @@ fn log_late(channel: &Channel, outcome: &Outcome) {
     let peer = channel.peer();
     let failure = match outcome {
         Outcome::Value(_) => None,
-        Outcome::Error(error) => error.decode::<Packed>().ok().filter(|error| !error.is_cancelled()),
+        Outcome::Error(error) => error.decode::<Packed>().ok().filter(Packed::is_failure),
     };
     match failure {
         Some(error) => {

@@ -10,6 +10,7 @@
 //! | [`raised`], [`packed`] | from a function's own error to what crosses the wire, and back |
 //! | [`remote`], [`payload`], [`told`] | what arrives, the error itself in it, and texts of causes |
 //! | [`register`], [`downcast`] | error types that come back as what they are |
+//! | [`inside`] | one of ours in a foreign error |
 //! | [`died`], [`group`], [`refusal`] | findings of the runtime that have parts |
 //! | [`report`] | an error for humans |
 //! | [`record`], [`transport`] | an error for machines |
@@ -17,9 +18,10 @@
 mod died;
 mod downcast;
 mod group;
+mod inside;
 mod packed;
 mod payload;
-mod raised;
+pub(crate) mod raised;
 mod record;
 mod refusal;
 pub(crate) mod register;
@@ -30,6 +32,7 @@ mod tests;
 mod told;
 mod transport;
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -42,8 +45,7 @@ pub use self::died::{ActorDied, WaitStatus};
 pub use self::group::ErrorGroup;
 pub(crate) use self::packed::Packed;
 pub use self::payload::Payload;
-pub use self::raised::Raised;
-pub(crate) use self::raised::boxed;
+pub(crate) use self::raised::{Raised, boxed};
 pub use self::refusal::Refusal;
 pub use self::remote::RemoteError;
 pub use self::report::Report;
@@ -64,14 +66,12 @@ pub trait ScopeError: From<Error> + Into<BoxError> + Send + 'static {}
 impl<E: From<Error> + Into<BoxError> + Send + 'static> ScopeError for E {}
 
 /// What the runtime or a remote function reports.
-#[derive(Clone, thiserror::Error)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// The scope around this was cancelled. Pass it on with `?`.
-    #[error("cancelled: {0}")]
     Cancelled(Cancelled),
     /// A deadline passed.
-    #[error("{what} took longer than {after:?}")]
     Timeout {
         /// What was waited for.
         what: String,
@@ -79,13 +79,10 @@ pub enum Error {
         after: Duration,
     },
     /// A function ran in another actor and failed there, for whatever reason: see [`Error::origin`].
-    #[error(transparent)]
     Remote(Box<RemoteError>),
     /// An actor's process is gone, and nobody had asked it to go.
-    #[error(transparent)]
     ActorDied(Box<ActorDied>),
     /// A process could not be started, or did not connect back in time.
-    #[error("actor `{actor}` did not start: {why}")]
     Spawn {
         /// The name that the actor was to have.
         actor: String,
@@ -93,7 +90,6 @@ pub enum Error {
         why: String,
     },
     /// The peer refused to run a function.
-    #[error("{actor} refuses to run `{function}`: {why}")]
     Refused {
         /// Who refused.
         actor: String,
@@ -103,7 +99,6 @@ pub enum Error {
         why: Refusal,
     },
     /// An actor did not acknowledge a cancel request in time.
-    #[error("{actor} did not acknowledge the cancel request within {waited:?}; it may be busy or stopped")]
     ActorTooSlow {
         /// Who was asked.
         actor: Box<ActorId>,
@@ -111,34 +106,25 @@ pub enum Error {
         waited: Duration,
     },
     /// The connection to a peer ended while something waited on it.
-    #[error("the connection to {actor} is gone: {end}")]
     Disconnected {
         /// Who was at the other end.
         actor: Box<ActorId>,
         /// How the connection ended.
-        #[source]
         end: TransportError,
     },
     /// A stream message was not sent: the peer's buffer is full, and it does not let senders wait.
-    #[error("stream overrun: {0}")]
     StreamOverrun(String),
     /// A transport fault outside a conversation: dialling, listening, encoding.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
+    Transport(TransportError),
     /// The configuration can't be used.
-    #[error("configuration: {0}")]
     Config(String),
     /// Something was used in a way that can't work.
-    #[error("{0}")]
     Usage(String),
     /// A task of this actor panicked.
-    #[error("a task panicked: {0}")]
     Panicked(String),
     /// A local function failed with an error of its own.
-    #[error(transparent)]
     Local(Arc<dyn StdError + Send + Sync>),
     /// Several things failed at once, here or in another actor.
-    #[error(transparent)]
     Group(ErrorGroup),
 }
 
@@ -165,7 +151,7 @@ impl Error {
 
     /// Returns whether both report one and the same failure, seen from two places.
     pub(crate) fn is_same_failure(&self, other: &Self) -> bool {
-        match (self.unwrapped(), other.unwrapped()) {
+        match (&*self.ours(), &*other.ours()) {
             (Self::ActorDied(one), Self::ActorDied(other)) => one.actor == other.actor,
             (Self::Remote(one), Self::Remote(other)) => {
                 (&one.src, &one.type_name, &one.message) == (&other.src, &other.type_name, &other.message)
@@ -180,10 +166,18 @@ impl Error {
 
     /// Returns whether this is only the echo of a cancellation, which hides no failure.
     pub fn is_cancelled(&self) -> bool {
-        match self.unwrapped() {
+        match &*self.ours() {
             Self::Cancelled(_) => true,
             Self::Group(group) => group.left_out == 0 && group.errors.iter().all(Self::is_cancelled),
             _ => false,
+        }
+    }
+
+    /// What is inside a foreign error, if that is one of ours.
+    fn ours(&self) -> Cow<'_, Self> {
+        match self {
+            Self::Local(error) => inside::find(&**error).map_or(Cow::Borrowed(self), Cow::Owned),
+            ours => Cow::Borrowed(ours),
         }
     }
 
@@ -206,6 +200,50 @@ impl Error {
             Self::Local(_) => "Local",
             Self::Group(_) => "Group",
         }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        inside::notice(self);
+        match self {
+            Self::Cancelled(cause) => write!(f, "cancelled: {cause}"),
+            Self::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),
+            Self::Remote(remote) => remote.fmt(f),
+            Self::ActorDied(died) => died.fmt(f),
+            Self::Spawn { actor, why } => write!(f, "actor `{actor}` did not start: {why}"),
+            Self::Refused { actor, function, why } => write!(f, "{actor} refuses to run `{function}`: {why}"),
+            Self::ActorTooSlow { actor, waited } => {
+                write!(f, "{actor} did not acknowledge the cancel request within {waited:?}; it may be busy or stopped")
+            }
+            Self::Disconnected { actor, end } => write!(f, "the connection to {actor} is gone: {end}"),
+            Self::StreamOverrun(why) => write!(f, "stream overrun: {why}"),
+            Self::Transport(fault) => fault.fmt(f),
+            Self::Config(why) => write!(f, "configuration: {why}"),
+            Self::Usage(why) => f.write_str(why),
+            Self::Panicked(panic) => write!(f, "a task panicked: {panic}"),
+            Self::Local(error) => error.fmt(f),
+            Self::Group(group) => group.fmt(f),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Disconnected { end, .. } => Some(end),
+            // These print what they wrap, so what they wrap is no cause of theirs.
+            Self::Remote(remote) => remote.source(),
+            Self::Transport(fault) => fault.source(),
+            Self::Local(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<TransportError> for Error {
+    fn from(fault: TransportError) -> Self {
+        Self::Transport(fault)
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::payload::Payload;
 use super::raised::Raised;
-use super::{Error, ErrorGroup, Refusal, RemoteError, causes, register};
+use super::{Error, ErrorGroup, Refusal, RemoteError, causes, inside, register};
 use crate::actor::ActorId;
 use crate::panics::Panic;
 use crate::telemetry::span_trace;
@@ -67,12 +67,13 @@ impl Packed {
         }
     }
 
-    /// Returns whether it only says that the task was cancelled, so that it hides no failure.
-    pub(crate) fn is_cancelled(&self) -> bool {
+    /// Returns whether something failed that nobody else reports: a cancellation was asked for, and what
+    /// was refused has not been run.
+    pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Remote(remote) => remote.is_cancelled(),
+            Self::Remote(remote) => !remote.is_cancelled(),
             Self::Refused { .. } => false,
-            Self::Group { members, .. } => members.iter().all(Self::is_cancelled),
+            Self::Group { members, left_out } => *left_out > 0 || members.iter().any(Self::is_failure),
         }
     }
 
@@ -136,7 +137,8 @@ impl Packer<'_> {
         Packed::Group { members, left_out }
     }
 
-    /// Packs an error of a type that is not ours, or ours inside it: whichever is met first is the error.
+    /// Packs an error of a type that is not ours. If it has one of ours in it, that one is passed on, and
+    /// what is around it is only its context; unless a registered type is met before.
     fn pack_foreign(
         &mut self,
         error: &(dyn StdError + 'static),
@@ -144,20 +146,20 @@ impl Packer<'_> {
         backtrace: Option<String>,
         depth: usize,
     ) -> Packed {
-        let mut around: Vec<String> = Vec::new();
-        for cause in causes(error).take(MAX_CHAIN) {
-            if let Some(ours) = cause.downcast_ref::<Error>() {
-                let mut packed = self.pack(ours.clone(), depth);
-                around.push(ours.to_string());
-                packed.add_context(&without_their_causes(around));
-                return packed;
-            }
-            if let Some((type_name, payload)) = register::encode(cause) {
-                return self.describe(error, type_name, backtrace, Some(payload));
-            }
-            around.push(cause.to_string());
+        let before_ours = causes(error).take(MAX_CHAIN).take_while(|cause| !cause.is::<Error>());
+        let around: Vec<_> = before_ours.collect();
+        if let Some((type_name, payload)) = around.iter().find_map(|cause| register::encode(*cause)) {
+            return self.describe(error, type_name, backtrace, Some(payload));
         }
-        self.describe(error, type_name, backtrace, None)
+        match inside::find(error) {
+            Some(ours) => {
+                let context = context(&around, &ours);
+                let mut packed = self.pack(ours, depth);
+                packed.add_context(&context);
+                packed
+            }
+            None => self.describe(error, type_name, backtrace, None),
+        }
     }
 
     fn pack_finding(&self, finding: &Error) -> Packed {
@@ -199,8 +201,15 @@ fn raised_here(here: &ActorId, type_name: String, message: String) -> RemoteErro
     }
 }
 
-/// Cuts from each text the one behind it, with which many messages end; drops the last one.
-fn without_their_causes(texts: Vec<String>) -> Vec<String> {
+/// What the errors `around` one of ours say, without what it says itself: many messages end with their cause.
+fn context(around: &[&(dyn StdError + 'static)], ours: &Error) -> Vec<String> {
+    let mut texts: Vec<_> = around.iter().map(ToString::to_string).collect();
+    let own = ours.to_string();
+    // Behind the last one that prints it there are only its own causes.
+    if let Some(at) = texts.iter().rposition(|text| text.ends_with(&own)) {
+        texts.truncate(at + 1);
+    }
+    texts.push(own);
     let pairs = texts.windows(2).map(|pair| {
         let own = pair[0].strip_suffix(pair[1].as_str()).unwrap_or(&pair[0]);
         own.trim_end_matches([':', ' ']).to_owned()

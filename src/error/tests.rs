@@ -29,6 +29,15 @@ enum Kind {
 #[error("storing: {0}")]
 struct Storing(#[source] BoxError);
 
+/// One as applications have them, which gives nothing away.
+#[derive(Debug, thiserror::Error)]
+enum App {
+    #[error(transparent)]
+    Pleach(#[from] Error),
+    #[error("asking: {0}")]
+    Asking(Error),
+}
+
 crate::register_error!(TooBig);
 
 fn too_big() -> TooBig {
@@ -168,6 +177,30 @@ fn what_actors_on_the_way_say_is_context_and_hides_no_source() {
     // A cancellation stays one, whoever had a word about it.
     let cancelled = anyhow::Error::from(Error::Cancelled(Cancelled::Actor)).context("late");
     assert!(Error::from_boxed(boxed(cancelled)).is_cancelled());
+}
+
+#[test]
+fn one_of_ours_is_found_where_a_type_hides_it() {
+    let died = |actors| sent(findings().remove(14), Format::Json, actors);
+    let hidden: [(Raised, &[&str]); 4] = [
+        (Raised::new(App::Pleach(died(&["leaf"]))), &[]),
+        (Raised::new(App::Asking(died(&["leaf"]))), &["asking"]),
+        (Raised::new(Storing(App::Asking(died(&["leaf"])).into())), &["storing", "asking"]),
+        (Raised::new(anyhow::Error::from(App::Pleach(died(&["leaf"]))).context("planning")), &["planning"]),
+    ];
+    for (raised, context) in hidden {
+        let came = Packed::new(raised, &actor("mid")).unpack(&actor("mid"));
+        let remote = remote(&came);
+        assert_eq!((remote.src.name(), names(&remote.relay_path)), ("leaf", vec!["mid"]));
+        assert_eq!(remote.context, context);
+        assert_eq!(came.actor_died().unwrap().status, WaitStatus::Signalled(9));
+    }
+    let cancelled = Error::from_boxed(App::from(Error::Cancelled(Cancelled::Scope)).into());
+    assert!(cancelled.is_cancelled());
+    let packed = Packed::new(Raised::new(App::from(Error::Cancelled(Cancelled::Scope))), &actor("leaf"));
+    assert!(!packed.is_failure());
+    let again = died(&["leaf"]);
+    assert!(Error::from_boxed(App::Asking(again.clone()).into()).is_same_failure(&again));
 }
 
 #[test]

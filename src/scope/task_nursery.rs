@@ -223,7 +223,7 @@ impl TaskNursery {
         let own = match ended {
             Ended::Returned(Ok(value)) if failures.is_empty() && !cut_short => return Ok(value),
             Ended::Returned(Err(own)) if failures.is_empty() => return Err(own),
-            Ended::Returned(Err(own)) | Ended::Cancelled(Some(Err(own))) => Some(Error::from_boxed(boxed(own))),
+            Ended::Returned(Err(own)) | Ended::Cancelled(Some(Err(own))) => Some(Error::from_boxed(own.into())),
             Ended::Panicked(panic) => Some(panic),
             Ended::Returned(Ok(_)) | Ended::Cancelled(_) => None,
         };
