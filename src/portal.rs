@@ -135,7 +135,7 @@ impl<T> Portal<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Remote`] with the function's own error; [`Error::Refused`] when the peer does not run it;
+    /// [`Error::Remote`] with the function's own error, or [`Error::Group`] of several; [`Error::Refused`] when the peer does not run it;
     /// [`Error::ActorDied`] or [`Error::Disconnected`] when the peer goes away; [`Error::Transport`] when
     /// the arguments or the value can't be sent; [`Error::Cancelled`] when the scope around this is
     /// cancelled: the remote task has been cancelled then too, or has been asked to.

@@ -204,13 +204,11 @@ impl Channel {
     fn answer_error(&self, cid: Cid, error: &Packed) {
         let Err(end) = self.finish(cid, &Outgoing::Error { cid: Some(cid), error }) else { return };
         let peer = &self.0.peer;
-        match error.is_cancelled() {
+        match error.is_failure() {
             true => {
-                tracing::debug!(target: "pleach::cancel", %peer, %cid, %end, "nobody is left to be told of a cancellation")
+                tracing::error!(target: "pleach::runtime", %peer, %cid, %end, %error, "a function failed, and its caller can't be told how")
             }
-            false => {
-                tracing::error!(target: "pleach::runtime", %peer, %cid, %end, %error, "a function failed, and its caller can't be told")
-            }
+            false => tracing::debug!(target: "pleach::runtime", %peer, %cid, %end, "nobody is left to be answered"),
         }
     }
 
