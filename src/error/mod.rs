@@ -7,13 +7,13 @@
 //! | file | station |
 //! |---|---|
 //! | this one | [`Error`] and its variants |
-//! | [`raised`], [`packed`] | from a function's own error to what crosses the wire, and back |
-//! | [`remote`], [`payload`], [`told`] | what arrives, the error itself in it, and texts of causes |
-//! | [`register`], [`downcast`] | error types that come back as what they are |
-//! | [`inside`] | one of ours in a foreign error |
-//! | [`died`], [`group`], [`refusal`] | findings of the runtime that have parts |
-//! | [`report`] | an error for humans |
-//! | [`record`], [`transport`] | an error for machines |
+//! | `raised`, `packed` | from a function's own error to what crosses the wire, and back |
+//! | `remote`, `payload`, `told` | what arrives, the error itself in it, and texts of causes |
+//! | `register`, `downcast` | error types that come back as what they are |
+//! | `inside` | one of ours in a foreign error |
+//! | `died`, `group`, `refusal` | findings of the runtime that have parts |
+//! | `report` | an error for humans |
+//! | `record`, `transport` | an error for machines |
 
 mod died;
 mod downcast;

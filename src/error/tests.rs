@@ -17,11 +17,11 @@ struct TooBig {
     kind: Kind,
 }
 
-/// Reads back only from a form in which the names of fields are kept.
+/// Reads back only from a readable form: serde takes an address inside a tagged enum for a text.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
-#[serde(tag = "at")]
+#[serde(tag = "kind")]
 enum Kind {
-    Soft { limit: u64 },
+    Soft { limit: u64, host: std::net::Ipv4Addr },
 }
 
 /// One that is not registered, around any other.
@@ -41,7 +41,7 @@ enum App {
 crate::register_error!(TooBig);
 
 fn too_big() -> TooBig {
-    TooBig { n: 7, kind: Kind::Soft { limit: 5 } }
+    TooBig { n: 7, kind: Kind::Soft { limit: 5, host: std::net::Ipv4Addr::LOCALHOST } }
 }
 
 fn actor(name: &str) -> ActorId {
