@@ -303,6 +303,18 @@ fn humans_read_where_and_why() {
 }
 
 #[test]
+fn an_error_tells_in_which_spans_it_was_packed() {
+    let raised = || remote(&sent(Error::Usage("too early".into()), Format::Msgpack, &["leaf"])).span_trace.clone();
+    assert_eq!(raised(), [""; 0], "nobody keeps spans");
+    let subscriber = tracing_subscriber::fmt().with_writer(io::sink).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let _outer = tracing::info_span!("outer").entered();
+        tracing::info_span!("inner", n = 7).in_scope(|| assert_eq!(raised(), ["inner", "outer"]));
+        assert_eq!(raised(), ["outer"]);
+    });
+}
+
+#[test]
 fn an_endless_chain_is_cut() {
     let long = (0..50).fold(BoxError::from("root"), |inner, _| Storing(inner).into());
     let came = sent(Error::from_boxed(long), Format::Json, &["leaf"]);

@@ -234,7 +234,10 @@ async fn launch(
             runtime.keep(keeper);
             KillOnDrop { process, tasks: owner, armed: true }
         });
-        let _ = done.send(started); // whoever gave up drops it, and so kills the process
+        // Whoever gave up drops the process, and so kills it.
+        if let Err(Err(error)) = done.send(started) {
+            tracing::warn!(target: "pleach::runtime", %error, "a start failed after it had been given up");
+        }
     });
     launched.await.unwrap_or_else(|_| Err(Error::Usage("the task that starts processes was given up".into())))
 }
