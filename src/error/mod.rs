@@ -257,8 +257,10 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cancelled {
-    /// A cancel scope around the code, or its deadline.
+    /// A cancel scope around the code.
     Scope,
+    /// The deadline of a scope around the code, or of the caller.
+    Deadline,
     /// Another task of the same nursery failed or left.
     Nursery,
     /// The actor is being shut down, by itself or on request.
@@ -271,6 +273,7 @@ impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scope => f.write_str("the scope around it was cancelled"),
+            Self::Deadline => f.write_str("its deadline has passed"),
             Self::Nursery => f.write_str("its nursery is closing"),
             Self::Actor => f.write_str("its actor is shutting down"),
             Self::Caller(Some(actor)) => write!(f, "its caller {actor} cancelled it"),

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
+use tokio::time::Instant;
 
 use super::frame;
 use super::run::Run;
@@ -115,15 +115,13 @@ impl<F> fmt::Debug for FailAfter<F> {
 }
 
 pin_project! {
-    /// A body under a scope of its own, and the clock that cancels it.
+    /// A body under a scope of its own, which gets its deadline when it is first polled.
     struct Limited<F> {
         #[pin]
         run: Run<F>,
-        #[pin]
-        clock: Option<Sleep>,
         after: Duration,
         scope: CancelScope,
-        expired: bool,
+        started: bool,
     }
 }
 
@@ -137,23 +135,22 @@ enum Ended<T> {
 impl<F: Future> Limited<F> {
     fn new(after: Duration, body: F) -> Self {
         let scope = CancelScope::new();
-        Self { run: scope.run(body), clock: None, after, scope, expired: false }
+        Self { run: scope.run(body), after, scope, started: false }
     }
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<F::Output>> {
-        let mut this = self.project();
-        if this.clock.is_none() {
-            this.clock.set(Some(tokio::time::sleep(*this.after)));
-        }
-        let clock = this.clock.as_mut().as_pin_mut().expect("set above");
-        if !*this.expired && clock.poll(cx).is_ready() {
-            *this.expired = true;
-            this.scope.cancel();
+        let this = self.project();
+        if !*this.started {
+            *this.started = true;
+            // One that is past all clocks is none.
+            if let Some(at) = Instant::now().checked_add(*this.after) {
+                this.scope.set_deadline(at);
+            }
         }
         Poll::Ready(match ready!(this.run.poll(cx)) {
             Ok(value) => Ended::Done(value),
             // A deadline is this code's own affair; a cancellation of the code around goes before it.
-            Err(_) if *this.expired && !frame::is_cancelled() => Ended::Expired(*this.after),
+            Err(_) if this.scope.has_expired() && !frame::is_cancelled() => Ended::Expired(*this.after),
             Err(error) => Ended::Cancelled(error),
         })
     }

@@ -21,7 +21,7 @@ pub(super) fn current_node() -> Option<Arc<Node>> {
 
 /// Returns whether the running code is in a cancelled scope, without telling it.
 pub(super) fn is_cancelled() -> bool {
-    current_node().is_some_and(|node| node.token.is_cancelled())
+    current_node().is_some_and(|node| node.is_cancelled())
 }
 
 /// Notes that the running code gets an error now, if that is because of its own cancellation.
@@ -63,7 +63,7 @@ impl Frame {
     /// cancel it when the one asked for is cancelled. Invariant 1.
     pub(super) fn enter(&self, around: Option<Arc<Node>>) -> Place {
         let place = match around {
-            Some(around) if !self.asked.is_inside(&around) => Place::Elsewhere(Node::new(Some(around))),
+            Some(around) if !self.asked.is_inside(&around) => Place::Elsewhere(Node::stand_in(&self.asked, around)),
             _ => Place::Asked(self.asked.clone()),
         };
         let (Place::Asked(node) | Place::Elsewhere(node)) = &place;

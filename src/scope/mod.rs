@@ -44,6 +44,7 @@
 //!    without having noticed keeps its value.
 //! 5. The last shield of a cancelled body wakes the task that polls the body, wherever it is released.
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -88,6 +89,22 @@ pub fn checkpoint() -> Result<()> {
 /// cancels the scope.
 pub fn current_token() -> CancellationToken {
     frame::current_node().map(|node| node.token.clone()).unwrap_or_default()
+}
+
+/// Returns the deadline of the code that asks; none outside of any scope, and in a shield.
+pub fn current_deadline() -> Option<Instant> {
+    frame::current_node()?.deadline()
+}
+
+/// Returns the error of this code's own cancellation, if there is one and `error` only echoes it.
+///
+/// A deadline that travelled with a call passes on both sides at once, so the answer to the call may
+/// say so before this side's clock does. The one who set the deadline is to learn of it from that.
+pub(crate) fn own_cancellation_or(error: Error) -> Error {
+    match ended::is_echo(&error) {
+        true => checkpoint().err().unwrap_or(error),
+        false => error,
+    }
 }
 
 /// Waits until the scope of the code that waits is cancelled.

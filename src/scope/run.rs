@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::frame::{self, CURRENT, Frame, Place};
@@ -26,6 +27,8 @@ pin_project! {
         frame: Arc<Frame>,
         #[pin]
         watch: Option<Watch>,
+        // Boxed, because most bodies have none.
+        clock: Option<Pin<Box<Sleep>>>,
         // Released after the body is gone: invariant 2.
         around: Option<Shield>,
     }
@@ -34,7 +37,7 @@ pin_project! {
 impl<F: Future> Run<F> {
     pub(super) fn new(asked: Arc<Node>, body: F) -> Self {
         let frame = Frame::new(asked);
-        Self { body: Some(CURRENT.scope(Some(frame.clone()), body)), frame, watch: None, around: None }
+        Self { body: Some(CURRENT.scope(Some(frame.clone()), body)), frame, watch: None, clock: None, around: None }
     }
 
     /// Returns whether there is no body left to poll.
@@ -53,9 +56,22 @@ impl<F: Future> Future for Run<F> {
         if this.watch.is_none() {
             // Not sooner: the body is where it is first polled, not where it was written.
             *this.around = Some(Shield::enter());
-            this.watch.set(Some(Watch::new(this.frame.enter(frame::current_node()), this.frame)));
+            let around = frame::current_node();
+            let limit = around.as_ref().and_then(|around| around.deadline());
+            this.watch.set(Some(Watch::new(this.frame.enter(around), this.frame)));
+            // A deadline that is also that of the body around is on its clock.
+            let nearer = |at: &Instant| limit.is_none_or(|limit| *at < limit);
+            *this.clock = this.frame.node().deadline().filter(nearer).map(|at| Box::pin(sleep_until(at)));
         }
         let node = this.frame.node();
+        if let Some(clock) = this.clock
+            && clock.as_mut().poll(cx).is_ready()
+        {
+            let now = clock.deadline();
+            this.frame.asked().expire(now);
+            node.expire(now);
+            *this.clock = None;
+        }
         let watch = this.watch.as_mut().as_pin_mut().expect("set above");
         // Both questions register this task, so a cancellation or a release that comes while the body
         // is polled brings it back here.

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::frame;
@@ -27,6 +28,32 @@ impl CancelScope {
     /// stands alone.
     pub fn new() -> Self {
         Self { node: Node::new(frame::current_node()) }
+    }
+
+    /// As [`new`](Self::new), with a deadline: the scope is cancelled when that has passed.
+    ///
+    /// The bodies that run under it watch the clock; the errors that they get name the cause,
+    /// [`Cancelled::Deadline`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use std::time::Duration;
+    ///
+    /// use pleach::scope::CancelScope;
+    /// use tokio::time::Instant;
+    ///
+    /// let scope = CancelScope::with_deadline(Instant::now() + Duration::from_millis(5));
+    /// let late = scope.run(std::future::pending::<()>()).await.unwrap_err();
+    /// assert_eq!(late.to_string(), "cancelled: its deadline has passed");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// A body with a deadline panics when it is polled outside of a tokio runtime with a timer.
+    pub fn with_deadline(at: Instant) -> Self {
+        let scope = Self::new();
+        scope.set_deadline(at);
+        scope
     }
 
     /// Returns the scope of the code that asks; none outside of all scopes and in a shield.
@@ -55,6 +82,23 @@ impl CancelScope {
     /// Makes a scope that is cancelled with this one, wherever the caller is.
     pub fn child(&self) -> Self {
         Self { node: Node::new(Some(self.node.clone())) }
+    }
+
+    /// As [`child`](Self::child), with a deadline of its own.
+    pub(crate) fn child_with_deadline(&self, at: Instant) -> Self {
+        let scope = self.child();
+        scope.set_deadline(at);
+        scope
+    }
+
+    /// Sets the deadline, once and before a body is polled.
+    pub(super) fn set_deadline(&self, at: Instant) {
+        self.node.deadline.set(at).expect("whoever makes a scope sets its deadline once");
+    }
+
+    /// Returns the deadline: the nearest of this scope's own and of those around it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.node.deadline()
     }
 
     /// Runs `body` under this scope.
@@ -91,9 +135,14 @@ impl CancelScope {
         self.node.cancel(cause);
     }
 
-    /// Returns whether this scope, or one around it, was cancelled.
+    /// Returns whether this scope, or one around it, was cancelled, or has passed its deadline.
     pub fn cancel_called(&self) -> bool {
-        self.node.token.is_cancelled()
+        self.node.is_cancelled()
+    }
+
+    /// Returns why this scope is cancelled, if it is.
+    pub(crate) fn cause(&self) -> Option<Cancelled> {
+        self.cancel_called().then(|| self.node.cause())
     }
 
     /// Returns whether a body of this scope was dropped because of a cancellation.
@@ -101,6 +150,11 @@ impl CancelScope {
     /// A body that came to its end after the cancellation was not.
     pub fn cancelled_caught(&self) -> bool {
         self.node.caught.load(Ordering::Acquire)
+    }
+
+    /// Returns whether this very scope, and not only one around it, was cancelled by its deadline.
+    pub(super) fn has_expired(&self) -> bool {
+        self.node.cause.get() == Some(&Cancelled::Deadline)
     }
 
     /// Returns the error of a body that this scope has cancelled.
@@ -123,7 +177,10 @@ impl Default for CancelScope {
 
 impl fmt::Debug for CancelScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelScope").field("cancel_called", &self.cancel_called()).finish_non_exhaustive()
+        f.debug_struct("CancelScope")
+            .field("cancel_called", &self.cancel_called())
+            .field("deadline", &self.deadline())
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,13 +190,44 @@ pub(super) struct Node {
     parent: Option<Arc<Self>>,
     /// Set if this very node was cancelled, and not only one around it.
     cause: OnceLock<Cancelled>,
+    /// Its own; see [`Node::deadline`].
+    deadline: OnceLock<Instant>,
     caught: AtomicBool,
 }
 
 impl Node {
     pub(super) fn new(parent: Option<Arc<Self>>) -> Arc<Self> {
         let token = parent.as_ref().map(|parent| parent.token.child_token()).unwrap_or_default();
-        Arc::new(Self { token, parent, cause: OnceLock::new(), caught: AtomicBool::new(false) })
+        let (cause, deadline) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Self { token, parent, cause, deadline, caught: AtomicBool::new(false) })
+    }
+
+    /// Makes a scope inside `around` for a body that was to run in `asked`, which is elsewhere.
+    pub(super) fn stand_in(asked: &Self, around: Arc<Self>) -> Arc<Self> {
+        let node = Self::new(Some(around));
+        if let Some(at) = asked.deadline() {
+            node.deadline.set(at).expect("it is new");
+        }
+        node
+    }
+
+    /// Returns the nearest deadline of this scope and of those around it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.ancestry().filter_map(|node| node.deadline.get().copied()).min()
+    }
+
+    /// Returns whether this scope is cancelled; whoever never waits does not see the clock, so it is asked.
+    pub(super) fn is_cancelled(&self) -> bool {
+        if !self.token.is_cancelled() && self.deadline().is_some() {
+            self.expire(Instant::now());
+        }
+        self.token.is_cancelled()
+    }
+
+    /// Cancels this scope, and those around it, whose own deadline has passed.
+    pub(super) fn expire(&self, now: Instant) {
+        let passed = |node: &&Self| node.deadline.get().is_some_and(|at| *at <= now);
+        self.ancestry().filter(passed).for_each(|node| node.cancel(Cancelled::Deadline));
     }
 
     pub(super) fn cancel(&self, cause: Cancelled) {
@@ -155,25 +243,16 @@ impl Node {
 
     /// Returns the reason nearest to this node.
     pub(super) fn cause(&self) -> Cancelled {
-        let mut node = Some(self);
-        while let Some(here) = node {
-            if let Some(cause) = here.cause.get() {
-                return cause.clone();
-            }
-            node = here.parent.as_deref();
-        }
-        // Somebody cancelled a token by hand.
-        Cancelled::Scope
+        let nearest = self.ancestry().find_map(|node| node.cause.get().cloned());
+        nearest.unwrap_or(Cancelled::Scope) // somebody cancelled a token by hand
     }
 
     pub(super) fn is_inside(&self, other: &Self) -> bool {
-        let mut node = Some(self);
-        while let Some(here) = node {
-            if std::ptr::eq(here, other) {
-                return true;
-            }
-            node = here.parent.as_deref();
-        }
-        false
+        self.ancestry().any(|node| std::ptr::eq(node, other))
+    }
+
+    /// This scope, and those around it, from the inside out.
+    fn ancestry(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |node| node.parent.as_deref())
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::error::Cancelled;
 
+mod deadlines;
 mod task_nursery;
 mod trees;
 
@@ -274,74 +275,6 @@ async fn the_nearest_reason_is_told() {
     root.cancel_because(Cancelled::Caller(None));
     assert!(is_cancelled(&middle.child().run(async {}).await, &Cancelled::Nursery));
     assert!(is_cancelled(&leaf.run(async {}).await, &Cancelled::Caller(None)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deadline_is_a_cancellation() {
-    let log = Log::default();
-    let second = Duration::from_secs(1);
-    let started = Instant::now();
-    let moved_on = move_on_after(second, owes_clean_up(&log, "cleaned up", pending())).await;
-    assert!(moved_on.is_none(), "the body was told");
-    assert_eq!(started.elapsed(), second + Duration::from_millis(20));
-    assert_eq!(log.all(), ["cleaned up"]);
-
-    assert_eq!(move_on_after(second, pending::<()>()).await, None);
-    assert_eq!(move_on_after(second, async { 7 }).await, Some(7));
-    assert_eq!(fail_after(second, async { 7 }).await.unwrap(), 7);
-    let failed = fail_after(second, pending::<()>()).await;
-    assert!(matches!(failed, Err(Error::Timeout { after, .. }) if after == second));
-    assert_eq!(move_on_after(Duration::MAX, async { 7 }).await, Some(7));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_nearer_deadline_counts() {
-    let started = Instant::now();
-    let outer = move_on_after(Duration::from_secs(1), async {
-        move_on_after(Duration::from_secs(5), pending::<()>()).await;
-        unreachable!("the outer deadline drops this");
-    });
-    assert!(outer.await.is_none());
-    let inner = move_on_after(Duration::from_secs(5), move_on_after(Duration::from_secs(1), pending::<()>()));
-    assert_eq!(inner.await, Some(None));
-    assert_eq!(started.elapsed(), Duration::from_secs(2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_runs_after_a_deadline_in_a_cancelled_scope() {
-    let scope = CancelScope::new();
-    let canceller = scope.clone();
-    let (release, held) = oneshot::channel::<()>();
-    let log = Log::default();
-    let run = spawn(scope.attach({
-        let log = log.clone();
-        async move {
-            let limited = async {
-                let _ = move_on_after(Duration::from_secs(1), pending::<()>()).await;
-                log.note("unreachable");
-            };
-            tokio::join!(limited, shield(held)).1
-        }
-    }));
-    yield_now().await;
-    canceller.cancel();
-    // The scope is cancelled, its deadline is over, and a shield beside it still holds the body.
-    sleep(Duration::from_secs(2)).await;
-    assert!(!run.is_finished());
-    release.send(()).unwrap();
-    assert!(run.await.unwrap().is_err());
-    assert!(log.all().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deadline_in_another_task_is_not_stuck_with_its_parent() {
-    let scope = CancelScope::new();
-    let mut limited = None;
-    scope.run(async { limited = Some(move_on_after(Duration::from_secs(1), pending::<()>())) }).await.unwrap();
-    let task = spawn(limited.unwrap());
-    yield_now().await;
-    scope.cancel();
-    assert_eq!(task.await.unwrap(), None);
 }
 
 #[test]
