@@ -167,14 +167,14 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
     {
         let _shield = Shield::enter();
         let Self { export, args, first, result, .. } = self;
-        let opened = OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args)?;
+        let opened = OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, scope::current_deadline())?;
         drop(args);
         let dialog = opened.handle();
         let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
             Ok(value) => value,
             Err(error) => {
                 end_remote(dialog).await; // it is over already, unless this scope was cancelled or the value is no `S`
-                return Err(peer.explain(error).await.into());
+                return Err(peer.explain(scope::own_cancellation_or(error)).await.into());
             }
         };
         let context = OpenContext { dialog: dialog.clone(), decode: result, types: PhantomData };
@@ -227,14 +227,14 @@ async fn settle<X, E: ScopeError>(
             match end {
                 End::Value(_) => Ok(value),
                 _asked_for if dialog.cancel_called() => Ok(value),
-                failed => Err(peer.explain(dialog.error_of(failed)).await.into()),
+                failed => Err(peer.explain(scope::own_cancellation_or(dialog.error_of(failed))).await.into()),
             }
         }
         failed_here => {
             let failed_there = dialog.with(|state| state.end().cloned());
             match failed_there {
                 Some(failed @ (End::Error(_) | End::Lost)) if !dialog.cancel_called() => {
-                    return Err(peer.explain(dialog.error_of(failed)).await.into());
+                    return Err(peer.explain(scope::own_cancellation_or(dialog.error_of(failed))).await.into());
                 }
                 Some(_) => {}
                 None => end_remote(dialog).await,

@@ -137,7 +137,8 @@ impl Nursery {
 
     async fn run_one<T>(self, order: Order, call: Call<T>) -> Result<Portal<T>> {
         let member = self.start(order).await?;
-        let pending = member.child.channel.call(call.target(), call.args());
+        // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
+        let pending = member.child.channel.call(call.target(), call.args(), self.0.scope.deadline());
         let (settle, result) = watch::channel(None);
         let portal = Portal::one_shot(member.clone(), result, call.decoder());
         let monitor = self.clone();
@@ -205,7 +206,7 @@ impl Nursery {
                     Error::Disconnected { .. } => true,
                     other => other.is_cancelled(),
                 };
-                if !(member.was_asked() && echo) {
+                if !(echo && (member.was_asked() || self.0.scope.cancel_called())) {
                     self.fail(error);
                 }
             }

@@ -145,7 +145,7 @@ impl<T> Portal<T> {
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
         self.ready().await?;
         let decode = call.decoder();
-        let pending = self.member.channel().call(call.target(), call.args());
+        let pending = self.member.channel().call(call.target(), call.args(), scope::current_deadline());
         drop(call);
         Ok(decode(&self.answer(pending).await?)?)
     }
@@ -161,7 +161,8 @@ impl<T> Portal<T> {
     /// As [`run`](Self::run).
     pub async fn run_from_ns<R: DeserializeOwned>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R> {
         self.ready().await?;
-        let pending = self.member.channel().call(ByteStr::from(path.to_owned()), args);
+        let target = ByteStr::from(path.to_owned());
+        let pending = self.member.channel().call(target, args, scope::current_deadline());
         Ok(self.answer(pending).await?.decode()?)
     }
 
@@ -273,7 +274,7 @@ async fn wait(mut pending: Pending) -> Result<Payload> {
     tokio::select! {
         // An answer that is here already wins over a cancellation.
         biased;
-        outcome = pending.outcome() => outcome,
+        outcome = pending.outcome() => outcome.map_err(scope::own_cancellation_or),
         () = scope::cancelled() => {
             if let Err(late) = pending.cancel().await {
                 tracing::warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use pleach_wire::{ByteStr, Cid, Encode, Msg, Outgoing};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
-use super::{Channel, ReplyTo};
+use super::{Channel, ReplyTo, time_left};
 use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::{Arrival, Dialog, End, Permit, Side, Take, TakeFirst};
 use crate::scope::CancelScope;
@@ -244,11 +245,17 @@ impl fmt::Debug for DialogHandle {
 pub(crate) struct OpenedDialog(DialogHandle);
 
 impl OpenedDialog {
-    /// Opens a dialog: the message is queued, and on its way.
+    /// Opens a dialog: the message is queued, and on its way. At the deadline the peer cancels the task
+    /// by itself.
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode) -> Result<Self> {
+    pub(crate) fn open(
+        channel: &Channel,
+        target: ByteStr,
+        args: &dyn Encode,
+        deadline: Option<Instant>,
+    ) -> Result<Self> {
         let mut made = None;
         let opened = channel.session().open_with(|cid| {
             let handle = made.insert(DialogHandle::new(channel.clone(), cid, Side::Caller));
@@ -256,7 +263,8 @@ impl OpenedDialog {
         });
         let (Some(cid), Some(handle)) = (opened, made) else { return Err(channel.gone()) };
         let opened = Self(handle);
-        if let Err(error) = channel.send(&Outgoing::Open { cid, target, args }, 1) {
+        let open = Outgoing::Open { cid, target, args, deadline: deadline.map(time_left) };
+        if let Err(error) = channel.send(&open, 1) {
             channel.session().forget(cid);
             opened.0.finish(End::Lost);
             return Err(channel.explain(error));

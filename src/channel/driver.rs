@@ -29,7 +29,16 @@ pub(crate) trait Serve: Send + Sync + 'static {
     /// Starts a task that ends with [`Channel::answer`] or [`Channel::answer_error`]. Must not wait.
     ///
     /// `dialog` is there if the peer opened a context.
-    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload, dialog: Option<DialogHandle>);
+    /// It is cancelled at its deadline.
+    fn invoke(
+        &self,
+        channel: &Channel,
+        cid: Cid,
+        target: ByteStr,
+        args: Payload,
+        deadline: Option<Instant>,
+        dialog: Option<DialogHandle>,
+    );
 
     /// The peer's runtime reports that it failed.
     fn peer_failed(&self, channel: &Channel, error: Packed);
@@ -157,9 +166,10 @@ impl Driver<'_> {
         let channel = self.channel;
         let event = channel.session().handle_msg(msg);
         match event {
-            Event::Invoke { cid, target, args, stream } => {
+            Event::Invoke { cid, target, args, deadline, stream } => {
                 let dialog = stream.then(|| channel.accept_dialog(cid));
-                self.serve.invoke(channel, cid, target, args, dialog);
+                let deadline = deadline.and_then(|left| Instant::now().checked_add(left));
+                self.serve.invoke(channel, cid, target, args, deadline, dialog);
             }
             Event::Deliver { dialog, msg } => {
                 let kind = msg.kind();

@@ -153,11 +153,12 @@ impl Channel {
         self.request_close();
     }
 
-    /// Starts a call: the message is queued, and on its way unless others are being sent.
+    /// Starts a call: the message is queued, and on its way unless others are being sent. At the
+    /// deadline the peer cancels the task by itself.
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode) -> Result<Pending> {
+    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, deadline: Option<Instant>) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
         let (cid, open) = {
             let mut session = self.session();
@@ -165,7 +166,8 @@ impl Channel {
             (cid, session.open_calls())
         };
         let pending = Pending { channel: self.clone(), cid, reply, answered: false };
-        if let Err(error) = self.send(&Outgoing::Start { cid, target, args }, open) {
+        let start = Outgoing::Start { cid, target, args, deadline: deadline.map(time_left) };
+        if let Err(error) = self.send(&start, open) {
             self.session().forget(cid);
             return Err(self.explain(error));
         }
@@ -195,8 +197,14 @@ impl Channel {
         if let Some(panic) = panics::take_current() {
             return self.answer_error(cid, &Packed::panic(panic, here));
         }
-        let by_caller = self.session().is_cancelled(cid);
-        let why = if by_caller { Cancelled::Caller(Some(self.0.peer.clone())) } else { Cancelled::Actor };
+        let why = {
+            let session = self.session();
+            match session.task(cid).and_then(CancelScope::cause) {
+                Some(Cancelled::Deadline) => Cancelled::Deadline,
+                _ if session.is_cancelled(cid) => Cancelled::Caller(Some(self.0.peer.clone())),
+                _ => Cancelled::Actor,
+            }
+        };
         self.answer_error(cid, &Packed::of(Error::Cancelled(why), here));
     }
 
@@ -308,6 +316,11 @@ impl Channel {
             end => Error::Disconnected { actor: Box::new(self.0.peer.clone()), end },
         }
     }
+}
+
+/// How much time there is until a deadline; none at all if it has passed.
+fn time_left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 /// A call that waits for its answer. Dropping it before asks the peer to cancel the task.

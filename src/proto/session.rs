@@ -70,8 +70,9 @@ pub(crate) enum Role {
 
 /// What a message asks its receiver to do.
 pub(crate) enum Event<H: Handles> {
-    /// Run a function, then call [`Session::finish`]. One with a `stream` gets the messages of its dialog.
-    Invoke { cid: Cid, target: ByteStr, args: Payload, stream: bool },
+    /// Run a function, then call [`Session::finish`]. One with a `stream` gets the messages of its dialog;
+    /// the time that its `deadline` leaves counts from now.
+    Invoke { cid: Cid, target: ByteStr, args: Payload, deadline: Option<Duration>, stream: bool },
     /// Hand a message to its dialog.
     Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
@@ -122,8 +123,8 @@ impl<H: Handles> Session<H> {
     pub(crate) fn handle_msg(&mut self, msg: Msg) -> Event<H> {
         let kind = msg.kind();
         match msg {
-            Msg::Start { cid, target, args } => self.handle_start(cid, target, args, false),
-            Msg::Open { cid, target, args } => self.handle_start(cid, target, args, true),
+            Msg::Start { cid, target, args, deadline } => self.handle_start(cid, target, args, deadline, false),
+            Msg::Open { cid, target, args, deadline } => self.handle_start(cid, target, args, deadline, true),
             Msg::Started { cid, .. }
             | Msg::Stream { cid, .. }
             | Msg::Yield { cid, .. }
@@ -158,7 +159,14 @@ impl<H: Handles> Session<H> {
         }
     }
 
-    fn handle_start(&mut self, cid: Cid, target: ByteStr, args: Payload, stream: bool) -> Event<H> {
+    fn handle_start(
+        &mut self,
+        cid: Cid,
+        target: ByteStr,
+        args: Payload,
+        deadline: Option<Duration>,
+        stream: bool,
+    ) -> Event<H> {
         if cid.0 % 2 == self.next % 2 || cid.0 == 0 || self.tasks.contains_key(&cid) {
             return Event::Ignored { kind: "start", cid: Some(cid) };
         }
@@ -167,7 +175,7 @@ impl<H: Handles> Session<H> {
             return Event::Overloaded { cid, limit: self.limit };
         }
         self.tasks.insert(cid, Task { handle: None, dialog: None, cancelled: false });
-        Event::Invoke { cid, target, args, stream }
+        Event::Invoke { cid, target, args, deadline, stream }
     }
 
     fn resolve(&mut self, kind: &'static str, cid: Cid, outcome: Outcome) -> Event<H> {

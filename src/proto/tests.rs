@@ -42,7 +42,12 @@ impl Pair {
     /// The dialer calls; the request is on its way.
     fn call(&mut self, waiter: u32) -> Cid {
         let cid = self.dialer.open(waiter).unwrap();
-        self.to_listener.push_back(Msg::Start { cid, target: ByteStr::from_static("a::b"), args: unit() });
+        self.to_listener.push_back(Msg::Start {
+            cid,
+            target: ByteStr::from_static("a::b"),
+            args: unit(),
+            deadline: None,
+        });
         cid
     }
 
@@ -103,10 +108,10 @@ fn both_sides_open_dialogs_of_their_own() {
     let mut pair = Pair::new(10);
     let (ours, theirs) = (pair.call(1), pair.listener.open(2).unwrap());
     assert_ne!(ours, theirs);
-    let start = Msg::Start { cid: theirs, target: ByteStr::from_static("a::b"), args: unit() };
+    let start = Msg::Start { cid: theirs, target: ByteStr::from_static("a::b"), args: unit(), deadline: None };
     assert!(matches!(pair.dialer.handle_msg(start), Event::Invoke { .. }));
     // A peer can't open a dialog with a number of ours, nor open one twice.
-    let stolen = Msg::Start { cid: ours, target: ByteStr::from_static("a::b"), args: unit() };
+    let stolen = Msg::Start { cid: ours, target: ByteStr::from_static("a::b"), args: unit(), deadline: None };
     assert!(matches!(pair.dialer.handle_msg(stolen.clone()), Event::Ignored { .. }));
     assert!(matches!(pair.at_listener(), Event::Invoke { .. }));
     assert!(matches!(pair.listener.handle_msg(stolen), Event::Ignored { .. }));

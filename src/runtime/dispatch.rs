@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use pleach_wire::{ByteStr, Cid, Payload};
+use tokio::time::Instant;
 
 use super::{Runtime, within};
 use crate::channel::Channel;
@@ -18,7 +19,15 @@ use crate::exports::{Answer, Request};
 use crate::proto::session::SELF;
 
 impl Serve for Arc<Runtime> {
-    fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload, dialog: Option<DialogHandle>) {
+    fn invoke(
+        &self,
+        channel: &Channel,
+        cid: Cid,
+        target: ByteStr,
+        args: Payload,
+        deadline: Option<Instant>,
+        dialog: Option<DialogHandle>,
+    ) {
         let answer = Answer::new(channel.clone(), cid);
         let target = target.as_str(); // checked to be text once, here
         if let Some(method) = target.strip_prefix(SELF) {
@@ -37,7 +46,10 @@ impl Serve for Arc<Runtime> {
         let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| (export.invoke)(request))) else { return };
         match invoked {
             Ok(task) => {
-                let scope = self.calls_scope.child();
+                let scope = match deadline {
+                    Some(at) => self.calls_scope.child_with_deadline(at),
+                    None => self.calls_scope.child(),
+                };
                 channel.attach(cid, scope.clone());
                 // A task that was cancelled, or that panicked, has answered while it was dropped.
                 self.calls.spawn(within(self.clone(), async move { drop(scope.run(task).await) }));

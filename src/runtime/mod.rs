@@ -236,7 +236,7 @@ impl Drop for Expected {
 /// # Cancel safety
 /// If dropped, the request has been sent.
 pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Result<()> {
-    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &()) {
+    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &(), None) {
         Ok(pending) => pending,
         Err(_gone) => return Ok(()),
     };

@@ -8,6 +8,7 @@
 
 mod calls;
 mod contexts;
+mod deadlines;
 mod endings;
 mod errors;
 mod kill_matrix;
@@ -27,9 +28,10 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 9] = [
+    let groups: [Vec<Trial>; 10] = [
         calls::tests(),
         contexts::tests(),
+        deadlines::tests(),
         endings::tests(),
         errors::tests(),
         kill_matrix::tests(),

@@ -1,6 +1,7 @@
 //! What the tests share: trees over every transport, notes from other processes, leak checks.
 
 use std::fmt::Debug;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
@@ -142,7 +143,13 @@ impl Notes {
     pub(crate) fn next(&self) -> String {
         self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut text = [0; 8192];
-        let len = self.socket.recv(&mut text).expect("no note came");
+        let len = loop {
+            match self.socket.recv(&mut text) {
+                // The signal of a child that was stopped.
+                Err(interrupted) if interrupted.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("no note came"),
+            }
+        };
         String::from_utf8_lossy(&text[..len]).into_owned()
     }
 
@@ -250,6 +257,7 @@ pub(crate) fn become_root_if_told() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
         "interrupted" => crate::endings::interrupted_root(&notes, &args),
         "stalled" => crate::promises::stalled_root(&notes),
+        "stopped_caller" => crate::deadlines::stopped_caller_root(&notes, &args),
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
         other => panic!("no scenario `{other}`"),

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{Codec, Format, FrameBuf, Payload};
 use crate::error::TransportError;
-use crate::msg::{ByteStr, Cid, Msg, Outgoing};
+use crate::msg::{ByteStr, Cid, Msg, Outgoing, deadline_of};
 
 /// The readable codec.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +47,9 @@ impl Codec for Json {
             out.truncate(out.len() - 1); // the closing bracket comes after the payload
             out.put_u8(b',');
             payload.encode(Format::Json, out)?;
+            if msg.micros_left() > 0 {
+                out.put_slice(format!(",{}", msg.micros_left()).as_bytes());
+            }
             out.put_u8(b']');
         }
         Ok(())
@@ -66,16 +69,17 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         let slice = body.slice_ref(field(at)?.get().as_bytes());
         Ok::<_, String>(Payload::new(Format::Json, slice, Bytes::new()))
     };
+    let deadline = |at: usize| fields.get(at).map_or(Ok(0), |field| parse(field)).map(deadline_of);
     let kind: String = parse(field(0)?)?;
     Ok(match kind.as_str() {
         "hello" => Msg::Hello { step: payload(1)? },
-        "start" => Msg::Start { cid: cid()?, target: text(2)?, args: payload(3)? },
+        "start" => Msg::Start { cid: cid()?, target: text(2)?, args: payload(3)?, deadline: deadline(4)? },
         "return" => Msg::Return { cid: cid()?, value: payload(2)? },
         "error" => Msg::Error { cid: parse::<Option<u64>>(field(1)?)?.map(Cid), error: payload(2)? },
         "cancel" => Msg::Cancel { cid: cid()? },
         "cancel_ack" => Msg::CancelAck { cid: cid()?, found: parse(field(2)?)? },
         "bye" => Msg::Bye { why: text(1)? },
-        "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)? },
+        "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)?, deadline: deadline(4)? },
         "started" => Msg::Started { cid: cid()?, value: payload(2)? },
         "stream" => Msg::Stream { cid: cid()?, buffer: parse(field(2)?)?, waits: parse(field(3)?)? },
         "yield" => Msg::Yield { cid: cid()?, value: payload(2)? },

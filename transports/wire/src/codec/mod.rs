@@ -191,6 +191,8 @@ fn decode_custom<T: DeserializeOwned>(format: &dyn CustomFormat, body: &[u8]) ->
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde::Deserialize;
 
     use super::*;
@@ -216,9 +218,11 @@ mod tests {
         for codec in [&Msgpack as &dyn Codec, &Json] {
             for size in [0, 10, 100_000] {
                 let args = Args { word: "leaf".into(), count: -3, blob: vec![7; size].into() };
-                let start =
-                    Msg::Start { cid: Cid(9), target: ByteStr::from_static("a::b"), args: &args as &dyn Encode };
-                let Msg::Start { cid, target, args: read } = codec.decode(body_of(codec, &start)).unwrap() else {
+                let target = ByteStr::from_static("a::b");
+                let start = Msg::Start { cid: Cid(9), target, args: &args as &dyn Encode, deadline: None };
+                let Msg::Start { cid, target, args: read, deadline: None } =
+                    codec.decode(body_of(codec, &start)).unwrap()
+                else {
                     panic!("another kind of message came back");
                 };
                 assert_eq!((cid, target.as_str()), (Cid(9), "a::b"));
@@ -232,7 +236,7 @@ mod tests {
                 Msg::Cancel { cid: Cid(300) },
                 Msg::CancelAck { cid: Cid(70_000), found: true },
                 Msg::Bye { why: ByteStr::from_static("done") },
-                Msg::Open { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &1u8 },
+                Msg::Open { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &1u8, deadline: None },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
                 Msg::Yield { cid: Cid(3), value: &1u8 },
@@ -244,6 +248,40 @@ mod tests {
                 assert_eq!(read.kind(), msg.kind());
                 assert_eq!(envelope(&read), envelope(&msg));
                 assert_eq!(read.payload().is_some(), msg.payload().is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_deadline_stands_behind_the_arguments() {
+        let args: &[&dyn Encode] = &[
+            &(),
+            &("text", u64::MAX),
+            &Args { word: "leaf".into(), count: 1, blob: vec![7; 100_000].into() },
+            &(Blob::from(vec![7; 5]), Blob::from(vec![7; 300])),
+        ];
+        let left = Duration::from_millis(1500);
+        for codec in [&Msgpack as &dyn Codec, &Json] {
+            for args in args.iter().copied() {
+                for deadline in [None, Some(Duration::ZERO), Some(left), Some(Duration::MAX)] {
+                    let target = ByteStr::from_static("a::b");
+                    let sent = [
+                        Outgoing::Start { cid: Cid(9), target: target.clone(), args, deadline },
+                        Outgoing::Open { cid: Cid(9), target, args, deadline },
+                    ];
+                    for sent in sent {
+                        let (Msg::Start { deadline: read, .. } | Msg::Open { deadline: read, .. }) =
+                            codec.decode(body_of(codec, &sent)).unwrap()
+                        else {
+                            panic!("another kind of message came back");
+                        };
+                        // Rounded up, and no time left is still a deadline.
+                        assert_eq!(read.is_some(), deadline.is_some());
+                        let more = read.unwrap_or_default().saturating_sub(deadline.unwrap_or_default());
+                        assert!(more <= Duration::from_micros(1));
+                        assert!(read >= deadline || deadline == Some(Duration::MAX));
+                    }
+                }
             }
         }
     }
@@ -295,5 +333,13 @@ mod tests {
         longer.push(0xc0);
         assert!(matches!(Msgpack.decode(longer.into()), Ok(Msg::Cancel { cid: Cid(5) })));
         assert!(matches!(Json.decode(br#"["cancel",5,null]"#.as_slice().into()), Ok(Msg::Cancel { cid: Cid(5) })));
+        // Behind a payload, the deadline is found only where nothing more follows.
+        let start = [0x96, 2, 7, 0xa1, b'a', 0x91, 5, 0xcf, 0, 0, 0, 0, 0, 0, 0, 1, 0xc3];
+        let Ok(Msg::Start { args, deadline: None, .. }) = Msgpack.decode(Bytes::copy_from_slice(&start)) else {
+            panic!("it is a message with more fields");
+        };
+        assert_eq!(args.decode::<(u8,)>().unwrap(), (5,));
+        let cut = Msgpack.decode(Bytes::from_static(&[0x95, 2, 7, 0xa1, b'a', 0x91, 5]));
+        assert!(cut.unwrap_err().to_string().contains("too short for a deadline"));
     }
 }

@@ -1,11 +1,16 @@
 //! MessagePack: a flat array, its header written and read by hand.
 //!
 //! ```text
-//! [code, cid?, field…, payload]                                   a plain message
-//! [code | 0x40, cid?, field…, payload]  blob … blob  u32 LE       with blobs; the trailer is their size
+//! [code, cid?, field…, payload, added…]                                   a plain message
+//! [code | 0x40, cid?, field…, payload, added…]  blob … blob  u32 LE       with blobs; the trailer is their size
 //! ```
 //! The payload is MessagePack too, structures as arrays; a blob in it is an extension that names a
 //! range of the bytes behind the array (see [`crate::blob`]).
+//!
+//! A field behind the payload (`added`) is written only if it says something, and in its longest form,
+//! so that it is found from the end: nobody has to walk through the payload.
+
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rmp::{decode, encode};
@@ -15,7 +20,7 @@ use serde::de::DeserializeOwned;
 use super::{Codec, Format, FrameBuf, Payload};
 use crate::blob;
 use crate::error::TransportError;
-use crate::msg::{ByteStr, Cid, Msg, Outgoing};
+use crate::msg::{ByteStr, Cid, Msg, Outgoing, deadline_of};
 
 /// The default codec: compact, self-describing, fast.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +41,7 @@ impl Codec for Msgpack {
         match msg {
             Msg::Hello { .. } => put_header(out, HELLO, 2),
             Msg::Start { cid, target, .. } => {
-                put_header(out, START, 4);
+                put_header(out, START, 4 + u8::from(msg.micros_left() > 0));
                 put_cid(out, *cid);
                 put_text(out, target);
             }
@@ -62,7 +67,7 @@ impl Codec for Msgpack {
                 put_text(out, why);
             }
             Msg::Open { cid, target, .. } => {
-                put_header(out, OPEN, 4);
+                put_header(out, OPEN, 4 + u8::from(msg.micros_left() > 0));
                 put_cid(out, *cid);
                 put_text(out, target);
             }
@@ -93,6 +98,10 @@ impl Codec for Msgpack {
         let Some(payload) = msg.payload() else { return Ok(()) };
         let first_part = frame.parts.len();
         blob::collect(frame.parts, || payload.encode(Format::Msgpack, out))?;
+        if msg.micros_left() > 0 {
+            out.put_u8(U64);
+            out.put_u64(msg.micros_left());
+        }
         if frame.parts.len() > first_part {
             let total: usize = frame.parts[first_part..].iter().map(Bytes::len).sum();
             let total = u32::try_from(total).map_err(|_| TransportError::Encode {
@@ -131,7 +140,8 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         HELLO => Msg::Hello { step: Payload::new(Format::Msgpack, body, parts) },
         START => {
             let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts) }
+            let deadline = take_deadline(&mut body, fields)?;
+            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts), deadline }
         }
         RETURN => Msg::Return { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         ERROR => {
@@ -142,7 +152,8 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         CANCEL_ACK => Msg::CancelAck { cid: take_cid(&mut body)?, found: take_bool(&mut body)? },
         OPEN => {
             let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts) }
+            let deadline = take_deadline(&mut body, fields)?;
+            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts), deadline }
         }
         STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         STREAM => {
@@ -167,6 +178,27 @@ fn take_parts(body: &mut Bytes) -> Result<Bytes, String> {
     let parts = body.slice(start..start + size);
     body.truncate(start);
     Ok(parts)
+}
+
+/// Cuts the deadline off the end of a `start` or `open` with so many fields.
+fn take_deadline(body: &mut Bytes, fields: u8) -> Result<Option<Duration>, String> {
+    match fields {
+        5 => take_last_number(body, "deadline").map(deadline_of),
+        // None, or more than this version knows: then nobody can tell where the payload ends.
+        _ => Ok(None),
+    }
+}
+
+/// Cuts a number in its longest form off the end of a body.
+fn take_last_number(body: &mut Bytes, what: &str) -> Result<u64, String> {
+    let (rest, &[mark, ref number @ ..]) =
+        body.split_last_chunk::<9>().ok_or_else(|| format!("it is too short for a {what}"))?;
+    if mark != U64 {
+        return Err(format!("its {what} begins with {mark:#04x}"));
+    }
+    let (end, number) = (rest.len(), u64::from_be_bytes(*number));
+    body.truncate(end);
+    Ok(number)
 }
 
 fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
@@ -235,3 +267,4 @@ const YIELD: u8 = 11;
 const CREDIT: u8 = 12;
 const STOP: u8 = 13;
 const HAS_PARTS: u8 = 0x40;
+const U64: u8 = 0xcf;
