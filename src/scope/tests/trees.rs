@@ -1,7 +1,9 @@
-//! Random trees of scopes, shields and task nurseries, with cancels, failures, panics and drops.
+//! Random trees of scopes, shields and task nurseries, with cancels, deadlines, failures, panics and drops.
 //!
-//! A [`Plan`] is walked on a paused clock, and each part of it checks that it may run. What must hold
-//! is at the `complain`s and in [`judge`]. A failing plan is shrunk and printed.
+//! A [`Plan`] is walked, and each part of it checks that it may run. What must hold is at the
+//! `complain`s and in [`judge`]: what ends ends once, from the inside out, nothing runs after its end,
+//! and no failure is lost (D1, C-1 to C-8). On one thread the clock is paused; on several it runs, so
+//! there are fewer plans. A failing plan is shrunk and printed.
 
 use std::pin::Pin;
 use std::sync::MutexGuard;
@@ -29,7 +31,8 @@ enum Plan {
     },
     Sequence(Vec<Self>),
     Shield(Box<Self>),
-    Scope(Box<Self>),
+    /// A scope, with a deadline after some time or without.
+    Scope(Option<u64>, Box<Self>),
     /// Owes clean-up that takes time, as nurseries and contexts do.
     Owes(Box<Self>),
     /// Drops what is in it after some time, as `timeout` does.
@@ -55,7 +58,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         prop_oneof![
             3 => prop::collection::vec(inner.clone(), 1..4).prop_map(Plan::Sequence),
             1 => boxed().prop_map(Plan::Shield),
-            2 => boxed().prop_map(Plan::Scope),
+            2 => (prop::option::of(0..20_u64), boxed()).prop_map(|(ms, plan)| Plan::Scope(ms, plan)),
             1 => boxed().prop_map(Plan::Owes),
             1 => ((0..20_u64), boxed()).prop_map(|(ms, plan)| Plan::Drop(ms, plan)),
             3 => (prop::collection::vec(inner.clone(), 0..4), boxed()).prop_map(|(tasks, body)| Plan::Nursery { tasks, body }),
@@ -65,49 +68,77 @@ fn plans() -> impl Strategy<Value = Plan> {
 
 #[test]
 fn in_any_tree_everything_ends_once_in_order_and_no_failure_is_lost() {
-    let config = Config { cases: 2500, rng_seed: RngSeed::Fixed(20), failure_persistence: None, ..Config::default() };
-    let seen = Mutex::new([0; 4]);
+    // So that the plans keep hitting what they are for.
+    let counts @ [failures, groups, lost_by_drops, clean_ups, expired] = walk_many(2500, Threads::One);
+    assert!(failures > 500 && groups > 50 && lost_by_drops > 0 && clean_ups > 200 && expired > 50, "{counts:?}");
+}
+
+#[test]
+fn in_any_tree_on_several_threads_too() {
+    let counts @ [failures, _, _, clean_ups, expired] = walk_many(200, Threads::Several);
+    assert!(failures > 40 && clean_ups > 10 && expired > 0, "{counts:?}");
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Threads {
+    /// On a paused clock.
+    One,
+    /// In real time.
+    Several,
+}
+
+/// Walks random plans, and counts what happened in them.
+fn walk_many(cases: u32, threads: Threads) -> [usize; 5] {
+    let config = Config { cases, rng_seed: RngSeed::Fixed(20), failure_persistence: None, ..Config::default() };
+    let seen = Mutex::new([0; 5]);
     // Around everything, so that a panic has a nursery to end in.
     let roots = (prop::collection::vec(plans(), 0..4), plans())
         .prop_map(|(tasks, body)| Plan::Nursery { tasks, body: Box::new(body) });
     let outcome = TestRunner::new(config).run(&roots, |plan| {
-        let counts = walk(plan).map_err(TestCaseError::fail)?;
+        let counts = walk(plan, threads).map_err(TestCaseError::fail)?;
         seen.lock().unwrap().iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         Ok(())
     });
     if let Err(failed) = outcome {
         panic!("{failed}");
     }
-    // So that the plans keep hitting what they are for.
-    let counts @ [failures, groups, lost_by_drops, clean_ups] = seen.into_inner().unwrap();
-    assert!(failures > 500 && groups > 50 && lost_by_drops > 0 && clean_ups > 200, "{counts:?}");
+    seen.into_inner().unwrap()
 }
 
 /// Walks a plan to its end, and counts what happened on the way.
-fn walk(plan: Plan) -> Result<[usize; 4], String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let world = Arc::new(World::default());
+fn walk(plan: Plan, threads: Threads) -> Result<[usize; 5], String> {
+    let (mut runtime, cancelled_after) = match threads {
+        Threads::One => (tokio::runtime::Builder::new_current_thread(), Duration::from_secs(1)),
+        Threads::Several => (tokio::runtime::Builder::new_multi_thread(), Duration::from_millis(30)),
+    };
+    let runtime = runtime.worker_threads(2).enable_time().start_paused(threads == Threads::One).build().unwrap();
+    let world = Arc::new(World { alone: threads == Threads::One, ..World::default() });
     let outcome = runtime.block_on(async {
         let root = CancelScope::new();
         let place = Place::root(world.clone(), root.clone());
-        let running = root.run(act(plan, place));
         let cancel = async {
-            sleep(Duration::from_secs(1)).await;
+            sleep(cancelled_after).await;
             root.cancel();
             sleep(Duration::from_secs(60)).await;
         };
         let outcome = tokio::select! {
-            outcome = running => Some(outcome),
+            outcome = root.run(act(plan, place)) => Some(outcome),
             () = cancel => None,
         };
-        sleep(Duration::from_secs(60)).await; // what was left in the background
+        // What was left in the background.
+        let left = async {
+            while world.is_busy() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(60), left).await; // the judge sees it
         outcome
     });
     judge(&world, outcome)
 }
 
 /// Compares what came out with what went in.
-fn judge(world: &World, outcome: Option<Result<Result<()>>>) -> Result<[usize; 4], String> {
+fn judge(world: &World, outcome: Option<Result<Result<()>>>) -> Result<[usize; 5], String> {
     let Some(outcome) = outcome else { return Err("it hangs".into()) };
     let (mut found, mut echoes) = (Vec::new(), 0);
     if let Err(error) = outcome.and_then(|inner| inner) {
@@ -139,8 +170,8 @@ fn judge(world: &World, outcome: Option<Result<Result<()>>>) -> Result<[usize; 4
         world.complain("a guard was never dropped".into());
     }
     let faults = world.lock(&world.faults);
-    let clean_ups = world.clean_ups.load(Ordering::Relaxed);
-    if faults.is_empty() { Ok([found.len(), groups, lost.len(), clean_ups]) } else { Err(faults.join("; ")) }
+    let [clean_ups, expired] = [&world.clean_ups, &world.expired].map(|count| count.load(Ordering::Relaxed));
+    if faults.is_empty() { Ok([found.len(), groups, lost.len(), clean_ups, expired]) } else { Err(faults.join("; ")) }
 }
 
 fn leaves(error: &Error, visit: &mut impl FnMut(&Error)) {
@@ -161,6 +192,9 @@ struct World {
     open_guards: Mutex<Vec<Vec<usize>>>,
     next: AtomicUsize,
     clean_ups: AtomicUsize,
+    expired: AtomicUsize,
+    /// Nothing happens while a part looks around: there is one thread.
+    alone: bool,
 }
 
 impl World {
@@ -170,6 +204,11 @@ impl World {
 
     fn complain(&self, fault: String) {
         self.lock(&self.faults).push(fault);
+    }
+
+    fn is_busy(&self) -> bool {
+        let running = self.lock(&self.parts).iter().any(|part| part.state() == State::Running);
+        running || !self.lock(&self.open_guards).iter().all(Vec::is_empty)
     }
 
     fn new_task(&self) -> usize {
@@ -298,8 +337,16 @@ impl Place {
     /// After a wait: nothing goes on in a cancelled scope.
     fn check_wait(&self) {
         self.check();
-        if CancelScope::current().is_some_and(|scope| scope.cancel_called()) {
+        if self.world.alone && CancelScope::current().is_some_and(|scope| scope.cancel_called()) {
             self.world.complain("something went on after its scope had been cancelled".into());
+        }
+    }
+
+    /// Nobody names a deadline that has not passed.
+    fn check_expired(&self, scope: &CancelScope) {
+        self.world.expired.fetch_add(1, Ordering::Relaxed);
+        if scope.deadline().is_none_or(|at| Instant::now() < at) {
+            self.world.complain(format!("cancelled by the deadline {:?}, which has not passed", scope.deadline()));
         }
     }
 
@@ -388,12 +435,16 @@ fn act(plan: Plan, place: Place) -> Pin<Box<dyn Future<Output = Result<()>> + Se
                 let place = Place { shielded: true, ..place.clone() };
                 return shield(act(*inner, place)).await;
             }
-            Plan::Scope(inner) => {
+            Plan::Scope(ms, inner) => {
                 let (mut place, mark) = place.enter(Kind::Scope);
-                let scope = CancelScope::new();
+                let deadline = ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+                let scope = deadline.map_or_else(CancelScope::new, CancelScope::with_deadline);
                 place.scopes.push(scope.clone());
-                let ended = scope.run(act(*inner, place)).await;
+                let ended = scope.run(act(*inner, place.clone())).await;
                 mark.end();
+                if is_cancelled(&ended, &Cancelled::Deadline) {
+                    place.check_expired(&scope);
+                }
                 return absorb(ended.and_then(|inner| inner));
             }
             Plan::Owes(inner) => return owe(*inner, &place).await,
