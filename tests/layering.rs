@@ -34,6 +34,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/error", uses: &["__private", "actor", "panics", "telemetry"], never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
     Layer { at: "src/scope", uses: &["error"], never: TRANSPORTS },
+    Layer { at: "src/trionics", uses: &["error", "scope"], never: TRANSPORTS },
     Layer { at: "src/telemetry.rs", uses: &[], never: TRANSPORTS },
     Layer { at: "src/panics.rs", uses: &["telemetry"], never: TRANSPORTS },
     Layer { at: "src/transports.rs", uses: &[], never: &[] },

@@ -11,6 +11,7 @@ mod contexts;
 mod deadlines;
 mod endings;
 mod errors;
+mod gather;
 mod kill_matrix;
 mod promises;
 mod strangers;
@@ -28,12 +29,13 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 10] = [
+    let groups: [Vec<Trial>; 11] = [
         calls::tests(),
         contexts::tests(),
         deadlines::tests(),
         endings::tests(),
         errors::tests(),
+        gather::tests(),
         kill_matrix::tests(),
         promises::tests(),
         strangers::tests(),

@@ -1,0 +1,403 @@
+//! One running source that feeds many subscribers, each with the topics it chose.
+//!
+//! ```text
+//! subscriber 1 ── has the turn: runs the source ──► publish {topic: value}
+//! subscriber 2 ── waits for its turn                  │ to each the part that it chose
+//! subscriber 3 ── waits for its turn                  ▼
+//! all of them:  its queue ──► its sink
+//! ```
+//! The source runs in the task of a subscriber, in its scope. Nobody else owns it, so it ends with the
+//! last one, and there is nothing to start or stop.
+//!
+//! # Invariants
+//! 1. The source runs only in the hands of who has the turn, so at most once.
+//! 2. Who is not among the subscribers any more starts no source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::{Future, pending};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::error::{Result, ScopeError};
+
+/// A source of values by topic, run once for all of its subscribers.
+///
+/// It belongs into a `static`. Each publisher stands by itself: two of them never share a source, even
+/// if they were made of the same function. Dropping it drops nothing that runs: subscribers borrow it.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::LazyLock;
+///
+/// use pleach::prelude::*;
+/// use pleach::trionics::{Feed, Publisher};
+///
+/// static SQUARES: LazyLock<Publisher<u32, u32>> = LazyLock::new(|| Publisher::new(squares));
+///
+/// async fn squares(feed: Feed<u32, u32>) -> Result<()> {
+///     // A source can spare itself what nobody wants.
+///     let wanted: BTreeMap<u32, u32> = feed.topics().into_iter().map(|n| (n, n * n)).collect();
+///     feed.publish(wanted).await;
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// SQUARES
+///     .subscribe([2, 3], async |squares: BTreeMap<u32, u32>| {
+///         assert_eq!(squares, BTreeMap::from([(2, 4), (3, 9)]));
+///         Ok::<_, Error>(())
+///     })
+///     .await
+/// # }
+/// ```
+pub struct Publisher<K, V> {
+    source: Box<Source<K, V>>,
+    /// Who has it runs the source; the others queue for it in order.
+    turn: Semaphore,
+    subscribers: Subscribers<K, V>,
+}
+
+type Source<K, V> = dyn Fn(Feed<K, V>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync;
+
+impl<K: Ord + Clone, V: Clone> Publisher<K, V> {
+    /// Makes a publisher; `source` runs while there are subscribers.
+    pub fn new<F, Fut>(source: F) -> Self
+    where
+        F: Fn(Feed<K, V>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        let source = Box::new(move |feed| Box::pin(source(feed)) as Pin<Box<_>>);
+        Self { source, turn: Semaphore::new(1), subscribers: Subscribers::default() }
+    }
+
+    /// Hands what is published for `topics` to `sink`, until the source has ended.
+    ///
+    /// The longest subscriber runs the source meanwhile. When it leaves, because it was cancelled or its
+    /// sink failed, the source is dropped and the next one starts it again.
+    ///
+    /// Up to 64 publications wait for a slow sink; beyond that, it holds up the source, and so everybody.
+    ///
+    /// # Errors
+    /// What `sink` failed with: this subscriber leaves, the others go on. What the source failed with, if
+    /// it ran here: the next subscriber starts it again.
+    ///
+    /// # Cancel safety
+    /// If dropped, this subscriber leaves; what was waiting for its sink is dropped.
+    pub async fn subscribe<S, Fut, E>(&self, topics: impl IntoIterator<Item = K>, mut sink: S) -> Result<(), E>
+    where
+        S: FnMut(BTreeMap<K, V>) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: ScopeError,
+    {
+        let (queue, mut waiting) = mpsc::channel(BUFFER);
+        let entry = self.subscribers.enter(topics.into_iter().collect(), queue);
+        let mut hands_over = pin!(async {
+            while let Some(part) = waiting.recv().await {
+                sink(part).await?;
+            }
+            Ok(())
+        });
+        tokio::select! {
+            biased;
+            // A sink that fails goes before a source that ends because of that.
+            ended = &mut hands_over => return ended,
+            ended = self.run_source(&entry) => ended?,
+        }
+        hands_over.await
+    }
+
+    /// Waits for the turn and runs the source; returns when that has ended for all.
+    async fn run_source(&self, entry: &Entry<K, V>) -> Result<()> {
+        let _turn = self.turn.acquire().await.expect("nobody closes it");
+        if !entry.is_valid() {
+            return pending().await; // the rest of its queue is all that comes: invariant 2
+        }
+        (self.source)(Feed(self.subscribers.clone())).await?;
+        // Before the turn is given away. Their queues end when they have been emptied.
+        self.subscribers.lock().entries.clear();
+        Ok(())
+    }
+}
+
+impl<K, V> fmt::Debug for Publisher<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("subscribers", &self.subscribers.lock().entries.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a source sees of its subscribers. Dropping it does nothing.
+pub struct Feed<K, V>(Subscribers<K, V>);
+
+impl<K: Ord + Clone, V: Clone> Feed<K, V> {
+    /// Returns the topics that somebody wants now.
+    pub fn topics(&self) -> BTreeSet<K> {
+        self.0.lock().entries.values().flat_map(|subscriber| subscriber.topics.iter().cloned()).collect()
+    }
+
+    /// Gives each subscriber the part that it wants; waits while somebody's queue is full.
+    ///
+    /// # Cancel safety
+    /// If dropped, some subscribers may have got their part.
+    pub async fn publish(&self, values: BTreeMap<K, V>) {
+        for (queue, part) in self.0.parts(&values) {
+            let _ = queue.send(part).await; // who has left meanwhile wants nothing
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Feed<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("subscribers", &self.0.lock().entries.len()).finish()
+    }
+}
+
+/// All subscribers of one publisher, in the order in which they came.
+struct Subscribers<K, V>(Arc<Mutex<State<K, V>>>);
+
+struct State<K, V> {
+    next: u64,
+    entries: BTreeMap<u64, Subscriber<K, V>>,
+}
+
+struct Subscriber<K, V> {
+    topics: BTreeSet<K>,
+    queue: Queue<K, V>,
+}
+
+type Queue<K, V> = mpsc::Sender<BTreeMap<K, V>>;
+
+impl<K, V> Subscribers<K, V> {
+    fn enter(&self, topics: BTreeSet<K>, queue: Queue<K, V>) -> Entry<K, V> {
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.entries.insert(number, Subscriber { topics, queue });
+        Entry { subscribers: self.clone(), number }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Subscribers<K, V> {
+    /// Returns what each subscriber gets of some values; nothing is for nobody.
+    fn parts(&self, values: &BTreeMap<K, V>) -> Vec<(Queue<K, V>, BTreeMap<K, V>)> {
+        let part_of = |subscriber: &Subscriber<K, V>| {
+            let wanted = values.iter().filter(|(topic, _)| subscriber.topics.contains(topic));
+            let part: BTreeMap<K, V> = wanted.map(|(topic, value)| (topic.clone(), value.clone())).collect();
+            (!part.is_empty()).then(|| (subscriber.queue.clone(), part))
+        };
+        self.lock().entries.values().filter_map(part_of).collect()
+    }
+}
+
+impl<K, V> Clone for Subscribers<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V> Default for Subscribers<K, V> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State { next: 0, entries: BTreeMap::new() })))
+    }
+}
+
+/// One subscriber among them, for as long as it subscribes.
+struct Entry<K, V> {
+    subscribers: Subscribers<K, V>,
+    number: u64,
+}
+
+impl<K, V> Entry<K, V> {
+    /// Returns whether the source has not ended since this subscriber came.
+    fn is_valid(&self) -> bool {
+        self.subscribers.lock().entries.contains_key(&self.number)
+    }
+}
+
+impl<K, V> Drop for Entry<K, V> {
+    fn drop(&mut self) {
+        self.subscribers.lock().entries.remove(&self.number);
+    }
+}
+
+/// How many publications wait for one subscriber: as many as messages wait in a stream.
+const BUFFER: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::error::Error;
+    use crate::scope::{CancelScope, move_on_after};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A publisher that says every second how late it is, for the topics that are wanted.
+    struct Clock {
+        publisher: Publisher<&'static str, u64>,
+        starts: Arc<AtomicUsize>,
+        running: Arc<AtomicUsize>,
+    }
+
+    impl Clock {
+        /// Its source ends as told after some seconds.
+        fn new(seconds: u64, ending: fn() -> Result<()>) -> Self {
+            let (starts, running) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+            let counts = (starts.clone(), running.clone());
+            let epoch = Instant::now();
+            let publisher = Publisher::new(move |feed: Feed<_, _>| {
+                let (starts, running) = counts.clone();
+                async move {
+                    starts.fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(running.fetch_add(1, Ordering::Relaxed), 0, "two sources run");
+                    let _gone = OnDrop(|| assert_eq!(running.fetch_sub(1, Ordering::Relaxed), 1));
+                    for _ in 0..seconds {
+                        let now = epoch.elapsed().as_secs();
+                        feed.publish(feed.topics().into_iter().map(|topic| (topic, now)).collect()).await;
+                        sleep(SECOND).await;
+                    }
+                    ending()
+                }
+            });
+            Self { publisher, starts, running }
+        }
+
+        /// Subscribes to a topic, and fails with the last of the given values.
+        async fn expect(&self, topic: &'static str, values: &[u64]) -> Result<()> {
+            let left = Mutex::new(values.iter());
+            let sink = async |part: BTreeMap<_, _>| {
+                let mut left = left.lock().unwrap();
+                assert_eq!(part, BTreeMap::from([(topic, *left.next().expect("no more was to come"))]));
+                if left.len() == 0 { Err(Error::Usage("it is enough".into())) } else { Ok(()) }
+            };
+            let ended = self.publisher.subscribe([topic], sink).await;
+            assert_eq!(left.lock().unwrap().len(), 0, "more was to come: {ended:?}");
+            ended
+        }
+
+        fn assert_over(&self, starts: usize) {
+            assert_eq!((self.starts.load(Ordering::Relaxed), self.running.load(Ordering::Relaxed)), (starts, 0));
+            assert!(self.publisher.subscribers.lock().entries.is_empty());
+        }
+    }
+
+    struct OnDrop<F: FnMut()>(F);
+
+    impl<F: FnMut()> Drop for OnDrop<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+
+    fn enough(ended: Result<()>) -> bool {
+        ended.is_err_and(|error| error.to_string() == "it is enough")
+    }
+
+    // S97
+    #[tokio::test(start_paused = true)]
+    async fn one_source_feeds_all_and_a_broken_sink_ends_only_its_subscriber() {
+        let clock = Clock::new(u64::MAX, || Ok(()));
+        let late = async {
+            sleep(SECOND * 3 / 2).await;
+            clock.expect("c", &[2, 3, 4]).await
+        };
+        // The first value comes before the second subscriber does.
+        let ended = tokio::join!(clock.expect("a", &[0, 1, 2, 3, 4, 5]), clock.expect("b", &[1, 2]), late);
+        assert!(enough(ended.0) && enough(ended.1) && enough(ended.2));
+        clock.assert_over(1);
+    }
+
+    // S97
+    #[tokio::test(start_paused = true)]
+    async fn the_next_one_runs_the_source_when_its_holder_is_cancelled() {
+        let clock = Clock::new(u64::MAX, || Ok(()));
+        let holder = CancelScope::new();
+        let cancel = async {
+            sleep(SECOND * 5 / 2).await;
+            holder.cancel();
+        };
+        let (cancelled, next, _) = tokio::join!(
+            holder.run(clock.publisher.subscribe(["a"], async |_| Ok::<_, Error>(()))),
+            // At 2.5 s it begins anew.
+            clock.expect("b", &[1, 2, 2, 3]),
+            cancel,
+        );
+        assert!(cancelled.is_err() && enough(next));
+        clock.assert_over(2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_ends_ends_all_and_one_that_fails_is_begun_anew() {
+        let clock = Clock::new(2, || Ok(()));
+        let slow = clock.publisher.subscribe(["a"], async |_| {
+            sleep(SECOND * 5).await;
+            Ok::<_, Error>(())
+        });
+        let quick = clock.publisher.subscribe(["a"], async |_| Ok::<_, Error>(()));
+        let started = Instant::now();
+        let (slow, quick) = tokio::join!(slow, quick);
+        assert!(slow.is_ok() && quick.is_ok());
+        assert_eq!(started.elapsed(), SECOND * 10, "what had been published is handed over");
+        clock.assert_over(1);
+
+        let clock = Clock::new(2, || Err(Error::Usage("broken".into())));
+        let failed = |number| clock.publisher.subscribe([number], async |_| Ok::<_, Error>(()));
+        let (one, two) = tokio::join!(failed("a"), failed("b"));
+        assert!(one.unwrap_err().to_string() == "broken" && two.unwrap_err().to_string() == "broken");
+        clock.assert_over(2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_sink_holds_the_source_up_once_its_queue_is_full() {
+        let publisher = Publisher::new(|feed: Feed<(), u64>| async move {
+            sleep(SECOND / 2).await; // until both have come
+            for number in 0.. {
+                feed.publish(BTreeMap::from([((), number)])).await;
+            }
+            Ok(())
+        });
+        let seen = AtomicUsize::new(0);
+        let quick = publisher.subscribe([()], async |_| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Error>(())
+        });
+        let stuck = publisher.subscribe([()], async |_| pending::<Result<()>>().await);
+        assert!(move_on_after(SECOND, async { tokio::join!(quick, stuck) }).await.is_none());
+        assert_eq!(seen.into_inner(), 1 + BUFFER + 1, "one is in the sink, the others wait, and one can't");
+    }
+
+    // S97
+    #[tokio::test(start_paused = true)]
+    async fn two_publishers_of_one_function_do_not_collide() {
+        async fn for_ever(_: Feed<u8, u8>) -> Result<()> {
+            pending().await
+        }
+        let running = [Publisher::new(for_ever), Publisher::new(for_ever)];
+        let all = running.each_ref().map(|publisher| publisher.subscribe([1], async |_| Ok::<_, Error>(())));
+        let [one, two] = all;
+        let seen = move_on_after(SECOND, async { tokio::join!(one, two) });
+        let turns = async {
+            sleep(SECOND / 2).await;
+            running.each_ref().map(|publisher| publisher.turn.available_permits())
+        };
+        assert_eq!(tokio::join!(seen, turns).1, [0, 0]);
+    }
+
+    #[test]
+    fn it_can_be_shared_and_sent() {
+        fn sent<T: Send>(_: &T) {}
+        let publisher = Publisher::new(async |_: Feed<u8, u8>| Ok(()));
+        sent(&publisher.subscribe([1], async |_| Ok::<_, Error>(())));
+        sent(&Arc::new(publisher));
+    }
+}
