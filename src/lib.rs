@@ -58,6 +58,7 @@ mod runtime;
 pub mod scope;
 mod spawn;
 mod stream;
+mod sync;
 pub mod telemetry;
 pub mod transports;
 pub mod trionics;

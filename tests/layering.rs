@@ -33,7 +33,9 @@ const LAYERS: &[Layer] = &[
     // `__private` is what the code of its macro calls.
     Layer { at: "src/error", uses: &["__private", "actor", "panics", "telemetry"], never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
-    Layer { at: "src/scope", uses: &["error"], never: TRANSPORTS },
+    // `tests/loom` has the same names.
+    Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/scope", uses: &["error", "sync"], never: TRANSPORTS },
     Layer { at: "src/trionics", uses: &["error", "scope"], never: TRANSPORTS },
     Layer { at: "src/telemetry.rs", uses: &[], never: TRANSPORTS },
     Layer { at: "src/panics.rs", uses: &["telemetry"], never: TRANSPORTS },
@@ -52,7 +54,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 const ANY: &[&str] = &["*"];
-const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", "scope"];
+const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", "scope", "sync"];
 const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
 const CONTEXT: &[&str] = &["call", "channel", "error", "exports", "proto", "scope", "stream"];
 #[rustfmt::skip]

@@ -1,20 +1,21 @@
 //! A dialog with a stream, as its task and the message loop share it.
 //!
-//! The rules are in [`crate::proto::dialog`]; here stand the lock, the wake-ups and the messages.
+//! The rules are in [`crate::proto::dialog`], the lock and the wake-ups in [`super::watched`]; here stand
+//! the messages.
 //!
 //! # Invariants
-//! 1. Whoever changes the state wakes all who wait on it, after the change.
-//! 2. The guard of a caller's dialog exists before the message that opens it is queued.
+//! 1. The guard of a caller's dialog exists before the message that opens it is queued.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use pleach_wire::{ByteStr, Cid, Encode, Msg, Outgoing};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::watched::Watched;
 use super::{Channel, ReplyTo, time_left};
 use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::{Arrival, Dialog, End, Permit, Side, Take, TakeFirst};
@@ -27,8 +28,7 @@ pub(crate) struct DialogHandle(Arc<Shared>);
 struct Shared {
     channel: Channel,
     cid: Cid,
-    state: Mutex<Dialog>,
-    changed: Notify,
+    state: Watched<Dialog>,
     /// Around the local code that is to be interrupted when the peer fails.
     interrupt: OnceLock<CancelScope>,
     cancel_called: AtomicBool,
@@ -39,8 +39,7 @@ impl DialogHandle {
         Self(Arc::new(Shared {
             channel,
             cid,
-            state: Mutex::new(Dialog::new(side)),
-            changed: Notify::new(),
+            state: Watched::new(Dialog::new(side)),
             interrupt: OnceLock::new(),
             cancel_called: AtomicBool::new(false),
         }))
@@ -54,7 +53,7 @@ impl DialogHandle {
         self.0.cid
     }
 
-    /// Names the scope to be cancelled when the peer fails (invariant 1 holds for an end that came before).
+    /// Names the scope to be cancelled when the peer fails, also if it has failed before.
     pub(crate) fn interrupt_with(&self, scope: CancelScope) {
         let scope = self.0.interrupt.get_or_init(|| scope);
         if self.failed() {
@@ -91,14 +90,14 @@ impl DialogHandle {
             _ => Err("a message that is no dialog's"),
         };
         drop(state);
-        self.0.changed.notify_waiters();
+        self.0.state.changed();
         fits
     }
 
     /// Ends the dialog; interrupts the local code if that is a failure it has not asked for.
     pub(super) fn finish(&self, end: End) {
         self.state().handle_end(end);
-        self.0.changed.notify_waiters();
+        self.0.state.changed();
         if self.failed()
             && let Some(scope) = self.0.interrupt.get()
         {
@@ -117,52 +116,32 @@ impl DialogHandle {
 
     /// Looks at the state, or changes it.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Dialog) -> T) -> T {
-        let done = act(&mut self.state());
-        self.0.changed.notify_waiters();
-        done
-    }
-
-    /// Waits until `look` finds something.
-    ///
-    /// # Cancel safety
-    /// If dropped, nothing has been taken.
-    async fn until<T>(&self, mut look: impl FnMut(&mut Dialog) -> Option<T>) -> T {
-        loop {
-            if let Some(found) = look(&mut self.state()) {
-                return found;
-            }
-            let mut changed = std::pin::pin!(self.0.changed.notified());
-            changed.as_mut().enable();
-            // Once more: it may have changed before the line above.
-            if let Some(found) = look(&mut self.state()) {
-                return found;
-            }
-            changed.await;
-        }
+        self.0.state.with(act)
     }
 
     /// Waits for the first value.
     pub(crate) async fn first(&self) -> TakeFirst {
-        self.until(|state| Some(state.take_first()).filter(|first| !matches!(first, TakeFirst::Wait))).await
+        self.0.state.until(|state| Some(state.take_first()).filter(|first| !matches!(first, TakeFirst::Wait))).await
     }
 
     /// Waits until a stream message may be sent, or never may.
     pub(crate) async fn permit(&self) -> Permit {
-        let permit = self.until(|state| Some(state.take_permit()).filter(|permit| *permit != Permit::Wait)).await;
+        let permit =
+            self.0.state.until(|state| Some(state.take_permit()).filter(|permit| *permit != Permit::Wait)).await;
         if permit != Permit::NotOpened {
             return permit;
         }
         let settled = |permit: &Permit| !matches!(permit, Permit::Wait | Permit::NotOpened);
-        let opened = self.until(|state| state.peer_has_opened().then_some(()));
+        let opened = self.0.state.until(|state| state.peer_has_opened().then_some(()));
         match tokio::time::timeout(PEER_OPENS, opened).await {
-            Ok(()) => self.until(|state| Some(state.take_permit()).filter(settled)).await,
+            Ok(()) => self.0.state.until(|state| Some(state.take_permit()).filter(settled)).await,
             Err(_late) => Permit::NotOpened,
         }
     }
 
     /// Waits for the next stream message.
     pub(crate) async fn item(&self) -> Take {
-        self.until(|state| Some(state.take_item()).filter(|take| !matches!(take, Take::Wait))).await
+        self.0.state.until(|state| Some(state.take_item()).filter(|take| !matches!(take, Take::Wait))).await
     }
 
     /// Waits for the dialog's end, and forgets stream messages meanwhile: a peer that waits for credit
@@ -173,7 +152,7 @@ impl DialogHandle {
                 let (forgotten, end) = (state.discard_items(), state.end().cloned());
                 (forgotten.is_some() || end.is_some()).then_some((forgotten, end))
             };
-            let (forgotten, end) = self.until(found).await;
+            let (forgotten, end) = self.0.state.until(found).await;
             match end {
                 Some(end) => return end,
                 None => self.give_back(forgotten),
@@ -231,7 +210,7 @@ impl DialogHandle {
     }
 
     fn state(&self) -> MutexGuard<'_, Dialog> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }
 

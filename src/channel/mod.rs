@@ -5,6 +5,7 @@
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`dialog`] | a context: a dialog of many messages |
+//! | [`watched`] | a dialog's state, and who waits on it |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -17,6 +18,7 @@
 pub(crate) mod dialog;
 pub(crate) mod driver;
 pub(crate) mod handshake;
+mod watched;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -1,9 +1,10 @@
 //! One body that is being polled under a scope: its place in the tree, and its shields.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
+use super::shields::Shields;
 use super::tree::Node;
 
 tokio::task_local! {
@@ -39,21 +40,14 @@ pub(super) struct Frame {
     asked: Arc<Node>,
     /// The scope that the body got; see [`Frame::enter`].
     entered: OnceLock<Arc<Node>>,
-    shields: Mutex<Shields>,
+    shields: Shields,
     /// Whether code in the body was handed the cancellation as an error.
     told: AtomicBool,
 }
 
-#[derive(Default)]
-struct Shields {
-    held: usize,
-    /// Set while the body is cancelled and only waits for its shields.
-    closing: Option<Waker>,
-}
-
 impl Frame {
     pub(super) fn new(asked: Arc<Node>) -> Arc<Self> {
-        Arc::new(Self { asked, entered: OnceLock::new(), shields: Mutex::default(), told: AtomicBool::new(false) })
+        Arc::new(Self { asked, entered: OnceLock::new(), shields: Shields::default(), told: AtomicBool::new(false) })
     }
 
     /// Finds the body's place in the tree, when it is first polled.
@@ -86,40 +80,18 @@ impl Frame {
     }
 
     pub(super) fn hold(&self) {
-        self.shields().held += 1;
+        self.shields.hold();
     }
 
+    /// Invariant 5 of the module. Mostly the release happens while the body is polled, but a shield may
+    /// also have been moved into another task.
     pub(super) fn release(&self) {
-        let mut shields = self.shields();
-        shields.held -= 1;
-        if shields.held > 0 {
-            return;
-        }
-        let closing = shields.closing.take();
-        drop(shields);
-        // Invariant 5. Mostly the release happens while the body is polled, but a shield may also have
-        // been moved into another task.
-        if let Some(waker) = closing {
-            waker.wake();
-        }
+        self.shields.release();
     }
 
-    /// Returns whether no shield is held; if one is, its release will wake `waker`.
+    /// Returns whether no shield is held; if one is, the last release will wake `waker`.
     pub(super) fn may_close(&self, waker: &Waker) -> bool {
-        let mut shields = self.shields();
-        if shields.held == 0 {
-            return true;
-        }
-        match &mut shields.closing {
-            Some(closing) => closing.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-        false
-    }
-
-    fn shields(&self) -> MutexGuard<'_, Shields> {
-        // Nothing under this lock can panic half-way.
-        self.shields.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shields.all_released(waker)
     }
 }
 

@@ -54,6 +54,7 @@ mod ended;
 mod frame;
 mod run;
 mod shield;
+mod shields;
 mod task;
 mod task_nursery;
 #[cfg(test)]

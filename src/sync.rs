@@ -1,0 +1,7 @@
+//! Locks and wake-ups for the small pieces whose interleavings are all tried.
+//!
+//! `tests/loom` compiles those pieces a second time, with loom's versions of what is named here.
+
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+pub(crate) use tokio::sync::Notify;

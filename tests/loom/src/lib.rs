@@ -1,0 +1,99 @@
+//! Models of the small pieces that several threads share: loom tries all interleavings of each.
+//!
+//! The pieces are the sources of `pleach` themselves, compiled with `sync.rs` here in place of `src/sync.rs`.
+//! A thread that nobody wakes is a deadlock, which loom reports. What is modelled here waits for
+//! nothing else: tokio's own parts are tested in the same way where they come from.
+
+#![cfg(test)]
+
+#[path = "../../../src/scope/shields.rs"]
+mod shields;
+mod sync;
+#[path = "../../../src/channel/watched.rs"]
+mod watched;
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+
+use shields::Shields;
+use watched::Watched;
+
+/// Tries the interleavings in which the running thread is interrupted at most twice: nearly all bugs
+/// show in those, and without a bound it takes minutes.
+fn model(body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(body);
+}
+
+/// Two shields of a cancelled body go in other threads, while the poller asks whether it may close.
+#[test]
+fn the_last_shield_wakes_the_poller() {
+    model(|| {
+        let shields = Arc::new(Shields::default());
+        let tidied = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let holders = [0, 1].map(|number| {
+            shields.hold();
+            let (shields, tidied) = (shields.clone(), tidied.clone());
+            thread::spawn(move || {
+                tidied[number].store(true, Ordering::Relaxed);
+                shields.release();
+            })
+        });
+        block_on(poll_fn(|cx| match shields.all_released(cx.waker()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }));
+        // What was shielded is over, and can be seen.
+        assert!(tidied.iter().all(|done| done.load(Ordering::Relaxed)));
+        holders.into_iter().for_each(|holder| holder.join().unwrap());
+    });
+}
+
+/// The message loop delivers two messages, while the dialog's task takes them.
+#[test]
+fn whoever_waits_on_a_state_sees_each_change() {
+    model(|| {
+        let state = Arc::new(Watched::new(Vec::new()));
+        let deliver = {
+            let state = state.clone();
+            thread::spawn(move || {
+                for message in [1, 2] {
+                    state.with(|messages| messages.push(message));
+                }
+            })
+        };
+        for expected in [1, 2] {
+            let take = |messages: &mut Vec<_>| (!messages.is_empty()).then(|| messages.remove(0));
+            assert_eq!(block_on(state.until(take)), expected);
+        }
+        deliver.join().unwrap();
+    });
+}
+
+/// The end of a dialog wakes all who wait on it: the one who takes messages and the one who wants the end.
+#[test]
+fn an_end_wakes_all_who_wait() {
+    model(|| {
+        let state = Arc::new(Watched::new(false));
+        let waiting = {
+            let state = state.clone();
+            thread::spawn(move || block_on(state.until(|ended| ended.then_some(()))))
+        };
+        let finish = {
+            let state = state.clone();
+            thread::spawn(move || {
+                *state.lock() = true;
+                state.changed();
+            })
+        };
+        block_on(state.until(|ended| ended.then_some(())));
+        waiting.join().unwrap();
+        finish.join().unwrap();
+    });
+}
