@@ -24,7 +24,7 @@ impl Serve for Arc<Runtime> {
         if let Some(method) = target.strip_prefix(SELF) {
             return self.run_own(channel, cid, method, answer);
         }
-        let export = match self.exposed.find(target) {
+        let export = match self.exposed(target) {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
         };

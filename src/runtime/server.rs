@@ -1,4 +1,4 @@
-//! Connections: listening and accepting, dialling the parent.
+//! Connections: listening and accepting, dialling.
 //!
 //! A listener is opened for each transport when a child first needs it. Each accepted connection
 //! gets a task that shakes hands and then drives it to its end.
@@ -14,6 +14,7 @@ use pleach_wire::{Address, Key, Link, Listener, MsgTransport, TransportClosed, T
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Runtime, lock};
+use crate::actor::ActorId;
 use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
@@ -58,12 +59,24 @@ impl Runtime {
     /// If dropped, the connection is closed.
     pub(crate) async fn connect_to_parent(self: &Arc<Self>) -> Result<Channel> {
         let origin = self.origin.as_ref().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
-        let address: Address = origin.address.parse().map_err(|error| Error::Config(format!("{error}")))?;
-        let kind = self.registry.find(&origin.transport)?;
-        let transport = kind.dial(&address, &self.settings(&origin.transport)?).await?;
+        self.dial(&origin.parent, &origin.transport, &origin.address).await
+    }
+
+    /// Dials an actor and starts to serve it.
+    ///
+    /// # Errors
+    /// When it can't be reached, or is not who answers there.
+    ///
+    /// # Cancel safety
+    /// If dropped, the connection is closed.
+    pub(super) async fn dial(self: &Arc<Self>, who: &ActorId, transport: &Key, address: &str) -> Result<Channel> {
+        let kind = self.registry.find(transport)?;
+        let settings = self.settings(transport)?;
+        let address: Address = address.parse().map_err(|error| Error::Config(format!("{error}")))?;
+        let transport = kind.dial(&address, &settings).await?;
         let accepted = handshake::dial(&*transport, &self.identity()).await?;
-        if accepted.member.who != origin.parent {
-            let found = format!("{} answers at {address} instead of {}", accepted.member.who, origin.parent);
+        if accepted.member.who != *who {
+            let found = format!("{} answers at {address} instead of {who}", accepted.member.who);
             return Err(TransportError::Handshake(found).into());
         }
         let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted);
@@ -71,7 +84,7 @@ impl Runtime {
         Ok(channel)
     }
 
-    fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> Identity {
         let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
         Identity {
             own: Member { who, incarnation: self.incarnation, features: 0, exports },
@@ -82,7 +95,7 @@ impl Runtime {
     }
 
     /// Makes a channel of a connection whose handshake is over, and the loop that drives it.
-    fn open_channel(
+    pub(super) fn open_channel(
         self: &Arc<Self>,
         transport: Arc<dyn MsgTransport>,
         role: Role,

@@ -25,7 +25,7 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, it is left half shut down: only shielded code and tasks of their own call this.
     pub(crate) async fn shut_down(self: &Arc<Self>) {
-        self.stop.cancel();
+        self.mark_leaving();
         // A task of ours may itself have children to bring to their end.
         let for_calls = self.config.task_cancel + self.config.ladder();
         self.calls_scope.cancel_because(Cancelled::Actor);
@@ -51,6 +51,7 @@ impl Runtime {
             // The whole tree has ended; members that were killed have left their sockets here.
             sockets::remove(&self.socket_dir);
         }
+        self.stopped.cancel();
     }
 
     fn split_peers(&self) -> (Vec<Channel>, Vec<Channel>) {

@@ -37,6 +37,7 @@ use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::proto::membership::TreeKey;
 use crate::runtime::Runtime;
+use crate::runtime::lookup::Mailbox;
 
 /// Everything that a child must know; it gets it over an inherited pipe, never as an argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +48,7 @@ pub(crate) struct ChildSpec {
     /// Where the parent listens.
     pub(crate) address: String,
     pub(crate) transport: Key,
+    pub(crate) root: Mailbox,
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
     pub(crate) modules: Vec<String>,
@@ -184,6 +186,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
         parent: runtime.id().clone(),
         address,
         transport,
+        root: runtime.root_mailbox().await,
         tree_key: runtime.tree_key().clone(),
         modules: order.modules,
         config,

@@ -11,6 +11,7 @@ mod contexts;
 mod endings;
 mod errors;
 mod kill_matrix;
+mod lookup;
 mod promises;
 mod strangers;
 mod structure;
@@ -27,12 +28,13 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 9] = [
+    let groups = [
         calls::tests(),
         contexts::tests(),
         endings::tests(),
         errors::tests(),
         kill_matrix::tests(),
+        lookup::tests(),
         promises::tests(),
         strangers::tests(),
         structure::tests(),

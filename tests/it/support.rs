@@ -91,6 +91,15 @@ where
     pleach::open_root(config, body).await
 }
 
+/// Runs `body` in a nursery of the root of a tree.
+pub(crate) async fn in_nursery<T, F, Fut>(config: Config, body: F) -> pleach::Result<T>
+where
+    F: FnOnce(pleach::Nursery) -> Fut,
+    Fut: Future<Output = pleach::Result<T>>,
+{
+    in_root(config, async |_| pleach::open_nursery(body).await).await
+}
+
 /// Asserts that an error's text has all of `parts` in it.
 pub(crate) fn assert_says<T: Debug>(result: &pleach::Result<T>, parts: &[&str]) {
     let text = match result {
@@ -142,7 +151,13 @@ impl Notes {
     pub(crate) fn next(&self) -> String {
         self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut text = [0; 8192];
-        let len = self.socket.recv(&mut text).expect("no note came");
+        let len = loop {
+            match self.socket.recv(&mut text) {
+                // The end of a child process, of any test, is a signal.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.expect("no note came"),
+            }
+        };
         String::from_utf8_lossy(&text[..len]).into_owned()
     }
 
