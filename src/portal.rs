@@ -120,11 +120,13 @@ impl Member {
         matches!(self.channel().end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
     }
 
-    /// Waits for the end of its process, or of its connection if the process lives on: `None`.
+    /// Waits for the end of its process, or for the end of its connection or of its runtime while the
+    /// process lives on: `None`.
     pub(crate) async fn ended(&self) -> Option<Exit> {
         let process = &self.child.process;
         let exit = tokio::select! {
             biased;
+            () = self.channel().peer_failed() => return None,
             exit = process.exited() => Some(exit),
             () = self.channel().ended() => {
                 tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
@@ -142,6 +144,14 @@ impl Member {
 
 impl Explain for Member {
     async fn explain(&self, error: Error) -> Error {
+        // A runtime that fails says so before it cancels its tasks and leaves.
+        let echo = match &error {
+            Error::Remote(remote) => remote.is_cancelled(),
+            other => matches!(other, Error::Disconnected { .. }),
+        };
+        if let Some(failure) = self.channel().peer_failure().filter(|_| echo) {
+            return failure.clone();
+        }
         let notice = self.runtime.config().death_notice;
         match error {
             Error::Disconnected { .. } if !self.was_asked() => {

@@ -5,6 +5,7 @@
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`dialog`] | a context: a dialog of many messages |
+//! | [`failure`] | a runtime that failed |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -16,6 +17,7 @@
 
 pub(crate) mod dialog;
 pub(crate) mod driver;
+mod failure;
 pub(crate) mod handshake;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -55,6 +57,9 @@ struct Shared {
     peer_gone: AtomicBool,
     ended: CancellationToken,
     end: OnceLock<TransportError>,
+    /// What the peer's runtime has failed with, set before the token is cancelled.
+    failure: OnceLock<Error>,
+    failed: CancellationToken,
 }
 
 /// What the dialogs of a channel hold on to.
@@ -110,6 +115,8 @@ impl Channel {
             peer_gone: AtomicBool::new(false),
             ended: CancellationToken::new(),
             end: OnceLock::new(),
+            failure: OnceLock::new(),
+            failed: CancellationToken::new(),
         }))
     }
 

@@ -52,6 +52,7 @@ impl Serve for Arc<Runtime> {
     fn peer_failed(&self, channel: &Channel, error: Packed) {
         let error = error.unpack(channel.peer());
         tracing::error!(target: "pleach::runtime", peer = %channel.peer(), ?error, "the peer's runtime failed");
+        channel.note_peer_failure(error);
     }
 }
 

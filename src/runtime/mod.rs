@@ -8,6 +8,7 @@
 //! | [`server`] | listening, accepting, dialling |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`dispatch`] | running the functions that peers ask for |
+//! | [`failure`] | what fails beside those functions, and who is told |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
 //! | [`sockets`] | where the tree keeps its Unix sockets |
 //! | [`flavor`] | which tokio runtime carries it |
@@ -19,6 +20,7 @@
 //! 2. No lock is held across a wait; no two are held together.
 
 pub(crate) mod dispatch;
+mod failure;
 pub(crate) mod flavor;
 pub(crate) mod handle;
 pub(crate) mod lookup;
@@ -74,6 +76,8 @@ pub(crate) struct Runtime {
     leaving: AtomicBool,
     /// Set at the very end.
     stopped: CancellationToken,
+    /// What the runtime itself has failed with.
+    failure: OnceLock<Error>,
     listening: tokio::sync::Mutex<BTreeMap<Key, Address>>,
     expected: Mutex<BTreeMap<Uuid, oneshot::Sender<Channel>>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
@@ -137,6 +141,7 @@ impl Runtime {
             stop: CancellationToken::new(),
             leaving: AtomicBool::new(false),
             stopped: CancellationToken::new(),
+            failure: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
             expected: Mutex::default(),
             peers: Mutex::default(),
@@ -188,11 +193,6 @@ impl Runtime {
             tls: tls.map(Arc::new),
             ..Settings::default()
         })
-    }
-
-    /// Runs a future that lives as long as what it serves (invariant 1).
-    pub(crate) fn keep(&self, service: impl Future<Output = ()> + Send + 'static) {
-        self.services.spawn(service);
     }
 
     /// Lets peers run the functions of a module.

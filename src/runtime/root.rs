@@ -25,7 +25,8 @@ use crate::spawn::orphans;
 ///
 /// # Errors
 /// What `body` returned; [`Error::Cancelled`] when the root was asked to end, by a peer or with
-/// [`Actor::cancel_soon`]; [`Error::Usage`] when this code runs in an actor already; [`Error::Transport`] when a transport is not known.
+/// [`Actor::cancel_soon`]; [`Error::Panicked`] when its runtime failed; [`Error::Usage`] when this code runs
+/// in an actor already; [`Error::Transport`] when a transport is not known.
 ///
 /// # Cancel safety
 /// If dropped, `body` is dropped, and the tree is brought to its end in the background; a program
@@ -67,10 +68,11 @@ where
         ended
     })
     .await;
-    ended.unwrap_or_else(|cancelled| {
+    let ended = ended.unwrap_or_else(|cancelled| {
         scope::checkpoint()?;
         Err(cancelled.into())
-    })
+    });
+    runtime.or_failure(ended)
 }
 
 /// Cancels the body once this actor has been asked to end. Never resolves: the body does.

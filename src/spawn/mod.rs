@@ -152,9 +152,15 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// The error of a child that ended unasked.
+    /// The error of a child that ended unasked: what its runtime had reported, or how it ended.
     pub(crate) fn death(&self, exit: &Exit) -> Error {
-        died(&self.id, exit, "while it was running")
+        let reported = self.channel.peer_failure().cloned();
+        reported.unwrap_or_else(|| died(&self.id, exit, "while it was running"))
+    }
+
+    /// The error of a child that can't be supervised any more, although its process lives on.
+    pub(crate) fn lost(&self) -> Error {
+        self.channel.peer_failure().cloned().unwrap_or_else(|| self.channel.gone())
     }
 }
 

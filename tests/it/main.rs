@@ -10,6 +10,7 @@ mod calls;
 mod contexts;
 mod endings;
 mod errors;
+mod failures;
 mod kill_matrix;
 mod lookup;
 mod promises;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         contexts::tests(),
         endings::tests(),
         errors::tests(),
+        failures::tests(),
         kill_matrix::tests(),
         lookup::tests(),
         promises::tests(),
