@@ -74,7 +74,9 @@ pub use crate::error::{ActorDied, BoxError, Error, RemoteError, Result, ScopeErr
 pub use crate::lookup::get_root;
 pub use crate::nursery::{Nursery, Start, open_nursery};
 pub use crate::portal::{Daemon, OneShot, Portal};
+pub use crate::runtime::daemon::run_daemon;
 pub use crate::runtime::handle::{Actor, current_actor};
+pub use crate::runtime::lifetime::on_exit;
 pub use crate::runtime::root::open_root;
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::child::init;

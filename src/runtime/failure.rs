@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use tokio_util::task::TaskTracker;
 
 use super::Runtime;
 use crate::error::{Error, Packed, ScopeError, boxed};
@@ -15,8 +16,16 @@ use crate::panics;
 impl Runtime {
     /// Runs a future that lives as long as what it serves (invariant 1). Its panic is the actor's failure.
     pub(crate) fn keep(self: &Arc<Self>, service: impl Future<Output = ()> + Send + 'static) {
+        self.keep_among(&self.services, service);
+    }
+
+    pub(super) fn keep_among(
+        self: &Arc<Self>,
+        tasks: &TaskTracker,
+        service: impl Future<Output = ()> + Send + 'static,
+    ) {
         let runtime = self.clone();
-        self.services.spawn(async move {
+        tasks.spawn(async move {
             if AssertUnwindSafe(service).catch_unwind().await.is_err() {
                 let panic = panics::take_caught().message;
                 runtime.fail(Error::Panicked(format!("{panic}, in the runtime of {}", runtime.id)));

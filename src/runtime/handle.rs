@@ -87,7 +87,7 @@ impl Actor {
         self.0.is_stopping()
     }
 
-    /// Waits until it has ended: its tasks, its connections, its children.
+    /// Waits until it has ended: its tasks, its connections, its children, its exit callbacks.
     ///
     /// This is for code around the actor, such as another thread that shows progress. What runs inside is
     /// part of what has to end first, and never gets past this.

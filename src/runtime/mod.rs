@@ -5,24 +5,28 @@
 //! | this one | the state that the others share, and which actor the current code belongs to |
 //! | [`handle`] | an actor as the code in it sees it |
 //! | [`root`] | the first actor of a tree: booting it, and the program around it |
+//! | [`daemon`] | a root that only serves |
 //! | [`server`] | listening, accepting, dialling |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | what fails beside those functions, and who is told |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
+//! | [`lifetime`] | what the process does last |
 //! | [`sockets`] | where the tree keeps its Unix sockets |
 //! | [`flavor`] | which tokio runtime carries it |
 //!
 //! # Invariants
-//! 1. Every task belongs to one of two groups: `calls` (peers' functions; cancelled by their scope) or
-//!    `services` (connections, accept loops, keepers of children; they end when what they serve ends).
-//!    Shutting down waits for both.
+//! 1. Every task belongs to one of three groups: `calls` (peers' functions; cancelled by their scope),
+//!    `listeners` (accept loops), or `services` (connections, keepers of children; they end when what they
+//!    serve ends). Shutting down waits for all.
 //! 2. No lock is held across a wait; no two are held together.
 
+pub(crate) mod daemon;
 pub(crate) mod dispatch;
 mod failure;
 pub(crate) mod flavor;
 pub(crate) mod handle;
+pub(crate) mod lifetime;
 pub(crate) mod lookup;
 pub(crate) mod root;
 pub(crate) mod server;
@@ -69,8 +73,9 @@ pub(crate) struct Runtime {
     calls: TaskTracker,
     calls_scope: CancelScope,
     services: TaskTracker,
-    /// Ends the accept loops.
+    /// Ends the accept loops, which are the `listeners`.
     server: CancellationToken,
+    listeners: TaskTracker,
     stop: CancellationToken,
     /// A root's body is over: the next root may be opened.
     leaving: AtomicBool,
@@ -138,6 +143,7 @@ impl Runtime {
             calls_scope: CancelScope::new(),
             services: TaskTracker::new(),
             server: CancellationToken::new(),
+            listeners: TaskTracker::new(),
             stop: CancellationToken::new(),
             leaving: AtomicBool::new(false),
             stopped: CancellationToken::new(),
@@ -307,6 +313,11 @@ pub(crate) fn current() -> Option<Arc<Runtime>> {
 /// Returns the actor whose task the current code is, if the runtime started that task.
 pub(crate) fn current_task() -> Option<Arc<Runtime>> {
     CURRENT.try_with(Arc::clone).ok()
+}
+
+/// Returns whether this is the actor of the process.
+fn is_of_process(runtime: &Arc<Runtime>) -> bool {
+    std::ptr::eq(lock(&OF_PROCESS).as_ptr(), Arc::as_ptr(runtime))
 }
 
 /// Makes this the actor of the process, unless there is one.

@@ -185,10 +185,10 @@ fn leave_at_once(signal: i32) -> ! {
 }
 
 /// SIGINT and SIGTERM, as they come.
-struct Signals(Vec<(SignalKind, Signal)>);
+pub(super) struct Signals(Vec<(SignalKind, Signal)>);
 
 impl Signals {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut taken = Vec::new();
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
             match signal(kind) {
@@ -202,7 +202,7 @@ impl Signals {
     }
 
     /// Waits for the next one and returns its number.
-    async fn next(&mut self) -> i32 {
+    pub(super) async fn next(&mut self) -> i32 {
         std::future::poll_fn(|cx| {
             let came = self.0.iter_mut().find_map(|(kind, stream)| stream.poll_recv(cx).is_ready().then_some(*kind));
             came.map_or(Poll::Pending, |kind| Poll::Ready(kind.as_raw_value()))

@@ -40,7 +40,7 @@ impl Runtime {
         let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await?;
         let address = listener.local_address().clone();
         tracing::debug!(target: "pleach::transport", %address, "listening");
-        self.keep(accept_loop(self.clone(), kind, listener));
+        self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
         listening.insert(transport.clone(), address.clone());
         Ok(address)
     }
@@ -163,6 +163,7 @@ impl Runtime {
 
 async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: Box<dyn Listener>) {
     let strangers = Arc::new(Semaphore::new(runtime.config.max_pending_handshakes));
+    let address = listener.local_address().clone();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -183,6 +184,7 @@ async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: B
         }
     }
     listener.close().await;
+    tracing::debug!(target: "pleach::transport", %address, "stopped listening");
 }
 
 async fn accept_one(

@@ -14,6 +14,7 @@ mod failures;
 mod kill_matrix;
 mod lookup;
 mod promises;
+mod runtime;
 mod strangers;
 mod structure;
 mod support;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         kill_matrix::tests(),
         lookup::tests(),
         promises::tests(),
+        runtime::tests(),
         strangers::tests(),
         structure::tests(),
         trees::tests(),

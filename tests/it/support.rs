@@ -267,6 +267,8 @@ pub(crate) fn become_root_if_told() {
         "stalled" => crate::promises::stalled_root(&notes),
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
+        "daemon" => crate::runtime::daemon_root(&notes, &args),
+        "shutdown_order" => crate::runtime::ordered_root(&notes),
         other => panic!("no scenario `{other}`"),
     }
     std::process::exit(0);
@@ -291,6 +293,10 @@ pub(crate) fn hooks_before_entry() {
             std::process::exit(code.parse().unwrap())
         }
         ("panic", _) => panic!("broken before it starts"),
+        ("on_exit", notes) => {
+            let notes = notes.to_owned();
+            pleach::on_exit(move || note(&notes, "first in, last out"));
+        }
         (other, _) => panic!("no hook `{other}`"),
     }
 }
