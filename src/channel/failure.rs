@@ -1,6 +1,7 @@
-//! The failure of the runtime at either end of a connection: telling the peer, and hearing of it.
+//! What ends a connection, or makes it useless, before anybody closes it: the runtime at either end has
+//! failed, or the peer does not read.
 
-use pleach_wire::Outgoing;
+use pleach_wire::{Outgoing, TransportError};
 
 use super::Channel;
 use crate::error::{Error, Packed};
@@ -28,5 +29,15 @@ impl Channel {
     /// Nothing is lost.
     pub(crate) async fn peer_failed(&self) {
         self.0.failed.cancelled().await;
+    }
+
+    /// Ends the connection to a peer that does not read: `waiting` bytes wait for it.
+    ///
+    /// Callers wait for room before they send. Answers and credits can't: whoever has one to give is done.
+    pub(super) fn give_up(&self, waiting: usize) -> TransportError {
+        let limit = self.0.max_backlog;
+        let fault = self.0.fault.get_or_init(|| TransportError::Backlog { waiting, limit });
+        self.0.transport.abort();
+        fault.clone()
     }
 }

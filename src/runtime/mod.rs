@@ -212,10 +212,21 @@ impl Runtime {
     }
 
     /// Announces that an actor with this uuid will connect back.
-    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid) -> Expected {
+    ///
+    /// # Errors
+    /// Says so when this actor may have no more connections.
+    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid) -> Result<Expected, String> {
+        let (connected, limit) = (lock(&self.peers).len(), self.config.max_connections);
         let (sender, receiver) = oneshot::channel();
-        lock(&self.expected).insert(uuid, sender);
-        Expected { runtime: self.clone(), uuid, receiver }
+        let mut expected = lock(&self.expected);
+        if connected + expected.len() >= limit {
+            return Err(format!(
+                "{} has {limit} connections, as many as `max_connections` allows; raise it, or start fewer actors in one",
+                self.id
+            ));
+        }
+        expected.insert(uuid, sender);
+        Ok(Expected { runtime: self.clone(), uuid, receiver })
     }
 
     fn is_leaving_root(&self) -> bool {

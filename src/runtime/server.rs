@@ -112,6 +112,8 @@ impl Runtime {
             peer: member.who,
             cancel_ack: self.config.cancel_ack,
             max_tasks: self.config.max_tasks,
+            // One message of any size that is allowed may always wait.
+            max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
@@ -122,6 +124,17 @@ impl Runtime {
             lock(&runtime.peers).remove(&number);
         };
         (channel, drive)
+    }
+
+    /// Tells a peer that there are too many already. `_permit` bounds how many are told at once.
+    async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _permit: OwnedSemaphorePermit) {
+        let (remote, limit) = (&transport.ends().remote, self.config.max_connections);
+        tracing::warn!(target: "pleach::transport", %remote, limit, "too many connections (`max_connections`): turned one away");
+        let why = format!("it has {limit} connections, as many as its `max_connections` allows");
+        if let Err(error) = handshake::turn_away(&*transport, why).await {
+            tracing::debug!(target: "pleach::transport", %remote, %error, "it left without hearing why");
+        }
+        transport.abort();
     }
 
     /// Shakes hands and drives the connection to its end. `permit` is held while the peer is a stranger.
@@ -171,14 +184,13 @@ async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: B
             accepted = accept_one(&strangers, &mut *listener) => accepted,
         };
         match accepted {
-            Ok((link, _)) if lock(&runtime.peers).len() >= runtime.config.max_connections => {
-                let limit = runtime.config.max_connections;
-                tracing::warn!(target: "pleach::transport", remote = %link.ends.remote, limit, "too many connections (`max_connections`): closed one");
-            }
             Ok((link, permit)) => {
-                let transport = kind.wrap(link);
-                let runtime = runtime.clone();
-                runtime.clone().keep(runtime.serve_connection(transport, permit));
+                let full = lock(&runtime.peers).len() >= runtime.config.max_connections;
+                let (transport, peer) = (kind.wrap(link), runtime.clone());
+                match full {
+                    true => runtime.keep(peer.turn_away(transport, permit)),
+                    false => runtime.keep(peer.serve_connection(transport, permit)),
+                }
             }
             Err(error) => tracing::warn!(target: "pleach::transport", %error, "a connection could not be accepted"),
         }

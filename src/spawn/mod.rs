@@ -200,7 +200,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
         tls: runtime.tls_for_child(),
     };
     let deadline = spec.config.connect_back;
-    let mut expected = runtime.expect(uuid);
+    let mut expected = runtime.expect(uuid).map_err(|why| Error::Spawn { actor: order.name.clone(), why })?;
     let abandoned = launch(launcher, runtime, tasks, spec, order.env).await?;
     let process = abandoned.process.clone();
     let id = ActorId::with_uuid(&order.name, uuid).in_process(process.pid());

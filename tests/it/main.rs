@@ -12,6 +12,7 @@ mod endings;
 mod errors;
 mod failures;
 mod kill_matrix;
+mod limits;
 mod lookup;
 mod promises;
 mod runtime;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         errors::tests(),
         failures::tests(),
         kill_matrix::tests(),
+        limits::tests(),
         lookup::tests(),
         promises::tests(),
         runtime::tests(),
