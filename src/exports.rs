@@ -119,6 +119,10 @@ impl Exposed {
         Self(modules.into_iter().collect())
     }
 
+    pub(crate) fn enable(&mut self, module: String) {
+        self.0.insert(module);
+    }
+
     /// Looks up what a peer asked for.
     ///
     /// # Errors

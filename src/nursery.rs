@@ -221,7 +221,7 @@ impl Nursery {
         if !member.was_asked() && !in_order {
             self.fail(match &exit {
                 Some(exit) => member.child.death(exit),
-                None => member.child.channel.gone(),
+                None => member.child.lost(),
             });
         }
         if exit.is_none() {

@@ -35,8 +35,13 @@ pub(crate) fn install_hook() {
 
 /// Returns the panic from which this thread is unwinding, if it is.
 pub(crate) fn take_current() -> Option<Panic> {
+    std::thread::panicking().then(take_caught)
+}
+
+/// Returns the panic that was caught on this thread just now.
+pub(crate) fn take_caught() -> Panic {
     let without_note = || Panic { message: "a panic without a note".into(), backtrace: None, span_trace: Vec::new() };
-    std::thread::panicking().then(|| LAST.take().unwrap_or_else(without_note))
+    LAST.take().unwrap_or_else(without_note)
 }
 
 /// Returns the text of a backtrace, if backtraces are on.

@@ -16,6 +16,7 @@ use crate::channel::driver::GOODBYE;
 use crate::channel::{Channel, Explain, Pending};
 use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::runtime::lookup::Connection;
 use crate::runtime::{Runtime, cancel_actor};
 use crate::scope::{self, Shield};
 use crate::spawn::{Child, Exit};
@@ -24,11 +25,61 @@ use crate::spawn::{Child, Exit};
 ///
 /// `Portal` is a daemon's, from [`Nursery::start_actor`](crate::Nursery::start_actor); `Portal<T>` is
 /// that of an actor that runs one function, from [`Nursery::run_in_actor`](crate::Nursery::run_in_actor).
-/// Cloning is cheap. Dropping it does nothing: the nursery owns the actor.
+/// Cloning is cheap. Dropping it does nothing: the nursery owns the actor. The portals of other actors come
+/// from [`get_root`](crate::get_root) and [`Actor::parent`](crate::Actor::parent); see there, and
+/// [`close`](Portal::close), for what dropping those does.
 pub struct Portal<T = Daemon> {
-    member: Arc<Member>,
+    peer: Peer,
     result: Option<(watch::Receiver<FinalResult>, Decode<T>)>,
     kind: PhantomData<fn() -> T>,
+}
+
+/// Who is at the other end of a portal.
+#[derive(Clone)]
+enum Peer {
+    /// A child of this actor; its nursery owns it.
+    Child(Arc<Member>),
+    /// Any other actor of the tree.
+    Other(Arc<Connection>),
+}
+
+impl Peer {
+    fn channel(&self) -> &Channel {
+        match self {
+            Self::Child(member) => member.channel(),
+            Self::Other(connection) => &connection.channel,
+        }
+    }
+
+    fn runtime(&self) -> &Arc<Runtime> {
+        match self {
+            Self::Child(member) => &member.runtime,
+            Self::Other(connection) => &connection.runtime,
+        }
+    }
+
+    fn mark_asked(&self) {
+        match self {
+            Self::Child(member) => member.mark_asked(),
+            Self::Other(connection) => connection.mark_cancel_called(),
+        }
+    }
+
+    fn was_asked(&self) -> bool {
+        match self {
+            Self::Child(member) => member.was_asked(),
+            Self::Other(connection) => connection.cancel_called(),
+        }
+    }
+}
+
+impl Explain for Peer {
+    async fn explain(&self, error: Error) -> Error {
+        match self {
+            Self::Child(member) => member.explain(error).await,
+            Self::Other(_) => error,
+        }
+    }
 }
 
 /// Marks the portal of an actor without a function of its own: it lives until somebody cancels it.
@@ -69,11 +120,13 @@ impl Member {
         matches!(self.channel().end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
     }
 
-    /// Waits for the end of its process, or of its connection if the process lives on: `None`.
+    /// Waits for the end of its process, or for the end of its connection or of its runtime while the
+    /// process lives on: `None`.
     pub(crate) async fn ended(&self) -> Option<Exit> {
         let process = &self.child.process;
         let exit = tokio::select! {
             biased;
+            () = self.channel().peer_failed() => return None,
             exit = process.exited() => Some(exit),
             () = self.channel().ended() => {
                 tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
@@ -91,6 +144,14 @@ impl Member {
 
 impl Explain for Member {
     async fn explain(&self, error: Error) -> Error {
+        // A runtime that fails says so before it cancels its tasks and leaves.
+        let echo = match &error {
+            Error::Remote(remote) => remote.is_cancelled(),
+            other => matches!(other, Error::Disconnected { .. }),
+        };
+        if let Some(failure) = self.channel().peer_failure().filter(|_| echo) {
+            return failure.clone();
+        }
         let notice = self.runtime.config().death_notice;
         match error {
             Error::Disconnected { .. } if !self.was_asked() => {
@@ -106,12 +167,15 @@ impl Explain for Member {
 
 impl<T> Portal<T> {
     pub(crate) fn one_shot(member: Arc<Member>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
-        Self { member, result: Some((result, decode)), kind: PhantomData }
+        Self { peer: Peer::Child(member), result: Some((result, decode)), kind: PhantomData }
     }
 
     /// Returns who is at the other end.
     pub fn id(&self) -> &ActorId {
-        &self.member.child.id
+        match &self.peer {
+            Peer::Child(member) => &member.child.id,
+            Peer::Other(connection) => connection.channel.peer(),
+        }
     }
 
     /// Runs a function in the actor and returns its value.
@@ -145,7 +209,7 @@ impl<T> Portal<T> {
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
         self.ready().await?;
         let decode = call.decoder();
-        let pending = self.member.channel().call(call.target(), call.args(), scope::current_deadline());
+        let pending = self.peer.channel().call(call.target(), call.args(), scope::current_deadline());
         drop(call);
         Ok(decode(&self.answer(pending).await?)?)
     }
@@ -162,14 +226,14 @@ impl<T> Portal<T> {
     pub async fn run_from_ns<R: DeserializeOwned>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R> {
         self.ready().await?;
         let target = ByteStr::from(path.to_owned());
-        let pending = self.member.channel().call(target, args, scope::current_deadline());
+        let pending = self.peer.channel().call(target, args, scope::current_deadline());
         Ok(self.answer(pending).await?.decode()?)
     }
 
     /// Waits until a call may be sent.
     async fn ready(&self) -> Result<()> {
         scope::checkpoint()?;
-        self.member.channel().room().await;
+        self.peer.channel().room().await;
         Ok(())
     }
 
@@ -181,7 +245,7 @@ impl<T> Portal<T> {
         };
         match answer {
             Ok(payload) => Ok(payload),
-            Err(error) => Err(self.member.explain(error).await),
+            Err(error) => Err(self.peer.explain(error).await),
         }
     }
 
@@ -203,12 +267,13 @@ impl<T> Portal<T> {
         Fut: Future<Output = Result<X, E>>,
     {
         self.ready().await?;
-        call.open(self.member.channel(), &*self.member, body).await
+        call.open(self.peer.channel(), &self.peer, body).await
     }
 
     /// Asks the actor to end itself, with everything below it.
     ///
-    /// Returns once it has acknowledged, or is gone already; its nursery waits for its exit.
+    /// Returns once it has acknowledged, or is gone already; its nursery waits for its exit. Asking does not
+    /// close what is open to it here: calls, contexts and streams hear from the actor how they end.
     ///
     /// # Errors
     /// [`Error::ActorTooSlow`] when no acknowledgement came within `cancel_ack`.
@@ -216,9 +281,36 @@ impl<T> Portal<T> {
     /// # Cancel safety
     /// If dropped, the request has been sent.
     pub async fn cancel_actor(&self) -> Result<()> {
-        self.member.mark_asked();
+        self.peer.mark_asked(); // before the request is out: its end is no failure from now on
         let _shield = Shield::enter();
-        cancel_actor(self.member.channel(), self.member.runtime.config().cancel_ack).await
+        cancel_actor(self.peer.channel(), self.peer.runtime().config().cancel_ack).await
+    }
+
+    /// Returns whether the actor was asked from here to end itself: with
+    /// [`cancel_actor`](Self::cancel_actor), or by its nursery.
+    pub fn cancel_called(&self) -> bool {
+        self.peer.was_asked()
+    }
+
+    /// Gives the portal back, and waits until what was opened for it is closed in order.
+    ///
+    /// A connection that was opened for portals ends with the last of them, after what was sent on it has
+    /// been delivered; dropping that portal closes it too, and nobody waits. To a child or to the parent
+    /// the connection stays: closing such a portal does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Disconnected`] when the connection broke instead.
+    ///
+    /// # Cancel safety
+    /// If dropped, the connection is closed all the same.
+    pub async fn close(self) -> Result<()> {
+        match self.peer {
+            Peer::Child(_) => Ok(()),
+            Peer::Other(connection) => {
+                let _shield = Shield::enter();
+                connection.close().await
+            }
+        }
     }
 
     /// Returns the value of the actor's one function; any number of times.
@@ -247,7 +339,12 @@ impl<T> Portal<T> {
 
 impl Portal {
     pub(crate) fn daemon(member: Arc<Member>) -> Self {
-        Self { member, result: None, kind: PhantomData }
+        Self { peer: Peer::Child(member), result: None, kind: PhantomData }
+    }
+
+    /// A portal to an actor that is not a child of this one.
+    pub(crate) fn connected(connection: Arc<Connection>) -> Self {
+        Self { peer: Peer::Other(connection), result: None, kind: PhantomData }
     }
 }
 
@@ -258,7 +355,7 @@ impl<T: DeserializeOwned> OneShot for T {}
 
 impl<T> Clone for Portal<T> {
     fn clone(&self) -> Self {
-        Self { member: self.member.clone(), result: self.result.clone(), kind: PhantomData }
+        Self { peer: self.peer.clone(), result: self.result.clone(), kind: PhantomData }
     }
 }
 

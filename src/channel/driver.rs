@@ -227,6 +227,9 @@ impl Driver<'_> {
 
     /// Says in whose interest the connection ended, as far as it is known.
     fn name_end(&self, end: TransportError) -> TransportError {
+        if let Some(fault) = self.channel.0.fault.get() {
+            return fault.clone();
+        }
         let by_us = self.drain_until.is_some() && !self.channel.0.peer_gone.load(Ordering::Acquire);
         match (&end, &self.left) {
             (TransportError::Closed(_), _) if by_us => TransportClosed::by_us(GOODBYE).into(),

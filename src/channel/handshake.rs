@@ -60,6 +60,21 @@ pub(crate) async fn accept(
     drive(transport, identity, handshake, None).await
 }
 
+/// Tells a dialer why it is not let in, without asking who it is, and closes.
+///
+/// # Errors
+/// When that could not be said in time; the connection must be dropped in any case.
+pub(crate) async fn turn_away(transport: &dyn MsgTransport, why: String) -> Result<(), TransportError> {
+    transport.set_max_frame(MAX_HANDSHAKE_FRAME);
+    let told = async {
+        // Its hello is read first: a close over unread bytes would take the refusal back.
+        transport.recv(&mut Vec::new()).await?;
+        send(transport, &Step::Refusal { why }).await?;
+        transport.close().await
+    };
+    timeout(REFUSAL, told).await.unwrap_or(Err(TransportError::Idle(REFUSAL)))
+}
+
 async fn drive(
     transport: &dyn MsgTransport,
     identity: &Identity,

@@ -6,6 +6,7 @@
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`dialog`] | a context: a dialog of many messages |
 //! | [`watched`] | a dialog's state, and who waits on it |
+//! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -17,6 +18,7 @@
 
 pub(crate) mod dialog;
 pub(crate) mod driver;
+mod failure;
 pub(crate) mod handshake;
 mod watched;
 
@@ -57,6 +59,12 @@ struct Shared {
     peer_gone: AtomicBool,
     ended: CancellationToken,
     end: OnceLock<TransportError>,
+    max_backlog: usize,
+    /// Why this side has given the connection up.
+    fault: OnceLock<TransportError>,
+    /// What the peer's runtime has failed with, set before the token is cancelled.
+    failure: OnceLock<Error>,
+    failed: CancellationToken,
 }
 
 /// What the dialogs of a channel hold on to.
@@ -95,6 +103,8 @@ pub(crate) struct Terms {
     pub(crate) cancel_ack: Duration,
     /// How many tasks the peer may have here at once.
     pub(crate) max_tasks: usize,
+    /// How many bytes may wait to be sent before the connection is given up.
+    pub(crate) max_backlog: usize,
 }
 
 impl Channel {
@@ -112,6 +122,10 @@ impl Channel {
             peer_gone: AtomicBool::new(false),
             ended: CancellationToken::new(),
             end: OnceLock::new(),
+            max_backlog: terms.max_backlog,
+            fault: OnceLock::new(),
+            failure: OnceLock::new(),
+            failed: CancellationToken::new(),
         }))
     }
 
@@ -266,7 +280,10 @@ impl Channel {
 
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
     fn send(&self, msg: &Outgoing<'_>, under_way: usize) -> Result<(), TransportError> {
-        self.0.transport.queue(Lane::CONTROL, msg)?;
+        let waiting = self.0.transport.queue(Lane::CONTROL, msg)?;
+        if waiting > self.0.max_backlog {
+            return Err(self.give_up(waiting));
+        }
         if under_way <= 1 && self.0.last_batch.load(Ordering::Relaxed) <= 1 {
             self.0.transport.flush_now();
         } else {
@@ -423,7 +440,8 @@ mod tests {
         let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
         let transport = kind.dial(listener.local_address(), &settings).await.unwrap();
         let (here, peer, cancel_ack) = (ActorId::new("here"), ActorId::new("peer"), Duration::ZERO);
-        let channel = Channel::new(transport, Terms { role: Role::Dialer, here, peer, cancel_ack, max_tasks: 1 });
+        let terms = Terms { role: Role::Dialer, here, peer, cancel_ack, max_tasks: 1, max_backlog: usize::MAX };
+        let channel = Channel::new(transport, terms);
         channel.transport().abort();
 
         let log = Log::default();

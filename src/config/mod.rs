@@ -94,6 +94,11 @@ pub struct Config {
     /// for a peer that has gone mad, not a schedule.
     #[serde(with = "count")]
     pub max_tasks: usize,
+    /// How many bytes may wait for a peer that does not read, besides one message of `max_frame`; then its
+    /// connection is closed. Default: 1 GiB. Calls and streams wait long before that; it bounds the answers
+    /// of calls that are done, and must let the largest honest burst of them pass.
+    #[serde(with = "frame_size")]
+    pub max_backlog: usize,
     /// How long a lost connection to a child waits for the child's exit status. Default: 500 ms; the
     /// socket closes a little before the status can be read, and the status says more.
     #[serde(with = "duration")]
@@ -158,6 +163,7 @@ impl Default for Config {
             max_pending_handshakes: 128,
             max_connections: 4096,
             max_tasks: 65_536,
+            max_backlog: 1 << 30,
             death_notice: Duration::from_millis(500),
             multi_thread: false,
             socket_dir: None,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Refusal {
     /// The function exists, but its module was not enabled for that actor.
     #[error(
-        "module `{module}` is not exposed there; start the actor with `.enable(\"{module}\")`, or `.enable(module_path!())` in that module"
+        "module `{module}` is not exposed there; start the actor with `.enable(\"{module}\")`, or `.enable(module_path!())` in that module; a root calls `Actor::enable`"
     )]
     ModuleNotExposed {
         /// The module that was not enabled.

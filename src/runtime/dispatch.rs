@@ -33,7 +33,7 @@ impl Serve for Arc<Runtime> {
         if let Some(method) = target.strip_prefix(SELF) {
             return self.run_own(channel, cid, method, answer);
         }
-        let export = match self.exposed.find(target) {
+        let export = match self.exposed(target) {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
         };
@@ -64,6 +64,7 @@ impl Serve for Arc<Runtime> {
     fn peer_failed(&self, channel: &Channel, error: Packed) {
         let error = error.unpack(channel.peer());
         tracing::error!(target: "pleach::runtime", peer = %channel.peer(), ?error, "the peer's runtime failed");
+        channel.note_peer_failure(error);
     }
 }
 

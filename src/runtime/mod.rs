@@ -3,21 +3,31 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the state that the others share, and which actor the current code belongs to |
+//! | [`handle`] | an actor as the code in it sees it |
 //! | [`root`] | the first actor of a tree: booting it, and the program around it |
+//! | [`daemon`] | a root that only serves |
 //! | [`server`] | listening, accepting, dialling |
+//! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`dispatch`] | running the functions that peers ask for |
+//! | [`failure`] | what fails beside those functions, and who is told |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
+//! | [`lifetime`] | what the process does last |
 //! | [`sockets`] | where the tree keeps its Unix sockets |
 //! | [`flavor`] | which tokio runtime carries it |
 //!
 //! # Invariants
-//! 1. Every task belongs to one of two groups: `calls` (peers' functions; cancelled by their scope) or
-//!    `services` (connections, accept loops, keepers of children; they end when what they serve ends).
-//!    Shutting down waits for both.
+//! 1. Every task belongs to one of three groups: `calls` (peers' functions; cancelled by their scope),
+//!    `listeners` (accept loops), or `services` (connections, keepers of children; they end when what they
+//!    serve ends). Shutting down waits for all.
 //! 2. No lock is held across a wait; no two are held together.
 
+pub(crate) mod daemon;
 pub(crate) mod dispatch;
+mod failure;
 pub(crate) mod flavor;
+pub(crate) mod handle;
+pub(crate) mod lifetime;
+pub(crate) mod lookup;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
@@ -25,7 +35,8 @@ mod sockets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pleach_wire::{Address, ByteStr, Key, Registry, Settings, TlsIdentity};
@@ -34,11 +45,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::lookup::{Connection, Mailbox};
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::exports::{BoxFuture, Exposed};
+use crate::error::{Error, Refusal, Result};
+use crate::exports::{BoxFuture, Export, Exposed};
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
 use crate::spawn::ChildSpec;
@@ -52,7 +64,7 @@ pub(crate) struct Runtime {
     config: Config,
     registry: Registry,
     tree_key: TreeKey,
-    exposed: Exposed,
+    exposed: RwLock<Exposed>,
     socket_dir: PathBuf,
     tls: OnceLock<TlsIdentity>,
     /// What a child was told; the root has none.
@@ -61,13 +73,22 @@ pub(crate) struct Runtime {
     calls: TaskTracker,
     calls_scope: CancelScope,
     services: TaskTracker,
-    /// Ends the accept loops.
+    /// Ends the accept loops, which are the `listeners`.
     server: CancellationToken,
+    listeners: TaskTracker,
     stop: CancellationToken,
+    /// A root's body is over: the next root may be opened.
+    leaving: AtomicBool,
+    /// Set at the very end.
+    stopped: CancellationToken,
+    /// What the runtime itself has failed with.
+    failure: OnceLock<Error>,
     listening: tokio::sync::Mutex<BTreeMap<Key, Address>>,
     expected: Mutex<BTreeMap<Uuid, oneshot::Sender<Channel>>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
-    next_peer: std::sync::atomic::AtomicU64,
+    /// The connection that was opened to the root, while a portal uses it.
+    to_root: tokio::sync::Mutex<Weak<Connection>>,
+    next_peer: AtomicU64,
 }
 
 /// Where an actor comes from.
@@ -76,6 +97,7 @@ struct Origin {
     parent: ActorId,
     address: String,
     transport: Key,
+    root: Mailbox,
 }
 
 impl Runtime {
@@ -89,7 +111,7 @@ impl Runtime {
     pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let origin = Origin { parent: spec.parent, address: spec.address, transport: spec.transport };
+        let origin = Origin { parent: spec.parent, address: spec.address, transport: spec.transport, root: spec.root };
         let exposed = Exposed::new(spec.modules);
         let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, spec.socket_dir, Some(origin));
         if let Some(tls) = spec.tls {
@@ -113,7 +135,7 @@ impl Runtime {
             config: config.within_reason(),
             registry,
             tree_key,
-            exposed,
+            exposed: RwLock::new(exposed),
             socket_dir,
             tls: OnceLock::new(),
             origin,
@@ -121,11 +143,16 @@ impl Runtime {
             calls_scope: CancelScope::new(),
             services: TaskTracker::new(),
             server: CancellationToken::new(),
+            listeners: TaskTracker::new(),
             stop: CancellationToken::new(),
+            leaving: AtomicBool::new(false),
+            stopped: CancellationToken::new(),
+            failure: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
             expected: Mutex::default(),
             peers: Mutex::default(),
-            next_peer: std::sync::atomic::AtomicU64::new(0),
+            to_root: tokio::sync::Mutex::default(),
+            next_peer: AtomicU64::new(0),
         })
     }
 
@@ -174,25 +201,56 @@ impl Runtime {
         })
     }
 
-    /// Runs a future that lives as long as what it serves (invariant 1).
-    pub(crate) fn keep(&self, service: impl Future<Output = ()> + Send + 'static) {
-        self.services.spawn(service);
+    /// Lets peers run the functions of a module.
+    fn expose(&self, module: String) {
+        self.exposed.write().unwrap_or_else(PoisonError::into_inner).enable(module);
+    }
+
+    /// Looks up a function that a peer asked for.
+    fn exposed(&self, path: &str) -> Result<&'static Export, Refusal> {
+        self.exposed.read().unwrap_or_else(PoisonError::into_inner).find(path)
     }
 
     /// Announces that an actor with this uuid will connect back.
-    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid) -> Expected {
+    ///
+    /// # Errors
+    /// Says so when this actor may have no more connections.
+    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid) -> Result<Expected, String> {
+        let (connected, limit) = (lock(&self.peers).len(), self.config.max_connections);
         let (sender, receiver) = oneshot::channel();
-        lock(&self.expected).insert(uuid, sender);
-        Expected { runtime: self.clone(), uuid, receiver }
+        let mut expected = lock(&self.expected);
+        if connected + expected.len() >= limit {
+            return Err(format!(
+                "{} has {limit} connections, as many as `max_connections` allows; raise it, or start fewer actors in one",
+                self.id
+            ));
+        }
+        expected.insert(uuid, sender);
+        Ok(Expected { runtime: self.clone(), uuid, receiver })
     }
 
     fn is_leaving_root(&self) -> bool {
-        self.origin.is_none() && self.stop.is_cancelled()
+        self.origin.is_none() && self.leaving.load(Ordering::Acquire)
+    }
+
+    fn mark_leaving(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.stop.cancel();
     }
 
     /// Asks this actor to end. Returns at once.
     pub(crate) fn request_stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Returns whether somebody has asked this actor to end, or it ends by itself.
+    fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Waits until this actor has ended.
+    async fn stopped(&self) {
+        self.stopped.cancelled().await;
     }
 
     /// Waits until somebody has asked this actor to end.
@@ -266,6 +324,11 @@ pub(crate) fn current() -> Option<Arc<Runtime>> {
 /// Returns the actor whose task the current code is, if the runtime started that task.
 pub(crate) fn current_task() -> Option<Arc<Runtime>> {
     CURRENT.try_with(Arc::clone).ok()
+}
+
+/// Returns whether this is the actor of the process.
+fn is_of_process(runtime: &Arc<Runtime>) -> bool {
+    std::ptr::eq(lock(&OF_PROCESS).as_ptr(), Arc::as_ptr(runtime))
 }
 
 /// Makes this the actor of the process, unless there is one.

@@ -1,55 +1,22 @@
 //! The first actor of a tree: booting it, and the program around it.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::FutureExt as _;
-use pleach_wire::Address;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::flavor::{self, Flavor};
-use super::{Runtime, claim_process, current, current_task, leave_to_reaper, wait_for_reaper, within};
-use crate::actor::ActorId;
+use super::handle::Actor;
+use super::{Runtime, claim_process, current_task, leave_to_reaper, wait_for_reaper, within};
 use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
-use crate::error::{Error, Result, ScopeError};
+use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, shield};
 use crate::spawn::orphans;
-
-/// A handle on an actor that runs here. Dropping it does nothing.
-#[derive(Clone, Debug)]
-pub struct Actor(Arc<Runtime>);
-
-impl Actor {
-    /// Returns who it is.
-    pub fn id(&self) -> &ActorId {
-        self.0.id()
-    }
-
-    /// Returns where it listens now: nowhere until it has started a child.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub async fn addresses(&self) -> Vec<Address> {
-        self.0.addresses().await
-    }
-
-    pub(crate) fn runtime(&self) -> Arc<Runtime> {
-        self.0.clone()
-    }
-
-    /// Returns the configuration that it runs with.
-    pub fn config(&self) -> &Config {
-        self.0.config()
-    }
-}
-
-/// Returns the actor that the current code runs in, if there is one.
-pub fn current_actor() -> Option<Actor> {
-    current().map(Actor)
-}
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -57,8 +24,9 @@ pub fn current_actor() -> Option<Actor> {
 /// [`Config::load`]. When this returns, no process and no task of the tree is left.
 ///
 /// # Errors
-/// What `body` returned; [`Error::Usage`] when this code runs in an actor already, [`Error::Config`]
-/// when a transport is not known.
+/// What `body` returned; [`Error::Cancelled`] when the root was asked to end, by a peer or with
+/// [`Actor::cancel_soon`]; [`Error::Panicked`] when its runtime failed; [`Error::Usage`] when this code runs
+/// in an actor already; [`Error::Transport`] when a transport is not known.
 ///
 /// # Cancel safety
 /// If dropped, `body` is dropped, and the tree is brought to its end in the background; a program
@@ -89,16 +57,29 @@ where
     let guard = ShutDownOnDrop(Some(runtime.clone()));
     let scope = CancelScope::new();
     let ended = shield(async {
-        let ended = scope.run(within(runtime.clone(), body(Actor(runtime.clone())))).await;
+        let actor = Actor::new(runtime.clone());
+        let ended = tokio::select! {
+            biased;
+            ended = scope.run(within(runtime.clone(), body(actor))) => ended,
+            never = cancel_when_stopped(&runtime, &scope) => match never {},
+        };
         guard.disarm();
         runtime.shut_down().await;
         ended
     })
     .await;
-    ended.unwrap_or_else(|cancelled| {
+    let ended = ended.unwrap_or_else(|cancelled| {
         scope::checkpoint()?;
         Err(cancelled.into())
-    })
+    });
+    runtime.or_failure(ended)
+}
+
+/// Cancels the body once this actor has been asked to end. Never resolves: the body does.
+async fn cancel_when_stopped(runtime: &Runtime, scope: &CancelScope) -> Infallible {
+    runtime.stop_requested().await;
+    scope.cancel_because(Cancelled::Actor);
+    std::future::pending().await
 }
 
 fn boot(config: Config) -> Result<Arc<Runtime>> {
@@ -132,7 +113,7 @@ impl ShutDownOnDrop {
 impl Drop for ShutDownOnDrop {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.request_stop();
+            runtime.mark_leaving();
             leave_to_reaper(Box::pin(async move { runtime.shut_down().await }));
         }
     }
@@ -204,10 +185,10 @@ fn leave_at_once(signal: i32) -> ! {
 }
 
 /// SIGINT and SIGTERM, as they come.
-struct Signals(Vec<(SignalKind, Signal)>);
+pub(super) struct Signals(Vec<(SignalKind, Signal)>);
 
 impl Signals {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut taken = Vec::new();
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
             match signal(kind) {
@@ -221,7 +202,7 @@ impl Signals {
     }
 
     /// Waits for the next one and returns its number.
-    async fn next(&mut self) -> i32 {
+    pub(super) async fn next(&mut self) -> i32 {
         std::future::poll_fn(|cx| {
             let came = self.0.iter_mut().find_map(|(kind, stream)| stream.poll_recv(cx).is_ready().then_some(*kind));
             came.map_or(Poll::Pending, |kind| Poll::Ready(kind.as_raw_value()))

@@ -1,4 +1,4 @@
-//! Connections: listening and accepting, dialling the parent.
+//! Connections: listening and accepting, dialling.
 //!
 //! A listener is opened for each transport when a child first needs it. Each accepted connection
 //! gets a task that shakes hands and then drives it to its end.
@@ -14,6 +14,7 @@ use pleach_wire::{Address, Key, Link, Listener, MsgTransport, TransportClosed, T
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Runtime, lock};
+use crate::actor::ActorId;
 use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
@@ -39,7 +40,7 @@ impl Runtime {
         let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await?;
         let address = listener.local_address().clone();
         tracing::debug!(target: "pleach::transport", %address, "listening");
-        self.keep(accept_loop(self.clone(), kind, listener));
+        self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
         listening.insert(transport.clone(), address.clone());
         Ok(address)
     }
@@ -58,12 +59,24 @@ impl Runtime {
     /// If dropped, the connection is closed.
     pub(crate) async fn connect_to_parent(self: &Arc<Self>) -> Result<Channel> {
         let origin = self.origin.as_ref().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
-        let address: Address = origin.address.parse().map_err(|error| Error::Config(format!("{error}")))?;
-        let kind = self.registry.find(&origin.transport)?;
-        let transport = kind.dial(&address, &self.settings(&origin.transport)?).await?;
+        self.dial(&origin.parent, &origin.transport, &origin.address).await
+    }
+
+    /// Dials an actor and starts to serve it.
+    ///
+    /// # Errors
+    /// When it can't be reached, or is not who answers there.
+    ///
+    /// # Cancel safety
+    /// If dropped, the connection is closed.
+    pub(super) async fn dial(self: &Arc<Self>, who: &ActorId, transport: &Key, address: &str) -> Result<Channel> {
+        let kind = self.registry.find(transport)?;
+        let settings = self.settings(transport)?;
+        let address: Address = address.parse().map_err(|error| Error::Config(format!("{error}")))?;
+        let transport = kind.dial(&address, &settings).await?;
         let accepted = handshake::dial(&*transport, &self.identity()).await?;
-        if accepted.member.who != origin.parent {
-            let found = format!("{} answers at {address} instead of {}", accepted.member.who, origin.parent);
+        if accepted.member.who != *who {
+            let found = format!("{} answers at {address} instead of {who}", accepted.member.who);
             return Err(TransportError::Handshake(found).into());
         }
         let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted);
@@ -71,7 +84,7 @@ impl Runtime {
         Ok(channel)
     }
 
-    fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> Identity {
         let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
         Identity {
             own: Member { who, incarnation: self.incarnation, features: 0, exports },
@@ -82,7 +95,7 @@ impl Runtime {
     }
 
     /// Makes a channel of a connection whose handshake is over, and the loop that drives it.
-    fn open_channel(
+    pub(super) fn open_channel(
         self: &Arc<Self>,
         transport: Arc<dyn MsgTransport>,
         role: Role,
@@ -99,6 +112,8 @@ impl Runtime {
             peer: member.who,
             cancel_ack: self.config.cancel_ack,
             max_tasks: self.config.max_tasks,
+            // One message of any size that is allowed may always wait.
+            max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
@@ -109,6 +124,17 @@ impl Runtime {
             lock(&runtime.peers).remove(&number);
         };
         (channel, drive)
+    }
+
+    /// Tells a peer that there are too many already. `_permit` bounds how many are told at once.
+    async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _permit: OwnedSemaphorePermit) {
+        let (remote, limit) = (&transport.ends().remote, self.config.max_connections);
+        tracing::warn!(target: "pleach::transport", %remote, limit, "too many connections (`max_connections`): turned one away");
+        let why = format!("it has {limit} connections, as many as its `max_connections` allows");
+        if let Err(error) = handshake::turn_away(&*transport, why).await {
+            tracing::debug!(target: "pleach::transport", %remote, %error, "it left without hearing why");
+        }
+        transport.abort();
     }
 
     /// Shakes hands and drives the connection to its end. `permit` is held while the peer is a stranger.
@@ -150,6 +176,7 @@ impl Runtime {
 
 async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: Box<dyn Listener>) {
     let strangers = Arc::new(Semaphore::new(runtime.config.max_pending_handshakes));
+    let address = listener.local_address().clone();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -157,19 +184,19 @@ async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: B
             accepted = accept_one(&strangers, &mut *listener) => accepted,
         };
         match accepted {
-            Ok((link, _)) if lock(&runtime.peers).len() >= runtime.config.max_connections => {
-                let limit = runtime.config.max_connections;
-                tracing::warn!(target: "pleach::transport", remote = %link.ends.remote, limit, "too many connections (`max_connections`): closed one");
-            }
             Ok((link, permit)) => {
-                let transport = kind.wrap(link);
-                let runtime = runtime.clone();
-                runtime.clone().keep(runtime.serve_connection(transport, permit));
+                let full = lock(&runtime.peers).len() >= runtime.config.max_connections;
+                let (transport, peer) = (kind.wrap(link), runtime.clone());
+                match full {
+                    true => runtime.keep(peer.turn_away(transport, permit)),
+                    false => runtime.keep(peer.serve_connection(transport, permit)),
+                }
             }
             Err(error) => tracing::warn!(target: "pleach::transport", %error, "a connection could not be accepted"),
         }
     }
     listener.close().await;
+    tracing::debug!(target: "pleach::transport", %address, "stopped listening");
 }
 
 async fn accept_one(

@@ -5,7 +5,7 @@
 //! 3. end the message loop with the parent
 //! 4. deregister (nothing is registered yet)
 //! 5. end the other connections, and wait for everything else that runs here
-//! 6. leave: the process exits, or the tree's body returns
+//! 6. leave: the callbacks of `on_exit`; then the process exits, or the tree's body returns
 //!
 //! What takes longer than its bound is reported and left to the parent's escalation.
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Runtime, lock, sockets};
+use super::{Runtime, is_of_process, lifetime, lock, sockets};
 use crate::channel::Channel;
 use crate::error::Cancelled;
 use crate::spawn::orphans;
@@ -25,25 +25,25 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, it is left half shut down: only shielded code and tasks of their own call this.
     pub(crate) async fn shut_down(self: &Arc<Self>) {
-        self.stop.cancel();
+        self.mark_leaving();
+        self.note_step(1, "cancelling the tasks of peers");
         // A task of ours may itself have children to bring to their end.
         let for_calls = self.config.task_cancel + self.config.ladder();
         self.calls_scope.cancel_because(Cancelled::Actor);
         self.calls.close();
         self.bounded("tasks of peers", for_calls, self.calls.wait()).await;
+        self.note_step(2, "closing the listeners");
         self.server.cancel();
+        self.listeners.close();
+        self.bounded("listeners", self.config.peers, self.listeners.wait()).await;
         let (parent, others) = self.split_peers();
-        for group in [parent, others] {
-            group.iter().for_each(Channel::request_close);
-            let ended = async {
-                for channel in &group {
-                    channel.ended().await;
-                }
-            };
-            self.bounded("connections", self.config.peers, ended).await;
-        }
+        self.note_step(3, "closing the connection to the parent");
+        self.close_all(&parent).await;
+        self.note_step(5, "closing the other connections");
+        self.close_all(&others).await;
         self.services.close();
         self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
+        self.note_step(6, "leaving");
         if self.origin.is_none() {
             orphans::reap();
         }
@@ -51,11 +51,29 @@ impl Runtime {
             // The whole tree has ended; members that were killed have left their sockets here.
             sockets::remove(&self.socket_dir);
         }
+        if is_of_process(self) {
+            lifetime::run_callbacks();
+        }
+        self.stopped.cancel();
+    }
+
+    async fn close_all(&self, channels: &[Channel]) {
+        channels.iter().for_each(Channel::request_close);
+        let ended = async {
+            for channel in channels {
+                channel.ended().await;
+            }
+        };
+        self.bounded("connections", self.config.peers, ended).await;
     }
 
     fn split_peers(&self) -> (Vec<Channel>, Vec<Channel>) {
         let parent = self.origin.as_ref().map(|origin| &origin.parent);
         lock(&self.peers).values().cloned().partition(|channel| Some(channel.peer()) == parent)
+    }
+
+    fn note_step(&self, step: u8, doing: &str) {
+        tracing::debug!(target: "pleach::cancel", actor = %self.id, step, doing, "shutting down");
     }
 
     async fn bounded(&self, what: &str, bound: Duration, work: impl Future<Output = ()>) {

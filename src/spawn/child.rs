@@ -131,7 +131,10 @@ async fn serve(
             }
         }
         runtime.shut_down().await;
-        ended
+        match runtime.failure() {
+            Some(failure) => Err(failure.clone()),
+            None => ended,
+        }
     })
     .await
 }

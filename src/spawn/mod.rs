@@ -37,6 +37,7 @@ use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::proto::membership::TreeKey;
 use crate::runtime::Runtime;
+use crate::runtime::lookup::Mailbox;
 
 /// Everything that a child must know; it gets it over an inherited pipe, never as an argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +48,7 @@ pub(crate) struct ChildSpec {
     /// Where the parent listens.
     pub(crate) address: String,
     pub(crate) transport: Key,
+    pub(crate) root: Mailbox,
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
     pub(crate) modules: Vec<String>,
@@ -150,9 +152,15 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// The error of a child that ended unasked.
+    /// The error of a child that ended unasked: what its runtime had reported, or how it ended.
     pub(crate) fn death(&self, exit: &Exit) -> Error {
-        died(&self.id, exit, "while it was running")
+        let reported = self.channel.peer_failure().cloned();
+        reported.unwrap_or_else(|| died(&self.id, exit, "while it was running"))
+    }
+
+    /// The error of a child that can't be supervised any more, although its process lives on.
+    pub(crate) fn lost(&self) -> Error {
+        self.channel.peer_failure().cloned().unwrap_or_else(|| self.channel.gone())
     }
 }
 
@@ -184,6 +192,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
         parent: runtime.id().clone(),
         address,
         transport,
+        root: runtime.root_mailbox().await,
         tree_key: runtime.tree_key().clone(),
         modules: order.modules,
         config,
@@ -191,7 +200,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
         tls: runtime.tls_for_child(),
     };
     let deadline = spec.config.connect_back;
-    let mut expected = runtime.expect(uuid);
+    let mut expected = runtime.expect(uuid).map_err(|why| Error::Spawn { actor: order.name.clone(), why })?;
     let abandoned = launch(launcher, runtime, tasks, spec, order.env).await?;
     let process = abandoned.process.clone();
     let id = ActorId::with_uuid(&order.name, uuid).in_process(process.pid());

@@ -79,6 +79,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
+// S101
 async fn values_cross(protocol: &'static str, codec: &'static str) {
     let config = Config { codec: codec.into(), ..over(protocol) };
     in_root(config, async |_| {
@@ -140,6 +141,7 @@ async fn a_panic_is_an_error() {
     .unwrap();
 }
 
+// S100
 async fn refusals() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {

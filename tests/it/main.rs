@@ -11,9 +11,13 @@ mod contexts;
 mod deadlines;
 mod endings;
 mod errors;
+mod failures;
 mod gather;
 mod kill_matrix;
+mod limits;
+mod lookup;
 mod promises;
+mod runtime;
 mod strangers;
 mod structure;
 mod support;
@@ -29,15 +33,19 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 11] = [
+    let groups = [
         calls::tests(),
         contexts::tests(),
         deadlines::tests(),
         endings::tests(),
         errors::tests(),
         gather::tests(),
+        failures::tests(),
         kill_matrix::tests(),
+        limits::tests(),
+        lookup::tests(),
         promises::tests(),
+        runtime::tests(),
         strangers::tests(),
         structure::tests(),
         trees::tests(),

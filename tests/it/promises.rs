@@ -9,7 +9,7 @@ use pleach::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::net::TcpStream;
 
-use crate::support::{Notes, RootProcess, Watched, assert_climbed, assert_says, in_root, note, over, test};
+use crate::support::{Notes, RootProcess, Watched, assert_climbed, assert_says, in_nursery, in_root, note, over, test};
 
 /// Panics when it is decoded.
 #[derive(Serialize)]
@@ -188,14 +188,6 @@ pub(crate) fn stalled_root(notes: &str) {
     let _ = pleach::__private::run_main(pleach::__private::Flavor::CurrentThread, tree); // it is interrupted
 }
 
-async fn in_nursery<T, F, Fut>(config: Config, body: F) -> Result<T>
-where
-    F: FnOnce(Nursery) -> Fut,
-    Fut: Future<Output = Result<T>>,
-{
-    in_root(config, async |_| pleach::open_nursery(body).await).await
-}
-
 async fn deadline_while_joining() {
     in_root(over("mem"), async |_| {
         let joining = pleach::open_nursery(async |n| {
@@ -318,6 +310,7 @@ async fn terminated() {
     notes.expect_async("by its actor").await;
 }
 
+// S24, S37
 async fn busy() {
     let notes = Arc::new(Notes::new());
     in_nursery(Config { max_tasks: 1, ..over("uds") }, async |n| {

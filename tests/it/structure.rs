@@ -183,6 +183,7 @@ async fn scope_cancelled() {
     .unwrap();
 }
 
+// S98
 async fn one_root() {
     in_root(over("mem"), async |_| {
         let second: Result<()> = pleach::open_root(over("mem"), async |_| Ok(())).await;

@@ -1,7 +1,6 @@
 //! What the tests share: trees over every transport, notes from other processes, leak checks.
 
 use std::fmt::Debug;
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
@@ -92,6 +91,15 @@ where
     pleach::open_root(config, body).await
 }
 
+/// Runs `body` in a nursery of the root of a tree.
+pub(crate) async fn in_nursery<T, F, Fut>(config: Config, body: F) -> pleach::Result<T>
+where
+    F: FnOnce(pleach::Nursery) -> Fut,
+    Fut: Future<Output = pleach::Result<T>>,
+{
+    in_root(config, async |_| pleach::open_nursery(body).await).await
+}
+
 /// Asserts that an error's text has all of `parts` in it.
 pub(crate) fn assert_says<T: Debug>(result: &pleach::Result<T>, parts: &[&str]) {
     let text = match result {
@@ -145,8 +153,8 @@ impl Notes {
         let mut text = [0; 8192];
         let len = loop {
             match self.socket.recv(&mut text) {
-                // The signal of a child that was stopped.
-                Err(interrupted) if interrupted.kind() == ErrorKind::Interrupted => {}
+                // The end of a child process, of any test, is a signal.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 received => break received.expect("no note came"),
             }
         };
@@ -260,6 +268,8 @@ pub(crate) fn become_root_if_told() {
         "stopped_caller" => crate::deadlines::stopped_caller_root(&notes, &args),
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
+        "daemon" => crate::runtime::daemon_root(&notes, &args),
+        "shutdown_order" => crate::runtime::ordered_root(&notes),
         other => panic!("no scenario `{other}`"),
     }
     std::process::exit(0);
@@ -284,6 +294,10 @@ pub(crate) fn hooks_before_entry() {
             std::process::exit(code.parse().unwrap())
         }
         ("panic", _) => panic!("broken before it starts"),
+        ("on_exit", notes) => {
+            let notes = notes.to_owned();
+            pleach::on_exit(move || note(&notes, "first in, last out"));
+        }
         (other, _) => panic!("no hook `{other}`"),
     }
 }

@@ -70,8 +70,51 @@ impl Listener for ToyListener {
     }
 }
 
+/// Lets nobody through: its listener panics, and who dials waits for ever.
+#[derive(Debug)]
+struct Brittle;
+
+struct BrittleListener(Address);
+
+#[async_trait::async_trait]
+impl Protocol for Brittle {
+    fn name(&self) -> &'static str {
+        "brittle"
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Process
+    }
+
+    fn any_address(&self, _: &Settings) -> Address {
+        Address::Mem("brittle".into())
+    }
+
+    async fn dial(&self, _: &Address, _: &Settings) -> Result<Link, TransportError> {
+        std::future::pending().await
+    }
+
+    async fn listen(&self, address: &Address, _: &Settings) -> Result<Box<dyn Listener>, TransportError> {
+        Ok(Box::new(BrittleListener(address.clone())))
+    }
+}
+
+#[async_trait::async_trait]
+impl Listener for BrittleListener {
+    fn local_address(&self) -> &Address {
+        &self.0
+    }
+
+    async fn accept(&mut self) -> Result<Link, TransportError> {
+        panic!("the listener broke")
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
 pub(crate) fn register() {
     pleach::transports::register(TransportType::framed(Msgpack, Arc::new(Toy))).unwrap();
+    pleach::transports::register(TransportType::framed(Msgpack, Arc::new(Brittle))).unwrap();
 }
 
 #[pleach::rpc]

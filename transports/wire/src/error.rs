@@ -58,6 +58,17 @@ pub enum TransportError {
     /// The peer did not get through the handshake.
     #[error("handshake: {0}")]
     Handshake(String),
+    /// The peer does not read what is sent to it, and too much waits here.
+    #[error(
+        "{waiting} bytes wait for a peer that does not read them, over the limit of {limit} bytes: is it stopped, or \
+         busy without a pause? Otherwise raise `max_backlog` (PLEACH_MAX_BACKLOG, or `max_backlog` in pleach.toml)"
+    )]
+    Backlog {
+        /// Bytes that wait to be sent.
+        waiting: usize,
+        /// The limit in force, in bytes.
+        limit: usize,
+    },
     /// Nothing arrived for longer than allowed.
     #[error("the peer was silent for {0:?}")]
     Idle(std::time::Duration),

@@ -1,0 +1,43 @@
+//! What ends a connection, or makes it useless, before anybody closes it: the runtime at either end has
+//! failed, or the peer does not read.
+
+use pleach_wire::{Outgoing, TransportError};
+
+use super::Channel;
+use crate::error::{Error, Packed};
+
+impl Channel {
+    /// Tells the peer that the runtime here has failed.
+    pub(crate) fn report_failure(&self, error: &Packed) {
+        self.send_or_log(&Outgoing::Error { cid: None, error }, 0);
+    }
+
+    /// Keeps what the peer's runtime has failed with, and wakes who waits for that.
+    pub(crate) fn note_peer_failure(&self, error: Error) {
+        self.0.failure.get_or_init(|| error);
+        self.0.failed.cancel();
+    }
+
+    /// Returns what the peer's runtime has failed with, if it has.
+    pub(crate) fn peer_failure(&self) -> Option<&Error> {
+        self.0.failure.get()
+    }
+
+    /// Waits until the peer's runtime has failed.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn peer_failed(&self) {
+        self.0.failed.cancelled().await;
+    }
+
+    /// Ends the connection to a peer that does not read: `waiting` bytes wait for it.
+    ///
+    /// Callers wait for room before they send. Answers and credits can't: whoever has one to give is done.
+    pub(super) fn give_up(&self, waiting: usize) -> TransportError {
+        let limit = self.0.max_backlog;
+        let fault = self.0.fault.get_or_init(|| TransportError::Backlog { waiting, limit });
+        self.0.transport.abort();
+        fault.clone()
+    }
+}

@@ -1,0 +1,59 @@
+//! A root that only serves: its body waits for somebody to end it.
+
+use pleach_wire::Key;
+
+use super::handle::Actor;
+use super::root::{Signals, open_root};
+use crate::config::Config;
+use crate::error::{Cancelled, Error, Result};
+use crate::scope::{self, Shield};
+
+/// Boots the root of a tree that serves the functions of `modules` until it is asked to end.
+///
+/// It listens at once, over the configured transport; its callers are the actors of its own tree. SIGINT, SIGTERM, a cancel request of a peer and
+/// [`Actor::cancel_soon`] end it in order, and then this returns `Ok`.
+///
+/// # Errors
+/// As [`open_root`]; [`Error::Transport`] when it can't listen;
+/// [`Error::Cancelled`] when a scope around it is cancelled.
+///
+/// # Cancel safety
+/// As [`open_root`].
+///
+/// # Examples
+/// ```no_run
+/// #[pleach::rpc]
+/// async fn add(a: i64, b: i64) -> pleach::Result<i64> {
+///     Ok(a + b)
+/// }
+///
+/// #[pleach::main]
+/// async fn main() -> pleach::Result<()> {
+///     pleach::run_daemon(pleach::Config::load()?, [module_path!()]).await
+/// }
+/// ```
+pub async fn run_daemon<M: Into<String>>(config: Config, modules: impl IntoIterator<Item = M>) -> Result<()> {
+    let modules: Vec<String> = modules.into_iter().map(Into::into).collect();
+    open_root(config, async |actor| {
+        modules.into_iter().for_each(|module| actor.enable(module));
+        serve(&actor).await
+    })
+    .await
+}
+
+async fn serve(actor: &Actor) -> Result<()> {
+    let (runtime, config) = (actor.runtime(), actor.config());
+    runtime.listen(&Key::new(&config.codec, &config.transport)).await?;
+    let mut signals = Signals::new();
+    let _shield = Shield::enter();
+    tokio::select! {
+        // The first two also cancel the scope: under `#[pleach::main]` a signal does, and a request always.
+        biased;
+        signal = signals.next() => {
+            tracing::debug!(target: "pleach::cancel", signal, "ending the daemon");
+            Ok(())
+        }
+        () = runtime.stop_requested() => Ok(()),
+        () = scope::cancelled() => Err(scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope))),
+    }
+}

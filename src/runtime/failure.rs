@@ -1,0 +1,60 @@
+//! Failures of the runtime itself: of what runs in an actor beside the tasks of its peers.
+//!
+//! Such a failure has no caller to be told. It ends the actor, and goes up: a child tells its parent,
+//! whose nursery raises it as that child's failure; the root returns it from `open_root`.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio_util::task::TaskTracker;
+
+use super::Runtime;
+use crate::error::{Error, Packed, ScopeError, boxed};
+use crate::panics;
+
+impl Runtime {
+    /// Runs a future that lives as long as what it serves (invariant 1). Its panic is the actor's failure.
+    pub(crate) fn keep(self: &Arc<Self>, service: impl Future<Output = ()> + Send + 'static) {
+        self.keep_among(&self.services, service);
+    }
+
+    pub(super) fn keep_among(
+        self: &Arc<Self>,
+        tasks: &TaskTracker,
+        service: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let runtime = self.clone();
+        tasks.spawn(async move {
+            if AssertUnwindSafe(service).catch_unwind().await.is_err() {
+                let panic = panics::take_caught().message;
+                runtime.fail(Error::Panicked(format!("{panic}, in the runtime of {}", runtime.id)));
+            }
+        });
+    }
+
+    /// Ends this actor because its runtime has failed. The first failure counts.
+    pub(crate) fn fail(&self, failure: Error) {
+        tracing::error!(target: "pleach::runtime", actor = %self.id, ?failure, "the runtime failed: ending this actor");
+        let parent = self.parent_channel();
+        if self.failure.set(failure.clone()).is_ok()
+            && let Some(parent) = parent
+        {
+            parent.report_failure(&Packed::of(failure, &self.id));
+        }
+        self.request_stop();
+    }
+
+    /// Returns why the runtime has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.get()
+    }
+
+    /// Puts the runtime's failure, if there is one, before what the code in it made of its cancellation.
+    pub(super) fn or_failure<T, E: ScopeError>(&self, ended: Result<T, E>) -> Result<T, E> {
+        let Some(failure) = self.failure.get() else { return ended };
+        let own = ended.err().map(|own| Error::from_boxed(boxed(own))).filter(|own| !own.is_cancelled());
+        let found = [failure.clone()].into_iter().chain(own).collect();
+        Err(Error::join(found).expect_err("there is at least the failure").into())
+    }
+}

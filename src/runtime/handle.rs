@@ -1,0 +1,104 @@
+//! A handle on an actor that runs here: who it is, what it exposes, its end.
+//!
+//! Peers are reached through a [`Portal`](crate::Portal), also the parent and the root: see
+//! [`Actor::parent`] and [`get_root`](crate::get_root).
+
+use std::sync::Arc;
+
+use pleach_wire::Address;
+
+use super::{Runtime, current};
+use crate::actor::ActorId;
+use crate::config::Config;
+
+/// A handle on an actor that runs here. Dropping it does nothing.
+#[derive(Clone, Debug)]
+pub struct Actor(Arc<Runtime>);
+
+/// Returns the actor that the current code runs in, if there is one.
+pub fn current_actor() -> Option<Actor> {
+    current().map(Actor)
+}
+
+impl Actor {
+    pub(crate) fn new(runtime: Arc<Runtime>) -> Self {
+        Self(runtime)
+    }
+
+    /// Returns who it is.
+    pub fn id(&self) -> &ActorId {
+        self.0.id()
+    }
+
+    /// Returns the configuration that it runs with.
+    pub fn config(&self) -> &Config {
+        self.0.config()
+    }
+
+    /// Returns where it listens now: nowhere until it has started a child.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn addresses(&self) -> Vec<Address> {
+        self.0.addresses().await
+    }
+
+    /// Lets the other actors of the tree run the functions of a module here; `module_path!()` is this one.
+    ///
+    /// A child is told with [`Start::enable`](crate::Start::enable) when it is started; this is for the
+    /// root, which nobody starts, and for what a child decides by itself. Nothing is exposed by default.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// #[pleach::rpc]
+    /// async fn record(line: String) -> Result<()> {
+    ///     println!("{line}");
+    ///     Ok(())
+    /// }
+    ///
+    /// #[pleach::rpc]
+    /// async fn work() -> Result<()> {
+    ///     pleach::get_root().await?.run(record("done".into())).await
+    /// }
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_root(Config::default(), async |actor| {
+    ///     actor.enable(module_path!());
+    ///     pleach::open_nursery(async |n| n.run_in_actor(work()).await?.result().await).await
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub fn enable(&self, module: impl Into<String>) {
+        self.0.expose(module.into());
+    }
+
+    /// Asks this actor to end, with everything below it. Returns at once; callable from any thread.
+    ///
+    /// It does what a cancel request from a peer does: a child ends in order, and in the root the body of
+    /// [`open_root`](crate::open_root) is cancelled. Asking again changes nothing.
+    pub fn cancel_soon(&self) {
+        self.0.request_stop();
+    }
+
+    /// Returns whether it has been asked to end, by whomever, or is ending by itself.
+    pub fn cancel_called(&self) -> bool {
+        self.0.is_stopping()
+    }
+
+    /// Waits until it has ended: its tasks, its connections, its children, its exit callbacks.
+    ///
+    /// This is for code around the actor, such as another thread that shows progress. What runs inside is
+    /// part of what has to end first, and never gets past this.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; ask again.
+    pub async fn cancel_complete(&self) {
+        self.0.stopped().await;
+    }
+
+    pub(crate) fn runtime(&self) -> Arc<Runtime> {
+        self.0.clone()
+    }
+}

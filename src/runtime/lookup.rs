@@ -1,0 +1,184 @@
+//! Connections to actors that are not our children: the parent, the root, oneself.
+//!
+//! Each child is told who the root is and where it listens. The connection to the parent is there
+//! already; the root's is opened when somebody first asks for it, and shared by all who do. An actor
+//! talks to itself over a pair of links in memory, by the same rules as to any other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pleach_wire::transport::Ends;
+use pleach_wire::{Address, Key, Link, Reach};
+use serde::{Deserialize, Serialize};
+use tokio::io::DuplexStream;
+
+use super::{Runtime, lock};
+use crate::actor::ActorId;
+use crate::channel::Channel;
+use crate::channel::handshake::Accepted;
+use crate::error::{Error, Result};
+use crate::proto::session::Role;
+
+/// Who an actor is and where it listens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Mailbox {
+    pub(crate) who: ActorId,
+    pub(crate) listening: Vec<(Key, String)>,
+}
+
+/// A connection as portals share it. Dropping the last handle closes it, if it was opened for them.
+pub(crate) struct Connection {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) channel: Channel,
+    opened_for_portals: bool,
+    cancel_called: AtomicBool,
+}
+
+impl Connection {
+    fn new(runtime: &Arc<Runtime>, channel: Channel, opened_for_portals: bool) -> Arc<Self> {
+        let cancel_called = AtomicBool::new(false);
+        Arc::new(Self { runtime: runtime.clone(), channel, opened_for_portals, cancel_called })
+    }
+
+    /// Remembers that the peer was asked from here to end itself.
+    pub(crate) fn mark_cancel_called(&self) {
+        self.cancel_called.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn cancel_called(&self) -> bool {
+        self.cancel_called.load(Ordering::Acquire)
+    }
+
+    /// Closes it, if it was opened for portals and this is the last handle, and waits for its end.
+    ///
+    /// # Errors
+    /// When it broke instead.
+    ///
+    /// # Cancel safety
+    /// If dropped, it is closed all the same.
+    pub(crate) async fn close(self: Arc<Self>) -> Result<()> {
+        let Some(last) = Arc::into_inner(self).filter(|last| last.opened_for_portals) else { return Ok(()) };
+        let channel = last.channel.clone();
+        drop(last);
+        channel.ended().await;
+        match channel.end() {
+            Some(fault) if !fault.is_closed() => Err(channel.gone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.opened_for_portals {
+            self.channel.request_close();
+        }
+    }
+}
+
+impl Runtime {
+    /// Returns the connection to the parent, while it lasts.
+    pub(super) fn parent_channel(&self) -> Option<Channel> {
+        let parent = &self.origin.as_ref()?.parent;
+        lock(&self.peers).values().find(|channel| channel.peer() == parent).cloned()
+    }
+
+    /// Returns the connection to the parent for portals; the root has none.
+    pub(crate) fn parent_connection(self: &Arc<Self>) -> Option<Arc<Connection>> {
+        Some(Connection::new(self, self.parent_channel()?, false))
+    }
+
+    /// Returns what this actor's children are told about the root.
+    pub(crate) async fn root_mailbox(&self) -> Mailbox {
+        match &self.origin {
+            Some(origin) => origin.root.clone(),
+            None => {
+                let listening = self.listening.lock().await;
+                let listening = listening.iter().map(|(transport, address)| (transport.clone(), address.to_string()));
+                Mailbox { who: self.id.clone(), listening: listening.collect() }
+            }
+        }
+    }
+
+    /// Connects to the root of the tree, or returns the connection that is there.
+    ///
+    /// # Errors
+    /// When the root can't be reached.
+    ///
+    /// # Cancel safety
+    /// If dropped, a connection that was just being opened is closed.
+    pub(crate) async fn connect_to_root(self: &Arc<Self>) -> Result<Arc<Connection>> {
+        if let Some(origin) = &self.origin
+            && origin.root.who == origin.parent
+        {
+            let ended = || Error::Usage(format!("the connection to {}, the root, has ended", origin.parent));
+            return self.parent_connection().ok_or_else(ended);
+        }
+        // Held while dialling, so that of two who ask at once only one dials.
+        let mut shared = self.to_root.lock().await;
+        if let Some(open) = shared.upgrade().filter(|connection| connection.channel.end().is_none()) {
+            return Ok(open);
+        }
+        let channel = match &self.origin {
+            Some(origin) => self.dial_nearest(&origin.root).await?,
+            None => self.connect_to_self()?,
+        };
+        let opened = Connection::new(self, channel, true);
+        *shared = Arc::downgrade(&opened);
+        Ok(opened)
+    }
+
+    async fn dial_nearest(self: &Arc<Self>, mailbox: &Mailbox) -> Result<Channel> {
+        let mut failed = Error::Usage(format!("{} listens nowhere that can be reached from {}", mailbox.who, self.id));
+        for (transport, address) in self.nearest_first(mailbox) {
+            match self.dial(&mailbox.who, transport, address).await {
+                Ok(channel) => return Ok(channel),
+                Err(error) => {
+                    tracing::debug!(target: "pleach::transport", peer = %mailbox.who, address, %error, "not reached there");
+                    failed = error;
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    /// Where to dial it, nearest first, without what does not reach so far.
+    fn nearest_first<'a>(&self, mailbox: &'a Mailbox) -> Vec<&'a (Key, String)> {
+        let same_host = mailbox.who.host() == self.id.host();
+        let needed = match (same_host, mailbox.who.pid() == self.id.pid()) {
+            (true, true) => Reach::Process,
+            (true, false) => Reach::Host,
+            (false, _) => Reach::Network,
+        };
+        let reach = |transport: &Key| self.registry.find(transport).ok().map(|kind| kind.protocol().reach());
+        let reached = |(transport, _): &&(Key, String)| reach(transport).is_some_and(|reach| reach >= needed);
+        let mut reached: Vec<_> = mailbox.listening.iter().filter(reached).collect();
+        reached.sort_by_key(|(transport, _)| reach(transport));
+        reached
+    }
+
+    /// Connects this actor to itself: calls to it are served as those of any other.
+    fn connect_to_self(self: &Arc<Self>) -> Result<Channel> {
+        let kind = self.registry.find(&Key::new("msgpack", "mem"))?;
+        let (dialled, accepted) = tokio::io::duplex(PIPE);
+        let [channel, _accepted] = [(dialled, Role::Dialer), (accepted, Role::Listener)].map(|(half, role)| {
+            let transport = kind.wrap(link_to_self(half));
+            transport.set_max_frame(self.config.max_frame);
+            // No handshake: what would either half have to prove to the other?
+            let peer = Accepted { member: self.identity().own, early: Vec::new() };
+            let (channel, drive) = self.open_channel(transport, role, peer);
+            self.keep(drive);
+            channel
+        });
+        Ok(channel)
+    }
+}
+
+fn link_to_self(half: DuplexStream) -> Link {
+    let (reader, writer) = tokio::io::split(half);
+    let ends = Ends { local: Address::Mem("self".into()), remote: Address::Mem("self".into()), credentials: None };
+    Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
+}
+
+/// Bytes that a connection to oneself holds in each direction: as much as a pipe.
+const PIPE: usize = 64 << 10;

@@ -1,0 +1,66 @@
+//! Failures of the runtime itself, beside the tasks of its callers: they end the actor, and go up.
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+
+use crate::support::{assert_says, in_nursery, in_root, over, test};
+
+#[pleach::rpc]
+async fn starts_one_over(protocol: String) -> Result<()> {
+    pleach::open_nursery(async |n| n.start_actor("below").transport(protocol).await?.cancel_actor().await).await
+}
+
+#[pleach::rpc]
+async fn starts_one_below_over(protocol: String) -> Result<()> {
+    pleach::open_nursery(async |n| {
+        let low = n.start_actor("low").enable(module_path!()).await?;
+        low.run(starts_one_over(protocol)).await
+    })
+    .await
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("failures::what_fails_beside_the_tasks_of_a_child_fails_its_nursery", child_fails),
+        test("failures::what_fails_beside_the_tasks_climbs_the_tree", grandchild_fails),
+        test("failures::what_fails_beside_the_tasks_of_the_root_is_its_error", root_fails),
+    ]
+}
+
+// S25
+async fn child_fails() {
+    in_root(over("uds"), async |_| {
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let portal = n.start_actor("middle").enable(module_path!()).await?;
+            // The nursery cancels this body, too; a shield lets it look first.
+            let seen = shield(portal.run(starts_one_over("brittle".into()))).await;
+            assert_says(&seen, &["the listener broke", "in the runtime of actor `middle`"]);
+            std::future::pending().await
+        })
+        .await;
+        assert_says(&ended, &["the listener broke", "in the runtime of actor `middle`"]);
+        assert!(matches!(ended, Err(Error::Remote(_))), "{ended:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+// S25
+async fn grandchild_fails() {
+    let ended: Result<()> = in_nursery(over("uds"), async |n| {
+        n.run_in_actor(starts_one_below_over("brittle".into())).await?.result().await
+    })
+    .await;
+    assert_says(&ended, &["the listener broke", "in the runtime of actor `low`", "relayed by"]);
+}
+
+// S25
+async fn root_fails() {
+    let ended: Result<()> = in_nursery(over("uds"), async |n| {
+        n.start_actor("never").transport("brittle").await?;
+        Ok(())
+    })
+    .await;
+    assert_says(&ended, &["the listener broke", "in the runtime of actor `root`"]);
+}
