@@ -8,6 +8,7 @@
 
 mod calls;
 mod contexts;
+mod deaths;
 mod endings;
 mod errors;
 mod kill_matrix;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let groups: [Vec<Trial>; 9] = [
         calls::tests(),
         contexts::tests(),
+        deaths::tests(),
         endings::tests(),
         errors::tests(),
         kill_matrix::tests(),
