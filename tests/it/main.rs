@@ -11,6 +11,7 @@ mod contexts;
 mod deaths;
 mod endings;
 mod errors;
+mod floods;
 mod kill_matrix;
 mod promises;
 mod strangers;
@@ -28,12 +29,13 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 9] = [
+    let groups = [
         calls::tests(),
         contexts::tests(),
         deaths::tests(),
         endings::tests(),
         errors::tests(),
+        floods::tests(),
         kill_matrix::tests(),
         promises::tests(),
         strangers::tests(),

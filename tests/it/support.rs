@@ -248,6 +248,7 @@ pub(crate) fn become_root_if_told() {
     let (notes, args) = (std::env::var("IT_NOTES").unwrap(), std::env::var("IT_ARGS").unwrap());
     match name.as_str() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
+        "flood_memory" => crate::floods::memory_root(&notes, &args),
         "interrupted" => crate::endings::interrupted_root(&notes, &args),
         "stalled" => crate::promises::stalled_root(&notes),
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
