@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
 mod calls;
+mod chaos;
 mod contexts;
 mod deaths;
 mod endings;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     support::become_root_if_told();
     let groups = [
         calls::tests(),
+        chaos::tests(),
         contexts::tests(),
         deaths::tests(),
         endings::tests(),
