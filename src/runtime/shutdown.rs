@@ -45,7 +45,7 @@ impl Runtime {
         self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
         self.note_step(6, "leaving");
         if self.origin.is_none() {
-            orphans::reap();
+            self.bounded("orphans", self.config.kill_after, orphans::gone()).await;
         }
         if self.origin.is_none() && self.config.socket_dir.is_none() {
             // The whole tree has ended; members that were killed have left their sockets here.

@@ -84,14 +84,14 @@ fn run_process() -> Result<()> {
     served
 }
 
-/// Runs an actor on the current thread until it ends; returns its exit code.
+/// Runs an actor from the current thread until it ends; returns its exit code.
 pub(super) fn run_in_thread(
     spec: ChildSpec,
     registry: Registry,
     killed: CancellationToken,
     parent_gone: CancellationToken,
 ) -> i32 {
-    let Ok(tokio) = crate::runtime::flavor::build(false, None) else { return 1 };
+    let Ok(tokio) = crate::runtime::flavor::build(spec.config.multi_thread, None) else { return 1 };
     let name = spec.name.clone();
     let served = tokio.block_on(async {
         let actor = async { serve(Runtime::child(spec, registry)?, parent_gone, std::future::pending()).await };

@@ -101,10 +101,7 @@ async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Result<(Tokio
     let handle = tokio::runtime::Handle::current();
     let spawn = move || {
         let _inside = handle.enter();
-        let child = command.spawn()?;
-        let pid = child.id().ok_or(std::io::ErrorKind::NotFound)?;
-        // Noted here, before anybody can take it for an orphan.
-        Ok((child, OwnChild::new(pid)))
+        OwnChild::spawn(&mut command)
     };
     lasting_thread::run(spawn)
         .await
@@ -170,6 +167,8 @@ mod lasting_thread {
 
     use tokio::sync::oneshot;
 
+    use super::super::orphans::FORKED;
+
     type Job = Box<dyn FnOnce() + Send>;
 
     /// Runs `job` there; `None` if the thread could not be started or is gone.
@@ -177,7 +176,7 @@ mod lasting_thread {
         static JOBS: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
         let jobs = JOBS.get_or_init(|| {
             let (jobs, queue) = sync_channel::<Job>(64);
-            let started = std::thread::Builder::new().name("pleach-spawn".into()).spawn(move || {
+            let started = std::thread::Builder::new().name(FORKED.into()).spawn(move || {
                 queue.into_iter().for_each(|job| job());
             });
             started.is_ok().then_some(jobs)

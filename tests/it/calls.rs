@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use pleach::error::Refusal;
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, assert_says, in_root, note, over, test};
+use crate::support::{ALL, Notes, assert_says, in_root, matrix, note, over, test};
 
 #[pleach::rpc]
 async fn add(a: i64, b: i64) -> Result<i64> {
@@ -68,10 +68,8 @@ pub(crate) fn tests() -> Vec<Trial> {
             let name = format!("calls::values_cross_{codec}_over_{protocol}");
             tests.push(test(name, move || values_cross(protocol, codec)));
         }
-        tests.push(test(format!("calls::a_cancelled_call_ends_the_remote_task_over_{protocol}"), move || {
-            cancelled(protocol)
-        }));
     }
+    tests.extend(matrix("calls::a_cancelled_call_ends_the_remote_task", cancelled));
     tests.push(test("calls::errors_come_back_with_chain_and_source", errors_come_back));
     tests.push(test("calls::a_panic_is_an_error_and_the_actor_goes_on", a_panic_is_an_error));
     tests.push(test("calls::a_refused_call_says_how_to_fix_it_and_the_actor_goes_on", refusals));
@@ -187,9 +185,9 @@ async fn too_large() {
     .unwrap();
 }
 
-async fn cancelled(protocol: &'static str) {
+async fn cancelled(config: Config) {
     let notes = Arc::new(Notes::new());
-    in_root(over(protocol), async |_| {
+    in_root(config, async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
             // Structured: the remote task is over when the scope is left.

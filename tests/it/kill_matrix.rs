@@ -4,12 +4,14 @@
 //! The tree runs in processes of its own, below the test. `mid` supervises `leaf`, and `root` waits
 //! for `mid`'s report.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, note, over};
+use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_root, note, over, test};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Moment {
@@ -59,7 +61,33 @@ pub(crate) fn tests() -> Vec<Trial> {
             }
         }
     }
+    tests.push(test("kill_matrix::an_orphan_that_is_no_actor_yet_is_reaped", young_orphan));
     tests
+}
+
+/// Its parent is killed before it has a name to be known by; once it stayed a zombie of the root.
+async fn young_orphan() {
+    let notes = Arc::new(Notes::new());
+    let mut orphan = String::new();
+    let ended: Result<()> = in_root(over("uds"), async |_| {
+        pleach::open_nursery(async |n| {
+            let mid = n.start_actor("mid").enable(module_path!()).await?;
+            let killed = async {
+                notes.expect_async("mid ").await;
+                orphan = notes.expect_async("hung ").await;
+                Watched::new(mid.id().pid()).kill();
+                std::future::pending().await
+            };
+            tokio::select! {
+                ended = mid.run(supervise_leaf(notes.address(), Moment::Idle, true)) => ended,
+                never = killed => never,
+            }
+        })
+        .await
+    })
+    .await;
+    assert_says(&ended, &["`mid`", "signal 9 (SIGKILL)"]);
+    assert!(!Path::new("/proc").join(&orphan).exists(), "process {orphan} was left behind");
 }
 
 fn kill(protocol: &str, victim: &str, moment: Moment) {

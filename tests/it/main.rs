@@ -7,11 +7,14 @@
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
 mod calls;
+mod chaos;
 mod contexts;
 mod deadlines;
+mod deaths;
 mod endings;
 mod errors;
 mod failures;
+mod floods;
 mod gather;
 mod kill_matrix;
 mod limits;
@@ -35,12 +38,15 @@ fn main() -> ExitCode {
     support::become_root_if_told();
     let groups = [
         calls::tests(),
+        chaos::tests(),
         contexts::tests(),
         deadlines::tests(),
+        deaths::tests(),
         endings::tests(),
         errors::tests(),
-        gather::tests(),
         failures::tests(),
+        floods::tests(),
+        gather::tests(),
         kill_matrix::tests(),
         limits::tests(),
         lookup::tests(),

@@ -9,7 +9,9 @@ use pleach::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::net::TcpStream;
 
-use crate::support::{Notes, RootProcess, Watched, assert_climbed, assert_says, in_nursery, in_root, note, over, test};
+use crate::support::{
+    Notes, RootProcess, Watched, assert_climbed, assert_says, in_nursery, in_root, matrix, note, over, test,
+};
 
 /// Panics when it is decoded.
 #[derive(Serialize)]
@@ -135,7 +137,7 @@ async fn fails_when_cancelled(notes: String) -> Result<()> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
+    let mut tests = vec![
         Trial::test("promises::a_standard_error_that_nobody_reads_stops_no_root", || {
             stalled();
             Ok(())
@@ -147,14 +149,22 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("promises::an_acknowledged_child_that_does_not_go_is_made_to", acknowledged_and_stays),
         test("promises::a_silent_stranger_holds_up_no_shutdown", silent_stranger),
         test("promises::the_bodys_error_comes_alone_when_its_children_are_killed", own_error_alone),
-        test("promises::a_late_acknowledgement_hides_no_deadline", late_acknowledgement),
         test("promises::sigterm_from_elsewhere_is_a_clean_end_and_a_failure", terminated),
-        test("promises::a_busy_actor_can_be_cancelled", busy),
         test("promises::for_ever_is_a_duration", for_ever_durations),
         test("promises::a_start_that_was_dropped_is_over_when_its_nursery_is", dropped_start),
         test("promises::anyhow_keeps_source_and_hops", anyhow_hops),
-        test("promises::a_failure_during_a_cancellation_is_not_lost", failed_while_cancelled),
-        test("promises::a_cancelled_function_learns_by_whom", by_whom),
+    ];
+    tests.extend(of_cancellation().into_iter().flatten());
+    tests
+}
+
+/// What is promised of cancellation, over all transports.
+fn of_cancellation() -> [Vec<Trial>; 4] {
+    [
+        matrix("promises::a_late_acknowledgement_hides_no_deadline", late_acknowledgement),
+        matrix("promises::a_busy_actor_can_be_cancelled", busy),
+        matrix("promises::a_failure_during_a_cancellation_is_not_lost", failed_while_cancelled),
+        matrix("promises::a_cancelled_function_learns_by_whom", by_whom),
     ]
 }
 
@@ -280,9 +290,9 @@ async fn own_error_alone() {
     assert!(matches!(&ended, Err(Error::Usage(text)) if text == "mine"), "{ended:?}");
 }
 
-async fn late_acknowledgement() {
+async fn late_acknowledgement(config: Config) {
     let notes = Arc::new(Notes::new());
-    let config = Config { cancel_ack: Duration::from_millis(100), ..over("uds") };
+    let config = Config { cancel_ack: Duration::from_millis(100), ..config };
     in_nursery(config, async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;
         let late = fail_after(Duration::from_millis(100), portal.run(shielded(notes.address(), 1_000))).await;
@@ -311,9 +321,9 @@ async fn terminated() {
 }
 
 // S24, S37
-async fn busy() {
+async fn busy(config: Config) {
     let notes = Arc::new(Notes::new());
-    in_nursery(Config { max_tasks: 1, ..over("uds") }, async |n| {
+    in_nursery(Config { max_tasks: 1, ..config }, async |n| {
         let portal = n.start_actor("busy").enable(module_path!()).await?;
         let checks = async {
             notes.expect_async("").await;
@@ -374,9 +384,9 @@ async fn anyhow_hops() {
     .unwrap();
 }
 
-async fn failed_while_cancelled() {
+async fn failed_while_cancelled(config: Config) {
     let notes = Arc::new(Notes::new());
-    in_root(over("uds"), async |_| {
+    in_root(config, async |_| {
         let scope = CancelScope::new();
         let nursery = pleach::open_nursery(async |n| {
             n.run_in_actor(fails_when_cancelled(notes.address())).await?;
@@ -394,9 +404,9 @@ async fn failed_while_cancelled() {
     .unwrap();
 }
 
-async fn by_whom() {
+async fn by_whom(config: Config) {
     let notes = Arc::new(Notes::new());
-    in_nursery(over("uds"), async |n| {
+    in_nursery(config, async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;
         tokio::select! {
             ended = portal.run(tells_why(notes.address())) => panic!("{ended:?}"),

@@ -149,16 +149,21 @@ impl Notes {
 
     /// Waits for the next note.
     pub(crate) fn next(&self) -> String {
-        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.next_within(PATIENCE).expect("no note came")
+    }
+
+    /// Waits for the next note, but not longer than this.
+    pub(crate) fn next_within(&self, time: Duration) -> Option<String> {
+        self.socket.set_read_timeout(Some(time)).unwrap();
         let mut text = [0; 8192];
         let len = loop {
             match self.socket.recv(&mut text) {
                 // The end of a child process, of any test, is a signal.
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                received => break received.expect("no note came"),
+                received => break received.ok()?,
             }
         };
-        String::from_utf8_lossy(&text[..len]).into_owned()
+        Some(String::from_utf8_lossy(&text[..len]).into_owned())
     }
 
     /// Waits for the next note, which has to begin with `what`, and returns the rest.
@@ -226,8 +231,7 @@ impl RootProcess {
 
     /// As [`start`](Self::start), with environment variables.
     pub(crate) fn start_with(name: &str, notes: &Notes, args: &str, env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.env("IT_ROOT", name).env("IT_NOTES", notes.address()).env("IT_ARGS", args).env("TMPDIR", notes.dir());
+        let mut command = Self::command(name, notes, args);
         command.envs(env.iter().copied());
         Self::spawn(command)
     }
@@ -235,10 +239,24 @@ impl RootProcess {
     /// Starts the scenario `name` with a standard error that nobody reads; it is returned.
     pub(crate) fn start_unread(name: &str, notes: &Notes) -> (Self, std::io::PipeReader) {
         let (reader, writer) = std::io::pipe().unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.env("IT_ROOT", name).env("IT_NOTES", notes.address()).env("IT_ARGS", "").env("TMPDIR", notes.dir());
+        let mut command = Self::command(name, notes, "");
         command.stderr(writer);
         (Self::spawn(command), reader)
+    }
+
+    /// As [`start`](Self::start), with a standard error that goes to the file `log` beside the notes, which may be
+    /// emptied meanwhile. Panics do not fill it with backtraces.
+    pub(crate) fn start_logged(name: &str, notes: &Notes, args: &str) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(notes.dir().join("log"));
+        let mut command = Self::command(name, notes, args);
+        command.env("RUST_BACKTRACE", "0").stderr(log.unwrap());
+        Self::spawn(command)
+    }
+
+    fn command(name: &str, notes: &Notes, args: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env("IT_ROOT", name).env("IT_NOTES", notes.address()).env("IT_ARGS", args).env("TMPDIR", notes.dir());
+        command
     }
 
     fn spawn(mut command: Command) -> Self {
@@ -263,6 +281,8 @@ pub(crate) fn become_root_if_told() {
     let (notes, args) = (std::env::var("IT_NOTES").unwrap(), std::env::var("IT_ARGS").unwrap());
     match name.as_str() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
+        "chaos" => crate::chaos::root(&notes, &args),
+        "flood_memory" => crate::floods::memory_root(&notes, &args),
         "interrupted" => crate::endings::interrupted_root(&notes, &args),
         "stalled" => crate::promises::stalled_root(&notes),
         "stopped_caller" => crate::deadlines::stopped_caller_root(&notes, &args),

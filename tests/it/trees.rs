@@ -5,7 +5,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, RootProcess, assert_climbed, in_root, note, over, test};
+use crate::support::{Notes, PROCESSES, RootProcess, assert_climbed, in_root, matrix, note, over, test};
 
 #[pleach::rpc]
 async fn countdown(from: u32) -> Result<u32> {
@@ -54,6 +54,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("trees::a_process_shows_its_actors_name", title));
     tests.push(test("trees::parts_of_a_tree_use_different_transports", mixed));
     tests.push(test("trees::a_child_has_several_threads_on_request", several_threads));
+    tests.extend(matrix("trees::actors_have_the_threads_that_they_are_told", told_threads));
     tests.push(Trial::test("trees::a_file_and_the_environment_choose_the_transport", || {
         configured();
         Ok(())
@@ -113,6 +114,19 @@ async fn mixed() {
             Ok(())
         })
         .await
+    })
+    .await
+    .unwrap();
+}
+
+/// Over `mem`, actors had one thread each, whatever they were told.
+async fn told_threads(config: Config) {
+    let several = config.multi_thread;
+    in_root(config, async |_| {
+        assert_eq!(threads().await?, several);
+        let below = pleach::open_nursery(async |n| n.run_in_actor(threads()).await?.result().await).await?;
+        assert_eq!(below, several);
+        Ok(())
     })
     .await
     .unwrap();

@@ -1,0 +1,13 @@
+//! A stream whose sender is faster than its consumer: it holds up nobody else on the connection, and takes no
+//! more memory than its buffers.
+
+mod memory;
+mod overtaking;
+
+pub(crate) use memory::root as memory_root;
+
+use libtest_mimic::Trial;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    [overtaking::tests(), memory::tests()].into_iter().flatten().collect()
+}

@@ -1,0 +1,172 @@
+//! Calls and cancels beside a flooded stream of the same connection take little longer than without it.
+//!
+//! Times are compared within one run: medians beside a flood with medians of the same connection before it.
+//! The machine may be busy with something else in just one of both, which says nothing of the connection; so
+//! a few rounds are measured, and the best of them counts. Whatever queues behind the flood does so in each.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+
+use crate::support::{in_root, matrix};
+
+/// How the stream is flooded.
+#[derive(Clone, Copy, Debug)]
+struct Flood {
+    /// Whether the root sends; otherwise its child does.
+    from_root: bool,
+    /// The bytes of a message.
+    size: usize,
+}
+
+#[pleach::context]
+async fn pours(ctx: &mut Context<(), (), Blob>, size: usize) -> Result<()> {
+    ctx.started(()).await?;
+    let stream = ctx.open_stream().await?;
+    loop {
+        stream.send(message(size)).await?;
+    }
+}
+
+#[pleach::context]
+async fn sips(ctx: &mut Context<(), Blob, ()>) -> Result<()> {
+    ctx.started(()).await?;
+    sip(&mut ctx.open_stream().await?).await
+}
+
+#[pleach::context]
+async fn stays(ctx: &mut Context<(), (), ()>) -> Result<()> {
+    ctx.started(()).await?;
+    std::future::pending().await
+}
+
+#[pleach::rpc]
+async fn add(a: u64, b: u64) -> Result<u64> {
+    Ok(a + b)
+}
+
+fn message(size: usize) -> Blob {
+    Blob::from(vec![7; size])
+}
+
+/// Takes a message now and then: the sender, which does nothing else, always has the next one ready.
+async fn sip<T>(stream: &mut MsgStream<Blob, T>) -> Result<()> {
+    while stream.recv().await?.is_some() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let floods = [
+        ("from_the_root", Flood { from_root: true, size: 16 }),
+        ("from_a_child", Flood { from_root: false, size: 16 }),
+    ];
+    let make = |(name, flood)| {
+        matrix(&format!("floods::calls_and_cancels_overtake_a_flood_{name}"), move |config| overtake(config, flood))
+    };
+    floods.into_iter().flat_map(make).collect()
+}
+
+async fn overtake(config: Config, flood: Flood) {
+    in_root(config, async |_| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            let mut best = f64::INFINITY;
+            for _ in 0..ROUNDS {
+                let idle = Medians::measure(&portal).await?;
+                let flooded = beside(&portal, flood).await?;
+                best = best.min(flooded.slowdown(&idle));
+                if best < LIMIT {
+                    return portal.cancel_actor().await;
+                }
+            }
+            panic!("{best:.1} times slower beside a flood, in the best of {ROUNDS} rounds");
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+/// Measures while the stream is flooded.
+async fn beside(portal: &Portal, flood: Flood) -> Result<Medians> {
+    if flood.from_root {
+        let body = async |ctx: OpenContext<(), Blob, (), ()>, ()| {
+            let stream = ctx.open_stream().await?;
+            let pour = async {
+                loop {
+                    stream.send(message(flood.size)).await?;
+                }
+            };
+            until_measured(portal, &ctx, pour).await
+        };
+        portal.open_context(sips(), body).await
+    } else {
+        let body = async |ctx: OpenContext<(), (), Blob, ()>, ()| {
+            let mut stream = ctx.open_stream().await?;
+            stream.recv().await?.expect("it pours");
+            until_measured(portal, &ctx, sip(&mut stream)).await
+        };
+        portal.open_context(pours(flood.size), body).await
+    }
+}
+
+/// Measures beside `flooding`, then cancels its context.
+async fn until_measured<R, T>(
+    portal: &Portal,
+    ctx: &OpenContext<(), R, T, ()>,
+    flooding: impl Future<Output = Result<()>>,
+) -> Result<Medians> {
+    let measured = tokio::select! {
+        ended = flooding => panic!("the flood is over: {ended:?}"),
+        measured = Medians::measure(portal) => measured?,
+    };
+    ctx.cancel().await?;
+    Ok(measured)
+}
+
+/// How long a call and a cancel take, mostly.
+#[derive(Debug)]
+struct Medians {
+    call: Duration,
+    cancel: Duration,
+}
+
+impl Medians {
+    async fn measure(portal: &Portal) -> Result<Self> {
+        let (mut calls, mut cancels) = (Vec::new(), Vec::new());
+        for n in 0..SAMPLES {
+            let begun = Instant::now();
+            assert_eq!(portal.run(add(n, 1)).await?, n + 1);
+            calls.push(begun.elapsed());
+            let cancel = portal.open_context(stays(), async |ctx, ()| {
+                let begun = Instant::now();
+                ctx.cancel().await?;
+                Ok::<_, Error>(begun.elapsed())
+            });
+            cancels.push(cancel.await?);
+        }
+        Ok(Self { call: median(calls), cancel: median(cancels) })
+    }
+
+    fn slowdown(&self, idle: &Self) -> f64 {
+        let call = self.call.as_secs_f64() / idle.call.as_secs_f64();
+        call.max(self.cancel.as_secs_f64() / idle.cancel.as_secs_f64())
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Of each kind, in each half of a round.
+const SAMPLES: u64 = 21;
+
+/// How often it is tried: enough that one of them is not disturbed.
+const ROUNDS: usize = 8;
+
+/// How much longer a call or a cancel may take.
+const LIMIT: f64 = 5.0;
