@@ -249,6 +249,24 @@ impl<P> Msg<P> {
         }
     }
 
+    /// Returns the dialog that this message belongs to, if its kind has one.
+    pub fn cid(&self) -> Option<Cid> {
+        match self {
+            Self::Start { cid, .. }
+            | Self::Return { cid, .. }
+            | Self::Cancel { cid }
+            | Self::CancelAck { cid, .. }
+            | Self::Open { cid, .. }
+            | Self::Started { cid, .. }
+            | Self::Stream { cid, .. }
+            | Self::Yield { cid, .. }
+            | Self::Credit { cid, .. }
+            | Self::Stop { cid } => Some(*cid),
+            Self::Error { cid, .. } => *cid,
+            Self::Hello { .. } | Self::Bye { .. } => None,
+        }
+    }
+
     /// Returns the value that this message carries, if its kind carries one.
     pub fn payload(&self) -> Option<&P> {
         match self {
