@@ -45,7 +45,7 @@ pub struct Config {
     pub codec: String,
     /// The largest message in bytes, both ways. Default: 64 MiB, far above what a call should carry,
     /// and little enough that a hostile length can't take the machine's memory. It goes from 1 KiB to
-    /// 4 GiB less a byte, which is what a frame's length field can say.
+    /// 4 GiB less a byte, which is what a frame's size field can say.
     #[serde(with = "frame_size")]
     pub max_frame: usize,
     /// How long a cancel request waits for its acknowledgement. Default: 500 ms, a thousand times what

@@ -47,6 +47,20 @@ pub async fn a_cut_connection_delivers_whole_messages_in_order_and_ends(subject:
     }
 }
 
+/// A connection that is cut while a large message is under way delivers nothing of it, and that is a fault.
+pub async fn a_cut_inside_a_large_message_is_a_fault(subject: &Subject) {
+    for seed in 0..SEEDS / 4 {
+        let after = BEYOND_HELLO + Random::new(seed).below(LARGE as u64);
+        let pair = subject.seeded(Plan::Cut { after }, seed).pair(Role::Dialer).await;
+        let (large, mut batch) = (Parcel::new(1, LARGE), Vec::new());
+        let message = [large.message()];
+        let (sent, end) = tokio::join!(pair.near.send(&message), pair.far.recv(&mut batch));
+        assert!(sent.is_err() && batch.is_empty(), "seed {seed}: {batch:?}");
+        let end = end.unwrap_err();
+        assert!(matches!(end, TransportError::Truncated { .. } | TransportError::Reset(_)), "seed {seed}: {end:?}");
+    }
+}
+
 /// A reset inside a frame is `Reset`, with the system's error inside.
 pub async fn a_reset_inside_a_frame_is_a_fault(subject: &Subject) {
     let pair = subject.under(Plan::Reset { after: 100 }).pair(Role::Dialer).await;
@@ -66,6 +80,9 @@ pub async fn a_reset_between_frames_is_a_graceful_end(subject: &Subject) {
 
 /// How many cuts are tried.
 const SEEDS: u64 = 40;
+
+/// Several chunks.
+const LARGE: usize = 300 << 10;
 
 /// The first message always gets through: without it no pair comes about.
 const BEYOND_HELLO: u64 = 64;

@@ -8,6 +8,7 @@
 //! | file | promises about |
 //! |---|---|
 //! | [`exchange`] | messages arriving, whole and in order |
+//! | [`overtaking`] | urgent and small messages overtaking large ones |
 //! | [`endings`] | closing, dropping, half-closed and cut connections |
 //! | [`limits`] | frame limits, memory, back-pressure, bad input |
 //! | [`cancel`] | futures dropped at every point |
@@ -32,6 +33,7 @@ pub mod endings;
 pub mod exchange;
 pub mod faulty;
 pub mod limits;
+pub mod overtaking;
 mod say;
 mod subject;
 
@@ -71,8 +73,10 @@ macro_rules! conformance {
             mod plain {
                 $crate::checks!(super::subject());
                 $crate::checks_of!(super::subject(), dialing: [a_thousand_probes_cost_nothing]);
+                $crate::checks_of!(super::subject(), overtaking: [a_control_message_overtakes_large_ones]);
                 $crate::checks_of!(super::subject(), cuts: [
                     a_cut_connection_delivers_whole_messages_in_order_and_ends,
+                    a_cut_inside_a_large_message_is_a_fault,
                     a_reset_between_frames_is_a_graceful_end,
                     a_reset_inside_a_frame_is_a_fault,
                 ]);
@@ -104,6 +108,10 @@ macro_rules! checks {
             a_huge_message_arrives_whole,
             one_byte_at_a_time_is_enough,
             messages_of_many_senders_arrive_whole,
+        ]);
+        $crate::checks_of!($subject, overtaking: [
+            a_large_message_holds_up_no_small_ones,
+            close_sends_large_messages_and_the_good_bye_last,
         ]);
         $crate::checks_of!($subject, endings: [
             close_sends_what_was_queued,

@@ -44,8 +44,9 @@ impl Parcel {
         Self { number, label: format!("parcel {number}"), content: PATTERN.slice(start..start + size).into() }
     }
 
+    /// All parcels are of one dialog, so they keep their order whatever their size.
     pub(crate) fn message(&self) -> Outgoing<'_> {
-        Msg::Start { cid: Cid(self.number), target: ByteStr::from_static("parcel"), args: self, deadline: None }
+        Msg::Start { cid: Cid(1), target: ByteStr::from_static("parcel"), args: self, deadline: None }
     }
 
     pub(crate) fn of(msg: &Msg) -> Self {

@@ -143,13 +143,20 @@ impl fmt::Display for Cid {
 }
 
 /// A text that is a slice of a received frame, or a constant: cloning it copies no bytes.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ByteStr(Bytes);
+#[derive(Clone)]
+pub struct ByteStr(Text);
+
+#[derive(Clone)]
+enum Text {
+    /// The names that this side calls by; known to be text, so it isn't checked with each message.
+    Constant(&'static str),
+    Slice(Bytes),
+}
 
 impl ByteStr {
     /// A constant text; allocates nothing.
     pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+        Self(Text::Constant(text))
     }
 
     /// Takes bytes of a frame as text.
@@ -158,18 +165,35 @@ impl ByteStr {
     /// When they are not UTF-8.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
         std::str::from_utf8(&bytes)?;
-        Ok(Self(bytes))
+        Ok(Self(Text::Slice(bytes)))
     }
 
     /// Returns the text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("checked when it was made")
+        match &self.0 {
+            Text::Constant(text) => text,
+            Text::Slice(bytes) => std::str::from_utf8(bytes).expect("checked when it was made"),
+        }
     }
 }
 
 impl From<String> for ByteStr {
     fn from(text: String) -> Self {
-        Self(Bytes::from(text))
+        Self(Text::Slice(Bytes::from(text)))
+    }
+}
+
+impl PartialEq for ByteStr {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for ByteStr {}
+
+impl std::hash::Hash for ByteStr {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -222,6 +246,24 @@ impl<P> Msg<P> {
                 u64::try_from(left.as_micros()).map_or(u64::MAX, |micros| micros.saturating_add(1))
             }
             _ => 0,
+        }
+    }
+
+    /// Returns the dialog that this message belongs to, if its kind has one.
+    pub fn cid(&self) -> Option<Cid> {
+        match self {
+            Self::Start { cid, .. }
+            | Self::Return { cid, .. }
+            | Self::Cancel { cid }
+            | Self::CancelAck { cid, .. }
+            | Self::Open { cid, .. }
+            | Self::Started { cid, .. }
+            | Self::Stream { cid, .. }
+            | Self::Yield { cid, .. }
+            | Self::Credit { cid, .. }
+            | Self::Stop { cid } => Some(*cid),
+            Self::Error { cid, .. } => *cid,
+            Self::Hello { .. } | Self::Bye { .. } => None,
         }
     }
 

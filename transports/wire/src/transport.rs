@@ -27,15 +27,20 @@ use crate::msg::{Msg, Outgoing};
 /// ([`wake_flusher`](Self::wake_flusher)), which writes everything queued until then in one go.
 ///
 /// # What must stay true
-/// 1. A message is queued whole or not at all; messages never interleave, whatever future is dropped.
-/// 2. Messages of one [`Lane`] arrive in the order in which they were queued.
-/// 3. What was queued before [`poll_close`](Self::poll_close) returned `Ready(Ok)` reaches a peer that reads.
-/// 4. After an error, every call returns an error; nobody waits for ever on a dead connection.
+/// 1. A message is queued whole or not at all, and received whole or not at all, whatever future is dropped.
+/// 2. Messages of one [`Lane`] and one dialog ([`Msg::cid`]) arrive in the order in which they were queued.
+///    Others of the lane overtake only what is large, and what waits behind it in its dialog.
+/// 3. What is queued on [`Lane::CONTROL`] goes before what other lanes have queued and not yet written, and
+///    a large message holds up no small one: it goes out in pieces. The control lane may not starve the others.
+/// 4. What was queued before [`poll_close`](Self::poll_close) returned `Ready(Ok)` reaches a peer that reads;
+///    [`Msg::Bye`] comes after everything that was queued before it on lanes that share its stream.
+/// 5. After an error, every call returns an error; nobody waits for ever on a dead connection.
 ///
 /// Dropping the last handle aborts the connection: the peer sees its end, and what was only queued is lost.
 /// The convenience methods are in [`MsgTransportExt`].
 pub trait MsgTransport: Send + Sync + 'static {
-    /// Encodes one message into the send queue of its lane and returns the bytes that wait there. Never waits.
+    /// Encodes one message into the send queue of its lane and returns the bytes that wait for the same
+    /// stream. Never waits.
     ///
     /// # Errors
     /// [`TransportError::Encode`] and [`TransportError::FrameTooLarge`] concern this message only:
@@ -57,14 +62,16 @@ pub trait MsgTransport: Send + Sync + 'static {
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
     /// Ready while the send queue is short enough for more; this is where a fast sender waits.
-    /// It is the queue of the control lane: what stalls on a lane of its own is not counted.
+    /// It is the queue of the control lane: what waits on other lanes is not counted.
     ///
     /// # Errors
     /// The connection's end.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
-    /// Ready while the send queue of `lane` is short enough for more. Where all lanes share one order,
-    /// as the default assumes, it is [`poll_room`](Self::poll_room).
+    /// Ready while the send queue of `lane` is short enough for more, so that a stalled reader holds a
+    /// bounded amount. Lanes without streams of their own share one bound for small messages, and each has
+    /// one for large messages. Where all lanes share one queue, as the default assumes, it is
+    /// [`poll_room`](Self::poll_room).
     ///
     /// # Errors
     /// The connection's end.
@@ -76,9 +83,9 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// Says that nothing more will be queued on `lane`: what is queued still goes out, then its stream
     /// is finished and what it cost is freed. Never waits; a lane that was never used is no fault, and
     /// [`Lane::CONTROL`] can't be closed this way. Messages queued on the same lane later are in no
-    /// order with those before. Where all lanes share one order, as the default assumes, it does nothing.
+    /// order with those before. Where all lanes share one stream, as the default assumes, it does nothing.
     fn close_lane(&self, lane: Lane) {
-        let _ = lane; // a lane of a shared order costs nothing
+        let _ = lane; // a lane of a shared stream costs nothing
     }
 
     /// Appends at least one received message to `batch`: all that have arrived whole. One task reads.
@@ -113,12 +120,15 @@ pub trait MsgTransport: Send + Sync + 'static {
 /// Which messages keep their order among each other.
 ///
 /// A link with [`Lanes`] of its own (QUIC) carries each on a separate stream, so that a stalled one
-/// holds up no other; on a link without, all share one order. [`MsgTransport::close_lane`] ends one.
+/// holds up no other, and lanes are in no order among each other. On a link without (TCP, Unix sockets,
+/// memory) all share one stream, on which the control lane goes first. On either, a message overtakes
+/// large ones of other dialogs: a cancel passes what its dialog streams on a lane, and never the start
+/// of its own dialog, which is on the control lane too. [`MsgTransport::close_lane`] ends a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane(pub u64);
 
 impl Lane {
-    /// The lane of calls, cancels, acks and everything else that must not wait for data.
+    /// The lane of calls, cancels, acks, credits and everything else that must not wait for data.
     pub const CONTROL: Self = Self(0);
 }
 

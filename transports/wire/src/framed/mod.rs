@@ -1,10 +1,21 @@
-//! A [`MsgTransport`] over any byte link: length-prefixed frames, a send queue, back-pressure.
+//! A [`MsgTransport`] over any byte link: length-prefixed frames, send queues, back-pressure.
 //!
 //! ```text
-//! queue() ─► FrameWriter (one buffer) ─► flush_now() or the flusher ─► link ─► FrameReader ─► poll_recv()
+//! queue() ─► Schedule ─► FrameWriter ─► flush_now() or the flusher ─► link ─► FrameReader ─► poll_recv()
 //! ```
-//! A frame is a u32 little-endian length and a body that the [`Codec`] owns. On a link with lanes of
-//! its own, each lane but the control lane has such a queue and reader on a stream of its own (`lanes`).
+//! | file | station |
+//! |---|---|
+//! | `frame` | how frames are written: the wire format |
+//! | `schedule` | what waits for one stream, and what goes next: control, small data, chunks of what is large |
+//! | `queue` | frames that wait in one order |
+//! | `bulk` | large messages, cut into chunks that take turns |
+//! | `writer` | writes what the schedule says |
+//! | `reader` | cuts frames out of what arrives |
+//! | `assembly` | puts chunks together |
+//! | `lanes` | streams of their own for further lanes, each with a writer and a reader |
+//!
+//! The body of a message is the [`Codec`]'s. Here it goes in one frame, or in chunks if it is large, so
+//! that it holds nothing up. Where lanes share a stream, control is written first.
 //!
 //! # Invariants
 //! 1. The send lock and the receive lock are never held together, and never across a wait.
@@ -12,8 +23,13 @@
 //!    the link can't take at once is continued by the flusher. Lanes have wakers that wake the flusher.
 //! 3. Once `Outbound::state` has left `Open`, nothing is queued any more.
 
+mod assembly;
+mod bulk;
+mod frame;
 mod lanes;
+mod queue;
 mod reader;
+mod schedule;
 mod writer;
 
 use std::io;
@@ -47,7 +63,7 @@ struct Outbound {
     flusher: Option<Waker>,
     /// Tasks that flushed before the flusher did; woken once all is written, and one of them is the next.
     displaced: Vec<Waker>,
-    waiting_for_room: Vec<Waker>,
+    waiting_for_room: Vec<(Lane, Waker)>,
     /// The link takes no more and has the flusher's waker: waking the flusher now would only make it spin.
     blocked: bool,
     state: Sending,
@@ -112,8 +128,8 @@ impl<C: Codec> MsgTransport for Framed<C> {
         if let Some(lanes) = out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
             return lanes.push(lane, &self.codec, msg, limit);
         }
-        out.frames.push(&self.codec, msg, limit)?;
-        Ok(out.frames.backlog())
+        out.frames.queued.push(lane, &self.codec, msg, limit)?;
+        Ok(out.frames.queued.len())
     }
 
     fn flush_now(&self) {
@@ -140,34 +156,20 @@ impl<C: Codec> MsgTransport for Framed<C> {
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        let out = &mut *self.outbound();
-        out.check_open()?;
-        if out.frames.backlog() < HIGH_WATER {
-            return Poll::Ready(Ok(()));
-        }
-        if !out.waiting_for_room.iter().any(|waker| waker.will_wake(cx.waker())) {
-            out.waiting_for_room.push(cx.waker().clone());
-        }
-        if !out.blocked {
-            out.wake_flusher();
-        }
-        Poll::Pending
+        self.poll_lane_room(Lane::CONTROL, cx)
     }
 
     fn poll_lane_room(&self, lane: Lane, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        {
-            let out = &mut *self.outbound();
-            if let Some(lanes) = out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
-                let has_room = lanes.has_room(lane, cx);
-                out.check_open()?;
-                if has_room {
-                    return Poll::Ready(Ok(()));
-                }
-                out.wake_flusher();
-                return Poll::Pending;
-            }
+        let out = &mut *self.outbound();
+        out.check_open()?;
+        if out.has_room(lane, cx) {
+            return Poll::Ready(Ok(()));
         }
-        self.poll_room(cx)
+        let own_stream = out.lanes.is_some() && lane != Lane::CONTROL;
+        if own_stream || !out.blocked {
+            out.wake_flusher();
+        }
+        Poll::Pending
     }
 
     fn close_lane(&self, lane: Lane) {
@@ -251,6 +253,21 @@ impl Outbound {
         }
     }
 
+    /// Returns whether `lane` is short enough for more; if not, `cx` is woken when it is.
+    fn has_room(&mut self, lane: Lane, cx: &Context<'_>) -> bool {
+        if let Some(lanes) = self.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
+            return lanes.has_room(lane, cx);
+        }
+        if self.frames.queued.has_room(lane, HIGH_WATER) {
+            return true;
+        }
+        let is_same = |(waits_on, waiting): &(Lane, Waker)| *waits_on == lane && waiting.will_wake(cx.waker());
+        if !self.waiting_for_room.iter().any(is_same) {
+            self.waiting_for_room.push((lane, cx.waker().clone()));
+        }
+        false
+    }
+
     fn set_flusher(&mut self, cx: &Context<'_>) {
         if !self.flusher.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             // Without this, of two tasks that wait in a flush only the later one would ever wake.
@@ -263,8 +280,9 @@ impl Outbound {
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
         let mut written = self.frames.poll_write(&mut cx);
         self.blocked = written.is_pending() && self.flusher.is_some();
-        if self.frames.backlog() < HIGH_WATER {
-            self.waiting_for_room.drain(..).for_each(Waker::wake);
+        let queued = &self.frames.queued;
+        for (_, waiting) in self.waiting_for_room.extract_if(.., |(lane, _)| queued.has_room(*lane, HIGH_WATER)) {
+            waiting.wake();
         }
         if let Some(lanes) = &mut self.lanes {
             written = both(written, lanes.poll_write(&cx));
@@ -282,7 +300,7 @@ impl Outbound {
         }
         ready!(self.poll_write())?;
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
-        let shut = pin(&mut self.frames.writer).poll_shutdown(&mut cx);
+        let shut = pin(&mut self.frames.link).poll_shutdown(&mut cx);
         ready!(self.note_failure(shut))?;
         self.end(Sending::Finished);
         Poll::Ready(Ok(()))
@@ -306,7 +324,8 @@ impl Outbound {
         self.state = end;
         self.frames.let_go();
         self.lanes = None;
-        self.waiting_for_room.drain(..).chain(self.displaced.drain(..)).for_each(Waker::wake);
+        let waiting = self.waiting_for_room.drain(..).map(|(_, waiting)| waiting);
+        waiting.chain(self.displaced.drain(..)).for_each(Waker::wake);
         self.wake_flusher();
     }
 
@@ -354,4 +373,5 @@ fn both(first: Poll<io::Result<()>>, second: io::Result<Poll<()>>) -> Poll<io::R
 pub const MAX_FRAME: usize = 64 << 20;
 
 /// Above this many queued bytes a sender waits: enough to keep the kernel busy, small enough to bound memory.
+/// Control counts for itself. Small data counts for all lanes together, what is large for each of them.
 const HIGH_WATER: usize = 256 << 10;

@@ -1,7 +1,8 @@
 //! The receiving end of one stream: cuts frames out of what arrives.
 //!
 //! All frames of a read are returned before the next system call. Bodies are slices of the read
-//! buffer; a frame larger than it is received straight into a buffer of its own size.
+//! buffer; a frame larger than it is received straight into a buffer of its own size, and so is a
+//! message that comes in chunks ([`Assembly`]).
 //!
 //! # Invariants
 //! 1. A length is checked against the limit before anything is allocated for it.
@@ -17,7 +18,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
-use super::writer::LENGTH_PREFIX;
+use super::assembly::Assembly;
+use super::frame::{Header, LENGTH_PREFIX};
 use crate::codec::Codec;
 use crate::error::{TransportClosed, TransportError};
 use crate::msg::Msg;
@@ -25,12 +27,13 @@ use crate::msg::Msg;
 pub(super) struct FrameReader {
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,
+    assembly: Assembly,
     end: Option<TransportError>,
 }
 
 impl FrameReader {
     pub(super) fn new(reader: Box<dyn AsyncRead + Send + Unpin>) -> Self {
-        Self { reader, buffer: BytesMut::new(), end: None }
+        Self { reader, buffer: BytesMut::new(), assembly: Assembly::default(), end: None }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -41,6 +44,7 @@ impl FrameReader {
     pub(super) fn end(&mut self, end: TransportError) {
         self.reader = Box::new(tokio::io::empty());
         self.buffer = BytesMut::new();
+        self.assembly = Assembly::default();
         self.end.get_or_insert(end);
     }
 
@@ -67,44 +71,79 @@ impl FrameReader {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            let room = self.buffer.capacity() - self.buffer.len();
-            // A large frame has its room already; growing the buffer for its last bytes would move it whole.
-            if room == 0 || (room < MIN_READ && self.buffer.len() < READ_SIZE) {
-                self.buffer.reserve(READ_SIZE);
-            }
-            match ready!(poll_read_buf(Pin::new(&mut self.reader), cx, &mut self.buffer)) {
+            match ready!(self.poll_read(cx)) {
                 Ok(0) => self.end(self.end_of_file()),
                 Ok(_) => {}
-                Err(error) => self.end(link_error(error, self.buffer.is_empty())),
+                Err(error) => self.end(link_error(error, self.is_at_boundary())),
             }
         }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.assembly.is_inside_chunk() {
+            return self.assembly.poll_read(&mut self.reader, cx, &mut self.buffer);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
+        // A large frame has its room already; growing the buffer for its last bytes would move it whole.
+        if room == 0 || (room < MIN_READ && self.buffer.len() < READ_SIZE) {
+            self.buffer.reserve(READ_SIZE);
+        }
+        poll_read_buf(Pin::new(&mut self.reader), cx, &mut self.buffer)
     }
 
     fn take_frames<C: Codec>(&mut self, codec: &C, limit: usize, batch: &mut Vec<Msg>) -> Result<(), TransportError> {
-        while let Some(prefix) = self.buffer.first_chunk::<LENGTH_PREFIX>() {
-            let size = u32::from_le_bytes(*prefix) as usize;
+        let malformed = |why| TransportError::Decode { codec: codec.name(), why };
+        loop {
+            if self.assembly.is_inside_chunk() {
+                match self.assembly.take(&mut self.buffer) {
+                    Some(body) => batch.push(codec.decode(body)?),
+                    None if self.assembly.is_inside_chunk() => return Ok(()),
+                    None => {}
+                }
+            }
+            let Some(header) = Header::read(&self.buffer).map_err(malformed)? else { return Ok(()) };
+            let size = header.message();
             if size > limit {
                 return Err(TransportError::FrameTooLarge { size, limit, direction: "from the peer" });
             }
-            let whole = LENGTH_PREFIX + size;
-            if self.buffer.len() < whole {
-                if self.buffer.capacity() < whole {
-                    self.buffer.reserve(whole - self.buffer.len());
+            match header {
+                Header::Whole { .. } if self.buffer.len() < header.frame() => {
+                    if self.buffer.capacity() < header.frame() {
+                        self.buffer.reserve(header.frame() - self.buffer.len());
+                    }
+                    return Ok(());
                 }
-                break;
+                Header::Whole { .. } => {
+                    self.buffer.advance(LENGTH_PREFIX);
+                    batch.push(codec.decode(self.buffer.split_to(size).freeze())?);
+                }
+                Header::First { len, id, .. } => {
+                    self.assembly.begin(id, size, len as usize).map_err(malformed)?;
+                    self.buffer.advance(header.size());
+                }
+                Header::Further { len, id } => {
+                    self.assembly.go_on(id, len as usize).map_err(malformed)?;
+                    self.buffer.advance(header.size());
+                }
             }
-            self.buffer.advance(LENGTH_PREFIX);
-            batch.push(codec.decode(self.buffer.split_to(size).freeze())?);
         }
-        Ok(())
+    }
+
+    /// Returns whether every message of which a part has arrived is complete.
+    fn is_at_boundary(&self) -> bool {
+        self.buffer.is_empty() && self.assembly.incomplete().is_none()
     }
 
     fn end_of_file(&self) -> TransportError {
+        if let Some((received, expected)) = self.assembly.incomplete() {
+            return TransportError::Truncated { received, expected };
+        }
         match self.buffer.len() {
             0 => TransportClosed::by_peer("end of file between two frames").into(),
             received => {
-                let size = self.buffer.first_chunk::<LENGTH_PREFIX>().map_or(0, |prefix| u32::from_le_bytes(*prefix));
-                TransportError::Truncated { received, expected: LENGTH_PREFIX + size as usize }
+                let header = Header::read(&self.buffer).ok().flatten();
+                let expected = header.map_or(LENGTH_PREFIX.max(received + 1), Header::frame);
+                TransportError::Truncated { received, expected }
             }
         }
     }

@@ -68,17 +68,17 @@ impl Writers {
         limit: usize,
     ) -> Result<usize, TransportError> {
         if let Some(writer) = self.by_lane.get(&lane).and_then(|slot| self.writers.get_mut(slot)) {
-            writer.frames.push(codec, msg, limit)?;
+            writer.frames.queued.push(lane, codec, msg, limit)?;
             self.busy += usize::from(writer.begin());
-            return Ok(writer.frames.backlog());
+            return Ok(writer.frames.queued.len());
         }
         if self.writers.len() >= MAX_LANES {
             let why = format!("{MAX_LANES} lanes are open on this connection, which is the limit; close some");
             return Err(TransportError::Encode { codec: codec.name(), why });
         }
         let mut frames = FrameWriter::for_lane(lane);
-        frames.push(codec, msg, limit)?;
-        let backlog = frames.backlog();
+        frames.queued.push(lane, codec, msg, limit)?;
+        let backlog = frames.queued.len();
         let slot = self.woken.slot(self.next_slot);
         self.next_slot += 1;
         self.by_lane.insert(lane, slot.id);
@@ -91,7 +91,7 @@ impl Writers {
     /// Returns whether `lane` is short enough for more; if not, `cx` is woken when it is.
     pub(in crate::framed) fn has_room(&mut self, lane: Lane, cx: &Context<'_>) -> bool {
         let Some(writer) = self.by_lane.get(&lane).and_then(|slot| self.writers.get_mut(slot)) else { return true };
-        if writer.frames.backlog() < LANE_HIGH_WATER {
+        if writer.frames.queued.len() < LANE_HIGH_WATER {
             return true;
         }
         if !writer.waiting_for_room.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -148,7 +148,7 @@ impl Writers {
             let mut cx = Context::from_waker(flusher.waker());
             let Poll::Ready(stream) = self.opener.poll_open(&mut cx) else { break };
             if let Some(writer) = self.writers.get_mut(slot) {
-                writer.frames.writer = stream?;
+                writer.frames.link = stream?;
                 writer.open = true;
                 writer.slot.list();
             }
@@ -182,13 +182,13 @@ impl Writer {
     fn poll_write(&mut self) -> io::Result<Poll<()>> {
         let mut cx = Context::from_waker(&self.waker);
         let written = self.frames.poll_write(&mut cx)?;
-        if self.frames.backlog() < LANE_HIGH_WATER {
+        if self.frames.queued.len() < LANE_HIGH_WATER {
             self.wake_waiting();
         }
         if written.is_pending() || !self.finishing {
             return Ok(written);
         }
-        Ok(pin(&mut self.frames.writer).poll_shutdown(&mut Context::from_waker(&self.waker))?)
+        Ok(pin(&mut self.frames.link).poll_shutdown(&mut Context::from_waker(&self.waker))?)
     }
 
     fn wake_waiting(&mut self) {

@@ -1,0 +1,120 @@
+//! Messages that arrive in chunks, being put together.
+//!
+//! A chunk is received straight into the buffer of its message, together with what may be the next
+//! header; only what came in the same read as its own header is copied there.
+//!
+//! # Invariants
+//! 1. A message's size is checked against the limit before anything is allocated for it.
+//! 2. No message holds more than the size that was announced, plus [`MAX_HEADER`] bytes during a read.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
+
+use super::frame::{MAX_HEADER, MAX_TRANSFERS};
+
+#[derive(Default)]
+pub(super) struct Assembly {
+    transfers: Vec<Transfer>,
+    chunk: Option<Chunk>,
+}
+
+/// A message that has not arrived whole.
+struct Transfer {
+    id: u32,
+    size: usize,
+    body: BytesMut,
+}
+
+/// The chunk whose bytes come next on the stream.
+struct Chunk {
+    /// Its message's place in `transfers`.
+    transfer: usize,
+    left: usize,
+}
+
+impl Assembly {
+    /// Begins a message of `size` bytes, of which `len` come now.
+    ///
+    /// # Errors
+    /// In words, when no message may begin like this.
+    pub(super) fn begin(&mut self, id: u32, size: usize, len: usize) -> Result<(), String> {
+        if let Some(transfer) = self.transfers.iter().find(|transfer| transfer.id == id) {
+            let Transfer { body, size, .. } = transfer;
+            return Err(format!("message {id} begins again after {} of its {size} bytes", body.len()));
+        }
+        if self.transfers.len() == MAX_TRANSFERS {
+            return Err(format!("message {id} begins while {MAX_TRANSFERS} others are under way, which is the limit"));
+        }
+        if len > size {
+            return Err(format!("the first chunk of message {id} has {len} bytes, and the whole has {size}"));
+        }
+        self.chunk = Some(Chunk { transfer: self.transfers.len(), left: len });
+        self.transfers.push(Transfer { id, size, body: BytesMut::with_capacity(size + MAX_HEADER) });
+        Ok(())
+    }
+
+    /// Goes on with a message, of which `len` bytes come now.
+    ///
+    /// # Errors
+    /// In words, when it can't go on like this.
+    pub(super) fn go_on(&mut self, id: u32, len: usize) -> Result<(), String> {
+        let place = self.transfers.iter().position(|transfer| transfer.id == id);
+        let place = place.ok_or_else(|| format!("a further chunk of message {id} came, and none such is under way"))?;
+        let Transfer { body, size, .. } = &self.transfers[place];
+        let missing = size - body.len();
+        if len > missing {
+            return Err(format!("a chunk of {len} bytes came for message {id}, which lacks {missing} of {size}"));
+        }
+        self.chunk = Some(Chunk { transfer: place, left: len });
+        Ok(())
+    }
+
+    /// Returns whether the next bytes of the stream belong to a chunk.
+    pub(super) fn is_inside_chunk(&self) -> bool {
+        self.chunk.is_some()
+    }
+
+    /// Moves what `arrived` has of the chunk to its message; returns the message if that completes it.
+    pub(super) fn take(&mut self, arrived: &mut BytesMut) -> Option<Bytes> {
+        let chunk = self.chunk.as_mut()?;
+        let transfer = &mut self.transfers[chunk.transfer];
+        let len = chunk.left.min(arrived.len());
+        transfer.body.extend_from_slice(&arrived[..len]);
+        arrived.advance(len);
+        chunk.left -= len;
+        let place = self.chunk.take_if(|chunk| chunk.left == 0)?.transfer;
+        let complete = self.transfers[place].body.len() == self.transfers[place].size;
+        complete.then(|| self.transfers.swap_remove(place).body.freeze())
+    }
+
+    /// Reads what is left of the chunk, and moves what comes after it to `next`. Returns how much was read.
+    ///
+    /// # Errors
+    /// Those of the link.
+    pub(super) fn poll_read(
+        &mut self,
+        reader: &mut Box<dyn AsyncRead + Send + Unpin>,
+        cx: &mut Context<'_>,
+        next: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let chunk = self.chunk.as_mut().expect("called inside of a chunk only");
+        let body = &mut self.transfers[chunk.transfer].body;
+        let read = ready!(poll_read_buf(Pin::new(reader), cx, &mut (&mut *body).limit(chunk.left + MAX_HEADER)))?;
+        let own = read.min(chunk.left);
+        let end = body.len() - (read - own);
+        next.extend_from_slice(&body[end..]);
+        body.truncate(end);
+        chunk.left -= own;
+        Poll::Ready(Ok(read))
+    }
+
+    /// A message that is not complete: how much of it has arrived, and its size.
+    pub(super) fn incomplete(&self) -> Option<(usize, usize)> {
+        self.transfers.first().map(|transfer| (transfer.body.len(), transfer.size))
+    }
+}

@@ -1,0 +1,216 @@
+//! What waits for one stream, and what of it goes next.
+//!
+//! ```text
+//! push ─┬─ small, of the first lane ──► control ─┐
+//!       ├─ small, of another lane ────► data ────┼─► the link
+//!       ├─ large, or behind one ──────► bulk ────┤
+//!       └─ bye ───────────────────────► last ────┘
+//! ```
+//! Control goes first, then small data, then chunks of large messages. The order is decided anew for
+//! each write: what the link did not take can be overtaken, but for the rest of a frame that was begun.
+//! So that nobody waits for ever, data and bulk have a turn after [`CONTROL_RUN`] bytes of control in a
+//! row, and bulk after [`DATA_RUN`] bytes of data.
+//!
+//! # Invariants
+//! 1. Messages with the same [`Key`](super::bulk::Key) leave in the order in which they were queued.
+//! 2. `last` goes only when nothing else waits.
+
+use super::bulk::{Bulk, Place};
+use super::frame::CHUNK;
+use super::queue::{FrameQueue, Frames, Slices};
+use crate::codec::Codec;
+use crate::error::TransportError;
+use crate::msg::{Msg, Outgoing};
+use crate::transport::Lane;
+
+pub(super) struct Schedule {
+    /// The lane that goes first.
+    first: Lane,
+    control: FrameQueue,
+    data: FrameQueue,
+    bulk: Bulk,
+    last: FrameQueue,
+    /// Bytes of control since data or bulk had a turn.
+    control_run: usize,
+    /// Bytes of data since bulk had a turn.
+    data_run: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Control,
+    Data,
+    Bulk,
+    Last,
+}
+
+/// From where what was offered to the link came, in its order: how many bytes of which source.
+pub(super) struct Offer([(Source, usize); 5]);
+
+impl Schedule {
+    /// For a stream on which messages of the lane `first` go before all others.
+    pub(super) fn new(first: Lane) -> Self {
+        Self::opening_with(&[], first)
+    }
+
+    /// The same for a stream that begins with some bytes before its first frame.
+    pub(super) fn opening_with(opening: &[u8], first: Lane) -> Self {
+        Self {
+            first,
+            control: FrameQueue::opening_with(opening),
+            data: FrameQueue::default(),
+            bulk: Bulk::default(),
+            last: FrameQueue::default(),
+            control_run: 0,
+            data_run: 0,
+        }
+    }
+
+    /// Queues a message.
+    pub(super) fn push<C: Codec>(
+        &mut self,
+        lane: Lane,
+        codec: &C,
+        msg: &Outgoing<'_>,
+        limit: usize,
+    ) -> Result<(), TransportError> {
+        let key = || (lane, msg.cid());
+        let (queue, place): (_, fn(u64) -> Place) = match msg {
+            Msg::Bye { .. } => {
+                self.last.draft(codec, msg, limit)?.queue();
+                return Ok(());
+            }
+            _ if lane == self.first => (&mut self.control, Place::Control),
+            _ => (&mut self.data, Place::Data),
+        };
+        let after = queue.written() + queue.len() as u64;
+        let draft = queue.draft(codec, msg, limit)?;
+        if draft.size() > CHUNK || self.bulk.has_line(key) {
+            let size = draft.size();
+            self.bulk.push(key(), size, draft.take(), place(after));
+        } else {
+            draft.queue();
+        }
+        Ok(())
+    }
+
+    /// Lets large messages take turns that may do so now.
+    pub(super) fn admit(&mut self) {
+        if !self.bulk.is_empty() {
+            self.bulk.admit(self.control.written(), self.data.written());
+        }
+    }
+
+    /// What waits, if it is control alone and lies in one piece: the usual case, and the cheapest to write.
+    pub(super) fn only_control(&self) -> Option<&[u8]> {
+        if self.data.is_empty() && self.bulk.is_empty() && self.last.is_empty() {
+            return self.control.in_one_piece();
+        }
+        None
+    }
+
+    /// Marks `len` bytes of [`only_control`](Self::only_control) as written.
+    pub(super) fn consume_control(&mut self, len: usize) {
+        self.control.consume(len);
+    }
+
+    /// Offers what waits, in the order in which it is to be written.
+    pub(super) fn offer<'a>(&'a self, slices: &mut Slices<'a>) -> Offer {
+        let mut offer = Offer([(Source::Control, 0); 5]);
+        if let Some(begun) = SOURCES.into_iter().find(|source| self.frames(*source).unfinished() > 0) {
+            self.frames(begun).offer_rest(slices);
+            offer.0[0] = (begun, slices.bytes());
+        }
+        for (source, offered) in self.order().into_iter().zip(&mut offer.0[1..]) {
+            let before = slices.bytes();
+            if source != Source::Last || self.bulk.is_empty() {
+                self.frames(source).offer_more(slices);
+            }
+            *offered = (source, slices.bytes() - before);
+        }
+        offer
+    }
+
+    /// Marks the first `written` bytes of what was offered as written.
+    pub(super) fn consume(&mut self, offer: &Offer, mut written: usize) {
+        for (source, offered) in offer.0 {
+            let len = offered.min(written);
+            if len > 0 {
+                self.consume_from(source, len);
+            }
+            written -= len;
+        }
+    }
+
+    fn consume_from(&mut self, source: Source, len: usize) {
+        match source {
+            Source::Control => {
+                self.control.consume(len);
+                self.control_run += len;
+            }
+            Source::Data => {
+                self.data.consume(len);
+                self.data_run += len;
+                self.control_run = 0;
+            }
+            Source::Bulk => {
+                self.bulk.consume(len);
+                (self.control_run, self.data_run) = (0, 0);
+            }
+            Source::Last => self.last.consume(len),
+        }
+    }
+
+    /// Gives buffers back that a burst has grown.
+    pub(super) fn shrink(&mut self) {
+        self.control.shrink();
+        self.data.shrink();
+        (self.control_run, self.data_run) = (0, 0);
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn len(&self) -> usize {
+        self.control.len() + self.data.len() + self.bulk.len() + self.last.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns whether less than `mark` waits ahead of a message on `lane`: small ones, and what is large of
+    /// the lane itself. Control does not wait for data; data waits when there is much of it on many lanes.
+    pub(super) fn has_room(&self, lane: Lane, mark: usize) -> bool {
+        let small = if lane == self.first { &self.control } else { &self.data };
+        let crowded = || lane != self.first && self.bulk.is_crowded(self.first);
+        small.len() + self.bulk.len_of_lane(lane, mark) < mark && !crowded()
+    }
+
+    fn order(&self) -> [Source; 4] {
+        let mut order = SOURCES;
+        if self.data_run >= DATA_RUN {
+            order.swap(1, 2);
+        }
+        if self.control_run >= CONTROL_RUN {
+            order[..3].rotate_left(1);
+        }
+        order
+    }
+
+    fn frames(&self, source: Source) -> &dyn Frames {
+        match source {
+            Source::Control => &self.control,
+            Source::Data => &self.data,
+            Source::Bulk => &self.bulk,
+            Source::Last => &self.last,
+        }
+    }
+}
+
+/// In the usual order.
+const SOURCES: [Source; 4] = [Source::Control, Source::Data, Source::Bulk, Source::Last];
+
+/// Bytes of control that may go in a row while others wait.
+const CONTROL_RUN: usize = 4 * CHUNK;
+
+/// Bytes of small data that may go in a row while large messages wait.
+const DATA_RUN: usize = CHUNK;
