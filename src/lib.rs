@@ -72,11 +72,12 @@ pub use crate::call::Call;
 pub use crate::config::Config;
 pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::{ActorDied, BoxError, Error, RemoteError, Result, ScopeError, WaitStatus};
-pub use crate::nursery::{Nursery, Start, open_nursery};
+pub use crate::nursery::{Nursery, Report, Start, open_nursery};
 pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::runtime::root::{Actor, current_actor, open_root};
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::child::init;
+pub use crate::spawn::reap::{EndedBy, Ending};
 pub use crate::stream::{MsgStream, OpenStream};
 
 /// What most programs need: `use pleach::prelude::*`.

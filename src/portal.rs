@@ -47,8 +47,9 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(child: Child, runtime: Arc<Runtime>) -> Arc<Self> {
-        Arc::new(Self { child, runtime, asked: CancellationToken::new() })
+    /// Enters a child that is asked to end when `ending` is cancelled, if not before.
+    pub(crate) fn new(child: Child, runtime: Arc<Runtime>, ending: &CancellationToken) -> Arc<Self> {
+        Arc::new(Self { child, runtime, asked: ending.child_token() })
     }
 
     pub(crate) fn mark_asked(&self) {
@@ -107,6 +108,11 @@ impl Explain for Member {
 impl<T> Portal<T> {
     pub(crate) fn one_shot(member: Arc<Member>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
         Self { member, result: Some((result, decode)), kind: PhantomData }
+    }
+
+    /// A portal to the same actor that knows nothing of its function.
+    pub(crate) fn without_result(&self) -> Portal {
+        Portal::daemon(self.member.clone())
     }
 
     /// Returns who is at the other end.
@@ -248,6 +254,11 @@ impl<T> Portal<T> {
 impl Portal {
     pub(crate) fn daemon(member: Arc<Member>) -> Self {
         Self { member, result: None, kind: PhantomData }
+    }
+
+    /// Has the actor's nursery bring it to its end. Returns at once.
+    pub(crate) fn request_end(&self) {
+        self.member.mark_asked();
     }
 }
 

@@ -1,49 +1,85 @@
 //! A nursery: child actors that live inside a block of code, and fail and end together.
 //!
+//! | file | station |
+//! |---|---|
+//! | this one | the block, its handle, its cancellation, its result |
+//! | [`start`] | starting members |
+//! | [`monitor`] | watching members: their results, their ends |
+//! | [`report`] | how members came to their end |
+//!
 //! ```text
-//! Open ── body returned ──► Joining ── all children have ended ──► Closed
+//! Open ── body returned ──► Joining ── all members have ended ──► Closed
 //!   │                          │
-//!   └── body or a child failed, or the scope around was cancelled ──► Cancelling ──► Closed
+//!   └── body or a member failed, the scope around was cancelled, or cancel() ──► Ending ──► Closed
 //! ```
 //! In `Joining`, actors with one function are ended once it has returned; daemons are waited for.
-//! In `Cancelling`, every child is asked, waited for, and made to end ([`crate::spawn::reap`]).
+//! In `Ending`, every member is asked, waited for, and made to end ([`crate::spawn::reap`]).
 //!
 //! # Invariants
 //! 1. Each member has one monitor task, which ends when the member's process has.
 //! 2. A failure is recorded before the body is cancelled, so that whoever sees the cancellation finds the reason.
 //! 3. Leaving the nursery in any way, a drop included, brings every member to its end.
+//! 4. Whether the nursery is closed, and whether an actor may be started, is decided under one lock: no
+//!    member comes after the last one that was waited for.
 
+mod monitor;
+mod report;
+mod start;
+
+use std::collections::BTreeMap;
 use std::fmt;
-use std::future::IntoFuture;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use uuid::Uuid;
 
-use crate::call::Call;
-use crate::channel::{Explain as _, Pending};
+pub use self::report::Report;
+pub use self::start::Start;
+
+use self::report::Ledger;
+use crate::actor::ActorId;
 use crate::config::Config;
-use crate::error::{Cancelled, Error, Result, ScopeError, WaitStatus, boxed};
-use crate::exports::BoxFuture;
-use crate::portal::{FinalResult, Member, Portal};
+use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::root::open_root;
 use crate::runtime::{Runtime, current, leave_to_reaper};
-use crate::scope::{self, CancelScope, shield};
-use crate::spawn::reap::reap;
-use crate::spawn::{self, Exit, Order};
+use crate::scope::{self, CancelScope, Ended, OnDrop, run_to_end, shield};
 
 /// Opens a nursery, runs `body` in it, and waits until every actor started in it has ended.
 ///
 /// Outside an actor, it first boots the root of a tree with [`Config::load`].
 ///
 /// When `body` returns a value, actors with one function are waited for; daemons are waited for too,
-/// so cancel them first. When `body` or a child fails, or the scope around is cancelled, all children
-/// are cancelled. Nothing that was started here is alive when this returns.
+/// so cancel them first, each one or all with [`Nursery::cancel`]. When `body` or a child fails, or the
+/// scope around is cancelled, all children are cancelled. Nothing that was started here is alive when
+/// this returns.
+///
+/// ```
+/// # use pleach::prelude::*;
+/// #[pleach::rpc]
+/// async fn double(n: u32) -> Result<u32> {
+///     Ok(2 * n)
+/// }
+///
+/// # #[pleach::main]
+/// # async fn main() -> Result<()> {
+/// let failed: Result<u32> = pleach::open_nursery(async |n| {
+///     n.start_actor("idle").await?; // it would live for ever…
+///     let doubling = n.run_in_actor(double(4)).await?;
+///     assert_eq!(doubling.result().await?, 8);
+///     Err(Error::Usage("enough".into())) // …but a failure ends them all
+/// })
+/// .await;
+/// assert_eq!(failed.unwrap_err().to_string(), "enough");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// What `body` returned, as it was. What the runtime found comes through `From<Error>`: a child that
-/// died unasked or whose function failed, a cancellation. Several are a group.
+/// died unasked or whose function failed, a cancellation. Several are a group, `body`'s first. A panic of
+/// `body` is [`Error::Panicked`], after the children have been brought to their end.
 ///
 /// # Cancel safety
 /// If dropped, `body` is dropped and the children are brought to their end in the background; the
@@ -70,31 +106,23 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     scope::checkpoint()?;
-    let nursery = Nursery(Arc::new(Inner {
-        runtime,
-        scope: CancelScope::new(),
-        state: Mutex::default(),
-        joining: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-    }));
-    let guard = CancelOnDrop(Some(nursery.clone()));
+    let nursery = Nursery::new(runtime);
+    let dropped = nursery.clone();
+    let guard = OnDrop::new(move || dropped.abandon());
     // In a shield, so that the code around is not told of its cancellation yet: what the children report
     // meanwhile would then count as an echo of it. The nursery's own scope sees the cancellation.
     let (ended, joined) = shield(async {
-        let ended = nursery.0.scope.run(body(nursery.clone())).await;
-        let joined = nursery.close(!matches!(ended, Ok(Ok(_)))).await;
+        let ended = run_to_end(&nursery.0.scope, async { body(nursery.clone()).await }).await;
+        let joined = nursery.close(!matches!(ended, Ended::Returned(Ok(_)))).await;
         (ended, joined)
     })
     .await;
     guard.disarm();
-    match nursery.outcome(ended) {
-        // The body had returned, but its children were not let finish.
-        Ok(_) if !joined => {
-            scope::checkpoint()?;
-            Err(Error::Cancelled(Cancelled::Scope).into())
-        }
-        outcome => outcome,
-    }
+    nursery.0.exited.cancel();
+    let errors = std::mem::take(&mut nursery.state().errors);
+    // The body may have seen what its monitors saw.
+    let known = errors.clone();
+    ended.settle(&nursery.0.scope, joined, errors, |own| known.iter().any(|found| found.is_same_failure(own)))
 }
 
 /// A handle on an open nursery, with which its body starts actors. Dropping it does nothing.
@@ -108,131 +136,121 @@ struct Inner {
     state: Mutex<State>,
     /// The body has returned: actors whose function is over may go.
     joining: CancellationToken,
+    /// All members are asked to end; those that are supervised by their supervisors, in order.
+    ending: CancellationToken,
+    /// None is asked any more: they get signals.
+    hurry: CancellationToken,
+    /// The block has been left, and nothing of it is there any more.
+    exited: CancellationToken,
     tasks: TaskTracker,
 }
 
 #[derive(Default)]
 struct State {
     closed: bool,
-    members: Vec<Arc<Member>>,
+    members: BTreeMap<Uuid, ActorId>,
     errors: Vec<Error>,
+    ledger: Ledger,
 }
 
 impl Nursery {
-    /// Starts an actor that lives until it is cancelled.
+    fn new(runtime: Arc<Runtime>) -> Self {
+        Self(Arc::new(Inner {
+            runtime,
+            scope: CancelScope::new(),
+            state: Mutex::default(),
+            joining: CancellationToken::new(),
+            ending: CancellationToken::new(),
+            hurry: CancellationToken::new(),
+            exited: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Ends all actors of this nursery, supervised ones too, and waits until they are gone.
     ///
-    /// Await the returned [`Start`], after saying more about the actor if need be.
-    pub fn start_actor(&self, name: impl Into<String>) -> Start<Portal> {
-        Start::new(self, Order { name: name.into(), ..Order::default() }, Box::new(start_daemon))
-    }
-
-    /// Starts an actor that runs one function; its module is enabled there.
+    /// Each is asked; one that does not acknowledge or go in time gets SIGTERM, then SIGKILL. With
+    /// `hard_kill` nobody is asked: all get SIGTERM at once, and SIGKILL after `kill_after`; also those
+    /// that an earlier `cancel` only asked. [`report`](Self::report) says what it took.
     ///
-    /// It is named after the function unless [`Start::name`] says otherwise, and ends once the function
-    /// has returned and the nursery's body has too.
-    pub fn run_in_actor<T: Send + 'static>(&self, call: Call<T>) -> Start<Portal<T>> {
-        let order = Order { name: call.name().into(), modules: vec![call.module().into()], ..Order::default() };
-        Start::new(self, order, Box::new(|nursery, order| Box::pin(nursery.run_one(order, call))))
+    /// That is no failure, so the nursery ends with what its body returns; functions that were cut short
+    /// tell so through [`Portal::result`](crate::Portal::result). The body goes on, but can't start any
+    /// more actors. What fails on its way out for another reason than the cancellation still fails the
+    /// nursery. It takes no longer than [`Config::ladder`]; actors that one supervisor ends in order take
+    /// that long each.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// let value = pleach::open_nursery(async |n| {
+    ///     n.start_actor("one").await?;
+    ///     n.start_actor("two").await?;
+    ///     n.cancel(false).await;
+    ///     Ok::<_, Error>(7)
+    /// })
+    /// .await?;
+    /// assert_eq!(value, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// If dropped once it was polled, the actors are ended all the same.
+    pub async fn cancel(&self, hard_kill: bool) {
+        self.end_all(hard_kill);
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
-    async fn run_one<T>(self, order: Order, call: Call<T>) -> Result<Portal<T>> {
-        let member = self.start(order).await?;
-        // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
-        let pending = member.child.channel.call(call.target(), call.args(), self.0.scope.deadline());
-        let (settle, result) = watch::channel(None);
-        let portal = Portal::one_shot(member.clone(), result, call.decoder());
-        let monitor = self.clone();
-        self.0.tasks.spawn(async move { monitor.watch_one_shot(member, pending, settle).await });
-        Ok(portal)
+    /// Returns whether the actors of this nursery are being ended, or have been, all at once.
+    ///
+    /// By [`cancel`](Self::cancel), because the body or a child failed, or because the scope around was
+    /// cancelled.
+    pub fn cancel_called(&self) -> bool {
+        self.0.ending.is_cancelled() || self.0.scope.cancel_called()
     }
 
-    /// Starts a process and enters it among the members.
-    async fn start(&self, order: Order) -> Result<Arc<Member>> {
-        scope::checkpoint()?;
-        self.check_open()?;
-        let child = spawn::start(&self.0.runtime, &self.0.tasks, order).await?;
-        let member = Member::new(child, self.0.runtime.clone());
-        let entered = {
-            let mut state = self.state();
-            if !state.closed {
-                state.members.push(member.clone());
-            }
-            !state.closed
-        };
-        if !entered {
-            // It was closed in the meantime: the child must not outlive it.
-            self.reap(&member).await;
+    /// Returns whether no further actor can be started here, because the block was left or cancelled.
+    pub fn closed(&self) -> bool {
+        self.state().closed || self.cancel_called()
+    }
+
+    /// Waits until the block has been left and nothing that was started in it is alive.
+    ///
+    /// For code outside of the block: inside, it would wait for itself.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn exited(&self) {
+        self.0.exited.cancelled().await;
+    }
+
+    /// Returns how the actors that have ended came to their end; also after the block was left.
+    pub fn report(&self) -> Report {
+        self.state().ledger.report()
+    }
+
+    /// Returns the actors that are alive in this nursery.
+    pub fn children(&self) -> Vec<ActorId> {
+        self.state().members.values().cloned().collect()
+    }
+
+    /// Finds the nursery that an actor lives in, if it was started by this process and is alive.
+    pub fn of(child: &ActorId) -> Option<Self> {
+        managed().get(&child.uuid()).and_then(Weak::upgrade).map(Self)
+    }
+
+    /// Lets an actor be started (invariant 4). Whoever leaves the nursery waits for the token.
+    fn admit(&self) -> Result<TaskTrackerToken> {
+        let state = self.state();
+        if state.closed {
+            return Err(Error::Usage("this nursery is closed: start actors while its body runs".into()));
         }
-        self.check_open()?;
-        Ok(member)
-    }
-
-    fn check_open(&self) -> Result<()> {
-        match self.state().closed {
-            false => Ok(()),
-            true => Err(Error::Usage("this nursery is closed: start actors while its body runs".into())),
+        match self.0.ending.is_cancelled() {
+            false => Ok(self.0.tasks.token()),
+            true => Err(Error::Cancelled(Cancelled::Nursery)),
         }
-    }
-
-    /// Waits for a daemon's end.
-    async fn watch_daemon(self, member: Arc<Member>) {
-        tokio::select! {
-            biased;
-            exit = member.ended() => self.judge_end(&member, exit).await,
-            () = member.asked() => self.reap(&member).await,
-        }
-    }
-
-    /// Waits for the function's result, then for the nursery's body, then ends the actor.
-    async fn watch_one_shot(self, member: Arc<Member>, pending: Result<Pending>, settle: watch::Sender<FinalResult>) {
-        let outcome = match pending {
-            Ok(mut pending) => pending.outcome().await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(value) => {
-                settle.send_replace(Some(Ok(value)));
-                tokio::select! {
-                    biased;
-                    () = self.0.joining.cancelled() => {}
-                    exit = member.ended() => return self.judge_end(&member, exit).await,
-                }
-            }
-            Err(error) => {
-                let error = member.explain(error).await;
-                settle.send_replace(Some(Err(error.clone())));
-                let echo = match &error {
-                    Error::Remote(remote) => remote.is_cancelled(),
-                    Error::Disconnected { .. } => true,
-                    other => other.is_cancelled(),
-                };
-                if !(echo && (member.was_asked() || self.0.scope.cancel_called())) {
-                    self.fail(error);
-                }
-            }
-        }
-        self.reap(&member).await;
-    }
-
-    /// Records the end of a member as a failure if nobody had asked for it; `exit` is how its process
-    /// ended, and `None` if it is alive without a connection: then it can't be supervised any more.
-    async fn judge_end(&self, member: &Member, exit: Option<Exit>) {
-        let in_order = member.left_in_order() && exit.as_ref().is_some_and(|exit| exit.status == WaitStatus::Exited(0));
-        if !member.was_asked() && !in_order {
-            self.fail(match &exit {
-                Some(exit) => member.child.death(exit),
-                None => member.child.channel.gone(),
-            });
-        }
-        if exit.is_none() {
-            self.reap(member).await;
-        }
-    }
-
-    /// Brings a member to its end.
-    async fn reap(&self, member: &Member) {
-        member.mark_asked();
-        reap(&member.child, self.0.runtime.config()).await;
     }
 
     /// Records a failure and cancels the body (invariant 2).
@@ -242,8 +260,16 @@ impl Nursery {
         self.0.scope.cancel_because(Cancelled::Nursery);
     }
 
+    /// Has all members ended, by their monitors. Returns at once.
+    fn end_all(&self, hard_kill: bool) {
+        self.0.ending.cancel();
+        if hard_kill {
+            self.0.hurry.cancel();
+        }
+    }
+
     /// Brings all members to their end: at once if `failed`, or when something fails while they are
-    /// waited for. Returns whether they came to it by themselves.
+    /// waited for. Returns whether they came to it by themselves, or by `cancel`.
     async fn close(&self, failed: bool) -> bool {
         self.0.joining.cancel();
         self.0.tasks.close();
@@ -252,41 +278,38 @@ impl Nursery {
                 biased;
                 // Watches for the nursery's own failure and, as its scope is a child of it, the scope around.
                 () = self.0.scope.token().cancelled_owned() => false,
-                () = self.0.tasks.wait() => true,
+                () = self.join_all() => true,
             };
-        let members = {
-            let mut state = self.state();
-            state.closed = true;
-            state.members.clone()
-        };
-        for member in members.into_iter().filter(|member| !member.child.process.has_exited()) {
-            let nursery = self.clone();
-            self.0.tasks.spawn(async move { nursery.reap(&member).await });
+        if !joined {
+            self.end_all(false);
+            self.join_all().await;
         }
-        self.0.tasks.wait().await;
         joined
     }
 
-    /// Makes one result of what the body returned and what the monitors found.
-    fn outcome<T, E: ScopeError>(&self, ended: Result<Result<T, E>>) -> Result<T, E> {
-        let mut errors = std::mem::take(&mut self.state().errors);
-        match ended {
-            Ok(Ok(value)) if errors.is_empty() => return Ok(value),
-            Ok(Err(own)) if errors.is_empty() => return Err(own),
-            Ok(Err(own)) => {
-                let own = Error::from_boxed(boxed(own));
-                // The body may have seen what its monitors saw.
-                if !own.is_cancelled() && !errors.iter().any(|found| found.is_same_failure(&own)) {
-                    errors.insert(0, own);
-                }
+    /// Waits for all members, and for those that are started meanwhile, and closes the nursery.
+    async fn join_all(&self) {
+        loop {
+            self.0.tasks.wait().await;
+            let mut state = self.state();
+            // Invariant 4: the code around may have a handle too, and have started an actor since.
+            if self.0.tasks.is_empty() {
+                state.closed = true;
+                return;
             }
-            Err(cancelled) if errors.is_empty() => {
-                scope::checkpoint()?;
-                return Err(cancelled.into());
-            }
-            Ok(Ok(_)) | Err(_) => {}
         }
-        Err(Error::join(errors).expect_err("there is at least one").into())
+    }
+
+    /// Invariant 3, for a nursery that is dropped instead of left.
+    fn abandon(self) {
+        self.end_all(false);
+        leave_to_reaper(Box::pin(async move {
+            self.close(true).await;
+            self.0.exited.cancel();
+            for error in std::mem::take(&mut self.state().errors) {
+                tracing::warn!(target: "pleach::cancel", %error, "a child failed, and its nursery was dropped");
+            }
+        }));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -297,113 +320,13 @@ impl Nursery {
 impl fmt::Debug for Nursery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        let members = state.members.iter().map(|member| &member.child.id);
-        f.debug_struct("Nursery").field("closed", &state.closed).field("members", &members.collect::<Vec<_>>()).finish()
+        let members = state.members.values().collect::<Vec<_>>();
+        f.debug_struct("Nursery").field("closed", &state.closed).field("members", &members).finish()
     }
 }
 
-/// An actor about to be started: say more about it, then await it.
-///
-/// Dropping it starts nothing.
-///
-/// # Errors
-/// Awaiting it fails with [`Error::Spawn`] when the process can't be started or does not connect back
-/// in time, with [`Error::ActorDied`] when it ends before, with [`Error::Usage`] when the nursery is
-/// closed. Nothing is left running then.
-///
-/// # Cancel safety
-/// If dropped while it is awaited, what has been started is killed and reaped.
-#[must_use = "an actor starts when this is awaited"]
-pub struct Start<P> {
-    nursery: Nursery,
-    order: Order,
-    start: Starter<P>,
-}
-
-type Starter<P> = Box<dyn FnOnce(Nursery, Order) -> BoxFuture<Result<P>> + Send>;
-
-fn start_daemon(nursery: Nursery, order: Order) -> BoxFuture<Result<Portal>> {
-    Box::pin(async move {
-        let member = nursery.start(order).await?;
-        let (monitor, watched) = (nursery.clone(), member.clone());
-        nursery.0.tasks.spawn(async move { monitor.watch_daemon(watched).await });
-        Ok(Portal::daemon(member))
-    })
-}
-
-impl<P> Start<P> {
-    fn new(nursery: &Nursery, order: Order, start: Starter<P>) -> Self {
-        Self { nursery: nursery.clone(), order, start }
-    }
-
-    /// Names the actor.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.order.name = name.into();
-        self
-    }
-
-    /// Lets the actor's callers run the functions of a module; `module_path!()` is this one.
-    pub fn enable(mut self, module: impl Into<String>) -> Self {
-        self.order.modules.push(module.into());
-        self
-    }
-
-    /// Connects the actor over this protocol instead of the configured one, e.g. `"quic"`.
-    pub fn transport(mut self, protocol: impl Into<String>) -> Self {
-        self.order.transport = Some(protocol.into());
-        self
-    }
-
-    /// Connects the actor with this codec instead of the configured one, e.g. `"json"`.
-    pub fn codec(mut self, codec: impl Into<String>) -> Self {
-        self.order.codec = Some(codec.into());
-        self
-    }
-
-    /// Gives the actor an async runtime with several threads, or with one.
-    pub fn multi_thread(mut self, several: bool) -> Self {
-        self.order.multi_thread = Some(several);
-        self
-    }
-
-    /// Sets an environment variable for the actor's process.
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.order.env.push((name.into(), value.into()));
-        self
-    }
-}
-
-impl<P> IntoFuture for Start<P> {
-    type Output = Result<P>;
-    type IntoFuture = BoxFuture<Result<P>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        (self.start)(self.nursery, self.order)
-    }
-}
-
-impl<P> fmt::Debug for Start<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Start({:?})", self.order)
-    }
-}
-
-/// Invariant 3, for a nursery that is dropped instead of left.
-struct CancelOnDrop(Option<Nursery>);
-
-impl CancelOnDrop {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(nursery) = self.0.take() {
-            nursery.state().closed = true;
-            leave_to_reaper(Box::pin(async move {
-                nursery.close(true).await;
-            }));
-        }
-    }
+/// The nurseries of this process by the actors that live in them.
+fn managed() -> MutexGuard<'static, BTreeMap<Uuid, Weak<Inner>>> {
+    static MANAGED: Mutex<BTreeMap<Uuid, Weak<Inner>>> = Mutex::new(BTreeMap::new());
+    MANAGED.lock().unwrap_or_else(PoisonError::into_inner)
 }
