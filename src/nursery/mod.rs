@@ -6,6 +6,7 @@
 //! | [`start`] | starting members |
 //! | [`monitor`] | watching members: their results, their ends |
 //! | [`report`] | how members came to their end |
+//! | [`supervise`] | members that are started again |
 //!
 //! ```text
 //! Open ── body returned ──► Joining ── all members have ended ──► Closed
@@ -25,6 +26,7 @@
 mod monitor;
 mod report;
 mod start;
+pub(crate) mod supervise;
 
 use std::collections::BTreeMap;
 use std::fmt;

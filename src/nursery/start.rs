@@ -88,7 +88,12 @@ impl Nursery {
                 (OnDrop::new(move || unclaimed.mark_asked()), enter(&nursery, member, overseer))
             });
             // Whoever gave up since drops it, and so ends the actor.
-            drop(done.send(started));
+            match done.send(started) {
+                Err(Err(error)) if !error.is_cancelled() => {
+                    tracing::warn!(target: "pleach::runtime", %error, "a start failed after it had been given up");
+                }
+                _ => {}
+            }
         });
         drop(admitted);
         let started = started.await;

@@ -16,6 +16,7 @@ mod kill_matrix;
 mod promises;
 mod strangers;
 mod structure;
+mod supervise;
 mod support;
 mod toy;
 mod trees;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         promises::tests(),
         strangers::tests(),
         structure::tests(),
+        supervise::tests(),
         trees::tests(),
     ];
     let mut tests: Vec<Trial> = groups.into_iter().flatten().collect();
