@@ -147,6 +147,7 @@ async fn ends_early(hook: &'static str, says: [&'static str; 2]) {
     .unwrap();
 }
 
+// S89
 async fn hangs_early() {
     let notes = Notes::new();
     let config = Config { connect_back: Duration::from_millis(300), ..over("uds") };
@@ -165,6 +166,7 @@ async fn hangs_early() {
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is there still");
 }
 
+// S29, S89
 async fn start_given_up() {
     let notes = Arc::new(Notes::new());
     in_root(over("uds"), async |_| {
@@ -183,6 +185,7 @@ async fn start_given_up() {
     .unwrap();
 }
 
+// S35
 async fn stopped() {
     in_root(over("uds"), async |_| {
         let mut watched = None;

@@ -14,6 +14,7 @@ mod errors;
 mod gather;
 mod kill_matrix;
 mod promises;
+mod reaping;
 mod strangers;
 mod structure;
 mod supervise;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 11] = [
+    let groups = [
         calls::tests(),
         contexts::tests(),
         deadlines::tests(),
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         gather::tests(),
         kill_matrix::tests(),
         promises::tests(),
+        reaping::tests(),
         strangers::tests(),
         structure::tests(),
         supervise::tests(),

@@ -283,7 +283,8 @@ async fn hard_kill() {
             .child(ChildSpec::daemon(daemon(&n, "two")));
         let supervisor = n.supervise(supervision).await?;
         for child in ["one", "two"] {
-            let pid = supervisor.portal(child).await?.id().pid();
+            // Once it answers, it is ready for signals.
+            let pid = supervisor.portal(child).await?.run(pid()).await?;
             kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::STOP).unwrap();
         }
         n.cancel(true).await;
