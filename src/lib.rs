@@ -73,7 +73,7 @@ pub use crate::config::Config;
 pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::{ActorDied, BoxError, Error, RemoteError, Result, ScopeError, WaitStatus};
 pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
-pub use crate::nursery::{Nursery, Report, Start, open_nursery};
+pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::runtime::root::{Actor, current_actor, open_root};
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};

@@ -37,7 +37,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
-pub use self::report::Report;
+pub use self::report::EndingReport;
 pub use self::start::Start;
 
 use self::report::Ledger;
@@ -229,7 +229,7 @@ impl Nursery {
     }
 
     /// Returns how the actors that have ended came to their end; also after the block was left.
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> EndingReport {
         self.state().ledger.report()
     }
 

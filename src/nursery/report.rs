@@ -10,21 +10,21 @@ use crate::spawn::reap::Ending;
 /// Printed, it has a line for each.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Report {
+pub struct EndingReport {
     /// The latest endings, the oldest first; a thousand at most.
     pub endings: Vec<Ending>,
     /// How many there were before those.
     pub earlier: u64,
 }
 
-impl Report {
+impl EndingReport {
     /// Returns the endings of those for which asking was not enough.
     pub fn escalated(&self) -> impl Iterator<Item = &Ending> {
         self.endings.iter().filter(|ending| ending.was_escalated())
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for EndingReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.earlier > 0 {
             writeln!(f, "{} earlier ones are not listed", self.earlier)?;
@@ -49,8 +49,8 @@ impl Ledger {
         self.latest.push_back(ending);
     }
 
-    pub(super) fn report(&self) -> Report {
-        Report { endings: self.latest.iter().cloned().collect(), earlier: self.earlier }
+    pub(super) fn report(&self) -> EndingReport {
+        EndingReport { endings: self.latest.iter().cloned().collect(), earlier: self.earlier }
     }
 }
 
