@@ -1,10 +1,9 @@
 //! Watching members: each has one task that learns of its end and judges it, or brings it about.
 //!
 //! ```text
-//! Running ── asked ─────────────────────────► Ending ──► gone, in the report
-//!    │                                          ▲
-//!    ├── its process or its connection ended ── judged ─┤
-//!    └── its function is over, and it may go ───────────┘
+//! Running ── asked ───────────────────────────────► Ending ──► gone, and in the report
+//!    ├── its process or its connection ended: judged ──► ▲
+//!    └── its function is over, and it may go ──────────► ┘
 //! ```
 //! It is asked through its portal, by [`Nursery::cancel`], or because the nursery is being left. A
 //! failure is told before the process is brought to its end, which may take a while.
@@ -21,7 +20,6 @@ use crate::spawn::Exit;
 use crate::spawn::reap::{EndedBy, Ending, reap};
 
 /// Who is told that a member has failed.
-#[derive(Clone)]
 pub(super) enum Overseer {
     /// The nursery fails with it.
     Nursery,
