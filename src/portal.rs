@@ -258,7 +258,10 @@ impl Portal {
 
     /// Has the actor's nursery bring it to its end. Returns at once.
     pub(crate) fn request_end(&self) {
-        self.member.mark_asked();
+        // Its own death stays what it was, also for calls that have not learnt of it yet.
+        if !self.member.child.process.has_exited() {
+            self.member.mark_asked();
+        }
     }
 }
 
