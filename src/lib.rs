@@ -74,7 +74,8 @@ pub use crate::config::Config;
 pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::{ActorDied, BoxError, Error, RemoteError, Result, ScopeError, WaitStatus};
 pub use crate::lookup::get_root;
-pub use crate::nursery::{Nursery, Start, open_nursery};
+pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
+pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::runtime::daemon::run_daemon;
 pub use crate::runtime::handle::{Actor, current_actor};
@@ -82,6 +83,7 @@ pub use crate::runtime::lifetime::on_exit;
 pub use crate::runtime::root::open_root;
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::child::init;
+pub use crate::spawn::reap::{EndedBy, Ending};
 pub use crate::stream::{MsgStream, OpenStream};
 
 /// What most programs need: `use pleach::prelude::*`.

@@ -98,8 +98,9 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(child: Child, runtime: Arc<Runtime>) -> Arc<Self> {
-        Arc::new(Self { child, runtime, asked: CancellationToken::new() })
+    /// Enters a child that is asked to end when `ending` is cancelled, if not before.
+    pub(crate) fn new(child: Child, runtime: Arc<Runtime>, ending: &CancellationToken) -> Arc<Self> {
+        Arc::new(Self { child, runtime, asked: ending.child_token() })
     }
 
     pub(crate) fn mark_asked(&self) {
@@ -168,6 +169,11 @@ impl Explain for Member {
 impl<T> Portal<T> {
     pub(crate) fn one_shot(member: Arc<Member>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
         Self { peer: Peer::Child(member), result: Some((result, decode)), kind: PhantomData }
+    }
+
+    /// A portal to the same actor that knows nothing of its function.
+    pub(crate) fn without_result(&self) -> Portal {
+        Portal { peer: self.peer.clone(), result: None, kind: PhantomData }
     }
 
     /// Returns who is at the other end.
@@ -345,6 +351,15 @@ impl Portal {
     /// A portal to an actor that is not a child of this one.
     pub(crate) fn connected(connection: Arc<Connection>) -> Self {
         Self { peer: Peer::Other(connection), result: None, kind: PhantomData }
+    }
+
+    /// Has the actor's nursery bring it to its end. Returns at once.
+    pub(crate) fn request_end(&self) {
+        // Its own death stays what it was, also for calls that have not learnt of it yet.
+        let has_exited = matches!(&self.peer, Peer::Child(member) if member.child.process.has_exited());
+        if !has_exited {
+            self.peer.mark_asked();
+        }
     }
 }
 

@@ -49,7 +49,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/portal.rs", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/lookup.rs", uses: &["error", "portal", "runtime", "scope"], never: TRANSPORTS },
-    Layer { at: "src/nursery.rs", uses: ANY, never: TRANSPORTS },
+    Layer { at: "src/nursery", uses: ANY, never: TRANSPORTS },
     // Paves the way to all of them.
     Layer { at: "src/lib.rs", uses: ANY, never: TRANSPORTS },
 ];

@@ -62,6 +62,7 @@ impl Error {
         let part: &(dyn StdError + 'static) = match self.origin() {
             Self::Remote(remote) => return remote.payload_as(),
             Self::ActorDied(died) => &**died,
+            Self::GaveUp(gave_up) => &**gave_up,
             Self::Refused { why, .. } => why,
             Self::Disconnected { end: fault, .. } | Self::Transport(fault) => fault,
             _ => return None,

@@ -11,12 +11,13 @@
 //! | `remote`, `payload`, `told` | what arrives, the error itself in it, and texts of causes |
 //! | `register`, `downcast` | error types that come back as what they are |
 //! | `inside` | one of ours in a foreign error |
-//! | `died`, `group`, `refusal` | findings of the runtime that have parts |
+//! | `died`, `gave_up`, `group`, `refusal` | findings of the runtime that have parts |
 //! | `report` | an error for humans |
 //! | `record`, `transport` | an error for machines |
 
 mod died;
 mod downcast;
+mod gave_up;
 mod group;
 mod inside;
 mod packed;
@@ -42,6 +43,7 @@ use pleach_wire::TransportError;
 use serde::{Deserialize, Serialize};
 
 pub use self::died::{ActorDied, WaitStatus};
+pub use self::gave_up::GaveUp;
 pub use self::group::ErrorGroup;
 pub(crate) use self::packed::Packed;
 pub use self::payload::Payload;
@@ -89,6 +91,8 @@ pub enum Error {
         /// What happened, and what to do about it.
         why: String,
     },
+    /// A supervised child ended too often.
+    GaveUp(Box<GaveUp>),
     /// The peer refused to run a function.
     Refused {
         /// Who refused.
@@ -160,6 +164,10 @@ impl Error {
                 let pairs = one.errors.iter().zip(&other.errors);
                 one.count() == other.count() && pairs.into_iter().all(|(one, other)| one.is_same_failure(other))
             }
+            (Self::GaveUp(one), Self::GaveUp(other)) => one.child == other.child,
+            (Self::GaveUp(one), other) | (other, Self::GaveUp(one)) => {
+                one.last.as_ref().is_some_and(|last| last.is_same_failure(other))
+            }
             _ => false,
         }
     }
@@ -189,6 +197,7 @@ impl Error {
             Self::Remote(_) => "Remote",
             Self::ActorDied(_) => "ActorDied",
             Self::Spawn { .. } => "Spawn",
+            Self::GaveUp(_) => "GaveUp",
             Self::Refused { .. } => "Refused",
             Self::ActorTooSlow { .. } => "ActorTooSlow",
             Self::Disconnected { .. } => "Disconnected",
@@ -211,6 +220,7 @@ impl fmt::Display for Error {
             Self::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),
             Self::Remote(remote) => remote.fmt(f),
             Self::ActorDied(died) => died.fmt(f),
+            Self::GaveUp(gave_up) => gave_up.fmt(f),
             Self::Spawn { actor, why } => write!(f, "actor `{actor}` did not start: {why}"),
             Self::Refused { actor, function, why } => write!(f, "{actor} refuses to run `{function}`: {why}"),
             Self::ActorTooSlow { actor, waited } => {
@@ -234,6 +244,7 @@ impl StdError for Error {
             Self::Disconnected { end, .. } => Some(end),
             // These print what they wrap, so what they wrap is no cause of theirs.
             Self::Remote(remote) => remote.source(),
+            Self::GaveUp(gave_up) => gave_up.source(),
             Self::Transport(fault) => fault.source(),
             Self::Local(error) => error.source(),
             _ => None,

@@ -15,7 +15,7 @@ use pleach_wire::TransportError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::told::Told;
-use super::{ActorDied, Cancelled, Error, ErrorGroup, Refusal, RemoteError, causes, transport};
+use super::{ActorDied, Cancelled, Error, ErrorGroup, GaveUp, Refusal, RemoteError, causes, transport};
 use crate::actor::ActorId;
 
 /// An [`Error`] as plain data.
@@ -35,6 +35,7 @@ enum Record {
         actor: String,
         why: String,
     },
+    GaveUp(Box<GaveUp>),
     Refused {
         actor: String,
         function: String,
@@ -83,6 +84,7 @@ impl From<Error> for Record {
             Error::Remote(remote) => Self::Remote(remote),
             Error::ActorDied(died) => Self::ActorDied(died),
             Error::Spawn { actor, why } => Self::Spawn { actor, why },
+            Error::GaveUp(gave_up) => Self::GaveUp(gave_up),
             Error::Refused { actor, function, why } => Self::Refused { actor, function, why },
             Error::ActorTooSlow { actor, waited } => Self::ActorTooSlow { actor, waited },
             Error::Disconnected { actor, end } => Self::Disconnected { actor, end },
@@ -105,6 +107,7 @@ impl From<Record> for Error {
             Record::Remote(remote) => Self::Remote(remote),
             Record::ActorDied(died) => Self::ActorDied(died),
             Record::Spawn { actor, why } => Self::Spawn { actor, why },
+            Record::GaveUp(gave_up) => Self::GaveUp(gave_up),
             Record::Refused { actor, function, why } => Self::Refused { actor, function, why },
             Record::ActorTooSlow { actor, waited } => Self::ActorTooSlow { actor, waited },
             Record::Disconnected { actor, end } => Self::Disconnected { actor, end },

@@ -81,6 +81,12 @@ fn findings() -> Vec<Error> {
             function: "a::b".into(),
             why: Refusal::ModuleNotExposed { module: "a".into() },
         },
+        Error::GaveUp(Box::new(GaveUp {
+            child: "worker".into(),
+            restarts: 3,
+            within: Duration::from_secs(5),
+            last: Some(Error::Usage("too late".into())),
+        })),
         Error::ActorTooSlow { actor: Box::new(actor("slow")), waited: Duration::from_secs(1) },
         Error::Disconnected { actor: Box::new(actor("gone")), end: TransportClosed::by_us("it is closing").into() },
         Error::StreamOverrun("the buffer is full".into()),

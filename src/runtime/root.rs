@@ -15,7 +15,7 @@ use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::proto::membership::TreeKey;
-use crate::scope::{self, CancelScope, shield};
+use crate::scope::{self, CancelScope, OnDrop, shield};
 use crate::spawn::orphans;
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
@@ -54,7 +54,11 @@ where
         return Err(Error::Usage(format!("this code runs in {} already: open a nursery instead", runtime.id())).into());
     }
     let runtime = boot(config)?;
-    let guard = ShutDownOnDrop(Some(runtime.clone()));
+    let dropped = runtime.clone();
+    let guard = OnDrop::new(move || {
+        dropped.mark_leaving();
+        leave_to_reaper(Box::pin(async move { dropped.shut_down().await }));
+    });
     let scope = CancelScope::new();
     let ended = shield(async {
         let actor = Actor::new(runtime.clone());
@@ -99,24 +103,6 @@ fn boot(config: Config) -> Result<Arc<Runtime>> {
         }
     });
     Ok(runtime)
-}
-
-/// Brings a tree to its end whose root was dropped.
-struct ShutDownOnDrop(Option<Arc<Runtime>>);
-
-impl ShutDownOnDrop {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for ShutDownOnDrop {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.mark_leaving();
-            leave_to_reaper(Box::pin(async move { runtime.shut_down().await }));
-        }
-    }
 }
 
 /// Runs a program's body; `#[pleach::main]` calls this.

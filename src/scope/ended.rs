@@ -1,4 +1,4 @@
-//! How the body or a task of a [`TaskNursery`](super::TaskNursery) ended, panics included.
+//! How the body or a task of a nursery ended, panics included, and the one result that is made of it all.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -9,11 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use super::checkpoint;
 use super::tree::CancelScope;
-use crate::error::Error;
+use crate::error::{Error, Result, ScopeError, boxed};
 
 /// What there is once a body is gone.
-pub(super) enum Ended<T> {
+pub(crate) enum Ended<T> {
     /// It came to its end.
     Returned(T),
     /// It was dropped, or it came to its end after it had been told of its cancellation.
@@ -23,7 +24,7 @@ pub(super) enum Ended<T> {
 }
 
 /// Runs `body` under `scope`, until nothing is left of it.
-pub(super) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended<F::Output> {
+pub(crate) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended<F::Output> {
     // The scope's own result has no room for what a cancelled body returned, which may be a failure.
     let mut returned = None;
     let run = scope.run(async { returned = Some(body.await) });
@@ -31,6 +32,40 @@ pub(super) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended
         (Err(panic), _) => Ended::Panicked(panic),
         (Ok(Ok(())), Some(output)) => Ended::Returned(output),
         (Ok(_), returned) => Ended::Cancelled(returned),
+    }
+}
+
+impl<T, E: ScopeError> Ended<Result<T, E>> {
+    /// Makes one result of how the body of a nursery ended and what failed beside it, the body's first.
+    ///
+    /// What the body returned comes back as it was if nothing else failed. Its value counts only if the
+    /// nursery is `whole`: if nothing was cut short. `is_known` says which of the body's failures are
+    /// among `failures` already. `scope` is the one that the body ran under.
+    ///
+    /// # Errors
+    /// The failures; if there are none, the cancellation.
+    pub(crate) fn settle(
+        self,
+        scope: &CancelScope,
+        whole: bool,
+        failures: Vec<Error>,
+        is_known: impl FnOnce(&Error) -> bool,
+    ) -> Result<T, E> {
+        let own = match self {
+            Self::Returned(Ok(value)) if failures.is_empty() && whole => return Ok(value),
+            Self::Returned(Err(own)) if failures.is_empty() => return Err(own),
+            Self::Returned(Err(own)) | Self::Cancelled(Some(Err(own))) => Some(Error::from_boxed(boxed(own))),
+            Self::Panicked(panic) => Some(panic),
+            Self::Returned(Ok(_)) | Self::Cancelled(_) => None,
+        };
+        let own = own.filter(|own| !is_echo(own) && !is_known(own));
+        match Error::join(own.into_iter().chain(failures).collect()) {
+            Err(error) => Err(error.into()),
+            Ok(()) => {
+                checkpoint()?;
+                Err(scope.error().into())
+            }
+        }
     }
 }
 
@@ -58,7 +93,7 @@ pin_project! {
 }
 
 impl<F: Future> Future for CatchPanic<F> {
-    type Output = Result<F::Output, Error>;
+    type Output = Result<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut body = self.project().body;

@@ -52,6 +52,7 @@ use crate::error::{Error, Result};
 mod deadline;
 mod ended;
 mod frame;
+mod on_drop;
 mod run;
 mod shield;
 mod shields;
@@ -60,6 +61,9 @@ mod task_nursery;
 #[cfg(test)]
 mod tests;
 mod tree;
+
+pub(crate) use ended::{Ended, run_to_end};
+pub(crate) use on_drop::OnDrop;
 
 pub use deadline::{FailAfter, MoveOnAfter, fail_after, move_on_after};
 pub use run::Run;

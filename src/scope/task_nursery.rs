@@ -27,6 +27,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::checkpoint;
 use super::ended::{Ended, is_echo, run_to_end};
+use super::on_drop::OnDrop;
 use super::shield::shield;
 use super::task::Task;
 use super::tree::CancelScope;
@@ -82,7 +83,8 @@ where
     checkpoint()?;
     let inner = Inner { scope: CancelScope::new(), tasks: TaskTracker::new(), state: Mutex::default() };
     let nursery = TaskNursery(Arc::new(inner));
-    let guard = CancelOnDrop(Some(nursery.clone()));
+    let dropped = nursery.clone();
+    let guard = OnDrop::new(move || dropped.abandon());
     // Invariant 3.
     let ended = shield(async {
         let ended = run_to_end(&nursery.0.scope, async { body(nursery.clone()).await }).await;
@@ -220,22 +222,21 @@ impl TaskNursery {
             let mut state = self.state();
             (std::mem::take(&mut state.failures), state.cut_short)
         };
-        let own = match ended {
-            Ended::Returned(Ok(value)) if failures.is_empty() && !cut_short => return Ok(value),
-            Ended::Returned(Err(own)) if failures.is_empty() => return Err(own),
-            Ended::Returned(Err(own)) | Ended::Cancelled(Some(Err(own))) => Some(Error::from_boxed(own.into())),
-            Ended::Panicked(panic) => Some(panic),
-            Ended::Returned(Ok(_)) | Ended::Cancelled(_) => None,
+        let found = failures.iter().map(|failure| failure.error.clone()).collect();
+        ended.settle(&self.0.scope, !cut_short, found, |own| Failure::is_among(&failures, own))
+    }
+
+    /// Cancels the tasks of a nursery that is dropped instead of left.
+    fn abandon(&self) {
+        let failures = {
+            let mut state = self.state();
+            state.closed = true;
+            std::mem::take(&mut state.failures)
         };
-        let own = own.filter(|own| !is_echo(own) && !Failure::is_among(&failures, own));
-        let found = failures.into_iter().map(|failure| failure.error);
-        match Error::join(own.into_iter().chain(found).collect()) {
-            Err(error) => Err(error.into()),
-            Ok(()) => {
-                checkpoint()?;
-                Err(self.0.scope.error().into())
-            }
+        for Failure { error, .. } in failures {
+            tracing::warn!(target: "pleach::cancel", %error, "a task failed, and its nursery was dropped");
         }
+        self.0.scope.cancel_because(Cancelled::Nursery);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -258,30 +259,5 @@ impl Failure {
         failures.iter().any(|Self { error: found, joinable }| {
             found.is_same_failure(error) || (*joinable && format!("{found:?}") == text)
         })
-    }
-}
-
-/// Cancels the tasks of a nursery that is dropped instead of left.
-struct CancelOnDrop(Option<TaskNursery>);
-
-impl CancelOnDrop {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(nursery) = self.0.take() {
-            let failures = {
-                let mut state = nursery.state();
-                state.closed = true;
-                std::mem::take(&mut state.failures)
-            };
-            for Failure { error, .. } in failures {
-                tracing::warn!(target: "pleach::cancel", %error, "a task failed, and its nursery was dropped");
-            }
-            nursery.0.scope.cancel_because(Cancelled::Nursery);
-        }
     }
 }

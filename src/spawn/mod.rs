@@ -12,7 +12,7 @@
 //!
 //! # Invariants
 //! 1. A started process always has a keeper task, which waits for its end whoever else has lost interest.
-//! 2. Whoever stops waiting for a child that has not connected back kills it.
+//! 2. A child that nobody waits for any more, and that has not connected back, is killed and waited for.
 
 pub(crate) mod child;
 pub(crate) mod orphans;
@@ -23,17 +23,18 @@ mod thread;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pleach_wire::{Key, Reach, TlsIdentity};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::task::TaskTracker;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::Config;
-use crate::error::{ActorDied, Error, Result, WaitStatus};
+use crate::error::{ActorDied, Cancelled, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::proto::membership::TreeKey;
 use crate::runtime::Runtime;
@@ -168,11 +169,12 @@ impl Child {
 ///
 /// # Errors
 /// [`Error::Spawn`] when it could not be started or did not connect in time (it is killed then);
-/// [`Error::ActorDied`] when it ended before it connected.
+/// [`Error::ActorDied`] when it ended before it connected; [`Error::Cancelled`] when it was `given_up`
+/// before. Nothing is left running then.
 ///
 /// # Cancel safety
-/// If dropped, what has been started is killed and reaped; a task of `tasks` waits for that.
-pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Order) -> Result<Child> {
+/// If dropped, a process may be left running: it belongs into a task of its own, and `given_up` ends it.
+pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &CancellationToken) -> Result<Child> {
     if order.name.is_empty() || order.name.contains('\0') {
         let why = "its name is empty, or has a zero byte in it".into();
         return Err(Error::Spawn { actor: order.name, why });
@@ -199,27 +201,28 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
         socket_dir: runtime.socket_dir(),
         tls: runtime.tls_for_child(),
     };
-    let deadline = spec.config.connect_back;
     let mut expected = runtime.expect(uuid).map_err(|why| Error::Spawn { actor: order.name.clone(), why })?;
-    let abandoned = launch(launcher, runtime, tasks, spec, order.env).await?;
-    let process = abandoned.process.clone();
+    if given_up.is_cancelled() {
+        return Err(Error::Cancelled(Cancelled::Nursery));
+    }
+    // Not beside `given_up`: dropped half-way, the process may be there already.
+    let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env).await?;
+    runtime.keep(keeper);
     let id = ActorId::with_uuid(&order.name, uuid).in_process(process.pid());
     tracing::debug!(target: "pleach::runtime", actor = %id, "started");
     let channel = tokio::select! {
         biased;
+        () = given_up.cancelled() => {
+            kill(&process).await;
+            return Err(Error::Cancelled(Cancelled::Nursery));
+        }
         channel = expected.connected() => channel,
         exit = process.exited() => return Err(died(&id, &exit, "before it connected back")),
-        () = tokio::time::sleep(deadline) => {
-            process.signal(Signal::Kill);
-            let words = process.exited().await.stderr;
-            let words = if words.is_empty() { String::new() } else { format!("; it said: {}", words.join(" / ")) };
-            return Err(Error::Spawn {
-                actor: order.name,
-                why: format!("it did not connect back within {deadline:?} (`connect_back`) and was killed{words}"),
-            });
+        () = tokio::time::sleep(spec.config.connect_back) => {
+            let words = kill(&process).await.stderr;
+            return Err(Error::Spawn { actor: order.name, why: too_late(spec.config.connect_back, &words) });
         }
     };
-    abandoned.disarm();
     let (ended, watched) = (channel.clone(), process.clone());
     runtime.keep(async move {
         watched.exited().await;
@@ -228,27 +231,15 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, tasks: &TaskTracker, order: Or
     Ok(Child { id, channel, process })
 }
 
-/// Launches in a task of its own: dropped half-way, the process may be there already.
-async fn launch(
-    launcher: &'static dyn Launcher,
-    runtime: &Arc<Runtime>,
-    tasks: &TaskTracker,
-    spec: ChildSpec,
-    env: Vec<(String, String)>,
-) -> Result<KillOnDrop> {
-    let (done, launched) = oneshot::channel();
-    let (runtime, owner) = (runtime.clone(), tasks.clone());
-    tasks.spawn(async move {
-        let started = launcher.launch(&runtime, &spec, &env).await.map(|Launched { process, keeper }| {
-            runtime.keep(keeper);
-            KillOnDrop { process, tasks: owner, armed: true }
-        });
-        // Whoever gave up drops the process, and so kills it.
-        if let Err(Err(error)) = done.send(started) {
-            tracing::warn!(target: "pleach::runtime", %error, "a start failed after it had been given up");
-        }
-    });
-    launched.await.unwrap_or_else(|_| Err(Error::Usage("the task that starts processes was given up".into())))
+/// Ends a process that has not connected back (invariant 2).
+async fn kill(process: &Process) -> Exit {
+    process.signal(Signal::Kill);
+    process.exited().await
+}
+
+fn too_late(deadline: Duration, words: &[String]) -> String {
+    let words = if words.is_empty() { String::new() } else { format!("; it said: {}", words.join(" / ")) };
+    format!("it did not connect back within {deadline:?} (`connect_back`) and was killed{words}")
 }
 
 fn child_config(ours: &Config, order: &Order) -> Config {
@@ -268,30 +259,4 @@ fn child_config(ours: &Config, order: &Order) -> Config {
 fn died(actor: &ActorId, exit: &Exit, when: &str) -> Error {
     let died = ActorDied { actor: actor.clone(), status: exit.status, stderr: exit.stderr.clone(), when: when.into() };
     Error::ActorDied(Box::new(died))
-}
-
-/// Kills a process that nobody waits for any more (invariant 2); a task of `tasks` waits for its end.
-struct KillOnDrop {
-    process: Process,
-    tasks: TaskTracker,
-    armed: bool,
-}
-
-impl KillOnDrop {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        let process = self.process.clone();
-        process.signal(Signal::Kill);
-        if tokio::runtime::Handle::try_current().is_ok() {
-            self.tasks.spawn(async move { drop(process.exited().await) });
-        }
-    }
 }

@@ -3,59 +3,138 @@
 //! ```text
 //! ask ──acknowledged──► wait for its exit ──exited──► done
 //!  │ no ack in cancel_ack    │ not within soft_reap
-//!  └──────────┬──────────────┘
-//!             ▼
-//!          SIGTERM ──exited within kill_after──► done
-//!             │
-//!             ▼
-//!          SIGKILL ──► done
+//!  ├─────────────────────────┘
+//!  │◄── hurry: at any time before
+//!  ▼
+//! SIGTERM ──exited within kill_after──► done
+//!  │
+//!  ▼
+//! SIGKILL ──► done
 //! ```
-//! Each step that had to be taken is reported, with its reason.
+//! An exit ends it at every step. Each step that had to be taken is reported, with its reason.
 
-use tokio::time::timeout;
+use std::convert::Infallible;
+use std::fmt;
+use std::time::Duration;
 
-use super::{Child, Exit, Signal};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Child, Signal};
+use crate::actor::ActorId;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::WaitStatus;
 
-/// How far the ladder had to be climbed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
-    /// It was gone already, or went when it was asked.
-    Asked,
-    /// It was sent SIGTERM.
-    Terminated,
-    /// It was sent SIGKILL.
-    Killed,
+/// How a child of a nursery came to its end.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Who it was.
+    pub actor: ActorId,
+    /// What it took.
+    pub by: EndedBy,
+    /// Why asking was not enough, if it was not.
+    pub why: Option<String>,
+    /// How long its process still lived after it was first asked.
+    pub took: Duration,
+    /// What its process ended with.
+    pub status: WaitStatus,
 }
 
-/// Ends a child and waits for its exit. Takes at most `cancel_ack + soft_reap + kill_after` and a little.
+/// What it took to end a child, the mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum EndedBy {
+    /// It ended before its nursery asked it to: it died, or somebody else had asked.
+    Itself,
+    /// It was asked, and went.
+    Request,
+    /// It was sent SIGTERM.
+    Sigterm,
+    /// It was sent SIGKILL.
+    Sigkill,
+}
+
+impl Ending {
+    /// Returns whether asking was not enough.
+    pub fn was_escalated(&self) -> bool {
+        self.by > EndedBy::Request
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} after {:?}, {}", self.actor, self.by, self.took, self.status)?;
+        self.why.iter().try_for_each(|why| write!(f, " ({why})"))
+    }
+}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Itself => "ended by itself",
+            Self::Request => "ended on request",
+            Self::Sigterm => "ended by SIGTERM",
+            Self::Sigkill => "ended by SIGKILL",
+        })
+    }
+}
+
+/// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and a little.
+///
+/// From `hurry` on it is not asked any more, but sent SIGTERM at once.
 ///
 /// # Cancel safety
 /// If dropped, the child may be left running: only shielded code and tasks of their own call this.
-pub(crate) async fn reap(child: &Child, config: &Config) -> (Step, Exit) {
-    let asked = crate::runtime::cancel_actor(&child.channel, config.cancel_ack).await;
-    let patience = if asked.is_ok() { config.soft_reap } else { std::time::Duration::ZERO };
-    if let Ok(exit) = timeout(patience, child.process.exited()).await {
-        return (Step::Asked, exit);
-    }
-    report(child, "SIGTERM", &why(asked, config));
-    child.process.signal(Signal::Terminate);
-    if let Ok(exit) = timeout(config.kill_after, child.process.exited()).await {
-        return (Step::Terminated, exit);
-    }
-    report(child, "SIGKILL", &format!("it did not end within {:?} of SIGTERM", config.kill_after));
-    child.process.signal(Signal::Kill);
-    (Step::Killed, child.process.exited().await)
+pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Config) -> Ending {
+    let begun = Instant::now();
+    let mut climbed = Climbed { by: EndedBy::Request, why: None };
+    let exit = tokio::select! {
+        biased;
+        exit = child.process.exited() => exit,
+        never = climbed.climb(child, hurry, config) => match never {},
+    };
+    let Climbed { by, why } = climbed;
+    Ending { actor: child.id.clone(), by, why, took: begun.elapsed(), status: exit.status }
 }
 
-fn why(asked: Result<()>, config: &Config) -> String {
-    match asked {
-        Ok(()) => format!("it acknowledged the cancel request but did not exit within {:?}", config.soft_reap),
-        Err(error) => error.to_string(),
+/// How far the ladder had to be climbed, and why.
+struct Climbed {
+    by: EndedBy,
+    why: Option<String>,
+}
+
+impl Climbed {
+    /// Goes from one step to the next; whoever calls it watches for the exit.
+    async fn climb(&mut self, child: &Child, hurry: &CancellationToken, config: &Config) -> Infallible {
+        let why = tokio::select! {
+            biased;
+            () = hurry.cancelled() => "a hard kill was asked for".to_owned(),
+            why = ask(child, config) => why,
+        };
+        self.escalate(child, EndedBy::Sigterm, why);
+        tokio::time::sleep(config.kill_after).await;
+        self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after));
+        std::future::pending().await
+    }
+
+    fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
+        let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
+        tracing::warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalating");
+        child.process.signal(signal);
+        self.by = by;
+        self.why = Some(match self.why.take() {
+            Some(before) => format!("{before}; {why}"),
+            None => why,
+        });
     }
 }
 
-fn report(child: &Child, signal: &str, why: &str) {
-    tracing::warn!(target: "pleach::cancel", actor = %child.id, signal, why, "escalating");
+/// Asks a child to end itself; returns why that was not enough.
+async fn ask(child: &Child, config: &Config) -> String {
+    if let Err(error) = crate::runtime::cancel_actor(&child.channel, config.cancel_ack).await {
+        return error.to_string();
+    }
+    tokio::time::sleep(config.soft_reap).await;
+    format!("it acknowledged the cancel request but did not exit within {:?}", config.soft_reap)
 }

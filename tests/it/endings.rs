@@ -185,6 +185,7 @@ async fn start_given_up() {
     .unwrap();
 }
 
+// S35
 async fn stopped() {
     in_root(over("uds"), async |_| {
         let mut watched = None;

@@ -20,9 +20,11 @@ mod kill_matrix;
 mod limits;
 mod lookup;
 mod promises;
+mod reaping;
 mod runtime;
 mod strangers;
 mod structure;
+mod supervise;
 mod support;
 mod toy;
 mod trees;
@@ -51,9 +53,11 @@ fn main() -> ExitCode {
         limits::tests(),
         lookup::tests(),
         promises::tests(),
+        reaping::tests(),
         runtime::tests(),
         strangers::tests(),
         structure::tests(),
+        supervise::tests(),
         trees::tests(),
     ];
     let mut tests: Vec<Trial> = groups.into_iter().flatten().collect();

@@ -243,6 +243,7 @@ async fn bad_values() {
     .unwrap();
 }
 
+// S35
 async fn acknowledged_and_stays() {
     let notes = Arc::new(Notes::new());
     let patience = Duration::from_millis(300);
@@ -356,6 +357,7 @@ async fn for_ever_durations() {
     .unwrap();
 }
 
+// S29
 async fn dropped_start() {
     let notes = Arc::new(Notes::new());
     in_root(over("uds"), async |_| {

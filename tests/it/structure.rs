@@ -19,6 +19,16 @@ async fn nothing() -> Result<()> {
 }
 
 #[pleach::rpc]
+async fn no() -> Result<bool> {
+    Ok(false)
+}
+
+#[pleach::rpc]
+async fn blob() -> Result<Blob> {
+    Ok(Blob(vec![0; 100_000].into()))
+}
+
+#[pleach::rpc]
 async fn fail(text: String) -> anyhow::Result<()> {
     anyhow::bail!(text)
 }
@@ -48,20 +58,23 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
+// S30, S31
 async fn results(protocol: &'static str) {
     in_root(over(protocol), async |_| {
-        let (some, none, unit) = pleach::open_nursery(async |n| {
+        let (some, none, unit, no, blob) = pleach::open_nursery(async |n| {
             let some = n.run_in_actor(identity(Some(3))).await?;
             let none = n.run_in_actor(identity(None)).name("named").await?;
             let unit = n.run_in_actor(nothing()).await?;
+            let (no, blob) = (n.run_in_actor(no()).await?, n.run_in_actor(blob()).await?);
             assert_eq!((some.id().name(), none.id().name()), ("identity", "named"));
             assert_eq!(some.result().await?, Some(3));
-            Ok::<_, Error>((some, none, unit))
+            Ok::<_, Error>((some, none, unit, no, blob))
         })
         .await?;
         for _ in 0..3 {
             assert_eq!((some.result().await?, none.result().await?), (Some(3), None));
             unit.result().await?;
+            assert_eq!((no.result().await?, blob.result().await?.0.len()), (false, 100_000));
         }
         Ok(())
     })

@@ -109,6 +109,9 @@ pub(crate) fn assert_says<T: Debug>(result: &pleach::Result<T>, parts: &[&str]) 
     for part in parts {
         assert!(text.contains(part), "no {part:?} in: {text}");
     }
+    // An assertion that failed in the body of a nursery is an error beside the expected one.
+    let panicked = "a task panicked";
+    assert!(!text.contains(panicked) || parts.iter().any(|part| part.contains("panicked")), "{text}");
 }
 
 /// Asserts that an error was raised at the bottom of the tree `top` → `level2` → `level1`, and that each

@@ -1,0 +1,334 @@
+//! A nursery: child actors that live inside a block of code, and fail and end together.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | the block, its handle, its cancellation, its result |
+//! | [`start`] | starting members |
+//! | [`monitor`] | watching members: their results, their ends |
+//! | [`report`] | how members came to their end |
+//! | [`supervise`] | members that are started again |
+//!
+//! ```text
+//! Open ── body returned ──► Joining ── all members have ended ──► Closed
+//!   │                          │
+//!   └── body or a member failed, the scope around was cancelled, or cancel() ──► Ending ──► Closed
+//! ```
+//! In `Joining`, actors with one function are ended once it has returned; daemons are waited for.
+//! In `Ending`, every member is asked, waited for, and made to end ([`crate::spawn::reap`]).
+//!
+//! # Invariants
+//! 1. Each member has one monitor task, which ends when the member's process has.
+//! 2. A failure is recorded before the body is cancelled, so that whoever sees the cancellation finds the reason.
+//! 3. Leaving the nursery in any way, a drop included, brings every member to its end.
+//! 4. Whether the nursery is closed, and whether an actor may be started, is decided under one lock: no
+//!    member comes after the last one that was waited for.
+
+mod monitor;
+mod report;
+mod start;
+pub(crate) mod supervise;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use uuid::Uuid;
+
+pub use self::report::EndingReport;
+pub use self::start::Start;
+
+use self::report::Ledger;
+use crate::actor::ActorId;
+use crate::config::Config;
+use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::runtime::root::open_root;
+use crate::runtime::{Runtime, current, leave_to_reaper};
+use crate::scope::{self, CancelScope, Ended, OnDrop, run_to_end, shield};
+
+/// Opens a nursery, runs `body` in it, and waits until every actor started in it has ended.
+///
+/// Outside an actor, it first boots the root of a tree with [`Config::load`].
+///
+/// When `body` returns a value, actors with one function are waited for; daemons are waited for too,
+/// so cancel them first, each one or all with [`Nursery::cancel`]. When `body` or a child fails, or the
+/// scope around is cancelled, all children are cancelled. Nothing that was started here is alive when
+/// this returns.
+///
+/// ```
+/// # use pleach::prelude::*;
+/// #[pleach::rpc]
+/// async fn double(n: u32) -> Result<u32> {
+///     Ok(2 * n)
+/// }
+///
+/// # #[pleach::main]
+/// # async fn main() -> Result<()> {
+/// let failed: Result<u32> = pleach::open_nursery(async |n| {
+///     n.start_actor("idle").await?; // it would live for ever…
+///     let doubling = n.run_in_actor(double(4)).await?;
+///     assert_eq!(doubling.result().await?, 8);
+///     Err(Error::Usage("enough".into())) // …but a failure ends them all
+/// })
+/// .await;
+/// assert_eq!(failed.unwrap_err().to_string(), "enough");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// What `body` returned, as it was. What the runtime found comes through `From<Error>`: a child that
+/// died unasked or whose function failed, a cancellation. Several are a group, `body`'s first. A panic of
+/// `body` is [`Error::Panicked`], after the children have been brought to their end.
+///
+/// # Cancel safety
+/// If dropped, `body` is dropped and the children are brought to their end in the background; the
+/// program does not exit before that is done.
+pub async fn open_nursery<T, E, F, Fut>(body: F) -> Result<T, E>
+where
+    E: ScopeError,
+    F: FnOnce(Nursery) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    match current() {
+        Some(runtime) => open_in(runtime, body).await,
+        None => {
+            let config = Config::load()?;
+            open_root(config, async move |actor| open_in(actor.runtime(), body).await).await
+        }
+    }
+}
+
+async fn open_in<T, E, F, Fut>(runtime: Arc<Runtime>, body: F) -> Result<T, E>
+where
+    E: ScopeError,
+    F: FnOnce(Nursery) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    scope::checkpoint()?;
+    let nursery = Nursery::new(runtime);
+    let dropped = nursery.clone();
+    let guard = OnDrop::new(move || dropped.abandon());
+    // In a shield, so that the code around is not told of its cancellation yet: what the children report
+    // meanwhile would then count as an echo of it. The nursery's own scope sees the cancellation.
+    let (ended, joined) = shield(async {
+        let ended = run_to_end(&nursery.0.scope, async { body(nursery.clone()).await }).await;
+        let joined = nursery.close(!matches!(ended, Ended::Returned(Ok(_)))).await;
+        (ended, joined)
+    })
+    .await;
+    guard.disarm();
+    nursery.0.exited.cancel();
+    let errors = std::mem::take(&mut nursery.state().errors);
+    // The body may have seen what its monitors saw.
+    let known = errors.clone();
+    ended.settle(&nursery.0.scope, joined, errors, |own| known.iter().any(|found| found.is_same_failure(own)))
+}
+
+/// A handle on an open nursery, with which its body starts actors. Dropping it does nothing.
+#[derive(Clone)]
+pub struct Nursery(Arc<Inner>);
+
+struct Inner {
+    runtime: Arc<Runtime>,
+    /// Around the body; cancelled when a child fails.
+    scope: CancelScope,
+    state: Mutex<State>,
+    /// The body has returned: actors whose function is over may go.
+    joining: CancellationToken,
+    /// All members are asked to end; those that are supervised by their supervisors, in order.
+    ending: CancellationToken,
+    /// None is asked any more: they get signals.
+    hurry: CancellationToken,
+    /// The block has been left, and nothing of it is there any more.
+    exited: CancellationToken,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    members: BTreeMap<Uuid, ActorId>,
+    errors: Vec<Error>,
+    ledger: Ledger,
+}
+
+impl Nursery {
+    fn new(runtime: Arc<Runtime>) -> Self {
+        Self(Arc::new(Inner {
+            runtime,
+            scope: CancelScope::new(),
+            state: Mutex::default(),
+            joining: CancellationToken::new(),
+            ending: CancellationToken::new(),
+            hurry: CancellationToken::new(),
+            exited: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Ends all actors of this nursery, supervised ones too, and waits until they are gone.
+    ///
+    /// Each is asked; one that does not acknowledge or go in time gets SIGTERM, then SIGKILL. With
+    /// `hard_kill` nobody is asked: all get SIGTERM at once, and SIGKILL after `kill_after`; also those
+    /// that an earlier `cancel` only asked. [`report`](Self::report) says what it took.
+    ///
+    /// That is no failure, so the nursery ends with what its body returns; functions that were cut short
+    /// tell so through [`Portal::result`](crate::Portal::result). The body goes on, but can't start any
+    /// more actors. What fails on its way out for another reason than the cancellation still fails the
+    /// nursery. It takes no longer than [`Config::ladder`]; actors that one supervisor ends in order take
+    /// that long each.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// let value = pleach::open_nursery(async |n| {
+    ///     n.start_actor("one").await?;
+    ///     n.start_actor("two").await?;
+    ///     n.cancel(false).await;
+    ///     Ok::<_, Error>(7)
+    /// })
+    /// .await?;
+    /// assert_eq!(value, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// If dropped once it was polled, the actors are ended all the same.
+    pub async fn cancel(&self, hard_kill: bool) {
+        self.end_all(hard_kill);
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Returns whether the actors of this nursery are being ended, or have been, all at once.
+    ///
+    /// By [`cancel`](Self::cancel), because the body or a child failed, or because the scope around was
+    /// cancelled.
+    pub fn cancel_called(&self) -> bool {
+        self.0.ending.is_cancelled() || self.0.scope.cancel_called()
+    }
+
+    /// Returns whether no further actor can be started here, because the block was left or cancelled.
+    pub fn closed(&self) -> bool {
+        self.state().closed || self.cancel_called()
+    }
+
+    /// Waits until the block has been left and nothing that was started in it is alive.
+    ///
+    /// For code outside of the block: inside, it would wait for itself.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn exited(&self) {
+        self.0.exited.cancelled().await;
+    }
+
+    /// Returns how the actors that have ended came to their end; also after the block was left.
+    pub fn report(&self) -> EndingReport {
+        self.state().ledger.report()
+    }
+
+    /// Returns the actors that are alive in this nursery.
+    pub fn children(&self) -> Vec<ActorId> {
+        self.state().members.values().cloned().collect()
+    }
+
+    /// Finds the nursery that an actor lives in, if it was started by this process and is alive.
+    pub fn of(child: &ActorId) -> Option<Self> {
+        managed().get(&child.uuid()).and_then(Weak::upgrade).map(Self)
+    }
+
+    /// Lets an actor be started (invariant 4). Whoever leaves the nursery waits for the token.
+    fn admit(&self) -> Result<TaskTrackerToken> {
+        let state = self.state();
+        if state.closed {
+            return Err(Error::Usage("this nursery is closed: start actors while its body runs".into()));
+        }
+        match self.0.ending.is_cancelled() {
+            false => Ok(self.0.tasks.token()),
+            true => Err(Error::Cancelled(Cancelled::Nursery)),
+        }
+    }
+
+    /// Records a failure and cancels the body (invariant 2).
+    fn fail(&self, error: Error) {
+        tracing::debug!(target: "pleach::cancel", %error, "a child failed: cancelling its nursery");
+        self.state().errors.push(error);
+        self.0.scope.cancel_because(Cancelled::Nursery);
+    }
+
+    /// Has all members ended, by their monitors. Returns at once.
+    fn end_all(&self, hard_kill: bool) {
+        self.0.ending.cancel();
+        if hard_kill {
+            self.0.hurry.cancel();
+        }
+    }
+
+    /// Brings all members to their end: at once if `failed`, or when something fails while they are
+    /// waited for. Returns whether they came to it by themselves, or by `cancel`.
+    async fn close(&self, failed: bool) -> bool {
+        self.0.joining.cancel();
+        self.0.tasks.close();
+        let joined = !failed
+            && tokio::select! {
+                biased;
+                // Watches for the nursery's own failure and, as its scope is a child of it, the scope around.
+                () = self.0.scope.token().cancelled_owned() => false,
+                () = self.join_all() => true,
+            };
+        if !joined {
+            self.end_all(false);
+            self.join_all().await;
+        }
+        joined
+    }
+
+    /// Waits for all members, and for those that are started meanwhile, and closes the nursery.
+    async fn join_all(&self) {
+        loop {
+            self.0.tasks.wait().await;
+            let mut state = self.state();
+            // Invariant 4: the code around may have a handle too, and have started an actor since.
+            if self.0.tasks.is_empty() {
+                state.closed = true;
+                return;
+            }
+        }
+    }
+
+    /// Invariant 3, for a nursery that is dropped instead of left.
+    fn abandon(self) {
+        self.end_all(false);
+        leave_to_reaper(Box::pin(async move {
+            self.close(true).await;
+            self.0.exited.cancel();
+            for error in std::mem::take(&mut self.state().errors) {
+                tracing::warn!(target: "pleach::cancel", %error, "a child failed, and its nursery was dropped");
+            }
+        }));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Nursery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        let members = state.members.values().collect::<Vec<_>>();
+        f.debug_struct("Nursery").field("closed", &state.closed).field("members", &members).finish()
+    }
+}
+
+/// The nurseries of this process by the actors that live in them.
+fn managed() -> MutexGuard<'static, BTreeMap<Uuid, Weak<Inner>>> {
+    static MANAGED: Mutex<BTreeMap<Uuid, Weak<Inner>>> = Mutex::new(BTreeMap::new());
+    MANAGED.lock().unwrap_or_else(PoisonError::into_inner)
+}

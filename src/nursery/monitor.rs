@@ -1,0 +1,158 @@
+//! Watching members: each has one task that learns of its end and judges it, or brings it about.
+//!
+//! ```text
+//! Running ── asked ───────────────────────────────► Ending ──► gone, and in the report
+//!    ├── its process or its connection ended: judged ──► ▲
+//!    └── its function is over, and it may go ──────────► ┘
+//! ```
+//! It is asked through its portal, by [`Nursery::cancel`], or because the nursery is being left. A
+//! failure is told before the process is brought to its end, which may take a while.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Nursery, managed};
+use crate::channel::{Explain as _, Pending};
+use crate::error::{Error, Result, WaitStatus};
+use crate::portal::{FinalResult, Member};
+use crate::spawn::Exit;
+use crate::spawn::reap::{EndedBy, Ending, reap};
+
+/// Who is told that a member has failed.
+pub(super) enum Overseer {
+    /// The nursery fails with it.
+    Nursery,
+    /// A supervisor decides what to do. The channel closes once the member is gone.
+    Supervisor(mpsc::Sender<Error>),
+}
+
+/// Watches one member.
+pub(super) struct Monitor {
+    nursery: Nursery,
+    member: Arc<Member>,
+    overseer: Overseer,
+}
+
+impl Monitor {
+    /// Enters a member; one of the `watch_` functions has to follow.
+    pub(super) fn enter(nursery: &Nursery, member: Arc<Member>, overseer: Overseer) -> Self {
+        let id = &member.child.id;
+        nursery.state().members.insert(id.uuid(), id.clone());
+        managed().insert(id.uuid(), Arc::downgrade(&nursery.0));
+        Self { nursery: nursery.clone(), member, overseer }
+    }
+
+    /// Watches a daemon until it is gone.
+    pub(super) async fn watch_daemon(self) {
+        tokio::select! {
+            biased;
+            exit = self.member.ended() => self.judge(exit.as_ref()),
+            () = self.member.asked() => {}
+        }
+        self.end().await;
+    }
+
+    /// Waits for the function's result, then until the actor may go, and ends it.
+    pub(super) async fn watch_one_shot(self, pending: Result<Pending>, settle: watch::Sender<FinalResult>) {
+        {
+            let mut attending = std::pin::pin!(self.attend(pending, settle));
+            tokio::select! {
+                biased;
+                () = &mut attending => {}
+                () = self.member.asked() => {
+                    // The function may still answer while its actor is brought to its end; if not, that does.
+                    tokio::join!(attending, self.end());
+                    return;
+                }
+            }
+        }
+        self.end().await;
+    }
+
+    async fn attend(&self, pending: Result<Pending>, settle: watch::Sender<FinalResult>) {
+        let outcome = match pending {
+            Ok(mut pending) => pending.outcome().await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(value) => {
+                settle.send_replace(Some(Ok(value)));
+                tokio::select! {
+                    biased;
+                    () = self.may_go() => {}
+                    () = self.member.asked() => {}
+                    exit = self.member.ended() => self.judge(exit.as_ref()),
+                }
+            }
+            Err(error) => {
+                let error = self.member.explain(error).await;
+                settle.send_replace(Some(Err(error.clone())));
+                let echo = match &error {
+                    Error::Remote(remote) => remote.is_cancelled(),
+                    Error::Disconnected { .. } => true,
+                    other => other.is_cancelled(),
+                };
+                if !(echo && (self.member.was_asked() || self.nursery.0.scope.cancel_called())) {
+                    self.tell(error);
+                }
+            }
+        }
+    }
+
+    /// Waits until an actor whose function has returned is of no more use.
+    async fn may_go(&self) {
+        match self.overseer {
+            // The body may still call its other functions.
+            Overseer::Nursery => self.nursery.0.joining.cancelled().await,
+            Overseer::Supervisor(_) => {}
+        }
+    }
+
+    /// Tells of the end of a member as a failure if nobody had asked for it; `exit` is how its process
+    /// ended, and `None` if it is alive without a connection: then it can't be supervised any more.
+    fn judge(&self, exit: Option<&Exit>) {
+        let in_order = self.member.left_in_order() && exit.is_some_and(|exit| exit.status == WaitStatus::Exited(0));
+        if !self.member.was_asked() && !in_order {
+            self.tell(match exit {
+                Some(exit) => self.member.child.death(exit),
+                None => self.member.child.lost(),
+            });
+        }
+    }
+
+    fn tell(&self, error: Error) {
+        match &self.overseer {
+            Overseer::Nursery => self.nursery.fail(error),
+            Overseer::Supervisor(failures) => {
+                if let Err(untold) = failures.try_send(error) {
+                    tracing::warn!(target: "pleach::cancel", error = %untold.into_inner(), "a child failed after its supervisor was gone");
+                }
+            }
+        }
+    }
+
+    /// Brings the member to its end, and takes it off the lists.
+    async fn end(&self) {
+        let Self { nursery, member, .. } = self;
+        let by_itself = !member.was_asked() && member.child.process.has_exited();
+        if !by_itself {
+            // Not otherwise: whoever still waits on it would take its death for what was asked for.
+            member.mark_asked();
+        }
+        let mut ending = reap(&member.child, &nursery.0.hurry, nursery.0.runtime.config()).await;
+        if by_itself {
+            ending.by = EndedBy::Itself;
+        }
+        self.leave(ending);
+    }
+
+    fn leave(&self, ending: Ending) {
+        tracing::debug!(target: "pleach::cancel", %ending, "a child is gone");
+        let uuid = ending.actor.uuid();
+        managed().remove(&uuid);
+        let mut state = self.nursery.state();
+        state.members.remove(&uuid);
+        state.ledger.add(ending);
+    }
+}

@@ -1,0 +1,58 @@
+//! How the members of a nursery came to their end: what was escalated, and why.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::spawn::reap::Ending;
+
+/// How the actors of a nursery came to their end, from [`Nursery::report`](crate::Nursery::report).
+///
+/// Printed, it has a line for each.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct EndingReport {
+    /// The latest endings, the oldest first; a thousand at most.
+    pub endings: Vec<Ending>,
+    /// How many there were before those.
+    pub earlier: u64,
+}
+
+impl EndingReport {
+    /// Returns the endings of those for which asking was not enough.
+    pub fn escalated(&self) -> impl Iterator<Item = &Ending> {
+        self.endings.iter().filter(|ending| ending.was_escalated())
+    }
+}
+
+impl fmt::Display for EndingReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.earlier > 0 {
+            writeln!(f, "{} earlier ones are not listed", self.earlier)?;
+        }
+        self.endings.iter().try_for_each(|ending| writeln!(f, "{ending}"))
+    }
+}
+
+/// Keeps the endings of a nursery, which may live for years.
+#[derive(Default)]
+pub(super) struct Ledger {
+    latest: VecDeque<Ending>,
+    earlier: u64,
+}
+
+impl Ledger {
+    pub(super) fn add(&mut self, ending: Ending) {
+        if self.latest.len() == KEPT {
+            self.latest.pop_front();
+            self.earlier += 1;
+        }
+        self.latest.push_back(ending);
+    }
+
+    pub(super) fn report(&self) -> EndingReport {
+        EndingReport { endings: self.latest.iter().cloned().collect(), earlier: self.earlier }
+    }
+}
+
+/// As many endings as are kept.
+const KEPT: usize = 1000;

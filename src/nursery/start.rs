@@ -1,0 +1,188 @@
+//! Starting members: what is said about an actor, and the task that starts it.
+//!
+//! # Invariants
+//! 1. An actor is started in a task of the nursery, never in the caller's, which may be dropped at any
+//!    moment: before the process is there, before it has connected back, before anybody has its portal.
+//! 2. Whoever gave up, or was given up by its nursery, leaves no actor behind.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
+use super::Nursery;
+use super::monitor::{Monitor, Overseer};
+use crate::call::Call;
+use crate::error::{Cancelled, Error, Result};
+use crate::exports::BoxFuture;
+use crate::portal::{Member, Portal};
+use crate::scope::{self, OnDrop};
+use crate::spawn::{self, Order};
+
+impl Nursery {
+    /// Starts an actor that lives until it is cancelled.
+    ///
+    /// Await the returned [`Start`], after saying more about the actor if need be.
+    pub fn start_actor(&self, name: impl Into<String>) -> Start<Portal> {
+        let order = Order { name: name.into(), ..Order::default() };
+        Start::new(self, order, Box::new(|nursery, order| Box::pin(nursery.start_daemon(order, Overseer::Nursery))))
+    }
+
+    /// Starts an actor that runs one function; its module is enabled there.
+    ///
+    /// It is named after the function unless [`Start::name`] says otherwise, and ends once the function
+    /// has returned and the nursery's body has too.
+    pub fn run_in_actor<T: Send + 'static>(&self, call: Call<T>) -> Start<Portal<T>> {
+        let order = order_for(&call);
+        let start = |nursery: Self, order| Box::pin(nursery.start_one_shot(order, call, Overseer::Nursery)) as _;
+        Start::new(self, order, Box::new(start))
+    }
+
+    pub(super) async fn start_daemon(self, order: Order, overseer: Overseer) -> Result<Portal> {
+        let enter = |nursery: &Self, member: Arc<Member>, overseer| {
+            let monitor = Monitor::enter(nursery, member.clone(), overseer);
+            nursery.0.tasks.spawn(monitor.watch_daemon());
+            Portal::daemon(member)
+        };
+        self.start(order, overseer, enter).await
+    }
+
+    pub(super) async fn start_one_shot<T>(self, order: Order, call: Call<T>, overseer: Overseer) -> Result<Portal<T>>
+    where
+        T: Send + 'static,
+    {
+        let enter = move |nursery: &Self, member: Arc<Member>, overseer| {
+            // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
+            let deadline = nursery.0.scope.deadline();
+            let pending = member.child.channel.call(call.target(), call.args(), deadline);
+            let (settle, result) = watch::channel(None);
+            let monitor = Monitor::enter(nursery, member.clone(), overseer);
+            nursery.0.tasks.spawn(monitor.watch_one_shot(pending, settle));
+            Portal::one_shot(member, result, call.decoder())
+        };
+        self.start(order, overseer, enter).await
+    }
+
+    /// Starts an actor, has it entered among the members, and returns what it was entered with.
+    async fn start<P, F>(&self, order: Order, overseer: Overseer, enter: F) -> Result<P>
+    where
+        P: Send + 'static,
+        F: FnOnce(&Self, Arc<Member>, Overseer) -> P + Send + 'static,
+    {
+        scope::checkpoint()?;
+        let admitted = self.admit()?;
+        let given_up = self.0.ending.child_token();
+        let waiting = given_up.clone().drop_guard();
+        let (done, started) = oneshot::channel();
+        let nursery = self.clone();
+        self.0.tasks.spawn(async move {
+            let started = spawn::start(&nursery.0.runtime, order, &given_up).await.map(|child| {
+                // A supervisor ends its own in order, unless there is a hurry.
+                let ending = match overseer {
+                    Overseer::Nursery => &nursery.0.ending,
+                    Overseer::Supervisor(_) => &nursery.0.hurry,
+                };
+                let member = Member::new(child, nursery.0.runtime.clone(), ending);
+                let unclaimed = member.clone();
+                (OnDrop::new(move || unclaimed.mark_asked()), enter(&nursery, member, overseer))
+            });
+            // Whoever gave up since drops it, and so ends the actor.
+            match done.send(started) {
+                Err(Err(error)) if !error.is_cancelled() => {
+                    tracing::warn!(target: "pleach::runtime", %error, "a start failed after it had been given up");
+                }
+                _ => {}
+            }
+        });
+        drop(admitted);
+        let started = started.await;
+        drop(waiting.disarm());
+        // The task is lost only together with the async runtime below it.
+        let (unclaimed, portal) = started.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;
+        unclaimed.disarm();
+        Ok(portal)
+    }
+}
+
+/// What there is to say about the actor of one function.
+pub(super) fn order_for<T>(call: &Call<T>) -> Order {
+    Order { name: call.name().into(), modules: vec![call.module().into()], ..Order::default() }
+}
+
+/// An actor about to be started: say more about it, then await it.
+///
+/// Dropping it starts nothing.
+///
+/// # Errors
+/// Awaiting it fails with [`Error::Spawn`] when the process can't be started or does not connect back
+/// in time, with [`Error::ActorDied`] when it ends before, with [`Error::Usage`] when the nursery is
+/// closed, with [`Error::Cancelled`] when it is cancelled. Nothing is left running then.
+///
+/// # Cancel safety
+/// If dropped while it is awaited, what has been started is killed and reaped.
+#[must_use = "an actor starts when this is awaited"]
+pub struct Start<P> {
+    nursery: Nursery,
+    pub(super) order: Order,
+    start: Starter<P>,
+}
+
+type Starter<P> = Box<dyn FnOnce(Nursery, Order) -> BoxFuture<Result<P>> + Send>;
+
+impl<P> Start<P> {
+    fn new(nursery: &Nursery, order: Order, start: Starter<P>) -> Self {
+        Self { nursery: nursery.clone(), order, start }
+    }
+
+    /// Names the actor.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.order.name = name.into();
+        self
+    }
+
+    /// Lets the actor's callers run the functions of a module; `module_path!()` is this one.
+    pub fn enable(mut self, module: impl Into<String>) -> Self {
+        self.order.modules.push(module.into());
+        self
+    }
+
+    /// Connects the actor over this protocol instead of the configured one, e.g. `"quic"`.
+    pub fn transport(mut self, protocol: impl Into<String>) -> Self {
+        self.order.transport = Some(protocol.into());
+        self
+    }
+
+    /// Connects the actor with this codec instead of the configured one, e.g. `"json"`.
+    pub fn codec(mut self, codec: impl Into<String>) -> Self {
+        self.order.codec = Some(codec.into());
+        self
+    }
+
+    /// Gives the actor an async runtime with several threads, or with one.
+    pub fn multi_thread(mut self, several: bool) -> Self {
+        self.order.multi_thread = Some(several);
+        self
+    }
+
+    /// Sets an environment variable for the actor's process.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.order.env.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl<P> IntoFuture for Start<P> {
+    type Output = Result<P>;
+    type IntoFuture = BoxFuture<Result<P>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        (self.start)(self.nursery, self.order)
+    }
+}
+
+impl<P> fmt::Debug for Start<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Start({:?})", self.order)
+    }
+}

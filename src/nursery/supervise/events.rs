@@ -1,0 +1,145 @@
+//! What a supervisor tells of its work.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::actor::ActorId;
+use crate::error::Error;
+
+/// Something that happened to a supervised child, which is meant by its name.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SupervisorEvent {
+    /// It was started, and its `init` has returned.
+    Started {
+        /// Which child.
+        child: Arc<str>,
+        /// The actor that it is now.
+        actor: ActorId,
+    },
+    /// It failed, or could not be started.
+    Died {
+        /// Which child.
+        child: Arc<str>,
+        /// What it failed with.
+        error: Error,
+    },
+    /// It is going to be started again, and with it those that the strategy says.
+    Restarting {
+        /// Which child.
+        child: Arc<str>,
+        /// How many restarts of it there were lately, this one included.
+        attempt: u32,
+        /// How long that waits.
+        after: Duration,
+    },
+    /// It ended without a failure: it was stopped, its function returned, or somebody cancelled it.
+    Stopped {
+        /// Which child.
+        child: Arc<str>,
+    },
+    /// It ended too often: the supervisor stops all its children, and its nursery fails.
+    GaveUp {
+        /// Which child.
+        child: Arc<str>,
+        /// What the nursery fails with.
+        error: Error,
+    },
+}
+
+impl fmt::Display for SupervisorEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { child, actor } => write!(f, "`{child}` was started as {actor}"),
+            Self::Died { child, error } => write!(f, "`{child}` failed: {error}"),
+            Self::Restarting { child, attempt, after } => {
+                write!(f, "`{child}` is started again in {after:?}, attempt {attempt}")
+            }
+            Self::Stopped { child } => write!(f, "`{child}` was stopped"),
+            Self::GaveUp { error, .. } => write!(f, "{error}"),
+        }
+    }
+}
+
+/// The events of a supervisor, from [`Supervisor::events`](crate::Supervisor::events).
+///
+/// The latest few hundred wait to be received; older ones are lost then, and counted. Dropping it
+/// unsubscribes.
+#[derive(Debug)]
+pub struct SupervisorEvents {
+    receiver: broadcast::Receiver<SupervisorEvent>,
+    missed: u64,
+}
+
+impl SupervisorEvents {
+    /// Waits for the next event; `None` when the supervisor has ended.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn recv(&mut self) -> Option<SupervisorEvent> {
+        loop {
+            match self.receiver.recv().await {
+                Ok(event) => return Some(event),
+                Err(RecvError::Lagged(missed)) => self.missed += missed,
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Returns how many events were lost because they were not received in time.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+/// The supervisor's end.
+pub(super) struct Announcer(Mutex<Subscribers>);
+
+struct Subscribers {
+    /// None once nothing more will come.
+    sender: Option<broadcast::Sender<SupervisorEvent>>,
+    /// For the first one who asks: it begins with the first event.
+    first: Option<broadcast::Receiver<SupervisorEvent>>,
+}
+
+impl Announcer {
+    pub(super) fn new() -> Self {
+        let (sender, first) = broadcast::channel(KEPT);
+        Self(Mutex::new(Subscribers { sender: Some(sender), first: Some(first) }))
+    }
+
+    pub(super) fn announce(&self, event: SupervisorEvent) {
+        match &event {
+            SupervisorEvent::Died { .. } => tracing::warn!(target: "pleach::runtime", "{event}"),
+            SupervisorEvent::GaveUp { .. } => tracing::error!(target: "pleach::runtime", "{event}"),
+            _ => tracing::debug!(target: "pleach::runtime", "{event}"),
+        }
+        if let Some(sender) = &self.subscribers().sender {
+            drop(sender.send(event)); // nobody has to listen
+        }
+    }
+
+    /// Nothing more will come.
+    pub(super) fn close(&self) {
+        self.subscribers().sender = None;
+    }
+
+    pub(super) fn subscribe(&self) -> SupervisorEvents {
+        let mut subscribers = self.subscribers();
+        let first = subscribers.first.take();
+        let receiver = first.or_else(|| subscribers.sender.as_ref().map(broadcast::Sender::subscribe));
+        // After the end: a channel that is closed.
+        SupervisorEvents { receiver: receiver.unwrap_or_else(|| broadcast::channel(1).1), missed: 0 }
+    }
+
+    fn subscribers(&self) -> std::sync::MutexGuard<'_, Subscribers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As many events as wait for a subscriber.
+const KEPT: usize = 256;

@@ -1,0 +1,339 @@
+//! Supervision: members of a nursery that are started again when they end.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | what is to be supervised and how, and the supervisor's handle |
+//! | [`policy`] | the decisions: whom to stop and start, how soon, when to give up |
+//! | [`run`] | the supervisor's task, which carries them out |
+//! | [`events`] | what a supervisor tells of its work |
+//!
+//! A supervisor is asked for ([`Nursery::supervise`]). Without one, a nursery keeps its rule: one child
+//! fails, all are cancelled. A supervisor that gives up is such a failure.
+
+mod events;
+mod policy;
+mod run;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use self::events::{SupervisorEvent, SupervisorEvents};
+pub use self::policy::Backoff;
+
+use self::events::Announcer;
+use self::policy::{Restart, Rules, Strategy};
+use self::run::Runner;
+use super::Nursery;
+use super::monitor::Overseer;
+use super::start::{Start, order_for};
+use crate::call::Call;
+use crate::error::{Cancelled, Error, Result};
+use crate::exports::BoxFuture;
+use crate::portal::Portal;
+use crate::scope;
+
+/// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
+///
+/// The strategy says who else is started again when a child has to be: nobody
+/// ([`one_for_one`](Self::one_for_one)), all ([`one_for_all`](Self::one_for_all)), or those after it
+/// ([`rest_for_one`](Self::rest_for_one)). Children are started in the order in which they were added, and
+/// stopped in the opposite one, each by the same steps as everywhere: asked, then SIGTERM, then SIGKILL.
+#[derive(Debug)]
+#[must_use = "give it to `Nursery::supervise`"]
+pub struct Supervision {
+    rules: Rules,
+    children: Vec<ChildSpec>,
+}
+
+impl Supervision {
+    /// Starts again only the child that has ended: the children do without each other.
+    pub const fn one_for_one() -> Self {
+        Self::new(Strategy::OneForOne)
+    }
+
+    /// Stops all others and starts all again: none of the children can do without the others.
+    pub const fn one_for_all() -> Self {
+        Self::new(Strategy::OneForAll)
+    }
+
+    /// Stops those that were added after the one that has ended, and starts it and them again: children
+    /// use those before them.
+    pub const fn rest_for_one() -> Self {
+        Self::new(Strategy::RestForOne)
+    }
+
+    const fn new(strategy: Strategy) -> Self {
+        let backoff = Backoff::exponential(Duration::from_millis(10), Duration::from_secs(1));
+        let rules = Rules { strategy, restarts: 3, within: Duration::from_secs(5), backoff };
+        Self { rules, children: Vec::new() }
+    }
+
+    /// Sets how many restarts there may be within a time, for all children together; on the next one
+    /// the supervisor gives up.
+    ///
+    /// Default: 3 within 5 s. A child that can't work ends up here soon, and one that dies once a day never.
+    pub const fn intensity(mut self, restarts: u32, within: Duration) -> Self {
+        self.rules.restarts = restarts;
+        self.rules.within = within;
+        self
+    }
+
+    /// Sets how long to wait before a restart. Default: 10 ms, doubled each time, up to 1 s.
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.rules.backoff = backoff;
+        self
+    }
+
+    /// Adds a child.
+    pub fn child(mut self, child: ChildSpec) -> Self {
+        self.children.push(child);
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut names: Vec<_> = self.children.iter().map(|child| &child.name).collect();
+        names.sort();
+        match names.windows(2).find(|two| two[0] == two[1]) {
+            Some(twice) => Err(Error::Usage(format!("two supervised children are named `{}`: rename one", twice[0]))),
+            None if names.is_empty() => Err(Error::Usage("there is nobody to supervise: add a child".into())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A child of a supervisor: how it is started, each time, and when it is started again.
+#[must_use = "add it to a `Supervision`"]
+pub struct ChildSpec {
+    name: Arc<str>,
+    restart: Restart,
+    start: Starter,
+    init: Option<Init>,
+}
+
+type Starter = Box<dyn Fn(Nursery, Overseer) -> BoxFuture<Result<Portal>> + Send + Sync>;
+type Init = Box<dyn Fn(Portal) -> BoxFuture<Result<()>> + Send + Sync>;
+
+impl ChildSpec {
+    /// An actor that lives until it is cancelled, as [`Nursery::start_actor`] describes it.
+    ///
+    /// It is [`permanent`](Self::permanent) unless said otherwise, and known by the actor's name. Only the
+    /// description counts: nothing is started before it is supervised.
+    pub fn daemon(actor: Start<Portal>) -> Self {
+        let order = actor.order;
+        let name = order.name.as_str().into();
+        let start: Starter = Box::new(move |nursery, overseer| Box::pin(nursery.start_daemon(order.clone(), overseer)));
+        Self { name, restart: Restart::Permanent, start, init: None }
+    }
+
+    /// An actor that runs one function; `call` is asked for it each time.
+    ///
+    /// It is [`transient`](Self::transient) unless said otherwise, and ends once the function has returned.
+    /// The value is dropped: have the function store it, or send it somewhere.
+    pub fn run_once<T, F>(name: impl Into<String>, call: F) -> Self
+    where
+        T: Send + 'static,
+        F: Fn() -> Call<T> + Send + Sync + 'static,
+    {
+        let name: String = name.into();
+        let known_as = name.as_str().into();
+        let start: Starter = Box::new(move |nursery, overseer| {
+            let call = call();
+            let mut order = order_for(&call);
+            order.name.clone_from(&name);
+            Box::pin(async move { Ok(nursery.start_one_shot(order, call, overseer).await?.without_result()) })
+        });
+        Self { name: known_as, restart: Restart::Transient, start, init: None }
+    }
+
+    /// Starts it again whenever it has ended.
+    pub fn permanent(self) -> Self {
+        Self { restart: Restart::Permanent, ..self }
+    }
+
+    /// Starts it again when it failed; not when its function returned or somebody cancelled it.
+    pub fn transient(self) -> Self {
+        Self { restart: Restart::Transient, ..self }
+    }
+
+    /// Never starts it again.
+    pub fn temporary(self) -> Self {
+        Self { restart: Restart::Temporary, ..self }
+    }
+
+    /// Has something done each time the actor was started, before anybody gets its portal.
+    ///
+    /// An actor with one function begins with that meanwhile. If it fails, the actor is stopped, and that
+    /// counts as its failure. Give it a deadline ([`fail_after`](crate::fail_after)) if it may hang.
+    pub fn init<F, Fut>(mut self, init: F) -> Self
+    where
+        F: Fn(Portal) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.init = Some(Box::new(move |portal| Box::pin(init(portal))));
+        self
+    }
+}
+
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildSpec").field("name", &self.name).field("restart", &self.restart).finish_non_exhaustive()
+    }
+}
+
+impl Nursery {
+    /// Starts actors and keeps them up: those that end are started again, by the rules that they come with.
+    ///
+    /// Returns once each was started, one after the other. The nursery then waits for the supervisor, as it
+    /// does for a daemon: until [`Supervisor::shutdown`], [`Nursery::cancel`], or until all children are
+    /// over. When it has to start children again too often it gives up, and the nursery fails.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// use std::time::Duration;
+    /// use pleach::{Backoff, ChildSpec, Supervision};
+    ///
+    /// #[pleach::rpc]
+    /// async fn add(a: i64, b: i64) -> Result<i64> {
+    ///     Ok(a + b)
+    /// }
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let supervision = Supervision::one_for_one()
+    ///         .intensity(3, Duration::from_secs(5))
+    ///         .backoff(Backoff::exponential(Duration::from_millis(10), Duration::from_secs(1)))
+    ///         .child(ChildSpec::daemon(n.start_actor("adder").enable(module_path!())))
+    ///         .child(ChildSpec::run_once("once", || add(2, 2)));
+    ///     let supervisor = n.supervise(supervision).await?;
+    ///     // Whichever process it is now:
+    ///     let adder = supervisor.portal("adder").await?;
+    ///     assert_eq!(adder.run(add(1, 2)).await?, 3);
+    ///     supervisor.shutdown().await;
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the first start of a child failed with; those before it have been stopped then.
+    /// [`Error::Usage`] when two children have one name, or there is none, or the nursery is closed.
+    ///
+    /// # Cancel safety
+    /// If dropped, what has been started is stopped.
+    pub async fn supervise(&self, supervision: Supervision) -> Result<Supervisor> {
+        scope::checkpoint()?;
+        supervision.check()?;
+        let admitted = self.admit()?;
+        let stop = self.0.ending.child_token();
+        let waiting = stop.clone().drop_guard();
+        let Supervision { rules, children } = supervision;
+        let supervisor = Supervisor(Arc::new(Shared {
+            stop,
+            children: children.iter().map(|child| (child.name.clone(), watch::Sender::new(Status::Down))).collect(),
+            outcome: watch::Sender::new(None),
+            announcer: Announcer::new(),
+        }));
+        let (ready, started) = oneshot::channel();
+        let runner = Runner::new(self.clone(), supervisor.0.clone(), rules, &children);
+        self.0.tasks.spawn(runner.run(children, ready));
+        drop(admitted);
+        // The task is lost only together with the async runtime below it.
+        started.await.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;
+        drop(waiting.disarm());
+        Ok(supervisor)
+    }
+}
+
+/// A handle on a supervisor that runs in a nursery. Dropping it does nothing: the nursery owns it.
+#[derive(Clone)]
+pub struct Supervisor(Arc<Shared>);
+
+/// What a supervisor and its handles share.
+struct Shared {
+    stop: CancellationToken,
+    children: BTreeMap<Arc<str>, watch::Sender<Status>>,
+    outcome: watch::Sender<Option<Result<()>>>,
+    announcer: Announcer,
+}
+
+/// What can be said of a child to those who wait for it.
+#[derive(Clone)]
+enum Status {
+    /// It is being started.
+    Down,
+    Up(Portal),
+    /// It is not started any more.
+    Over,
+    /// Because the supervisor has failed.
+    Failed(Error),
+}
+
+impl Supervisor {
+    /// Returns a portal to a child as it runs now; waits while it is being started again.
+    ///
+    /// The portal is to that one process. A call that is under way when it dies fails and is not
+    /// repeated, because nobody knows how far it came; ask for a new portal, and decide.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there is no such child, or it is over; [`Error::GaveUp`] when the supervisor
+    /// gave up; [`Error::Cancelled`] when it was shut down.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn portal(&self, child: &str) -> Result<Portal> {
+        let Some(status) = self.0.children.get(child) else {
+            let known: Vec<_> = self.0.children.keys().map(|name| format!("`{name}`")).collect();
+            return Err(Error::Usage(format!("no `{child}` is supervised here, only {}", known.join(", "))));
+        };
+        let mut status = status.subscribe();
+        let settled = status.wait_for(|status| !matches!(status, Status::Down)).await;
+        match settled.as_deref() {
+            Ok(Status::Up(portal)) => Ok(portal.clone()),
+            Ok(Status::Failed(error)) => Err(error.clone()),
+            Ok(Status::Over) if !self.0.stop.is_cancelled() => {
+                Err(Error::Usage(format!("`{child}` has ended, and is not to be started again")))
+            }
+            Ok(Status::Over | Status::Down) | Err(_) => Err(Error::Cancelled(Cancelled::Nursery)),
+        }
+    }
+
+    /// Returns what the supervisor does from now on; the first time that it is asked, also what it did before.
+    pub fn events(&self) -> SupervisorEvents {
+        self.0.announcer.subscribe()
+    }
+
+    /// Stops all children, the last one first, and waits until they are gone.
+    ///
+    /// # Cancel safety
+    /// If dropped once it was polled, the children are stopped all the same.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        drop(self.ended().await); // its nursery has the error
+    }
+
+    /// Waits until the supervisor has nobody to keep up any more.
+    ///
+    /// # Errors
+    /// [`Error::GaveUp`]; its nursery fails with the same.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn ended(&self) -> Result<()> {
+        let mut outcome = self.0.outcome.subscribe();
+        let outcome = outcome.wait_for(Option::is_some).await;
+        outcome.map_or(Ok(()), |outcome| outcome.clone().unwrap_or(Ok(())))
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.children.keys()).finish()
+    }
+}

@@ -1,0 +1,422 @@
+//! Supervision: children that are started again, and when a supervisor gives up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+use pleach::{
+    Backoff, ChildSpec, EndedBy, Start, Supervision, Supervisor, SupervisorEvent, SupervisorEvents, WaitStatus,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Notes, PROCESSES, Watched, assert_says, in_root, note, over, test};
+
+#[pleach::rpc]
+async fn pid() -> Result<u32> {
+    Ok(std::process::id())
+}
+
+#[pleach::rpc]
+async fn for_ever() -> Result<()> {
+    std::future::pending().await
+}
+
+/// Fails as often as there are notes to take, each in a process of its own.
+#[pleach::rpc]
+async fn fail_until(notes: String, file: String, times: usize) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut tries = std::fs::OpenOptions::new().create(true).append(true).open(&file)?;
+    tries.write_all(b"x")?;
+    let tries = std::fs::read(&file)?.len();
+    note(&notes, format!("try {tries}"));
+    anyhow::ensure!(tries > times, "try {tries} fails");
+    Ok(())
+}
+
+#[pleach::rpc]
+async fn fail() -> anyhow::Result<()> {
+    anyhow::bail!("it never works")
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = Vec::new();
+    for protocol in PROCESSES {
+        tests.push(test(format!("supervise::a_killed_daemon_is_started_again_over_{protocol}"), move || {
+            killed(protocol)
+        }));
+    }
+    for protocol in ["mem", "uds"] {
+        tests.push(test(format!("supervise::a_function_is_tried_until_it_works_over_{protocol}"), move || {
+            tried(protocol)
+        }));
+        tests.push(test(format!("supervise::too_many_restarts_fail_the_nursery_over_{protocol}"), move || {
+            gives_up(protocol)
+        }));
+    }
+    tests.push(test("supervise::each_strategy_starts_its_children_again", strategies));
+    tests.push(test("supervise::a_call_under_way_fails_and_is_not_repeated", call_under_way));
+    tests.push(test("supervise::children_are_stopped_in_the_opposite_order", opposite_order));
+    tests.push(test("supervise::cancelling_the_nursery_ends_a_supervisor_that_waits", cancelled_while_waiting));
+    tests.push(test("supervise::a_hard_kill_reaches_stopped_children", hard_kill));
+    tests.push(test("supervise::a_child_is_ready_once_its_init_has_returned", init));
+    tests.push(test("supervise::a_first_start_that_fails_is_the_callers_error", first_start));
+    tests.push(test("supervise::a_child_that_is_over_has_no_portal", over_and_done));
+    tests.push(test("supervise::a_supervisor_without_sense_is_refused", refused));
+    tests.push(test("supervise::an_unsupervised_child_still_cancels_all", one_cancels_all));
+    tests.push(test("supervise::a_dropped_nursery_stops_supervised_children", dropped));
+    tests.push(test("supervise::a_panic_in_an_init_is_an_error_of_the_caller", init_panics));
+    tests
+}
+
+async fn in_nursery<T, F, Fut>(config: Config, body: F) -> Result<T>
+where
+    F: FnOnce(Nursery) -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
+    in_root(config, async |_| pleach::open_nursery(body).await).await
+}
+
+fn daemon(n: &Nursery, name: &str) -> Start<Portal> {
+    n.start_actor(name).enable(module_path!())
+}
+
+/// Kills a child with SIGKILL and returns once its supervisor has taken note of that.
+async fn kill(supervisor: &Supervisor, events: &mut SupervisorEvents, child: &str) {
+    let actor = supervisor.portal(child).await.unwrap().id().pid();
+    Watched::new(actor).kill();
+    let (died, error) = next_death(events).await;
+    assert_eq!(died, child);
+    match error {
+        Error::ActorDied(died) => assert_eq!((died.actor.pid(), died.status), (actor, WaitStatus::Signalled(9))),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn next_death(events: &mut SupervisorEvents) -> (String, Error) {
+    loop {
+        match events.recv().await.expect("the supervisor has ended") {
+            SupervisorEvent::Died { child, error } => return (child.to_string(), error),
+            _other => {}
+        }
+    }
+}
+
+/// Returns the events that are left, in short.
+async fn rest(mut events: SupervisorEvents) -> Vec<String> {
+    let mut seen = Vec::new();
+    while let Some(event) = events.recv().await {
+        seen.push(match event {
+            SupervisorEvent::Started { child, .. } => format!("{child} started"),
+            SupervisorEvent::Died { child, .. } => format!("{child} died"),
+            SupervisorEvent::Restarting { child, attempt, .. } => format!("{child} again {attempt}"),
+            SupervisorEvent::Stopped { child } => format!("{child} stopped"),
+            SupervisorEvent::GaveUp { child, .. } => format!("gave up on {child}"),
+            other => panic!("{other}"),
+        });
+    }
+    assert_eq!(events.missed(), 0);
+    seen
+}
+
+async fn killed(protocol: &'static str) {
+    in_nursery(over(protocol), async |n| {
+        let supervisor = n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "worker")))).await?;
+        let mut events = supervisor.events();
+        let before = supervisor.portal("worker").await?;
+        for _ in 0..3 {
+            kill(&supervisor, &mut events, "worker").await;
+        }
+        let after = supervisor.portal("worker").await?;
+        assert_eq!(after.run(pid()).await?, after.id().pid());
+        assert_ne!(before.id(), after.id());
+        assert_says(&before.run(pid()).await, &["`worker`"]);
+        supervisor.shutdown().await;
+        Watched::new(after.id().pid()).assert_gone_within(Duration::ZERO);
+        assert!(n.children().is_empty());
+        let by: Vec<_> = n.report().endings.iter().map(|ending| ending.by).collect();
+        assert_eq!(by, [EndedBy::Itself, EndedBy::Itself, EndedBy::Itself, EndedBy::Request]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn tried(protocol: &'static str) {
+    let notes = Notes::new();
+    let (address, file) = (notes.address(), notes.dir().join("tries").to_str().unwrap().to_owned());
+    let seen = in_nursery(over(protocol), async |n| {
+        let job = ChildSpec::run_once("job", move || fail_until(address.clone(), file.clone(), 2));
+        let supervisor = n.supervise(Supervision::one_for_one().child(job)).await?;
+        // Nobody has to stop it: it is over when its only function has returned.
+        supervisor.ended().await?;
+        Ok(rest(supervisor.events()).await)
+    })
+    .await
+    .unwrap();
+    let expected = "job started, job died, job again 1, job started, job died, job again 2, job started, job stopped";
+    assert_eq!(seen.join(", "), expected);
+    assert_eq!([notes.next(), notes.next(), notes.next()], ["try 1", "try 2", "try 3"]);
+}
+
+async fn gives_up(protocol: &'static str) {
+    let mut seen = None;
+    let ended: Result<()> = in_nursery(over(protocol), async |n| {
+        let supervision = Supervision::one_for_one()
+            .intensity(2, Duration::from_secs(60))
+            .backoff(Backoff::none())
+            .child(ChildSpec::daemon(daemon(&n, "idle")))
+            .child(ChildSpec::run_once("job", fail));
+        let supervisor = n.supervise(supervision).await?;
+        seen = Some((supervisor.events(), supervisor.clone()));
+        std::future::pending().await
+    })
+    .await;
+    match &ended {
+        Err(Error::GaveUp(gave_up)) => {
+            assert_eq!((gave_up.child.as_str(), gave_up.restarts), ("job", 2));
+            assert!(matches!(gave_up.last, Some(Error::Remote(_))), "{ended:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_says(&ended, &["gave up on `job`", "2 restarts", "60s", "it never works", "`job`"]);
+    let (events, supervisor) = seen.unwrap();
+    let seen = rest(events).await;
+    assert_eq!(seen.iter().filter(|event| *event == "job died").count(), 3, "{seen:?}");
+    assert_eq!(seen[seen.len() - 2..], ["gave up on job", "idle stopped"]);
+    assert_says(&supervisor.portal("idle").await, &["gave up on `job`"]);
+    assert_says(&supervisor.ended().await, &["gave up on `job`"]);
+}
+
+async fn strategies() {
+    for (supervision, expected) in [
+        (Supervision::one_for_one(), "b died, b again 1, b started"),
+        (Supervision::one_for_all(), "b died, b again 1, c stopped, a stopped, a started, b started, c started"),
+        (Supervision::rest_for_one(), "b died, b again 1, c stopped, b started, c started"),
+    ] {
+        in_nursery(over("uds"), async |n| {
+            let children = ["a", "b", "c"].map(|name| ChildSpec::daemon(daemon(&n, name)));
+            let supervisor = n.supervise(children.into_iter().fold(supervision, Supervision::child)).await?;
+            let before = [supervisor.portal("a").await?, supervisor.portal("b").await?, supervisor.portal("c").await?];
+            let mut started = supervisor.events();
+            for _ in 0..3 {
+                assert!(matches!(started.recv().await, Some(SupervisorEvent::Started { .. })));
+            }
+            let events = supervisor.events();
+            Watched::new(before[1].id().pid()).kill();
+            // The last one to come back is the last of the plan.
+            let last = if expected.ends_with("c started") { "c" } else { "b" };
+            loop {
+                match started.recv().await.expect("it goes on") {
+                    SupervisorEvent::Started { child, .. } if &*child == last => break,
+                    _before => {}
+                }
+            }
+            supervisor.shutdown().await;
+            let seen = rest(events).await.join(", ");
+            assert_eq!(seen, format!("{expected}, c stopped, b stopped, a stopped"));
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
+async fn call_under_way() {
+    in_nursery(over("uds"), async |n| {
+        let supervisor = n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "worker")))).await?;
+        let portal = supervisor.portal("worker").await?;
+        let mut events = supervisor.events();
+        let (answer, ()) = tokio::join!(portal.run(for_ever()), kill(&supervisor, &mut events, "worker"));
+        assert_says(&answer, &["`worker`", "died while it was running", "signal 9"]);
+        assert!(supervisor.portal("worker").await?.run(pid()).await? > 0);
+        n.cancel(false).await;
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn opposite_order() {
+    in_nursery(over("mem"), async |n| {
+        let supervision = Supervision::one_for_one()
+            .child(ChildSpec::daemon(daemon(&n, "first")))
+            .child(ChildSpec::daemon(daemon(&n, "second")))
+            .child(ChildSpec::daemon(daemon(&n, "third")));
+        let supervisor = n.supervise(supervision).await?;
+        n.cancel(false).await;
+        let names: Vec<_> = n.report().endings.iter().map(|ending| ending.actor.name().to_owned()).collect();
+        assert_eq!(names, ["third", "second", "first"]);
+        supervisor.ended().await?;
+        assert!(matches!(supervisor.portal("first").await, Err(Error::Cancelled(_))));
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn cancelled_while_waiting() {
+    in_nursery(over("uds"), async |n| {
+        let supervision = Supervision::one_for_one()
+            .backoff(Backoff::constant(Duration::from_secs(3600)))
+            .child(ChildSpec::daemon(daemon(&n, "worker")));
+        let supervisor = n.supervise(supervision).await?;
+        let mut events = supervisor.events();
+        kill(&supervisor, &mut events, "worker").await;
+        match events.recv().await {
+            Some(SupervisorEvent::Restarting { after, attempt: 1, .. }) => assert_eq!(after.as_secs(), 3600),
+            other => panic!("{other:?}"),
+        }
+        n.cancel(false).await;
+        assert_eq!(n.report().endings.len(), 1, "nothing was started any more");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn hard_kill() {
+    in_nursery(Config { kill_after: Duration::from_millis(100), ..over("uds") }, async |n| {
+        let supervision = Supervision::rest_for_one()
+            .child(ChildSpec::daemon(daemon(&n, "one")))
+            .child(ChildSpec::daemon(daemon(&n, "two")));
+        let supervisor = n.supervise(supervision).await?;
+        for child in ["one", "two"] {
+            // Once it answers, it is ready for signals.
+            let pid = supervisor.portal(child).await?.run(pid()).await?;
+            kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::STOP).unwrap();
+        }
+        n.cancel(true).await;
+        assert!(n.report().endings.iter().all(|ending| ending.by == EndedBy::Sigkill), "{}", n.report());
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn init() {
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = tries.clone();
+    in_nursery(over("uds"), async |n| {
+        let worker = ChildSpec::daemon(daemon(&n, "worker")).init(move |portal| {
+            let counted = counted.clone();
+            async move {
+                // It fails once, after a restart: that is one more restart.
+                match counted.fetch_add(1, Ordering::SeqCst) {
+                    1 => Err(Error::Usage("not ready".into())),
+                    _ => portal.run(pid()).await.map(drop),
+                }
+            }
+        });
+        let supervisor = n.supervise(Supervision::one_for_one().child(worker)).await?;
+        let mut events = supervisor.events();
+        kill(&supervisor, &mut events, "worker").await;
+        let (_, error) = next_death(&mut events).await;
+        assert!(matches!(error, Error::Usage(ref why) if why == "not ready"), "{error:?}");
+        supervisor.portal("worker").await?.run(pid()).await?;
+        assert_eq!(tries.load(Ordering::SeqCst), 3);
+        supervisor.shutdown().await;
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn first_start() {
+    in_nursery(over("uds"), async |n| {
+        let supervision = Supervision::one_for_one()
+            .child(ChildSpec::daemon(daemon(&n, "good")))
+            .child(ChildSpec::daemon(daemon(&n, "broken").env("IT_BEFORE_ENTRY", "exit 7")));
+        assert_says(&n.supervise(supervision).await, &["`broken`", "before it connected back", "exited with code 7"]);
+        assert!(n.children().is_empty(), "{n:?}");
+        // The nursery is none the worse for it.
+        let portal = daemon(&n, "other").await?;
+        portal.cancel_actor().await
+    })
+    .await
+    .unwrap();
+}
+
+async fn over_and_done() {
+    in_nursery(over("uds"), async |n| {
+        let supervision = Supervision::one_for_one()
+            .child(ChildSpec::daemon(daemon(&n, "temporary")).temporary())
+            .child(ChildSpec::daemon(daemon(&n, "transient")).transient());
+        let supervisor = n.supervise(supervision).await?;
+        let mut events = supervisor.events();
+        assert_says(&supervisor.portal("tansient").await, &["no `tansient`", "`temporary`, `transient`"]);
+        supervisor.portal("transient").await?.cancel_actor().await?;
+        kill(&supervisor, &mut events, "temporary").await;
+        // With that, there is nobody left.
+        supervisor.ended().await?;
+        for child in ["temporary", "transient"] {
+            assert_says(&supervisor.portal(child).await, &[child, "not to be started again"]);
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn refused() {
+    in_nursery(over("mem"), async |n| {
+        assert_says(&n.supervise(Supervision::one_for_one()).await, &["nobody to supervise"]);
+        let twice = Supervision::one_for_one()
+            .child(ChildSpec::daemon(daemon(&n, "a")))
+            .child(ChildSpec::run_once("a", for_ever));
+        assert_says(&n.supervise(twice).await, &["two supervised children are named `a`"]);
+        n.cancel(false).await;
+        let late = Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "late")));
+        assert!(matches!(n.supervise(late).await, Err(Error::Cancelled(_))));
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn one_cancels_all() {
+    let ended: Result<()> = in_nursery(over("uds"), async |n| {
+        n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "supervised")))).await?;
+        let plain = daemon(&n, "plain").await?;
+        Watched::new(plain.id().pid()).kill();
+        std::future::pending().await
+    })
+    .await;
+    assert_says(&ended, &["`plain`", "signal 9"]);
+    assert!(matches!(ended, Err(Error::ActorDied(_))), "{ended:?}");
+}
+
+async fn dropped() {
+    in_root(over("uds"), async |_| {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let nursery = pleach::open_nursery(async |n| {
+            let supervisor =
+                n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "worker")))).await?;
+            let watched = Watched::new(supervisor.portal("worker").await?.id().pid());
+            tell.send((n, watched)).map_err(|_| Error::Usage("the test has ended".into()))?;
+            std::future::pending::<Result<()>>().await
+        });
+        let (n, watched) = tokio::select! {
+            ended = nursery => panic!("{ended:?}"),
+            told = told => told.unwrap(),
+        };
+        n.exited().await;
+        watched.assert_gone_within(Duration::ZERO);
+        assert!(n.closed() && n.children().is_empty());
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn init_panics() {
+    in_nursery(over("mem"), async |n| {
+        let worker = ChildSpec::daemon(daemon(&n, "worker")).init(|_| async { panic!("no good") });
+        assert_says(&n.supervise(Supervision::one_for_one().child(worker)).await, &["a task panicked: no good"]);
+        assert!(n.children().is_empty(), "{n:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
