@@ -37,7 +37,7 @@ pub async fn every_kind_of_message_arrives(subject: &Subject) {
         let pair = subject.pair(role).await;
         let why = ByteStr::from_static("done");
         let sent: [Outgoing<'_>; 7] = [
-            Msg::Start { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &(1u8, "two") },
+            Msg::Start { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &(1u8, "two"), schema: 77 },
             Msg::Return { cid: Cid(u64::MAX), value: &() },
             Msg::Error { cid: Some(Cid(5)), error: &"broken" },
             Msg::Error { cid: None, error: &"broken" },
@@ -50,7 +50,7 @@ pub async fn every_kind_of_message_arrives(subject: &Subject) {
         for msg in &sent {
             let read = inbox.next().await.unwrap();
             match (&read, msg) {
-                (Msg::Start { cid, target, args }, Msg::Start { cid: sent, .. }) => {
+                (Msg::Start { cid, target, args, schema: 77 }, Msg::Start { cid: sent, .. }) => {
                     assert_eq!((cid, target.as_str()), (sent, "a::b"));
                     assert_eq!(args.decode::<(u8, String)>().unwrap(), (1, "two".into()));
                 }

@@ -45,7 +45,7 @@ impl Parcel {
     }
 
     pub(crate) fn message(&self) -> Outgoing<'_> {
-        Msg::Start { cid: Cid(self.number), target: ByteStr::from_static("parcel"), args: self }
+        Msg::Start { cid: Cid(self.number), target: ByteStr::from_static("parcel"), args: self, schema: 0 }
     }
 
     pub(crate) fn of(msg: &Msg) -> Self {

@@ -7,20 +7,21 @@
 //! | wire name | code | fields | meaning |
 //! |---|---|---|---|
 //! | `hello` | 1 | step | one step of the handshake |
-//! | `start` | 2 | cid, target, args | run a function of the peer |
+//! | `start` | 2 | cid, target, args, schema? | run a function of the peer |
 //! | `return` | 3 | cid, value | its final value |
 //! | `error` | 4 | cid or 0, error | it failed; without a cid: the peer's runtime failed |
 //! | `cancel` | 5 | cid | cancel the task of that dialog |
 //! | `cancel_ack` | 6 | cid, found | the cancel request has been carried out |
 //! | `bye` | 7 | why | the sender closes the connection |
-//! | `open` | 8 | cid, target, args | run a context function of the peer: a dialog of many messages |
+//! | `open` | 8 | cid, target, args, schema? | run a context function of the peer: a dialog of many messages |
 //! | `started` | 9 | cid, value | it runs; its first value |
 //! | `stream` | 10 | cid, buffer, waits | the sender takes stream messages now; what it does when they are too many |
 //! | `yield` | 11 | cid, value | one message of the stream, either way |
 //! | `credit` | 12 | cid, count | the peer may send so many more |
 //! | `stop` | 13 | cid | the sender sends no more stream messages |
 //!
-//! A reader ignores extra fields at the end of a message, so that a later version may add some.
+//! A reader ignores extra fields at the end of a message, so that a later version may add some. Fields
+//! with a question mark may be missing.
 
 use std::fmt;
 
@@ -45,6 +46,8 @@ pub enum Msg<P = Payload> {
         target: ByteStr,
         /// The argument structure.
         args: P,
+        /// What the caller takes the function's declaration to be, as a fingerprint; 0 if it does not say.
+        schema: u64,
     },
     /// The final value of a dialog.
     Return {
@@ -80,6 +83,8 @@ pub enum Msg<P = Payload> {
         target: ByteStr,
         /// The argument structure.
         args: P,
+        /// As in [`Msg::Start`].
+        schema: u64,
     },
     /// The task of a dialog runs; its first value.
     Started {
@@ -204,6 +209,14 @@ impl<P> Msg<P> {
             Self::Yield { .. } => "yield",
             Self::Credit { .. } => "credit",
             Self::Stop { .. } => "stop",
+        }
+    }
+
+    /// Returns the fingerprint of the declaration that this message goes by, if it names one.
+    pub fn schema(&self) -> Option<u64> {
+        match self {
+            Self::Start { schema, .. } | Self::Open { schema, .. } => Some(*schema).filter(|schema| *schema != 0),
+            _ => None,
         }
     }
 

@@ -47,6 +47,10 @@ impl Codec for Json {
             out.truncate(out.len() - 1); // the closing bracket comes after the payload
             out.put_u8(b',');
             payload.encode(Format::Json, out)?;
+            if let Some(schema) = msg.schema() {
+                out.put_u8(b',');
+                encode_value(&schema, out).map_err(|why| TransportError::Encode { codec: "json", why })?;
+            }
             out.put_u8(b']');
         }
         Ok(())
@@ -66,16 +70,17 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         let slice = body.slice_ref(field(at)?.get().as_bytes());
         Ok::<_, String>(Payload::new(Format::Json, slice, Bytes::new()))
     };
+    let schema = || fields.get(4).map_or(Ok(0), |schema| parse(schema));
     let kind: String = parse(field(0)?)?;
     Ok(match kind.as_str() {
         "hello" => Msg::Hello { step: payload(1)? },
-        "start" => Msg::Start { cid: cid()?, target: text(2)?, args: payload(3)? },
+        "start" => Msg::Start { cid: cid()?, target: text(2)?, args: payload(3)?, schema: schema()? },
         "return" => Msg::Return { cid: cid()?, value: payload(2)? },
         "error" => Msg::Error { cid: parse::<Option<u64>>(field(1)?)?.map(Cid), error: payload(2)? },
         "cancel" => Msg::Cancel { cid: cid()? },
         "cancel_ack" => Msg::CancelAck { cid: cid()?, found: parse(field(2)?)? },
         "bye" => Msg::Bye { why: text(1)? },
-        "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)? },
+        "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)?, schema: schema()? },
         "started" => Msg::Started { cid: cid()?, value: payload(2)? },
         "stream" => Msg::Stream { cid: cid()?, buffer: parse(field(2)?)?, waits: parse(field(3)?)? },
         "yield" => Msg::Yield { cid: cid()?, value: payload(2)? },

@@ -216,13 +216,16 @@ mod tests {
         for codec in [&Msgpack as &dyn Codec, &Json] {
             for size in [0, 10, 100_000] {
                 let args = Args { word: "leaf".into(), count: -3, blob: vec![7; size].into() };
-                let start =
-                    Msg::Start { cid: Cid(9), target: ByteStr::from_static("a::b"), args: &args as &dyn Encode };
-                let Msg::Start { cid, target, args: read } = codec.decode(body_of(codec, &start)).unwrap() else {
-                    panic!("another kind of message came back");
-                };
-                assert_eq!((cid, target.as_str()), (Cid(9), "a::b"));
-                assert_eq!(read.decode::<Args>().unwrap(), args);
+                for named in [0, 1, u64::MAX] {
+                    let target = ByteStr::from_static("a::b");
+                    let start = Msg::Start { cid: Cid(9), target, args: &args as &dyn Encode, schema: named };
+                    let read = codec.decode(body_of(codec, &start)).unwrap();
+                    let Msg::Start { cid, target, args: read, schema } = read else {
+                        panic!("another kind of message came back");
+                    };
+                    assert_eq!((cid, target.as_str(), schema), (Cid(9), "a::b", named));
+                    assert_eq!(read.decode::<Args>().unwrap(), args);
+                }
             }
             let others = [
                 Outgoing::Hello { step: &1u8 },
@@ -232,7 +235,7 @@ mod tests {
                 Msg::Cancel { cid: Cid(300) },
                 Msg::CancelAck { cid: Cid(70_000), found: true },
                 Msg::Bye { why: ByteStr::from_static("done") },
-                Msg::Open { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &1u8 },
+                Msg::Open { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &1u8, schema: 300 },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
                 Msg::Yield { cid: Cid(3), value: &1u8 },
@@ -243,6 +246,7 @@ mod tests {
                 let read = codec.decode(body_of(codec, &msg)).unwrap();
                 assert_eq!(read.kind(), msg.kind());
                 assert_eq!(envelope(&read), envelope(&msg));
+                assert_eq!(read.schema(), msg.schema());
                 assert_eq!(read.payload().is_some(), msg.payload().is_some());
             }
         }
@@ -295,5 +299,14 @@ mod tests {
         longer.push(0xc0);
         assert!(matches!(Msgpack.decode(longer.into()), Ok(Msg::Cancel { cid: Cid(5) })));
         assert!(matches!(Json.decode(br#"["cancel",5,null]"#.as_slice().into()), Ok(Msg::Cancel { cid: Cid(5) })));
+        // Behind the last field that this version finds from the end of the message.
+        let start = [0x96, 2, 7, 0xa1, b'a', 0x91, 5, 0xcf, 0, 0, 0, 0, 0, 0, 0, 1, 0xc3];
+        let read = Msgpack.decode(Bytes::copy_from_slice(&start));
+        for read in [read, Json.decode(br#"["start",7,"a",[5],1,true]"#.as_slice().into())] {
+            let Ok(Msg::Start { cid: Cid(7), args, .. }) = read else { panic!("{read:?}") };
+            assert_eq!(args.decode::<(u8,)>().unwrap(), (5,));
+        }
+        let cut = Msgpack.decode(Bytes::from_static(&[0x95, 2, 7, 0xa1, b'a', 0x91, 5]));
+        assert!(cut.unwrap_err().to_string().contains("too short for a schema"));
     }
 }

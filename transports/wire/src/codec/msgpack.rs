@@ -3,7 +3,11 @@
 //! ```text
 //! [code, cid?, field…, payload]                                   a plain message
 //! [code | 0x40, cid?, field…, payload]  blob … blob  u32 LE       with blobs; the trailer is their size
+//! [code, cid, target, payload, schema]                            `start` and `open`, if they name a schema
 //! ```
+//! A field behind the payload is always written in its longest form, so that it is found from the end:
+//! nobody has to walk through the payload.
+//!
 //! The payload is MessagePack too, structures as arrays; a blob in it is an extension that names a
 //! range of the bytes behind the array (see [`crate::blob`]).
 
@@ -33,10 +37,11 @@ impl Codec for Msgpack {
     fn encode(&self, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>) -> Result<(), TransportError> {
         let start = frame.out.len();
         let out = &mut *frame.out;
+        let schema = msg.schema();
         match msg {
             Msg::Hello { .. } => put_header(out, HELLO, 2),
             Msg::Start { cid, target, .. } => {
-                put_header(out, START, 4);
+                put_header(out, START, 4 + u8::from(schema.is_some()));
                 put_cid(out, *cid);
                 put_text(out, target);
             }
@@ -62,7 +67,7 @@ impl Codec for Msgpack {
                 put_text(out, why);
             }
             Msg::Open { cid, target, .. } => {
-                put_header(out, OPEN, 4);
+                put_header(out, OPEN, 4 + u8::from(schema.is_some()));
                 put_cid(out, *cid);
                 put_text(out, target);
             }
@@ -93,6 +98,10 @@ impl Codec for Msgpack {
         let Some(payload) = msg.payload() else { return Ok(()) };
         let first_part = frame.parts.len();
         blob::collect(frame.parts, || payload.encode(Format::Msgpack, out))?;
+        if let Some(schema) = schema {
+            out.put_u8(U64);
+            out.put_u64(schema);
+        }
         if frame.parts.len() > first_part {
             let total: usize = frame.parts[first_part..].iter().map(Bytes::len).sum();
             let total = u32::try_from(total).map_err(|_| TransportError::Encode {
@@ -130,8 +139,8 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
     Ok(match code {
         HELLO => Msg::Hello { step: Payload::new(Format::Msgpack, body, parts) },
         START => {
-            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts) }
+            let (cid, target, schema) = (take_cid(&mut body)?, take_text(&mut body)?, take_schema(&mut body, fields)?);
+            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts), schema }
         }
         RETURN => Msg::Return { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         ERROR => {
@@ -141,8 +150,8 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         CANCEL => Msg::Cancel { cid: take_cid(&mut body)? },
         CANCEL_ACK => Msg::CancelAck { cid: take_cid(&mut body)?, found: take_bool(&mut body)? },
         OPEN => {
-            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts) }
+            let (cid, target, schema) = (take_cid(&mut body)?, take_text(&mut body)?, take_schema(&mut body, fields)?);
+            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts), schema }
         }
         STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         STREAM => {
@@ -179,6 +188,21 @@ fn take_count(body: &mut Bytes) -> Result<u32, String> {
 
 fn take_bool(body: &mut Bytes) -> Result<bool, String> {
     decode::read_bool(&mut body.reader()).map_err(|error| format!("no boolean: {error}"))
+}
+
+/// Cuts the schema off the end of a `start` or `open` with so many fields; 0 if it has none.
+fn take_schema(body: &mut Bytes, fields: u8) -> Result<u64, String> {
+    if fields != 5 {
+        // None, or more than this version knows: then nobody can tell where the payload ends.
+        return Ok(0);
+    }
+    let (rest, &[mark, ref schema @ ..]) = body.split_last_chunk::<9>().ok_or("it is too short for a schema")?;
+    let (end, schema) = (rest.len(), u64::from_be_bytes(*schema));
+    if mark != U64 {
+        return Err(format!("its schema begins with {mark:#04x}"));
+    }
+    body.truncate(end);
+    Ok(schema)
 }
 
 fn take_text(body: &mut Bytes) -> Result<ByteStr, String> {
@@ -235,3 +259,4 @@ const YIELD: u8 = 11;
 const CREDIT: u8 = 12;
 const STOP: u8 = 13;
 const HAS_PARTS: u8 = 0x40;
+const U64: u8 = 0xcf;
