@@ -137,7 +137,7 @@ impl Nursery {
 
     async fn run_one<T>(self, order: Order, call: Call<T>) -> Result<Portal<T>> {
         let member = self.start(order).await?;
-        let pending = member.child.channel.call(call.target(), call.args());
+        let pending = member.child.channel.call(call.target(), call.export().schema, call.args());
         let (settle, result) = watch::channel(None);
         let portal = Portal::one_shot(member.clone(), result, call.decoder());
         let monitor = self.clone();
@@ -201,7 +201,6 @@ impl Nursery {
                 let error = member.explain(error).await;
                 settle.send_replace(Some(Err(error.clone())));
                 let echo = match &error {
-                    Error::Remote(remote) => remote.is_cancelled(),
                     Error::Disconnected { .. } => true,
                     other => other.is_cancelled(),
                 };

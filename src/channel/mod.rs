@@ -5,18 +5,32 @@
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`dialog`] | a context: a dialog of many messages |
+//! | [`answers`] | how a task of the peer ends |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
 //! itself; only when several are under way does the driver write for all of them at once.
 //!
+//! # Lanes
+//! What a context's tasks tell each other goes on a lane of their own, so that it holds up no other
+//! context: its first value, its stream messages, its result. Everything else is on the control lane
+//! and may overtake that. What has to stay in order does: the caller uses its lane only after it has
+//! got the first value, so the request to open the context is always there before; the acknowledgement
+//! of a cancel request goes behind the answer, on its lane; credit comes to the same in any order. An
+//! error may overtake what was sent before it, and what comes for a dialog that is over is ignored. Where
+//! a connection has no lane to spare, the control lane does.
+//!
 //! # Invariants
 //! 1. The session's lock is never held across a wait, nor while the transport is called.
 //! 2. A guard ([`Pending`]) exists before the message that it guards is queued.
+//! 3. A lane is closed when nothing is left that could send on it.
 
+mod answers;
 pub(crate) mod dialog;
 pub(crate) mod driver;
 pub(crate) mod handshake;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,10 +42,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::answers::Ender;
 use self::dialog::DialogHandle;
 use crate::actor::ActorId;
-use crate::error::{Cancelled, Error, Packed, Raised, Refusal, Result};
-use crate::panics;
+use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::Side;
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::scope::CancelScope;
@@ -45,6 +59,7 @@ struct Shared {
     session: Mutex<Session<Wakers>>,
     here: ActorId,
     peer: ActorId,
+    ender: Ender,
     epoch: Instant,
     cancel_ack: Duration,
     /// Messages in the last read: more than one means that several callers are under way.
@@ -93,6 +108,8 @@ pub(crate) struct Terms {
     pub(crate) cancel_ack: Duration,
     /// How many tasks the peer may have here at once.
     pub(crate) max_tasks: usize,
+    /// Who asked this side's actor to end.
+    pub(crate) ender: Ender,
 }
 
 impl Channel {
@@ -102,6 +119,7 @@ impl Channel {
             session: Mutex::new(Session::new(terms.role, terms.max_tasks)),
             here: terms.here,
             peer: terms.peer,
+            ender: terms.ender,
             epoch: Instant::now(),
             cancel_ack: terms.cancel_ack,
             last_batch: AtomicUsize::new(0),
@@ -153,11 +171,12 @@ impl Channel {
         self.request_close();
     }
 
-    /// Starts a call: the message is queued, and on its way unless others are being sent.
+    /// Starts a call: the message is queued, and on its way unless others are being sent. `schema` is
+    /// that of the function's [`Export`](crate::exports), or [`UNCHECKED`].
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode) -> Result<Pending> {
+    pub(crate) fn call(&self, target: ByteStr, schema: u64, args: &dyn Encode) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
         let (cid, open) = {
             let mut session = self.session();
@@ -165,72 +184,11 @@ impl Channel {
             (cid, session.open_calls())
         };
         let pending = Pending { channel: self.clone(), cid, reply, answered: false };
-        if let Err(error) = self.send(&Outgoing::Start { cid, target, args }, open) {
+        if let Err(error) = self.send(Lane::CONTROL, &Outgoing::Start { cid, target, args, schema }, open) {
             self.session().forget(cid);
             return Err(self.explain(error));
         }
         Ok(pending)
-    }
-
-    /// Answers a task of the peer and ends its dialog.
-    pub(crate) fn answer(&self, cid: Cid, value: &dyn Encode) {
-        if let Err(end) = self.finish(cid, &Outgoing::Return { cid, value }) {
-            tracing::debug!(target: "pleach::runtime", peer = %self.0.peer, %cid, %end, "an answer found the connection gone");
-        }
-    }
-
-    /// Answers a task of the peer with its own error.
-    pub(crate) fn answer_failure(&self, cid: Cid, raised: Raised) {
-        self.answer_error(cid, &Packed::new(raised, &self.0.here));
-    }
-
-    /// Answers that a function will not be run.
-    pub(crate) fn refuse(&self, cid: Cid, function: String, why: Refusal) {
-        self.answer_error(cid, &Packed::Refused { function, why });
-    }
-
-    /// Answers for a task that was dropped: cancelled, or unwinding from a panic.
-    pub(crate) fn answer_dropped(&self, cid: Cid) {
-        let here = &self.0.here;
-        if let Some(panic) = panics::take_current() {
-            return self.answer_error(cid, &Packed::panic(panic, here));
-        }
-        let by_caller = self.session().is_cancelled(cid);
-        let why = if by_caller { Cancelled::Caller(Some(self.0.peer.clone())) } else { Cancelled::Actor };
-        self.answer_error(cid, &Packed::of(Error::Cancelled(why), here));
-    }
-
-    /// Answers a task of the peer with an error and ends its dialog.
-    fn answer_error(&self, cid: Cid, error: &Packed) {
-        let Err(end) = self.finish(cid, &Outgoing::Error { cid: Some(cid), error }) else { return };
-        let peer = &self.0.peer;
-        match error.is_failure() {
-            true => {
-                tracing::error!(target: "pleach::runtime", %peer, %cid, %end, %error, "a function failed, and its caller can't be told how")
-            }
-            false => tracing::debug!(target: "pleach::runtime", %peer, %cid, %end, "nobody is left to be answered"),
-        }
-    }
-
-    /// Sends the last message of a task and ends its dialog.
-    ///
-    /// # Errors
-    /// The peer was not told: the connection is gone, or the message can't be sent. In the second case the
-    /// peer gets an error that says so.
-    fn finish(&self, cid: Cid, answer: &Outgoing<'_>) -> Result<(), TransportError> {
-        let (ack_due, others) = {
-            let mut session = self.session();
-            (session.finish(cid), session.running_tasks() + 1)
-        };
-        let sent = self.send(answer, others);
-        if let Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) = &sent {
-            let error = Packed::of(Error::Transport(why.clone()), &self.0.here);
-            self.send_or_log(&Outgoing::Error { cid: Some(cid), error: &error }, others);
-        }
-        if ack_due {
-            self.send_or_log(&Outgoing::CancelAck { cid, found: true }, others);
-        }
-        sent
     }
 
     /// Makes the dialog of a task of the peer, before any further message of it is looked at.
@@ -245,18 +203,27 @@ impl Channel {
         self.session().attach(cid, scope);
     }
 
-    /// Waits while the send queue is too long; whoever sends without being answered calls this.
+    /// Waits while the send queue of the control lane is too long; whoever sends without being answered
+    /// calls this.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn room(&self) {
+        self.lane_room(Lane::CONTROL).await;
+    }
+
+    /// Waits while the send queue of a lane is too long.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    async fn lane_room(&self, lane: Lane) {
         // An error is the connection's end, which every waiter learns by itself.
-        let _ = std::future::poll_fn(|cx| self.0.transport.poll_room(cx)).await;
+        let _ = std::future::poll_fn(|cx| self.0.transport.poll_lane_room(lane, cx)).await;
     }
 
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
-    fn send(&self, msg: &Outgoing<'_>, under_way: usize) -> Result<(), TransportError> {
-        self.0.transport.queue(Lane::CONTROL, msg)?;
+    fn send(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) -> Result<(), TransportError> {
+        self.0.transport.queue(lane, msg)?;
         if under_way <= 1 && self.0.last_batch.load(Ordering::Relaxed) <= 1 {
             self.0.transport.flush_now();
         } else {
@@ -265,8 +232,8 @@ impl Channel {
         Ok(())
     }
 
-    fn send_or_log(&self, msg: &Outgoing<'_>, under_way: usize) {
-        if let Err(error) = self.send(msg, under_way) {
+    fn send_or_log(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) {
+        if let Err(error) = self.send(lane, msg, under_way) {
             tracing::debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, "not sent");
         }
     }
@@ -276,7 +243,7 @@ impl Channel {
         let overdue_at = self.now() + self.0.cancel_ack;
         let marked = self.session().cancel(cid, ack, overdue_at);
         if let Ok(true) = marked {
-            self.send_or_log(&Outgoing::Cancel { cid }, 0);
+            self.send_or_log(Lane::CONTROL, &Outgoing::Cancel { cid }, 0);
         }
         self.0.transport.wake_flusher(); // the driver looks at its timers
         marked.is_ok()
@@ -380,45 +347,5 @@ impl std::fmt::Debug for Channel {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use pleach_wire::{Key, Settings};
-
-    use super::*;
-    use crate::error::BoxError;
-
-    /// Collects what is logged.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(text)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_failure_that_finds_the_connection_gone_is_logged() {
-        let registry = crate::transports::registry(false);
-        let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
-        let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
-        let transport = kind.dial(listener.local_address(), &settings).await.unwrap();
-        let (here, peer, cancel_ack) = (ActorId::new("here"), ActorId::new("peer"), Duration::ZERO);
-        let channel = Channel::new(transport, Terms { role: Role::Dialer, here, peer, cancel_ack, max_tasks: 1 });
-        channel.transport().abort();
-
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _logging = tracing::subscriber::set_default(subscriber);
-        channel.answer_failure(Cid(2), Raised::new(BoxError::from("the disk is full")));
-        channel.answer_dropped(Cid(4));
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
-        assert_eq!(text.lines().count(), 1, "a cancellation is no failure: {text}");
-    }
-}
+/// The schema of a caller that does not know how the function is declared.
+pub(crate) const UNCHECKED: u64 = 0;

@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::actor::ActorId;
-use crate::channel::Channel;
+use crate::channel::{Channel, Ender, UNCHECKED};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exports::{BoxFuture, Exposed};
@@ -64,6 +64,8 @@ pub(crate) struct Runtime {
     /// Ends the accept loops.
     server: CancellationToken,
     stop: CancellationToken,
+    /// Who asked it to end.
+    ender: Ender,
     listening: tokio::sync::Mutex<BTreeMap<Key, Address>>,
     expected: Mutex<BTreeMap<Uuid, oneshot::Sender<Channel>>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
@@ -122,6 +124,7 @@ impl Runtime {
             services: TaskTracker::new(),
             server: CancellationToken::new(),
             stop: CancellationToken::new(),
+            ender: Ender::default(),
             listening: tokio::sync::Mutex::default(),
             expected: Mutex::default(),
             peers: Mutex::default(),
@@ -190,8 +193,9 @@ impl Runtime {
         self.origin.is_none() && self.stop.is_cancelled()
     }
 
-    /// Asks this actor to end. Returns at once.
-    pub(crate) fn request_stop(&self) {
+    /// Asks this actor to end, in the name of `ender`. Returns at once.
+    pub(crate) fn request_stop(&self, ender: &ActorId) {
+        self.ender.note(ender);
         self.stop.cancel();
     }
 
@@ -236,7 +240,7 @@ impl Drop for Expected {
 /// # Cancel safety
 /// If dropped, the request has been sent.
 pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Result<()> {
-    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &()) {
+    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), UNCHECKED, &()) {
         Ok(pending) => pending,
         Err(_gone) => return Ok(()),
     };

@@ -91,6 +91,7 @@ where
     let ended = shield(async {
         let ended = scope.run(within(runtime.clone(), body(Actor(runtime.clone())))).await;
         guard.disarm();
+        runtime.request_stop(runtime.id());
         runtime.shut_down().await;
         ended
     })
@@ -132,7 +133,7 @@ impl ShutDownOnDrop {
 impl Drop for ShutDownOnDrop {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.request_stop();
+            runtime.request_stop(runtime.id());
             leave_to_reaper(Box::pin(async move { runtime.shut_down().await }));
         }
     }

@@ -37,7 +37,6 @@ pub(super) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended
 /// Returns whether an error of a cancelled body only says that it was cancelled.
 pub(super) fn is_echo(error: &Error) -> bool {
     match error {
-        Error::Remote(remote) => remote.is_cancelled(),
         // Error types of applications wrap ours, and some (`anyhow`) can't be looked into once they are
         // boxed; but they all print what they wrap, here or as one of their causes.
         Error::Local(error) => causes(&**error).any(|cause| cause.to_string().starts_with(CANCELLED)),

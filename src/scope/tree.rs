@@ -103,6 +103,11 @@ impl CancelScope {
         self.node.caught.load(Ordering::Acquire)
     }
 
+    /// Returns why this scope, or one around it, was cancelled, if it was.
+    pub(crate) fn cause(&self) -> Option<Cancelled> {
+        self.cancel_called().then(|| self.node.cause())
+    }
+
     /// Returns the error of a body that this scope has cancelled.
     pub(super) fn error(&self) -> Error {
         Error::Cancelled(self.node.cause())
