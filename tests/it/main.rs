@@ -7,11 +7,13 @@
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
 mod calls;
+mod cancels;
 mod contexts;
 mod endings;
 mod errors;
 mod kill_matrix;
 mod promises;
+mod schemas;
 mod strangers;
 mod structure;
 mod support;
@@ -27,13 +29,15 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 9] = [
+    let groups: [Vec<Trial>; 11] = [
         calls::tests(),
+        cancels::tests(),
         contexts::tests(),
         endings::tests(),
         errors::tests(),
         kill_matrix::tests(),
         promises::tests(),
+        schemas::tests(),
         strangers::tests(),
         structure::tests(),
         trees::tests(),
