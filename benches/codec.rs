@@ -51,12 +51,9 @@ fn measure<A>(criterion: &mut Criterion, codec: &dyn Codec, what: &str, args: &A
 where
     A: Serialize + DeserializeOwned,
 {
-    let msg = Msg::Start {
-        cid: Cid(70_001),
-        target: ByteStr::from_static(TARGET),
-        args: args as &dyn Encode,
-        deadline: None,
-    };
+    let target = ByteStr::from_static(TARGET);
+    let terms = CallTerms { schema: u64::MAX, deadline: None };
+    let msg = Msg::Start { cid: Cid(70_001), target, args: args as &dyn Encode, terms };
     let (mut out, mut parts) = (BytesMut::new(), Vec::new());
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Bytes(size as u64));

@@ -82,6 +82,10 @@ impl<T> Call<T> {
         ByteStr::from_static(self.export.path)
     }
 
+    pub(crate) fn export(&self) -> &'static Export {
+        self.export
+    }
+
     pub(crate) fn args(&self) -> &dyn Encode {
         self.body.args()
     }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use pleach_wire::{Blob, Cid, Encode, Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest as _, Sha256};
 
 use crate::channel::Channel;
 use crate::channel::dialog::DialogHandle;
@@ -29,6 +28,11 @@ pub struct Export {
     pub(crate) returns: &'static str,
     /// The types of its dialog, if it is a context.
     pub(crate) dialog: Option<&'static str>,
+    /// Tells its declaration from others: of its path and the text of its types.
+    ///
+    /// It does not see behind the names of types: two programs that declare `f(order: Order)` agree,
+    /// whatever each takes an `Order` to be.
+    pub(crate) schema: u64,
     pub(crate) invoke: fn(Request) -> Invoked,
 }
 
@@ -41,7 +45,8 @@ impl Export {
         returns: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        Self { path, name, arguments, returns, dialog: None, invoke }
+        let schema = fingerprint(&[path, arguments, returns]);
+        Self { path, name, arguments, returns, dialog: None, schema, invoke }
     }
 
     /// Describes a context function; `#[pleach::context]` calls this. `dialog` is `Started, Recv, Send`.
@@ -53,7 +58,8 @@ impl Export {
         dialog: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        Self { path, name, arguments, returns, dialog: Some(dialog), invoke }
+        let schema = fingerprint(&[path, arguments, returns, dialog]);
+        Self { path, name, arguments, returns, dialog: Some(dialog), schema, invoke }
     }
 
     /// Returns the module that has to be enabled.
@@ -61,20 +67,40 @@ impl Export {
         &self.path[..self.path.len() - self.name.len() - "::".len()]
     }
 
-    /// The first eight bytes of the SHA-256 of its path and declaration.
-    fn fingerprint(&self) -> u64 {
-        let digest = Sha256::digest(format!("{} {}", self.path, self.signature()));
-        digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
-    }
-
     /// Returns its declaration, for messages.
     pub(crate) fn signature(&self) -> String {
         let Self { name, arguments, returns, .. } = self;
         match self.dialog {
             None => format!("{name}({arguments}) -> {returns}"),
+            Some(dialog) if arguments.is_empty() => format!("{name}(Context<{dialog}>) -> {returns}"),
             Some(dialog) => format!("{name}(Context<{dialog}>, {arguments}) -> {returns}"),
         }
     }
+
+    /// Says what this program's declaration is, in the error of a peer that has another one.
+    pub(crate) fn explain(&self, mut error: Error) -> Error {
+        if let Error::Refused { why: Refusal::SchemaMismatch { here, .. }, .. } = &mut error {
+            *here = self.signature().into();
+        }
+        error
+    }
+}
+
+/// The 64-bit FNV-1a hash of some texts, each with an end of its own. Never 0, which says nothing.
+const fn fingerprint(texts: &[&str]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut text = 0;
+    while text < texts.len() {
+        let bytes = texts[text].as_bytes();
+        let mut at = 0;
+        while at <= bytes.len() {
+            let byte = if at < bytes.len() { bytes[at] } else { 0xff };
+            hash = (hash ^ byte as u64).wrapping_mul(0x100_0000_01b3);
+            at += 1;
+        }
+        text += 1;
+    }
+    if hash == 0 { 1 } else { hash }
 }
 
 /// All exposed functions of this program.
@@ -104,7 +130,7 @@ pub(crate) fn table() -> Result<&'static BTreeMap<&'static str, &'static Export>
 pub(crate) fn fingerprints() -> &'static [u64] {
     static FINGERPRINTS: OnceLock<Vec<u64>> = OnceLock::new();
     FINGERPRINTS.get_or_init(|| {
-        let mut all: Vec<u64> = EXPORTS.iter().map(Export::fingerprint).collect();
+        let mut all: Vec<u64> = EXPORTS.iter().map(|export| export.schema).collect();
         all.sort_unstable();
         all
     })

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actor::ActorId;
 use crate::call::{Call, Decode};
 use crate::channel::driver::GOODBYE;
-use crate::channel::{Channel, Explain, Pending};
+use crate::channel::{Channel, Explain, Pending, UNCHECKED, call_terms};
 use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::lookup::Connection;
@@ -146,10 +146,7 @@ impl Member {
 impl Explain for Member {
     async fn explain(&self, error: Error) -> Error {
         // A runtime that fails says so before it cancels its tasks and leaves.
-        let echo = match &error {
-            Error::Remote(remote) => remote.is_cancelled(),
-            other => matches!(other, Error::Disconnected { .. }),
-        };
+        let echo = matches!(error, Error::ContextCancelled(_) | Error::Disconnected { .. });
         if let Some(failure) = self.channel().peer_failure().filter(|_| echo) {
             return failure.clone();
         }
@@ -205,7 +202,9 @@ impl<T> Portal<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Remote`] with the function's own error, or [`Error::Group`] of several; [`Error::Refused`] when the peer does not run it;
+    /// [`Error::Remote`] with the function's own error, or [`Error::Group`] of several;
+    /// [`Error::ContextCancelled`] when it was cancelled, but not by the scope around this; [`Error::Refused`]
+    /// when the peer does not run it, or declares it differently;
     /// [`Error::ActorDied`] or [`Error::Disconnected`] when the peer goes away; [`Error::Transport`] when
     /// the arguments or the value can't be sent; [`Error::Cancelled`] when the scope around this is
     /// cancelled: the remote task has been cancelled then too, or has been asked to.
@@ -214,15 +213,19 @@ impl<T> Portal<T> {
     /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
         self.ready().await?;
-        let decode = call.decoder();
-        let pending = self.peer.channel().call(call.target(), call.args(), scope::current_deadline());
+        let (decode, export) = (call.decoder(), call.export());
+        let terms = call_terms(export.schema, scope::current_deadline());
+        let pending = self.peer.channel().call(call.target(), call.args(), terms);
         drop(call);
-        Ok(decode(&self.answer(pending).await?)?)
+        let value = self.answer(pending).await.map_err(|error| export.explain(error))?;
+        Ok(decode(&value)?)
     }
 
     /// Runs a function that is known by its path only, e.g. of another program.
     ///
-    /// `args` are the function's arguments: a structure with their names, or a tuple in their order.
+    /// `args` are the function's arguments: a structure with their names, or a tuple in their order. The
+    /// peer can't check beforehand that both programs declare the function alike, as it does for
+    /// [`run`](Self::run).
     ///
     /// # Errors
     /// As [`run`](Self::run); [`Error::Transport`] when the value is no `R`.
@@ -231,8 +234,8 @@ impl<T> Portal<T> {
     /// As [`run`](Self::run).
     pub async fn run_from_ns<R: DeserializeOwned>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R> {
         self.ready().await?;
-        let target = ByteStr::from(path.to_owned());
-        let pending = self.peer.channel().call(target, args, scope::current_deadline());
+        let terms = call_terms(UNCHECKED, scope::current_deadline());
+        let pending = self.peer.channel().call(ByteStr::from(path.to_owned()), args, terms);
         Ok(self.answer(pending).await?.decode()?)
     }
 
@@ -262,7 +265,11 @@ impl<T> Portal<T> {
     ///
     /// # Errors
     /// The remote function's own error, which also cancels `body`; what `body` returned; as
-    /// [`run`](Self::run) for the rest.
+    /// [`run`](Self::run) for the rest. The peer's failure goes before the body's own.
+    ///
+    /// [`Error::ContextCancelled`] when the function was cancelled: by its actor, by itself, or by whoever
+    /// cancelled that actor, also from here with [`cancel_actor`](Self::cancel_actor). Only a block that has
+    /// called [`OpenContext::cancel`] ends without it.
     ///
     /// # Cancel safety
     /// If dropped, the peer is asked to cancel the task, and nobody waits for that.

@@ -52,7 +52,7 @@ impl<R, T> MsgStream<R, T> {
             return Err(error);
         }
         drop(value);
-        dialog.channel().room().await;
+        dialog.room().await;
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl<R, T> OpenStream<R, T> {
     fn open(self) -> Result<MsgStream<R, T>> {
         let Self { dialog, buffer, backpressure, .. } = self;
         let opened = dialog.with(|state| state.open_stream(buffer));
-        opened.map_err(|misuse| Error::Usage(misuse.to_string()))?;
+        opened.map_err(|misuse| dialog.error_of_misuse(misuse))?;
         let stream = MsgStream::new(dialog.clone());
         dialog.send(&Outgoing::Stream { cid: dialog.cid(), buffer, waits: backpressure })?;
         Ok(stream)

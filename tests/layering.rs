@@ -44,7 +44,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },
     Layer { at: "src/call.rs", uses: &["error", "exports"], never: TRANSPORTS },
     Layer { at: "src/stream.rs", uses: &["channel", "error", "proto"], never: TRANSPORTS },
-    Layer { at: "src/context.rs", uses: CONTEXT, never: TRANSPORTS },
+    Layer { at: "src/context", uses: CONTEXT, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/portal.rs", uses: ANY, never: TRANSPORTS },
@@ -57,7 +57,7 @@ const LAYERS: &[Layer] = &[
 const ANY: &[&str] = &["*"];
 const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", "scope", "sync"];
 const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
-const CONTEXT: &[&str] = &["call", "channel", "error", "exports", "proto", "scope", "stream"];
+const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "proto", "scope", "stream"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
     "actor", "call", "channel", "config", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",

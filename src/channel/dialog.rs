@@ -7,18 +7,17 @@
 //! 1. The guard of a caller's dialog exists before the message that opens it is queued.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use pleach_wire::{ByteStr, Cid, Encode, Msg, Outgoing};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use pleach_wire::transport::Lane;
+use pleach_wire::{ByteStr, CallTerms, Cid, Encode, Msg, Outgoing, TransportError};
 
 use super::watched::Watched;
-use super::{Channel, ReplyTo, time_left};
-use crate::error::{Error, Packed, Result};
-use crate::proto::dialog::{Arrival, Dialog, End, Permit, Side, Take, TakeFirst};
+use super::{Channel, ReplyTo};
+use crate::error::{ContextCancelled, Error, Packed, Result};
+use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
+use crate::proto::session::Outcome;
 use crate::scope::CancelScope;
 
 /// One side of a dialog. Cloning is cheap; dropping all handles ends nothing.
@@ -29,9 +28,10 @@ struct Shared {
     channel: Channel,
     cid: Cid,
     state: Watched<Dialog>,
+    /// Where this side's messages go that have to stay in order, once there was one.
+    lane: OnceLock<Lane>,
     /// Around the local code that is to be interrupted when the peer fails.
     interrupt: OnceLock<CancelScope>,
-    cancel_called: AtomicBool,
 }
 
 impl DialogHandle {
@@ -40,8 +40,8 @@ impl DialogHandle {
             channel,
             cid,
             state: Watched::new(Dialog::new(side)),
+            lane: OnceLock::new(),
             interrupt: OnceLock::new(),
-            cancel_called: AtomicBool::new(false),
         }))
     }
 
@@ -94,6 +94,30 @@ impl DialogHandle {
         fits
     }
 
+    /// Ends the dialog with the peer's answer.
+    pub(super) fn finish_with(&self, outcome: Outcome) {
+        self.finish(match outcome {
+            Outcome::Value(value) => End::Value(value),
+            Outcome::Error(error) => match error.decode() {
+                Ok(Packed::ContextCancelled(cancelled)) => End::Cancelled(error, self.canceller(&cancelled)),
+                _ => End::Error(error),
+            },
+        });
+    }
+
+    fn canceller(&self, cancelled: &ContextCancelled) -> Canceller {
+        match &cancelled.canceller {
+            Some(actor) if actor == self.0.channel.here() => Canceller::Us,
+            Some(actor) if actor == self.0.channel.peer() => Canceller::Peer,
+            _ => Canceller::Other,
+        }
+    }
+
+    /// Ends the dialog on the side of a function that is over.
+    pub(super) fn leave(&self) {
+        self.finish(End::Left);
+    }
+
     /// Ends the dialog; interrupts the local code if that is a failure it has not asked for.
     pub(super) fn finish(&self, end: End) {
         self.state().handle_end(end);
@@ -106,12 +130,7 @@ impl DialogHandle {
     }
 
     fn failed(&self) -> bool {
-        let failed = matches!(self.state().end(), Some(End::Error(_) | End::Lost));
-        failed && !self.cancel_called()
-    }
-
-    pub(crate) fn cancel_called(&self) -> bool {
-        self.0.cancel_called.load(Ordering::Acquire)
+        self.state().failure().is_some()
     }
 
     /// Looks at the state, or changes it.
@@ -168,49 +187,137 @@ impl DialogHandle {
         let _ = self.send(&Outgoing::Credit { cid: self.0.cid, count });
     }
 
+    /// Turns a use of the dialog that can't work into the error of its user.
+    pub(crate) fn error_of_misuse(&self, misuse: Misuse) -> Error {
+        match misuse {
+            Misuse::Cancelled => {
+                let (here, there) = (self.0.channel.here(), self.0.channel.peer());
+                Error::ContextCancelled(Box::new(ContextCancelled::at(there, Some(here.clone()))))
+            }
+            other => Error::Usage(other.to_string()),
+        }
+    }
+
+    /// Waits while too much of this dialog is still to be sent.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn room(&self) {
+        self.0.channel.lane_room(self.lane()).await;
+    }
+
     /// Sends a message of this dialog.
     ///
     /// # Errors
     /// When its value can't be sent, or the connection is gone.
     pub(crate) fn send(&self, msg: &Outgoing<'_>) -> Result<()> {
         // The message loop writes: what a task sends without waiting goes out together.
-        self.0.channel.send(msg, usize::MAX).map_err(|error| self.0.channel.explain(error))
+        let sent = match msg {
+            Outgoing::Credit { .. } => self.0.channel.send(Lane::CONTROL, msg, usize::MAX),
+            in_order => self.send_in_order(in_order, usize::MAX).map(drop),
+        };
+        sent.map_err(|error| self.0.channel.explain(error))
+    }
+
+    /// Sends a message behind all of this side that were sent in this way; returns on which lane.
+    pub(super) fn send_in_order(&self, msg: &Outgoing<'_>, under_way: usize) -> Result<Lane, TransportError> {
+        let channel = &self.0.channel;
+        if let Some(lane) = self.0.lane.get() {
+            channel.send(*lane, msg, under_way)?;
+            return Ok(*lane);
+        }
+        // The first message: nobody else sends before it has gone.
+        let mut lane = Lane(self.0.cid.0);
+        let mut sent = channel.send(lane, msg, under_way);
+        if let Err(TransportError::Encode { .. }) = sent {
+            // The value can't be sent, or the connection has no lane to spare: then this one does.
+            lane = Lane::CONTROL;
+            sent = channel.send(lane, msg, under_way);
+        }
+        sent?;
+        Ok(*self.0.lane.get_or_init(|| lane))
+    }
+
+    fn lane(&self) -> Lane {
+        self.0.lane.get().copied().unwrap_or(Lane::CONTROL)
     }
 
     /// Turns an end that is a failure into the error of whoever meets it.
     pub(crate) fn error_of(&self, end: End) -> Error {
         match end {
-            End::Error(error) => match error.decode::<Packed>() {
+            End::Error(error) | End::Cancelled(error, _) => match error.decode::<Packed>() {
                 Ok(packed) => packed.unpack(self.0.channel.peer()),
                 Err(unreadable) => Error::Transport(unreadable),
             },
             End::Lost => self.0.channel.gone(),
-            End::Value(_) => Error::Usage("the context is over: its function has returned".into()),
+            End::Value(_) | End::Left => Error::Usage("the context is over: its function has returned".into()),
         }
     }
 
-    /// Asks the peer to cancel the dialog's task, and waits until it is over.
+    /// Asks the peer to cancel the dialog's task, and waits until it is over: until the dialog's end, which
+    /// the acknowledgement only follows.
     ///
     /// # Errors
-    /// [`Error::ActorTooSlow`] when neither an acknowledgement nor an end came in time.
+    /// [`Error::ActorTooSlow`] when that did not come in time.
     ///
     /// # Cancel safety
     /// If dropped, the request has been sent.
     pub(crate) async fn cancel(&self) -> Result<()> {
-        self.0.cancel_called.store(true, Ordering::Release);
-        let (ack, acked) = oneshot::channel();
-        if !self.0.channel.send_cancel(self.0.cid, Some(ack)) {
+        self.with(Dialog::request_cancel);
+        let channel = &self.0.channel;
+        if !channel.send_cancel(self.0.cid, None) {
             return Ok(());
         }
-        match acked.await {
-            Ok(()) => Ok(()),
-            Err(_) if self.state().end().is_some() || self.0.channel.end().is_some() => Ok(()),
-            Err(_) => Err(self.0.channel.too_slow()),
+        let over = self.0.state.until(|state| state.end().map(|end| matches!(end, End::Lost)));
+        match tokio::time::timeout(channel.0.cancel_ack, over).await {
+            Ok(lost) => {
+                if lost {
+                    tracing::debug!(target: "pleach::cancel", dialog = ?self, "no acknowledgement: the connection is gone");
+                }
+                Ok(())
+            }
+            Err(_) => {
+                let late = channel.too_slow();
+                tracing::warn!(target: "pleach::cancel", dialog = ?self, %late, "no acknowledgement: the connection stands, the peer is slow");
+                Err(late)
+            }
         }
+    }
+
+    /// Cancels the task of this dialog that runs here. Returns at once.
+    pub(crate) fn cancel_here(&self) {
+        let scope = self.0.channel.session().task(self.0.cid).cloned();
+        if let Some(scope) = scope {
+            scope.cancel();
+        }
+    }
+
+    /// Waits for the dialog's end, but once this side has asked to cancel it only as long as
+    /// [`cancel`](Self::cancel) does.
+    ///
+    /// # Errors
+    /// As [`cancel`](Self::cancel).
+    ///
+    /// # Cancel safety
+    /// Nothing but unread stream messages is lost; ask again.
+    pub(crate) async fn settled(&self) -> Result<End> {
+        if self.with(|state| state.cancel_called() && state.end().is_none()) {
+            self.cancel().await?;
+        }
+        Ok(self.ended().await)
     }
 
     fn state(&self) -> MutexGuard<'_, Dialog> {
         self.0.state.lock()
+    }
+}
+
+impl Drop for Shared {
+    /// The session, the block or the function, and its streams have let go: nothing can be sent any more.
+    fn drop(&mut self) {
+        if let Some(lane) = self.lane.get().filter(|lane| **lane != Lane::CONTROL) {
+            self.channel.transport().close_lane(*lane);
+        }
     }
 }
 
@@ -229,12 +336,7 @@ impl OpenedDialog {
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn open(
-        channel: &Channel,
-        target: ByteStr,
-        args: &dyn Encode,
-        deadline: Option<Instant>,
-    ) -> Result<Self> {
+    pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, terms: CallTerms) -> Result<Self> {
         let mut made = None;
         let opened = channel.session().open_with(|cid| {
             let handle = made.insert(DialogHandle::new(channel.clone(), cid, Side::Caller));
@@ -242,8 +344,7 @@ impl OpenedDialog {
         });
         let (Some(cid), Some(handle)) = (opened, made) else { return Err(channel.gone()) };
         let opened = Self(handle);
-        let open = Outgoing::Open { cid, target, args, deadline: deadline.map(time_left) };
-        if let Err(error) = channel.send(&open, 1) {
+        if let Err(error) = channel.send(Lane::CONTROL, &Outgoing::Open { cid, target, args, terms }, 1) {
             channel.session().forget(cid);
             opened.0.finish(End::Lost);
             return Err(channel.explain(error));
@@ -259,7 +360,7 @@ impl OpenedDialog {
 impl Drop for OpenedDialog {
     fn drop(&mut self) {
         if self.0.state().end().is_none() {
-            self.0.0.cancel_called.store(true, Ordering::Release);
+            self.0.with(Dialog::request_cancel);
             self.0.0.channel.send_cancel(self.0.0.cid, None);
         }
     }

@@ -26,22 +26,24 @@ use crate::proto::session::{Event, Outcome};
 
 /// What runs the functions that peers ask for.
 pub(crate) trait Serve: Send + Sync + 'static {
-    /// Starts a task that ends with [`Channel::answer`] or [`Channel::answer_error`]. Must not wait.
-    ///
-    /// `dialog` is there if the peer opened a context.
-    /// It is cancelled at its deadline.
-    fn invoke(
-        &self,
-        channel: &Channel,
-        cid: Cid,
-        target: ByteStr,
-        args: Payload,
-        deadline: Option<Instant>,
-        dialog: Option<DialogHandle>,
-    );
+    /// Starts a task that ends with [`Channel::answer`] or another answer. Must not wait.
+    fn invoke(&self, channel: &Channel, asked: Asked);
 
     /// The peer's runtime reports that it failed.
     fn peer_failed(&self, channel: &Channel, error: Packed);
+}
+
+/// What a peer asks to be run.
+pub(crate) struct Asked {
+    pub(crate) cid: Cid,
+    pub(crate) target: ByteStr,
+    pub(crate) args: Payload,
+    /// The declaration that the peer goes by, or [`UNCHECKED`](super::UNCHECKED).
+    pub(crate) schema: u64,
+    /// When the task is to be cancelled.
+    pub(crate) deadline: Option<Instant>,
+    /// There if the peer opened a context.
+    pub(crate) dialog: Option<DialogHandle>,
 }
 
 /// Runs the connection until it ends; wakes everybody who waits on it.
@@ -89,6 +91,7 @@ impl Drop for Ending<'_> {
                 dialog.finish(End::Lost);
             }
         }
+        left.dialogs.iter().for_each(|dialog| dialog.finish(End::Lost));
         drop(left);
         channel.0.ended.cancel();
     }
@@ -166,10 +169,10 @@ impl Driver<'_> {
         let channel = self.channel;
         let event = channel.session().handle_msg(msg);
         match event {
-            Event::Invoke { cid, target, args, deadline, stream } => {
+            Event::Invoke { cid, target, args, terms, stream } => {
                 let dialog = stream.then(|| channel.accept_dialog(cid));
-                let deadline = deadline.and_then(|left| Instant::now().checked_add(left));
-                self.serve.invoke(channel, cid, target, args, deadline, dialog);
+                let deadline = terms.deadline.and_then(|left| Instant::now().checked_add(left));
+                self.serve.invoke(channel, Asked { cid, target, args, schema: terms.schema, deadline, dialog });
             }
             Event::Deliver { dialog, msg } => {
                 let kind = msg.kind();
@@ -181,20 +184,18 @@ impl Driver<'_> {
                 channel.refuse(cid, "another function".into(), Refusal::Overloaded { limit });
             }
             Event::Resolved { reply, ack, outcome } => {
-                if let Some(ack) = ack {
-                    let _ = ack.send(()); // whoever waited may have left
-                }
                 let late = match reply {
                     Some(ReplyTo::Call(caller)) => caller.send(outcome).err(),
                     Some(ReplyTo::Dialog(dialog)) => {
-                        dialog.finish(match outcome {
-                            Outcome::Value(value) => End::Value(value),
-                            Outcome::Error(error) => End::Error(error),
-                        });
+                        dialog.finish_with(outcome);
                         None
                     }
                     None => Some(outcome),
                 };
+                // Only now: whoever has waited for the acknowledgement finds the end.
+                if let Some(ack) = ack {
+                    let _ = ack.send(()); // whoever waited may have left
+                }
                 if let Some(outcome) = late {
                     log_late(channel, &outcome);
                 }
@@ -205,7 +206,9 @@ impl Driver<'_> {
                     scope.cancel_because(Cancelled::Caller(Some(channel.peer().clone())));
                 }
             }
-            Event::NothingToCancel { cid } => channel.send_or_log(&Outgoing::CancelAck { cid, found: false }, 0),
+            Event::NothingToCancel { cid } => {
+                channel.send_or_log(Lane::CONTROL, &Outgoing::CancelAck { cid, found: false }, 0);
+            }
             Event::Acked { ack } => {
                 if let Some(ack) = ack {
                     let _ = ack.send(()); // whoever waited may have left
@@ -218,6 +221,9 @@ impl Driver<'_> {
                 }
             },
             Event::PeerLeaves { why } => self.left = Some(why),
+            Event::Late { kind, cid } => {
+                tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), kind, %cid, "a message came after its dialog had ended");
+            }
             Event::Ignored { kind, cid } => {
                 let count = channel.0.ignored.fetch_add(1, Ordering::Relaxed) + 1;
                 tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "ignored a message that fits no dialog");

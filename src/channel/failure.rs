@@ -1,6 +1,7 @@
 //! What ends a connection, or makes it useless, before anybody closes it: the runtime at either end has
 //! failed, or the peer does not read.
 
+use pleach_wire::transport::Lane;
 use pleach_wire::{Outgoing, TransportError};
 
 use super::Channel;
@@ -9,7 +10,7 @@ use crate::error::{Error, Packed};
 impl Channel {
     /// Tells the peer that the runtime here has failed.
     pub(crate) fn report_failure(&self, error: &Packed) {
-        self.send_or_log(&Outgoing::Error { cid: None, error }, 0);
+        self.send_or_log(Lane::CONTROL, &Outgoing::Error { cid: None, error }, 0);
     }
 
     /// Keeps what the peer's runtime has failed with, and wakes who waits for that.

@@ -5,6 +5,7 @@
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`dialog`] | a context: a dialog of many messages |
+//! | [`answers`] | how a task of the peer ends |
 //! | [`watched`] | a dialog's state, and who waits on it |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | this one | the handle: what callers and finished tasks use |
@@ -12,14 +13,27 @@
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
 //! itself; only when several are under way does the driver write for all of them at once.
 //!
+//! # Lanes
+//! What a context's tasks tell each other goes on a lane of their own, so that it holds up no other
+//! context: its first value, its stream messages, its result. Everything else is on the control lane
+//! and may overtake that. What has to stay in order does: the caller uses its lane only after it has
+//! got the first value, so the request to open the context is always there before; the acknowledgement
+//! of a cancel request goes behind the answer, on its lane; credit comes to the same in any order. An
+//! error may overtake what was sent before it, and what comes for a dialog that is over is ignored. Where
+//! a connection has no lane to spare, the control lane does.
+//!
 //! # Invariants
 //! 1. The session's lock is never held across a wait, nor while the transport is called.
 //! 2. A guard ([`Pending`]) exists before the message that it guards is queued.
+//! 3. A lane is closed when nothing is left that could send on it.
 
+mod answers;
 pub(crate) mod dialog;
 pub(crate) mod driver;
 mod failure;
 pub(crate) mod handshake;
+#[cfg(test)]
+mod tests;
 mod watched;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,15 +41,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, Cid, Encode, MsgTransport, Outgoing, Payload, TransportError};
+use pleach_wire::{ByteStr, CallTerms, Cid, Encode, MsgTransport, Outgoing, Payload, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::answers::Ender;
 use self::dialog::DialogHandle;
 use crate::actor::ActorId;
-use crate::error::{Cancelled, Error, Packed, Raised, Refusal, Result};
-use crate::panics;
+use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::Side;
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::scope::CancelScope;
@@ -49,6 +63,7 @@ struct Shared {
     session: Mutex<Session<Wakers>>,
     here: ActorId,
     peer: ActorId,
+    ender: Ender,
     epoch: Instant,
     cancel_ack: Duration,
     /// Messages in the last read: more than one means that several callers are under way.
@@ -105,6 +120,8 @@ pub(crate) struct Terms {
     pub(crate) max_tasks: usize,
     /// How many bytes may wait to be sent before the connection is given up.
     pub(crate) max_backlog: usize,
+    /// Who asked this side's actor to end.
+    pub(crate) ender: Ender,
 }
 
 impl Channel {
@@ -114,6 +131,7 @@ impl Channel {
             session: Mutex::new(Session::new(terms.role, terms.max_tasks)),
             here: terms.here,
             peer: terms.peer,
+            ender: terms.ender,
             epoch: Instant::now(),
             cancel_ack: terms.cancel_ack,
             last_batch: AtomicUsize::new(0),
@@ -169,12 +187,11 @@ impl Channel {
         self.request_close();
     }
 
-    /// Starts a call: the message is queued, and on its way unless others are being sent. At the
-    /// deadline the peer cancels the task by itself.
+    /// Starts a call: the message is queued, and on its way unless others are being sent.
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, deadline: Option<Instant>) -> Result<Pending> {
+    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallTerms) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
         let (cid, open) = {
             let mut session = self.session();
@@ -182,79 +199,11 @@ impl Channel {
             (cid, session.open_calls())
         };
         let pending = Pending { channel: self.clone(), cid, reply, answered: false };
-        let start = Outgoing::Start { cid, target, args, deadline: deadline.map(time_left) };
-        if let Err(error) = self.send(&start, open) {
+        if let Err(error) = self.send(Lane::CONTROL, &Outgoing::Start { cid, target, args, terms }, open) {
             self.session().forget(cid);
             return Err(self.explain(error));
         }
         Ok(pending)
-    }
-
-    /// Answers a task of the peer and ends its dialog.
-    pub(crate) fn answer(&self, cid: Cid, value: &dyn Encode) {
-        if let Err(end) = self.finish(cid, &Outgoing::Return { cid, value }) {
-            tracing::debug!(target: "pleach::runtime", peer = %self.0.peer, %cid, %end, "an answer found the connection gone");
-        }
-    }
-
-    /// Answers a task of the peer with its own error.
-    pub(crate) fn answer_failure(&self, cid: Cid, raised: Raised) {
-        self.answer_error(cid, &Packed::new(raised, &self.0.here));
-    }
-
-    /// Answers that a function will not be run.
-    pub(crate) fn refuse(&self, cid: Cid, function: String, why: Refusal) {
-        self.answer_error(cid, &Packed::Refused { function, why });
-    }
-
-    /// Answers for a task that was dropped: cancelled, or unwinding from a panic.
-    pub(crate) fn answer_dropped(&self, cid: Cid) {
-        let here = &self.0.here;
-        if let Some(panic) = panics::take_current() {
-            return self.answer_error(cid, &Packed::panic(panic, here));
-        }
-        let why = {
-            let session = self.session();
-            match session.task(cid).and_then(CancelScope::cause) {
-                Some(Cancelled::Deadline) => Cancelled::Deadline,
-                _ if session.is_cancelled(cid) => Cancelled::Caller(Some(self.0.peer.clone())),
-                _ => Cancelled::Actor,
-            }
-        };
-        self.answer_error(cid, &Packed::of(Error::Cancelled(why), here));
-    }
-
-    /// Answers a task of the peer with an error and ends its dialog.
-    fn answer_error(&self, cid: Cid, error: &Packed) {
-        let Err(end) = self.finish(cid, &Outgoing::Error { cid: Some(cid), error }) else { return };
-        let peer = &self.0.peer;
-        match error.is_failure() {
-            true => {
-                tracing::error!(target: "pleach::runtime", %peer, %cid, %end, %error, "a function failed, and its caller can't be told how")
-            }
-            false => tracing::debug!(target: "pleach::runtime", %peer, %cid, %end, "nobody is left to be answered"),
-        }
-    }
-
-    /// Sends the last message of a task and ends its dialog.
-    ///
-    /// # Errors
-    /// The peer was not told: the connection is gone, or the message can't be sent. In the second case the
-    /// peer gets an error that says so.
-    fn finish(&self, cid: Cid, answer: &Outgoing<'_>) -> Result<(), TransportError> {
-        let (ack_due, others) = {
-            let mut session = self.session();
-            (session.finish(cid), session.running_tasks() + 1)
-        };
-        let sent = self.send(answer, others);
-        if let Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) = &sent {
-            let error = Packed::of(Error::Transport(why.clone()), &self.0.here);
-            self.send_or_log(&Outgoing::Error { cid: Some(cid), error: &error }, others);
-        }
-        if ack_due {
-            self.send_or_log(&Outgoing::CancelAck { cid, found: true }, others);
-        }
-        sent
     }
 
     /// Makes the dialog of a task of the peer, before any further message of it is looked at.
@@ -269,18 +218,27 @@ impl Channel {
         self.session().attach(cid, scope);
     }
 
-    /// Waits while the send queue is too long; whoever sends without being answered calls this.
+    /// Waits while the send queue of the control lane is too long; whoever sends without being answered
+    /// calls this.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn room(&self) {
+        self.lane_room(Lane::CONTROL).await;
+    }
+
+    /// Waits while the send queue of a lane is too long.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    async fn lane_room(&self, lane: Lane) {
         // An error is the connection's end, which every waiter learns by itself.
-        let _ = std::future::poll_fn(|cx| self.0.transport.poll_room(cx)).await;
+        let _ = std::future::poll_fn(|cx| self.0.transport.poll_lane_room(lane, cx)).await;
     }
 
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
-    fn send(&self, msg: &Outgoing<'_>, under_way: usize) -> Result<(), TransportError> {
-        let waiting = self.0.transport.queue(Lane::CONTROL, msg)?;
+    fn send(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) -> Result<(), TransportError> {
+        let waiting = self.0.transport.queue(lane, msg)?;
         if waiting > self.0.max_backlog {
             return Err(self.give_up(waiting));
         }
@@ -292,8 +250,8 @@ impl Channel {
         Ok(())
     }
 
-    fn send_or_log(&self, msg: &Outgoing<'_>, under_way: usize) {
-        if let Err(error) = self.send(msg, under_way) {
+    fn send_or_log(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) {
+        if let Err(error) = self.send(lane, msg, under_way) {
             tracing::debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, "not sent");
         }
     }
@@ -303,7 +261,7 @@ impl Channel {
         let overdue_at = self.now() + self.0.cancel_ack;
         let marked = self.session().cancel(cid, ack, overdue_at);
         if let Ok(true) = marked {
-            self.send_or_log(&Outgoing::Cancel { cid }, 0);
+            self.send_or_log(Lane::CONTROL, &Outgoing::Cancel { cid }, 0);
         }
         self.0.transport.wake_flusher(); // the driver looks at its timers
         marked.is_ok()
@@ -337,9 +295,12 @@ impl Channel {
     }
 }
 
-/// How much time there is until a deadline; none at all if it has passed.
-fn time_left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
+/// The terms of a call: `schema` is that of the function's [`Export`](crate::exports), or [`UNCHECKED`]; at
+/// the deadline the peer cancels the task by itself.
+pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallTerms {
+    // None at all if it has passed.
+    let deadline = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    CallTerms { schema, deadline }
 }
 
 /// A call that waits for its answer. Dropping it before asks the peer to cancel the task.
@@ -412,46 +373,5 @@ impl std::fmt::Debug for Channel {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use pleach_wire::{Key, Settings};
-
-    use super::*;
-    use crate::error::BoxError;
-
-    /// Collects what is logged.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(text)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_failure_that_finds_the_connection_gone_is_logged() {
-        let registry = crate::transports::registry(false);
-        let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
-        let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
-        let transport = kind.dial(listener.local_address(), &settings).await.unwrap();
-        let (here, peer, cancel_ack) = (ActorId::new("here"), ActorId::new("peer"), Duration::ZERO);
-        let terms = Terms { role: Role::Dialer, here, peer, cancel_ack, max_tasks: 1, max_backlog: usize::MAX };
-        let channel = Channel::new(transport, terms);
-        channel.transport().abort();
-
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _logging = tracing::subscriber::set_default(subscriber);
-        channel.answer_failure(Cid(2), Raised::new(BoxError::from("the disk is full")));
-        channel.answer_dropped(Cid(4));
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
-        assert_eq!(text.lines().count(), 1, "a cancellation is no failure: {text}");
-    }
-}
+/// The schema of a caller that does not know how the function is declared.
+pub(crate) const UNCHECKED: u64 = 0;

@@ -15,11 +15,13 @@
 //! | `report` | an error for humans |
 //! | `record`, `transport` | an error for machines |
 
+mod cancelled;
 mod died;
 mod downcast;
 mod gave_up;
 mod group;
 mod inside;
+mod mismatch;
 mod packed;
 mod payload;
 pub(crate) mod raised;
@@ -40,8 +42,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_wire::TransportError;
-use serde::{Deserialize, Serialize};
 
+pub use self::cancelled::{Cancelled, ContextCancelled};
 pub use self::died::{ActorDied, WaitStatus};
 pub use self::gave_up::GaveUp;
 pub use self::group::ErrorGroup;
@@ -82,6 +84,8 @@ pub enum Error {
     },
     /// A function ran in another actor and failed there, for whatever reason: see [`Error::origin`].
     Remote(Box<RemoteError>),
+    /// A function ran in another actor and was cancelled there.
+    ContextCancelled(Box<ContextCancelled>),
     /// An actor's process is gone, and nobody had asked it to go.
     ActorDied(Box<ActorDied>),
     /// A process could not be started, or did not connect back in time.
@@ -175,7 +179,7 @@ impl Error {
     /// Returns whether this is only the echo of a cancellation, which hides no failure.
     pub fn is_cancelled(&self) -> bool {
         match &*self.ours() {
-            Self::Cancelled(_) => true,
+            Self::Cancelled(_) | Self::ContextCancelled(_) => true,
             Self::Group(group) => group.left_out == 0 && group.errors.iter().all(Self::is_cancelled),
             _ => false,
         }
@@ -193,6 +197,7 @@ impl Error {
     fn variant(&self) -> &'static str {
         match self {
             Self::Cancelled(_) => "Cancelled",
+            Self::ContextCancelled(_) => "ContextCancelled",
             Self::Timeout { .. } => "Timeout",
             Self::Remote(_) => "Remote",
             Self::ActorDied(_) => "ActorDied",
@@ -219,6 +224,7 @@ impl fmt::Display for Error {
             Self::Cancelled(cause) => write!(f, "cancelled: {cause}"),
             Self::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),
             Self::Remote(remote) => remote.fmt(f),
+            Self::ContextCancelled(cancelled) => cancelled.fmt(f),
             Self::ActorDied(died) => died.fmt(f),
             Self::GaveUp(gave_up) => gave_up.fmt(f),
             Self::Spawn { actor, why } => write!(f, "actor `{actor}` did not start: {why}"),
@@ -261,34 +267,4 @@ impl From<TransportError> for Error {
 /// An error and its causes, the outermost first.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
-}
-
-/// Who or what cancelled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Cancelled {
-    /// A cancel scope around the code.
-    Scope,
-    /// The deadline of a scope around the code, or of the caller.
-    Deadline,
-    /// Another task of the same nursery failed or left.
-    Nursery,
-    /// The actor is being shut down, by itself or on request.
-    Actor,
-    /// The caller of the function asked for it, or went away.
-    Caller(Option<ActorId>),
-}
-
-impl fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Scope => f.write_str("the scope around it was cancelled"),
-            Self::Deadline => f.write_str("its deadline has passed"),
-            Self::Nursery => f.write_str("its nursery is closing"),
-            Self::Actor => f.write_str("its actor is shutting down"),
-            Self::Caller(Some(actor)) => write!(f, "its caller {actor} cancelled it"),
-            Self::Caller(None) => f.write_str("its caller went away"),
-        }
-    }
 }

@@ -5,6 +5,7 @@
 //! | an error of its own | [`RemoteError`], with the error itself if its type is registered |
 //! | a finding of the runtime ([`Error::ActorDied`], …) | [`RemoteError`], with the finding itself |
 //! | an error from another actor | the same one, with one more hop |
+//! | nothing, because it was cancelled | [`ContextCancelled`] |
 //! | one of these inside an error of a foreign type | the same, with the foreign texts as its context |
 //! | a group | a group of the same |
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::payload::Payload;
 use super::raised::Raised;
-use super::{Error, ErrorGroup, Refusal, RemoteError, causes, inside, register};
+use super::{ContextCancelled, Error, ErrorGroup, Refusal, RemoteError, causes, inside, register};
 use crate::actor::ActorId;
 use crate::panics::Panic;
 use crate::telemetry::span_trace;
@@ -26,6 +27,8 @@ use crate::telemetry::span_trace;
 pub(crate) enum Packed {
     /// A function or its actor failed.
     Remote(Box<RemoteError>),
+    /// A function was cancelled.
+    ContextCancelled(Box<ContextCancelled>),
     /// The peer's runtime did not run the function.
     Refused { function: String, why: Refusal },
     /// Several things failed.
@@ -48,6 +51,11 @@ impl Packed {
         Packer { here, room: MAX_MEMBERS }.pack(error, 0)
     }
 
+    /// Packs the end of a function that was cancelled.
+    pub(crate) fn cancelled(cancelled: ContextCancelled) -> Self {
+        Self::ContextCancelled(Box::new(cancelled))
+    }
+
     /// Packs a panic.
     pub(crate) fn panic(panic: Panic, here: &ActorId) -> Self {
         let Panic { message, backtrace, span_trace } = panic;
@@ -59,6 +67,7 @@ impl Packed {
     pub(crate) fn unpack(self, peer: &ActorId) -> Error {
         match self {
             Self::Remote(remote) => Error::Remote(remote),
+            Self::ContextCancelled(cancelled) => Error::ContextCancelled(cancelled),
             Self::Refused { function, why } => Error::Refused { actor: peer.to_string(), function, why },
             Self::Group { members, left_out } => {
                 let errors = members.into_iter().map(|member| member.unpack(peer)).collect();
@@ -72,7 +81,7 @@ impl Packed {
     pub(crate) fn is_failure(&self) -> bool {
         match self {
             Self::Remote(remote) => !remote.is_cancelled(),
-            Self::Refused { .. } => false,
+            Self::ContextCancelled(_) | Self::Refused { .. } => false,
             Self::Group { members, left_out } => *left_out > 0 || members.iter().any(Self::is_failure),
         }
     }
@@ -81,7 +90,7 @@ impl Packed {
     fn add_context(&mut self, texts: &[String]) {
         match self {
             Self::Remote(remote) => drop(remote.context.splice(..0, texts.iter().cloned())),
-            Self::Refused { .. } => {}
+            Self::ContextCancelled(_) | Self::Refused { .. } => {}
             Self::Group { members, .. } => members.iter_mut().for_each(|member| member.add_context(texts)),
         }
     }
@@ -91,6 +100,7 @@ impl fmt::Display for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Remote(remote) => remote.fmt(f),
+            Self::ContextCancelled(cancelled) => cancelled.fmt(f),
             Self::Refused { function, why } => write!(f, "`{function}` was refused: {why}"),
             Self::Group { members, left_out } => {
                 let members: Vec<_> = members.iter().map(ToString::to_string).collect();
@@ -113,6 +123,10 @@ impl Packer<'_> {
             Error::Remote(mut remote) => {
                 remote.relay_path.push(self.here.clone());
                 Packed::Remote(remote)
+            }
+            Error::ContextCancelled(mut cancelled) => {
+                cancelled.relay_path.push(self.here.clone());
+                Packed::ContextCancelled(cancelled)
             }
             Error::Group(group) => self.pack_group(group, depth),
             Error::Local(error) => self.pack_foreign(&*error, UNKNOWN_TYPE, None, depth),

@@ -3,7 +3,7 @@
 use std::any::{Any, type_name};
 use std::fmt;
 
-use super::BoxError;
+use super::{BoxError, Error, inside};
 use crate::panics::captured;
 
 /// An error on its way out of an exposed function.
@@ -26,6 +26,13 @@ impl Raised {
         }
         let error = slot.expect("only an `anyhow::Error` was taken out").into();
         Self { error, type_name, backtrace: None }
+    }
+}
+
+impl Raised {
+    /// Returns the error of ours that it is, or has inside, if that only says that something was cancelled.
+    pub(crate) fn cancellation(&self) -> Option<Error> {
+        inside::find(&*self.error).filter(Error::is_cancelled)
     }
 }
 

@@ -15,7 +15,9 @@ use pleach_wire::TransportError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::told::Told;
-use super::{ActorDied, Cancelled, Error, ErrorGroup, GaveUp, Refusal, RemoteError, causes, transport};
+use super::{
+    ActorDied, Cancelled, ContextCancelled, Error, ErrorGroup, GaveUp, Refusal, RemoteError, causes, transport,
+};
 use crate::actor::ActorId;
 
 /// An [`Error`] as plain data.
@@ -30,6 +32,7 @@ enum Record {
         after: Duration,
     },
     Remote(Box<RemoteError>),
+    ContextCancelled(Box<ContextCancelled>),
     ActorDied(Box<ActorDied>),
     Spawn {
         actor: String,
@@ -82,6 +85,7 @@ impl From<Error> for Record {
             Error::Cancelled(cause) => Self::Cancelled { cause },
             Error::Timeout { what, after } => Self::Timeout { what, after },
             Error::Remote(remote) => Self::Remote(remote),
+            Error::ContextCancelled(cancelled) => Self::ContextCancelled(cancelled),
             Error::ActorDied(died) => Self::ActorDied(died),
             Error::Spawn { actor, why } => Self::Spawn { actor, why },
             Error::GaveUp(gave_up) => Self::GaveUp(gave_up),
@@ -105,6 +109,7 @@ impl From<Record> for Error {
             Record::Cancelled { cause } => Self::Cancelled(cause),
             Record::Timeout { what, after } => Self::Timeout { what, after },
             Record::Remote(remote) => Self::Remote(remote),
+            Record::ContextCancelled(cancelled) => Self::ContextCancelled(cancelled),
             Record::ActorDied(died) => Self::ActorDied(died),
             Record::Spawn { actor, why } => Self::Spawn { actor, why },
             Record::GaveUp(gave_up) => Self::GaveUp(gave_up),

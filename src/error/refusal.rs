@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::mismatch;
+
 /// Why a peer refused to run a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +30,18 @@ pub enum Refusal {
         expected: String,
         /// What the decoder found.
         why: String,
+    },
+    /// The peer's program declares the function differently: with other names or types of arguments or
+    /// messages, or another result. Build both from the same sources.
+    ///
+    /// What is compared is the text of the two declarations. Types are known by their names there, so what a
+    /// type of the same name looks like inside is not seen: that shows, if it does, when a value is decoded.
+    #[error("the two programs declare it differently{}", mismatch::lines(.here, .there))]
+    SchemaMismatch {
+        /// Its declaration in the program of the caller, who fills this in.
+        here: Box<str>,
+        /// Its declaration in the program of the peer.
+        there: Box<str>,
     },
     /// A context was called as a plain function, or the other way round.
     #[error("{}", wrong_kind(.context))]

@@ -94,6 +94,9 @@ impl Block {
                 block.details.extend(group.missing());
             }
             Error::Remote(remote) => block.details.extend(route(remote)),
+            Error::ContextCancelled(cancelled) => {
+                block.details.extend(cancelled.relay_path.iter().map(|actor| format!("relayed by {actor}")));
+            }
             _ => {}
         }
         if let Some(died) = error.actor_died().filter(|died| !died.stderr.is_empty()) {

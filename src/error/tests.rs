@@ -5,6 +5,7 @@
 use std::io;
 
 use pleach_wire::{Format, Payload as Wire, TransportClosed};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::*;

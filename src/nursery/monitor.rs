@@ -89,7 +89,6 @@ impl Monitor {
                 let error = self.member.explain(error).await;
                 settle.send_replace(Some(Err(error.clone())));
                 let echo = match &error {
-                    Error::Remote(remote) => remote.is_cancelled(),
                     Error::Disconnected { .. } => true,
                     other => other.is_cancelled(),
                 };

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use super::Nursery;
 use super::monitor::{Monitor, Overseer};
 use crate::call::Call;
+use crate::channel::call_terms;
 use crate::error::{Cancelled, Error, Result};
 use crate::exports::BoxFuture;
 use crate::portal::{Member, Portal};
@@ -54,8 +55,8 @@ impl Nursery {
     {
         let enter = move |nursery: &Self, member: Arc<Member>, overseer| {
             // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
-            let deadline = nursery.0.scope.deadline();
-            let pending = member.child.channel.call(call.target(), call.args(), deadline);
+            let terms = call_terms(call.export().schema, nursery.0.scope.deadline());
+            let pending = member.child.channel.call(call.target(), call.args(), terms);
             let (settle, result) = watch::channel(None);
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
             nursery.0.tasks.spawn(monitor.watch_one_shot(pending, settle));

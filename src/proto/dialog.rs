@@ -11,6 +11,11 @@
 //!                  │ stop                    no credit: wait, if the peer lets senders wait, or may
 //!                  ▼                                    still open its stream; otherwise an overrun
 //!                Stopped: what comes is forgotten
+//!
+//! the end, for the side that opened it     has it asked to cancel?     no        yes
+//!   the function returned                                              value     value
+//!   it was cancelled, the connection was lost                          raised    absorbed
+//!   it failed                                                          raised    raised
 //! ```
 //! The receiver grants credit for as many messages as it buffers, and gives it back as its task takes
 //! them, half a buffer at a time. So a connection's message loop never waits for a slow task.
@@ -19,11 +24,14 @@
 //! 1. At most `buffer` messages wait here: the peer had credit for each.
 //! 2. What arrived before the end is handed out before the end is.
 //! 3. A stream is opened once and stopped once; `started` is said once.
+//! 4. The first end counts: a value that the function returned before a cancel reached it wins.
 
 use std::collections::VecDeque;
 
 use pleach_wire::Payload;
 use pleach_wire::msg::INITIAL_CREDIT;
+
+use super::state::ContextState;
 
 /// One side of a dialog.
 #[derive(Debug)]
@@ -32,6 +40,7 @@ pub(crate) struct Dialog {
     first: First,
     items: VecDeque<Payload>,
     peer_stopped: bool,
+    cancel_called: bool,
     end: Option<End>,
     stream: Stream,
     /// Messages that this side buffers, and credit that it has not given back yet.
@@ -74,8 +83,23 @@ pub(crate) enum End {
     Value(Payload),
     /// It failed.
     Error(Payload),
+    /// It was cancelled.
+    Cancelled(Payload, Canceller),
     /// The connection ended first.
     Lost,
+    /// The function of this side is over; what it has left behind can't use the dialog any more.
+    Left,
+}
+
+/// At whose request a function was cancelled, as its caller sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Canceller {
+    /// The caller's actor.
+    Us,
+    /// The actor that ran it.
+    Peer,
+    /// Somebody else, or nobody knows.
+    Other,
 }
 
 /// What the caller finds where it awaits the first value.
@@ -143,6 +167,9 @@ pub(crate) enum Misuse {
     /// Too late.
     #[error("the context is over")]
     Over,
+    /// This side has cancelled the context.
+    #[error("this side has cancelled the context")]
+    Cancelled,
 }
 
 impl Dialog {
@@ -152,6 +179,7 @@ impl Dialog {
             first: First::Awaited,
             items: VecDeque::new(),
             peer_stopped: false,
+            cancel_called: false,
             end: None,
             stream: Stream::NotOpened,
             buffer: INITIAL_CREDIT,
@@ -204,6 +232,11 @@ impl Dialog {
         self.end.get_or_insert(end);
     }
 
+    /// This side asks to cancel the function.
+    pub(crate) fn request_cancel(&mut self) {
+        self.cancel_called = true;
+    }
+
     /// The callee is about to say its first value.
     ///
     /// # Errors
@@ -236,6 +269,9 @@ impl Dialog {
     /// # Errors
     /// When it is too early, too late, or was done before.
     pub(crate) fn open_stream(&mut self, buffer: u32) -> Result<(), Misuse> {
+        if self.cancel_called {
+            return Err(Misuse::Cancelled);
+        }
         match (self.stream, self.side, &self.first) {
             (Stream::NotOpened, Side::Callee, First::Awaited) => return Err(Misuse::NotStarted),
             (Stream::NotOpened, ..) => {}
@@ -303,6 +339,44 @@ impl Dialog {
     /// Returns how the dialog ended, if it has.
     pub(crate) fn end(&self) -> Option<&End> {
         self.end.as_ref()
+    }
+
+    /// Returns whether this side has asked to cancel the function.
+    pub(crate) fn cancel_called(&self) -> bool {
+        self.cancel_called
+    }
+
+    /// Returns whether the peer has answered after this side had asked to cancel: the function is over.
+    pub(crate) fn cancel_acked(&self) -> bool {
+        self.cancel_called && matches!(self.end, Some(End::Value(_) | End::Error(_) | End::Cancelled(..)))
+    }
+
+    /// Returns the end if it is a failure that the side which opened the dialog has to be told of.
+    pub(crate) fn failure(&self) -> Option<&End> {
+        self.end.as_ref().filter(|end| match end {
+            End::Error(_) => true,
+            End::Cancelled(..) | End::Lost => !self.cancel_called,
+            End::Value(_) | End::Left => false,
+        })
+    }
+
+    /// Returns how far the dialog has come.
+    pub(crate) fn state(&self) -> ContextState {
+        match &self.end {
+            Some(End::Value(_) | End::Left) => return ContextState::Returned,
+            Some(End::Error(_) | End::Lost) => return ContextState::Failed,
+            Some(End::Cancelled(_, Canceller::Us)) => return ContextState::CancelledBySelf,
+            Some(End::Cancelled(_, Canceller::Peer)) => return ContextState::CancelledByPeer,
+            Some(End::Cancelled(_, Canceller::Other)) => return ContextState::CancelledByOther,
+            None => {}
+        }
+        match (self.cancel_called, &self.first, self.stream) {
+            (true, ..) => ContextState::Cancelling,
+            (_, First::Awaited, _) => ContextState::Opening,
+            (.., Stream::NotOpened) => ContextState::Open,
+            (.., Stream::Opened) => ContextState::Streaming,
+            (.., Stream::Stopped) => ContextState::StreamFinished,
+        }
     }
 
     /// Forgets the stream messages that are here; returns the credit to be given back for them.

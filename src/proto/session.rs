@@ -10,18 +10,20 @@
 //!              ▼  │ acknowledged                          ▼  │ finish: answered, acknowledged
 //!            gone ◄┘                                    gone ◄┘
 //! ```
-//! A call that was cancelled stays in `Cancelling` until the peer acknowledges, answered or not, so
-//! that a late message is told from one to nothing.
+//! A call that was cancelled stays in `Cancelling` until the peer acknowledges, answered or not. A peer
+//! that has answered before acknowledges that there was nothing to cancel; that may overtake an answer on
+//! a lane of its own, so a dialog goes back to `Waiting` then.
 //!
 //! # Invariants
 //! 1. Every waiter that was put in comes out once: by [`Event`], by [`Session::handle_timeout`] or by [`Session::close`].
 //! 2. After `close` nothing can be opened.
-//! 3. A message with an unknown cid changes nothing; it comes out as [`Event::Ignored`].
+//! 3. A message with an unknown cid changes nothing. If there was such a dialog it is merely late, as a
+//!    message that has crossed the dialog's end is: [`Event::Late`]; otherwise it is [`Event::Ignored`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pleach_wire::{ByteStr, Cid, Msg, Payload};
+use pleach_wire::{ByteStr, CallTerms, Cid, Msg, Payload};
 
 /// What a connection's user attaches to its dialogs.
 pub(crate) trait Handles {
@@ -38,6 +40,8 @@ pub(crate) trait Handles {
 /// The state of one connection after its handshake.
 pub(crate) struct Session<H: Handles> {
     next: u64,
+    /// The highest number of a dialog that the peer has opened.
+    served: u64,
     calls: BTreeMap<Cid, Call<H>>,
     tasks: BTreeMap<Cid, Task<H>>,
     /// When acknowledgements are due; an entry whose call has ended is skipped.
@@ -71,8 +75,8 @@ pub(crate) enum Role {
 /// What a message asks its receiver to do.
 pub(crate) enum Event<H: Handles> {
     /// Run a function, then call [`Session::finish`]. One with a `stream` gets the messages of its dialog;
-    /// the time that its `deadline` leaves counts from now.
-    Invoke { cid: Cid, target: ByteStr, args: Payload, deadline: Option<Duration>, stream: bool },
+    /// the time that a deadline leaves counts from now.
+    Invoke { cid: Cid, target: ByteStr, args: Payload, terms: CallTerms, stream: bool },
     /// Hand a message to its dialog.
     Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
@@ -89,6 +93,8 @@ pub(crate) enum Event<H: Handles> {
     PeerFailed { error: Payload },
     /// The peer is about to close the connection.
     PeerLeaves { why: ByteStr },
+    /// Nothing to do: the dialog has ended.
+    Late { kind: &'static str, cid: Cid },
     /// Nothing to do; count it and log it.
     Ignored { kind: &'static str, cid: Option<Cid> },
 }
@@ -107,6 +113,15 @@ pub(crate) struct Left<H: Handles> {
     pub(crate) replies: Vec<H::Reply>,
     pub(crate) acks: Vec<H::Ack>,
     pub(crate) tasks: Vec<H::Task>,
+    /// Of those tasks.
+    pub(crate) dialogs: Vec<H::Dialog>,
+}
+
+/// What is still to be done for a task that has ended.
+pub(crate) struct Finished<H: Handles> {
+    /// The peer waits for the acknowledgement of a cancel request.
+    pub(crate) ack_due: bool,
+    pub(crate) dialog: Option<H::Dialog>,
 }
 
 impl<H: Handles> Session<H> {
@@ -116,22 +131,36 @@ impl<H: Handles> Session<H> {
             Role::Dialer => 1,
             Role::Listener => 2,
         };
-        Self { next, calls: BTreeMap::new(), tasks: BTreeMap::new(), due: BTreeSet::new(), limit, open: true }
+        Self {
+            next,
+            served: 0,
+            calls: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            due: BTreeSet::new(),
+            limit,
+            open: true,
+        }
     }
 
     /// Takes a message from the peer.
     pub(crate) fn handle_msg(&mut self, msg: Msg) -> Event<H> {
         let kind = msg.kind();
         match msg {
-            Msg::Start { cid, target, args, deadline } => self.handle_start(cid, target, args, deadline, false),
-            Msg::Open { cid, target, args, deadline } => self.handle_start(cid, target, args, deadline, true),
+            Msg::Start { cid, target, args, terms } => match self.admit(kind, cid, &target) {
+                None => Event::Invoke { cid, target, args, terms, stream: false },
+                Some(refused) => refused,
+            },
+            Msg::Open { cid, target, args, terms } => match self.admit(kind, cid, &target) {
+                None => Event::Invoke { cid, target, args, terms, stream: true },
+                Some(refused) => refused,
+            },
             Msg::Started { cid, .. }
             | Msg::Stream { cid, .. }
             | Msg::Yield { cid, .. }
             | Msg::Credit { cid, .. }
             | Msg::Stop { cid } => match self.dialog(cid) {
                 Some(dialog) => Event::Deliver { dialog, msg },
-                None => Event::Ignored { kind, cid: Some(cid) },
+                None => self.fits_nothing(kind, cid),
             },
             Msg::Return { cid, value } => self.resolve(kind, cid, Outcome::Value(value)),
             Msg::Error { cid: Some(cid), error } => self.resolve(kind, cid, Outcome::Error(error)),
@@ -143,10 +172,7 @@ impl<H: Handles> Session<H> {
                 }
                 None => Event::NothingToCancel { cid },
             },
-            Msg::CancelAck { cid, .. } if self.calls.get(&cid).is_some_and(|call| call.cancelling) => {
-                Event::Acked { ack: self.calls.remove(&cid).and_then(|call| call.ack) }
-            }
-            Msg::CancelAck { cid, .. } => Event::Ignored { kind, cid: Some(cid) },
+            Msg::CancelAck { cid, found } => self.handle_ack(kind, cid, found),
             Msg::Bye { why } => Event::PeerLeaves { why },
             _ => Event::Ignored { kind, cid: None },
         }
@@ -159,28 +185,52 @@ impl<H: Handles> Session<H> {
         }
     }
 
-    fn handle_start(
-        &mut self,
-        cid: Cid,
-        target: ByteStr,
-        args: Payload,
-        deadline: Option<Duration>,
-        stream: bool,
-    ) -> Event<H> {
-        if cid.0 % 2 == self.next % 2 || cid.0 == 0 || self.tasks.contains_key(&cid) {
-            return Event::Ignored { kind: "start", cid: Some(cid) };
+    /// Enters a task of the peer, unless it may not begin: then returns what comes of it instead.
+    fn admit(&mut self, kind: &'static str, cid: Cid, target: &str) -> Option<Event<H>> {
+        if self.is_ours(cid) || cid.0 == 0 || self.tasks.contains_key(&cid) {
+            return Some(Event::Ignored { kind, cid: Some(cid) });
         }
+        self.served = self.served.max(cid.0);
         // The runtime's own methods pass however busy the tasks are.
         if self.tasks.len() >= self.limit && !target.starts_with(SELF) {
-            return Event::Overloaded { cid, limit: self.limit };
+            return Some(Event::Overloaded { cid, limit: self.limit });
         }
         self.tasks.insert(cid, Task { handle: None, dialog: None, cancelled: false });
-        Event::Invoke { cid, target, args, deadline, stream }
+        None
+    }
+
+    fn handle_ack(&mut self, kind: &'static str, cid: Cid, found: bool) -> Event<H> {
+        let Some(call) = self.calls.get_mut(&cid).filter(|call| call.cancelling) else {
+            return self.fits_nothing(kind, cid);
+        };
+        if !found && call.reply.is_some() {
+            // The answer has been sent, and is on its way on a lane of its own: it wakes who waits.
+            call.cancelling = false;
+            return Event::Acked { ack: None };
+        }
+        Event::Acked { ack: self.calls.remove(&cid).and_then(|call| call.ack) }
+    }
+
+    fn is_ours(&self, cid: Cid) -> bool {
+        cid.0 % 2 == self.next % 2
+    }
+
+    /// Says what a message is that no dialog takes: invariant 3.
+    fn fits_nothing(&self, kind: &'static str, cid: Cid) -> Event<H> {
+        let is_over = match self.is_ours(cid) {
+            true => cid.0 < self.next && self.calls.get(&cid).is_none_or(|call| call.reply.is_none()),
+            false => cid.0 <= self.served && !self.tasks.contains_key(&cid),
+        };
+        match is_over && cid.0 > 0 {
+            true => Event::Late { kind, cid },
+            false => Event::Ignored { kind, cid: Some(cid) },
+        }
     }
 
     fn resolve(&mut self, kind: &'static str, cid: Cid, outcome: Outcome) -> Event<H> {
-        let Some(call) = self.calls.get_mut(&cid) else { return Event::Ignored { kind, cid: Some(cid) } };
+        let Some(call) = self.calls.get_mut(&cid) else { return self.fits_nothing(kind, cid) };
         let (reply, ack) = (call.reply.take(), call.ack.take());
+        call.dialog = None; // what comes now is late
         if !call.cancelling {
             self.calls.remove(&cid);
         }
@@ -263,14 +313,11 @@ impl<H: Handles> Session<H> {
         }
     }
 
-    /// Ends a task; returns whether the peer waits for the acknowledgement of a cancel request.
-    pub(crate) fn finish(&mut self, cid: Cid) -> bool {
-        self.tasks.remove(&cid).is_some_and(|task| task.cancelled)
-    }
-
-    /// Returns whether the peer has asked to cancel this task.
-    pub(crate) fn is_cancelled(&self, cid: Cid) -> bool {
-        self.tasks.get(&cid).is_some_and(|task| task.cancelled)
+    /// Ends a task.
+    pub(crate) fn finish(&mut self, cid: Cid) -> Finished<H> {
+        let task = self.tasks.remove(&cid);
+        let ack_due = task.as_ref().is_some_and(|task| task.cancelled);
+        Finished { ack_due, dialog: task.and_then(|task| task.dialog) }
     }
 
     /// Returns the handle of a running task.
@@ -281,12 +328,15 @@ impl<H: Handles> Session<H> {
     /// Ends all dialogs, because the connection ended.
     pub(crate) fn close(&mut self) -> Left<H> {
         self.open = false;
-        let mut left = Left { replies: Vec::new(), acks: Vec::new(), tasks: Vec::new() };
+        let mut left = Left { replies: Vec::new(), acks: Vec::new(), tasks: Vec::new(), dialogs: Vec::new() };
         for call in std::mem::take(&mut self.calls).into_values() {
             left.replies.extend(call.reply);
             left.acks.extend(call.ack);
         }
-        left.tasks.extend(std::mem::take(&mut self.tasks).into_values().filter_map(|task| task.handle));
+        for task in std::mem::take(&mut self.tasks).into_values() {
+            left.tasks.extend(task.handle);
+            left.dialogs.extend(task.dialog);
+        }
         left
     }
 

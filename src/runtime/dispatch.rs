@@ -7,27 +7,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use pleach_wire::{ByteStr, Cid, Payload};
-use tokio::time::Instant;
+use pleach_wire::Cid;
 
 use super::{Runtime, within};
-use crate::channel::Channel;
-use crate::channel::dialog::DialogHandle;
-use crate::channel::driver::Serve;
+use crate::channel::driver::{Asked, Serve};
+use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Packed, Refusal};
 use crate::exports::{Answer, Request};
 use crate::proto::session::SELF;
 
 impl Serve for Arc<Runtime> {
-    fn invoke(
-        &self,
-        channel: &Channel,
-        cid: Cid,
-        target: ByteStr,
-        args: Payload,
-        deadline: Option<Instant>,
-        dialog: Option<DialogHandle>,
-    ) {
+    fn invoke(&self, channel: &Channel, asked: Asked) {
+        let Asked { cid, target, args, schema, deadline, dialog } = asked;
         let answer = Answer::new(channel.clone(), cid);
         let target = target.as_str(); // checked to be text once, here
         if let Some(method) = target.strip_prefix(SELF) {
@@ -39,6 +30,10 @@ impl Serve for Arc<Runtime> {
         };
         if export.dialog.is_some() != dialog.is_some() {
             let why = Refusal::WrongKind { context: export.dialog.is_some() };
+            return answer.refuse(target.to_string(), why);
+        }
+        if schema != UNCHECKED && schema != export.schema {
+            let why = Refusal::SchemaMismatch { here: "".into(), there: export.signature().into() };
             return answer.refuse(target.to_string(), why);
         }
         // The arguments' own code runs here. If it panics, the answer has been given while it unwound.
@@ -75,7 +70,7 @@ impl Runtime {
             "cancel" => {
                 tracing::debug!(target: "pleach::cancel", by = %channel.peer(), "asked to end");
                 answer.acknowledge();
-                self.request_stop();
+                self.request_stop(channel.peer());
             }
             _ => {
                 tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), %cid, method, "asked for an unknown method of the runtime");

@@ -42,7 +42,7 @@ impl Runtime {
         {
             parent.report_failure(&Packed::of(failure, &self.id));
         }
-        self.request_stop();
+        self.request_stop(&self.id);
     }
 
     /// Returns why the runtime has failed, if it has.

@@ -79,7 +79,7 @@ impl Actor {
     /// It does what a cancel request from a peer does: a child ends in order, and in the root the body of
     /// [`open_root`](crate::open_root) is cancelled. Asking again changes nothing.
     pub fn cancel_soon(&self) {
-        self.0.request_stop();
+        self.0.request_stop(self.0.id());
     }
 
     /// Returns whether it has been asked to end, by whomever, or is ending by itself.

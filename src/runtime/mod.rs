@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pleach_wire::{Address, ByteStr, Key, Registry, Settings, TlsIdentity};
+use pleach_wire::{Address, ByteStr, CallTerms, Key, Registry, Settings, TlsIdentity};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,7 +47,7 @@ use uuid::Uuid;
 
 use self::lookup::{Connection, Mailbox};
 use crate::actor::ActorId;
-use crate::channel::Channel;
+use crate::channel::{Channel, Ender};
 use crate::config::Config;
 use crate::error::{Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
@@ -77,6 +77,8 @@ pub(crate) struct Runtime {
     server: CancellationToken,
     listeners: TaskTracker,
     stop: CancellationToken,
+    /// Who asked it to end.
+    ender: Ender,
     /// A root's body is over: the next root may be opened.
     leaving: AtomicBool,
     /// Set at the very end.
@@ -145,6 +147,7 @@ impl Runtime {
             server: CancellationToken::new(),
             listeners: TaskTracker::new(),
             stop: CancellationToken::new(),
+            ender: Ender::default(),
             leaving: AtomicBool::new(false),
             stopped: CancellationToken::new(),
             failure: OnceLock::new(),
@@ -238,8 +241,9 @@ impl Runtime {
         self.stop.cancel();
     }
 
-    /// Asks this actor to end. Returns at once.
-    pub(crate) fn request_stop(&self) {
+    /// Asks this actor to end, in the name of `ender`. Returns at once.
+    pub(crate) fn request_stop(&self, ender: &ActorId) {
+        self.ender.note(ender);
         self.stop.cancel();
     }
 
@@ -294,7 +298,7 @@ impl Drop for Expected {
 /// # Cancel safety
 /// If dropped, the request has been sent.
 pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Result<()> {
-    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &(), None) {
+    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &(), CallTerms::default()) {
         Ok(pending) => pending,
         Err(_gone) => return Ok(()),
     };

@@ -68,6 +68,7 @@ where
             never = cancel_when_stopped(&runtime, &scope) => match never {},
         };
         guard.disarm();
+        runtime.request_stop(runtime.id());
         runtime.shut_down().await;
         ended
     })

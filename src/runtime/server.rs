@@ -114,6 +114,7 @@ impl Runtime {
             max_tasks: self.config.max_tasks,
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
+            ender: self.ender.clone(),
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);

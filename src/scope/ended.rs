@@ -72,7 +72,6 @@ impl<T, E: ScopeError> Ended<Result<T, E>> {
 /// Returns whether an error of a cancelled body only says that it was cancelled.
 pub(super) fn is_echo(error: &Error) -> bool {
     match error {
-        Error::Remote(remote) => remote.is_cancelled(),
         // Error types of applications wrap ours, and some (`anyhow`) can't be looked into once they are
         // boxed; but they all print what they wrap, here or as one of their causes.
         Error::Local(error) => causes(&**error).any(|cause| cause.to_string().starts_with(CANCELLED)),

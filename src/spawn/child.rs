@@ -139,13 +139,17 @@ async fn serve(
     .await
 }
 
-/// Waits for SIGTERM: a parent whose patience is over sends it, and so may anybody else.
-async fn terminated() {
-    match signal(SignalKind::terminate()) {
-        Ok(mut came) => drop(came.recv().await),
-        Err(error) => {
-            tracing::debug!(target: "pleach::cancel", %error, "SIGTERM keeps its default action");
-            std::future::pending().await
+/// Takes SIGTERM, at once; the future waits for it: a parent whose patience is over sends it, and so may
+/// anybody else as soon as this actor has connected.
+fn terminated() -> impl Future<Output = ()> {
+    let taken = signal(SignalKind::terminate());
+    async move {
+        match taken {
+            Ok(mut came) => drop(came.recv().await),
+            Err(error) => {
+                tracing::debug!(target: "pleach::cancel", %error, "SIGTERM keeps its default action");
+                std::future::pending().await
+            }
         }
     }
 }

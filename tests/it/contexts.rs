@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use pleach::__private::{Export, Invoked, Request, context_call};
+use pleach::ContextCall;
 use pleach::prelude::*;
 
 use crate::support::{Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
@@ -103,6 +105,15 @@ async fn add(a: u64, b: u64) -> Result<u64> {
     Ok(a + b)
 }
 
+/// A function that is no context, taken for one; one that is nowhere; one of a module that is not enabled.
+static CALLED_ADD: Export = Export::context("it::contexts::add", "add", "a: u64, b: u64", "u64", "(), (), ()", never);
+static CALLED_NOTHING: Export = Export::context("it::contexts::no_one", "no_one", "", "u64", "(), (), ()", never);
+static CALLED_ELSEWHERE: Export = Export::context("it::schemas::counts", "counts", "", "u64", "(), (), ()", never);
+
+fn never(_: Request) -> Invoked {
+    unreachable!("these declarations are not in the table of exposed functions")
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     [
         matrix("contexts::a_dialog_of_json", |config| dialog(Config { codec: "json".into(), ..config })),
@@ -141,6 +152,7 @@ where
 }
 
 async fn dialog(config: Config) {
+    // S17, S18, S75, S82.
     with_peer(config, async |portal| {
         let seen = portal
             .open_context(doubler(100), async |ctx, first| {
@@ -164,6 +176,7 @@ async fn dialog(config: Config) {
 }
 
 async fn interrupted(config: Config) {
+    // S10, S12.
     with_peer(config, async |portal| {
         let ended: Result<()> = portal
             .open_context(doubler(10), async |ctx, _| {
@@ -230,11 +243,12 @@ async fn cancelled(config: Config) {
 
 async fn back_pressure(config: Config) {
     with_peer(config, async |portal| {
-        for buffer in [1, 64, 1000] {
+        // A buffer of one message costs a round trip for each.
+        for (buffer, count) in [(1, 300), (64, 5000), (1000, 5000)] {
             let taken = portal
                 .open_context(takes_all(buffer), async |ctx, ()| {
                     let stream = ctx.open_stream().await?;
-                    for n in 0..5000 {
+                    for n in 0..count {
                         match stream.send(n).await {
                             // The callee may not have opened its stream yet: until then, nobody waits.
                             Err(Error::StreamOverrun(_)) => panic!("overrun at {n}"),
@@ -245,7 +259,7 @@ async fn back_pressure(config: Config) {
                     ctx.result().await
                 })
                 .await?;
-            assert_eq!(taken, (5000, true));
+            assert_eq!(taken, (count, true));
         }
         Ok(())
     })
@@ -307,6 +321,7 @@ async fn peer_dies(config: Config) {
 }
 
 async fn drains(config: Config) {
+    // S76.
     with_peer(config, async |portal| {
         let kept = portal
             .open_context(talks(1000), async |ctx, ()| {
@@ -330,6 +345,7 @@ async fn drains(config: Config) {
 }
 
 async fn misuse(config: Config) {
+    // S20, S21, S83.
     with_peer(config, async |portal| {
         for (how, says) in [
             ("fails early", "too early"),
@@ -384,9 +400,19 @@ async fn overruns(config: Config) {
 }
 
 async fn wrong_kind(config: Config) {
+    // S15, S16: what the peer refuses is the error of the call or of the opening itself.
     with_peer(config, async |portal| {
         let called: Result<u64> = portal.run_from_ns("it::contexts::doubler", &(1,)).await;
         assert_says(&called, &["it is a context: use `portal.open_context`"]);
+        for (call, says) in [
+            (context_call(&CALLED_ADD, (1u64, 2u64)), "it is no context: use `portal.run`"),
+            (context_call(&CALLED_NOTHING, ()), "there is no such function"),
+            (context_call(&CALLED_ELSEWHERE, ()), "module `it::schemas` is not exposed there"),
+        ] {
+            let call: ContextCall<(), (), (), u64> = call;
+            let opened: Result<()> = portal.open_context(call, async |_, ()| panic!("it opened")).await;
+            assert_says(&opened, &["refuses to run", says]);
+        }
         Ok(())
     })
     .await;

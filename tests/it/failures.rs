@@ -34,11 +34,11 @@ async fn child_fails() {
             let portal = n.start_actor("middle").enable(module_path!()).await?;
             // The nursery cancels this body, too; a shield lets it look first.
             let seen = shield(portal.run(starts_one_over("brittle".into()))).await;
-            assert_says(&seen, &["the listener broke", "in the runtime of actor `middle`"]);
+            assert_says(&seen, &["a task panicked: the listener broke", "in the runtime of actor `middle`"]);
             std::future::pending().await
         })
         .await;
-        assert_says(&ended, &["the listener broke", "in the runtime of actor `middle`"]);
+        assert_says(&ended, &["a task panicked: the listener broke", "in the runtime of actor `middle`"]);
         assert!(matches!(ended, Err(Error::Remote(_))), "{ended:?}");
         Ok(())
     })
@@ -52,7 +52,7 @@ async fn grandchild_fails() {
         n.run_in_actor(starts_one_below_over("brittle".into())).await?.result().await
     })
     .await;
-    assert_says(&ended, &["the listener broke", "in the runtime of actor `low`", "relayed by"]);
+    assert_says(&ended, &["a task panicked: the listener broke", "in the runtime of actor `low`", "relayed by"]);
 }
 
 // S25
@@ -62,5 +62,5 @@ async fn root_fails() {
         Ok(())
     })
     .await;
-    assert_says(&ended, &["the listener broke", "in the runtime of actor `root`"]);
+    assert_says(&ended, &["a task panicked: the listener broke", "in the runtime of actor `root`"]);
 }

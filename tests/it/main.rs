@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
 mod calls;
+mod cancels;
 mod chaos;
 mod contexts;
 mod deadlines;
@@ -22,6 +23,7 @@ mod lookup;
 mod promises;
 mod reaping;
 mod runtime;
+mod schemas;
 mod strangers;
 mod structure;
 mod supervise;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     support::become_root_if_told();
     let groups = [
         calls::tests(),
+        cancels::tests(),
         chaos::tests(),
         contexts::tests(),
         deadlines::tests(),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         promises::tests(),
         reaping::tests(),
         runtime::tests(),
+        schemas::tests(),
         strangers::tests(),
         structure::tests(),
         supervise::tests(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing};
+use pleach_wire::{ByteStr, CallTerms, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing};
 
 use crate::faulty::Plan;
 use crate::say::{Inbox, Parcel, number, number_of, one};
@@ -37,7 +37,7 @@ pub async fn every_kind_of_message_arrives(subject: &Subject) {
         let pair = subject.pair(role).await;
         let why = ByteStr::from_static("done");
         let sent: [Outgoing<'_>; 7] = [
-            Msg::Start { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &(1u8, "two"), deadline: None },
+            Msg::Start { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &(1u8, "two"), terms: TERMS },
             Msg::Return { cid: Cid(u64::MAX), value: &() },
             Msg::Error { cid: Some(Cid(5)), error: &"broken" },
             Msg::Error { cid: None, error: &"broken" },
@@ -50,7 +50,7 @@ pub async fn every_kind_of_message_arrives(subject: &Subject) {
         for msg in &sent {
             let read = inbox.next().await.unwrap();
             match (&read, msg) {
-                (Msg::Start { cid, target, args, .. }, Msg::Start { cid: sent, .. }) => {
+                (Msg::Start { cid, target, args, terms: TERMS }, Msg::Start { cid: sent, .. }) => {
                     assert_eq!((cid, target.as_str()), (sent, "a::b"));
                     assert_eq!(args.decode::<(u8, String)>().unwrap(), (1, "two".into()));
                 }
@@ -135,3 +135,5 @@ const HUGE: usize = 3 << 20;
 /// More than `join_all` polls with one waker, so that each sender has to be woken for itself.
 const SENDERS: u64 = 40;
 const EACH: u64 = 5;
+
+const TERMS: CallTerms = CallTerms { schema: 77, deadline: None };

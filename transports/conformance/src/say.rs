@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use pleach_wire::{Blob, ByteStr, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
+use pleach_wire::{Blob, ByteStr, CallTerms, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
 
 use crate::faulty::Random;
 
@@ -46,7 +46,8 @@ impl Parcel {
 
     /// All parcels are of one dialog, so they keep their order whatever their size.
     pub(crate) fn message(&self) -> Outgoing<'_> {
-        Msg::Start { cid: Cid(1), target: ByteStr::from_static("parcel"), args: self, deadline: None }
+        let target = ByteStr::from_static("parcel");
+        Msg::Start { cid: Cid(1), target, args: self, terms: CallTerms::default() }
     }
 
     pub(crate) fn of(msg: &Msg) -> Self {

@@ -23,6 +23,7 @@ pub mod error;
 pub mod framed;
 pub mod msg;
 pub mod registry;
+mod terms;
 pub mod transport;
 
 pub use address::Address;
@@ -31,4 +32,5 @@ pub use codec::{Codec, Encode, Format, Json, Msgpack, Payload};
 pub use error::{Ended, TransportClosed, TransportError};
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};
+pub use terms::CallTerms;
 pub use transport::{Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity};

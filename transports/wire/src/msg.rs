@@ -7,28 +7,29 @@
 //! | wire name | code | fields | meaning |
 //! |---|---|---|---|
 //! | `hello` | 1 | step | one step of the handshake |
-//! | `start` | 2 | cid, target, args, deadline | run a function of the peer |
+//! | `start` | 2 | cid, target, args, terms | run a function of the peer |
 //! | `return` | 3 | cid, value | its final value |
 //! | `error` | 4 | cid or 0, error | it failed; without a cid: the peer's runtime failed |
 //! | `cancel` | 5 | cid | cancel the task of that dialog |
 //! | `cancel_ack` | 6 | cid, found | the cancel request has been carried out |
 //! | `bye` | 7 | why | the sender closes the connection |
-//! | `open` | 8 | cid, target, args, deadline | run a context function of the peer: a dialog of many messages |
+//! | `open` | 8 | cid, target, args, terms | run a context function of the peer: a dialog of many messages |
 //! | `started` | 9 | cid, value | it runs; its first value |
 //! | `stream` | 10 | cid, buffer, waits | the sender takes stream messages now; what it does when they are too many |
 //! | `yield` | 11 | cid, value | one message of the stream, either way |
 //! | `credit` | 12 | cid, count | the peer may send so many more |
 //! | `stop` | 13 | cid | the sender sends no more stream messages |
 //!
-//! A `deadline` is the time that is left for the task, in microseconds; 0, or no field at all, is none.
+//! `terms` are two numbers, the schema and the microseconds that are left for the task ([`CallTerms`]). 0 says
+//! nothing, and so does a number that is missing at the end.
 //! A reader ignores extra fields at the end of a message, so that a later version may add some.
 
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::codec::{Encode, Payload};
+use crate::terms::CallTerms;
 
 /// One message, with its payload either as it arrived or as a value to be written.
 #[derive(Clone, Debug)]
@@ -47,8 +48,8 @@ pub enum Msg<P = Payload> {
         target: ByteStr,
         /// The argument structure.
         args: P,
-        /// How much time is left for the task; it is cancelled when that is over.
-        deadline: Option<Duration>,
+        /// What else the caller says.
+        terms: CallTerms,
     },
     /// The final value of a dialog.
     Return {
@@ -84,8 +85,8 @@ pub enum Msg<P = Payload> {
         target: ByteStr,
         /// The argument structure.
         args: P,
-        /// How much time is left for the task; it is cancelled when that is over.
-        deadline: Option<Duration>,
+        /// What else the caller says.
+        terms: CallTerms,
     },
     /// The task of a dialog runs; its first value.
     Started {
@@ -237,18 +238,6 @@ impl<P> Msg<P> {
         }
     }
 
-    /// Returns the microseconds that are left for the task that this message opens; 0 if it has no deadline.
-    ///
-    /// They are rounded up: the caller's own deadline passes first.
-    pub(crate) fn micros_left(&self) -> u64 {
-        match self {
-            Self::Start { deadline: Some(left), .. } | Self::Open { deadline: Some(left), .. } => {
-                u64::try_from(left.as_micros()).map_or(u64::MAX, |micros| micros.saturating_add(1))
-            }
-            _ => 0,
-        }
-    }
-
     /// Returns the dialog that this message belongs to, if its kind has one.
     pub fn cid(&self) -> Option<Cid> {
         match self {
@@ -264,6 +253,14 @@ impl<P> Msg<P> {
             | Self::Stop { cid } => Some(*cid),
             Self::Error { cid, .. } => *cid,
             Self::Hello { .. } | Self::Bye { .. } => None,
+        }
+    }
+
+    /// Returns the terms of a request.
+    pub fn terms(&self) -> Option<&CallTerms> {
+        match self {
+            Self::Start { terms, .. } | Self::Open { terms, .. } => Some(terms),
+            _ => None,
         }
     }
 
@@ -285,11 +282,6 @@ impl<P> Msg<P> {
             | Self::Stop { .. } => None,
         }
     }
-}
-
-/// What [`Msg::micros_left`] says, read back.
-pub(crate) fn deadline_of(micros_left: u64) -> Option<Duration> {
-    (micros_left > 0).then(|| Duration::from_micros(micros_left))
 }
 
 /// How many stream messages a side may send before it has heard from the other: the reference's

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -70,7 +71,11 @@ fn pair() -> Pair {
     Pair { near, far, hold, held, streams: to_far }
 }
 
-fn link(control: DuplexStream, opener: Opener, streams: mpsc::Receiver<DuplexStream>) -> Arc<Framed<Msgpack>> {
+fn link(
+    control: DuplexStream,
+    opener: impl OpenLanes + 'static,
+    streams: mpsc::Receiver<DuplexStream>,
+) -> Arc<Framed<Msgpack>> {
     let (reader, writer) = tokio::io::split(control);
     let lanes = Lanes { opener: Box::new(opener), acceptor: Box::new(Acceptor(streams)) };
     let address = Address::Mem("lanes".into());
@@ -234,6 +239,45 @@ async fn abort_wakes_who_waits_for_room_on_a_lane() {
 }
 
 /// Polls once.
-fn poll_once<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(std::task::Waker::noop()))
+}
+
+/// A stream that takes everything and wakes its writer all the same.
+struct Restless;
+
+impl AsyncWrite for Restless {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        cx.waker().wake_by_ref();
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct OpenRestless;
+
+impl OpenLanes for OpenRestless {
+    fn poll_open(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncWrite + Send + Unpin>>> {
+        Poll::Ready(Ok(Box::new(Restless)))
+    }
+}
+
+#[tokio::test]
+async fn a_lane_that_is_woken_without_need_is_not_finished_twice() {
+    let (near, _far) = duplex(STREAM);
+    let near = link(near, OpenRestless, mpsc::channel(1).1);
+    for number in 0..3 {
+        near.queue(Lane(7), &Msg::Cancel { cid: Cid(number) }).unwrap();
+        near.flush().await.unwrap();
+        near.flush().await.unwrap(); // it was woken, and has nothing to write
+    }
+    near.close_lane(Lane(7));
+    near.flush().await.unwrap();
 }

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::{Codec, Format, FrameBuf, Payload};
 use crate::error::TransportError;
-use crate::msg::{ByteStr, Cid, Msg, Outgoing, deadline_of};
+use crate::msg::{ByteStr, Cid, Msg, Outgoing};
+use crate::terms::CallTerms;
 
 /// The readable codec.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,8 +48,8 @@ impl Codec for Json {
             out.truncate(out.len() - 1); // the closing bracket comes after the payload
             out.put_u8(b',');
             payload.encode(Format::Json, out)?;
-            if msg.micros_left() > 0 {
-                out.put_slice(format!(",{}", msg.micros_left()).as_bytes());
+            for number in msg.terms().map(CallTerms::numbers).into_iter().flatten() {
+                out.put_slice(format!(",{number}").as_bytes());
             }
             out.put_u8(b']');
         }
@@ -69,17 +70,20 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         let slice = body.slice_ref(field(at)?.get().as_bytes());
         Ok::<_, String>(Payload::new(Format::Json, slice, Bytes::new()))
     };
-    let deadline = |at: usize| fields.get(at).map_or(Ok(0), |field| parse(field)).map(deadline_of);
+    let terms = |at: usize| {
+        let number = |at: usize| fields.get(at).map_or(Ok(0), |field| parse(field));
+        Ok::<_, String>(CallTerms::of([number(at)?, number(at + 1)?]))
+    };
     let kind: String = parse(field(0)?)?;
     Ok(match kind.as_str() {
         "hello" => Msg::Hello { step: payload(1)? },
-        "start" => Msg::Start { cid: cid()?, target: text(2)?, args: payload(3)?, deadline: deadline(4)? },
+        "start" => Msg::Start { cid: cid()?, target: text(2)?, args: payload(3)?, terms: terms(4)? },
         "return" => Msg::Return { cid: cid()?, value: payload(2)? },
         "error" => Msg::Error { cid: parse::<Option<u64>>(field(1)?)?.map(Cid), error: payload(2)? },
         "cancel" => Msg::Cancel { cid: cid()? },
         "cancel_ack" => Msg::CancelAck { cid: cid()?, found: parse(field(2)?)? },
         "bye" => Msg::Bye { why: text(1)? },
-        "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)?, deadline: deadline(4)? },
+        "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)?, terms: terms(4)? },
         "started" => Msg::Started { cid: cid()?, value: payload(2)? },
         "stream" => Msg::Stream { cid: cid()?, buffer: parse(field(2)?)?, waits: parse(field(3)?)? },
         "yield" => Msg::Yield { cid: cid()?, value: payload(2)? },

@@ -196,6 +196,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::CallTerms;
     use crate::blob::Blob;
     use crate::msg::{ByteStr, Cid};
 
@@ -218,15 +219,11 @@ mod tests {
         for codec in [&Msgpack as &dyn Codec, &Json] {
             for size in [0, 10, 100_000] {
                 let args = Args { word: "leaf".into(), count: -3, blob: vec![7; size].into() };
-                let target = ByteStr::from_static("a::b");
-                let start = Msg::Start { cid: Cid(9), target, args: &args as &dyn Encode, deadline: None };
-                let Msg::Start { cid, target, args: read, deadline: None } =
-                    codec.decode(body_of(codec, &start)).unwrap()
-                else {
-                    panic!("another kind of message came back");
-                };
-                assert_eq!((cid, target.as_str()), (Cid(9), "a::b"));
-                assert_eq!(read.decode::<Args>().unwrap(), args);
+                let (target, terms) = (ByteStr::from_static("a::b"), CallTerms::default());
+                let start = Msg::Start { cid: Cid(9), target, args: &args as &dyn Encode, terms };
+                let read = codec.decode(body_of(codec, &start)).unwrap();
+                assert_eq!((envelope(&read), read.terms()), (envelope(&start), Some(&terms)));
+                assert_eq!(read.payload().unwrap().decode::<Args>().unwrap(), args);
             }
             let others = [
                 Outgoing::Hello { step: &1u8 },
@@ -236,7 +233,12 @@ mod tests {
                 Msg::Cancel { cid: Cid(300) },
                 Msg::CancelAck { cid: Cid(70_000), found: true },
                 Msg::Bye { why: ByteStr::from_static("done") },
-                Msg::Open { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &1u8, deadline: None },
+                Msg::Open {
+                    cid: Cid(3),
+                    target: ByteStr::from_static("a::b"),
+                    args: &1u8,
+                    terms: CallTerms::default(),
+                },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
                 Msg::Yield { cid: Cid(3), value: &1u8 },
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_stands_behind_the_arguments() {
+    fn terms_stand_behind_the_arguments() {
         let args: &[&dyn Encode] = &[
             &(),
             &("text", u64::MAX),
@@ -264,22 +266,21 @@ mod tests {
         for codec in [&Msgpack as &dyn Codec, &Json] {
             for args in args.iter().copied() {
                 for deadline in [None, Some(Duration::ZERO), Some(left), Some(Duration::MAX)] {
-                    let target = ByteStr::from_static("a::b");
-                    let sent = [
-                        Outgoing::Start { cid: Cid(9), target: target.clone(), args, deadline },
-                        Outgoing::Open { cid: Cid(9), target, args, deadline },
-                    ];
-                    for sent in sent {
-                        let (Msg::Start { deadline: read, .. } | Msg::Open { deadline: read, .. }) =
-                            codec.decode(body_of(codec, &sent)).unwrap()
-                        else {
-                            panic!("another kind of message came back");
-                        };
-                        // Rounded up, and no time left is still a deadline.
-                        assert_eq!(read.is_some(), deadline.is_some());
-                        let more = read.unwrap_or_default().saturating_sub(deadline.unwrap_or_default());
-                        assert!(more <= Duration::from_micros(1));
-                        assert!(read >= deadline || deadline == Some(Duration::MAX));
+                    for schema in [0, 1, u64::MAX] {
+                        let (target, terms) = (ByteStr::from_static("a::b"), CallTerms { schema, deadline });
+                        let sent = [
+                            Outgoing::Start { cid: Cid(9), target: target.clone(), args, terms },
+                            Outgoing::Open { cid: Cid(9), target, args, terms },
+                        ];
+                        for sent in sent {
+                            let read = *codec.decode(body_of(codec, &sent)).unwrap().terms().unwrap();
+                            assert_eq!(read.schema, schema);
+                            // Rounded up, and no time left is still a deadline.
+                            assert_eq!(read.deadline.is_some(), deadline.is_some());
+                            let more = read.deadline.unwrap_or_default().saturating_sub(deadline.unwrap_or_default());
+                            assert!(more <= Duration::from_micros(1));
+                            assert!(read.deadline >= deadline || deadline == Some(Duration::MAX));
+                        }
                     }
                 }
             }
@@ -333,13 +334,14 @@ mod tests {
         longer.push(0xc0);
         assert!(matches!(Msgpack.decode(longer.into()), Ok(Msg::Cancel { cid: Cid(5) })));
         assert!(matches!(Json.decode(br#"["cancel",5,null]"#.as_slice().into()), Ok(Msg::Cancel { cid: Cid(5) })));
-        // Behind a payload, the deadline is found only where nothing more follows.
-        let start = [0x96, 2, 7, 0xa1, b'a', 0x91, 5, 0xcf, 0, 0, 0, 0, 0, 0, 0, 1, 0xc3];
-        let Ok(Msg::Start { args, deadline: None, .. }) = Msgpack.decode(Bytes::copy_from_slice(&start)) else {
-            panic!("it is a message with more fields");
-        };
-        assert_eq!(args.decode::<(u8,)>().unwrap(), (5,));
+        // Behind a payload, the terms are found only where nothing more follows.
+        let start = [0x97, 2, 7, 0xa1, b'a', 0x91, 5, 0xcf, 0, 0, 0, 0, 0, 0, 0, 1, 0xc2, 0xc3];
+        let read = Msgpack.decode(Bytes::copy_from_slice(&start));
+        for read in [read, Json.decode(br#"["start",7,"a",[5],1,0,true]"#.as_slice().into())] {
+            let Ok(Msg::Start { cid: Cid(7), args, .. }) = read else { panic!("{read:?}") };
+            assert_eq!(args.decode::<(u8,)>().unwrap(), (5,));
+        }
         let cut = Msgpack.decode(Bytes::from_static(&[0x95, 2, 7, 0xa1, b'a', 0x91, 5]));
-        assert!(cut.unwrap_err().to_string().contains("too short for a deadline"));
+        assert!(cut.unwrap_err().to_string().contains("too short for its terms"));
     }
 }

@@ -10,8 +10,6 @@
 //! A field behind the payload (`added`) is written only if it says something, and in its longest form,
 //! so that it is found from the end: nobody has to walk through the payload.
 
-use std::time::Duration;
-
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rmp::{decode, encode};
 use serde::Serialize;
@@ -20,7 +18,8 @@ use serde::de::DeserializeOwned;
 use super::{Codec, Format, FrameBuf, Payload};
 use crate::blob;
 use crate::error::TransportError;
-use crate::msg::{ByteStr, Cid, Msg, Outgoing, deadline_of};
+use crate::msg::{ByteStr, Cid, Msg, Outgoing};
+use crate::terms::CallTerms;
 
 /// The default codec: compact, self-describing, fast.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,10 +37,11 @@ impl Codec for Msgpack {
     fn encode(&self, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>) -> Result<(), TransportError> {
         let start = frame.out.len();
         let out = &mut *frame.out;
+        let added = msg.terms().map_or(0, |terms| terms.numbers().len() as u8);
         match msg {
             Msg::Hello { .. } => put_header(out, HELLO, 2),
             Msg::Start { cid, target, .. } => {
-                put_header(out, START, 4 + u8::from(msg.micros_left() > 0));
+                put_header(out, START, 4 + added);
                 put_cid(out, *cid);
                 put_text(out, target);
             }
@@ -67,7 +67,7 @@ impl Codec for Msgpack {
                 put_text(out, why);
             }
             Msg::Open { cid, target, .. } => {
-                put_header(out, OPEN, 4 + u8::from(msg.micros_left() > 0));
+                put_header(out, OPEN, 4 + added);
                 put_cid(out, *cid);
                 put_text(out, target);
             }
@@ -98,9 +98,9 @@ impl Codec for Msgpack {
         let Some(payload) = msg.payload() else { return Ok(()) };
         let first_part = frame.parts.len();
         blob::collect(frame.parts, || payload.encode(Format::Msgpack, out))?;
-        if msg.micros_left() > 0 {
+        for number in msg.terms().map(CallTerms::numbers).into_iter().flatten() {
             out.put_u8(U64);
-            out.put_u64(msg.micros_left());
+            out.put_u64(number);
         }
         if frame.parts.len() > first_part {
             let total: usize = frame.parts[first_part..].iter().map(Bytes::len).sum();
@@ -139,9 +139,8 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
     Ok(match code {
         HELLO => Msg::Hello { step: Payload::new(Format::Msgpack, body, parts) },
         START => {
-            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            let deadline = take_deadline(&mut body, fields)?;
-            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts), deadline }
+            let (cid, target, terms) = (take_cid(&mut body)?, take_text(&mut body)?, take_terms(&mut body, fields, 4)?);
+            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts), terms }
         }
         RETURN => Msg::Return { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         ERROR => {
@@ -151,9 +150,8 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         CANCEL => Msg::Cancel { cid: take_cid(&mut body)? },
         CANCEL_ACK => Msg::CancelAck { cid: take_cid(&mut body)?, found: take_bool(&mut body)? },
         OPEN => {
-            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            let deadline = take_deadline(&mut body, fields)?;
-            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts), deadline }
+            let (cid, target, terms) = (take_cid(&mut body)?, take_text(&mut body)?, take_terms(&mut body, fields, 4)?);
+            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts), terms }
         }
         STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         STREAM => {
@@ -180,21 +178,22 @@ fn take_parts(body: &mut Bytes) -> Result<Bytes, String> {
     Ok(parts)
 }
 
-/// Cuts the deadline off the end of a `start` or `open` with so many fields.
-fn take_deadline(body: &mut Bytes, fields: u8) -> Result<Option<Duration>, String> {
-    match fields {
-        5 => take_last_number(body, "deadline").map(deadline_of),
-        // None, or more than this version knows: then nobody can tell where the payload ends.
-        _ => Ok(None),
+/// Cuts the terms off the end of a request with so many fields, of which `fixed` stand before them.
+fn take_terms(body: &mut Bytes, fields: u8, fixed: u8) -> Result<CallTerms, String> {
+    let mut numbers = [0; 2];
+    // With more than this version knows, nobody can tell where the payload ends; the decoder of that can.
+    let count = usize::from(fields.saturating_sub(fixed));
+    for number in numbers.iter_mut().take(if count > 2 { 0 } else { count }).rev() {
+        *number = take_last_number(body)?;
     }
+    Ok(CallTerms::of(numbers))
 }
 
 /// Cuts a number in its longest form off the end of a body.
-fn take_last_number(body: &mut Bytes, what: &str) -> Result<u64, String> {
-    let (rest, &[mark, ref number @ ..]) =
-        body.split_last_chunk::<9>().ok_or_else(|| format!("it is too short for a {what}"))?;
+fn take_last_number(body: &mut Bytes) -> Result<u64, String> {
+    let (rest, &[mark, ref number @ ..]) = body.split_last_chunk::<9>().ok_or("it is too short for its terms")?;
     if mark != U64 {
-        return Err(format!("its {what} begins with {mark:#04x}"));
+        return Err(format!("one of its terms begins with {mark:#04x}"));
     }
     let (end, number) = (rest.len(), u64::from_be_bytes(*number));
     body.truncate(end);

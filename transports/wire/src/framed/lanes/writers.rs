@@ -132,8 +132,8 @@ impl Writers {
             let Some(writer) = self.writers.get_mut(&slot) else { continue };
             writer.slot.take_off();
             if writer.poll_write()?.is_ready() {
-                self.busy -= 1;
-                writer.busy = false;
+                // A stream may wake its writer although there is nothing to write.
+                self.busy -= usize::from(mem::take(&mut writer.busy));
                 if writer.finishing {
                     self.writers.remove(&slot);
                 }

@@ -1,0 +1,118 @@
+//! How a task that runs here for the peer ends: with a value, an error, or because it was cancelled.
+//!
+//! # Invariants
+//! 1. Each task is answered once, before its cancel request is acknowledged, and on one lane with that.
+//! 2. A dialog's result goes behind its stream messages, on the dialog's lane. Its error does not wait for them.
+
+use std::sync::{Arc, OnceLock};
+
+use pleach_wire::transport::Lane;
+use pleach_wire::{Cid, Encode, Outgoing, TransportError};
+
+use super::Channel;
+use super::dialog::DialogHandle;
+use crate::actor::ActorId;
+use crate::error::{Cancelled, ContextCancelled, Error, Packed, Raised, Refusal};
+use crate::panics;
+
+/// Who asked an actor to end, once somebody has; all its channels share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ender(Arc<OnceLock<ActorId>>);
+
+impl Ender {
+    /// Notes who asks. The first one counts.
+    pub(crate) fn note(&self, ender: &ActorId) {
+        self.0.get_or_init(|| ender.clone());
+    }
+}
+
+impl Channel {
+    /// Answers a task of the peer and ends its dialog.
+    pub(crate) fn answer(&self, cid: Cid, value: &dyn Encode) {
+        if let Err(end) = self.finish(cid, &Outgoing::Return { cid, value }) {
+            tracing::debug!(target: "pleach::runtime", peer = %self.peer(), %cid, %end, "an answer found the connection gone");
+        }
+    }
+
+    /// Answers a task of the peer with its own error, or that it was cancelled if the error says no more.
+    pub(crate) fn answer_failure(&self, cid: Cid, raised: Raised) {
+        let here = self.here();
+        let packed = match (raised.cancellation(), self.cancellation(cid)) {
+            (Some(_), Some(cancelled)) => Packed::cancelled(cancelled),
+            (Some(Error::Cancelled(cause)), None) => {
+                let by_deadline = cause == Cancelled::Deadline;
+                Packed::cancelled(ContextCancelled { by_deadline, ..ContextCancelled::at(here, Some(here.clone())) })
+            }
+            _ => Packed::new(raised, here),
+        };
+        self.answer_error(cid, &packed);
+    }
+
+    /// Answers that a function will not be run.
+    pub(crate) fn refuse(&self, cid: Cid, function: String, why: Refusal) {
+        self.answer_error(cid, &Packed::Refused { function, why });
+    }
+
+    /// Answers for a task that was dropped: cancelled, or unwinding from a panic.
+    pub(crate) fn answer_dropped(&self, cid: Cid) {
+        let packed = match panics::take_current() {
+            Some(panic) => Packed::panic(panic, self.here()),
+            None => {
+                let nobody_knows = || ContextCancelled::at(self.here(), None);
+                Packed::cancelled(self.cancellation(cid).unwrap_or_else(nobody_knows))
+            }
+        };
+        self.answer_error(cid, &packed);
+    }
+
+    /// Returns how a task was cancelled, if it was.
+    fn cancellation(&self, cid: Cid) -> Option<ContextCancelled> {
+        let cause = self.session().task(cid)?.cause()?;
+        let by_deadline = cause == Cancelled::Deadline;
+        let canceller = match cause {
+            Cancelled::Caller(caller) => caller,
+            Cancelled::Deadline => Some(self.peer().clone()), // it came with the call
+            Cancelled::Actor => self.0.ender.0.get().cloned(),
+            Cancelled::Scope | Cancelled::Nursery => Some(self.here().clone()),
+        };
+        Some(ContextCancelled { by_deadline, ..ContextCancelled::at(self.here(), canceller) })
+    }
+
+    fn answer_error(&self, cid: Cid, error: &Packed) {
+        let Err(end) = self.finish(cid, &Outgoing::Error { cid: Some(cid), error }) else { return };
+        let peer = self.peer();
+        match error.is_failure() {
+            true => {
+                tracing::error!(target: "pleach::runtime", %peer, %cid, %end, %error, "a function failed, and its caller can't be told how")
+            }
+            false => tracing::debug!(target: "pleach::runtime", %peer, %cid, %end, "nobody is left to be answered"),
+        }
+    }
+
+    /// Sends the last message of a task and ends its dialog.
+    ///
+    /// # Errors
+    /// The peer was not told: the connection is gone, or the message can't be sent. In the second case the
+    /// peer gets an error that says so.
+    fn finish(&self, cid: Cid, answer: &Outgoing<'_>) -> Result<(), TransportError> {
+        let (finished, others) = {
+            let mut session = self.session();
+            (session.finish(cid), session.running_tasks() + 1)
+        };
+        // Whatever the function has left behind sends nothing after the answer.
+        finished.dialog.iter().for_each(DialogHandle::leave);
+        let sent = match (answer, &finished.dialog) {
+            (Outgoing::Return { .. }, Some(dialog)) => dialog.send_in_order(answer, others),
+            _ => self.send(Lane::CONTROL, answer, others).map(|()| Lane::CONTROL),
+        };
+        if let Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) = &sent {
+            let error = Packed::of(Error::Transport(why.clone()), self.here());
+            self.send_or_log(Lane::CONTROL, &Outgoing::Error { cid: Some(cid), error: &error }, others);
+        }
+        if finished.ack_due {
+            let lane = *sent.as_ref().unwrap_or(&Lane::CONTROL);
+            self.send_or_log(lane, &Outgoing::CancelAck { cid, found: true }, others);
+        }
+        sent.map(drop)
+    }
+}

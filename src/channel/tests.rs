@@ -1,0 +1,397 @@
+//! Two ends of a connection with their message loops, and a transport that remembers what went where.
+
+use std::task::{Context, Poll};
+
+use pleach_wire::transport::Ends;
+use pleach_wire::{Format, Key, Msg, Settings};
+
+use super::dialog::OpenedDialog;
+use super::driver::{Asked, Serve};
+use super::*;
+use crate::error::{BoxError, Cancelled, ContextCancelled, Raised};
+use crate::proto::dialog::{End, Permit, Take, TakeFirst};
+
+/// A transport that remembers on which lane each message was queued, and which lanes were closed.
+struct Recorded {
+    inner: Arc<dyn MsgTransport>,
+    queued: Mutex<Vec<(u64, &'static str)>>,
+    /// Takes no lane but the control lane, as if all were in use.
+    full: AtomicBool,
+    closed: Mutex<Vec<u64>>,
+}
+
+impl MsgTransport for Recorded {
+    fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
+        if lane != Lane::CONTROL && self.full.load(Ordering::Relaxed) {
+            return Err(TransportError::Encode { codec: "msgpack", why: "too many lanes are open".into() });
+        }
+        self.queued.lock().unwrap().push((lane.0, msg.kind()));
+        self.inner.queue(lane, msg)
+    }
+
+    fn close_lane(&self, lane: Lane) {
+        self.closed.lock().unwrap().push(lane.0);
+        self.inner.close_lane(lane);
+    }
+
+    fn flush_now(&self) {
+        self.inner.flush_now();
+    }
+
+    fn wake_flusher(&self) {
+        self.inner.wake_flusher();
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.inner.poll_flush(cx)
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.inner.poll_room(cx)
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
+        self.inner.poll_recv(cx, batch)
+    }
+
+    fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.inner.poll_close(cx)
+    }
+
+    fn abort(&self) {
+        self.inner.abort();
+    }
+
+    fn set_max_frame(&self, bytes: usize) {
+        self.inner.set_max_frame(bytes);
+    }
+
+    fn format(&self) -> Format {
+        self.inner.format()
+    }
+
+    fn ends(&self) -> &Ends {
+        self.inner.ends()
+    }
+
+    fn connected(&self) -> bool {
+        self.inner.connected()
+    }
+}
+
+/// Hands what is asked of a side to its test.
+struct Asking(tokio::sync::mpsc::Sender<Asked>);
+
+impl Serve for Asking {
+    fn invoke(&self, _channel: &Channel, asked: Asked) {
+        assert!(self.0.try_send(asked).is_ok(), "the test takes what it asks for");
+    }
+
+    fn peer_failed(&self, _channel: &Channel, error: Packed) {
+        panic!("{error:?}");
+    }
+}
+
+/// One side of a connection.
+struct Half {
+    channel: Channel,
+    transport: Arc<Recorded>,
+    asked: tokio::sync::mpsc::Receiver<Asked>,
+    ender: Ender,
+}
+
+impl Half {
+    fn new(transport: Arc<dyn MsgTransport>, role: Role, here: &ActorId, peer: &ActorId) -> Self {
+        let transport = Arc::new(Recorded {
+            inner: transport,
+            queued: Mutex::default(),
+            full: AtomicBool::new(false),
+            closed: Mutex::default(),
+        });
+        let ender = Ender::default();
+        let terms = Terms {
+            role,
+            here: here.clone(),
+            peer: peer.clone(),
+            cancel_ack: Duration::from_secs(10),
+            max_tasks: 10,
+            max_backlog: usize::MAX,
+            ender: ender.clone(),
+        };
+        let channel = Channel::new(transport.clone(), terms);
+        let (asking, asked) = tokio::sync::mpsc::channel(10);
+        tokio::spawn(driver::run(channel.clone(), Arc::new(Asking(asking)), Vec::new(), Duration::from_secs(1)));
+        Self { channel, transport, asked, ender }
+    }
+
+    fn queued(&self) -> Vec<(u64, &'static str)> {
+        self.transport.queued.lock().unwrap().clone()
+    }
+
+    fn closed(&self) -> Vec<u64> {
+        self.transport.closed.lock().unwrap().clone()
+    }
+
+    /// Nothing is left of any dialog.
+    fn assert_empty(&self) {
+        let session = self.channel.session();
+        assert_eq!((session.open_calls(), session.running_tasks()), (0, 0));
+    }
+}
+
+/// A caller and a callee with a connection between them.
+async fn connected() -> (Half, Half) {
+    let registry = crate::transports::registry(false);
+    let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
+    let mut listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
+    let address = listener.local_address().clone();
+    let (dialled, accepted) = tokio::join!(kind.dial(&address, &settings), listener.accept());
+    let (caller, callee) = (ActorId::new("caller"), ActorId::new("callee"));
+    let here = Half::new(dialled.unwrap(), Role::Dialer, &caller, &callee);
+    (here, Half::new(kind.wrap(accepted.unwrap()), Role::Listener, &callee, &caller))
+}
+
+fn open(caller: &Half) -> OpenedDialog {
+    OpenedDialog::open(&caller.channel, ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap()
+}
+
+/// Opens a context whose function has said its first value; returns both sides of it.
+async fn started(caller: &Half, callee: &mut Half) -> (OpenedDialog, DialogHandle) {
+    let opened = open(caller);
+    let function = callee.asked.recv().await.unwrap().dialog.unwrap();
+    function.with(|state| state.start()).unwrap();
+    function.send(&Outgoing::Started { cid: function.cid(), value: &() }).unwrap();
+    assert!(matches!(opened.handle().first().await, TakeFirst::Value(_)));
+    (opened, function)
+}
+
+#[tokio::test]
+async fn a_call_uses_no_lane() {
+    let (caller, mut callee) = connected().await;
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallTerms::default()).unwrap();
+    let asked = callee.asked.recv().await.unwrap();
+    callee.channel.answer(asked.cid, &2u8);
+    assert_eq!(pending.outcome().await.unwrap().decode::<u8>().unwrap(), 2);
+    assert_eq!((caller.queued(), callee.queued()), (vec![(0, "start")], vec![(0, "return")]));
+    assert!(caller.closed().is_empty() && callee.closed().is_empty());
+    caller.assert_empty();
+    callee.assert_empty();
+}
+
+#[tokio::test]
+async fn a_context_has_a_lane_and_gives_it_back() {
+    // S03.
+    let (caller, mut callee) = connected().await;
+    let (opened, function) = started(&caller, &mut callee).await;
+    let cid = function.cid();
+    for side in [opened.handle(), &function] {
+        side.with(|state| state.open_stream(1)).unwrap();
+        side.send(&Outgoing::Stream { cid, buffer: 1, waits: true }).unwrap();
+        assert_eq!(side.permit().await, Permit::Granted);
+        side.send(&Outgoing::Yield { cid, value: &7u8 }).unwrap();
+        side.room().await;
+        side.send(&Outgoing::Stop { cid }).unwrap();
+    }
+    assert!(matches!(opened.handle().item().await, Take::Item(..)));
+    assert!(matches!(function.item().await, Take::Item(..)));
+    function.give_back(Some(1));
+    drop(function);
+    callee.channel.answer(cid, &());
+    assert!(matches!(opened.handle().settled().await, Ok(End::Value(_))));
+    assert!(caller.closed().is_empty(), "its block is still open");
+    drop(opened);
+    let streamed = [(1, "stream"), (1, "yield"), (1, "stop")];
+    assert_eq!(caller.queued(), [&[(0, "open")], &streamed[..]].concat());
+    assert_eq!(callee.queued(), [&[(1, "started")], &streamed[..], &[(0, "credit"), (1, "return")]].concat());
+    assert_eq!((caller.closed(), callee.closed()), (vec![1], vec![1]));
+    caller.assert_empty();
+    callee.assert_empty();
+}
+
+#[tokio::test]
+async fn a_context_without_a_lane_to_spare_does_with_the_control_lane() {
+    let (caller, mut callee) = connected().await;
+    callee.transport.full.store(true, Ordering::Relaxed);
+    let (opened, function) = started(&caller, &mut callee).await;
+    // It stays there, so that its messages stay in order.
+    callee.transport.full.store(false, Ordering::Relaxed);
+    let cid = function.cid();
+    drop(function);
+    callee.channel.answer(cid, &());
+    assert!(matches!(opened.handle().settled().await, Ok(End::Value(_))));
+    assert_eq!(callee.queued(), [(0, "started"), (0, "return")]);
+    assert!(callee.closed().is_empty());
+}
+
+#[tokio::test]
+async fn strange_messages_are_counted_and_harm_nobody() {
+    // S04.
+    let (caller, mut callee) = connected().await;
+    for cid in [Cid(0), Cid(2), Cid(77), Cid(u64::MAX)] {
+        callee.channel.send(Lane::CONTROL, &Outgoing::Yield { cid, value: &() }, 1).unwrap();
+    }
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
+    pending.outcome().await.unwrap();
+    assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 4);
+    // What has crossed the end of a dialog is nothing strange.
+    callee.channel.send(Lane::CONTROL, &Outgoing::Credit { cid: pending.cid, count: 1 }, 1).unwrap();
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
+    pending.outcome().await.unwrap();
+    assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
+    // S24.
+    for fails in [false, true] {
+        let (caller, mut callee) = connected().await;
+        let (opened, function) = started(&caller, &mut callee).await;
+        let (cid, scope) = (function.cid(), CancelScope::new());
+        callee.channel.attach(cid, scope.clone());
+        let ends = async {
+            scope.token().cancelled().await;
+            match fails {
+                true => callee.channel.answer_dropped(cid),
+                false => callee.channel.answer(cid, &()),
+            }
+        };
+        let (cancelled, ()) = tokio::join!(opened.handle().cancel(), ends);
+        cancelled.unwrap();
+        assert!(opened.handle().with(|state| state.cancel_acked()));
+        let lane = u64::from(!fails);
+        assert_eq!(callee.queued()[1..], [(lane, if fails { "error" } else { "return" }), (lane, "cancel_ack")]);
+        drop((opened, function));
+        // The acknowledgement may still be on its way; a call behind it has passed it.
+        let _behind = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+        callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
+        while caller.channel.session().open_calls() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((caller.closed(), callee.closed()), (vec![], vec![1]), "the caller has sent nothing in order");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_was_cancelled_says_by_whom() {
+    let somebody = ActorId::new("somebody");
+    let cases: [(Cancelled, &str); 4] = [
+        (Cancelled::Caller(Some(somebody.clone())), "somebody"),
+        (Cancelled::Actor, "ender"),
+        (Cancelled::Scope, "callee"),
+        (Cancelled::Nursery, "callee"),
+    ];
+    for (cause, named) in cases {
+        // Whether the task was dropped or has returned the error that it was handed.
+        for returned in [false, true] {
+            let (caller, mut callee) = connected().await;
+            let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+            let cid = callee.asked.recv().await.unwrap().cid;
+            let scope = CancelScope::new();
+            callee.channel.attach(cid, scope.clone());
+            callee.ender.note(&ActorId::new("ender"));
+            callee.ender.note(&somebody); // too late: the first one counts
+            scope.cancel_because(cause.clone());
+            match returned {
+                true => callee.channel.answer_failure(cid, Raised::new(Error::Cancelled(cause.clone()))),
+                false => callee.channel.answer_dropped(cid),
+            }
+            let cancelled = told(pending.outcome().await);
+            assert_eq!(cancelled.canceller.as_ref().map(ActorId::name), Some(named), "{cause:?}");
+            assert_eq!((cancelled.actor.name(), cancelled.relay_path.len()), ("callee", 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancellation_that_nobody_has_asked_for_names_nobody() {
+    let (caller, mut callee) = connected().await;
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    let cid = callee.asked.recv().await.unwrap().cid;
+    let scope = CancelScope::new();
+    callee.channel.attach(cid, scope.clone());
+    scope.cancel_because(Cancelled::Actor); // by a signal, say
+    callee.channel.answer_dropped(cid);
+    assert_eq!(told(pending.outcome().await).canceller, None);
+}
+
+#[tokio::test]
+async fn a_cancellation_that_is_passed_on_keeps_its_canceller() {
+    let (caller, mut callee) = connected().await;
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    let cid = callee.asked.recv().await.unwrap().cid;
+    let below = ContextCancelled {
+        by_deadline: false,
+        canceller: Some(ActorId::new("somebody")),
+        actor: ActorId::new("below"),
+        relay_path: vec![ActorId::new("hop")],
+    };
+    callee.channel.answer_failure(cid, Raised::new(Error::ContextCancelled(Box::new(below.clone()))));
+    let cancelled = told(pending.outcome().await);
+    assert_eq!((&cancelled.canceller, &cancelled.actor), (&below.canceller, &below.actor));
+    let hops: Vec<_> = cancelled.relay_path.iter().map(ActorId::name).collect();
+    assert_eq!(hops, ["hop", "callee"]);
+}
+
+fn told(outcome: Result<Payload>) -> ContextCancelled {
+    match outcome {
+        Err(Error::ContextCancelled(cancelled)) => *cancelled,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_wakes_the_function_too() {
+    let (caller, mut callee) = connected().await;
+    let (_opened, function) = started(&caller, &mut callee).await;
+    function.with(|state| state.open_stream(64)).unwrap();
+    caller.transport.abort();
+    assert!(matches!(function.item().await, Take::Failed(End::Lost)));
+}
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_finds_the_connection_gone_is_logged() {
+    let registry = crate::transports::registry(false);
+    let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
+    let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
+    let transport = kind.dial(listener.local_address(), &settings).await.unwrap();
+    let (here, peer, cancel_ack) = (ActorId::new("here"), ActorId::new("peer"), Duration::ZERO);
+    let channel = Channel::new(
+        transport,
+        Terms {
+            role: Role::Dialer,
+            here,
+            peer,
+            cancel_ack,
+            max_tasks: 1,
+            max_backlog: usize::MAX,
+            ender: Ender::default(),
+        },
+    );
+    channel.transport().abort();
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    channel.answer_failure(Cid(2), Raised::new(BoxError::from("the disk is full")));
+    channel.answer_dropped(Cid(4));
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
+    assert_eq!(text.lines().count(), 1, "a cancellation is no failure: {text}");
+}

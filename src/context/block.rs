@@ -1,0 +1,149 @@
+//! The caller's block of a context: opening it, leaving it, and which error comes out.
+//!
+//! Leaving the block always waits for the remote task: for its result if the body has returned, for
+//! the acknowledgement of its cancellation if the body failed or was cancelled.
+//!
+//! | the remote task | body returned | body failed, or was cancelled from around |
+//! |---|---|---|
+//! | returned | the body's value | the body's error |
+//! | failed before | its error | its error |
+//! | was cancelled, not by this block | [`Error::ContextCancelled`] | the same, if it came before |
+//! | was cancelled by this block | the body's value | the body's error |
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use pleach_wire::{ByteStr, Encode, Payload};
+
+use super::OpenContext;
+use crate::call::Decode;
+use crate::channel::dialog::{DialogHandle, OpenedDialog};
+use crate::channel::{Channel, Explain, call_terms};
+use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::exports::Export;
+use crate::proto::dialog::{End, TakeFirst};
+use crate::scope::{self, CancelScope, Shield, shield};
+
+/// A function of `#[pleach::context]` with its arguments, ready to be opened by
+/// [`Portal::open_context`](crate::Portal::open_context). Dropping it does nothing.
+#[must_use = "a context does nothing until a portal opens it"]
+pub struct ContextCall<S, R, T, O> {
+    export: &'static Export,
+    args: Box<dyn Encode + Send>,
+    first: Decode<S>,
+    result: Decode<O>,
+    types: PhantomData<fn(R) -> T>,
+}
+
+impl<S, R, T, O> ContextCall<S, R, T, O> {
+    pub(crate) fn new(
+        export: &'static Export,
+        args: Box<dyn Encode + Send>,
+        first: Decode<S>,
+        result: Decode<O>,
+    ) -> Self {
+        Self { export, args, first, result, types: PhantomData }
+    }
+
+    /// Returns the module of the function, as in `.enable(…)`.
+    pub fn module(&self) -> &'static str {
+        self.export.module()
+    }
+
+    /// Opens the context over `channel` and runs `body` in it; `peer` explains why the connection was lost.
+    pub(crate) async fn open<X, E, F, Fut>(self, channel: &Channel, peer: &impl Explain, body: F) -> Result<X, E>
+    where
+        E: ScopeError,
+        F: FnOnce(OpenContext<S, R, T, O>, S) -> Fut,
+        Fut: Future<Output = Result<X, E>>,
+    {
+        let _shield = Shield::enter();
+        let Self { export, args, first, result, .. } = self;
+        let terms = call_terms(export.schema, scope::current_deadline());
+        let opened = OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, terms)?;
+        drop(args);
+        let dialog = opened.handle();
+        let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
+            Ok(value) => value,
+            Err(error) => {
+                end_remote(dialog).await; // it is over already, unless this scope was cancelled or the value is no `S`
+                let error = scope::own_cancellation_or(export.explain(error));
+                return Err(peer.explain(error).await.into());
+            }
+        };
+        let scope = CancelScope::new();
+        dialog.interrupt_with(scope.clone());
+        // In a shield, so that the code around is told of its cancellation only when this is settled.
+        let ended = shield(scope.run(body(OpenContext::new(dialog.clone(), result), value))).await;
+        settle(dialog, peer, ended).await
+    }
+}
+
+impl<S, R, T, O> fmt::Debug for ContextCall<S, R, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContextCall({})", self.export.path)
+    }
+}
+
+async fn first_value(dialog: &DialogHandle, export: &Export) -> Result<Payload> {
+    let first = tokio::select! {
+        biased;
+        first = dialog.first() => first,
+        () = scope::cancelled() => return Err(cancelled()),
+    };
+    match first {
+        TakeFirst::Value(value) => Ok(value),
+        TakeFirst::Ended(End::Value(_)) => {
+            Err(Error::Usage(format!("`{}` returned without calling `ctx.started()`", export.path)))
+        }
+        TakeFirst::Ended(failed) => Err(dialog.error_of(failed)),
+        TakeFirst::Wait => Err(Error::Usage("the context is over".into())),
+    }
+}
+
+/// Leaves the block: the peer's failure goes before the body's, and that before the result.
+async fn settle<X, E: ScopeError>(
+    dialog: &DialogHandle,
+    peer: &impl Explain,
+    ended: Result<Result<X, E>>,
+) -> Result<X, E> {
+    if let Ok(Ok(_)) = ended {
+        tokio::select! {
+            biased;
+            end = dialog.settled() => drop(end?),
+            () = scope::cancelled() => {
+                end_remote(dialog).await;
+                return Err(cancelled().into());
+            }
+        }
+    }
+    if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
+        return Err(peer.explain(scope::own_cancellation_or(dialog.error_of(failed))).await.into());
+    }
+    match ended {
+        Ok(Ok(value)) => Ok(value),
+        failed_here => {
+            end_remote(dialog).await;
+            failed_here.unwrap_or_else(|_| Err(cancelled().into()))
+        }
+    }
+}
+
+/// Cancels the remote task because there is an error here already, which a late answer must not hide.
+async fn end_remote(dialog: &DialogHandle) {
+    if dialog.with(|state| state.end().is_some()) {
+        return;
+    }
+    if let Err(late) = dialog.cancel().await {
+        tracing::warn!(target: "pleach::cancel", %late, "the task of a cancelled context may still be running");
+    }
+    if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
+        let error = dialog.error_of(failed);
+        tracing::warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
+    }
+}
+
+/// The error of code whose scope was cancelled around it.
+fn cancelled() -> Error {
+    scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope))
+}

@@ -1,0 +1,141 @@
+//! A context: a dialog between two tasks in two actors, of a first value, a stream and a result.
+//!
+//! ```text
+//! caller: portal.open_context(f(args), body)         callee: f(ctx, args)
+//!    waits for the first value           ◄─────────     ctx.started(value)
+//!    body(ctx, value)   ◄── ctx.open_stream() ──►       ctx.open_stream()
+//!    ctx.result()                        ◄─────────     returns
+//! ```
+//! | file | station |
+//! |---|---|
+//! | this one | the function's side |
+//! | [`block`] | the caller's block: opening it, leaving it, and which error comes out |
+//! | [`open`] | what the body of that block is given |
+//!
+//! The rules of one dialog are in `proto/dialog.rs`.
+
+mod block;
+mod open;
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use pleach_wire::{Outgoing, Payload};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use self::block::ContextCall;
+pub use self::open::OpenContext;
+use crate::channel::dialog::DialogHandle;
+use crate::error::Result;
+use crate::exports::{Export, Invoked, Outcome, Request, answered};
+use crate::stream::OpenStream;
+
+/// The callee's side of a context: says `S` first, takes `R` and sends `T` over the stream.
+///
+/// A function of `#[pleach::context]` has it as its first parameter. When the caller cancels, the
+/// function's task is cancelled; when the function ends, so does the context.
+pub struct Context<S, R, T> {
+    dialog: DialogHandle,
+    types: PhantomData<fn(S, T) -> R>,
+}
+
+impl<S, R, T> Context<S, R, T> {
+    pub(crate) fn new(dialog: DialogHandle) -> Self {
+        Self { dialog, types: PhantomData }
+    }
+
+    /// Sends the first value: the caller's block begins.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) when it was sent before;
+    /// [`Error::Transport`](crate::Error::Transport) when it can't be sent.
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, it has been sent.
+    pub async fn started(&mut self, value: S) -> Result<()>
+    where
+        S: Serialize,
+    {
+        let started = self.dialog.with(|state| state.start());
+        started.map_err(|misuse| self.dialog.error_of_misuse(misuse))?;
+        self.dialog.send(&Outgoing::Started { cid: self.dialog.cid(), value: &value })
+    }
+
+    /// Opens this side of the stream, once, after [`started`](Self::started).
+    ///
+    /// # Errors
+    /// Awaiting it fails with [`Error::Usage`](crate::Error::Usage) when it is too early or was done before.
+    pub fn open_stream(&mut self) -> OpenStream<R, T> {
+        OpenStream::new(self.dialog.clone())
+    }
+
+    /// Cancels the function itself: returns at once, and the function is dropped at its next wait.
+    ///
+    /// The caller's block then fails with
+    /// [`Error::ContextCancelled`](crate::Error::ContextCancelled), and this actor is the canceller. A
+    /// function that returns without waiting again keeps its value.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// #[pleach::context]
+    /// async fn gives_up(ctx: &mut Context<(), (), ()>) -> Result<()> {
+    ///     ctx.started(()).await?;
+    ///     ctx.cancel();
+    ///     std::future::pending().await
+    /// }
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let portal = n.start_actor("peer").enable(module_path!()).await?;
+    ///     let block = portal.open_context(gives_up(), async |ctx, ()| ctx.result().await);
+    ///     match block.await {
+    ///         Err(Error::ContextCancelled(why)) => assert_eq!(why.canceller.as_ref(), Some(portal.id())),
+    ///         other => panic!("{other:?}"),
+    ///     }
+    ///     portal.cancel_actor().await
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub fn cancel(&mut self) {
+        self.dialog.cancel_here();
+    }
+}
+
+impl<S, R, T> fmt::Debug for Context<S, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({:?})", self.dialog)
+    }
+}
+
+/// Prepares a context; `#[pleach::context]` calls this.
+pub fn context_call<S, R, T, O, A>(export: &'static Export, args: A) -> ContextCall<S, R, T, O>
+where
+    A: Serialize + Send + 'static,
+    S: DeserializeOwned,
+    O: DeserializeOwned,
+{
+    ContextCall::new(export, Box::new(args), Payload::decode, Payload::decode)
+}
+
+/// Decodes the arguments and makes the task of a context; `#[pleach::context]` calls this.
+///
+/// # Errors
+/// The arguments do not fit.
+pub fn invoke_context<S, T, U, A, R, F>(request: Request, run: impl FnOnce(Context<S, T, U>, A) -> F) -> Invoked
+where
+    A: DeserializeOwned,
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome,
+    R::Value: Serialize + 'static,
+{
+    let Request { args, answer, dialog } = request;
+    let args = match args.decode() {
+        Ok(args) => args,
+        Err(why) => return Err((why, answer)),
+    };
+    let dialog = dialog.expect("dispatch calls a context's function only for a dialog");
+    Ok(answered(run(Context::new(dialog), args), answer, |value| value))
+}

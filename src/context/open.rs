@@ -1,0 +1,129 @@
+//! What the body of a context's block is given: the stream, the result, and how it stands.
+//!
+//! It owns nothing: [`super::block`] opens the context and ends it.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::actor::ActorId;
+use crate::call::Decode;
+use crate::channel::dialog::DialogHandle;
+use crate::error::{Error, Result};
+use crate::proto::dialog::End;
+use crate::proto::state::ContextState;
+use crate::scope::Shield;
+use crate::stream::OpenStream;
+
+/// The caller's side of a context, inside its block: the peer says `S`, takes `R`, sends `T`, returns `O`.
+///
+/// Cloning is cheap. Dropping it does nothing: the block owns the context.
+pub struct OpenContext<S, R, T, O> {
+    dialog: DialogHandle,
+    decode: Decode<O>,
+    types: PhantomData<fn(R) -> (S, T)>,
+}
+
+impl<S, R, T, O> OpenContext<S, R, T, O> {
+    pub(super) fn new(dialog: DialogHandle, decode: Decode<O>) -> Self {
+        Self { dialog, decode, types: PhantomData }
+    }
+
+    /// Opens this side of the stream, once: takes what the peer sends, and sends what it takes.
+    ///
+    /// # Errors
+    /// Awaiting it fails with [`Error::Usage`] when it was opened before, and with
+    /// [`Error::ContextCancelled`] when [`cancel`](Self::cancel) was called.
+    pub fn open_stream(&self) -> OpenStream<T, R> {
+        OpenStream::new(self.dialog.clone())
+    }
+
+    /// Waits for the function's result; any number of times.
+    ///
+    /// Stream messages that are here or come meanwhile are forgotten, because a function that waits to
+    /// send them would never return: read the stream to its end first, if they matter.
+    ///
+    /// # Errors
+    /// The function's own error; [`Error::ContextCancelled`] when it was cancelled, by this side too;
+    /// [`Error::ActorTooSlow`] when this side has cancelled it and the peer does not acknowledge;
+    /// [`Error::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Nothing but unread stream messages is lost; ask again.
+    pub async fn result(&self) -> Result<O> {
+        let end = self.dialog.settled().await?;
+        self.read(end)
+    }
+
+    /// Returns what [`result`](Self::result) returns, if it would not wait; `None` while the function runs.
+    pub fn outcome(&self) -> Option<Result<O>> {
+        let end = self.dialog.with(|state| state.end().cloned())?;
+        Some(self.read(end))
+    }
+
+    /// Returns the error that the function ended with, if it did.
+    pub fn maybe_error(&self) -> Option<Error> {
+        match self.dialog.with(|state| state.end().cloned())? {
+            End::Value(_) => None,
+            failed => Some(self.dialog.error_of(failed)),
+        }
+    }
+
+    /// Cancels the remote task and waits until it is over.
+    ///
+    /// The block then ends without the task's [`Error::ContextCancelled`]. Should the task fail while it
+    /// cleans up, the block fails with that; should it have returned before, [`result`](Self::result) has
+    /// its value.
+    ///
+    /// # Errors
+    /// [`Error::ActorTooSlow`] when the peer did not acknowledge within `cancel_ack`. `Ok` if the
+    /// connection is gone.
+    ///
+    /// # Cancel safety
+    /// If dropped, the request has been sent.
+    pub async fn cancel(&self) -> Result<()> {
+        let _shield = Shield::enter();
+        self.dialog.cancel().await
+    }
+
+    /// Returns whether this side has called [`cancel`](Self::cancel), or its block has because it failed.
+    pub fn cancel_called(&self) -> bool {
+        self.dialog.with(|state| state.cancel_called())
+    }
+
+    /// Returns whether the peer has said since then that the function is over.
+    pub fn cancel_acked(&self) -> bool {
+        self.dialog.with(|state| state.cancel_acked())
+    }
+
+    /// Returns at whose request the function was cancelled, if it was and that is known.
+    pub fn canceller(&self) -> Option<ActorId> {
+        match self.maybe_error()? {
+            Error::ContextCancelled(cancelled) => cancelled.canceller,
+            _ => None,
+        }
+    }
+
+    /// Returns how far the context has come.
+    pub fn state(&self) -> ContextState {
+        self.dialog.with(|state| state.state())
+    }
+
+    fn read(&self, end: End) -> Result<O> {
+        match end {
+            End::Value(value) => Ok((self.decode)(&value)?),
+            failed => Err(self.dialog.error_of(failed)),
+        }
+    }
+}
+
+impl<S, R, T, O> Clone for OpenContext<S, R, T, O> {
+    fn clone(&self) -> Self {
+        Self { dialog: self.dialog.clone(), decode: self.decode, types: PhantomData }
+    }
+}
+
+impl<S, R, T, O> fmt::Debug for OpenContext<S, R, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenContext({:?})", self.dialog)
+    }
+}

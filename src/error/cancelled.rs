@@ -1,0 +1,82 @@
+//! What a cancellation says about itself: to the code that is cancelled ([`Cancelled`]), and to whoever
+//! waits for that code from another actor ([`ContextCancelled`]).
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::ActorId;
+
+/// Who or what cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cancelled {
+    /// A cancel scope around the code.
+    Scope,
+    /// The deadline of a scope around the code, or of the caller.
+    Deadline,
+    /// Another task of the same nursery failed or left.
+    Nursery,
+    /// The actor is being shut down, by itself or on request.
+    Actor,
+    /// The caller of the function asked for it, or went away.
+    Caller(Option<ActorId>),
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scope => f.write_str("the scope around it was cancelled"),
+            Self::Deadline => f.write_str("its deadline has passed"),
+            Self::Nursery => f.write_str("its nursery is closing"),
+            Self::Actor => f.write_str("its actor is shutting down"),
+            Self::Caller(Some(actor)) => write!(f, "its caller {actor} cancelled it"),
+            Self::Caller(None) => f.write_str("its caller went away"),
+        }
+    }
+}
+
+/// The end of a function that ran in another actor and was cancelled there.
+///
+/// A block of [`Portal::open_context`](crate::Portal::open_context) absorbs it if the block itself has
+/// called [`OpenContext::cancel`](crate::OpenContext::cancel), and raises it otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextCancelled {
+    /// Who asked for it: the function's caller, whoever ended the function's actor, or that actor itself.
+    /// Nobody if it is not known, as when the actor was ended by a signal.
+    pub canceller: Option<ActorId>,
+    /// Whether that was by a deadline: the caller's, or one that the function has set for itself.
+    pub by_deadline: bool,
+    /// The actor in which the function ran.
+    pub actor: ActorId,
+    /// The actors that passed it on, the first hop first.
+    pub relay_path: Vec<ActorId>,
+}
+
+impl ContextCancelled {
+    /// A function was cancelled in the actor `here`.
+    pub(crate) fn at(here: &ActorId, canceller: Option<ActorId>) -> Self {
+        Self { canceller, by_deadline: false, actor: here.clone(), relay_path: Vec::new() }
+    }
+
+    /// Returns whether the actor in which the function ran has cancelled it by itself.
+    pub fn is_by_itself(&self) -> bool {
+        self.canceller.as_ref() == Some(&self.actor)
+    }
+}
+
+impl fmt::Display for ContextCancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a function that ran in {} was cancelled", self.actor)?;
+        match &self.canceller {
+            _ if self.by_deadline => f.write_str(": its deadline has passed"),
+            Some(_) if self.is_by_itself() => f.write_str(" by itself"),
+            Some(canceller) => write!(f, " by {canceller}"),
+            None => f.write_str(", nobody knows by whom"),
+        }
+    }
+}
+
+impl StdError for ContextCancelled {}

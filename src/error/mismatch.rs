@@ -1,0 +1,118 @@
+//! How two declarations of one function differ, for people: what the caller's program was built with,
+//! and what the peer's has.
+//!
+//! A declaration is the text of [`Export::signature`](crate::exports), e.g.
+//! `f(Context<String, u64, u64>, limit: u64) -> u64`. It comes from a peer, so any text is taken.
+
+/// Shows both declarations, and names each part that differs, a line each.
+pub(super) fn lines(here: &str, there: &str) -> String {
+    if here.is_empty() {
+        return format!("; there: {there}");
+    }
+    let mut text = format!("\n  here:  {here}\n  there: {there}");
+    let (ours, theirs) = (parts(here), parts(there));
+    for at in 0..ours.len().max(theirs.len()) {
+        let (one, other) = (ours.get(at), theirs.get(at));
+        if one == other {
+            continue;
+        }
+        let Some(name) = one.or(other).map(|(name, _)| name) else { continue };
+        let value = |part: Option<&(String, &str)>| part.map_or("missing".into(), |(_, text)| format!("`{text}`"));
+        text.push_str(&format!("\n  {name}: {} here, {} there", value(one), value(other)));
+    }
+    text
+}
+
+/// Cuts a declaration into its parts, each with what people call it: the result first, because there is
+/// always one, then what a context says, takes and sends, then the arguments.
+fn parts(declaration: &str) -> Vec<(String, &str)> {
+    let inside = declaration.find('(').map_or("", |at| &declaration[at + 1..]);
+    let end = top_level(inside).find(|(_, byte)| *byte == b')').map_or(inside.len(), |(at, _)| at);
+    let (arguments, rest) = inside.split_at(end);
+    let result = rest.trim_start_matches([')', ' ']).trim_start_matches("->").trim();
+    let mut parts = vec![("its result".to_owned(), result)];
+    let mut arguments = list(arguments);
+    let messages = arguments.first().and_then(|first| first.strip_prefix("Context<")?.strip_suffix('>'));
+    let messages = messages.map(list);
+    if messages.is_some() {
+        arguments.remove(0);
+    }
+    for (name, at) in [("what it says first", 0), ("what it receives", 1), ("what it sends", 2)] {
+        let text = messages.as_ref().map_or("no context", |messages| messages.get(at).copied().unwrap_or(""));
+        parts.push((name.to_owned(), text));
+    }
+    parts.extend(arguments.into_iter().enumerate().map(|(at, text)| (format!("argument {}", at + 1), text)));
+    parts
+}
+
+/// Cuts a list at its commas, but not at those inside of brackets.
+fn list(text: &str) -> Vec<&str> {
+    let mut items = Vec::new();
+    let mut start = 0;
+    for (at, _) in top_level(text).filter(|(_, byte)| *byte == b',') {
+        items.push(text[start..at].trim());
+        start = at + 1;
+    }
+    items.push(text[start..].trim());
+    items.retain(|item| !item.is_empty());
+    items
+}
+
+/// Returns the bytes of `text` that are outside of all brackets; a bracket that was never opened is one.
+fn top_level(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let bytes = text.as_bytes();
+    let mut depth = 0usize;
+    bytes.iter().enumerate().filter_map(move |(at, byte)| {
+        let is_arrow = *byte == b'>' && at > 0 && bytes[at - 1] == b'-';
+        match byte {
+            b'(' | b'[' | b'<' => depth += 1,
+            b')' | b']' | b'>' if !is_arrow && depth > 0 => depth -= 1,
+            _ if depth == 0 => return Some((at, *byte)),
+            _ => {}
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_that_differs_is_named() {
+        let here = "f(Context<String, Vec<(u8, u8)>, u64>, limit: u64, by: fn(u8) -> [u8; 2]) -> u64";
+        let cases = [
+            (
+                "f(Context<String, Vec<(u8, u16)>, u64>, limit: u64, by: fn(u8) -> [u8; 2]) -> u64",
+                &["what it receives: `Vec<(u8, u8)>` here, `Vec<(u8, u16)>` there"][..],
+            ),
+            (
+                "f(Context<(), Vec<(u8, u8)>, u32>, most: u64, by: fn(u8) -> [u8; 2]) -> ()",
+                &[
+                    "its result: `u64` here, `()` there",
+                    "what it says first: `String` here, `()` there",
+                    "what it sends: `u64` here, `u32` there",
+                    "argument 1: `limit: u64` here, `most: u64` there",
+                ],
+            ),
+            (
+                "f(Context<String, Vec<(u8, u8)>, u64>, limit: u64) -> u64",
+                &["argument 2: `by: fn(u8) -> [u8; 2]` here, missing there"],
+            ),
+        ];
+        for (there, differences) in cases {
+            let text = lines(here, there);
+            let named: Vec<_> = text.lines().skip(3).map(str::trim).collect();
+            assert_eq!(named, differences);
+            assert!(text.contains(here) && text.contains(there));
+        }
+    }
+
+    #[test]
+    fn any_text_is_taken_for_a_declaration() {
+        for text in ["", "f", "f(", "f)", "(>>><<<", "f(Context<", "f(Context<>) ->", "ä(ö,,ü) -> ß", ",,,"] {
+            lines(text, "f(a: u8) -> u8");
+            assert!(lines("f(a: u8) -> u8", text).contains("its result"), "{text}");
+        }
+    }
+}

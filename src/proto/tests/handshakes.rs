@@ -1,0 +1,140 @@
+//! The handshake: who gets in, who does not, and why.
+
+use super::*;
+use crate::actor::ActorId;
+use crate::proto::handshake::{Handshake, Hello, MAGIC, Member, Next, Step, VERSION};
+use crate::proto::membership::TreeKey;
+
+fn key(byte: u8) -> TreeKey {
+    TreeKey::new([byte; 32])
+}
+
+fn member(name: &str) -> Member {
+    Member { who: ActorId::new(name), incarnation: 1, features: 0, exports: vec![7] }
+}
+
+fn hello(member: Option<Member>) -> Hello {
+    let (magic, codec) = (MAGIC.to_owned(), "msgpack".to_owned());
+    Hello { magic, versions: (VERSION, VERSION), codec, member, nonce: [1; 32] }
+}
+
+fn dialer(key: TreeKey) -> (Handshake, Step) {
+    Handshake::dial(key, member("dialer"), "msgpack", [1; 32], secs(10))
+}
+
+fn listener(key: TreeKey, nonce: u8) -> Handshake {
+    Handshake::listen(key, "msgpack", [nonce; 32], member("listener"), secs(10))
+}
+
+/// Lets both sides talk until one is done; returns what the listener and the dialer end with.
+fn shake(mut dialer: Handshake, first: Step, mut listener: Handshake) -> (Next, Option<Next>) {
+    let mut to_listener = first;
+    loop {
+        let answer = match listener.handle_step(to_listener) {
+            Next::Send(step) => step,
+            Next::SendAndAccept(step, member) => return (Next::Accept(member), Some(dialer.handle_step(step))),
+            Next::Refuse(Some(step), why) => return (Next::Refuse(None, why), Some(dialer.handle_step(step))),
+            end => return (end, None),
+        };
+        match dialer.handle_step(answer) {
+            Next::Send(step) => to_listener = step,
+            end => return (Next::Refuse(None, "the dialer has gone".into()), Some(end)),
+        }
+    }
+}
+
+fn refusal(next: &Next) -> &str {
+    match next {
+        Next::Refuse(_, why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn members_learn_who_the_other_is() {
+    let (dialer, first) = dialer(key(1));
+    let (listened, dialled) = shake(dialer, first, listener(key(1), 2));
+    assert!(matches!(listened, Next::Accept(member) if member.who.name() == "dialer" && member.exports == [7]));
+    assert!(matches!(dialled, Some(Next::Accept(member)) if member.who.name() == "listener"));
+}
+
+#[test]
+fn a_wrong_key_is_refused_by_either_side() {
+    let (stranger, first) = dialer(key(9));
+    let (listened, dialled) = shake(stranger, first, listener(key(1), 2));
+    assert!(refusal(&listened).contains("does not know this tree's key"));
+    assert!(refusal(&dialled.unwrap()).contains("the listener refuses"));
+    // A listener without the key can't make up a welcome.
+    let (mut dialer, _) = dialer(key(1));
+    assert!(matches!(dialer.handle_step(Step::Challenge { nonce: [3; 32] }), Next::Send(Step::Proof { .. })));
+    let welcome = Step::Welcome { member: Some(member("impostor")), proof: [0; 32] };
+    assert!(refusal(&dialer.handle_step(welcome)).contains("the listener does not know this tree's key"));
+}
+
+#[test]
+fn a_recorded_handshake_fits_no_other_connection() {
+    let (mut member, first) = dialer(key(1));
+    let mut listening = listener(key(1), 2);
+    let Next::Send(challenge) = listening.handle_step(first.clone()) else { panic!("no challenge") };
+    let Next::Send(proof) = member.handle_step(challenge) else { panic!("no proof") };
+    assert!(matches!(listening.handle_step(proof.clone()), Next::SendAndAccept(..)));
+    // The same words again, to a listener with another nonce.
+    let mut later = listener(key(1), 3);
+    assert!(matches!(later.handle_step(first), Next::Send(Step::Challenge { .. })));
+    assert!(refusal(&later.handle_step(proof)).contains("does not know"));
+}
+
+#[test]
+fn a_proof_cannot_be_reflected() {
+    // An attacker gives the listener's own challenge to another member to answer, as a listener.
+    let (mut member, _) = dialer(key(1));
+    let (attacker, first) = dialer(key(9));
+    drop(attacker);
+    let mut listening = listener(key(1), 2);
+    let Next::Send(challenge) = listening.handle_step(first) else { panic!("no challenge") };
+    let Next::Send(proof) = member.handle_step(challenge) else { panic!("no proof") };
+    assert!(refusal(&listening.handle_step(proof)).contains("does not know"));
+}
+
+#[test]
+fn a_step_out_of_order_ends_the_handshake() {
+    let steps = [
+        Step::Challenge { nonce: [0; 32] },
+        Step::Proof { proof: [0; 32] },
+        Step::Welcome { member: None, proof: [0; 32] },
+        Step::Refusal { why: "no".into() },
+    ];
+    for step in steps {
+        let mut listening = listener(key(1), 2);
+        assert!(refusal(&listening.handle_step(step)).contains("where a hello was due"));
+        // It stays over.
+        let (_, first) = dialer(key(1));
+        assert!(refusal(&listening.handle_step(first)).contains("where nothing was due"));
+    }
+}
+
+#[test]
+fn other_protocols_versions_and_codecs_are_refused() {
+    let refuse = |change: fn(&mut Hello)| {
+        let mut hello = hello(Some(member("dialer")));
+        change(&mut hello);
+        refusal(&listener(key(1), 2).handle_step(Step::Hello(hello))).to_owned()
+    };
+    assert!(refuse(|hello| hello.magic = "other".into()).contains("another protocol"));
+    assert!(refuse(|hello| hello.versions = (2, 9)).contains("version 1 of the protocol, the peer 2 to 9"));
+    assert!(refuse(|hello| hello.codec = "json".into()).contains("this address speaks msgpack, the peer json"));
+}
+
+#[test]
+fn a_probe_is_answered_without_proof_and_forgotten() {
+    let next = listener(key(1), 2).handle_step(Step::Hello(hello(None)));
+    assert!(matches!(next, Next::SendAndEnd(Step::Welcome { member: None, .. })));
+}
+
+#[test]
+fn a_silent_peer_is_given_up_at_the_deadline() {
+    let mut listening = listener(key(1), 2);
+    assert_eq!(listening.poll_timeout(), secs(10));
+    assert!(listening.handle_timeout(secs(9)).is_none());
+    assert!(refusal(&listening.handle_timeout(secs(10)).unwrap()).contains("a hello did not come in time"));
+}

@@ -1,0 +1,491 @@
+//! Cancelled contexts: who has asked, who absorbs it, who is told, and what still arrives.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+use pleach::scope::{self, Shield};
+use pleach::{ActorId, ContextCancelled, ContextState};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Notes, PROCESSES, assert_says, in_root, matrix, matrix_over, note};
+
+/// What the function does once it has come as far as it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum Then {
+    Stays,
+    CancelsItself,
+    CancelsAScopeOfItsOwn,
+    /// Once it is cancelled.
+    Returns,
+    /// Once it is cancelled.
+    Fails,
+    /// Once it is cancelled it sends 7 and returns 8.
+    SendsAndReturns,
+}
+
+/// How far a context has come when it is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum Stage {
+    Open,
+    Streaming,
+    StreamFinished,
+}
+
+const STAGES: [Stage; 3] = [Stage::Open, Stage::Streaming, Stage::StreamFinished];
+
+#[pleach::context]
+async fn does(ctx: &mut Context<u32, u64, u64>, stage: Stage, then: Then) -> Result<u64> {
+    // One that answers a cancellation by itself is not to be dropped before it does.
+    let _shield = matches!(then, Then::Returns | Then::Fails | Then::SendsAndReturns).then(Shield::enter);
+    ctx.started(std::process::id()).await?;
+    let mut stream = match stage {
+        Stage::Open => None,
+        Stage::Streaming | Stage::StreamFinished => Some(ctx.open_stream().await?),
+    };
+    if let Some(stream) = &mut stream {
+        stream.recv().await?; // the caller is in its block
+    }
+    if stage == Stage::StreamFinished
+        && let Some(stream) = &mut stream
+    {
+        while stream.recv().await?.is_some() {}
+    }
+    match then {
+        Then::Stays => std::future::pending().await,
+        Then::CancelsItself => {
+            ctx.cancel();
+            std::future::pending().await
+        }
+        Then::CancelsAScopeOfItsOwn => {
+            let scope = CancelScope::new();
+            scope.cancel();
+            scope.run(std::future::pending()).await?
+        }
+        Then::Returns | Then::Fails | Then::SendsAndReturns => {
+            scope::cancelled().await;
+            match stream {
+                _ if then == Then::Fails => return Err(Error::Usage("the clean-up failed".into())),
+                Some(stream) if then == Then::SendsAndReturns => stream.send(7).await?,
+                _ => {}
+            }
+            Ok(8)
+        }
+    }
+}
+
+/// Comes to `stage` on this side too.
+async fn reach(ctx: &OpenContext<u32, u64, u64, u64>, stage: Stage) -> Result<Option<MsgStream<u64, u64>>> {
+    if stage == Stage::Open {
+        return Ok(None);
+    }
+    let stream = ctx.open_stream().await?;
+    stream.send(1).await?;
+    if stage == Stage::StreamFinished {
+        stream.close().await?;
+        return Ok(None);
+    }
+    Ok(Some(stream))
+}
+
+/// Opens a context with `below`, ends that actor, and passes on what its block fails with.
+#[pleach::rpc]
+async fn passes_on() -> Result<u64> {
+    pleach::open_nursery(async |n| {
+        let below = n.start_actor("below").enable(module_path!()).await?;
+        let call = does(Stage::Open, Then::Stays);
+        below.open_context(call, async |_, _| below.cancel_actor().await.map(|()| 0)).await
+    })
+    .await
+}
+
+/// Fills the caller's buffer with large messages, for ever.
+#[pleach::context]
+async fn floods(ctx: &mut Context<(), (), String>) -> Result<()> {
+    ctx.started(()).await?;
+    let stream = ctx.open_stream().await?;
+    loop {
+        stream.send("x".repeat(100_000)).await?;
+    }
+}
+
+#[pleach::context]
+async fn echoes(ctx: &mut Context<(), u64, u64>) -> Result<()> {
+    ctx.started(()).await?;
+    let mut stream = ctx.open_stream().await?;
+    while let Some(n) = stream.recv().await? {
+        stream.send(n).await?;
+    }
+    Ok(())
+}
+
+/// Takes a while to start, and notes when it is dropped.
+#[pleach::context]
+async fn never_starts(ctx: &mut Context<(), (), ()>, notes: String) -> Result<()> {
+    struct Dropped(String);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            note(&self.0, "dropped");
+        }
+    }
+    let _dropped = Dropped(notes.clone());
+    note(&notes, "begun");
+    let _ctx = ctx;
+    std::future::pending().await
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    [
+        matrix("cancels::a_context_that_asked_absorbs_it", by_the_context),
+        matrix("cancels::an_actor_that_was_cancelled_fails_each_context_to_it", by_its_actor),
+        matrix("cancels::a_function_that_cancels_itself_fails_the_block", by_itself),
+        matrix("cancels::the_bodys_own_error_comes_out", by_the_bodys_error),
+        matrix("cancels::a_cancelled_opener_gets_no_block", while_opening),
+        matrix("cancels::what_a_cancelled_function_still_says_is_heard", last_words),
+        matrix("cancels::a_cancellation_climbs_the_tree_with_its_canceller", relayed),
+        matrix("cancels::a_flooded_context_holds_up_no_other", flooded),
+        matrix_over(&PROCESSES, "cancels::a_signal_has_no_name", by_a_signal),
+        matrix_over(&PROCESSES, "cancels::a_peer_that_does_not_acknowledge_is_too_slow", too_slow),
+        matrix_over(&PROCESSES, "cancels::a_peer_that_is_gone_needs_no_cancel", gone),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Runs `body` with a daemon that exposes this module; it may end the daemon itself.
+async fn with_peer<F, Fut>(config: Config, body: F)
+where
+    F: FnOnce(ActorId, Portal) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    in_root(config, async |root| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            body(root.id().clone(), portal.clone()).await?;
+            portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+/// Asserts that a context was cancelled by `canceller` in the actor behind `portal`.
+fn assert_cancelled<T: std::fmt::Debug>(ended: Result<T>, portal: &Portal, canceller: Option<&ActorId>) {
+    let cancelled = told(ended);
+    assert_eq!((cancelled.canceller.as_ref(), &cancelled.actor), (canceller, portal.id()));
+    assert!(cancelled.relay_path.is_empty());
+}
+
+fn told<T: std::fmt::Debug>(ended: Result<T>) -> ContextCancelled {
+    match ended {
+        Err(Error::ContextCancelled(cancelled)) => *cancelled,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn by_the_context(config: Config) {
+    // S14, S50, S74, S75, S77: absorbed, in whatever state, and however the function takes it.
+    with_peer(config, async |root, portal| {
+        for stage in STAGES {
+            let value = portal
+                .open_context(does(stage, Then::Stays), async |ctx, _| {
+                    let _stream = reach(&ctx, stage).await?;
+                    assert!(!ctx.cancel_called() && ctx.outcome().is_none() && ctx.maybe_error().is_none());
+                    ctx.cancel().await?;
+                    assert!(ctx.cancel_called() && ctx.cancel_acked());
+                    for _ in 0..2 {
+                        assert_cancelled(ctx.result().await, &portal, Some(&root));
+                    }
+                    assert_cancelled(ctx.outcome().unwrap(), &portal, Some(&root));
+                    assert_eq!((ctx.canceller().as_ref(), ctx.state()), (Some(&root), ContextState::CancelledBySelf));
+                    assert_cancelled(ctx.open_stream().await, &portal, Some(&root));
+                    ctx.cancel().await?; // it is over: nothing happens
+                    Ok::<_, Error>(5)
+                })
+                .await?;
+            assert_eq!(value, 5);
+            // One that returns a value after all: the value counts, and the block is none the worse.
+            let value = portal.open_context(does(stage, Then::Returns), async |ctx, _| {
+                let _stream = reach(&ctx, stage).await?;
+                ctx.cancel().await?;
+                assert!(matches!(ctx.outcome(), Some(Ok(8))) && ctx.canceller().is_none());
+                assert_eq!(ctx.state(), ContextState::Returned);
+                ctx.result().await
+            });
+            assert_eq!(value.await?, 8);
+            // One that fails while it cleans up: that is no cancellation, and is not hidden.
+            let failed: Result<()> = portal
+                .open_context(does(stage, Then::Fails), async |ctx, _| {
+                    let _stream = reach(&ctx, stage).await?;
+                    ctx.cancel().await
+                })
+                .await;
+            assert_says(&failed, &["the clean-up failed"]);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn by_its_actor(config: Config) {
+    // S10, S12, S28: raised in each context, also in those of whoever has ended the actor.
+    in_root(config, async |root| {
+        pleach::open_nursery(async |n| {
+            for stage in STAGES {
+                let portal = n.start_actor("peer").enable(module_path!()).await?;
+                let bystander = portal.open_context(does(stage, Then::Stays), async |ctx, _| {
+                    let _stream = reach(&ctx, stage).await?;
+                    std::future::pending::<Result<()>>().await // it looks at nothing, and is interrupted
+                });
+                let ender = portal.open_context(does(stage, Then::Stays), async |ctx, _| {
+                    let _stream = reach(&ctx, stage).await?;
+                    portal.cancel_actor().await?;
+                    ctx.result().await
+                });
+                let (bystander, ender) = tokio::join!(bystander, ender);
+                assert_cancelled(bystander, &portal, Some(root.id()));
+                assert_cancelled(ender, &portal, Some(root.id()));
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+async fn by_itself(config: Config) {
+    with_peer(config, async |_, portal| {
+        for (stage, then) in STAGES
+            .into_iter()
+            .flat_map(|stage| [Then::CancelsItself, Then::CancelsAScopeOfItsOwn].map(|then| (stage, then)))
+        {
+            let mut kept = None;
+            let ended: Result<()> = portal
+                .open_context(does(stage, then), async |ctx, _| {
+                    kept = Some(ctx.clone());
+                    let _stream = reach(&ctx, stage).await?;
+                    std::future::pending().await
+                })
+                .await;
+            assert_cancelled(ended, &portal, Some(portal.id()));
+            // S06: what is known of it stays, also after the block.
+            let Some(kept) = kept else {
+                assert_eq!(stage, Stage::Open, "it was over before its body began");
+                continue;
+            };
+            assert_eq!((kept.canceller().as_ref(), kept.state()), (Some(portal.id()), ContextState::CancelledByPeer));
+            assert_cancelled(kept.result().await, &portal, Some(portal.id()));
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn by_the_bodys_error(config: Config) {
+    // S74, S76: the remote task is cancelled, and its end replaces no error that is here already.
+    with_peer(config, async |_, portal| {
+        for (stage, then) in
+            STAGES.into_iter().flat_map(|stage| [Then::Stays, Then::Returns, Then::Fails].map(|then| (stage, then)))
+        {
+            let mut kept = None;
+            let ended: Result<()> = portal
+                .open_context(does(stage, then), async |outer, _| {
+                    kept = Some(outer.clone());
+                    let _stream = reach(&outer, stage).await?;
+                    // A second context that goes with the first.
+                    let inner = does(Stage::Open, then);
+                    portal.open_context(inner, async |_, _| Err(Error::Usage("the body's own".into()))).await
+                })
+                .await;
+            assert!(matches!(&ended, Err(Error::Usage(text)) if text == "the body's own"), "{ended:?}");
+            let kept = kept.unwrap();
+            assert!(kept.cancel_called() && kept.cancel_acked() && kept.outcome().is_some());
+            // The scope around it: the same.
+            let around = move_on_after(
+                Duration::from_millis(20),
+                portal.open_context(does(Stage::Open, then), async |_, _| std::future::pending::<Result<()>>().await),
+            );
+            assert!(around.await.is_none());
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn while_opening(config: Config) {
+    let notes = Arc::new(Notes::new());
+    with_peer(config, async |root, portal| {
+        let scope = CancelScope::new();
+        let opening =
+            portal.open_context(never_starts(notes.address()), async |_, ()| -> Result<()> { panic!("it opened") });
+        let cancels = async {
+            notes.expect_async("begun").await;
+            scope.cancel();
+        };
+        let (opened, ()) = tokio::join!(scope.run(opening), cancels);
+        assert!(opened.is_err_and(|error| error.is_cancelled()));
+        notes.expect_async("dropped").await;
+        // The actor ends before the function has started: the opening itself fails.
+        let opening =
+            portal.open_context(never_starts(notes.address()), async |_, ()| -> Result<()> { panic!("it opened") });
+        let cancels = async {
+            notes.expect_async("begun").await;
+            portal.cancel_actor().await
+        };
+        let (opened, ended) = tokio::join!(opening, cancels);
+        assert_cancelled(opened, &portal, Some(&root));
+        ended
+    })
+    .await;
+}
+
+async fn last_words(config: Config) {
+    // S22, S23, S27: the stream stays open, and everything up to the result is delivered.
+    with_peer(config, async |_, portal| {
+        let value = portal
+            .open_context(does(Stage::Streaming, Then::SendsAndReturns), async |ctx, _| {
+                let mut stream = reach(&ctx, Stage::Streaming).await?.expect("it streams");
+                portal.cancel_actor().await?;
+                assert_eq!(stream.recv().await?, Some(7));
+                assert_eq!(stream.recv().await?, None);
+                ctx.result().await
+            })
+            .await?;
+        assert_eq!(value, 8);
+        Ok(())
+    })
+    .await;
+}
+
+async fn relayed(config: Config) {
+    in_root(config, async |_| {
+        pleach::open_nursery(async |n| {
+            let top = n.start_actor("top").enable(module_path!()).await?;
+            let cancelled = told(top.run(passes_on()).await);
+            assert_eq!((cancelled.canceller.as_ref(), cancelled.actor.name()), (Some(top.id()), "below"));
+            assert_eq!(cancelled.relay_path, [top.id().clone()]);
+            top.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+async fn flooded(config: Config) {
+    with_peer(config, async |_, portal| {
+        portal
+            .open_context(floods(), async |flooded, ()| {
+                let mut unread = flooded.open_stream().await?;
+                assert!(unread.recv().await?.is_some());
+                portal
+                    .open_context(echoes(), async |ctx, ()| {
+                        let mut stream = ctx.open_stream().await?;
+                        for n in 0..200 {
+                            stream.send(n).await?;
+                            assert_eq!(stream.recv().await?, Some(n));
+                        }
+                        stream.close().await
+                    })
+                    .await?;
+                flooded.cancel().await
+            })
+            .await
+    })
+    .await;
+}
+
+async fn by_a_signal(config: Config) {
+    in_root(config, async |_| {
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            // The nursery learns of the end too; a shield keeps this body to look first.
+            shield(async {
+                let ended: Result<()> = portal
+                    .open_context(does(Stage::Open, Then::Stays), async |_, pid| {
+                        kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::TERM).unwrap();
+                        std::future::pending().await
+                    })
+                    .await;
+                assert_cancelled(ended, &portal, None);
+            })
+            .await;
+            Ok(())
+        })
+        .await;
+        assert_says(&ended, &["`peer`", "terminated by a signal"]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn too_slow(config: Config) {
+    // S24, S51.
+    let config = Config { cancel_ack: Duration::from_millis(200), ..config };
+    with_peer(config, async |_, portal| {
+        let mut pid = None;
+        let begun = Instant::now();
+        let ended: Result<()> = portal
+            .open_context(does(Stage::Open, Then::Stays), async |ctx, process| {
+                pid = Pid::from_raw(process as i32);
+                stop(pid.unwrap()).await;
+                let late = ctx.cancel().await;
+                assert!(matches!(&late, Err(Error::ActorTooSlow { actor, .. }) if **actor == *portal.id()), "{late:?}");
+                assert!(ctx.cancel_called() && !ctx.cancel_acked());
+                assert_eq!(ctx.state(), ContextState::Cancelling);
+                Ok(()) // the block can't say that the task is over
+            })
+            .await;
+        kill_process(pid.unwrap(), Signal::CONT).unwrap();
+        assert_says(&ended, &["did not acknowledge the cancel request"]);
+        assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());
+        Ok(())
+    })
+    .await;
+}
+
+/// Stops a process, and waits until it stands still.
+async fn stop(pid: Pid) {
+    kill_process(pid, Signal::STOP).unwrap();
+    let threads = format!("/proc/{}/task", pid.as_raw_nonzero());
+    let stands = |thread: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
+    };
+    while !std::fs::read_dir(&threads).unwrap().all(|thread| stands(thread.unwrap())) {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn gone(config: Config) {
+    // S51: with the connection goes the task; nobody waits for an acknowledgement.
+    let config = Config { cancel_ack: Duration::from_secs(15), ..config };
+    in_root(config, async |_| {
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            shield(async {
+                let ended: Result<u64> = portal
+                    .open_context(does(Stage::Streaming, Then::Stays), async |ctx, pid| {
+                        let _shield = Shield::enter();
+                        kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+                        ctx.cancel().await?;
+                        Ok(5)
+                    })
+                    .await;
+                assert!(matches!(ended, Ok(5)), "{ended:?}");
+            })
+            .await;
+            Ok(())
+        })
+        .await;
+        assert_says(&ended, &["`peer`", "signal 9"]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}

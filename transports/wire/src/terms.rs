@@ -1,0 +1,36 @@
+//! What a request says beside the function and its arguments: which declaration it goes by, and how much
+//! time is left.
+
+use std::time::Duration;
+
+/// The terms of a request ([`Msg::Start`](crate::Msg::Start) and its like). The default says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallTerms {
+    /// What the caller takes the function's declaration to be, as a fingerprint; 0 if it does not say.
+    pub schema: u64,
+    /// How much time is left for the task; it is cancelled when that is over.
+    pub deadline: Option<Duration>,
+}
+
+impl CallTerms {
+    /// Makes them of the numbers on the wire.
+    pub(crate) fn of([schema, micros_left]: [u64; 2]) -> Self {
+        Self { schema, deadline: (micros_left > 0).then(|| Duration::from_micros(micros_left)) }
+    }
+
+    /// Returns them as the numbers on the wire: the schema, and the microseconds that are left; 0 for none.
+    /// Those at the end that say nothing are left out.
+    ///
+    /// The time is rounded up: the caller's own deadline passes first.
+    pub(crate) fn numbers(&self) -> impl ExactSizeIterator<Item = u64> + use<> {
+        let micros_left = self
+            .deadline
+            .map_or(0, |left| u64::try_from(left.as_micros()).map_or(u64::MAX, |micros| micros.saturating_add(1)));
+        let count = match (self.schema, micros_left) {
+            (0, 0) => 0,
+            (_, 0) => 1,
+            _ => 2,
+        };
+        [self.schema, micros_left].into_iter().take(count)
+    }
+}
