@@ -19,12 +19,14 @@
 //! | `yield` | 11 | cid, value | one message of the stream, either way |
 //! | `credit` | 12 | cid, count | the peer may send so many more |
 //! | `stop` | 13 | cid | the sender sends no more stream messages |
+//! | `pull` | 14 | cid, target, buffer, waits, args | run a stream function of the peer: it yields, the sender only takes |
 //!
 //! A reader ignores extra fields at the end of a message, so that a later version may add some.
 
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::codec::{Encode, Payload};
 
@@ -81,6 +83,20 @@ pub enum Msg<P = Payload> {
         /// The argument structure.
         args: P,
     },
+    /// Run the stream function `target` with `args`: opens a dialog in which only the peer sends messages.
+    /// There is no first value, and no [`Msg::Stop`]: it ends with the function, or is cancelled.
+    Pull {
+        /// The dialog that this message opens.
+        cid: Cid,
+        /// Path of the function.
+        target: ByteStr,
+        /// How many messages the sender buffers: the first credit.
+        buffer: u32,
+        /// Whether the function is to wait when the buffer is full; otherwise that is an error there.
+        waits: bool,
+        /// The argument structure.
+        args: P,
+    },
     /// The task of a dialog runs; its first value.
     Started {
         /// The dialog.
@@ -134,6 +150,18 @@ impl fmt::Display for Cid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)
     }
+}
+
+/// What a function is to its callers: which message opens its dialog, and how both sides speak then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FunctionKind {
+    /// One question, one answer: [`Msg::Start`].
+    Rpc,
+    /// A dialog of many messages: [`Msg::Open`].
+    Context,
+    /// Messages one way: [`Msg::Pull`].
+    Stream,
 }
 
 /// A text that is a slice of a received frame, or a constant: cloning it copies no bytes.
@@ -199,6 +227,7 @@ impl<P> Msg<P> {
             Self::CancelAck { .. } => "cancel_ack",
             Self::Bye { .. } => "bye",
             Self::Open { .. } => "open",
+            Self::Pull { .. } => "pull",
             Self::Started { .. } => "started",
             Self::Stream { .. } => "stream",
             Self::Yield { .. } => "yield",
@@ -215,6 +244,7 @@ impl<P> Msg<P> {
             | Self::Return { value: payload, .. }
             | Self::Error { error: payload, .. }
             | Self::Open { args: payload, .. }
+            | Self::Pull { args: payload, .. }
             | Self::Started { value: payload, .. }
             | Self::Yield { value: payload, .. } => Some(payload),
             Self::Cancel { .. }

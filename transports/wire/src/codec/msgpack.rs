@@ -66,6 +66,13 @@ impl Codec for Msgpack {
                 put_cid(out, *cid);
                 put_text(out, target);
             }
+            Msg::Pull { cid, target, buffer, waits, .. } => {
+                put_header(out, PULL, 6);
+                put_cid(out, *cid);
+                put_text(out, target);
+                put_count(out, *buffer);
+                put_bool(out, *waits);
+            }
             Msg::Started { cid, .. } => {
                 put_header(out, STARTED, 3);
                 put_cid(out, *cid);
@@ -121,6 +128,7 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         HELLO | CANCEL | BYE | STOP => 2,
         RETURN | ERROR | CANCEL_ACK | STARTED | YIELD | CREDIT => 3,
         START | OPEN | STREAM => 4,
+        PULL => 6,
         _ => return Err(format!("unknown message code {code}")),
     };
     if fields < needed {
@@ -143,6 +151,11 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         OPEN => {
             let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
             Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts) }
+        }
+        PULL => {
+            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
+            let (buffer, waits) = (take_count(&mut body)?, take_bool(&mut body)?);
+            Msg::Pull { cid, target, buffer, waits, args: Payload::new(Format::Msgpack, body, parts) }
         }
         STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         STREAM => {
@@ -234,4 +247,5 @@ const STREAM: u8 = 10;
 const YIELD: u8 = 11;
 const CREDIT: u8 = 12;
 const STOP: u8 = 13;
+const PULL: u8 = 14;
 const HAS_PARTS: u8 = 0x40;
