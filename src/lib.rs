@@ -60,6 +60,7 @@ mod spawn;
 mod stream;
 pub mod telemetry;
 pub mod transports;
+pub mod trionics;
 
 pub use pleach_macros::{context, main, rpc};
 pub use pleach_wire as wire;

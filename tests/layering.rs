@@ -40,6 +40,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
     Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },
     Layer { at: "src/call.rs", uses: &["error", "exports"], never: TRANSPORTS },
+    Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
+    Layer { at: "src/trionics/broadcast", uses: &["error"], never: TRANSPORTS },
     Layer { at: "src/stream.rs", uses: &["channel", "error", "proto"], never: TRANSPORTS },
     Layer { at: "src/context.rs", uses: CONTEXT, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },

@@ -1,0 +1,5 @@
+//! Helpers for structured concurrency that need no actor; they work in any tokio program.
+
+pub mod broadcast;
+
+pub use self::broadcast::{BroadcastReceiver, broadcast};
