@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::{Blob, Cid, Encode, Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,8 +28,9 @@ pub struct Export {
     pub(crate) name: &'static str,
     pub(crate) arguments: &'static str,
     pub(crate) returns: &'static str,
-    /// The types of its dialog, if it is a context.
-    pub(crate) dialog: Option<&'static str>,
+    pub(crate) kind: FunctionKind,
+    /// The types of its dialog; only a context has some.
+    dialog: &'static str,
     pub(crate) invoke: fn(Request) -> Invoked,
 }
 
@@ -41,7 +43,7 @@ impl Export {
         returns: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        Self { path, name, arguments, returns, dialog: None, invoke }
+        Self { path, name, arguments, returns, kind: FunctionKind::Rpc, dialog: "", invoke }
     }
 
     /// Describes a context function; `#[pleach::context]` calls this. `dialog` is `Started, Recv, Send`.
@@ -53,7 +55,18 @@ impl Export {
         dialog: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        Self { path, name, arguments, returns, dialog: Some(dialog), invoke }
+        Self { path, name, arguments, returns, kind: FunctionKind::Context, dialog, invoke }
+    }
+
+    /// Describes a stream function; `#[pleach::stream]` calls this. `items` is the type of its messages.
+    pub const fn stream(
+        path: &'static str,
+        name: &'static str,
+        arguments: &'static str,
+        items: &'static str,
+        invoke: fn(Request) -> Invoked,
+    ) -> Self {
+        Self { path, name, arguments, returns: items, kind: FunctionKind::Stream, dialog: "", invoke }
     }
 
     /// Returns the module that has to be enabled.
@@ -69,10 +82,11 @@ impl Export {
 
     /// Returns its declaration, for messages.
     pub(crate) fn signature(&self) -> String {
-        let Self { name, arguments, returns, .. } = self;
-        match self.dialog {
-            None => format!("{name}({arguments}) -> {returns}"),
-            Some(dialog) => format!("{name}(Context<{dialog}>, {arguments}) -> {returns}"),
+        let Self { name, arguments, returns, dialog, .. } = self;
+        match self.kind {
+            FunctionKind::Rpc => format!("{name}({arguments}) -> {returns}"),
+            FunctionKind::Context => format!("{name}(Context<{dialog}>, {arguments}) -> {returns}"),
+            FunctionKind::Stream => format!("{name}({arguments}) -> stream of {returns}"),
         }
     }
 }
@@ -143,7 +157,7 @@ impl Exposed {
 pub struct Request {
     pub(crate) args: Payload,
     pub(crate) answer: Answer,
-    /// The dialog, if the peer opened a context.
+    /// The dialog, if the peer opened a context or a stream.
     pub(crate) dialog: Option<DialogHandle>,
 }
 

@@ -42,8 +42,9 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/call.rs", uses: &["error", "exports"], never: TRANSPORTS },
     Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/trionics/broadcast", uses: &["error"], never: TRANSPORTS },
-    Layer { at: "src/stream.rs", uses: &["channel", "error", "proto"], never: TRANSPORTS },
+    Layer { at: "src/stream", uses: &["channel", "error", "proto", "trionics"], never: TRANSPORTS },
     Layer { at: "src/context.rs", uses: CONTEXT, never: TRANSPORTS },
+    Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/portal.rs", uses: ANY, never: TRANSPORTS },
@@ -56,6 +57,7 @@ const ANY: &[&str] = &["*"];
 const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", "scope"];
 const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
 const CONTEXT: &[&str] = &["call", "channel", "error", "exports", "proto", "scope", "stream"];
+const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports", "proto", "scope", "stream"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
     "actor", "call", "channel", "config", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",

@@ -9,14 +9,18 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::{ByteStr, Cid, Encode, Msg, Outgoing};
 use tokio::sync::{Notify, oneshot};
 
 use super::{Channel, ReplyTo};
 use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::{Arrival, Dialog, End, Permit, Side, Take, TakeFirst};
+use crate::proto::inbox::Intake;
 use crate::scope::CancelScope;
 
 /// One side of a dialog. Cloning is cheap; dropping all handles ends nothing.
@@ -28,18 +32,21 @@ struct Shared {
     cid: Cid,
     state: Mutex<Dialog>,
     changed: Notify,
+    /// The one task that takes stream messages: it is woken for each, so it has a place of its own.
+    receiver: AtomicWaker,
     /// Around the local code that is to be interrupted when the peer fails.
     interrupt: OnceLock<CancelScope>,
     cancel_called: AtomicBool,
 }
 
 impl DialogHandle {
-    pub(crate) fn new(channel: Channel, cid: Cid, side: Side) -> Self {
+    pub(crate) fn new(channel: Channel, cid: Cid, state: Dialog) -> Self {
         Self(Arc::new(Shared {
             channel,
             cid,
-            state: Mutex::new(Dialog::new(side)),
+            state: Mutex::new(state),
             changed: Notify::new(),
+            receiver: AtomicWaker::new(),
             interrupt: OnceLock::new(),
             cancel_called: AtomicBool::new(false),
         }))
@@ -51,6 +58,11 @@ impl DialogHandle {
 
     pub(crate) fn cid(&self) -> Cid {
         self.0.cid
+    }
+
+    /// Returns what kind of function it is the dialog of.
+    pub(crate) fn kind(&self) -> FunctionKind {
+        if self.state().is_one_way() { FunctionKind::Stream } else { FunctionKind::Context }
     }
 
     /// Names the scope to be cancelled when the peer fails (invariant 1 holds for an end that came before).
@@ -72,6 +84,12 @@ impl DialogHandle {
             }
             Msg::Yield { value, .. } => match state.handle_yield(value) {
                 Arrival::Kept => Ok(()),
+                Arrival::Credited(count) => {
+                    drop(state);
+                    self.wake();
+                    self.send_credit(count);
+                    return Ok(());
+                }
                 Arrival::Discarded(credit) => {
                     drop(state);
                     self.give_back(credit);
@@ -90,14 +108,14 @@ impl DialogHandle {
             _ => Err("a message that is no dialog's"),
         };
         drop(state);
-        self.0.changed.notify_waiters();
+        self.wake();
         fits
     }
 
     /// Ends the dialog; interrupts the local code if that is a failure it has not asked for.
     pub(super) fn finish(&self, end: End) {
         self.state().handle_end(end);
-        self.0.changed.notify_waiters();
+        self.wake();
         if self.failed()
             && let Some(scope) = self.0.interrupt.get()
         {
@@ -117,8 +135,14 @@ impl DialogHandle {
     /// Looks at the state, or changes it.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Dialog) -> T) -> T {
         let done = act(&mut self.state());
-        self.0.changed.notify_waiters();
+        self.wake();
         done
+    }
+
+    /// Wakes all who wait on the state (invariant 1).
+    fn wake(&self) {
+        self.0.changed.notify_waiters();
+        self.0.receiver.wake();
     }
 
     /// Waits until `look` finds something.
@@ -159,9 +183,23 @@ impl DialogHandle {
         }
     }
 
-    /// Waits for the next stream message.
-    pub(crate) async fn item(&self) -> Take {
-        self.until(|state| Some(state.take_item()).filter(|take| !matches!(take, Take::Wait))).await
+    /// Takes the next stream message; the last task that polls this is woken when there is one.
+    pub(crate) fn poll_item(&self, cx: &Context<'_>) -> Poll<Take> {
+        let take = self.state().take_item();
+        if !matches!(take, Take::Wait) {
+            return Poll::Ready(take);
+        }
+        self.0.receiver.register(cx.waker());
+        // Once more: it may have changed before the line above.
+        match self.state().take_item() {
+            Take::Wait => Poll::Pending,
+            take => Poll::Ready(take),
+        }
+    }
+
+    /// Waits while the send queue is too long, as [`Channel::room`] does.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.channel.poll_room(cx)
     }
 
     /// Waits for the dialog's end, and forgets stream messages meanwhile: a peer that waits for credit
@@ -184,6 +222,11 @@ impl DialogHandle {
     pub(crate) fn give_back(&self, forgotten: Option<u32>) {
         let Some(count) = forgotten else { return };
         tracing::debug!(target: "pleach::runtime", dialog = ?self, count, "stream messages were not taken");
+        self.send_credit(count);
+    }
+
+    /// Lets the peer send so many more stream messages.
+    pub(crate) fn send_credit(&self, count: u32) {
         // If the connection is gone, the end follows.
         let _ = self.send(&Outgoing::Credit { cid: self.0.cid, count });
     }
@@ -249,14 +292,25 @@ impl OpenedDialog {
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
     pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode) -> Result<Self> {
+        Self::begin(channel, Dialog::new(Side::Caller), |cid| Outgoing::Open { cid, target, args })
+    }
+
+    /// Opens the dialog of a one-way stream; otherwise as [`open`](Self::open).
+    pub(crate) fn pull(channel: &Channel, target: ByteStr, args: &dyn Encode, intake: Intake) -> Result<Self> {
+        let (buffer, waits) = (intake.buffer, intake.lets_senders_wait());
+        let state = Dialog::one_way_receiver(intake);
+        Self::begin(channel, state, |cid| Outgoing::Pull { cid, target, buffer, waits, args })
+    }
+
+    fn begin<'a>(channel: &Channel, state: Dialog, opening: impl FnOnce(Cid) -> Outgoing<'a>) -> Result<Self> {
         let mut made = None;
         let opened = channel.session().open_with(|cid| {
-            let handle = made.insert(DialogHandle::new(channel.clone(), cid, Side::Caller));
+            let handle = made.insert(DialogHandle::new(channel.clone(), cid, state));
             (ReplyTo::Dialog(handle.clone()), Some(handle.clone()))
         });
         let (Some(cid), Some(handle)) = (opened, made) else { return Err(channel.gone()) };
         let opened = Self(handle);
-        if let Err(error) = channel.send(&Outgoing::Open { cid, target, args }, 1) {
+        if let Err(error) = channel.send(&opening(cid), 1) {
             channel.session().forget(cid);
             opened.0.finish(End::Lost);
             return Err(channel.explain(error));

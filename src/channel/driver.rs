@@ -28,7 +28,7 @@ use crate::proto::session::{Event, Outcome};
 pub(crate) trait Serve: Send + Sync + 'static {
     /// Starts a task that ends with [`Channel::answer`] or [`Channel::answer_error`]. Must not wait.
     ///
-    /// `dialog` is there if the peer opened a context.
+    /// `dialog` is there if the peer opened a context or a stream.
     fn invoke(&self, channel: &Channel, cid: Cid, target: ByteStr, args: Payload, dialog: Option<DialogHandle>);
 
     /// The peer's runtime reports that it failed.
@@ -157,8 +157,8 @@ impl Driver<'_> {
         let channel = self.channel;
         let event = channel.session().handle_msg(msg);
         match event {
-            Event::Invoke { cid, target, args, stream } => {
-                let dialog = stream.then(|| channel.accept_dialog(cid));
+            Event::Invoke { cid, target, args, dialog } => {
+                let dialog = dialog.map(|state| channel.accept_dialog(cid, *state));
                 self.serve.invoke(channel, cid, target, args, dialog);
             }
             Event::Deliver { dialog, msg } => {
@@ -210,7 +210,11 @@ impl Driver<'_> {
             Event::PeerLeaves { why } => self.left = Some(why),
             Event::Ignored { kind, cid } => {
                 let count = channel.0.ignored.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "ignored a message that fits no dialog");
+                if MAY_BE_LATE.contains(&kind) {
+                    tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "a message came after the end of its dialog");
+                } else {
+                    tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "ignored a message that fits no dialog");
+                }
             }
         }
     }
@@ -243,6 +247,9 @@ fn log_late(channel: &Channel, outcome: &Outcome) {
 
 /// What an actor says when it closes a connection in order.
 pub(crate) const GOODBYE: &str = "finished";
+
+/// The messages that may be on their way when the function at their other end returns.
+const MAY_BE_LATE: [&str; 2] = ["credit", "stop"];
 
 /// How long the last packets of a peer whose process has ended may take through this host's buffers.
 const LAST_PACKETS: Duration = Duration::from_millis(20);

@@ -20,6 +20,7 @@ pub(crate) mod handshake;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
@@ -32,7 +33,7 @@ use self::dialog::DialogHandle;
 use crate::actor::ActorId;
 use crate::error::{Cancelled, Error, Packed, Raised, Refusal, Result};
 use crate::panics;
-use crate::proto::dialog::Side;
+use crate::proto::dialog::Dialog;
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::scope::CancelScope;
 
@@ -47,6 +48,7 @@ struct Shared {
     peer: ActorId,
     epoch: Instant,
     cancel_ack: Duration,
+    stream_buffer: u32,
     /// Messages in the last read: more than one means that several callers are under way.
     last_batch: AtomicUsize,
     ignored: AtomicU64,
@@ -93,6 +95,8 @@ pub(crate) struct Terms {
     pub(crate) cancel_ack: Duration,
     /// How many tasks the peer may have here at once.
     pub(crate) max_tasks: usize,
+    /// How many stream messages a dialog buffers unless it says otherwise.
+    pub(crate) stream_buffer: usize,
 }
 
 impl Channel {
@@ -104,6 +108,7 @@ impl Channel {
             peer: terms.peer,
             epoch: Instant::now(),
             cancel_ack: terms.cancel_ack,
+            stream_buffer: u32::try_from(terms.stream_buffer).unwrap_or(u32::MAX).max(1),
             last_batch: AtomicUsize::new(0),
             ignored: AtomicU64::new(0),
             closing: AtomicBool::new(false),
@@ -121,6 +126,11 @@ impl Channel {
     /// Returns who this side is.
     pub(crate) fn here(&self) -> &ActorId {
         &self.0.here
+    }
+
+    /// Returns how many stream messages a dialog buffers unless it says otherwise.
+    pub(crate) fn stream_buffer(&self) -> u32 {
+        self.0.stream_buffer
     }
 
     /// Returns the connection below.
@@ -234,8 +244,8 @@ impl Channel {
     }
 
     /// Makes the dialog of a task of the peer, before any further message of it is looked at.
-    pub(crate) fn accept_dialog(&self, cid: Cid) -> DialogHandle {
-        let dialog = DialogHandle::new(self.clone(), cid, Side::Callee);
+    pub(crate) fn accept_dialog(&self, cid: Cid, state: Dialog) -> DialogHandle {
+        let dialog = DialogHandle::new(self.clone(), cid, state);
         self.session().attach_dialog(cid, dialog.clone());
         dialog
     }
@@ -250,8 +260,13 @@ impl Channel {
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn room(&self) {
+        std::future::poll_fn(|cx| self.poll_room(cx)).await;
+    }
+
+    /// As [`room`](Self::room), for those who poll.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         // An error is the connection's end, which every waiter learns by itself.
-        let _ = std::future::poll_fn(|cx| self.0.transport.poll_room(cx)).await;
+        self.0.transport.poll_room(cx).map(drop)
     }
 
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
@@ -408,7 +423,10 @@ mod tests {
         let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
         let transport = kind.dial(listener.local_address(), &settings).await.unwrap();
         let (here, peer, cancel_ack) = (ActorId::new("here"), ActorId::new("peer"), Duration::ZERO);
-        let channel = Channel::new(transport, Terms { role: Role::Dialer, here, peer, cancel_ack, max_tasks: 1 });
+        let channel = Channel::new(
+            transport,
+            Terms { role: Role::Dialer, here, peer, cancel_ack, max_tasks: 1, stream_buffer: 1 },
+        );
         channel.transport().abort();
 
         let log = Log::default();

@@ -6,6 +6,7 @@
 //! | [`membership`] | the proof of that |
 //! | [`session`] | the dialogs of one connection, after the handshake |
 //! | [`dialog`] | one of them that has a stream |
+//! | [`inbox`] | what of that stream waits for its task |
 //!
 //! Nothing here knows of tasks, sockets or clocks: time comes in as an argument, counted from any
 //! start, and messages come in and go out as values. So the rules can be tested with two queues and
@@ -13,6 +14,7 @@
 
 pub(crate) mod dialog;
 pub(crate) mod handshake;
+pub(crate) mod inbox;
 pub(crate) mod membership;
 pub(crate) mod session;
 #[cfg(test)]

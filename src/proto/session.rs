@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use pleach_wire::{ByteStr, Cid, Msg, Payload};
 
+use super::dialog::{Dialog, Side};
+
 /// What a connection's user attaches to its dialogs.
 pub(crate) trait Handles {
     /// Wakes the caller of a function of the peer.
@@ -70,8 +72,8 @@ pub(crate) enum Role {
 
 /// What a message asks its receiver to do.
 pub(crate) enum Event<H: Handles> {
-    /// Run a function, then call [`Session::finish`]. One with a `stream` gets the messages of its dialog.
-    Invoke { cid: Cid, target: ByteStr, args: Payload, stream: bool },
+    /// Run a function, then call [`Session::finish`]. One with a dialog gets the messages of that.
+    Invoke { cid: Cid, target: ByteStr, args: Payload, dialog: Option<Box<Dialog>> },
     /// Hand a message to its dialog.
     Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
@@ -122,8 +124,11 @@ impl<H: Handles> Session<H> {
     pub(crate) fn handle_msg(&mut self, msg: Msg) -> Event<H> {
         let kind = msg.kind();
         match msg {
-            Msg::Start { cid, target, args } => self.handle_start(cid, target, args, false),
-            Msg::Open { cid, target, args } => self.handle_start(cid, target, args, true),
+            Msg::Start { cid, target, args } => self.handle_start(cid, target, args, None),
+            Msg::Open { cid, target, args } => self.handle_start(cid, target, args, Some(Dialog::new(Side::Callee))),
+            Msg::Pull { cid, target, buffer, waits, args } => {
+                self.handle_start(cid, target, args, Some(Dialog::one_way_sender(buffer, waits)))
+            }
             Msg::Started { cid, .. }
             | Msg::Stream { cid, .. }
             | Msg::Yield { cid, .. }
@@ -158,7 +163,7 @@ impl<H: Handles> Session<H> {
         }
     }
 
-    fn handle_start(&mut self, cid: Cid, target: ByteStr, args: Payload, stream: bool) -> Event<H> {
+    fn handle_start(&mut self, cid: Cid, target: ByteStr, args: Payload, dialog: Option<Dialog>) -> Event<H> {
         if cid.0 % 2 == self.next % 2 || cid.0 == 0 || self.tasks.contains_key(&cid) {
             return Event::Ignored { kind: "start", cid: Some(cid) };
         }
@@ -167,7 +172,7 @@ impl<H: Handles> Session<H> {
             return Event::Overloaded { cid, limit: self.limit };
         }
         self.tasks.insert(cid, Task { handle: None, dialog: None, cancelled: false });
-        Event::Invoke { cid, target, args, stream }
+        Event::Invoke { cid, target, args, dialog: dialog.map(Box::new) }
     }
 
     fn resolve(&mut self, kind: &'static str, cid: Cid, outcome: Outcome) -> Event<H> {

@@ -11,6 +11,8 @@ use super::membership::TreeKey;
 use super::session::{Event, Handles, Outcome, Role, Session};
 use crate::actor::ActorId;
 
+mod one_way;
+
 /// Waiters and tasks are numbers.
 struct Numbers;
 

@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::{ByteStr, Cid, Payload};
 
 use super::{Runtime, within};
@@ -28,8 +29,9 @@ impl Serve for Arc<Runtime> {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
         };
-        if export.dialog.is_some() != dialog.is_some() {
-            let why = Refusal::WrongKind { context: export.dialog.is_some() };
+        let asked_for = dialog.as_ref().map_or(FunctionKind::Rpc, DialogHandle::kind);
+        if export.kind != asked_for {
+            let why = Refusal::WrongKind { is: export.kind };
             return answer.refuse(target.to_string(), why);
         }
         // The arguments' own code runs here. If it panics, the answer has been given while it unwound.

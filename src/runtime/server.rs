@@ -99,6 +99,7 @@ impl Runtime {
             peer: member.who,
             cancel_ack: self.config.cancel_ack,
             max_tasks: self.config.max_tasks,
+            stream_buffer: self.config.stream_buffer,
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
+use crate::support::{self, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is too big")]
@@ -128,16 +128,7 @@ where
     F: FnOnce(Portal) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
-    in_root(config, async |_| {
-        pleach::open_nursery(async |n| {
-            let portal = n.start_actor("peer").enable(module_path!()).await?;
-            body(portal.clone()).await?;
-            portal.cancel_actor().await
-        })
-        .await
-    })
-    .await
-    .unwrap();
+    support::with_peer(config, module_path!(), body).await;
 }
 
 async fn dialog(config: Config) {

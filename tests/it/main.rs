@@ -13,6 +13,7 @@ mod errors;
 mod kill_matrix;
 mod promises;
 mod strangers;
+mod streams;
 mod structure;
 mod support;
 mod toy;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 9] = [
+    let groups: [Vec<Trial>; 10] = [
         calls::tests(),
         contexts::tests(),
         endings::tests(),
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         kill_matrix::tests(),
         promises::tests(),
         strangers::tests(),
+        streams::tests(),
         structure::tests(),
         trees::tests(),
     ];
