@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::{Blob, Cid, Encode, Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,8 +27,9 @@ pub struct Export {
     pub(crate) name: &'static str,
     pub(crate) arguments: &'static str,
     pub(crate) returns: &'static str,
-    /// The types of its dialog, if it is a context.
-    pub(crate) dialog: Option<&'static str>,
+    pub(crate) kind: FunctionKind,
+    /// The types of its dialog; only a context has some.
+    dialog: &'static str,
     /// Tells its declaration from others: of its path and the text of its types.
     ///
     /// It does not see behind the names of types: two programs that declare `f(order: Order)` agree,
@@ -45,8 +47,7 @@ impl Export {
         returns: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        let schema = fingerprint(&[path, arguments, returns]);
-        Self { path, name, arguments, returns, dialog: None, schema, invoke }
+        Self::new_of(FunctionKind::Rpc, [path, name, arguments, returns, ""], invoke)
     }
 
     /// Describes a context function; `#[pleach::context]` calls this. `dialog` is `Started, Recv, Send`.
@@ -58,8 +59,27 @@ impl Export {
         dialog: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
+        Self::new_of(FunctionKind::Context, [path, name, arguments, returns, dialog], invoke)
+    }
+
+    /// Describes a stream function; `#[pleach::stream]` calls this. `items` is the type of its messages.
+    pub const fn stream(
+        path: &'static str,
+        name: &'static str,
+        arguments: &'static str,
+        items: &'static str,
+        invoke: fn(Request) -> Invoked,
+    ) -> Self {
+        Self::new_of(FunctionKind::Stream, [path, name, arguments, items, ""], invoke)
+    }
+
+    const fn new_of(
+        kind: FunctionKind,
+        [path, name, arguments, returns, dialog]: [&'static str; 5],
+        invoke: fn(Request) -> Invoked,
+    ) -> Self {
         let schema = fingerprint(&[path, arguments, returns, dialog]);
-        Self { path, name, arguments, returns, dialog: Some(dialog), schema, invoke }
+        Self { path, name, arguments, returns, kind, dialog, schema, invoke }
     }
 
     /// Returns the module that has to be enabled.
@@ -69,11 +89,12 @@ impl Export {
 
     /// Returns its declaration, for messages.
     pub(crate) fn signature(&self) -> String {
-        let Self { name, arguments, returns, .. } = self;
-        match self.dialog {
-            None => format!("{name}({arguments}) -> {returns}"),
-            Some(dialog) if arguments.is_empty() => format!("{name}(Context<{dialog}>) -> {returns}"),
-            Some(dialog) => format!("{name}(Context<{dialog}>, {arguments}) -> {returns}"),
+        let Self { name, arguments, returns, dialog, .. } = self;
+        match self.kind {
+            FunctionKind::Rpc => format!("{name}({arguments}) -> {returns}"),
+            FunctionKind::Context if arguments.is_empty() => format!("{name}(Context<{dialog}>) -> {returns}"),
+            FunctionKind::Context => format!("{name}(Context<{dialog}>, {arguments}) -> {returns}"),
+            FunctionKind::Stream => format!("{name}({arguments}) -> stream of {returns}"),
         }
     }
 
@@ -173,7 +194,7 @@ impl Exposed {
 pub struct Request {
     pub(crate) args: Payload,
     pub(crate) answer: Answer,
-    /// The dialog, if the peer opened a context.
+    /// The dialog, if the peer opened a context or a stream.
     pub(crate) dialog: Option<DialogHandle>,
 }
 

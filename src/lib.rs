@@ -59,12 +59,13 @@ mod runtime;
 pub mod scope;
 mod spawn;
 mod stream;
+mod stream_call;
 mod sync;
 pub mod telemetry;
 pub mod transports;
 pub mod trionics;
 
-pub use pleach_macros::{context, main, rpc};
+pub use pleach_macros::{context, main, rpc, stream};
 pub use pleach_wire as wire;
 pub use pleach_wire::Blob;
 
@@ -85,13 +86,14 @@ pub use crate::runtime::root::open_root;
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::child::init;
 pub use crate::spawn::reap::{EndedBy, Ending};
-pub use crate::stream::{MsgStream, OpenStream};
+pub use crate::stream::{Lag, MsgStream, OpenStream, StreamReceiver, StreamSender, Subscription};
+pub use crate::stream_call::StreamCall;
 
 /// What most programs need: `use pleach::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, OpenContext, Portal, Result, TaskNursery,
-        fail_after, move_on_after, shield,
+        Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, OpenContext, Portal, Result,
+        StreamReceiver, StreamSender, TaskNursery, fail_after, move_on_after, shield,
     };
 }
 
@@ -109,4 +111,5 @@ pub mod __private {
     pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
     pub use crate::runtime::flavor::Flavor;
     pub use crate::runtime::root::run_main;
+    pub use crate::stream_call::{invoke_generator, invoke_stream, stream_call};
 }

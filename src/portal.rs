@@ -20,6 +20,8 @@ use crate::runtime::lookup::Connection;
 use crate::runtime::{Runtime, cancel_actor};
 use crate::scope::{self, Shield};
 use crate::spawn::{Child, Exit};
+use crate::stream::StreamReceiver;
+use crate::stream_call::StreamCall;
 
 /// A handle on another actor: run functions there, or end it.
 ///
@@ -277,6 +279,55 @@ impl<T> Portal<T> {
     where
         E: ScopeError,
         F: FnOnce(OpenContext<S, R, U, O>, S) -> Fut,
+        Fut: Future<Output = Result<X, E>>,
+    {
+        self.ready().await?;
+        call.open(self.peer.channel(), &self.peer, body).await
+    }
+
+    /// Starts a stream function there and runs `body` with what it sends.
+    ///
+    /// Leaving the block cancels the function, wherever it is, and waits for the acknowledgement, which
+    /// comes when the function has cleaned up.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// #[pleach::stream]
+    /// async fn count(out: &mut StreamSender<u64>, from: u64) -> Result<()> {
+    ///     for number in from.. {
+    ///         out.send(number).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let portal = n.start_actor("counter").enable(module_path!()).await?;
+    ///     portal
+    ///         .open_stream_from(count(7), async |mut numbers| {
+    ///             assert_eq!(numbers.recv().await?, Some(7));
+    ///             assert_eq!(numbers.recv().await?, Some(8));
+    ///             Ok::<_, Error>(())
+    ///         })
+    ///         .await?;
+    ///     portal.cancel_actor().await
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The function's own error, if it failed before the block was left; what `body` returned;
+    /// [`Error::ActorTooSlow`] when the acknowledgement did not come within `cancel_ack`; as
+    /// [`run`](Self::run) for the rest.
+    ///
+    /// # Cancel safety
+    /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
+    pub async fn open_stream_from<U, X, E, F, Fut>(&self, call: StreamCall<U>, body: F) -> Result<X, E>
+    where
+        E: ScopeError,
+        F: FnOnce(StreamReceiver<U>) -> Fut,
         Fut: Future<Output = Result<X, E>>,
     {
         self.ready().await?;

@@ -43,8 +43,11 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
     Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },
     Layer { at: "src/call.rs", uses: &["error", "exports"], never: TRANSPORTS },
-    Layer { at: "src/stream.rs", uses: &["channel", "error", "proto"], never: TRANSPORTS },
     Layer { at: "src/context", uses: CONTEXT, never: TRANSPORTS },
+    Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
+    Layer { at: "src/trionics/broadcast", uses: &["error"], never: TRANSPORTS },
+    Layer { at: "src/stream", uses: &["channel", "error", "proto", "trionics"], never: TRANSPORTS },
+    Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/portal.rs", uses: ANY, never: TRANSPORTS },
@@ -58,6 +61,7 @@ const ANY: &[&str] = &["*"];
 const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", "scope", "sync"];
 const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
 const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "proto", "scope", "stream"];
+const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports", "proto", "scope", "stream"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
     "actor", "call", "channel", "config", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",

@@ -49,11 +49,7 @@ impl Dialog {
 
 /// Returns the `Context<…>` of `&mut Context<…>`.
 fn context_behind(ty: &Type) -> Result<&TypePath> {
-    let (target, is_lent) = match bare(ty) {
-        Type::Reference(TypeReference { lifetime: None, mutability: Some(_), elem, .. }) => (bare(elem), true),
-        Type::Reference(reference) => (bare(&reference.elem), false),
-        other => (other, false),
-    };
+    let (target, is_lent) = behind_reference(ty);
     match target {
         Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Context") => match is_lent {
             true => Ok(path),
@@ -63,6 +59,15 @@ fn context_behind(ty: &Type) -> Result<&TypePath> {
             let why = format!("the first parameter of a context function is its context: write `{EXAMPLE}`");
             Err(Error::new_spanned(ty, why))
         }
+    }
+}
+
+/// Returns the type behind a reference, and whether that is a plain `&mut`; without a reference, the type.
+pub(crate) fn behind_reference(ty: &Type) -> (&Type, bool) {
+    match bare(ty) {
+        Type::Reference(TypeReference { lifetime: None, mutability: Some(_), elem, .. }) => (bare(elem), true),
+        Type::Reference(reference) => (bare(&reference.elem), false),
+        other => (other, false),
     }
 }
 

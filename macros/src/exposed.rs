@@ -1,7 +1,8 @@
-//! `#[rpc]` and `#[context]`: turn an async function into one that builds a call, and register it.
+//! `#[rpc]`, `#[context]` and `#[stream]`: turn a function into one that builds a call, and register it.
 //!
 //! They differ in what the runtime does with it. A context function has a first parameter that is not
-//! sent, see `dialog.rs`, and needs a caller to talk to, so its call can't run without one.
+//! sent, see `dialog.rs`, and so has a stream function, unless it returns what it sends, see
+//! `source.rs`. Both need a caller to talk to, so their calls can't run without one.
 //!
 //! The user's block moves into an inner async function, and the name that callers see becomes a
 //! plain function around it. So inside the block the name means the outer function too, and recursion
@@ -12,10 +13,11 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{
     Attribute, Error, FnArg, GenericArgument, Ident, ItemFn, Pat, PatType, PathArguments, Result, ReturnType, Safety,
-    Signature, Type,
+    Signature, Type, TypePath,
 };
 
 use crate::dialog::Dialog;
+use crate::source::Source;
 use crate::{owned, text};
 
 /// Expands the attribute, or says what keeps the function from being called by other actors.
@@ -29,12 +31,14 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, function: TokenStream) ->
 }
 
 /// How callers and the function speak.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     /// One question, one answer.
     Rpc,
     /// A dialog.
     Context,
+    /// Messages to the caller.
+    Stream,
 }
 
 impl Kind {
@@ -42,23 +46,35 @@ impl Kind {
         match self {
             Self::Rpc => "`#[rpc]`",
             Self::Context => "`#[context]`",
+            Self::Stream => "`#[stream]`",
         }
     }
 
-    fn function(self) -> &'static str {
+    pub(crate) fn function(self) -> &'static str {
         match self {
             Self::Rpc => "an rpc function",
             Self::Context => "a context function",
+            Self::Stream => "a stream function",
         }
     }
 }
 
 /// What callers have to know of a function.
 struct Exposed {
-    /// Only in a context function.
-    dialog: Option<Dialog>,
+    speech: Speech,
     arguments: Vec<Argument>,
-    returns: Type,
+}
+
+/// What a function says to its callers, and how.
+enum Speech {
+    Answer(Returned),
+    Dialog(Box<Dialog>, Returned),
+    Stream(Source),
+}
+
+/// What a function returns in the end.
+struct Returned {
+    ty: Type,
     /// The `T` of a `Result<T, …>`; other types hide theirs.
     value: Option<Type>,
 }
@@ -75,33 +91,37 @@ impl Exposed {
         let mut inputs = sig.inputs.iter();
         let mut mistakes = Mistakes::default();
         mistakes.check(check_shape(sig, kind));
-        let dialog = match kind {
-            Kind::Rpc => None,
-            Kind::Context => mistakes.check(Dialog::read(sig, inputs.next())),
-        };
+        let dialog = if kind == Kind::Context { mistakes.check(Dialog::read(sig, inputs.next())) } else { None };
+        let source = if kind == Kind::Stream { mistakes.check(Source::read(sig, &mut inputs)) } else { None };
         let arguments = inputs.filter_map(|input| mistakes.check(Argument::read(input, kind))).collect();
-        let returns = mistakes.check(returned(sig, kind));
+        let returned = if Source::is_returned(sig, kind) { None } else { mistakes.check(Returned::read(sig, kind)) };
         mistakes.finish()?;
-        let returns = returns.expect("without a type there was a mistake");
-        Ok(Self { dialog, arguments, value: value_of(&returns).cloned(), returns })
+        let speech = match (dialog, source, returned) {
+            (_, Some(source), _) => Speech::Stream(source),
+            (Some(dialog), _, Some(returned)) => Speech::Dialog(Box::new(dialog), returned),
+            (None, None, Some(returned)) => Speech::Answer(returned),
+            (_, None, None) => unreachable!("without a type there was a mistake"),
+        };
+        Ok(Self { speech, arguments })
     }
 
     fn write(&self, function: &ItemFn) -> TokenStream {
         let ItemFn { attrs, vis, sig, block, .. } = function;
         let (outside, inside): (Vec<_>, Vec<_>) = attrs.iter().partition(|attribute| is_for_callers(attribute));
-        let Self { arguments, returns, .. } = self;
+        let Self { arguments, .. } = self;
         let name = &sig.ident;
         let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "::pleach::__private::blob")])));
         // Compile errors about the body's future point to the function's name.
-        let Wiring { call_type, invoke, run, export, shown_dialog, call, run_here } = match &self.dialog {
-            None => self.wire_call(name.span()),
-            Some(dialog) => self.wire_dialog(dialog, name.span()),
+        let Wiring { call_type, invoke, run, export, shown_returns, shown_dialog, call, run_here } = match &self.speech
+        {
+            Speech::Answer(returned) => self.wire_call(returned, name.span()),
+            Speech::Dialog(dialog, returned) => self.wire_dialog(dialog, returned, name.span()),
+            Speech::Stream(source) => self.wire_stream(source, name.span()),
         };
         let shown_name = name.unraw().to_string();
         let shown_arguments = self.shown_arguments();
-        let shown_returns = text::of(returns.to_token_stream());
         let expecting = format!("the arguments ({shown_arguments})");
         let body = Signature { ident: Ident::new("__pleach_body", name.span()), ..sig.clone() };
 
@@ -140,13 +160,12 @@ impl Exposed {
         }
     }
 
-    fn wire_call(&self, at: Span) -> Wiring {
-        let value = self.value_type();
-        let names = self.arguments.iter().map(|argument| &argument.name);
-        let run = quote_spanned!(at=> |__pleach: __PleachArguments| __pleach_body(#(__pleach.#names),*));
-        let (call, invoke) = match self.value.as_ref().is_some_and(is_bytes) {
-            true => (format_ident!("call_blob"), format_ident!("invoke_blob")),
-            false => (format_ident!("call"), format_ident!("invoke")),
+    fn wire_call(&self, returned: &Returned, at: Span) -> Wiring {
+        let value = returned.value_type();
+        let run = self.run_plain(at);
+        let (call, invoke) = match returned.value.as_ref().is_some_and(is_bytes) {
+            true => (format_ident!("call_blob"), quote!(invoke_blob)),
+            false => (format_ident!("call"), quote!(invoke)),
         };
         Wiring {
             call_type: quote!(::pleach::Call<#value>),
@@ -154,38 +173,58 @@ impl Exposed {
             run_here: Some(quote!(, #run)),
             run,
             export: format_ident!("new"),
+            shown_returns: text::of(returned.ty.to_token_stream()),
             shown_dialog: None,
             call,
         }
     }
 
-    fn wire_dialog(&self, dialog: &Dialog, at: Span) -> Wiring {
-        let value = self.value_type();
-        let names = self.arguments.iter().map(|argument| &argument.name);
-        let (context, messages, shown) = (&dialog.context, dialog.types(), dialog.shown());
-        // The future owns the context that it lends to the body.
-        let run = quote_spanned! {at=>
-            |mut __pleach_ctx: #context, __pleach: __PleachArguments| async move {
-                __pleach_body(&mut __pleach_ctx, #(__pleach.#names),*).await
-            }
-        };
+    fn wire_dialog(&self, dialog: &Dialog, returned: &Returned, at: Span) -> Wiring {
+        let value = returned.value_type();
+        let (messages, shown) = (dialog.types(), dialog.shown());
         Wiring {
             call_type: quote!(::pleach::ContextCall<#messages, #value>),
-            invoke: format_ident!("invoke_context"),
-            run,
+            invoke: quote!(invoke_context),
+            run: self.run_lending(&dialog.context, at),
             export: format_ident!("context"),
+            shown_returns: text::of(returned.ty.to_token_stream()),
             shown_dialog: Some(quote!(#shown,)),
             call: format_ident!("context_call"),
             run_here: None,
         }
     }
 
-    /// Returns the type of what callers get in the end.
-    fn value_type(&self) -> TokenStream {
-        let Self { returns, value, .. } = self;
-        match value {
-            Some(value) => value.to_token_stream(),
-            None => quote!(<#returns as ::pleach::__private::Outcome>::Value),
+    fn wire_stream(&self, source: &Source, at: Span) -> Wiring {
+        let item = source.item();
+        let (invoke, run) = match source {
+            Source::Sender { sender, .. } => (quote!(invoke_stream), self.run_lending(sender, at)),
+            Source::Returned { .. } => (quote!(invoke_generator::<#item, _, _, _>), self.run_plain(at)),
+        };
+        Wiring {
+            call_type: quote!(::pleach::StreamCall<#item>),
+            invoke,
+            run,
+            export: format_ident!("stream"),
+            shown_returns: text::of(item.to_token_stream()),
+            shown_dialog: None,
+            call: format_ident!("stream_call"),
+            run_here: None,
+        }
+    }
+
+    /// Runs the body with its arguments.
+    fn run_plain(&self, at: Span) -> TokenStream {
+        let names = self.arguments.iter().map(|argument| &argument.name);
+        quote_spanned!(at=> |__pleach: __PleachArguments| __pleach_body(#(__pleach.#names),*))
+    }
+
+    /// Runs the body with its arguments behind what the runtime lends it; the future owns that.
+    fn run_lending(&self, lent: &TypePath, at: Span) -> TokenStream {
+        let names = self.arguments.iter().map(|argument| &argument.name);
+        quote_spanned! {at=>
+            |mut __pleach_lent: #lent, __pleach: __PleachArguments| async move {
+                __pleach_body(&mut __pleach_lent, #(__pleach.#names),*).await
+            }
         }
     }
 
@@ -197,15 +236,17 @@ impl Exposed {
     }
 }
 
-/// The parts of an expansion in which calls and dialogs differ.
+/// The parts of an expansion in which the kinds differ.
 struct Wiring {
     call_type: TokenStream,
     /// The runtime's function that decodes the arguments for `run`.
-    invoke: Ident,
+    invoke: TokenStream,
     /// Starts the body.
     run: TokenStream,
     /// The constructor of the export.
     export: Ident,
+    /// What callers get.
+    shown_returns: String,
     /// What the export has to know besides, with a comma behind it.
     shown_dialog: Option<TokenStream>,
     /// The runtime's function that makes the call.
@@ -271,14 +312,14 @@ impl Mistakes {
 
 fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
     let function = kind.function();
-    if sig.asyncness.is_none() {
+    if sig.asyncness.is_none() && !Source::is_returned(sig, kind) {
         return Err(Error::new_spanned(sig.fn_token, format!("{function} is `async`: write `async fn`")));
     }
     if let Some(constness) = &sig.constness {
         return Err(Error::new_spanned(constness, format!("{function} can't be `const`")));
     }
     if !matches!(sig.safety, Safety::Default) || sig.abi.is_some() || sig.variadic.is_some() {
-        let why = format!("{function} is a plain `async fn`: no `unsafe`, no `extern`");
+        let why = format!("{function} is a plain function: no `unsafe`, no `extern`");
         return Err(Error::new_spanned(sig, why));
     }
     if let Some(parameter) = sig.generics.params.first() {
@@ -296,22 +337,34 @@ fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
     }
 }
 
-fn returned(sig: &Signature, kind: Kind) -> Result<Type> {
-    let why = |what| format!("{} returns a `Result`, because a call can fail on the way: {what}", kind.function());
-    match &sig.output {
-        ReturnType::Type(_, ty) if matches!(bare(ty), Type::Path(_)) => {
-            if let Some(value) = value_of(ty) {
-                owned::check(value, "the result crosses a process boundary: return an owned type")?;
+impl Returned {
+    fn read(sig: &Signature, kind: Kind) -> Result<Self> {
+        let why = |what| format!("{} returns a `Result`, because a call can fail on the way: {what}", kind.function());
+        match &sig.output {
+            ReturnType::Type(_, ty) if matches!(bare(ty), Type::Path(_)) => {
+                let value = value_of(ty);
+                if let Some(value) = value {
+                    owned::check(value, "the result crosses a process boundary: return an owned type")?;
+                }
+                Ok(Self { ty: (**ty).clone(), value: value.cloned() })
             }
-            Ok((**ty).clone())
+            ReturnType::Type(_, ty) => Err(Error::new_spanned(ty, why("write `-> pleach::Result<…>`"))),
+            ReturnType::Default => Err(Error::new_spanned(sig, why("add `-> pleach::Result<()>`"))),
         }
-        ReturnType::Type(_, ty) => Err(Error::new_spanned(ty, why("write `-> pleach::Result<…>`"))),
-        ReturnType::Default => Err(Error::new_spanned(sig, why("add `-> pleach::Result<()>`"))),
+    }
+
+    /// Returns the type of what callers get in the end.
+    fn value_type(&self) -> TokenStream {
+        let Self { ty, value } = self;
+        match value {
+            Some(value) => value.to_token_stream(),
+            None => quote!(<#ty as ::pleach::__private::Outcome>::Value),
+        }
     }
 }
 
 /// Returns the `T` of `Result<T, …>`, under whatever path.
-fn value_of(ty: &Type) -> Option<&Type> {
+pub(crate) fn value_of(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = bare(ty) else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == "Result")?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };

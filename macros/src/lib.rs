@@ -1,4 +1,5 @@
-//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]` and `#[pleach::main]`.
+//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]` and
+//! `#[pleach::main]`.
 //!
 //! Use them through the `pleach` crate, which re-exports them: what they expand to names its items.
 //! This crate only rewrites functions; what a call, an export or an actor is lives in `pleach`.
@@ -17,6 +18,7 @@ mod dialog;
 mod entry;
 mod exposed;
 mod owned;
+mod source;
 mod text;
 
 /// Lets other actors call an async function.
@@ -127,6 +129,60 @@ pub fn context(options: TokenStream, function: TokenStream) -> TokenStream {
     exposed::expand(Kind::Context, options.into(), function.into())
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
+}
+
+/// Lets other actors take what a function sends, one message after the other.
+///
+/// The function becomes a plain one that takes its arguments and returns a `pleach::StreamCall`, for
+/// `portal.open_stream_from(call, …)`. It runs for as long as its caller takes: whoever leaves the
+/// block cancels it. There are two ways to write it.
+///
+/// ```ignore
+/// use futures_util::{Stream, StreamExt as _, stream};
+/// use pleach::prelude::*;
+///
+/// /// Counts: with a sender, which waits for its caller.
+/// #[pleach::stream]
+/// async fn count(out: &mut StreamSender<u64>, from: u64) -> Result<()> {
+///     for number in from.. {
+///         out.send(number).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// /// Counts: whatever is a stream will do.
+/// #[pleach::stream]
+/// fn count_too(from: u64) -> impl Stream<Item = Result<u64>> {
+///     stream::iter(from..).map(Ok)
+/// }
+///
+/// async fn first_three(portal: &Portal) -> Result<()> {
+///     portal
+///         .open_stream_from(count(7), async |mut numbers| {
+///             for expected in 7..10 {
+///                 assert_eq!(numbers.recv().await?, Some(expected));
+///             }
+///             Ok(())
+///         })
+///         .await
+/// }
+/// ```
+///
+/// # What the function must look like
+/// - Either its first parameter is a plain name of type `&mut StreamSender<T>`; then it is `async`, and
+///   returns a `Result<()>`, of any error as with [`rpc`](macro@rpc).
+/// - Or it returns `impl Stream<Item = Result<T, …>>`; then it is a plain `fn`, and the stream is `Send`
+///   and owns what it uses. Its first `Err` is the end.
+/// - `T` is written out, and owns its data. All else is as with [`rpc`](macro@rpc).
+///
+/// # Who may open it
+/// Whoever may call an [`rpc`](macro@rpc) function of the same module.
+///
+/// # Attributes
+/// They go where those of [`rpc`](macro@rpc) functions go.
+#[proc_macro_attribute]
+pub fn stream(options: TokenStream, function: TokenStream) -> TokenStream {
+    exposed::expand(Kind::Stream, options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Starts a program that can start actors, and the actors that it starts.

@@ -8,8 +8,11 @@
 
 use std::fmt;
 use std::sync::{Arc, MutexGuard, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
 use pleach_wire::{ByteStr, CallTerms, Cid, Encode, Msg, Outgoing, TransportError};
 
@@ -17,6 +20,7 @@ use super::watched::Watched;
 use super::{Channel, ReplyTo};
 use crate::error::{ContextCancelled, Error, Packed, Result};
 use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
+use crate::proto::inbox::Intake;
 use crate::proto::session::Outcome;
 use crate::scope::CancelScope;
 
@@ -28,6 +32,8 @@ struct Shared {
     channel: Channel,
     cid: Cid,
     state: Watched<Dialog>,
+    /// The one task that takes stream messages: it is woken for each, so it has a place of its own.
+    receiver: AtomicWaker,
     /// Where this side's messages go that have to stay in order, once there was one.
     lane: OnceLock<Lane>,
     /// Around the local code that is to be interrupted when the peer fails.
@@ -35,11 +41,12 @@ struct Shared {
 }
 
 impl DialogHandle {
-    pub(crate) fn new(channel: Channel, cid: Cid, side: Side) -> Self {
+    pub(crate) fn new(channel: Channel, cid: Cid, state: Dialog) -> Self {
         Self(Arc::new(Shared {
             channel,
             cid,
-            state: Watched::new(Dialog::new(side)),
+            state: Watched::new(state),
+            receiver: AtomicWaker::new(),
             lane: OnceLock::new(),
             interrupt: OnceLock::new(),
         }))
@@ -51,6 +58,11 @@ impl DialogHandle {
 
     pub(crate) fn cid(&self) -> Cid {
         self.0.cid
+    }
+
+    /// Returns what kind of function it is the dialog of.
+    pub(crate) fn kind(&self) -> FunctionKind {
+        if self.state().is_one_way() { FunctionKind::Stream } else { FunctionKind::Context }
     }
 
     /// Names the scope to be cancelled when the peer fails, also if it has failed before.
@@ -72,6 +84,12 @@ impl DialogHandle {
             }
             Msg::Yield { value, .. } => match state.handle_yield(value) {
                 Arrival::Kept => Ok(()),
+                Arrival::Credited(count) => {
+                    drop(state);
+                    self.wake();
+                    self.send_credit(count);
+                    return Ok(());
+                }
                 Arrival::Discarded(credit) => {
                     drop(state);
                     self.give_back(credit);
@@ -90,7 +108,7 @@ impl DialogHandle {
             _ => Err("a message that is no dialog's"),
         };
         drop(state);
-        self.0.state.changed();
+        self.wake();
         fits
     }
 
@@ -121,7 +139,7 @@ impl DialogHandle {
     /// Ends the dialog; interrupts the local code if that is a failure it has not asked for.
     pub(super) fn finish(&self, end: End) {
         self.state().handle_end(end);
-        self.0.state.changed();
+        self.wake();
         if self.failed()
             && let Some(scope) = self.0.interrupt.get()
         {
@@ -135,7 +153,15 @@ impl DialogHandle {
 
     /// Looks at the state, or changes it.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Dialog) -> T) -> T {
-        self.0.state.with(act)
+        let done = self.0.state.with(act);
+        self.0.receiver.wake();
+        done
+    }
+
+    /// Wakes all who wait on the state, after it was changed.
+    fn wake(&self) {
+        self.0.state.changed();
+        self.0.receiver.wake();
     }
 
     /// Waits for the first value.
@@ -158,9 +184,18 @@ impl DialogHandle {
         }
     }
 
-    /// Waits for the next stream message.
-    pub(crate) async fn item(&self) -> Take {
-        self.0.state.until(|state| Some(state.take_item()).filter(|take| !matches!(take, Take::Wait))).await
+    /// Takes the next stream message; the last task that polls this is woken when there is one.
+    pub(crate) fn poll_item(&self, cx: &Context<'_>) -> Poll<Take> {
+        let take = self.state().take_item();
+        if !matches!(take, Take::Wait) {
+            return Poll::Ready(take);
+        }
+        self.0.receiver.register(cx.waker());
+        // Once more: it may have changed before the line above.
+        match self.state().take_item() {
+            Take::Wait => Poll::Pending,
+            take => Poll::Ready(take),
+        }
     }
 
     /// Waits for the dialog's end, and forgets stream messages meanwhile: a peer that waits for credit
@@ -183,6 +218,11 @@ impl DialogHandle {
     pub(crate) fn give_back(&self, forgotten: Option<u32>) {
         let Some(count) = forgotten else { return };
         tracing::debug!(target: "pleach::runtime", dialog = ?self, count, "stream messages were not taken");
+        self.send_credit(count);
+    }
+
+    /// Lets the peer send so many more stream messages.
+    pub(crate) fn send_credit(&self, count: u32) {
         // If the connection is gone, the end follows.
         let _ = self.send(&Outgoing::Credit { cid: self.0.cid, count });
     }
@@ -198,12 +238,9 @@ impl DialogHandle {
         }
     }
 
-    /// Waits while too much of this dialog is still to be sent.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub(crate) async fn room(&self) {
-        self.0.channel.lane_room(self.lane()).await;
+    /// Ready while not too much of this dialog is still to be sent.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.channel.poll_lane_room(self.lane(), cx)
     }
 
     /// Sends a message of this dialog.
@@ -337,14 +374,31 @@ impl OpenedDialog {
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
     pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, terms: CallTerms) -> Result<Self> {
+        Self::begin(channel, Dialog::new(Side::Caller), |cid| Outgoing::Open { cid, target, args, terms })
+    }
+
+    /// Opens the dialog of a one-way stream; otherwise as [`open`](Self::open).
+    pub(crate) fn pull(
+        channel: &Channel,
+        target: ByteStr,
+        args: &dyn Encode,
+        terms: CallTerms,
+        intake: Intake,
+    ) -> Result<Self> {
+        let (buffer, waits) = (intake.buffer, intake.lets_senders_wait());
+        let state = Dialog::one_way_receiver(intake);
+        Self::begin(channel, state, |cid| Outgoing::Pull { cid, target, buffer, waits, args, terms })
+    }
+
+    fn begin<'a>(channel: &Channel, state: Dialog, opening: impl FnOnce(Cid) -> Outgoing<'a>) -> Result<Self> {
         let mut made = None;
         let opened = channel.session().open_with(|cid| {
-            let handle = made.insert(DialogHandle::new(channel.clone(), cid, Side::Caller));
+            let handle = made.insert(DialogHandle::new(channel.clone(), cid, state));
             (ReplyTo::Dialog(handle.clone()), Some(handle.clone()))
         });
         let (Some(cid), Some(handle)) = (opened, made) else { return Err(channel.gone()) };
         let opened = Self(handle);
-        if let Err(error) = channel.send(Lane::CONTROL, &Outgoing::Open { cid, target, args, terms }, 1) {
+        if let Err(error) = channel.send(Lane::CONTROL, &opening(cid), 1) {
             channel.session().forget(cid);
             opened.0.finish(End::Lost);
             return Err(channel.explain(error));

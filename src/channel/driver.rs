@@ -169,8 +169,8 @@ impl Driver<'_> {
         let channel = self.channel;
         let event = channel.session().handle_msg(msg);
         match event {
-            Event::Invoke { cid, target, args, terms, stream } => {
-                let dialog = stream.then(|| channel.accept_dialog(cid));
+            Event::Invoke { cid, target, args, terms, dialog } => {
+                let dialog = dialog.map(|state| channel.accept_dialog(cid, *state));
                 let deadline = terms.deadline.and_then(|left| Instant::now().checked_add(left));
                 self.serve.invoke(channel, Asked { cid, target, args, schema: terms.schema, deadline, dialog });
             }

@@ -38,6 +38,7 @@ mod watched;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
@@ -50,7 +51,7 @@ pub(crate) use self::answers::Ender;
 use self::dialog::DialogHandle;
 use crate::actor::ActorId;
 use crate::error::{Error, Packed, Result};
-use crate::proto::dialog::Side;
+use crate::proto::dialog::Dialog;
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::scope::CancelScope;
 
@@ -66,6 +67,7 @@ struct Shared {
     ender: Ender,
     epoch: Instant,
     cancel_ack: Duration,
+    stream_buffer: u32,
     /// Messages in the last read: more than one means that several callers are under way.
     last_batch: AtomicUsize,
     ignored: AtomicU64,
@@ -120,6 +122,8 @@ pub(crate) struct Terms {
     pub(crate) max_tasks: usize,
     /// How many bytes may wait to be sent before the connection is given up.
     pub(crate) max_backlog: usize,
+    /// How many stream messages a dialog buffers unless it says otherwise.
+    pub(crate) stream_buffer: usize,
     /// Who asked this side's actor to end.
     pub(crate) ender: Ender,
 }
@@ -134,6 +138,7 @@ impl Channel {
             ender: terms.ender,
             epoch: Instant::now(),
             cancel_ack: terms.cancel_ack,
+            stream_buffer: u32::try_from(terms.stream_buffer).unwrap_or(u32::MAX).max(1),
             last_batch: AtomicUsize::new(0),
             ignored: AtomicU64::new(0),
             closing: AtomicBool::new(false),
@@ -155,6 +160,11 @@ impl Channel {
     /// Returns who this side is.
     pub(crate) fn here(&self) -> &ActorId {
         &self.0.here
+    }
+
+    /// Returns how many stream messages a dialog buffers unless it says otherwise.
+    pub(crate) fn stream_buffer(&self) -> u32 {
+        self.0.stream_buffer
     }
 
     /// Returns the connection below.
@@ -207,8 +217,8 @@ impl Channel {
     }
 
     /// Makes the dialog of a task of the peer, before any further message of it is looked at.
-    pub(crate) fn accept_dialog(&self, cid: Cid) -> DialogHandle {
-        let dialog = DialogHandle::new(self.clone(), cid, Side::Callee);
+    pub(crate) fn accept_dialog(&self, cid: Cid, state: Dialog) -> DialogHandle {
+        let dialog = DialogHandle::new(self.clone(), cid, state);
         self.session().attach_dialog(cid, dialog.clone());
         dialog
     }
@@ -224,16 +234,13 @@ impl Channel {
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn room(&self) {
-        self.lane_room(Lane::CONTROL).await;
+        std::future::poll_fn(|cx| self.poll_lane_room(Lane::CONTROL, cx)).await;
     }
 
-    /// Waits while the send queue of a lane is too long.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    async fn lane_room(&self, lane: Lane) {
+    /// Ready while the send queue of a lane is not too long.
+    fn poll_lane_room(&self, lane: Lane, cx: &mut Context<'_>) -> Poll<()> {
         // An error is the connection's end, which every waiter learns by itself.
-        let _ = std::future::poll_fn(|cx| self.0.transport.poll_lane_room(lane, cx)).await;
+        self.0.transport.poll_lane_room(lane, cx).map(drop)
     }
 
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.

@@ -116,6 +116,7 @@ impl Half {
             cancel_ack: Duration::from_secs(10),
             max_tasks: 10,
             max_backlog: usize::MAX,
+            stream_buffer: 64,
             ender: ender.clone(),
         };
         let channel = Channel::new(transport.clone(), terms);
@@ -178,6 +179,11 @@ async fn a_call_uses_no_lane() {
     callee.assert_empty();
 }
 
+/// Takes the next stream message.
+async fn item(dialog: &DialogHandle) -> Take {
+    std::future::poll_fn(|cx| dialog.poll_item(cx)).await
+}
+
 #[tokio::test]
 async fn a_context_has_a_lane_and_gives_it_back() {
     // S03.
@@ -189,11 +195,11 @@ async fn a_context_has_a_lane_and_gives_it_back() {
         side.send(&Outgoing::Stream { cid, buffer: 1, waits: true }).unwrap();
         assert_eq!(side.permit().await, Permit::Granted);
         side.send(&Outgoing::Yield { cid, value: &7u8 }).unwrap();
-        side.room().await;
+        std::future::poll_fn(|cx| side.poll_room(cx)).await;
         side.send(&Outgoing::Stop { cid }).unwrap();
     }
-    assert!(matches!(opened.handle().item().await, Take::Item(..)));
-    assert!(matches!(function.item().await, Take::Item(..)));
+    assert!(matches!(item(opened.handle()).await, Take::Item(..)));
+    assert!(matches!(item(&function).await, Take::Item(..)));
     function.give_back(Some(1));
     drop(function);
     callee.channel.answer(cid, &());
@@ -347,7 +353,7 @@ async fn a_lost_connection_wakes_the_function_too() {
     let (_opened, function) = started(&caller, &mut callee).await;
     function.with(|state| state.open_stream(64)).unwrap();
     caller.transport.abort();
-    assert!(matches!(function.item().await, Take::Failed(End::Lost)));
+    assert!(matches!(item(&function).await, Take::Failed(End::Lost)));
 }
 
 /// Collects what is logged.
@@ -380,6 +386,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             cancel_ack,
             max_tasks: 1,
             max_backlog: usize::MAX,
+            stream_buffer: 64,
             ender: Ender::default(),
         },
     );

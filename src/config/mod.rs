@@ -99,6 +99,10 @@ pub struct Config {
     /// of calls that are done, and must let the largest honest burst of them pass.
     #[serde(with = "frame_size")]
     pub max_backlog: usize,
+    /// How many messages of a stream wait for the task that takes them; more have to wait where they are
+    /// sent. Default: 64, which keeps both sides busy and costs little; `.buffer(…)` sets it for one stream.
+    #[serde(with = "count")]
+    pub stream_buffer: usize,
     /// How long a lost connection to a child waits for the child's exit status. Default: 500 ms; the
     /// socket closes a little before the status can be read, and the status says more.
     #[serde(with = "duration")]
@@ -164,6 +168,7 @@ impl Default for Config {
             max_connections: 4096,
             max_tasks: 65_536,
             max_backlog: 1 << 30,
+            stream_buffer: 64,
             death_notice: Duration::from_millis(500),
             multi_thread: false,
             socket_dir: None,

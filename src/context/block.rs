@@ -130,12 +130,12 @@ async fn settle<X, E: ScopeError>(
 }
 
 /// Cancels the remote task because there is an error here already, which a late answer must not hide.
-async fn end_remote(dialog: &DialogHandle) {
+pub(crate) async fn end_remote(dialog: &DialogHandle) {
     if dialog.with(|state| state.end().is_some()) {
         return;
     }
     if let Err(late) = dialog.cancel().await {
-        tracing::warn!(target: "pleach::cancel", %late, "the task of a cancelled context may still be running");
+        tracing::warn!(target: "pleach::cancel", %late, "the task of a cancelled context or stream may still be running");
     }
     if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
         let error = dialog.error_of(failed);
@@ -144,6 +144,6 @@ async fn end_remote(dialog: &DialogHandle) {
 }
 
 /// The error of code whose scope was cancelled around it.
-fn cancelled() -> Error {
+pub(crate) fn cancelled() -> Error {
     scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope))
 }

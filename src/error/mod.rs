@@ -122,6 +122,14 @@ pub enum Error {
     },
     /// A stream message was not sent: the peer's buffer is full, and it does not let senders wait.
     StreamOverrun(String),
+    /// Messages were lost because their receiver was slower than their sender. Receiving goes on with the
+    /// oldest message that was kept.
+    Lagged {
+        /// How many.
+        lost: u64,
+    },
+    /// Something was used after it had been closed.
+    Closed(String),
     /// A transport fault outside a conversation: dialling, listening, encoding.
     Transport(TransportError),
     /// The configuration can't be used.
@@ -207,6 +215,8 @@ impl Error {
             Self::ActorTooSlow { .. } => "ActorTooSlow",
             Self::Disconnected { .. } => "Disconnected",
             Self::StreamOverrun(_) => "StreamOverrun",
+            Self::Lagged { .. } => "Lagged",
+            Self::Closed(_) => "Closed",
             Self::Transport(_) => "Transport",
             Self::Config(_) => "Config",
             Self::Usage(_) => "Usage",
@@ -234,6 +244,10 @@ impl fmt::Display for Error {
             }
             Self::Disconnected { actor, end } => write!(f, "the connection to {actor} is gone: {end}"),
             Self::StreamOverrun(why) => write!(f, "stream overrun: {why}"),
+            Self::Lagged { lost } => {
+                write!(f, "{lost} messages were lost: the receiver was slower than their sender")
+            }
+            Self::Closed(what) => f.write_str(what),
             Self::Transport(fault) => fault.fmt(f),
             Self::Config(why) => write!(f, "configuration: {why}"),
             Self::Usage(why) => f.write_str(why),

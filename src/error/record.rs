@@ -56,6 +56,12 @@ enum Record {
     StreamOverrun {
         why: String,
     },
+    Lagged {
+        lost: u64,
+    },
+    Closed {
+        what: String,
+    },
     Transport {
         #[serde(with = "transport")]
         fault: TransportError,
@@ -93,6 +99,8 @@ impl From<Error> for Record {
             Error::ActorTooSlow { actor, waited } => Self::ActorTooSlow { actor, waited },
             Error::Disconnected { actor, end } => Self::Disconnected { actor, end },
             Error::StreamOverrun(why) => Self::StreamOverrun { why },
+            Error::Lagged { lost } => Self::Lagged { lost },
+            Error::Closed(what) => Self::Closed { what },
             Error::Transport(fault) => Self::Transport { fault },
             Error::Config(why) => Self::Config { why },
             Error::Usage(why) => Self::Usage { why },
@@ -117,6 +125,8 @@ impl From<Record> for Error {
             Record::ActorTooSlow { actor, waited } => Self::ActorTooSlow { actor, waited },
             Record::Disconnected { actor, end } => Self::Disconnected { actor, end },
             Record::StreamOverrun { why } => Self::StreamOverrun(why),
+            Record::Lagged { lost } => Self::Lagged { lost },
+            Record::Closed { what } => Self::Closed(what),
             Record::Transport { fault } => Self::Transport(fault),
             Record::Config { why } => Self::Config(why),
             Record::Usage { why } => Self::Usage(why),

@@ -1,5 +1,6 @@
 //! Why a peer did not run what it was asked to, and what to do about it.
 
+use pleach_wire::msg::FunctionKind;
 use serde::{Deserialize, Serialize};
 
 use super::mismatch;
@@ -43,11 +44,11 @@ pub enum Refusal {
         /// Its declaration in the program of the peer.
         there: Box<str>,
     },
-    /// A context was called as a plain function, or the other way round.
-    #[error("{}", wrong_kind(.context))]
+    /// The function speaks with its callers in another way.
+    #[error("{}", wrong_kind(*.is))]
     WrongKind {
-        /// Whether the function is a context.
-        context: bool,
+        /// What it is.
+        is: FunctionKind,
     },
     /// The peer has as many tasks of this caller as it takes.
     #[error("{limit} tasks of this caller run there already; wait for some, or raise `max_tasks`")]
@@ -57,10 +58,11 @@ pub enum Refusal {
     },
 }
 
-fn wrong_kind(context: &bool) -> &'static str {
-    match context {
-        true => "it is a context: use `portal.open_context`",
-        false => "it is no context: use `portal.run`",
+fn wrong_kind(is: FunctionKind) -> &'static str {
+    match is {
+        FunctionKind::Rpc => "it is a plain function: use `portal.run`",
+        FunctionKind::Context => "it is a context: use `portal.open_context`",
+        FunctionKind::Stream => "it is a one-way stream: use `portal.open_stream_from`",
     }
 }
 

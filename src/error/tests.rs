@@ -91,6 +91,8 @@ fn findings() -> Vec<Error> {
         Error::ActorTooSlow { actor: Box::new(actor("slow")), waited: Duration::from_secs(1) },
         Error::Disconnected { actor: Box::new(actor("gone")), end: TransportClosed::by_us("it is closing").into() },
         Error::StreamOverrun("the buffer is full".into()),
+        Error::Lagged { lost: 3 },
+        Error::Closed("it was closed".into()),
         Error::Config("no such transport".into()),
         Error::Usage("too early".into()),
         Error::Panicked("at the disco".into()),

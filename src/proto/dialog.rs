@@ -1,4 +1,5 @@
-//! One dialog of a context: its first value, its stream with credits, its end. One side's view.
+//! One dialog of a context or a one-way stream: its first value, its stream with credits, its end. One
+//! side's view.
 //!
 //! ```text
 //! caller                                   callee
@@ -8,8 +9,11 @@
 //!
 //! the stream, on either side               what this side may send
 //!   NotOpened ── open ──► Opened             credit ── take ──► credit - 1
-//!                  │ stop                    no credit: wait, if the peer lets senders wait, or may
+//!                  │ finish, stop            no credit: wait, if the peer lets senders wait, or may
 //!                  ▼                                    still open its stream; otherwise an overrun
+//!                Finished: what comes can be taken
+//!                  │ stop
+//!                  ▼
 //!                Stopped: what comes is forgotten
 //!
 //! the end, for the side that opened it     has it asked to cancel?     no        yes
@@ -18,19 +22,20 @@
 //!   it failed                                                          raised    raised
 //! ```
 //! The receiver grants credit for as many messages as it buffers, and gives it back as its task takes
-//! them, half a buffer at a time. So a connection's message loop never waits for a slow task.
+//! them, see `inbox.rs`. So a connection's message loop never waits for a slow task.
+//!
+//! A one-way stream says no first value, and both its ends are open from the start. The side that only
+//! takes says no `stop` either: it cancels the task.
 //!
 //! # Invariants
-//! 1. At most `buffer` messages wait here: the peer had credit for each.
-//! 2. What arrived before the end is handed out before the end is.
-//! 3. A stream is opened once and stopped once; `started` is said once.
-//! 4. The first end counts: a value that the function returned before a cancel reached it wins.
-
-use std::collections::VecDeque;
+//! 1. What arrived before the end is handed out before the end is; what was lost is told in its place.
+//! 2. A stream is opened once and stopped once; `started` is said once.
+//! 3. The first end counts: a value that the function returned before a cancel reached it wins.
 
 use pleach_wire::Payload;
 use pleach_wire::msg::INITIAL_CREDIT;
 
+use super::inbox::{Inbox, Intake, Lag, Popped, Pushed};
 use super::state::ContextState;
 
 /// One side of a dialog.
@@ -38,19 +43,15 @@ use super::state::ContextState;
 pub(crate) struct Dialog {
     side: Side,
     first: First,
-    items: VecDeque<Payload>,
+    inbox: Inbox,
     peer_stopped: bool,
     cancel_called: bool,
     end: Option<End>,
     stream: Stream,
-    /// Messages that this side buffers, and credit that it has not given back yet.
-    buffer: u32,
-    owed: u32,
-    /// Credit to be kept back, because the buffer was made smaller than the initial credit.
-    withheld: u32,
     credit: u32,
     /// Whether the peer has opened its stream, and lets senders wait.
     peer_stream: Option<bool>,
+    one_way: bool,
 }
 
 /// Which side of a dialog this is.
@@ -73,6 +74,7 @@ enum First {
 enum Stream {
     NotOpened,
     Opened,
+    Finished,
     Stopped,
 }
 
@@ -133,6 +135,8 @@ pub(crate) enum Permit {
 pub(crate) enum Arrival {
     /// It waits for the task.
     Kept,
+    /// It waits for the task, and this credit is to be given back now.
+    Credited(u32),
     /// This side has closed its stream: nobody will take it. The credit is to be given back now, if any.
     Discarded(Option<u32>),
     /// The peer had no credit for it.
@@ -144,6 +148,8 @@ pub(crate) enum Arrival {
 pub(crate) enum Take {
     /// A message, and the credit to be given back now, if any.
     Item(Payload, Option<u32>),
+    /// So many messages were lost here; what follows came after them.
+    Lost(u64),
     /// Nothing will come any more.
     Stopped,
     /// The dialog failed.
@@ -177,17 +183,37 @@ impl Dialog {
         Self {
             side,
             first: First::Awaited,
-            items: VecDeque::new(),
+            inbox: Inbox::new(INITIAL_CREDIT),
             peer_stopped: false,
             cancel_called: false,
             end: None,
             stream: Stream::NotOpened,
-            buffer: INITIAL_CREDIT,
-            owed: 0,
-            withheld: 0,
             credit: INITIAL_CREDIT,
             peer_stream: None,
+            one_way: false,
         }
+    }
+
+    /// The side of a one-way stream that sends: its peer's end is open from the start.
+    pub(crate) fn one_way_sender(credit: u32, waits: bool) -> Self {
+        let open = Self { first: First::Said, stream: Stream::Opened, one_way: true, ..Self::new(Side::Callee) };
+        Self { credit, peer_stream: Some(waits), inbox: Inbox::new(0), ..open }
+    }
+
+    /// The side of a one-way stream that takes: what it opens with goes with the message that opens the dialog.
+    pub(crate) fn one_way_receiver(intake: Intake) -> Self {
+        let Intake { buffer, lag } = intake;
+        let open = Self { first: First::Said, stream: Stream::Opened, one_way: true, ..Self::new(Side::Caller) };
+        let mut dialog = Self { inbox: Inbox::new(buffer), ..open };
+        if lag == Lag::DropOldest {
+            dialog.inbox.keep_newest();
+        }
+        dialog
+    }
+
+    /// Returns whether it is a one-way stream.
+    pub(crate) fn is_one_way(&self) -> bool {
+        self.one_way
     }
 
     /// The peer's first value has come. Returns whether it was due.
@@ -201,14 +227,11 @@ impl Dialog {
 
     /// A stream message has come.
     pub(crate) fn handle_yield(&mut self, value: Payload) -> Arrival {
-        if self.items.len() >= self.buffer.max(INITIAL_CREDIT) as usize {
-            return Arrival::Unallowed;
+        match self.inbox.push(value) {
+            Pushed::Unallowed => Arrival::Unallowed,
+            Pushed::Kept(_) if self.stream == Stream::Stopped => Arrival::Discarded(self.discard_items()),
+            Pushed::Kept(credit) => credit.map_or(Arrival::Kept, Arrival::Credited),
         }
-        self.items.push_back(value);
-        if self.stream == Stream::Stopped {
-            return Arrival::Discarded(self.discard_items());
-        }
-        Arrival::Kept
     }
 
     /// The peer sends no more stream messages.
@@ -275,12 +298,17 @@ impl Dialog {
         match (self.stream, self.side, &self.first) {
             (Stream::NotOpened, Side::Callee, First::Awaited) => return Err(Misuse::NotStarted),
             (Stream::NotOpened, ..) => {}
-            (Stream::Opened | Stream::Stopped, ..) => return Err(Misuse::OpenedBefore),
+            (Stream::Opened | Stream::Finished | Stream::Stopped, ..) => return Err(Misuse::OpenedBefore),
         }
         self.stream = Stream::Opened;
-        self.buffer = buffer;
-        self.withheld = INITIAL_CREDIT.saturating_sub(buffer);
+        self.inbox.resize(buffer);
         Ok(())
+    }
+
+    /// From now on a full buffer loses its oldest message to a new one, and the peer never waits for long.
+    /// Returns the credit to be given back now, if any. This side's stream is open.
+    pub(crate) fn keep_newest(&mut self) -> Option<u32> {
+        self.inbox.keep_newest()
     }
 
     /// Asks to send one stream message.
@@ -311,14 +339,13 @@ impl Dialog {
 
     /// Takes the next stream message.
     pub(crate) fn take_item(&mut self) -> Take {
-        if let Some(item) = self.items.pop_front() {
-            if self.withheld > 0 {
-                self.withheld -= 1;
-                return Take::Item(item, None);
+        match self.inbox.pop() {
+            // A peer that sends no more needs no credit.
+            Popped::Item(item, credit) => {
+                return Take::Item(item, credit.filter(|_| !self.peer_stopped && self.end.is_none()));
             }
-            self.owed += 1;
-            let due = self.owed >= self.buffer.div_ceil(2) && !self.peer_stopped;
-            return Take::Item(item, due.then(|| std::mem::take(&mut self.owed)));
+            Popped::Lost(lost) => return Take::Lost(lost),
+            Popped::Empty => {}
         }
         match &self.end {
             Some(End::Value(_)) => Take::Stopped,
@@ -328,12 +355,22 @@ impl Dialog {
         }
     }
 
+    /// Ends the sending direction of this side's stream; returns whether the peer must be told.
+    pub(crate) fn finish(&mut self) -> bool {
+        let was_open = self.stream == Stream::Opened;
+        if was_open {
+            self.stream = Stream::Finished;
+        }
+        was_open && self.end.is_none()
+    }
+
     /// Ends this side's stream; returns whether the peer must be told, and the credit to be given back
     /// for messages that nobody will take any more.
     pub(crate) fn stop(&mut self) -> (bool, Option<u32>) {
-        let tell = self.stream == Stream::Opened && self.end.is_none();
+        let tell = self.finish();
+        let took = self.stream == Stream::Finished && self.end.is_none();
         self.stream = Stream::Stopped;
-        (tell, self.discard_items().filter(|_| tell))
+        (tell, self.inbox.close().filter(|_| took))
     }
 
     /// Returns how the dialog ended, if it has.
@@ -375,14 +412,12 @@ impl Dialog {
             (_, First::Awaited, _) => ContextState::Opening,
             (.., Stream::NotOpened) => ContextState::Open,
             (.., Stream::Opened) => ContextState::Streaming,
-            (.., Stream::Stopped) => ContextState::StreamFinished,
+            (.., Stream::Finished | Stream::Stopped) => ContextState::StreamFinished,
         }
     }
 
     /// Forgets the stream messages that are here; returns the credit to be given back for them.
     pub(crate) fn discard_items(&mut self) -> Option<u32> {
-        let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
-        self.items.clear();
-        (count > 0).then(|| count + std::mem::take(&mut self.owed))
+        self.inbox.discard()
     }
 }

@@ -6,6 +6,7 @@
 //! | [`membership`] | the proof of that |
 //! | [`session`] | the dialogs of one connection, after the handshake |
 //! | [`dialog`] | one of them that has a stream |
+//! | [`inbox`] | what of that stream waits for its task |
 //! | [`state`] | how far that has come, in a word |
 //!
 //! Nothing here knows of tasks, sockets or clocks: time comes in as an argument, counted from any
@@ -14,6 +15,7 @@
 
 pub(crate) mod dialog;
 pub(crate) mod handshake;
+pub(crate) mod inbox;
 pub(crate) mod membership;
 pub(crate) mod session;
 pub(crate) mod state;

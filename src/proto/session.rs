@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use pleach_wire::{ByteStr, CallTerms, Cid, Msg, Payload};
 
+use super::dialog::{Dialog, Side};
+
 /// What a connection's user attaches to its dialogs.
 pub(crate) trait Handles {
     /// Wakes the caller of a function of the peer.
@@ -74,9 +76,9 @@ pub(crate) enum Role {
 
 /// What a message asks its receiver to do.
 pub(crate) enum Event<H: Handles> {
-    /// Run a function, then call [`Session::finish`]. One with a `stream` gets the messages of its dialog;
-    /// the time that a deadline leaves counts from now.
-    Invoke { cid: Cid, target: ByteStr, args: Payload, terms: CallTerms, stream: bool },
+    /// Run a function, then call [`Session::finish`]. One with a dialog gets the messages of that; the time
+    /// that a deadline leaves counts from now.
+    Invoke { cid: Cid, target: ByteStr, args: Payload, terms: CallTerms, dialog: Option<Box<Dialog>> },
     /// Hand a message to its dialog.
     Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
@@ -147,11 +149,21 @@ impl<H: Handles> Session<H> {
         let kind = msg.kind();
         match msg {
             Msg::Start { cid, target, args, terms } => match self.admit(kind, cid, &target) {
-                None => Event::Invoke { cid, target, args, terms, stream: false },
+                None => Event::Invoke { cid, target, args, terms, dialog: None },
                 Some(refused) => refused,
             },
             Msg::Open { cid, target, args, terms } => match self.admit(kind, cid, &target) {
-                None => Event::Invoke { cid, target, args, terms, stream: true },
+                None => {
+                    let dialog = Some(Box::new(Dialog::new(Side::Callee)));
+                    Event::Invoke { cid, target, args, terms, dialog }
+                }
+                Some(refused) => refused,
+            },
+            Msg::Pull { cid, target, buffer, waits, args, terms } => match self.admit(kind, cid, &target) {
+                None => {
+                    let dialog = Some(Box::new(Dialog::one_way_sender(buffer, waits)));
+                    Event::Invoke { cid, target, args, terms, dialog }
+                }
                 Some(refused) => refused,
             },
             Msg::Started { cid, .. }

@@ -8,8 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use pleach_wire::Cid;
+use pleach_wire::msg::FunctionKind;
 
 use super::{Runtime, within};
+use crate::channel::dialog::DialogHandle;
 use crate::channel::driver::{Asked, Serve};
 use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Packed, Refusal};
@@ -28,8 +30,9 @@ impl Serve for Arc<Runtime> {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
         };
-        if export.dialog.is_some() != dialog.is_some() {
-            let why = Refusal::WrongKind { context: export.dialog.is_some() };
+        let asked_for = dialog.as_ref().map_or(FunctionKind::Rpc, DialogHandle::kind);
+        if export.kind != asked_for {
+            let why = Refusal::WrongKind { is: export.kind };
             return answer.refuse(target.to_string(), why);
         }
         if schema != UNCHECKED && schema != export.schema {

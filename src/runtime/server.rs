@@ -115,6 +115,7 @@ impl Runtime {
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
             ender: self.ender.clone(),
+            stream_buffer: self.config.stream_buffer,
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);

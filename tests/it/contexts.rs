@@ -8,7 +8,7 @@ use pleach::__private::{Export, Invoked, Request, context_call};
 use pleach::ContextCall;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
+use crate::support::{self, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is too big")]
@@ -139,16 +139,7 @@ where
     F: FnOnce(Portal) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
-    in_root(config, async |_| {
-        pleach::open_nursery(async |n| {
-            let portal = n.start_actor("peer").enable(module_path!()).await?;
-            body(portal.clone()).await?;
-            portal.cancel_actor().await
-        })
-        .await
-    })
-    .await
-    .unwrap();
+    support::with_peer(config, module_path!(), body).await;
 }
 
 async fn dialog(config: Config) {

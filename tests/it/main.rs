@@ -25,6 +25,7 @@ mod reaping;
 mod runtime;
 mod schemas;
 mod strangers;
+mod streams;
 mod structure;
 mod supervise;
 mod support;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         runtime::tests(),
         schemas::tests(),
         strangers::tests(),
+        streams::tests(),
         structure::tests(),
         supervise::tests(),
         trees::tests(),

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
-use pleach::{Actor, Config};
+use pleach::{Actor, Config, Portal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -98,6 +98,24 @@ where
     Fut: Future<Output = pleach::Result<T>>,
 {
     in_root(config, async |_| pleach::open_nursery(body).await).await
+}
+
+/// Runs `body` with a daemon `peer` that exposes `module`.
+pub(crate) async fn with_peer<F, Fut>(config: Config, module: &str, body: F)
+where
+    F: FnOnce(Portal) -> Fut,
+    Fut: Future<Output = pleach::Result<()>>,
+{
+    in_root(config, async |_| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module).await?;
+            body(portal.clone()).await?;
+            portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
 }
 
 /// Asserts that an error's text has all of `parts` in it.

@@ -11,6 +11,7 @@ mod calls;
 mod cancels;
 mod dialogs;
 mod handshakes;
+mod one_way;
 mod streams;
 
 /// Waiters and tasks are numbers.
@@ -52,7 +53,7 @@ impl Pair {
     fn open(&mut self, handle: u32) -> Cid {
         let cid = self.dialer.open_with(|_| (handle, Some(handle))).unwrap();
         let open = Msg::Open { cid, target: ByteStr::from_static("a::b"), args: unit(), terms: CallTerms::default() };
-        assert!(matches!(self.listener.handle_msg(open), Event::Invoke { stream: true, .. }));
+        assert!(matches!(self.listener.handle_msg(open), Event::Invoke { dialog: Some(_), .. }));
         self.listener.attach_dialog(cid, handle);
         cid
     }

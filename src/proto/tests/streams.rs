@@ -4,7 +4,7 @@ use super::*;
 use crate::proto::dialog::{Arrival, Dialog, End, Permit, Side, Take, TakeFirst};
 
 /// Both sides of a dialog after `started`, each with its stream open.
-fn streaming(buffer: u32, waits: bool) -> (Dialog, Dialog) {
+pub(super) fn streaming(buffer: u32, waits: bool) -> (Dialog, Dialog) {
     let (mut caller, mut callee) = (Dialog::new(Side::Caller), Dialog::new(Side::Callee));
     callee.start().unwrap();
     assert!(caller.handle_started(unit()));

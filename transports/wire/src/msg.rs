@@ -19,6 +19,7 @@
 //! | `yield` | 11 | cid, value | one message of the stream, either way |
 //! | `credit` | 12 | cid, count | the peer may send so many more |
 //! | `stop` | 13 | cid | the sender sends no more stream messages |
+//! | `pull` | 14 | cid, target, buffer, waits, args, terms | run a stream function of the peer: it yields, the sender only takes |
 //!
 //! `terms` are two numbers, the schema and the microseconds that are left for the task ([`CallTerms`]). 0 says
 //! nothing, and so does a number that is missing at the end.
@@ -27,6 +28,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::codec::{Encode, Payload};
 use crate::terms::CallTerms;
@@ -88,6 +90,22 @@ pub enum Msg<P = Payload> {
         /// What else the caller says.
         terms: CallTerms,
     },
+    /// Run the stream function `target` with `args`: opens a dialog in which only the peer sends messages.
+    /// There is no first value, and no [`Msg::Stop`]: it ends with the function, or is cancelled.
+    Pull {
+        /// The dialog that this message opens.
+        cid: Cid,
+        /// Path of the function.
+        target: ByteStr,
+        /// How many messages the sender buffers: the first credit.
+        buffer: u32,
+        /// Whether the function is to wait when the buffer is full; otherwise that is an error there.
+        waits: bool,
+        /// The argument structure.
+        args: P,
+        /// What else the caller says.
+        terms: CallTerms,
+    },
     /// The task of a dialog runs; its first value.
     Started {
         /// The dialog.
@@ -141,6 +159,18 @@ impl fmt::Display for Cid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)
     }
+}
+
+/// What a function is to its callers: which message opens its dialog, and how both sides speak then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FunctionKind {
+    /// One question, one answer: [`Msg::Start`].
+    Rpc,
+    /// A dialog of many messages: [`Msg::Open`].
+    Context,
+    /// Messages one way: [`Msg::Pull`].
+    Stream,
 }
 
 /// A text that is a slice of a received frame, or a constant: cloning it copies no bytes.
@@ -230,6 +260,7 @@ impl<P> Msg<P> {
             Self::CancelAck { .. } => "cancel_ack",
             Self::Bye { .. } => "bye",
             Self::Open { .. } => "open",
+            Self::Pull { .. } => "pull",
             Self::Started { .. } => "started",
             Self::Stream { .. } => "stream",
             Self::Yield { .. } => "yield",
@@ -246,6 +277,7 @@ impl<P> Msg<P> {
             | Self::Cancel { cid }
             | Self::CancelAck { cid, .. }
             | Self::Open { cid, .. }
+            | Self::Pull { cid, .. }
             | Self::Started { cid, .. }
             | Self::Stream { cid, .. }
             | Self::Yield { cid, .. }
@@ -259,7 +291,7 @@ impl<P> Msg<P> {
     /// Returns the terms of a request.
     pub fn terms(&self) -> Option<&CallTerms> {
         match self {
-            Self::Start { terms, .. } | Self::Open { terms, .. } => Some(terms),
+            Self::Start { terms, .. } | Self::Open { terms, .. } | Self::Pull { terms, .. } => Some(terms),
             _ => None,
         }
     }
@@ -272,6 +304,7 @@ impl<P> Msg<P> {
             | Self::Return { value: payload, .. }
             | Self::Error { error: payload, .. }
             | Self::Open { args: payload, .. }
+            | Self::Pull { args: payload, .. }
             | Self::Started { value: payload, .. }
             | Self::Yield { value: payload, .. } => Some(payload),
             Self::Cancel { .. }

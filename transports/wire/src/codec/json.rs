@@ -39,6 +39,9 @@ impl Codec for Json {
             Msg::CancelAck { cid, found } => encode_value(&(kind, cid.0, found), out),
             Msg::Bye { why } => encode_value(&(kind, why.as_str()), out),
             Msg::Open { cid, target, .. } => encode_value(&(kind, cid.0, target.as_str()), out),
+            Msg::Pull { cid, target, buffer, waits, .. } => {
+                encode_value(&(kind, cid.0, target.as_str(), buffer, waits), out)
+            }
             Msg::Started { cid, .. } | Msg::Yield { cid, .. } | Msg::Stop { cid } => encode_value(&(kind, cid.0), out),
             Msg::Stream { cid, buffer, waits } => encode_value(&(kind, cid.0, buffer, waits), out),
             Msg::Credit { cid, count } => encode_value(&(kind, cid.0, count), out),
@@ -84,6 +87,10 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         "cancel_ack" => Msg::CancelAck { cid: cid()?, found: parse(field(2)?)? },
         "bye" => Msg::Bye { why: text(1)? },
         "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)?, terms: terms(4)? },
+        "pull" => {
+            let (buffer, waits) = (parse(field(3)?)?, parse(field(4)?)?);
+            Msg::Pull { cid: cid()?, target: text(2)?, buffer, waits, args: payload(5)?, terms: terms(6)? }
+        }
         "started" => Msg::Started { cid: cid()?, value: payload(2)? },
         "stream" => Msg::Stream { cid: cid()?, buffer: parse(field(2)?)?, waits: parse(field(3)?)? },
         "yield" => Msg::Yield { cid: cid()?, value: payload(2)? },

@@ -239,6 +239,14 @@ mod tests {
                     args: &1u8,
                     terms: CallTerms::default(),
                 },
+                Msg::Pull {
+                    cid: Cid(3),
+                    target: ByteStr::from_static("a::b"),
+                    buffer: 1000,
+                    waits: false,
+                    args: &1u8,
+                    terms: CallTerms { schema: 7, deadline: None },
+                },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
                 Msg::Yield { cid: Cid(3), value: &1u8 },
@@ -293,6 +301,9 @@ mod tests {
             Msg::Hello { .. } => (None, None, None),
             Msg::Start { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
             Msg::Open { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
+            Msg::Pull { cid, target, buffer, waits, .. } => {
+                (Some(*cid), Some(*waits), Some(format!("{target} {buffer}")))
+            }
             Msg::Stream { cid, buffer, waits } => (Some(*cid), Some(*waits), Some(buffer.to_string())),
             Msg::Credit { cid, count } => (Some(*cid), None, Some(count.to_string())),
             Msg::Return { cid, .. }

@@ -71,6 +71,13 @@ impl Codec for Msgpack {
                 put_cid(out, *cid);
                 put_text(out, target);
             }
+            Msg::Pull { cid, target, buffer, waits, .. } => {
+                put_header(out, PULL, 6 + added);
+                put_cid(out, *cid);
+                put_text(out, target);
+                put_count(out, *buffer);
+                put_bool(out, *waits);
+            }
             Msg::Started { cid, .. } => {
                 put_header(out, STARTED, 3);
                 put_cid(out, *cid);
@@ -130,6 +137,7 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         HELLO | CANCEL | BYE | STOP => 2,
         RETURN | ERROR | CANCEL_ACK | STARTED | YIELD | CREDIT => 3,
         START | OPEN | STREAM => 4,
+        PULL => 6,
         _ => return Err(format!("unknown message code {code}")),
     };
     if fields < needed {
@@ -152,6 +160,12 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         OPEN => {
             let (cid, target, terms) = (take_cid(&mut body)?, take_text(&mut body)?, take_terms(&mut body, fields, 4)?);
             Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts), terms }
+        }
+        PULL => {
+            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
+            let (buffer, waits) = (take_count(&mut body)?, take_bool(&mut body)?);
+            let terms = take_terms(&mut body, fields, 6)?;
+            Msg::Pull { cid, target, buffer, waits, args: Payload::new(Format::Msgpack, body, parts), terms }
         }
         STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         STREAM => {
@@ -265,5 +279,6 @@ const STREAM: u8 = 10;
 const YIELD: u8 = 11;
 const CREDIT: u8 = 12;
 const STOP: u8 = 13;
+const PULL: u8 = 14;
 const HAS_PARTS: u8 = 0x40;
 const U64: u8 = 0xcf;

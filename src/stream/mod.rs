@@ -1,0 +1,193 @@
+//! Streams: messages one way or both ways, with credits, until either side has had enough.
+//!
+//! | file | what |
+//! |---|---|
+//! | this one | [`MsgStream`]: the stream of a context, both ways |
+//! | [`open`] | how a side opens its end: its buffer, and what happens when that is full |
+//! | [`one_way`] | [`StreamSender`] and [`StreamReceiver`]: the ends of a one-way stream |
+//! | [`subscription`] | further consumers of what comes |
+//! | [`receiving`], [`sending`] | the halves that all of them are made of |
+//!
+//! How many messages may be on their way is decided in [`crate::proto::dialog`].
+//!
+//! # Invariants
+//! 1. A message is taken from the dialog only by a poll that returns it: dropping a future loses nothing.
+//! 2. One task at a time takes messages from a dialog. Where there are more, they take turns in a broadcast.
+
+mod one_way;
+mod open;
+mod receiving;
+mod sending;
+mod subscription;
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::{Sink, Stream};
+use pleach_wire::Outgoing;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use self::one_way::{StreamReceiver, StreamSender};
+pub use self::open::OpenStream;
+use self::receiving::Receiving;
+use self::sending::Sending;
+pub use self::subscription::Subscription;
+use crate::channel::dialog::DialogHandle;
+use crate::error::{Error, Result};
+pub use crate::proto::inbox::Lag;
+
+/// One end of a context's stream: takes messages of type `R`, sends messages of type `T`.
+///
+/// It is opened with `open_stream()` on either side of a context. Dropping it ends the sending
+/// direction, as [`close`](Self::close) does, and forgets what still comes; the context goes on.
+///
+/// It is also a [`Stream`] and a [`Sink`], so it can be split, forwarded and combined.
+pub struct MsgStream<R, T> {
+    receiving: Receiving<R>,
+    sending: Sending<T>,
+}
+
+impl<R, T> MsgStream<R, T> {
+    /// Sends a message.
+    ///
+    /// Waits while the peer's buffer is full, unless the peer said `backpressure(false)`. A peer that has
+    /// not opened its stream has a buffer of 64; once that is full, it has half a second to open it.
+    ///
+    /// # Errors
+    /// [`Error::StreamOverrun`] when the buffer is full and the peer does not let senders wait, or does
+    /// not open its stream; the peer's own error when it has failed; [`Error::Usage`] when the context is
+    /// over; [`Error::Closed`] when this side was closed before; [`Error::Transport`] when the message
+    /// can't be sent; [`Error::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, nothing was sent.
+    pub async fn send(&self, value: T) -> Result<()>
+    where
+        T: Serialize,
+    {
+        self.sending.send(value).await
+    }
+
+    /// Takes the next message; `None` once the peer sends no more.
+    ///
+    /// # Errors
+    /// The peer's own error when it has failed; [`Error::Lagged`], if this side keeps the newest only or is
+    /// slower than a subscription;
+    /// [`Error::Transport`] when the message is no `R`; [`Error::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, no message is lost: the next one to ask gets it, in whichever task.
+    pub async fn recv(&mut self) -> Result<Option<R>>
+    where
+        R: DeserializeOwned,
+    {
+        self.receiving.recv().await
+    }
+
+    /// Adds a consumer, which gets each message that comes from now on, as this one does.
+    ///
+    /// This stream is used on as before; it has become one of several consumers, for good. One that is
+    /// slower than the others by more than the stream's buffer loses messages, and is told how many. When
+    /// this stream is closed or dropped, its subscriptions end with it.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// async fn in_both(stream: &mut MsgStream<u64, ()>) -> Result<()> {
+    ///     let mut copy = stream.subscribe();
+    ///     let (here, there) = tokio::try_join!(stream.recv(), copy.recv())?;
+    ///     assert_eq!(here, there);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn subscribe(&mut self) -> Subscription<R>
+    where
+        R: DeserializeOwned + Clone + Send + 'static,
+    {
+        self.receiving.subscribe(None)
+    }
+
+    /// As [`subscribe`](Self::subscribe), with a window of so many messages instead of the stream's buffer.
+    /// The first subscription decides on the window of all.
+    pub fn subscribe_with(&mut self, window: usize) -> Subscription<R>
+    where
+        R: DeserializeOwned + Clone + Send + 'static,
+    {
+        self.receiving.subscribe(Some(window))
+    }
+
+    /// Ends the sending direction: the peer's `recv` returns `None` after what was sent before. What the
+    /// peer still sends is forgotten, and holds it up no more.
+    ///
+    /// # Errors
+    /// [`Error::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// If dropped, the end has been sent.
+    pub async fn close(self) -> Result<()> {
+        self.stop()
+    }
+
+    fn new(receiving: Receiving<R>, dialog: DialogHandle) -> Self {
+        Self { receiving, sending: Sending::new(dialog) }
+    }
+
+    fn stop(&self) -> Result<()> {
+        let dialog = self.sending.dialog();
+        let (tell, forgotten) = dialog.with(|state| state.stop());
+        dialog.give_back(forgotten);
+        match tell {
+            true => dialog.send(&Outgoing::Stop { cid: dialog.cid() }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What comes. A failure of the peer, or of the connection, is the last item.
+impl<R: DeserializeOwned, T> Stream for MsgStream<R, T> {
+    type Item = Result<R>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
+        self.receiving.poll_next(cx)
+    }
+}
+
+/// What goes out. Unlike [`MsgStream::close`], closing it as a sink ends the sending direction only: what
+/// the peer still sends can be received.
+impl<R, T: Serialize> Sink<T> for MsgStream<R, T> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.sending.poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, value: T) -> Result<()> {
+        self.sending.start_send(&value)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.sending.poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        let dialog = self.sending.dialog();
+        Poll::Ready(match dialog.with(|state| state.finish()) {
+            true => dialog.send(&Outgoing::Stop { cid: dialog.cid() }),
+            false => Ok(()),
+        })
+    }
+}
+
+impl<R, T> Drop for MsgStream<R, T> {
+    fn drop(&mut self) {
+        // If the connection is gone, so is the stream.
+        let _ = self.stop();
+    }
+}
+
+impl<R, T> fmt::Debug for MsgStream<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MsgStream({:?})", self.sending.dialog())
+    }
+}

@@ -1,0 +1,62 @@
+//! How a side opens its end of a stream: how much it buffers, and what happens when that is full.
+
+use std::fmt;
+use std::future::{IntoFuture, Ready, ready};
+use std::marker::PhantomData;
+
+use super::{MsgStream, Receiving};
+use crate::channel::dialog::DialogHandle;
+use crate::error::Result;
+use crate::proto::inbox::{Intake, Lag};
+
+/// A stream about to be opened: say more about it, then await it. Dropping it opens nothing.
+#[must_use = "the stream is opened when this is awaited"]
+pub struct OpenStream<R, T> {
+    dialog: DialogHandle,
+    intake: Intake,
+    types: PhantomData<fn(T) -> R>,
+}
+
+impl<R, T> OpenStream<R, T> {
+    pub(crate) fn new(dialog: DialogHandle) -> Self {
+        let intake = Intake { buffer: dialog.channel().stream_buffer(), lag: Lag::Wait };
+        Self { dialog, intake, types: PhantomData }
+    }
+
+    /// Buffers this many messages here, at least one, instead of [`stream_buffer`](crate::Config::stream_buffer).
+    ///
+    /// The first 64 may come before the peer knows of a smaller buffer; with [`Lag::DropOldest`], those
+    /// that are too many are lost.
+    pub fn buffer(mut self, messages: u32) -> Self {
+        self.intake.buffer = messages.max(1);
+        self
+    }
+
+    /// Whether the peer waits when the buffer is full (the default), or gets an error: [`Lag::Wait`] or
+    /// [`Lag::Error`].
+    pub fn backpressure(self, wait: bool) -> Self {
+        self.lag(if wait { Lag::Wait } else { Lag::Error })
+    }
+
+    /// Says what happens to messages that come while the buffer is full.
+    pub fn lag(mut self, lag: Lag) -> Self {
+        self.intake.lag = lag;
+        self
+    }
+}
+
+impl<R, T> IntoFuture for OpenStream<R, T> {
+    type Output = Result<MsgStream<R, T>>;
+    type IntoFuture = Ready<Result<MsgStream<R, T>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { dialog, intake, .. } = self;
+        ready(Receiving::open(dialog.clone(), intake).map(|receiving| MsgStream::new(receiving, dialog)))
+    }
+}
+
+impl<R, T> fmt::Debug for OpenStream<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenStream({:?}, {:?})", self.dialog, self.intake)
+    }
+}

@@ -1,0 +1,146 @@
+//! The receiving half of a stream, for one consumer or for several.
+
+use std::marker::PhantomData;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use pleach_wire::Outgoing;
+use serde::de::DeserializeOwned;
+
+use super::Subscription;
+use crate::channel::dialog::DialogHandle;
+use crate::error::{Error, Result};
+use crate::proto::dialog::{End, Misuse, Take};
+use crate::proto::inbox::{Intake, Lag};
+use crate::trionics::{BroadcastReceiver, broadcast};
+
+/// What comes from the peer.
+pub(super) struct Receiving<R> {
+    dialog: DialogHandle,
+    from: From<R>,
+    /// How many messages this side buffers.
+    buffer: usize,
+}
+
+/// Where a consumer gets its messages.
+enum From<R> {
+    /// It is the only one.
+    Dialog(Messages<R>),
+    /// It is one of several.
+    Broadcast(BroadcastReceiver<Result<R>>),
+}
+
+impl<R> Receiving<R> {
+    /// Opens this side's end of a context's stream, and tells the peer.
+    pub(super) fn open(dialog: DialogHandle, intake: Intake) -> Result<Self> {
+        let Intake { buffer, lag } = intake;
+        let opened = dialog.with(|state| -> Result<_, Misuse> {
+            state.open_stream(buffer)?;
+            Ok(if lag == Lag::DropOldest { state.keep_newest() } else { None })
+        });
+        let credit = opened.map_err(|misuse| dialog.error_of_misuse(misuse))?;
+        dialog.send(&Outgoing::Stream { cid: dialog.cid(), buffer, waits: intake.lets_senders_wait() })?;
+        if let Some(count) = credit {
+            dialog.send_credit(count);
+        }
+        Ok(Self::opened(dialog, intake))
+    }
+
+    /// Takes the messages of a stream that is open.
+    pub(super) fn opened(dialog: DialogHandle, intake: Intake) -> Self {
+        let from = From::Dialog(Messages { dialog: dialog.clone(), failure_told: false, types: PhantomData });
+        Self { dialog, from, buffer: intake.buffer as usize }
+    }
+
+    pub(super) fn dialog(&self) -> &DialogHandle {
+        &self.dialog
+    }
+
+    pub(super) async fn recv(&mut self) -> Result<Option<R>>
+    where
+        R: DeserializeOwned,
+    {
+        match std::future::poll_fn(|cx| self.poll_next(cx)).await {
+            Some(message) => message.map(Some),
+            None => over(&self.dialog),
+        }
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R>>>
+    where
+        R: DeserializeOwned,
+    {
+        match &mut self.from {
+            From::Dialog(messages) => messages.poll(cx),
+            From::Broadcast(receiver) => poll_broadcast(receiver, cx),
+        }
+    }
+
+    /// Adds a consumer; makes this one of several if it was the only one.
+    pub(super) fn subscribe(&mut self, window: Option<usize>) -> Subscription<R>
+    where
+        R: DeserializeOwned + Clone + Send + 'static,
+    {
+        if let From::Dialog(messages) = &mut self.from {
+            let nothing = Messages { dialog: self.dialog.clone(), failure_told: false, types: PhantomData };
+            let messages = mem::replace(messages, nothing);
+            self.from = From::Broadcast(broadcast(messages, window.unwrap_or(self.buffer)));
+        }
+        let From::Broadcast(receiver) = &self.from else { unreachable!("it was made one above") };
+        Subscription::new(self.dialog.clone(), receiver.subscribe().expect("only a subscription can be closed"))
+    }
+}
+
+/// The messages of a dialog, for whoever takes them.
+struct Messages<R> {
+    dialog: DialogHandle,
+    /// A failure is told once, as the last item. Who asks again later gets it from the dialog.
+    failure_told: bool,
+    types: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Messages<R> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<R>>> {
+        let Poll::Ready(take) = self.dialog.poll_item(cx) else { return Poll::Pending };
+        Poll::Ready(match take {
+            Take::Item(item, credit) => {
+                if let Some(count) = credit {
+                    self.dialog.send_credit(count);
+                }
+                Some(item.decode().map_err(Error::from))
+            }
+            Take::Lost(lost) => Some(Err(Error::Lagged { lost })),
+            Take::Failed(end) => {
+                let told = mem::replace(&mut self.failure_told, true);
+                (!told).then(|| Err(self.dialog.error_of(end)))
+            }
+            Take::Stopped | Take::Wait => None,
+        })
+    }
+}
+
+impl<R: DeserializeOwned> Stream for Messages<R> {
+    type Item = Result<R>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
+        self.poll(cx)
+    }
+}
+
+/// As the poll of the only consumer, for one of several.
+pub(super) fn poll_broadcast<R>(
+    receiver: &mut BroadcastReceiver<Result<R>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<R>>> {
+    Pin::new(receiver).poll_next(cx).map(|item| item.map(Result::flatten))
+}
+
+/// What a consumer gets after the last message: the same however often it asks.
+pub(super) fn over<R>(dialog: &DialogHandle) -> Result<Option<R>> {
+    match dialog.with(|state| state.end().cloned()) {
+        None | Some(End::Value(_) | End::Left) => Ok(None),
+        Some(failed) => Err(dialog.error_of(failed)),
+    }
+}

@@ -1,0 +1,114 @@
+//! The sending half of a stream: a permit for each message, then the message.
+
+use std::marker::PhantomData;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pleach_wire::Outgoing;
+use serde::Serialize;
+
+use crate::channel::dialog::DialogHandle;
+use crate::error::{Error, Result};
+use crate::proto::dialog::Permit;
+
+/// What goes to the peer.
+pub(super) struct Sending<T> {
+    dialog: DialogHandle,
+    /// For a sink, which gets its permit before its message.
+    sink: Sink,
+    types: PhantomData<fn(T)>,
+}
+
+/// Where a sink stands.
+enum Sink {
+    Idle,
+    /// Boxed only when there is no credit, so once in half a buffer of messages.
+    Waiting(Pin<Box<dyn Future<Output = Permit> + Send + Sync>>),
+    Ready,
+}
+
+impl<T> Sending<T> {
+    pub(super) fn new(dialog: DialogHandle) -> Self {
+        Self { dialog, sink: Sink::Idle, types: PhantomData }
+    }
+
+    pub(super) fn dialog(&self) -> &DialogHandle {
+        &self.dialog
+    }
+
+    pub(super) async fn send(&self, value: T) -> Result<()>
+    where
+        T: Serialize,
+    {
+        // In this order, so that whoever drops this has lost no permit, and has sent nothing.
+        std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
+        check(&self.dialog, self.dialog.permit().await)?;
+        self.send_permitted(&value)
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.dialog.poll_room(cx));
+        let permit = match &mut self.sink {
+            Sink::Ready => Permit::Granted,
+            Sink::Waiting(permit) => ready!(permit.as_mut().poll(cx)),
+            Sink::Idle => match self.dialog.with(|state| state.take_permit()) {
+                Permit::Wait | Permit::NotOpened => {
+                    let dialog = self.dialog.clone();
+                    self.sink = Sink::Waiting(Box::pin(async move { dialog.permit().await }));
+                    return self.poll_ready(cx);
+                }
+                settled => settled,
+            },
+        };
+        self.sink = if permit == Permit::Granted { Sink::Ready } else { Sink::Idle };
+        Poll::Ready(check(&self.dialog, permit))
+    }
+
+    pub(super) fn start_send(&mut self, value: &T) -> Result<()>
+    where
+        T: Serialize,
+    {
+        match mem::replace(&mut self.sink, Sink::Idle) {
+            Sink::Ready => self.send_permitted(value),
+            Sink::Idle | Sink::Waiting(_) => {
+                Err(Error::Usage("`start_send` was called before `poll_ready` had said that it may be".into()))
+            }
+        }
+    }
+
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.dialog.poll_room(cx).map(Ok)
+    }
+
+    fn send_permitted(&self, value: &T) -> Result<()>
+    where
+        T: Serialize,
+    {
+        let sent = self.dialog.send(&Outgoing::Yield { cid: self.dialog.cid(), value });
+        if sent.is_err() {
+            self.dialog.with(|state| state.return_permit());
+        }
+        sent
+    }
+}
+
+/// Says why a message may not be sent.
+fn check(dialog: &DialogHandle, permit: Permit) -> Result<()> {
+    match permit {
+        Permit::Granted => Ok(()),
+        Permit::Overrun => Err(overrun(dialog, true)),
+        Permit::NotOpened => Err(overrun(dialog, false)),
+        Permit::Closed | Permit::Wait => Err(match dialog.with(|state| state.end().cloned()) {
+            Some(end) => dialog.error_of(end),
+            None => Error::Closed("this stream was closed, so nothing can be sent".into()),
+        }),
+    }
+}
+
+fn overrun(dialog: &DialogHandle, peer_opened: bool) -> Error {
+    let (cid, peer, sender) = (dialog.cid(), dialog.channel().peer(), dialog.channel().here());
+    let no_stream =
+        if peer_opened { String::new() } else { format!("\nno stream is open on the `{}` side", peer.name()) };
+    Error::StreamOverrun(format!("the buffer of task {cid} in {peer} is full{no_stream}\nthe sender is {sender}"))
+}

@@ -1,0 +1,170 @@
+//! One-way streams: a function sends for as long as its caller takes.
+//!
+//! ```text
+//! caller: portal.open_stream_from(f(args), body)     callee: f(out, args)
+//!    body(stream)                        ◄─────────     out.send(message)
+//!    the body has returned               ─────────►     is cancelled, and cleans up
+//!    the block is left                   ◄─────────     has ended
+//! ```
+//! It is the smaller sibling of a context: there is no first value, no way back, and no result.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::pin;
+
+use futures_util::{Stream, StreamExt as _};
+use pleach_wire::{ByteStr, Encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::channel::dialog::{DialogHandle, OpenedDialog};
+use crate::channel::{Channel, Explain, call_terms};
+use crate::context::{cancelled, end_remote};
+use crate::error::{Raised, Result, ScopeError};
+use crate::exports::{Export, Invoked, Outcome, Request, answered};
+use crate::proto::inbox::Intake;
+use crate::scope::{self, CancelScope, Shield, shield};
+use crate::stream::{Lag, StreamReceiver, StreamSender};
+
+/// A function of `#[pleach::stream]` with its arguments, ready to be started by
+/// [`Portal::open_stream_from`](crate::Portal::open_stream_from). Dropping it does nothing.
+#[must_use = "a stream does nothing until a portal opens it"]
+pub struct StreamCall<T> {
+    export: &'static Export,
+    args: Box<dyn Encode + Send>,
+    buffer: Option<u32>,
+    lag: Lag,
+    types: PhantomData<fn() -> T>,
+}
+
+impl<T> StreamCall<T> {
+    /// Returns the module of the function, as in `.enable(…)`.
+    pub fn module(&self) -> &'static str {
+        self.export.module()
+    }
+
+    /// Buffers this many messages here, at least one, instead of [`stream_buffer`](crate::Config::stream_buffer).
+    pub fn buffer(mut self, messages: u32) -> Self {
+        self.buffer = Some(messages.max(1));
+        self
+    }
+
+    /// Says what happens to messages that come while the buffer is full; the function waits if nothing is said.
+    pub fn lag(mut self, lag: Lag) -> Self {
+        self.lag = lag;
+        self
+    }
+
+    /// Starts the function over `channel` and runs `body`; `peer` explains why the connection was lost.
+    pub(crate) async fn open<X, E, F, Fut>(self, channel: &Channel, peer: &impl Explain, body: F) -> Result<X, E>
+    where
+        E: ScopeError,
+        F: FnOnce(StreamReceiver<T>) -> Fut,
+        Fut: Future<Output = Result<X, E>>,
+    {
+        let _shield = Shield::enter();
+        let Self { export, args, buffer, lag, .. } = self;
+        let intake = Intake { buffer: buffer.unwrap_or(channel.stream_buffer()), lag };
+        let terms = call_terms(export.schema, scope::current_deadline());
+        let opened = OpenedDialog::pull(channel, ByteStr::from_static(export.path), &*args, terms, intake)?;
+        drop(args);
+        let dialog = opened.handle();
+        let stream = StreamReceiver::new(dialog.clone(), intake);
+        let scope = CancelScope::new();
+        // In a shield, so that the code around is told of its cancellation only when this is settled.
+        let ended = shield(scope.run(body(stream))).await;
+        settle(dialog, export, peer, ended).await
+    }
+}
+
+impl<T> fmt::Debug for StreamCall<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamCall({})", self.export.path)
+    }
+}
+
+/// Leaves the block: the function's failure goes before the body's, and the body's before a late answer.
+async fn settle<X, E: ScopeError>(
+    dialog: &DialogHandle,
+    export: &Export,
+    peer: &impl Explain,
+    ended: Result<Result<X, E>>,
+) -> Result<X, E> {
+    if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
+        return Err(peer.explain(scope::own_cancellation_or(export.explain(dialog.error_of(failed)))).await.into());
+    }
+    if let Ok(Ok(value)) = ended {
+        dialog.cancel().await?;
+        return Ok(value);
+    }
+    end_remote(dialog).await;
+    ended.unwrap_or_else(|_| Err(cancelled().into()))
+}
+
+/// Prepares a stream; `#[pleach::stream]` calls this.
+pub fn stream_call<T, A>(export: &'static Export, args: A) -> StreamCall<T>
+where
+    A: Serialize + Send + 'static,
+    T: DeserializeOwned,
+{
+    StreamCall { export, args: Box::new(args), buffer: None, lag: Lag::Wait, types: PhantomData }
+}
+
+/// Decodes the arguments and makes the task of a function that is given its sender; `#[pleach::stream]`
+/// calls this.
+///
+/// # Errors
+/// The arguments do not fit.
+pub fn invoke_stream<T, A, R, F>(request: Request, run: impl FnOnce(StreamSender<T>, A) -> F) -> Invoked
+where
+    A: DeserializeOwned,
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome<Value = ()>,
+{
+    let Request { args, answer, dialog } = request;
+    let args = match args.decode() {
+        Ok(args) => args,
+        Err(why) => return Err((why, answer)),
+    };
+    let dialog = dialog.expect("dispatch calls a stream's function only for a dialog");
+    Ok(answered(run(StreamSender::new(dialog), args), answer, |()| ()))
+}
+
+/// As [`invoke_stream`], for a function that returns what it sends as a stream.
+///
+/// # Errors
+/// The arguments do not fit.
+pub fn invoke_generator<T, A, R, S>(request: Request, run: impl FnOnce(A) -> S) -> Invoked
+where
+    T: Serialize + Send + 'static,
+    A: DeserializeOwned,
+    S: Stream<Item = R> + Send + 'static,
+    R: Outcome<Value = T> + 'static,
+{
+    invoke_stream(request, |out, args| send_all(run(args), out))
+}
+
+async fn send_all<T: Serialize, R: Outcome<Value = T>>(stream: impl Stream<Item = R>, out: StreamSender<T>) -> SentAll {
+    let mut stream = pin!(stream);
+    while let Some(item) = stream.next().await {
+        let sent = match item.into_outcome() {
+            Ok(message) => out.send(message).await,
+            Err(failed) => return SentAll(Err(failed)),
+        };
+        if let Err(failed) = sent {
+            return SentAll(Err(Raised::new(failed)));
+        }
+    }
+    SentAll(Ok(()))
+}
+
+/// What became of a generator's messages: its own error keeps the name of its type.
+struct SentAll(std::result::Result<(), Raised>);
+
+impl Outcome for SentAll {
+    type Value = ();
+
+    fn into_outcome(self) -> std::result::Result<(), Raised> {
+        self.0
+    }
+}
