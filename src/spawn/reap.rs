@@ -10,11 +10,12 @@
 //!             ▼
 //!          SIGKILL ──► done
 //! ```
-//! Each step that had to be taken is reported, with its reason.
+//! Each step that had to be taken is reported, with its reason. A child to which a debugger is attached is
+//! not sent a signal until that lets go.
 
 use tokio::time::timeout;
 
-use super::{Child, Exit, Signal};
+use super::{Child, Exit, Signal, debugger};
 use crate::config::Config;
 use crate::error::Result;
 
@@ -29,7 +30,8 @@ pub(crate) enum Step {
     Killed,
 }
 
-/// Ends a child and waits for its exit. Takes at most `cancel_ack + soft_reap + kill_after` and a little.
+/// Ends a child and waits for its exit. Takes at most `cancel_ack + soft_reap + kill_after` and a
+/// little, or as long as somebody debugs it.
 ///
 /// # Cancel safety
 /// If dropped, the child may be left running: only shielded code and tasks of their own call this.
@@ -39,11 +41,13 @@ pub(crate) async fn reap(child: &Child, config: &Config) -> (Step, Exit) {
     if let Ok(exit) = timeout(patience, child.process.exited()).await {
         return (Step::Asked, exit);
     }
+    debugger::gone(&child.id).await;
     report(child, "SIGTERM", &why(asked, config));
     child.process.signal(Signal::Terminate);
     if let Ok(exit) = timeout(config.kill_after, child.process.exited()).await {
         return (Step::Terminated, exit);
     }
+    debugger::gone(&child.id).await;
     report(child, "SIGKILL", &format!("it did not end within {:?} of SIGTERM", config.kill_after));
     child.process.signal(Signal::Kill);
     (Step::Killed, child.process.exited().await)

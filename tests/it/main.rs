@@ -8,6 +8,7 @@
 
 mod calls;
 mod contexts;
+mod debuggers;
 mod endings;
 mod kill_matrix;
 mod promises;
@@ -26,9 +27,10 @@ fn main() -> ExitCode {
     toy::register();
     pleach::init();
     support::become_root_if_told();
-    let groups: [Vec<Trial>; 8] = [
+    let groups: [Vec<Trial>; 9] = [
         calls::tests(),
         contexts::tests(),
+        debuggers::tests(),
         endings::tests(),
         kill_matrix::tests(),
         promises::tests(),
