@@ -2,10 +2,12 @@
 //!
 //! # Invariants
 //! 1. Each task is answered once, before its cancel request is acknowledged, and on one lane with that.
-//! 2. A dialog's result goes behind its stream messages, on the dialog's lane. Its error does not wait for them.
+//! 2. A dialog's result goes behind its stream messages, on the dialog's lane. A context's error does not wait
+//!    for them, because it interrupts whoever takes them; that of a one-way stream is the last of its messages.
 
 use std::sync::{Arc, OnceLock};
 
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
 use pleach_wire::{Cid, Encode, Outgoing, TransportError};
 
@@ -101,9 +103,11 @@ impl Channel {
         };
         // Whatever the function has left behind sends nothing after the answer.
         finished.dialog.iter().for_each(DialogHandle::leave);
-        let sent = match (answer, &finished.dialog) {
-            (Outgoing::Return { .. }, Some(dialog)) => dialog.send_in_order(answer, others),
-            _ => self.send(Lane::CONTROL, answer, others).map(|()| Lane::CONTROL),
+        let behind_messages =
+            |dialog: &&DialogHandle| matches!(answer, Outgoing::Return { .. }) || dialog.kind() == FunctionKind::Stream;
+        let sent = match finished.dialog.as_ref().filter(behind_messages) {
+            Some(dialog) => dialog.send_in_order(answer, others),
+            None => self.send(Lane::CONTROL, answer, others).map(|()| Lane::CONTROL),
         };
         if let Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) = &sent {
             let error = Packed::of(Error::Transport(why.clone()), self.here());

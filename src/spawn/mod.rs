@@ -7,6 +7,7 @@
 //! | [`thread`] | the launcher for transports that can't leave the process |
 //! | [`child`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
+//! | [`debugger`] | what keeps a child from being ended by force |
 //! | [`orphans`] | whose parent was killed, end up at the root |
 //! | [`stderr`] | a child's standard error, line by line |
 //!
@@ -15,6 +16,7 @@
 //! 2. A child that nobody waits for any more, and that has not connected back, is killed and waited for.
 
 pub(crate) mod child;
+mod debugger;
 pub(crate) mod orphans;
 pub(crate) mod process;
 pub(crate) mod reap;

@@ -11,7 +11,8 @@
 //!  ▼
 //! SIGKILL ──► done
 //! ```
-//! An exit ends it at every step. Each step that had to be taken is reported, with its reason.
+//! An exit ends it at every step. Each step that had to be taken is reported, with its reason. A child to which
+//! a debugger is attached is not sent a signal until that lets go.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Child, Signal};
+use super::{Child, Signal, debugger};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::error::WaitStatus;
@@ -80,7 +81,8 @@ impl fmt::Display for EndedBy {
     }
 }
 
-/// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and a little.
+/// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and a little, or as
+/// long as somebody debugs it.
 ///
 /// From `hurry` on it is not asked any more, but sent SIGTERM at once.
 ///
@@ -112,13 +114,15 @@ impl Climbed {
             () = hurry.cancelled() => "a hard kill was asked for".to_owned(),
             why = ask(child, config) => why,
         };
-        self.escalate(child, EndedBy::Sigterm, why);
+        self.escalate(child, EndedBy::Sigterm, why).await;
         tokio::time::sleep(config.kill_after).await;
-        self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after));
+        self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after))
+            .await;
         std::future::pending().await
     }
 
-    fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
+    async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
+        debugger::gone(&child.id).await;
         let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
         tracing::warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalating");
         child.process.signal(signal);

@@ -396,7 +396,7 @@ async fn wrong_kind(config: Config) {
         let called: Result<u64> = portal.run_from_ns("it::contexts::doubler", &(1,)).await;
         assert_says(&called, &["it is a context: use `portal.open_context`"]);
         for (call, says) in [
-            (context_call(&CALLED_ADD, (1u64, 2u64)), "it is no context: use `portal.run`"),
+            (context_call(&CALLED_ADD, (1u64, 2u64)), "it is a plain function: use `portal.run`"),
             (context_call(&CALLED_NOTHING, ()), "there is no such function"),
             (context_call(&CALLED_ELSEWHERE, ()), "module `it::schemas` is not exposed there"),
         ] {

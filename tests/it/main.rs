@@ -12,6 +12,7 @@ mod chaos;
 mod contexts;
 mod deadlines;
 mod deaths;
+mod debuggers;
 mod endings;
 mod errors;
 mod failures;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         contexts::tests(),
         deadlines::tests(),
         deaths::tests(),
+        debuggers::tests(),
         endings::tests(),
         errors::tests(),
         failures::tests(),

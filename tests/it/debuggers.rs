@@ -1,0 +1,111 @@
+//! A process with a debugger attached is not ended by force.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use nix::sys::ptrace;
+use nix::unistd::Pid;
+use pleach::prelude::*;
+
+use crate::support::{Notes, PATIENCE, Watched, assert_says, in_root, note, over, test};
+
+/// Blocks its actor for good: only force ends that.
+#[pleach::rpc]
+async fn wedge(notes: String) -> Result<()> {
+    note(&notes, std::process::id().to_string());
+    loop {
+        std::thread::park();
+    }
+}
+
+/// As [`wedge`], in an actor below this one.
+#[pleach::rpc]
+async fn wedge_below(notes: String) -> Result<()> {
+    pleach::open_nursery(async |n| {
+        let below = n.start_actor("below").enable(module_path!()).await?;
+        below.run(wedge(notes)).await
+    })
+    .await
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("debuggers::a_debugged_actor_is_killed_when_the_debugger_lets_go", async || debugged(wedge).await),
+        test("debuggers::an_actor_above_a_debugged_one_lives_as_long", async || debugged(wedge_below).await),
+    ]
+}
+
+// S36, C-12
+async fn debugged(stuck: fn(String) -> Call<()>) {
+    let notes = std::sync::Arc::new(Notes::new());
+    let (log, lines) = channel();
+    let _captured =
+        tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || Log(log.clone())).finish());
+    let quick = Duration::from_millis(50);
+    let config = Config { cancel_ack: quick, soft_reap: quick, kill_after: quick, ..over("uds") };
+    in_root(config, async |_| {
+        let mut debugger = None;
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let portal = n.start_actor("stuck").enable(module_path!()).await?;
+            let stuck_at: u32 = tokio::select! {
+                answer = portal.run(stuck(notes.address())) => panic!("it is stuck: {answer:?}"),
+                pid = notes.expect_async("") => pid.parse().unwrap(),
+            };
+            debugger = Some(Debugger::attach(stuck_at, lines));
+            Err(Error::Usage("over".into()))
+        })
+        .await;
+        assert_says(&ended, &["over"]);
+        debugger.unwrap().assert_it_lived();
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// A thread that traces a process, until the log says that this holds somebody up.
+struct Debugger {
+    thread: JoinHandle<bool>,
+    stuck: Watched,
+}
+
+impl Debugger {
+    fn attach(pid: u32, lines: Receiver<String>) -> Self {
+        let stuck = Watched::new(pid);
+        let (attached, is_attached) = channel();
+        let thread = std::thread::spawn(move || {
+            ptrace::seize(Pid::from_raw(pid as i32), ptrace::Options::empty()).unwrap();
+            attached.send(()).unwrap();
+            let mut lines = std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok());
+            let told = lines.any(|line| line.contains("a debugger is attached"));
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            told && !state.is_empty() && !state.contains(") Z ")
+            // The end of the thread detaches it.
+        });
+        is_attached.recv().unwrap();
+        Self { thread, stuck }
+    }
+
+    /// The nursery is over: the process was alive when the log was written, and is gone now.
+    fn assert_it_lived(self) {
+        assert!(self.thread.join().unwrap(), "it was killed under the debugger, or nobody was told");
+        self.stuck.assert_gone_within(Duration::from_secs(2));
+    }
+}
+
+/// Sends each piece of the log to whoever looks for one.
+struct Log(Sender<String>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let _ = self.0.send(String::from_utf8_lossy(text).into_owned()); // nobody looks any more
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
