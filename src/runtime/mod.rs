@@ -61,6 +61,8 @@ pub(crate) struct Runtime {
     calls: TaskTracker,
     calls_scope: CancelScope,
     services: TaskTracker,
+    /// Whether the tokio runtime below has one thread; see `dispatch`.
+    one_thread: OnceLock<bool>,
     /// Ends the accept loops.
     server: CancellationToken,
     stop: CancellationToken,
@@ -120,6 +122,7 @@ impl Runtime {
             calls: TaskTracker::new(),
             calls_scope: CancelScope::new(),
             services: TaskTracker::new(),
+            one_thread: OnceLock::new(),
             server: CancellationToken::new(),
             stop: CancellationToken::new(),
             listening: tokio::sync::Mutex::default(),
