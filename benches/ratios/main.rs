@@ -9,9 +9,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod floor;
 mod measure;
 mod raw;
 mod report;
+mod tick;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,12 +23,13 @@ use pleach::{Config, Nursery, Portal, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use common::{MODULE, blob, echo, in_flight, keys, message, size};
+use floor::Floor;
 use measure::{BLOB, CALLERS, CALLS_EACH, MEASURES, Measure, What};
 use raw::{Host, Peer};
 use report::Row;
 
 fn main() -> ExitCode {
-    if raw::serve_if_asked() {
+    if raw::serve_if_asked() || floor::receive_if_asked() {
         return ExitCode::SUCCESS;
     }
     pleach::init();
@@ -57,7 +60,11 @@ async fn measure_all(plan: &Plan) -> Result<Vec<Row>> {
     for measure in MEASURES {
         let line = format!("{} {}", measure.what.name(), measure.protocol);
         if line.contains(&plan.only) && known.iter().any(|key| key.protocol == measure.protocol) {
-            let row = Row { measure, rounds: compare(measure, &host, plan).await? };
+            let rounds = match measure.what {
+                What::Stream => compare_streams(measure, plan).await?,
+                _ => compare(measure, &host, plan).await?,
+            };
+            let row = Row { measure, rounds };
             row.print();
             rows.push(row);
         }
@@ -88,6 +95,37 @@ async fn compare(measure: Measure, host: &Host, plan: &Plan) -> Result<Vec<(Dura
     .await
 }
 
+/// As [`compare`], for a stream, which stays open over all rounds.
+async fn compare_streams(measure: Measure, plan: &Plan) -> Result<Vec<(Duration, Duration)>> {
+    let mut floor = Floor::start(measure.protocol).expect("a process with a socket");
+    pleach::open_nursery(async |nursery| {
+        let child = nursery.start_actor("ours").enable(tick::MODULE).transport(measure.protocol).await?;
+        let rounds = tick::with_stream(&child, async |stream| {
+            let mut rounds = Vec::new();
+            for round in 0..=plan.rounds {
+                let ours = median(plan.turn, async || timed(async || tick::send(stream).await).await).await?;
+                let raw =
+                    median(plan.turn, async || timed(async || Ok(floor.send().expect("the receiver takes all"))).await)
+                        .await?;
+                if round > 0 || plan.rounds == 0 {
+                    rounds.push((ours / measure.what.calls() as u32, raw / measure.what.calls() as u32));
+                }
+            }
+            Ok(rounds)
+        })
+        .await?;
+        child.cancel_actor().await?;
+        Ok(rounds)
+    })
+    .await
+}
+
+async fn timed(mut step: impl AsyncFnMut() -> Result<()>) -> Result<Duration> {
+    let started = Instant::now();
+    step().await?;
+    Ok(started.elapsed())
+}
+
 /// Repeats a step for a while and returns its median time.
 async fn median(turn: Duration, mut step: impl AsyncFnMut() -> Result<Duration>) -> Result<Duration> {
     let (started, mut times) = (Instant::now(), Vec::new());
@@ -106,6 +144,7 @@ async fn step(what: What, protocol: &str, child: &Portal, blob: &Bytes) -> Resul
         What::Echo => drop(child.run(echo(blob.clone())).await?),
         What::Flight => drop(in_flight(std::slice::from_ref(child), CALLERS, CALLS_EACH as u64, &message()).await?),
         What::Child => return spawn_one(protocol).await,
+        What::Stream => unreachable!("streams are compared on their own"),
     }
     Ok(started.elapsed())
 }
@@ -125,6 +164,7 @@ async fn raw_step(measure: Measure, host: &Host, peer: &mut Peer) -> Duration {
             peer.end().await; // before the next one is started, and not counted
             return spent;
         }
+        What::Stream => unreachable!("streams are compared on their own"),
     }
     started.elapsed()
 }

@@ -5,10 +5,13 @@
 //! so that they pass however busy the tasks are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use pleach_wire::Cid;
 use pleach_wire::msg::FunctionKind;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{Runtime, within};
 use crate::channel::dialog::DialogHandle;
@@ -50,7 +53,10 @@ impl Serve for Arc<Runtime> {
                 };
                 channel.attach(cid, scope.clone());
                 // A task that was cancelled, or that panicked, has answered while it was dropped.
-                self.calls.spawn(within(self.clone(), async move { drop(scope.run(task).await) }));
+                let mut task = Box::pin(within(self.clone(), async move { drop(scope.run(task).await) }));
+                if !(self.has_one_thread() && ends_at_once(task.as_mut())) {
+                    self.calls.spawn(task);
+                }
             }
             Err((why, answer)) => {
                 let why = Refusal::BadArguments { expected: export.signature(), why: why.to_string() };
@@ -67,6 +73,11 @@ impl Serve for Arc<Runtime> {
 }
 
 impl Runtime {
+    /// Returns whether the tokio runtime that carries this actor has one thread.
+    fn has_one_thread(&self) -> bool {
+        *self.one_thread.get_or_init(|| Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread)
+    }
+
     /// Runs a method of the runtime itself.
     fn run_own(&self, channel: &Channel, cid: Cid, method: &str, answer: Answer) {
         match method {
@@ -81,6 +92,15 @@ impl Runtime {
             }
         }
     }
+}
+
+/// Polls a task where it was asked for; returns whether that was all of it, and no task need be started.
+///
+/// This is for runtimes of one thread: there, the task would be polled next anyway, and nothing runs
+/// meanwhile. What the task waits for is not noted: it is polled again as a task of its own.
+fn ends_at_once(task: Pin<&mut impl Future<Output = ()>>) -> bool {
+    let polled = catch_unwind(AssertUnwindSafe(|| task.poll(&mut Context::from_waker(Waker::noop()))));
+    !matches!(polled, Ok(Poll::Pending))
 }
 
 /// Asks an actor to end itself; acknowledged at once.

@@ -73,6 +73,8 @@ pub(crate) struct Runtime {
     calls: TaskTracker,
     calls_scope: CancelScope,
     services: TaskTracker,
+    /// Whether the tokio runtime below has one thread; see `dispatch`.
+    one_thread: OnceLock<bool>,
     /// Ends the accept loops, which are the `listeners`.
     server: CancellationToken,
     listeners: TaskTracker,
@@ -144,6 +146,7 @@ impl Runtime {
             calls: TaskTracker::new(),
             calls_scope: CancelScope::new(),
             services: TaskTracker::new(),
+            one_thread: OnceLock::new(),
             server: CancellationToken::new(),
             listeners: TaskTracker::new(),
             stop: CancellationToken::new(),
