@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pleach::Blob;
 use pleach::wire::codec::FrameBuf;
-use pleach::wire::{ByteStr, Cid, Codec, Encode, Json, Msg, Msgpack, Outgoing};
+use pleach::wire::{ByteStr, CallTerms, Cid, Codec, Encode, Json, Msg, Msgpack, Outgoing};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
