@@ -51,6 +51,7 @@ mod context;
 pub mod error;
 mod exports;
 mod lookup;
+pub mod manual;
 mod nursery;
 mod panics;
 mod portal;

@@ -1,0 +1,12 @@
+//! The handbook: what you can rely on, clause by clause, and where it is proved.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
+//! | [`rows`] | each row of the behaviour that this library took over, and the test that holds it |
+//!
+//! There is no code here. Code and tests cite a clause by its number, as in `// C-12`, and a row as in
+//! `// S47`; `tests/manual.rs` fails when a row has no test, or a cited clause does not exist.
+
+pub mod cancellation;
+pub mod rows;

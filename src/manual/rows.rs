@@ -1,0 +1,99 @@
+//! Each row of the behaviour that this library took over, and the test that holds it.
+//!
+//! The rows are those of the system that this one follows: flow control and errors (S01–S21), cancellation
+//! (S22–S29), results and reaping (S30–S38), streams, contexts and broadcasts (S49–S86), the surface and the
+//! runtime core (S89–S125). A row may have more tests than the one named here: look for its number in a comment.
+//!
+//! | row | what holds | file | test |
+//! |---|---|---|---|
+//! | S01 | a full buffer of an opened stream makes its sender wait | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S02 | an overrun names both sides, and a stream that was never opened | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S03 | what is kept of a task goes when it ends | `src/channel/tests.rs` | `a_context_has_a_lane_and_gives_it_back` |
+//! | S04 | a message of no dialog harms nobody | `src/channel/tests.rs` | `strange_messages_are_counted_and_harm_nobody` |
+//! | S05 | before a stream is opened, its buffer is all there is | `tests/it/streams.rs` | `ends` |
+//! | S06 | a failure that comes after the block is only noted | `tests/it/cancels.rs` | `by_itself` |
+//! | S07 | without back-pressure a full buffer is the sender's error | `tests/it/streams.rs` | `overrun_at` |
+//! | S08 | 64 messages fit | `tests/it/streams.rs` | `overrun` |
+//! | S09 | whether a sender waits is chosen by the receiver | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S10 | a failure at one side interrupts the other, wherever that waits | `tests/it/cancels.rs` | `by_its_actor` |
+//! | S11 | the size of a buffer can be chosen, larger and smaller | `tests/it/streams.rs` | `overrun` |
+//! | S12 | errors are not lost to a full buffer | `tests/it/cancels.rs` | `by_its_actor` |
+//! | S13 | an error from below keeps its source when it is passed on | `tests/it/errors.rs` | `inception` |
+//! | S14 | a cancellation is an error only for who did not ask for it | `tests/it/cancels.rs` | `by_the_context` |
+//! | S15 | one way to start a remote task; its refusal is the error of the start | `tests/it/contexts.rs` | `wrong_kind` |
+//! | S16 | a function is called in the way it was declared | `tests/it/contexts.rs` | `wrong_kind` |
+//! | S17 | a context is the dialog of two tasks | `tests/it/contexts.rs` | `dialog` |
+//! | S18 | what comes before the task is ready is kept | `tests/it/contexts.rs` | `dialog` |
+//! | S19 | a sender learns that nobody takes its messages | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S20 | no stream before the first value | `tests/it/contexts.rs` | `misuse` |
+//! | S21 | one first value | `tests/it/contexts.rs` | `misuse` |
+//! | S22 | an actor that is cancelled winds up its own streams | `tests/it/runtime.rs` | `has_the_last_word` |
+//! | S23 | what a cancelled actor says before it goes is heard | `tests/it/runtime.rs` | `has_the_last_word` |
+//! | S24 | a cancel request is acknowledged | `tests/it/lookup.rs` | `root_cancelled` |
+//! | S25 | what fails beside the tasks of a child goes up to its parent | `tests/it/failures.rs` | `child_fails` |
+//! | S26 | a nursery says when it is over | `tests/it/runtime.rs` | `has_the_last_word` |
+//! | S27 | a connection is read to its end | `tests/it/runtime.rs` | `has_the_last_word` |
+//! | S28 | a peer remembers that its end was asked for | `tests/it/runtime.rs` | `many_cancels` |
+//! | S29 | a start that is cancelled leaves nothing | `tests/it/reaping.rs` | `cancelled_before_exec` |
+//! | S30 | a final result is kept | `tests/it/structure.rs` | `results` |
+//! | S31 | nothing is a result too | `tests/it/structure.rs` | `results` |
+//! | S32 | several blocks are entered at once and left together | `tests/it/gather.rs` | `several_actors` |
+//! | S33 | helpers for tasks of one actor | `tests/it/gather.rs` | `several_actors` |
+//! | S34 | first the function's result, then the end of its actor | `tests/it/reaping.rs` | `teardown_order` |
+//! | S35 | whoever does not go is made to | `tests/it/reaping.rs` | `hard_kill` |
+//! | S36 | whoever is being debugged is left alone | `tests/it/debuggers.rs` | `debugged` |
+//! | S37 | a cancel request passes however busy the tasks are | `tests/it/runtime.rs` | `many_cancels` |
+//! | S38 | cancelling does not cancel cancellations | `tests/it/runtime.rs` | `many_cancels` |
+//! | S49 | a stream lives as long as its block, not as its consumer | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S50 | no stream in a cancelled context | `tests/it/cancels.rs` | `by_the_context` |
+//! | S51 | a cancel request that is not acknowledged in time is reported | `tests/it/cancels.rs` | `too_slow` |
+//! | S52 | the window of a broadcast is chosen | `tests/it/streams.rs` | `subscribers` |
+//! | S53 | each consumer is its own | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
+//! | S54 | a closed consumer says so | `tests/it/streams.rs` | `subscribers` |
+//! | S55 | the stream is used on when others have subscribed | `tests/it/streams.rs` | `subscribers` |
+//! | S56 | any stream can have several consumers | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
+//! | S57 | a stream has subscriptions | `tests/it/streams.rs` | `subscribers` |
+//! | S58 | consumers share one state | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
+//! | S59 | a consumer can change tasks | `tests/it/streams.rs` | `subscribers` |
+//! | S60 | a consumer can be handed to any task | `src/trionics/broadcast/tests.rs` | `a_consumer_may_move_to_another_task` |
+//! | S61 | a slow consumer is told what it lost | `tests/it/streams.rs` | `subscribers` |
+//! | S62 | closing a consumer concerns nobody else | `src/trionics/broadcast/tests.rs` | `a_closed_consumer_says_so_and_concerns_nobody_else` |
+//! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S72 | the end of a stream is final | `tests/it/streams.rs` | `ends` |
+//! | S73 | closing a stream leaves the result its way | `tests/it/streams.rs` | `closed` |
+//! | S74 | a task is cancelled when its block fails, or on request | `tests/it/cancels.rs` | `by_the_context` |
+//! | S75 | a result can be asked for again and again | `tests/it/cancels.rs` | `by_the_context` |
+//! | S76 | a block waits for the result | `tests/it/cancels.rs` | `by_the_bodys_error` |
+//! | S77 | a context knows whether it was cancelled | `tests/it/cancels.rs` | `by_the_context` |
+//! | S78 | the end of a stream is the same for each consumer | `tests/it/streams.rs` | `ends` |
+//! | S79 | the end of a stream is a value, no error | `tests/it/streams.rs` | `ends` |
+//! | S81 | messages both ways; none after the end | `tests/it/streams.rs` | `splits` |
+//! | S82 | a context is opened, and says a first value | `tests/it/contexts.rs` | `dialog` |
+//! | S83 | a return without a first value is an error | `tests/it/contexts.rs` | `misuse` |
+//! | S84 | closing a stream cancels nothing | `tests/it/streams.rs` | `closed` |
+//! | S85 | both directions are alike | `tests/it/streams.rs` | `splits` |
+//! | S86 | a one-way stream is not stopped, but cancelled | `src/proto/tests/one_way.rs` | `a_one_way_stream_goes_one_way` |
+//! | S89 | a child that has not connected is killed when nobody waits for it | `tests/it/reaping.rs` | `cancelled_before_connect` |
+//! | S90 | leaving a one-way stream cancels its function | `tests/it/streams.rs` | `ends` |
+//! | S91 | three kinds of functions | `tests/it/streams.rs` | `ends` |
+//! | S92 | each kind has its own call | `tests/it/streams.rs` | `wrong_kind` |
+//! | S93 | streams in one place, cancellation in another | `tests/layering.rs` | `each_layer_uses_only_what_is_below_it` |
+//! | S94 | exposed functions are async | `macros/tests/ui.rs` | `macros_accept_what_they_promise_and_explain_the_rest` |
+//! | S95 | an actor can end itself, from anywhere | `tests/it/runtime.rs` | `ends_itself` |
+//! | S96 | callbacks at the end of an actor | `tests/it/runtime.rs` | `callbacks` |
+//! | S97 | one source for each publisher | `src/trionics/pubsub.rs` | `one_source_feeds_all_and_a_broken_sink_ends_only_its_subscriber` |
+//! | S98 | a root is booted by hand or by the first nursery | `tests/it/structure.rs` | `one_root` |
+//! | S99 | a daemon serves until it is cancelled | `tests/it/runtime.rs` | `daemon` |
+//! | S100 | a function by its path, the runtime's own included | `tests/it/calls.rs` | `refusals` |
+//! | S101 | functions are named by themselves | `tests/it/calls.rs` | `values_cross` |
+//! | S102 | each process has its own statics | `tests/it/runtime.rs` | `own_statics` |
+//! | S103 | a stream can be taken on by another task | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S105 | listeners end before the tasks around them | `tests/it/runtime.rs` | `ordered` |
+//! | S106 | an actor knows that it was cancelled, and when that is over | `tests/it/runtime.rs` | `ends_itself` |
+//! | S107 | the last task counts, also when it fails | `tests/it/runtime.rs` | `failing_tasks` |
+//! | S108 | waiting for a result tells a failure from a cancellation | `tests/it/runtime.rs` | `failing_tasks` |
+//! | S109 | everybody can reach the root | `tests/it/lookup.rs` | `each_level` |
+//! | S110 | a lost connection ends the tasks that its peer had started | `tests/it/runtime.rs` | `caller_dies` |
+//! | S123 | the end of an actor in six steps | `tests/it/runtime.rs` | `ordered` |
+//! | S124 | the connection to the parent is nearly the last to go | `tests/it/runtime.rs` | `ordered` |
+//! | S125 | an actor that is cancelled tells its parent | `tests/it/runtime.rs` | `ordered` |

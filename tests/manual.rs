@@ -1,0 +1,132 @@
+//! The handbook's promises have tests: each row names one, and each cited clause exists.
+//!
+//! It reads sources, like `layering.rs`: `src/manual/rows.rs` says which test holds a row, and that test
+//! says so itself with a comment, `// S47`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rows that this library has taken over so far: flow control, cancellation, results and reaping;
+/// streams, contexts, broadcast; surface and runtime core.
+const ROWS: &[std::ops::RangeInclusive<u32>] =
+    &[1..=38, 49..=62, 66..=66, 72..=79, 81..=86, 89..=103, 105..=110, 123..=125];
+
+/// One line of the table.
+struct Held {
+    row: String,
+    file: String,
+    test: String,
+}
+
+#[test]
+fn each_row_has_a_test_that_cites_it() {
+    let table = table();
+    let listed: BTreeSet<_> = table.iter().map(|held| held.row.clone()).collect();
+    let due: BTreeSet<_> = ROWS.iter().cloned().flatten().map(|row| format!("S{row:02}")).collect();
+    let mut faults: Vec<_> = due.difference(&listed).map(|row| format!("{row} is not in the table")).collect();
+    for Held { row, file, test } in &table {
+        match fs::read_to_string(root().join(file)) {
+            Err(error) => faults.push(format!("{row}: {file}: {error}")),
+            Ok(source) => match item(&source, test) {
+                None => faults.push(format!("{row}: there is no `{test}` in {file}")),
+                Some(text) if !cites(&text, row) => faults.push(format!("{row}: `{test}` in {file} does not cite it")),
+                Some(_) => {}
+            },
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn each_cited_clause_and_row_exists() {
+    let clauses = fs::read_to_string(root().join("src/manual/cancellation.rs")).unwrap();
+    let rows: BTreeSet<_> = table().into_iter().map(|held| held.row).collect();
+    let mut faults = Vec::new();
+    for file in ["src", "tests", "transports", "macros", "examples"].iter().flat_map(|at| sources(&root().join(at))) {
+        if file.ends_with("tests/manual.rs") {
+            continue;
+        }
+        let source = fs::read_to_string(&file).unwrap();
+        for (number, line) in source.lines().enumerate() {
+            let Some((_, comment)) = line.split_once("// ") else { continue };
+            for word in comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+                let place = format!("{}:{}", file.display(), number + 1);
+                if is_id(word, "C-") && !clauses.contains(&format!("**{word}**")) {
+                    faults.push(format!("{place}: there is no clause {word}"));
+                }
+                if is_id(word, "S") && is_due(word) && !rows.contains(word) {
+                    faults.push(format!("{place}: {word} is cited, but not in the table"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn clauses_are_numbered_in_order() {
+    let clauses = fs::read_to_string(root().join("src/manual/cancellation.rs")).unwrap();
+    let numbers: Vec<u32> =
+        clauses.lines().filter_map(|line| line.strip_prefix("//! - **C-")?.split_once("**")?.0.parse().ok()).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u32).collect::<Vec<_>>());
+    assert!(numbers.len() > 30, "{numbers:?}");
+}
+
+/// Reads the table: `| S47 | what | file | test |`.
+fn table() -> Vec<Held> {
+    let text = fs::read_to_string(root().join("src/manual/rows.rs")).unwrap();
+    let mut seen = BTreeMap::new();
+    let mut table = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("//! | S")) {
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
+        let [row, _what, file, test, _] = &cells[..] else { panic!("a row of four cells, not: S{line}") };
+        let row = format!("S{row}");
+        assert!(seen.insert(row.clone(), line).is_none(), "{row} stands twice in the table");
+        table.push(Held { row, file: file.clone(), test: test.clone() });
+    }
+    table
+}
+
+/// The function or file of this name with the comments and attributes before it; a file that is no Rust is
+/// its own item, named after itself.
+fn item(source: &str, name: &str) -> Option<String> {
+    let lines: Vec<_> = source.lines().collect();
+    let declares = |line: &&str| {
+        let line = line.trim_start();
+        !line.starts_with("//") && (line.contains(&format!("fn {name}(")) || line.contains(&format!("fn {name}<")))
+    };
+    let at = lines.iter().position(declares)?;
+    let is_before = |line: &&&str| {
+        let line = line.trim_start();
+        line.starts_with("//") || line.starts_with("#[")
+    };
+    let before = lines[..at].iter().rev().take_while(is_before).count();
+    let indent = lines[at].len() - lines[at].trim_start().len();
+    let close = format!("{}}}", " ".repeat(indent));
+    let len = lines[at..].iter().position(|line| *line == close).unwrap_or(lines.len() - at - 1);
+    Some(lines[at - before..=at + len].join("\n"))
+}
+
+fn cites(text: &str, row: &str) -> bool {
+    let comments = text.lines().filter_map(|line| line.split_once("//").map(|(_, comment)| comment));
+    comments.flat_map(|comment| comment.split(|c: char| !c.is_ascii_alphanumeric())).any(|word| word == row)
+}
+
+fn is_id(word: &str, prefix: &str) -> bool {
+    word.strip_prefix(prefix)
+        .is_some_and(|number| (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_due(row: &str) -> bool {
+    row[1..].parse().is_ok_and(|number: u32| ROWS.iter().any(|range| range.contains(&number)))
+}
+
+fn sources(at: &Path) -> Vec<PathBuf> {
+    let files = walkdir::WalkDir::new(at).into_iter().map(|entry| entry.unwrap().into_path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
