@@ -75,7 +75,7 @@ fn clauses_are_numbered_in_order() {
 
 /// Reads the table: `| S47 | what | file | test |`.
 fn table() -> Vec<Held> {
-    let text = fs::read_to_string(root().join("src/manual/rows.rs")).unwrap();
+    let text = fs::read_to_string(root().join("src/manual/rows.rs")).expect("the table of rows");
     let mut seen = BTreeMap::new();
     let mut table = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("//! | S")) {
@@ -123,7 +123,7 @@ fn is_due(row: &str) -> bool {
 }
 
 fn sources(at: &Path) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(at).into_iter().map(|entry| entry.unwrap().into_path());
+    let files = walkdir::WalkDir::new(at).into_iter().map(|entry| entry.expect("a folder of sources").into_path());
     files.filter(|file| file.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 

@@ -34,8 +34,8 @@ fn traced_at_or_below(top: u32) -> Option<u32> {
         // A process that ends meanwhile gives its children to another: the walk ends, whatever it meets.
         std::iter::successors(Some(*pid), parent).take(processes.len() + 1).any(|pid| pid == top)
     };
-    let traced = processes.iter().filter(|(_, process)| process.is_traced).map(|(pid, _)| *pid);
-    traced.filter(is_below).next()
+    let mut traced = processes.iter().filter(|(_, process)| process.is_traced).map(|(pid, _)| *pid);
+    traced.find(is_below)
 }
 
 struct Process {

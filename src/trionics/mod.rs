@@ -2,7 +2,7 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | [`broadcast`] | one source, several consumers, each at its own pace |
+//! | [`broadcast()`] | one source, several consumers, each at its own pace |
 //! | `gather.rs` | [`gather_contexts`]: several blocks entered at once, left together |
 //! | `pubsub.rs` | [`Publisher`]: one running source for all who want its topics |
 //!

@@ -1,7 +1,7 @@
 //! A process with a debugger attached is not ended by force.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 // S36, C-12
 async fn debugged(stuck: fn(String) -> Call<()>) {
     let notes = std::sync::Arc::new(Notes::new());
-    let (log, lines) = channel();
+    let (log, lines) = sync_channel(LINES);
     let _captured =
         tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || Log(log.clone())).finish());
     let quick = Duration::from_millis(50);
@@ -75,7 +75,7 @@ struct Debugger {
 impl Debugger {
     fn attach(pid: u32, lines: Receiver<String>) -> Self {
         let stuck = Watched::new(pid);
-        let (attached, is_attached) = channel();
+        let (attached, is_attached) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             ptrace::seize(Pid::from_raw(pid as i32), ptrace::Options::empty()).unwrap();
             attached.send(()).unwrap();
@@ -97,11 +97,11 @@ impl Debugger {
 }
 
 /// Sends each piece of the log to whoever looks for one.
-struct Log(Sender<String>);
+struct Log(SyncSender<String>);
 
 impl Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let _ = self.0.send(String::from_utf8_lossy(text).into_owned()); // nobody looks any more
+        let _ = self.0.try_send(String::from_utf8_lossy(text).into_owned()); // nobody looks any more
         Ok(text.len())
     }
 
@@ -109,3 +109,6 @@ impl Write for Log {
         Ok(())
     }
 }
+
+/// Lines of the log that may wait for whoever looks for one: more than there are.
+const LINES: usize = 1000;
