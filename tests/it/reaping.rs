@@ -10,7 +10,7 @@ use pleach::prelude::*;
 use pleach::{EndedBy, WaitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{ALL, Notes, PATIENCE, PROCESSES, Watched, assert_says, in_root, note, over, test};
+use crate::support::{ALL, Notes, PATIENCE, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test};
 
 #[pleach::rpc]
 async fn answer() -> Result<u32> {
@@ -88,14 +88,6 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("reaping::failures_of_several_children_are_a_group_with_the_bodys_first", group));
     tests.push(test("reaping::an_inner_nursery_fails_alone", inner_fails));
     tests
-}
-
-async fn in_nursery<T, F, Fut>(config: Config, body: F) -> Result<T>
-where
-    F: FnOnce(Nursery) -> Fut,
-    Fut: Future<Output = Result<T>>,
-{
-    in_root(config, async |_| pleach::open_nursery(body).await).await
 }
 
 /// Lets something begin that takes longer.

@@ -11,7 +11,7 @@ use pleach::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Notes, PROCESSES, Watched, assert_says, in_root, note, over, test};
+use crate::support::{Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -68,14 +68,6 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("supervise::a_dropped_nursery_stops_supervised_children", dropped));
     tests.push(test("supervise::a_panic_in_an_init_is_an_error_of_the_caller", init_panics));
     tests
-}
-
-async fn in_nursery<T, F, Fut>(config: Config, body: F) -> Result<T>
-where
-    F: FnOnce(Nursery) -> Fut,
-    Fut: Future<Output = Result<T>>,
-{
-    in_root(config, async |_| pleach::open_nursery(body).await).await
 }
 
 fn daemon(n: &Nursery, name: &str) -> Start<Portal> {
