@@ -62,6 +62,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     let floods = [
         ("from_the_root", Flood { from_root: true, size: 16 }),
         ("from_a_child", Flood { from_root: false, size: 16 }),
+        ("of_large_messages_from_the_root", Flood { from_root: true, size: 1 << 20 }),
+        ("of_large_messages_from_a_child", Flood { from_root: false, size: 1 << 20 }),
     ];
     let make = |(name, flood)| {
         matrix(&format!("floods::calls_and_cancels_overtake_a_flood_{name}"), move |config| overtake(config, flood))
