@@ -8,6 +8,7 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use pleach_wire::Registry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,7 +81,7 @@ fn run_process() -> Result<()> {
             never = parent => match never {},
         }
     });
-    tokio.shutdown_timeout(std::time::Duration::ZERO);
+    tokio.shutdown_timeout(Duration::ZERO);
     served
 }
 
@@ -101,8 +102,9 @@ pub(super) fn run_in_thread(
             served = actor => served,
         }
     });
-    // A blocking task that still runs can't be stopped, and must not hold up whoever waits for this actor.
-    tokio.shutdown_timeout(std::time::Duration::ZERO);
+    // It is gone when its threads are. One with a blocking task that still runs can't be stopped, and must
+    // not hold up whoever waits for this actor.
+    tokio.shutdown_timeout(THREADS_END);
     match served {
         Ok(()) => 0,
         Err(error) => {
@@ -196,6 +198,9 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// The only argument of an actor process; everything else comes over the pipe.
 pub(crate) const MARK: &str = "--pleach-actor";
+
+/// How long the other threads of an actor without a process may take to end.
+const THREADS_END: Duration = Duration::from_millis(500);
 
 /// As much as a parent's pipe takes at once.
 const MAX_SPEC: usize = 64 << 10;

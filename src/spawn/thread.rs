@@ -27,7 +27,7 @@ impl Launcher for Threads {
         let actor = move || super::child::run_in_thread(spec, registry, killed, liveness);
         let thread = std::thread::Builder::new().name(name.clone());
         let (done, ended) = tokio::sync::oneshot::channel();
-        thread
+        let thread = thread
             .spawn(move || {
                 let _ = done.send(actor()); // the keeper waits for it unless its runtime is gone
             })
@@ -42,6 +42,8 @@ impl Launcher for Threads {
                     Some(_any) = orders.recv() => kill.cancel(),
                 }
             };
+            // It has nothing left to do; a panic of it shows as a missing code.
+            let _ = thread.join();
             let status = code.map_or(WaitStatus::Unknown, WaitStatus::Exited);
             exited.send_replace(Some(Exit { status, stderr: Vec::new() }));
         });
