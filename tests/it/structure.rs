@@ -131,9 +131,8 @@ async fn own_error() {
 async fn group() {
     in_root(over("mem"), async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
-            let failing = n.run_in_actor(fail("the child's".into())).await?;
-            // A shield lets the body fail too, after its child has.
-            shield(async { failing.result().await.unwrap_err() }).await;
+            // A shield lets the body fail too, after its child has: that may be before the body has its portal.
+            shield(async { n.run_in_actor(fail("the child's".into())).await?.result().await }).await.unwrap_err();
             Err(Error::Usage("the body's".into()))
         })
         .await;
