@@ -141,7 +141,7 @@ fn check_outcomes(plan: &Plan, dir: &Path) -> Result<(), String> {
 /// Whether an error may come of a deed, anywhere in the tree.
 fn may_cause(deed: Deed, why: &str) -> bool {
     let says = |parts: &[&str]| parts.iter().any(|part| why.contains(part));
-    let cancelled = says(&["cancelled: "]);
+    let cancelled = says(&["cancelled: ", "was cancelled"]);
     let gone = says(&["the connection to actor", "died while", "died before"]);
     match deed {
         Deed::CancelScope | Deed::CancelContext | Deed::DropNursery => cancelled,
