@@ -408,8 +408,8 @@ async fn subscribers(config: Config) {
                 // S55, S57: the stream is one of them, and subscribing again is nothing special.
                 let consumers = [stream.subscribe_with(200), stream.subscribe(), stream.subscribe()];
                 assert!(consumers.iter().all(|consumer| consumer.statistics().window == 200));
-                let consumers = consumers.map(|consumer| tokio::spawn(take_all(consumer))); // S59
                 let mut leaves = stream.subscribe();
+                let consumers = consumers.map(|consumer| tokio::spawn(take_all(consumer))); // S59
                 assert_eq!(leaves.recv().await?, Some(0));
                 leaves.close();
                 assert!(matches!(leaves.recv().await, Err(Error::Closed(_)))); // S54
