@@ -28,7 +28,7 @@
 //! ```text
 //! your task                                                    the other process
 //!   portal.run(add(1, 2))                                        add's body
-//!     │ portal.rs                                                  ▲ runtime/dispatch.rs: one task each
+//!     │ portal/                                                    ▲ runtime/dispatch.rs: one task each
 //!     ▼                                                            │ exports.rs: name → function
 //!   channel/ ── proto/session: which call is that? ──┐         channel/driver.rs: the message loop
 //!     │ encodes once, into the connection's buffer   │             ▲ proto/session: whose message is that?

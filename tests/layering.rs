@@ -50,7 +50,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
-    Layer { at: "src/portal.rs", uses: ANY, never: TRANSPORTS },
+    Layer { at: "src/portal", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/lookup.rs", uses: &["error", "portal", "runtime", "scope"], never: TRANSPORTS },
     Layer { at: "src/nursery", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/manual", uses: &[], never: TRANSPORTS },

@@ -1,25 +1,26 @@
-//! A peer actor as its caller sees it.
+//! A peer actor as its caller sees it: what can be done there. Who it is, is in [`peer`].
+
+mod peer;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use pleach_wire::{ByteStr, Payload, TransportError};
+use pleach_wire::{ByteStr, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::peer::Member;
+use self::peer::Peer;
 use crate::actor::ActorId;
 use crate::call::{Call, Decode};
-use crate::channel::driver::GOODBYE;
-use crate::channel::{Channel, Explain, Pending, UNCHECKED, call_terms};
+use crate::channel::{Explain, Pending, UNCHECKED, call_terms};
 use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::runtime::cancel_actor;
 use crate::runtime::lookup::Connection;
-use crate::runtime::{Runtime, cancel_actor};
 use crate::scope::{self, Shield};
-use crate::spawn::{Child, Exit};
 use crate::stream::StreamReceiver;
 use crate::stream_call::StreamCall;
 
@@ -36,134 +37,12 @@ pub struct Portal<T = Daemon> {
     kind: PhantomData<fn() -> T>,
 }
 
-/// Who is at the other end of a portal.
-#[derive(Clone)]
-enum Peer {
-    /// A child of this actor; its nursery owns it.
-    Child(Arc<Member>),
-    /// Any other actor of the tree.
-    Other(Arc<Connection>),
-}
-
-impl Peer {
-    fn channel(&self) -> &Channel {
-        match self {
-            Self::Child(member) => member.channel(),
-            Self::Other(connection) => &connection.channel,
-        }
-    }
-
-    fn runtime(&self) -> &Arc<Runtime> {
-        match self {
-            Self::Child(member) => &member.runtime,
-            Self::Other(connection) => &connection.runtime,
-        }
-    }
-
-    fn mark_asked(&self) {
-        match self {
-            Self::Child(member) => member.mark_asked(),
-            Self::Other(connection) => connection.mark_cancel_called(),
-        }
-    }
-
-    fn was_asked(&self) -> bool {
-        match self {
-            Self::Child(member) => member.was_asked(),
-            Self::Other(connection) => connection.cancel_called(),
-        }
-    }
-}
-
-impl Explain for Peer {
-    async fn explain(&self, error: Error) -> Error {
-        match self {
-            Self::Child(member) => member.explain(error).await,
-            Self::Other(_) => error,
-        }
-    }
-}
-
 /// Marks the portal of an actor without a function of its own: it lives until somebody cancels it.
 #[derive(Clone, Copy, Debug)]
 pub struct Daemon(());
 
 /// What the one function of an actor returned; `None` while it runs.
 pub(crate) type FinalResult = Option<Result<Payload>>;
-
-/// A child as its nursery and its portals share it.
-pub(crate) struct Member {
-    pub(crate) child: Child,
-    pub(crate) runtime: Arc<Runtime>,
-    /// Whether somebody here has asked it to end; its end is no failure then.
-    asked: CancellationToken,
-}
-
-impl Member {
-    /// Enters a child that is asked to end when `ending` is cancelled, if not before.
-    pub(crate) fn new(child: Child, runtime: Arc<Runtime>, ending: &CancellationToken) -> Arc<Self> {
-        Arc::new(Self { child, runtime, asked: ending.child_token() })
-    }
-
-    pub(crate) fn mark_asked(&self) {
-        self.asked.cancel();
-    }
-
-    pub(crate) fn was_asked(&self) -> bool {
-        self.asked.is_cancelled()
-    }
-
-    /// Waits until somebody has asked it to end.
-    pub(crate) async fn asked(&self) {
-        self.asked.cancelled().await;
-    }
-
-    /// Whether it said goodbye before it went: somebody else had asked it to end.
-    pub(crate) fn left_in_order(&self) -> bool {
-        matches!(self.channel().end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
-    }
-
-    /// Waits for the end of its process, or for the end of its connection or of its runtime while the
-    /// process lives on: `None`.
-    pub(crate) async fn ended(&self) -> Option<Exit> {
-        let process = &self.child.process;
-        let exit = tokio::select! {
-            biased;
-            () = self.channel().peer_failed() => return None,
-            exit = process.exited() => Some(exit),
-            () = self.channel().ended() => {
-                tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
-            }
-        };
-        // What it said before it went is read before anybody judges.
-        self.channel().ended().await;
-        exit
-    }
-
-    fn channel(&self) -> &Channel {
-        &self.child.channel
-    }
-}
-
-impl Explain for Member {
-    async fn explain(&self, error: Error) -> Error {
-        // A runtime that fails says so before it cancels its tasks and leaves.
-        let echo = matches!(error, Error::ContextCancelled(_) | Error::Disconnected { .. });
-        if let Some(failure) = self.channel().peer_failure().filter(|_| echo) {
-            return failure.clone();
-        }
-        let notice = self.runtime.config().death_notice;
-        match error {
-            Error::Disconnected { .. } if !self.was_asked() => {
-                match tokio::time::timeout(notice, self.child.process.exited()).await {
-                    Ok(exit) => self.child.death(&exit),
-                    Err(_still_running) => error,
-                }
-            }
-            other => other,
-        }
-    }
-}
 
 impl<T> Portal<T> {
     pub(crate) fn one_shot(member: Arc<Member>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
