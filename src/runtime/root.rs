@@ -67,9 +67,9 @@ where
             ended = scope.run(within(runtime.clone(), body(actor))) => ended,
             never = cancel_when_stopped(&runtime, &scope) => match never {},
         };
-        guard.disarm();
         runtime.request_stop(runtime.id());
         runtime.shut_down().await;
+        guard.disarm();
         ended
     })
     .await;

@@ -23,7 +23,7 @@ impl Runtime {
     /// Ends this actor.
     ///
     /// # Cancel safety
-    /// If dropped, it is left half shut down: only shielded code and tasks of their own call this.
+    /// If dropped, it is left half shut down: whoever calls this sees to it that it is called again.
     pub(crate) async fn shut_down(self: &Arc<Self>) {
         self.mark_leaving();
         self.note_step(1, "cancelling the tasks of peers");

@@ -12,6 +12,7 @@ use pleach::error::Cancelled;
 use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::Notify;
 
 use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_nursery, in_root, note, over, test};
 
@@ -136,6 +137,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         test("runtime::an_actor_ends_itself", ends_itself),
         test("runtime::a_root_that_is_asked_to_end_cancels_its_body", root_ends_itself),
+        test("runtime::a_root_that_is_dropped_while_it_ends_still_ends", dropped_while_it_ends),
         test("runtime::callbacks_run_last_in_first_out_when_the_actor_has_ended", callbacks),
         test("runtime::a_callers_death_cancels_its_tasks", caller_dies),
         test("runtime::cancels_at_once_are_all_acknowledged", many_cancels),
@@ -225,6 +227,46 @@ pub(crate) fn daemon_root(notes: &str, how: &str) {
     let serving = async { tokio::join!(pleach::run_daemon(over("uds"), [module_path!()]), around).0 };
     let ended = pleach::__private::run_main(pleach::__private::Flavor::CurrentThread, serving);
     note(notes, format!("ended: {ended:?}"));
+}
+
+/// Is cancelled, but leaves only when it is let go.
+#[pleach::rpc]
+async fn is_held_up() -> Result<()> {
+    let _shield = Shield::enter();
+    HELD_UP.notify_one();
+    LET_GO.notified().await;
+    Ok(())
+}
+
+static HELD_UP: Notify = Notify::const_new();
+static LET_GO: Notify = Notify::const_new();
+
+/// The root's body has returned, and a task of a peer holds up the first step of its end.
+async fn dropped_while_it_ends() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let opened = in_root(over("mem"), async |actor| {
+        actor.enable(module_path!());
+        let root = pleach::get_root().await?;
+        tokio::select! {
+            ended = root.run(is_held_up()) => panic!("{ended:?}"),
+            () = HELD_UP.notified() => {}
+        }
+        tell.send(actor).unwrap();
+        Ok(())
+    });
+    let is_ending = async {
+        let actor: pleach::Actor = told.await.unwrap();
+        while !actor.cancel_called() {
+            tokio::task::yield_now().await;
+        }
+        actor
+    };
+    let actor = tokio::select! {
+        ended = opened => panic!("{ended:?}"),
+        actor = is_ending => actor,
+    };
+    LET_GO.notify_one();
+    tokio::time::timeout(Duration::from_secs(30), actor.cancel_complete()).await.expect("it is left half shut down");
 }
 
 async fn is_listening() -> bool {
