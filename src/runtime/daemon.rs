@@ -10,8 +10,8 @@ use crate::scope::{self, Shield};
 
 /// Boots the root of a tree that serves the functions of `modules` until it is asked to end.
 ///
-/// It listens at once, over the configured transport; its callers are the actors of its own tree. SIGINT, SIGTERM, a cancel request of a peer and
-/// [`Actor::cancel_soon`] end it in order, and then this returns `Ok`.
+/// It listens at once, over the configured transport; its callers are the actors of its own tree. SIGINT,
+/// SIGTERM, a cancel request of a peer and [`Actor::cancel_soon`] end it in order, and then this returns `Ok`.
 ///
 /// # Errors
 /// As [`open_root`]; [`Error::Transport`] when it can't listen;
@@ -43,9 +43,9 @@ pub async fn run_daemon<M: Into<String>>(config: Config, modules: impl IntoItera
 
 async fn serve(actor: &Actor) -> Result<()> {
     let (runtime, config) = (actor.runtime(), actor.config());
-    runtime.listen(&Key::new(&config.codec, &config.transport)).await?;
     let mut signals = Signals::new();
     let _shield = Shield::enter();
+    runtime.listen(&Key::new(&config.codec, &config.transport)).await?;
     tokio::select! {
         // The first two also cancel the scope: under `#[pleach::main]` a signal does, and a request always.
         biased;
