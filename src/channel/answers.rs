@@ -41,10 +41,7 @@ impl Channel {
         let here = self.here();
         let packed = match (raised.cancellation(), self.cancellation(cid)) {
             (Some(_), Some(cancelled)) => Packed::cancelled(cancelled),
-            (Some(Error::Cancelled(cause)), None) => {
-                let by_deadline = cause == Cancelled::Deadline;
-                Packed::cancelled(ContextCancelled { by_deadline, ..ContextCancelled::at(here, Some(here.clone())) })
-            }
+            (Some(Error::Cancelled(cause)), None) => Packed::cancelled(ContextCancelled::inside(here, &cause)),
             _ => Packed::new(raised, here),
         };
         self.answer_error(cid, &packed);

@@ -61,6 +61,15 @@ impl ContextCancelled {
         Self { canceller, by_deadline: false, actor: here.clone(), relay_path: Vec::new() }
     }
 
+    /// Something inside a function in the actor `here` was cancelled: by that actor, unless a caller did it.
+    pub(crate) fn inside(here: &ActorId, cause: &Cancelled) -> Self {
+        let canceller = match cause {
+            Cancelled::Caller(caller) => caller.clone(),
+            Cancelled::Scope | Cancelled::Deadline | Cancelled::Nursery | Cancelled::Actor => Some(here.clone()),
+        };
+        Self { by_deadline: *cause == Cancelled::Deadline, ..Self::at(here, canceller) }
+    }
+
     /// Returns whether the actor in which the function ran has cancelled it by itself.
     pub fn is_by_itself(&self) -> bool {
         self.canceller.as_ref() == Some(&self.actor)

@@ -7,8 +7,7 @@ use super::Error;
 
 /// Several errors of one scope.
 ///
-/// It crosses to other actors as a group: its members arrive as the [`Error::Remote`]s that they would
-/// have been alone, each with its own chain, payload and hops. At most 64 members cross at once, of
+/// It crosses to other actors as a group: its members arrive as what they would have been alone, each with its own chain, payload and hops. At most 64 members cross at once, of
 /// groups at most eight deep; what is more than that is counted in [`left_out`](Self::left_out).
 #[derive(Clone, Debug)]
 #[non_exhaustive]

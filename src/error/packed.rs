@@ -5,7 +5,7 @@
 //! | an error of its own | [`RemoteError`], with the error itself if its type is registered |
 //! | a finding of the runtime ([`Error::ActorDied`], …) | [`RemoteError`], with the finding itself |
 //! | an error from another actor | the same one, with one more hop |
-//! | nothing, because it was cancelled | [`ContextCancelled`] |
+//! | nothing, because it was cancelled, or [`Error::Cancelled`] | [`ContextCancelled`] |
 //! | one of these inside an error of a foreign type | the same, with the foreign texts as its context |
 //! | a group | a group of the same |
 
@@ -80,7 +80,7 @@ impl Packed {
     /// was refused has not been run.
     pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Remote(remote) => !remote.is_cancelled(),
+            Self::Remote(_) => true,
             Self::ContextCancelled(_) | Self::Refused { .. } => false,
             Self::Group { members, left_out } => *left_out > 0 || members.iter().any(Self::is_failure),
         }
@@ -128,6 +128,7 @@ impl Packer<'_> {
                 cancelled.relay_path.push(self.here.clone());
                 Packed::ContextCancelled(cancelled)
             }
+            Error::Cancelled(cause) => Packed::cancelled(ContextCancelled::inside(self.here, &cause)),
             Error::Group(group) => self.pack_group(group, depth),
             Error::Local(error) => self.pack_foreign(&*error, UNKNOWN_TYPE, None, depth),
             finding => self.pack_finding(&finding),
@@ -230,9 +231,6 @@ fn context(around: &[&(dyn StdError + 'static)], ours: &Error) -> Vec<String> {
     });
     pairs.filter(|own| !own.is_empty()).collect()
 }
-
-/// The type name of a cancellation.
-pub(super) const CANCELLED: &str = "pleach::Error::Cancelled";
 
 /// What the type names of the runtime's findings begin with.
 pub(super) const RUNTIME: &str = "pleach::Error::";

@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::packed::CANCELLED;
 use super::payload::Payload;
 use super::told::Told;
 use crate::actor::ActorId;
@@ -44,11 +43,6 @@ pub struct RemoteError {
 }
 
 impl RemoteError {
-    /// Returns whether the remote task ended because it was cancelled, by whomever.
-    pub fn is_cancelled(&self) -> bool {
-        self.type_name == CANCELLED
-    }
-
     /// Returns what it was made of, if that is a `T`.
     pub(super) fn payload_as<T: 'static>(&self) -> Option<&T> {
         self.payload.as_ref()?.get(&self.type_name)

@@ -126,11 +126,15 @@ fn findings_keep_their_meaning_over_hops() {
         for error in findings() {
             let (kind, text) = (error.variant(), error.to_string());
             let came = sent(error.clone(), format, &["leaf", "mid", "top"]);
+            if let Error::ContextCancelled(cancelled) = &came {
+                assert_eq!((kind, cancelled.canceller.as_ref().unwrap().name()), ("Cancelled", "caller"));
+                assert_eq!((cancelled.actor.name(), names(&cancelled.relay_path)), ("leaf", vec!["mid", "top"]));
+                continue;
+            }
             assert_eq!((came.origin().variant(), came.origin().to_string()), (kind, text), "{format:?}");
             let remote = remote(&came);
             assert_eq!(remote.type_name, format!("pleach::Error::{kind}"));
             assert_eq!((remote.src.name(), names(&remote.relay_path)), ("leaf", vec!["mid", "top"]));
-            assert_eq!(remote.is_cancelled(), kind == "Cancelled");
         }
     }
     let died = sent(findings().remove(14), Format::Json, &["leaf", "top"]);
@@ -231,6 +235,20 @@ fn groups_keep_their_members() {
         assert_eq!(came.find::<ActorDied>().unwrap().status, WaitStatus::Signalled(9));
         assert_eq!(came.downcast_ref::<TooBig>(), None, "a group is none of its members");
         assert!(came.is_same_failure(&came.clone()));
+    }
+}
+
+#[test]
+fn a_group_of_cancellations_is_one_wherever_it_comes() {
+    let scope = Error::Cancelled(Cancelled::Scope);
+    for hidden in [Error::Cancelled(Cancelled::Deadline), Error::from_boxed(App::Asking(scope.clone()).into())] {
+        let group = || Error::join(vec![scope.clone(), hidden.clone()]).unwrap_err();
+        assert!(group().is_cancelled());
+        assert!(!Packed::new(Raised::new(group()), &actor("leaf")).is_failure());
+        let came = sent(group(), Format::Json, &["leaf", "top"]);
+        assert!(came.is_cancelled(), "{came:?}");
+        let failed = sent(Error::join(vec![group(), Error::Usage("no".into())]).unwrap_err(), Format::Json, &["leaf"]);
+        assert!(!failed.is_cancelled(), "{failed:?}");
     }
 }
 
