@@ -1,7 +1,6 @@
 //! How the body or a task of a nursery ended, panics included, and the one result that is made of it all.
 
 use std::any::Any;
-use std::error::Error as StdError;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -58,7 +57,7 @@ impl<T, E: ScopeError> Ended<Result<T, E>> {
             Self::Panicked(panic) => Some(panic),
             Self::Returned(Ok(_)) | Self::Cancelled(_) => None,
         };
-        let own = own.filter(|own| !is_echo(own) && !is_known(own));
+        let own = own.filter(|own| !own.is_cancelled() && !is_known(own));
         match Error::join(own.into_iter().chain(failures).collect()) {
             Err(error) => Err(error.into()),
             Ok(()) => {
@@ -67,20 +66,6 @@ impl<T, E: ScopeError> Ended<Result<T, E>> {
             }
         }
     }
-}
-
-/// Returns whether an error of a cancelled body only says that it was cancelled.
-pub(super) fn is_echo(error: &Error) -> bool {
-    match error {
-        // Error types of applications wrap ours, and some (`anyhow`) can't be looked into once they are
-        // boxed; but they all print what they wrap, here or as one of their causes.
-        Error::Local(error) => causes(&**error).any(|cause| cause.to_string().starts_with(CANCELLED)),
-        error => error.is_cancelled(),
-    }
-}
-
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
 pin_project! {
@@ -114,6 +99,3 @@ fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("with a value that is no text").to_owned()
 }
-
-/// What the text of [`Error::Cancelled`] begins with.
-const CANCELLED: &str = "cancelled: ";

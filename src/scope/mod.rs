@@ -106,7 +106,7 @@ pub fn current_deadline() -> Option<Instant> {
 /// A deadline that travelled with a call passes on both sides at once, so the answer to the call may
 /// say so before this side's clock does. The one who set the deadline is to learn of it from that.
 pub(crate) fn own_cancellation_or(error: Error) -> Error {
-    match ended::is_echo(&error) {
+    match error.is_cancelled() {
         true => checkpoint().err().unwrap_or(error),
         false => error,
     }

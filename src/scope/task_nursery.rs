@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::checkpoint;
-use super::ended::{Ended, is_echo, run_to_end};
+use super::ended::{Ended, run_to_end};
 use super::on_drop::OnDrop;
 use super::shield::shield;
 use super::task::Task;
@@ -180,7 +180,7 @@ impl TaskNursery {
             Ended::Returned(Err(error)) | Ended::Cancelled(Some(Err(error))) | Ended::Panicked(error) => error,
             Ended::Cancelled(_) => self.0.scope.error(),
         };
-        if self.0.scope.cancel_called() && is_echo(&error) {
+        if self.0.scope.cancel_called() && error.is_cancelled() {
             self.state().cut_short = true;
             return Err(self.0.scope.error());
         }

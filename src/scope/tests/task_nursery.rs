@@ -338,6 +338,9 @@ async fn an_echo_is_known_in_any_error_type() {
     assert_eq!(echoed_as::<anyhow::Error>(|error| error.context("while it worked")).await, "own");
     let failed = |_| anyhow::anyhow!("its clean-up failed");
     assert_eq!(echoed_as::<anyhow::Error>(failed).await, "2 errors: [1] own; [2] its clean-up failed");
+    // What counts is what an error is made of, not how its text begins.
+    let failed = |_| anyhow::anyhow!("cancelled: the order");
+    assert_eq!(echoed_as::<anyhow::Error>(failed).await, "2 errors: [1] own; [2] cancelled: the order");
 }
 
 #[tokio::test(start_paused = true)]
