@@ -35,6 +35,7 @@ use crate::call::Call;
 use crate::error::{Cancelled, Error, Result};
 use crate::exports::BoxFuture;
 use crate::portal::Portal;
+use crate::runtime::within;
 use crate::scope;
 
 /// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
@@ -242,7 +243,8 @@ impl Nursery {
         }));
         let (ready, started) = oneshot::channel();
         let runner = Runner::new(self.clone(), supervisor.0.clone(), rules, &children);
-        self.0.tasks.spawn(runner.run(children, ready));
+        // An `init` is code of this actor.
+        self.0.tasks.spawn(within(self.0.runtime.clone(), runner.run(children, ready)));
         drop(admitted);
         // The task is lost only together with the async runtime below it.
         started.await.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;
