@@ -11,6 +11,7 @@ use pleach::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::reaping::is_there;
 use crate::support::{Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test};
 
 #[pleach::rpc]
@@ -67,6 +68,9 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("supervise::an_unsupervised_child_still_cancels_all", one_cancels_all));
     tests.push(test("supervise::a_dropped_nursery_stops_supervised_children", dropped));
     tests.push(test("supervise::a_panic_in_an_init_is_an_error_of_the_caller", init_panics));
+    tests.push(test("supervise::a_start_under_way_is_over_when_a_supervisor_is_shut_down", || start_under_way(false)));
+    tests.push(test("supervise::a_start_under_way_is_over_when_a_supervisor_gives_up", || start_under_way(true)));
+    tests.push(test("supervise::an_init_runs_in_the_actor_of_its_supervisor", init_in_its_actor));
     tests
 }
 
@@ -411,4 +415,70 @@ async fn init_panics() {
     })
     .await
     .unwrap();
+}
+
+/// A child is being started again, and does not connect back, while its supervisor comes to its end.
+async fn start_under_way(gives_up: bool) {
+    let notes = Arc::new(Notes::new());
+    let hangs = notes.dir().join("hangs");
+    let patient = Config { connect_back: Duration::from_secs(60), ..over("uds") };
+    let ended = in_nursery(patient, async |n| {
+        let hook = format!("hang_if {} {}", hangs.display(), notes.address());
+        let hanging = ChildSpec::daemon(daemon(&n, "hanging").env("IT_BEFORE_ENTRY", hook));
+        let mut supervision = Supervision::one_for_one().intensity(1, Duration::from_secs(600)).child(hanging);
+        if gives_up {
+            supervision = supervision.child(ChildSpec::daemon(daemon(&n, "other")));
+        }
+        let supervisor = n.supervise(supervision).await?;
+        let mut events = supervisor.events();
+        std::fs::write(&hangs, "").unwrap();
+        kill(&supervisor, &mut events, "hanging").await;
+        let hung: u32 = notes.expect_async("hung ").await.parse().unwrap();
+        match gives_up {
+            false => supervisor.shutdown().await,
+            true => {
+                // In a shield: the nursery fails, and this is to look before it is closed.
+                shield(async {
+                    kill(&supervisor, &mut events, "other").await;
+                    assert!(matches!(supervisor.ended().await, Err(Error::GaveUp(_))));
+                })
+                .await;
+            }
+        }
+        assert!(!is_there(hung), "it outlived its supervisor");
+        if !gives_up {
+            assert_eq!(rest(events).await, ["hanging again 1"], "it was never there");
+        }
+        Ok(())
+    })
+    .await;
+    assert_eq!(ended.is_err(), gives_up, "{ended:?}");
+}
+
+/// Supervises from a child, and notes which actor its `init` belongs to.
+#[pleach::rpc]
+async fn supervises() -> Result<String> {
+    let seen = Arc::new(std::sync::OnceLock::new());
+    let found = seen.clone();
+    pleach::open_nursery(async move |n| {
+        let worker = ChildSpec::daemon(daemon(&n, "worker")).init(move |_| {
+            let found = found.clone();
+            async move {
+                let actor = pleach::current_actor().map(|actor| actor.id().name().to_owned());
+                found.set(actor).unwrap();
+                Ok(())
+            }
+        });
+        n.supervise(Supervision::one_for_one().child(worker)).await?.shutdown().await;
+        Ok::<_, Error>(())
+    })
+    .await?;
+    Ok(seen.get().cloned().flatten().unwrap_or_default())
+}
+
+/// Over `mem`, several actors share a process, and only one of them is that of the process.
+async fn init_in_its_actor() {
+    let seen =
+        in_nursery(over("mem"), async |n| n.run_in_actor(supervises()).name("middle").await?.result().await).await;
+    assert_eq!(seen.unwrap(), "middle");
 }

@@ -330,6 +330,15 @@ pub(crate) fn hooks_before_entry() {
                 std::thread::park();
             }
         }
+        ("hang_if", about) => {
+            let (file, notes) = about.split_once(' ').unwrap();
+            if std::path::Path::new(file).exists() {
+                note(notes, format!("hung {}", std::process::id()));
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
         ("exit", code) => {
             eprintln!("leaving before it starts");
             std::process::exit(code.parse().unwrap())

@@ -12,8 +12,8 @@
 //!
 //! # Invariants
 //! 1. A child is started again only when its old process is gone.
-//! 2. The future that keeps children up can be dropped at any wait: what runs is in the list of
-//!    children, and what was being started ends by itself.
+//! 2. The future that keeps children up can be dropped at any wait: what runs or is being started is in
+//!    the list of children, and is waited for.
 
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -47,7 +47,8 @@ struct Child {
 }
 
 struct Running {
-    portal: Portal,
+    /// None while it is being started; if that is given up, it ends by itself.
+    portal: Option<Portal>,
     /// Tells of a failure, and closes when the process is gone.
     failures: mpsc::Receiver<Error>,
     /// Its end was noticed.
@@ -184,8 +185,15 @@ impl Runner {
 
     async fn start(&self, child: &mut Child) -> Result<()> {
         let (overseer, failures) = mpsc::channel(1);
-        let portal = (child.spec.start)(self.nursery.clone(), Overseer::Supervisor(overseer)).await?;
-        let running = child.running.insert(Running { portal: portal.clone(), failures, ended: false });
+        let running = child.running.insert(Running { portal: None, failures, ended: false });
+        let started = (child.spec.start)(self.nursery.clone(), Overseer::Supervisor(overseer)).await;
+        let portal = match started {
+            Ok(portal) => running.portal.insert(portal).clone(),
+            Err(error) => {
+                child.running = None;
+                return Err(error);
+            }
+        };
         if let Some(init) = &child.spec.init {
             let initialised = tokio::select! {
                 biased;
@@ -208,14 +216,13 @@ impl Runner {
     /// Brings a child to its end, if it runs, and waits until it is gone (invariant 1).
     async fn stop(&self, child: &mut Child) {
         let Some(running) = &mut child.running else { return };
-        running.portal.request_end();
+        running.portal.iter().for_each(Portal::request_end);
         let name = &child.spec.name;
-        let mut told = running.ended;
         while let Some(error) = running.failures.recv().await {
+            running.ended = true;
             self.shared.announcer.announce(SupervisorEvent::Died { child: name.clone(), error });
-            told = true;
         }
-        if !told {
+        if running.portal.is_some() && !running.ended {
             self.shared.announcer.announce(SupervisorEvent::Stopped { child: name.clone() });
         }
         child.running = None;
