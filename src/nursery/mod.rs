@@ -122,9 +122,13 @@ where
     guard.disarm();
     nursery.0.exited.cancel();
     let errors = std::mem::take(&mut nursery.state().errors);
-    // The body may have seen what its monitors saw.
+    // The body may have seen what its monitors saw, and a function's result is the very same error.
     let known = errors.clone();
-    ended.settle(&nursery.0.scope, joined, errors, |own| known.iter().any(|found| found.is_same_failure(own)))
+    let is_known = |own: &Error| {
+        let text = format!("{own:?}");
+        known.iter().any(|found| found.is_same_failure(own) || format!("{found:?}") == text)
+    };
+    ended.settle(&nursery.0.scope, joined, errors, is_known)
 }
 
 /// A handle on an open nursery, with which its body starts actors. Dropping it does nothing.

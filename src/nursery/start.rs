@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
@@ -17,6 +18,7 @@ use crate::call::Call;
 use crate::channel::call_terms;
 use crate::error::{Cancelled, Error, Result};
 use crate::exports::BoxFuture;
+use crate::panics::take_caught;
 use crate::portal::{Member, Portal};
 use crate::scope::{self, OnDrop};
 use crate::spawn::{self, Order};
@@ -56,7 +58,9 @@ impl Nursery {
         let enter = move |nursery: &Self, member: Arc<Member>, overseer| {
             // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
             let terms = call_terms(call.export().schema, nursery.0.scope.deadline());
-            let pending = member.child.channel.call(call.target(), call.args(), terms);
+            // The arguments' own code runs here. Its panic is a failure of the function, like its other errors.
+            let call_it = AssertUnwindSafe(|| member.child.channel.call(call.target(), call.args(), terms));
+            let pending = catch_unwind(call_it).unwrap_or_else(|_| Err(Error::Panicked(take_caught().message)));
             let (settle, result) = watch::channel(None);
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
             nursery.0.tasks.spawn(monitor.watch_one_shot(pending, settle));

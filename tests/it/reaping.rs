@@ -84,6 +84,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("reaping::a_start_is_cancelled_before_it_connects_back", cancelled_before_connect));
     tests.push(test("reaping::a_start_is_dropped_before_its_portal_was_returned", dropped_before_portal));
     tests.push(test("reaping::a_failing_body_gives_up_a_start", body_fails_while_starting));
+    tests.push(test("reaping::arguments_that_panic_leave_no_actor_behind", arguments_panic));
     tests.push(test("reaping::a_panic_of_the_body_is_an_error_after_the_children_are_gone", body_panics));
     tests.push(test("reaping::failures_of_several_children_are_a_group_with_the_bodys_first", group));
     tests.push(test("reaping::an_inner_nursery_fails_alone", inner_fails));
@@ -107,7 +108,7 @@ async fn stopped(n: &Nursery) -> Result<Portal> {
     Ok(portal)
 }
 
-fn is_there(pid: u32) -> bool {
+pub(crate) fn is_there(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
 
@@ -372,6 +373,40 @@ async fn body_fails_while_starting() {
         .await;
         assert_says(&ended, &["enough"]);
         assert!(!is_there(hung.unwrap()), "a zombie is left");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Arguments that panic while they are sent, which is after the actor was started.
+#[derive(serde::Deserialize)]
+struct Bomb;
+
+impl serde::Serialize for Bomb {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
+        panic!("the arguments are a bomb")
+    }
+}
+
+#[pleach::rpc]
+async fn defuse(_bomb: Bomb) -> Result<()> {
+    Ok(())
+}
+
+async fn arguments_panic() {
+    in_root(over("uds"), async |_| {
+        let mut left = None;
+        // In a shield, so that the body sees the failure too: it is still only one.
+        let ended = pleach::open_nursery(async |n| {
+            left = Some(n.clone());
+            shield(async { n.run_in_actor(defuse(Bomb)).await?.result().await }).await
+        })
+        .await;
+        assert_says(&ended, &["a task panicked: the arguments are a bomb"]);
+        assert!(!ended.unwrap_err().to_string().contains("2 errors"));
+        let endings = left.unwrap().report().endings;
+        assert!(!is_there(endings[0].actor.pid()), "it outlived its nursery");
         Ok(())
     })
     .await
