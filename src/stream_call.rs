@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::channel::dialog::{DialogHandle, OpenedDialog};
 use crate::channel::{Channel, Explain, call_terms};
-use crate::context::{cancelled, end_remote};
+use crate::context::{cancel_remote, cancelled, end_remote};
 use crate::error::{Raised, Result, ScopeError};
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
 use crate::proto::inbox::Intake;
@@ -94,7 +94,7 @@ async fn settle<X, E: ScopeError>(
         return Err(peer.explain(scope::own_cancellation_or(export.explain(dialog.error_of(failed)))).await.into());
     }
     if let Ok(Ok(value)) = ended {
-        dialog.cancel().await?;
+        cancel_remote(dialog).await?;
         return Ok(value);
     }
     end_remote(dialog).await;

@@ -104,9 +104,14 @@ async fn compare_streams(measure: Measure, plan: &Plan) -> Result<Vec<(Duration,
             let mut rounds = Vec::new();
             for round in 0..=plan.rounds {
                 let ours = median(plan.turn, async || timed(async || tick::send(stream).await).await).await?;
-                let raw =
-                    median(plan.turn, async || timed(async || Ok(floor.send().expect("the receiver takes all"))).await)
-                        .await?;
+                let raw = median(plan.turn, async || {
+                    timed(async || {
+                        floor.send().expect("the receiver takes all");
+                        Ok(())
+                    })
+                    .await
+                })
+                .await?;
                 if round > 0 || plan.rounds == 0 {
                     rounds.push((ours / measure.what.calls() as u32, raw / measure.what.calls() as u32));
                 }

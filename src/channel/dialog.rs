@@ -171,17 +171,20 @@ impl DialogHandle {
 
     /// Waits until a stream message may be sent, or never may.
     pub(crate) async fn permit(&self) -> Permit {
-        let permit =
-            self.0.state.until(|state| Some(state.take_permit()).filter(|permit| *permit != Permit::Wait)).await;
+        let permit = self.permit_but(Permit::Wait).await;
         if permit != Permit::NotOpened {
             return permit;
         }
-        let settled = |permit: &Permit| !matches!(permit, Permit::Wait | Permit::NotOpened);
-        let opened = self.0.state.until(|state| state.peer_has_opened().then_some(()));
-        match tokio::time::timeout(PEER_OPENS, opened).await {
-            Ok(()) => self.0.state.until(|state| Some(state.take_permit()).filter(settled)).await,
+        // Credit may come without a stream: whoever waits for the result forgets what comes.
+        match tokio::time::timeout(PEER_OPENS, self.permit_but(Permit::NotOpened)).await {
+            Ok(Permit::Wait) => self.permit_but(Permit::Wait).await,
+            Ok(permit) => permit,
             Err(_late) => Permit::NotOpened,
         }
+    }
+
+    async fn permit_but(&self, unsettled: Permit) -> Permit {
+        self.0.state.until(|state| Some(state.take_permit()).filter(|permit| *permit != unsettled)).await
     }
 
     /// Takes the next stream message; the last task that polls this is woken when there is one.

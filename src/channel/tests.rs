@@ -1,7 +1,10 @@
 //! Two ends of a connection with their message loops, and a transport that remembers what went where.
 
+use std::pin::pin;
 use std::task::{Context, Poll};
 
+use futures_util::poll;
+use pleach_wire::msg::INITIAL_CREDIT;
 use pleach_wire::transport::Ends;
 use pleach_wire::{Format, Key, Msg, Settings};
 
@@ -212,6 +215,21 @@ async fn a_context_has_a_lane_and_gives_it_back() {
     assert_eq!((caller.closed(), callee.closed()), (vec![1], vec![1]));
     caller.assert_empty();
     callee.assert_empty();
+}
+
+#[tokio::test]
+async fn credit_is_enough_for_a_peer_that_has_opened_no_stream() {
+    // Whoever waits for the result forgets what comes, and holds nobody up: with a stream or without one.
+    let (caller, mut callee) = connected().await;
+    let (opened, function) = started(&caller, &mut callee).await;
+    function.with(|state| state.open_stream(1)).unwrap();
+    for _ in 0..INITIAL_CREDIT {
+        assert_eq!(function.permit().await, Permit::Granted);
+    }
+    let mut permit = pin!(function.permit());
+    assert!(poll!(permit.as_mut()).is_pending());
+    opened.handle().give_back(Some(1));
+    assert_eq!(permit.await, Permit::Granted);
 }
 
 #[tokio::test]

@@ -131,16 +131,22 @@ async fn settle<X, E: ScopeError>(
 
 /// Cancels the remote task because there is an error here already, which a late answer must not hide.
 pub(crate) async fn end_remote(dialog: &DialogHandle) {
-    if dialog.with(|state| state.end().is_some()) {
-        return;
-    }
-    if let Err(late) = dialog.cancel().await {
+    if let Err(late) = cancel_remote(dialog).await {
         tracing::warn!(target: "pleach::cancel", %late, "the task of a cancelled context or stream may still be running");
     }
+}
+
+/// Cancels the remote task, if it is not over, for somebody who wants no answer any more.
+pub(crate) async fn cancel_remote(dialog: &DialogHandle) -> Result<()> {
+    if dialog.with(|state| state.end().is_some()) {
+        return Ok(());
+    }
+    dialog.cancel().await?;
     if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
         let error = dialog.error_of(failed);
         tracing::warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
     }
+    Ok(())
 }
 
 /// The error of code whose scope was cancelled around it.

@@ -327,11 +327,6 @@ impl Dialog {
         }
     }
 
-    /// Returns whether the peer has opened its stream, or never will.
-    pub(crate) fn peer_has_opened(&self) -> bool {
-        self.peer_stream.is_some() || self.end.is_some()
-    }
-
     /// Gives a permit back that was not used.
     pub(crate) fn return_permit(&mut self) {
         self.credit += 1;

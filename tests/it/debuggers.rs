@@ -1,7 +1,6 @@
 //! A process with a debugger attached is not ended by force.
 
-use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PATIENCE, Watched, assert_says, in_root, note, over, test};
+use crate::support::{Log, Notes, PATIENCE, Watched, assert_says, in_root, note, over, test};
 
 /// Blocks its actor for good: only force ends that.
 #[pleach::rpc]
@@ -93,20 +92,6 @@ impl Debugger {
     fn assert_it_lived(self) {
         assert!(self.thread.join().unwrap(), "it was killed under the debugger, or nobody was told");
         self.stuck.assert_gone_within(Duration::from_secs(2));
-    }
-}
-
-/// Sends each piece of the log to whoever looks for one.
-struct Log(SyncSender<String>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let _ = self.0.try_send(String::from_utf8_lossy(text).into_owned()); // nobody looks any more
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

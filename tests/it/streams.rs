@@ -1,6 +1,7 @@
 //! Streams: one way and both ways, who waits for whom, what is lost and who is told.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use futures_util::{FutureExt as _, SinkExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 use libtest_mimic::Trial;
@@ -10,8 +11,9 @@ use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use pleach::wire::msg::FunctionKind;
 use pleach::{ContextCall, Lag, StreamCall, Subscription};
+use tracing::instrument::WithSubscriber as _;
 
-use crate::support::{self, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
+use crate::support::{self, Log, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
 
 /// Sends the numbers below `to`, with its sender.
 #[pleach::stream]
@@ -60,6 +62,15 @@ async fn cleans_up(out: &mut StreamSender<u32>, notes: String) -> Result<()> {
     ended
 }
 
+/// Sends one number; once it is cancelled, its clean-up fails.
+#[pleach::stream]
+async fn fails_to_clean_up(out: &mut StreamSender<u64>) -> anyhow::Result<()> {
+    let _shield = Shield::enter();
+    out.send(1).await?;
+    scope::cancelled().await;
+    anyhow::bail!("the disk is full")
+}
+
 /// Sends back what it gets, doubled, until the caller's stream ends.
 #[pleach::context]
 async fn doubler(ctx: &mut Context<(), u64, u64>) -> Result<u64> {
@@ -103,6 +114,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix("streams::a_one_way_stream_ends_with_its_function", ends),
         matrix("streams::an_error_comes_after_what_was_sent_before_it", fails),
         matrix("streams::leaving_the_block_cancels_the_function_and_waits_for_its_clean_up", leaving),
+        matrix("streams::a_clean_up_that_fails_is_logged_where_nobody_hears_of_it", clean_up_fails),
         matrix("streams::a_cancelled_block_has_cancelled_the_function", cancelled),
         matrix("streams::exactly_the_buffer_fits", overrun),
         matrix("streams::an_overrun_says_whether_a_stream_is_open", overrun_by_callee),
@@ -215,6 +227,18 @@ async fn leaving(config: Config) {
         notes.expect_async("cleaned up").await;
         notes.expect_async("left").await;
         assert_eq!(portal.run(add(1, 2)).await?, 3);
+        Ok(())
+    })
+    .await;
+}
+
+async fn clean_up_fails(config: Config) {
+    with_peer(config, async |portal| {
+        let (log, lines) = sync_channel(100);
+        let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Log(log.clone())).finish();
+        let block = portal.open_stream_from(fails_to_clean_up(), async |mut stream| stream.recv().await);
+        assert_eq!(block.with_subscriber(logging).await?, Some(1));
+        assert!(lines.try_iter().any(|line| line.contains("the disk is full")));
         Ok(())
     })
     .await;

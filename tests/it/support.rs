@@ -1,9 +1,11 @@
 //! What the tests share: trees over every transport, notes from other processes, leak checks.
 
 use std::fmt::Debug;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
@@ -180,7 +182,7 @@ impl Notes {
         let len = loop {
             match self.socket.recv(&mut text) {
                 // The end of a child process, of any test, is a signal.
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 received => break received.ok()?,
             }
         };
@@ -258,8 +260,8 @@ impl RootProcess {
     }
 
     /// Starts the scenario `name` with a standard error that nobody reads; it is returned.
-    pub(crate) fn start_unread(name: &str, notes: &Notes) -> (Self, std::io::PipeReader) {
-        let (reader, writer) = std::io::pipe().unwrap();
+    pub(crate) fn start_unread(name: &str, notes: &Notes) -> (Self, io::PipeReader) {
+        let (reader, writer) = io::pipe().unwrap();
         let mut command = Self::command(name, notes, "");
         command.stderr(writer);
         (Self::spawn(command), reader)
@@ -349,5 +351,19 @@ pub(crate) fn hooks_before_entry() {
             pleach::on_exit(move || note(&notes, "first in, last out"));
         }
         (other, _) => panic!("no hook `{other}`"),
+    }
+}
+
+/// Sends each piece of the log to whoever looks for one.
+pub(crate) struct Log(pub(crate) SyncSender<String>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let _ = self.0.try_send(String::from_utf8_lossy(text).into_owned()); // nobody looks any more
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

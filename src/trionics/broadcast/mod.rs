@@ -25,7 +25,8 @@
 //!    waker, which wakes them all. So it does not matter who is dropped, or who polls next.
 //! 2. The window ends with the item that was pulled last. It begins no later than what the slowest
 //!    consumer has to read next, unless it is full.
-//! 3. No waker is called, or dropped, under the lock of `waiting`: that may drop a consumer.
+//! 3. No waker is called, or dropped, under the lock of `waiting`, nor dropped by us under that of the
+//!    state: that may drop a consumer, which takes both.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -100,10 +101,12 @@ impl<T> BroadcastReceiver<T> {
             return Poll::Ready(found.map(Some));
         }
         // Before the stream is polled: it may call its waker at once.
-        self.shared.waiting.register(self.id, cx.waker());
-        let Poll::Ready(item) = state.pull(&self.shared.waker) else { return Poll::Pending };
+        let replaced = self.shared.waiting.register(self.id, cx.waker());
+        let pulled = state.pull(&self.shared.waker);
         self.next = state.pulled;
         drop(state);
+        drop(replaced); // Invariant 3
+        let Poll::Ready(item) = pulled else { return Poll::Pending };
         self.shared.waiting.wake_all_but(Some(self.id));
         Poll::Ready(Ok(item))
     }
@@ -256,16 +259,16 @@ impl<T> State<T> {
 struct Waiting(Mutex<Vec<(u64, Waker)>>);
 
 impl Waiting {
-    fn register(&self, id: u64, waker: &Waker) {
+    /// Returns the waker that this one replaces, to be dropped under no lock.
+    fn register(&self, id: u64, waker: &Waker) -> Option<Waker> {
         let mut all = self.all();
         match all.iter_mut().find(|(other, _)| *other == id) {
-            Some((_, known)) if known.will_wake(waker) => {}
-            Some((_, known)) => {
-                let old = mem::replace(known, waker.clone());
-                drop(all);
-                drop(old);
+            Some((_, known)) if known.will_wake(waker) => None,
+            Some((_, known)) => Some(mem::replace(known, waker.clone())),
+            None => {
+                all.push((id, waker.clone()));
+                None
             }
-            None => all.push((id, waker.clone())),
         }
     }
 

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use proptest::prelude::*;
@@ -139,6 +140,28 @@ fn a_sibling_is_woken_by_an_item_that_was_pulled_without_a_wake() {
     let woken = wait(&mut first);
     assert_eq!(second.try_recv().unwrap().unwrap(), Some(1));
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+}
+
+/// A waker that owns a consumer, as that of a task which is held by its wakers alone.
+struct Owner(#[expect(dead_code, reason = "it is there to be dropped")] BroadcastReceiver<u64>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_that_is_replaced_may_drop_a_consumer() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (sender, mut first) = numbers(2);
+        let owner = Waker::from(Arc::new(Owner(first.subscribe().unwrap())));
+        assert!(first.poll_recv(&mut Context::from_waker(&owner)).is_pending());
+        drop(owner);
+        assert!(first.poll_recv(&mut Context::from_waker(Waker::noop())).is_pending());
+        done.send(first.statistics().subscribers).unwrap();
+        drop(sender);
+    });
+    assert_eq!(finished.recv_timeout(Duration::from_secs(10)), Ok(1));
 }
 
 #[test]
