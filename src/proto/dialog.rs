@@ -255,9 +255,9 @@ impl Dialog {
         self.end.get_or_insert(end);
     }
 
-    /// This side asks to cancel the function.
+    /// This side asks to cancel the function, unless that is over: then its end is somebody else's doing.
     pub(crate) fn request_cancel(&mut self) {
-        self.cancel_called = true;
+        self.cancel_called |= self.end.is_none();
     }
 
     /// The callee is about to say its first value.
