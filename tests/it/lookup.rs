@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use pleach::error::{Cancelled, Refusal};
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, PROCESSES, Watched, in_root, note, over, test};
+use crate::support::{ALL, Notes, PROCESSES, Watched, in_nursery, in_root, matrix, note, over, test};
 
 #[pleach::rpc]
 async fn own_name() -> Result<String> {
@@ -50,6 +50,20 @@ async fn above() -> Result<(String, String, String)> {
     assert_eq!(parent.id().name(), parent.run(own_name()).await?);
     assert_eq!(root.id().pid(), root.run(process_id()).await?);
     Ok((actor.id().name().into(), parent.id().name().into(), root.run(own_name()).await?))
+}
+
+/// Cancels the actor above its own.
+#[pleach::rpc]
+async fn cancels_its_parent() -> Result<()> {
+    pleach::current_actor().and_then(|actor| actor.parent()).expect("it has a parent").cancel_actor().await?;
+    std::future::pending().await
+}
+
+/// Starts an actor that cancels this one.
+#[pleach::context]
+async fn has_an_enemy_below(ctx: &mut Context<(), (), ()>) -> Result<()> {
+    ctx.started(()).await?;
+    pleach::open_nursery(async |n| n.run_in_actor(cancels_its_parent()).name("enemy").await?.result().await).await
 }
 
 #[pleach::rpc]
@@ -134,6 +148,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             root_cancelled(protocol)
         }));
     }
+    tests.extend(matrix("lookup::a_context_is_cancelled_by_a_third_actor", third_actor));
     tests.push(test("lookup::a_root_exposes_nothing_unless_told", nothing_exposed));
     tests.push(test("lookup::an_actor_reaches_itself", itself));
     tests.push(test("lookup::the_last_portal_closes_its_connection", closes));
@@ -201,6 +216,22 @@ async fn root_cancelled(protocol: &'static str) {
     .await;
     assert!(matches!(ended, Err(Error::Cancelled(Cancelled::Actor))), "{ended:?}");
     watched.iter().for_each(|one| one.assert_gone_within(Duration::ZERO));
+}
+
+// C-25: the request of a third actor, which neither opened the context nor runs it.
+async fn third_actor(config: Config) {
+    in_nursery(config, async |n| {
+        let portal = n.start_actor("victim").enable(module_path!()).await?;
+        let ended: Result<()> =
+            portal.open_context(has_an_enemy_below(), async |_, ()| std::future::pending().await).await;
+        let Err(Error::ContextCancelled(cancelled)) = ended else { panic!("{ended:?}") };
+        assert_eq!(cancelled.canceller.as_ref().map(|actor| actor.name()), Some("enemy"));
+        assert_eq!(cancelled.actor, *portal.id());
+        assert!(!cancelled.is_by_itself() && cancelled.relay_path.is_empty());
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 async fn nothing_exposed() {

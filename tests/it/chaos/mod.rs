@@ -94,4 +94,4 @@ pub(crate) fn root(notes: &str, order: &str) {
 }
 
 /// How long a test takes unless it is told.
-const SHORT: Duration = Duration::from_secs(4);
+const SHORT: Duration = Duration::from_secs(5);
