@@ -79,7 +79,9 @@ impl Runner {
         }
         if let Some(never_ready) = ready {
             let error = outcome.clone().err().unwrap_or(Error::Cancelled(Cancelled::Nursery));
-            drop(never_ready.send(Err(error))); // whoever asked may have left
+            if let Err(Err(error)) = never_ready.send(Err(error)) {
+                tracing::warn!(target: "pleach::cancel", %error, "supervision that nobody waits for any more did not begin");
+            }
         }
         self.shared.announcer.close();
         self.shared.outcome.send_replace(Some(outcome));
