@@ -266,7 +266,8 @@ impl DialogHandle {
             channel.send(*lane, msg, under_way)?;
             return Ok(*lane);
         }
-        // The first message: nobody else sends before it has gone.
+        // The first message. Mostly one task sends it, `started` or what opens the stream; the lane of the one
+        // that gets through first is the dialog's.
         let mut lane = Lane(self.0.cid.0);
         let mut sent = channel.send(lane, msg, under_way);
         if let Err(TransportError::Encode { .. }) = sent {

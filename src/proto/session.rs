@@ -148,24 +148,15 @@ impl<H: Handles> Session<H> {
     pub(crate) fn handle_msg(&mut self, msg: Msg) -> Event<H> {
         let kind = msg.kind();
         match msg {
-            Msg::Start { cid, target, args, terms } => match self.admit(kind, cid, &target) {
-                None => Event::Invoke { cid, target, args, terms, dialog: None },
-                Some(refused) => refused,
-            },
-            Msg::Open { cid, target, args, terms } => match self.admit(kind, cid, &target) {
-                None => {
-                    let dialog = Some(Box::new(Dialog::new(Side::Callee)));
-                    Event::Invoke { cid, target, args, terms, dialog }
-                }
-                Some(refused) => refused,
-            },
-            Msg::Pull { cid, target, buffer, waits, args, terms } => match self.admit(kind, cid, &target) {
-                None => {
-                    let dialog = Some(Box::new(Dialog::one_way_sender(buffer, waits)));
-                    Event::Invoke { cid, target, args, terms, dialog }
-                }
-                Some(refused) => refused,
-            },
+            Msg::Start { cid, target, args, terms } => self.handle_request(kind, cid, target, args, terms, None),
+            Msg::Open { cid, target, args, terms } => {
+                let dialog = Dialog::new(Side::Callee);
+                self.handle_request(kind, cid, target, args, terms, Some(dialog))
+            }
+            Msg::Pull { cid, target, buffer, waits, args, terms } => {
+                let dialog = Dialog::one_way_sender(buffer, waits);
+                self.handle_request(kind, cid, target, args, terms, Some(dialog))
+            }
             Msg::Started { cid, .. }
             | Msg::Stream { cid, .. }
             | Msg::Yield { cid, .. }
@@ -197,18 +188,25 @@ impl<H: Handles> Session<H> {
         }
     }
 
-    /// Enters a task of the peer, unless it may not begin: then returns what comes of it instead.
-    fn admit(&mut self, kind: &'static str, cid: Cid, target: &str) -> Option<Event<H>> {
+    fn handle_request(
+        &mut self,
+        kind: &'static str,
+        cid: Cid,
+        target: ByteStr,
+        args: Payload,
+        terms: CallTerms,
+        dialog: Option<Dialog>,
+    ) -> Event<H> {
         if self.is_ours(cid) || cid.0 == 0 || self.tasks.contains_key(&cid) {
-            return Some(Event::Ignored { kind, cid: Some(cid) });
+            return Event::Ignored { kind, cid: Some(cid) };
         }
         self.served = self.served.max(cid.0);
         // The runtime's own methods pass however busy the tasks are.
         if self.tasks.len() >= self.limit && !target.starts_with(SELF) {
-            return Some(Event::Overloaded { cid, limit: self.limit });
+            return Event::Overloaded { cid, limit: self.limit };
         }
         self.tasks.insert(cid, Task { handle: None, dialog: None, cancelled: false });
-        None
+        Event::Invoke { cid, target, args, terms, dialog: dialog.map(Box::new) }
     }
 
     fn handle_ack(&mut self, kind: &'static str, cid: Cid, found: bool) -> Event<H> {
