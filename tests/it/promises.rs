@@ -65,7 +65,7 @@ async fn shielded(notes: String, milliseconds: u64) -> Result<()> {
 /// Blocks its thread when it is cancelled.
 #[pleach::rpc]
 #[expect(clippy::disallowed_methods, reason = "this is what a badly behaved function does")]
-async fn blocks_when_dropped(notes: String) -> Result<()> {
+pub(crate) async fn blocks_when_dropped(notes: String) -> Result<()> {
     struct Blocks;
     impl Drop for Blocks {
         fn drop(&mut self) {

@@ -10,6 +10,7 @@ use pleach::prelude::*;
 use pleach::{EndedBy, WaitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::promises::blocks_when_dropped;
 use crate::support::{ALL, Notes, PATIENCE, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test};
 
 #[pleach::rpc]
@@ -25,21 +26,6 @@ async fn for_ever() -> Result<()> {
 #[pleach::rpc]
 async fn fail(text: String) -> anyhow::Result<()> {
     anyhow::bail!(text)
-}
-
-/// Blocks its thread when it is cancelled.
-#[pleach::rpc]
-#[expect(clippy::disallowed_methods, reason = "this is what a badly behaved function does")]
-async fn blocks_when_dropped(notes: String) -> Result<()> {
-    struct Blocks;
-    impl Drop for Blocks {
-        fn drop(&mut self) {
-            std::thread::sleep(Duration::from_secs(30));
-        }
-    }
-    let _blocks = Blocks;
-    note(&notes, "begun");
-    std::future::pending().await
 }
 
 /// Streams for ever, and notes that it was cancelled.
@@ -177,9 +163,10 @@ async fn escalated(protocol: &'static str) {
     let n = in_nursery(config, async |n| {
         n.start_actor("well").await?;
         stopped(&n).await?;
-        let stubborn = n.start_actor("stubborn").enable(module_path!()).await?;
+        let blocks = blocks_when_dropped(notes.address());
+        let stubborn = n.start_actor("stubborn").enable(blocks.module()).await?;
         tokio::select! {
-            ended = stubborn.run(blocks_when_dropped(notes.address())) => panic!("{ended:?}"),
+            ended = stubborn.run(blocks) => panic!("{ended:?}"),
             _ = notes.expect_async("begun") => {}
         }
         n.cancel(false).await;
