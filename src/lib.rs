@@ -48,6 +48,7 @@ mod call;
 mod channel;
 pub mod config;
 mod context;
+pub mod discovery;
 pub mod error;
 mod exports;
 mod lookup;

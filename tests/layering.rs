@@ -48,6 +48,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/trionics/broadcast", uses: &["error"], never: TRANSPORTS },
     Layer { at: "src/stream", uses: &["channel", "error", "proto", "trionics"], never: TRANSPORTS },
     Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
+    Layer { at: "src/discovery", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/portal", uses: ANY, never: TRANSPORTS },
@@ -65,7 +66,7 @@ const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "prot
 const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports", "proto", "scope", "stream"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
-    "actor", "call", "channel", "config", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",
+    "actor", "call", "channel", "config", "discovery", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",
     "telemetry", "transports",
 ];
 const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn", "rustls"];

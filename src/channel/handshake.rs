@@ -171,7 +171,8 @@ mod tests {
     use crate::actor::ActorId;
 
     fn identity(name: &str, key: u8) -> Identity {
-        let own = Member { who: ActorId::new(name), incarnation: 1, features: 0, exports: Vec::new() };
+        let own =
+            Member { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: Vec::new() };
         let (deadline, max_frame) = (Duration::from_millis(200), 1 << 20);
         Identity { own, key: TreeKey::new([key; 32]), deadline, max_frame }
     }

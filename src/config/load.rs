@@ -178,6 +178,7 @@ mod tests {
             ("PLEACH_MULTI_THREAD", "false"),
             ("PLEACH_ALLOW_NON_LOOPBACK", "true"),
             ("PLEACH_SOCKET_DIR", "42"),
+            ("PLEACH_LISTEN", "quic://0.0.0.0:1616, uds:///run/a.sock"),
             ("PLEACH_LOG_LEVEL", "info"),
         ];
         let expected = Config {
@@ -189,6 +190,7 @@ mod tests {
             max_connections: 7,
             multi_thread: false,
             allow_non_loopback: true,
+            listen: ["quic://0.0.0.0:1616", "uds:///run/a.sock"].map(|at| at.parse().unwrap()).to_vec(),
             socket_dir: Some("42".into()),
             log_level: Some("info".into()),
             ..Config::default()
@@ -266,6 +268,7 @@ mod tests {
             dial: Duration::new(1, 1),
             peers: Duration::MAX,
             socket_dir: Some("/run/x".into()),
+            advertise: vec!["tcp://gate.example:7".parse().unwrap()],
             allow_non_loopback: true,
             ..Config::default()
         };

@@ -10,12 +10,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pleach_wire::Address;
 use serde::{Deserialize, Serialize};
 
 mod load;
 mod spelling;
 
-use spelling::{count, duration, frame_size, patience, switch};
+use spelling::{addresses, count, duration, frame_size, patience, switch};
 
 /// Everything that a tree can be tuned with.
 ///
@@ -116,6 +117,16 @@ pub struct Config {
     /// Whether actors may listen where other hosts reach them without encryption. Default: no.
     #[serde(with = "switch")]
     pub allow_non_loopback: bool,
+    /// Where the root listens besides what its children need, e.g. `quic://0.0.0.0:1616`; the actors below it on
+    /// its host listen the same way on ports that the system chooses. Default: nowhere. In a file a list of
+    /// addresses, in the environment with commas between them.
+    #[serde(with = "addresses")]
+    pub listen: Vec<Address>,
+    /// What others are told instead of the addresses at which this actor is bound, for each protocol named
+    /// here: where it is reached through a router that translates addresses. Default: what it is bound to,
+    /// and for `0.0.0.0` and `[::]` the addresses of the host's interfaces. Actors below get none of it.
+    #[serde(with = "addresses")]
+    pub advertise: Vec<Address>,
     /// What is logged, e.g. `info` or `pleach::cancel=debug`. Default: what `PLEACH_LOG` says.
     pub log_level: Option<String>,
 }
@@ -173,6 +184,8 @@ impl Default for Config {
             multi_thread: false,
             socket_dir: None,
             allow_non_loopback: false,
+            listen: Vec::new(),
+            advertise: Vec::new(),
             log_level: None,
         }
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use pleach_wire::Address;
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,31 @@ pub(super) mod frame_size {
             )));
         }
         usize::try_from(size).map_err(de::Error::custom)
+    }
+}
+
+/// Addresses: a list of texts, or one text with commas between them.
+pub(super) mod addresses {
+    use super::*;
+
+    pub(in crate::config) fn serialize<S: Serializer>(value: &[Address], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().map(Address::to_string))
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a list of addresses, or one text with commas between them")]
+        enum Texts {
+            One(String),
+            Several(Vec<String>),
+        }
+        let texts = match Texts::deserialize(deserializer)? {
+            Texts::One(text) => {
+                text.split(',').map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+            }
+            Texts::Several(texts) => texts,
+        };
+        texts.iter().map(|text| text.parse().map_err(de::Error::custom)).collect()
     }
 }
 

@@ -17,6 +17,7 @@
 
 use std::time::Duration;
 
+use pleach_wire::Key;
 use serde::{Deserialize, Serialize};
 
 use super::membership::{Nonce, Proof, TreeKey};
@@ -61,8 +62,19 @@ pub(crate) struct Member {
     pub(crate) incarnation: u64,
     /// Optional behaviour that it knows; unknown bits are ignored.
     pub(crate) features: u64,
+    /// Where it listens, for whoever else wants to reach it.
+    pub(crate) listening: Vec<Endpoint>,
     /// The fingerprint of each exposed function of its program, in order: path, arguments, result.
     pub(crate) exports: Vec<u64>,
+}
+
+/// Where an actor can be reached over one transport.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// How it is spoken to there.
+    pub transport: Key,
+    /// The address, as text: one of a protocol that this program does not know is kept as it is.
+    pub address: String,
 }
 
 /// What to do after a step.

@@ -1,7 +1,5 @@
 //! A root that only serves: its body waits for somebody to end it.
 
-use pleach_wire::Key;
-
 use super::handle::Actor;
 use super::root::{Signals, open_root};
 use crate::config::Config;
@@ -42,10 +40,10 @@ pub async fn run_daemon<M: Into<String>>(config: Config, modules: impl IntoItera
 }
 
 async fn serve(actor: &Actor) -> Result<()> {
-    let (runtime, config) = (actor.runtime(), actor.config());
+    let runtime = actor.runtime();
     let mut signals = Signals::new();
     let _shield = Shield::enter();
-    runtime.listen(&Key::new(&config.codec, &config.transport)).await?;
+    runtime.listen_everywhere().await?;
     tokio::select! {
         // The first two also cancel the scope: under `#[pleach::main]` a signal does, and a request always.
         biased;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pleach_wire::transport::Ends;
-use pleach_wire::{Address, Key, Link, Reach};
+use pleach_wire::{Address, Key, Link};
 use serde::{Deserialize, Serialize};
 use tokio::io::DuplexStream;
 
@@ -17,13 +17,14 @@ use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::handshake::Accepted;
 use crate::error::{Error, Result};
+use crate::proto::handshake::Endpoint;
 use crate::proto::session::Role;
 
 /// Who an actor is and where it listens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Mailbox {
     pub(crate) who: ActorId,
-    pub(crate) listening: Vec<(Key, String)>,
+    pub(crate) listening: Vec<Endpoint>,
 }
 
 /// A connection as portals share it. Dropping the last handle closes it, if it was opened for them.
@@ -92,11 +93,7 @@ impl Runtime {
     pub(crate) async fn root_mailbox(&self) -> Mailbox {
         match &self.origin {
             Some(origin) => origin.root.clone(),
-            None => {
-                let listening = self.listening.lock().await;
-                let listening = listening.iter().map(|(transport, address)| (transport.clone(), address.to_string()));
-                Mailbox { who: self.id.clone(), listening: listening.collect() }
-            }
+            None => Mailbox { who: self.id.clone(), listening: self.endpoints().await },
         }
     }
 
@@ -120,52 +117,24 @@ impl Runtime {
             return Ok(open);
         }
         let channel = match &self.origin {
-            Some(origin) => self.dial_nearest(&origin.root).await?,
-            None => self.connect_to_self()?,
+            Some(origin) => self.dial_nearest(&origin.root.who, &origin.root.listening).await?,
+            None => self.connect_to_self().await?,
         };
         let opened = Connection::new(self, channel, true);
         *shared = Arc::downgrade(&opened);
         Ok(opened)
     }
 
-    async fn dial_nearest(self: &Arc<Self>, mailbox: &Mailbox) -> Result<Channel> {
-        let mut failed = Error::Usage(format!("{} listens nowhere that can be reached from {}", mailbox.who, self.id));
-        for (transport, address) in self.nearest_first(mailbox) {
-            match self.dial(&mailbox.who, transport, address).await {
-                Ok(channel) => return Ok(channel),
-                Err(error) => {
-                    tracing::debug!(target: "pleach::transport", peer = %mailbox.who, address, %error, "not reached there");
-                    failed = error;
-                }
-            }
-        }
-        Err(failed)
-    }
-
-    /// Where to dial it, nearest first, without what does not reach so far.
-    fn nearest_first<'a>(&self, mailbox: &'a Mailbox) -> Vec<&'a (Key, String)> {
-        let same_host = mailbox.who.host() == self.id.host();
-        let needed = match (same_host, mailbox.who.pid() == self.id.pid()) {
-            (true, true) => Reach::Process,
-            (true, false) => Reach::Host,
-            (false, _) => Reach::Network,
-        };
-        let reach = |transport: &Key| self.registry.find(transport).ok().map(|kind| kind.protocol().reach());
-        let reached = |(transport, _): &&(Key, String)| reach(transport).is_some_and(|reach| reach >= needed);
-        let mut reached: Vec<_> = mailbox.listening.iter().filter(reached).collect();
-        reached.sort_by_key(|(transport, _)| reach(transport));
-        reached
-    }
-
     /// Connects this actor to itself: calls to it are served as those of any other.
-    fn connect_to_self(self: &Arc<Self>) -> Result<Channel> {
+    async fn connect_to_self(self: &Arc<Self>) -> Result<Channel> {
         let kind = self.registry.find(&Key::new("msgpack", "mem"))?;
+        let own = self.identity().await.own;
         let (dialled, accepted) = tokio::io::duplex(PIPE);
         let [channel, _accepted] = [(dialled, Role::Dialer), (accepted, Role::Listener)].map(|(half, role)| {
             let transport = kind.wrap(link_to_self(half));
             transport.set_max_frame(self.config.max_frame);
             // No handshake: what would either half have to prove to the other?
-            let peer = Accepted { member: self.identity().own, early: Vec::new() };
+            let peer = Accepted { member: own.clone(), early: Vec::new() };
             let (channel, drive) = self.open_channel(transport, role, peer);
             self.keep(drive);
             channel

@@ -6,7 +6,9 @@
 //! | [`handle`] | an actor as the code in it sees it |
 //! | [`root`] | the first actor of a tree: booting it, and the program around it |
 //! | [`daemon`] | a root that only serves |
-//! | [`server`] | listening, accepting, dialling |
+//! | [`listen`] | where it is bound, and what others are told of it |
+//! | [`dial`] | from what is known of an actor to a connection with it |
+//! | [`server`] | accepting connections, and serving them |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | what fails beside those functions, and who is told |
@@ -22,11 +24,13 @@
 //! 2. No lock is held across a wait; no two are held together.
 
 pub(crate) mod daemon;
+mod dial;
 pub(crate) mod dispatch;
 mod failure;
 pub(crate) mod flavor;
 pub(crate) mod handle;
 pub(crate) mod lifetime;
+mod listen;
 pub(crate) mod lookup;
 pub(crate) mod root;
 pub(crate) mod server;
@@ -39,18 +43,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pleach_wire::{Address, ByteStr, CallTerms, Key, Registry, Settings, TlsIdentity};
+use pleach_wire::{ByteStr, CallTerms, Key, Registry, Settings, TlsIdentity};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::listen::Bound;
 use self::lookup::{Connection, Mailbox};
 use crate::actor::ActorId;
 use crate::channel::{Channel, Ender};
 use crate::config::Config;
 use crate::error::{Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
+use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
 use crate::spawn::ChildSpec;
@@ -87,7 +93,7 @@ pub(crate) struct Runtime {
     stopped: CancellationToken,
     /// What the runtime itself has failed with.
     failure: OnceLock<Error>,
-    listening: tokio::sync::Mutex<BTreeMap<Key, Address>>,
+    listening: tokio::sync::Mutex<Vec<Bound>>,
     expected: Mutex<BTreeMap<Uuid, oneshot::Sender<Channel>>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
     /// The connection that was opened to the root, while a portal uses it.
@@ -99,8 +105,7 @@ pub(crate) struct Runtime {
 #[derive(Clone, Debug)]
 struct Origin {
     parent: ActorId,
-    address: String,
-    transport: Key,
+    parent_at: Vec<Endpoint>,
     root: Mailbox,
 }
 
@@ -115,7 +120,7 @@ impl Runtime {
     pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let origin = Origin { parent: spec.parent, address: spec.address, transport: spec.transport, root: spec.root };
+        let origin = Origin { parent: spec.parent, parent_at: spec.parent_at, root: spec.root };
         let exposed = Exposed::new(spec.modules);
         let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, spec.socket_dir, Some(origin));
         if let Some(tls) = spec.tls {

@@ -1,7 +1,6 @@
-//! Connections: listening and accepting, dialling.
+//! Connections: accepting them, and what is common to accepted and dialled ones.
 //!
-//! A listener is opened for each transport when a child first needs it. Each accepted connection
-//! gets a task that shakes hands and then drives it to its end.
+//! Each accepted connection gets a task that shakes hands and then drives it to its end.
 //!
 //! # Invariants
 //! 1. At most `max_pending_handshakes` strangers are talked to at once; a further connection waits.
@@ -10,84 +9,22 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use pleach_wire::{Address, Key, Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
+use pleach_wire::{Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Runtime, lock};
-use crate::actor::ActorId;
 use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
-use crate::error::{Error, Result};
 use crate::proto::handshake::Member;
 use crate::proto::session::Role;
 
 impl Runtime {
-    /// Returns where this actor listens for `transport`; starts to listen if it does not yet.
-    ///
-    /// # Errors
-    /// An unknown transport; an address that can't be bound.
-    ///
-    /// # Cancel safety
-    /// If dropped, it may or may not listen already.
-    pub(crate) async fn listen(self: &Arc<Self>, transport: &Key) -> Result<Address> {
-        let mut listening = self.listening.lock().await;
-        if let Some(address) = listening.get(transport) {
-            return Ok(address.clone());
-        }
-        let kind = self.registry.find(transport)?.clone();
-        let settings = self.settings(transport)?;
-        let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await?;
-        let address = listener.local_address().clone();
-        tracing::debug!(target: "pleach::transport", %address, "listening");
-        self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
-        listening.insert(transport.clone(), address.clone());
-        Ok(address)
-    }
-
-    /// Returns all addresses at which this actor listens.
-    pub(crate) async fn addresses(&self) -> Vec<Address> {
-        self.listening.lock().await.values().cloned().collect()
-    }
-
-    /// Dials the parent and starts to serve it.
-    ///
-    /// # Errors
-    /// When it can't be reached, or is not the one that the spec names.
-    ///
-    /// # Cancel safety
-    /// If dropped, the connection is closed.
-    pub(crate) async fn connect_to_parent(self: &Arc<Self>) -> Result<Channel> {
-        let origin = self.origin.as_ref().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
-        self.dial(&origin.parent, &origin.transport, &origin.address).await
-    }
-
-    /// Dials an actor and starts to serve it.
-    ///
-    /// # Errors
-    /// When it can't be reached, or is not who answers there.
-    ///
-    /// # Cancel safety
-    /// If dropped, the connection is closed.
-    pub(super) async fn dial(self: &Arc<Self>, who: &ActorId, transport: &Key, address: &str) -> Result<Channel> {
-        let kind = self.registry.find(transport)?;
-        let settings = self.settings(transport)?;
-        let address: Address = address.parse().map_err(|error| Error::Config(format!("{error}")))?;
-        let transport = kind.dial(&address, &settings).await?;
-        let accepted = handshake::dial(&*transport, &self.identity()).await?;
-        if accepted.member.who != *who {
-            let found = format!("{} answers at {address} instead of {who}", accepted.member.who);
-            return Err(TransportError::Handshake(found).into());
-        }
-        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted);
-        self.keep(loop_);
-        Ok(channel)
-    }
-
-    pub(super) fn identity(&self) -> Identity {
+    pub(super) async fn identity(&self) -> Identity {
         let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
+        let listening = self.endpoints().await;
         Identity {
-            own: Member { who, incarnation: self.incarnation, features: 0, exports },
+            own: Member { who, incarnation: self.incarnation, features: 0, listening, exports },
             key: self.tree_key.clone(),
             deadline: self.config.handshake,
             max_frame: self.config.max_frame,
@@ -142,7 +79,7 @@ impl Runtime {
     /// Shakes hands and drives the connection to its end. `permit` is held while the peer is a stranger.
     async fn serve_connection(self: Arc<Self>, transport: Arc<dyn MsgTransport>, permit: OwnedSemaphorePermit) {
         let remote = transport.ends().remote.clone();
-        let identity = self.identity();
+        let identity = self.identity().await;
         let shaken = tokio::select! {
             biased;
             shaken = handshake::accept(&*transport, &identity) => shaken,
@@ -176,7 +113,7 @@ impl Runtime {
     }
 }
 
-async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: Box<dyn Listener>) {
+pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: Box<dyn Listener>) {
     let strangers = Arc::new(Semaphore::new(runtime.config.max_pending_handshakes));
     let address = listener.local_address().clone();
     loop {

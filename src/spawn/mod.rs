@@ -38,6 +38,7 @@ use crate::channel::Channel;
 use crate::config::Config;
 use crate::error::{ActorDied, Cancelled, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
+use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::runtime::Runtime;
 use crate::runtime::lookup::Mailbox;
@@ -48,9 +49,8 @@ pub(crate) struct ChildSpec {
     pub(crate) name: String,
     pub(crate) uuid: Uuid,
     pub(crate) parent: ActorId,
-    /// Where the parent listens.
-    pub(crate) address: String,
-    pub(crate) transport: Key,
+    /// Where the parent listens, for the transport that the child is to use.
+    pub(crate) parent_at: Vec<Endpoint>,
     pub(crate) root: Mailbox,
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
@@ -188,14 +188,13 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
         Reach::Process => &thread::Threads,
         Reach::Host | Reach::Network => &process::Processes,
     };
-    let address = runtime.listen(&transport).await?.to_string();
+    let parent_at = runtime.listen(&transport).await?;
     let uuid = Uuid::new_v4();
     let spec = ChildSpec {
         name: order.name.clone(),
         uuid,
         parent: runtime.id().clone(),
-        address,
-        transport,
+        parent_at,
         root: runtime.root_mailbox().await,
         tree_key: runtime.tree_key().clone(),
         modules: order.modules,
@@ -245,7 +244,7 @@ fn too_late(deadline: Duration, words: &[String]) -> String {
 }
 
 fn child_config(ours: &Config, order: &Order) -> Config {
-    let mut config = ours.clone();
+    let mut config = ours.for_child();
     if let Some(transport) = &order.transport {
         config.transport.clone_from(transport);
     }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, though not by an attribute that clippy knows")]
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
+mod addresses;
 mod calls;
 mod cancels;
 mod chaos;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     pleach::init();
     support::become_root_if_told();
     let groups = [
+        addresses::tests(),
         calls::tests(),
         cancels::tests(),
         chaos::tests(),

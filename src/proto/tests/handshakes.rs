@@ -10,7 +10,7 @@ fn key(byte: u8) -> TreeKey {
 }
 
 fn member(name: &str) -> Member {
-    Member { who: ActorId::new(name), incarnation: 1, features: 0, exports: vec![7] }
+    Member { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: vec![7] }
 }
 
 fn hello(member: Option<Member>) -> Hello {

@@ -74,6 +74,22 @@ impl Address {
         }
     }
 
+    /// Returns the host and port, where the protocol has them.
+    pub fn host_port(&self) -> Option<&HostPort> {
+        match self {
+            Self::Tcp(at) | Self::Quic(at) => Some(at),
+            Self::Uds(_) | Self::Mem(_) | Self::Other { .. } => None,
+        }
+    }
+
+    /// The same with another host and port; unchanged where the protocol has none.
+    pub fn at(mut self, host_port: HostPort) -> Self {
+        if let Self::Tcp(at) | Self::Quic(at) = &mut self {
+            *at = host_port;
+        }
+        self
+    }
+
     /// Returns whether only this host can reach it: a loopback or local address.
     pub fn is_local(&self) -> bool {
         match self {

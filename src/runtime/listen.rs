@@ -1,0 +1,148 @@
+//! Listening: where this actor is bound, and what others are told of it.
+//!
+//! A listener is opened for each transport when it is first needed. The two addresses differ where an
+//! actor is bound to every interface of its host, or where a router stands in between.
+
+use std::iter;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use pleach_wire::address::HostPort;
+use pleach_wire::{Address, Key, TransportError};
+
+use super::Runtime;
+use super::server::accept_loop;
+use crate::config::Config;
+use crate::error::Result;
+use crate::proto::handshake::Endpoint;
+
+/// A listener that is open.
+#[derive(Debug)]
+pub(super) struct Bound {
+    transport: Key,
+    address: Address,
+    /// What others are told of it.
+    told: Vec<Endpoint>,
+}
+
+impl Runtime {
+    /// Listens for `transport`, unless it does already: where [`Config::listen`] says for its protocol, or else
+    /// where nobody but this host gets. Returns what others are told.
+    ///
+    /// # Errors
+    /// An unknown transport; an address that can't be bound.
+    ///
+    /// # Cancel safety
+    /// If dropped, it may or may not listen already.
+    pub(crate) async fn listen(self: &Arc<Self>, transport: &Key) -> Result<Vec<Endpoint>> {
+        let mut listening = self.listening.lock().await;
+        if !listening.iter().any(|bound| bound.transport == *transport) {
+            let own = self.config.listen.iter().filter(|at| at.protocol() == transport.protocol);
+            let mut addresses: Vec<_> = own.cloned().collect();
+            if addresses.is_empty() {
+                let kind = self.registry.find(transport)?;
+                addresses.push(kind.protocol().any_address(&self.settings(transport)?));
+            }
+            for address in addresses {
+                listening.push(self.bind(transport, &address).await?);
+            }
+        }
+        Ok(told(&listening).filter(|at| at.transport == *transport).cloned().collect())
+    }
+
+    /// Listens for the configured transport and wherever [`Config::listen`] says.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Cancel safety
+    /// As [`listen`](Self::listen).
+    pub(crate) async fn listen_everywhere(self: &Arc<Self>) -> Result<()> {
+        let further = self.config.listen.iter().map(Address::protocol);
+        for protocol in iter::once(&*self.config.transport).chain(further) {
+            self.listen(&Key::new(&self.config.codec, protocol)).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns all addresses at which this actor listens.
+    pub(crate) async fn addresses(&self) -> Vec<Address> {
+        self.listening.lock().await.iter().map(|bound| bound.address.clone()).collect()
+    }
+
+    /// Returns where others are told to reach this actor.
+    pub(crate) async fn endpoints(&self) -> Vec<Endpoint> {
+        told(&self.listening.lock().await).cloned().collect()
+    }
+
+    async fn bind(self: &Arc<Self>, transport: &Key, address: &Address) -> Result<Bound> {
+        let kind = self.registry.find(transport)?.clone();
+        let listener = kind.listen(address, &self.settings(transport)?).await?;
+        let address = listener.local_address().clone();
+        tracing::debug!(target: "pleach::transport", %address, "listening");
+        let told = self.advertised(transport, &address)?;
+        self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
+        Ok(Bound { transport: transport.clone(), address, told })
+    }
+
+    /// What others are told of an address that is bound.
+    fn advertised(&self, transport: &Key, bound: &Address) -> Result<Vec<Endpoint>> {
+        let own = self.config.advertise.iter().filter(|at| at.protocol() == transport.protocol);
+        let mut addresses: Vec<_> = own.cloned().collect();
+        if addresses.is_empty() {
+            addresses = expand(bound).map_err(|error| TransportError::listen(bound, error))?;
+        }
+        let endpoint = |address: Address| Endpoint { transport: transport.clone(), address: address.to_string() };
+        Ok(addresses.into_iter().map(endpoint).collect())
+    }
+}
+
+impl Config {
+    /// The same for an actor that this one starts on its host: ports and socket paths are taken.
+    pub(crate) fn for_child(&self) -> Self {
+        let free = |at: &Address| Some(at.clone().at(HostPort::new(at.host_port()?.host.clone(), 0)));
+        Self { listen: self.listen.iter().filter_map(free).collect(), advertise: Vec::new(), ..self.clone() }
+    }
+}
+
+fn told(listening: &[Bound]) -> impl Iterator<Item = &Endpoint> {
+    listening.iter().flat_map(|bound| &bound.told)
+}
+
+/// The addresses under which a bound one is reached: those of the interfaces, if it is bound to all of them.
+fn expand(bound: &Address) -> std::io::Result<Vec<Address>> {
+    let Some(HostPort { host, port }) = bound.host_port() else { return Ok(vec![bound.clone()]) };
+    let any: fn(&IpAddr) -> bool = match host.parse() {
+        Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => IpAddr::is_ipv4,
+        // The system takes the other family, too, at such a socket.
+        Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => |_: &IpAddr| true,
+        _ => return Ok(vec![bound.clone()]),
+    };
+    let interfaces = if_addrs::get_if_addrs()?.into_iter().filter(|interface| !interface.is_link_local());
+    let addresses = interfaces.map(|interface| interface.ip()).filter(any);
+    Ok(addresses.map(|ip| bound.clone().at(HostPort::new(ip.to_string(), *port))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_listens_where_its_parent_does_on_ports_of_its_own() {
+        let listen = ["quic://10.9.0.1:1616", "tcp://[::]:0", "uds:///run/root.sock"].map(|at| at.parse().unwrap());
+        let advertise = vec!["quic://gate.example:1616".parse().unwrap()];
+        let config = Config { listen: listen.to_vec(), advertise, ..Config::default() }.for_child();
+        let listen: Vec<_> = config.listen.iter().map(Address::to_string).collect();
+        assert_eq!(listen, ["quic://10.9.0.1:0", "tcp://[::]:0"]);
+        assert_eq!(config.advertise, []);
+    }
+
+    #[test]
+    fn what_is_bound_to_all_interfaces_is_told_as_their_addresses() {
+        let told = expand(&"quic://0.0.0.0:7".parse().unwrap()).unwrap();
+        assert!(told.contains(&"quic://127.0.0.1:7".parse().unwrap()), "{told:?}");
+        assert!(told.iter().all(|at| !at.to_string().contains("0.0.0.0")), "{told:?}");
+        let one: Address = "tcp://127.0.0.1:7".parse().unwrap();
+        assert_eq!(expand(&one).unwrap(), [one]);
+    }
+}

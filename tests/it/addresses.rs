@@ -1,0 +1,68 @@
+//! Parents that listen at several addresses, or elsewhere than they say.
+
+use std::net::{TcpListener, UdpSocket};
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+
+use crate::support::{in_root, over, test};
+
+#[pleach::rpc]
+async fn double(n: u64) -> Result<u64> {
+    Ok(n * 2)
+}
+
+async fn a_call_works(config: Config) -> Vec<String> {
+    in_root(config, async |root| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("child").enable(module_path!()).await?;
+            assert_eq!(portal.run(double(21)).await?, 42);
+            portal.cancel_actor().await
+        })
+        .await?;
+        Ok(root.addresses().await.iter().map(ToString::to_string).collect())
+    })
+    .await
+    .unwrap()
+}
+
+/// The child gets the addresses of all interfaces, and takes one of them.
+async fn bound_to_every_interface() {
+    let config = Config { listen: vec!["quic://0.0.0.0:0".parse().unwrap()], ..over("quic") };
+    let bound = a_call_works(config).await;
+    assert!(bound.len() == 1 && bound[0].starts_with("quic://0.0.0.0:"), "{bound:?}");
+}
+
+/// Of the addresses that it is told, one is refused at once, one never answers; the parent is at the last.
+async fn the_first_addresses_lead_nowhere() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (protocol, nowhere) in [("tcp", free), ("quic", silent.local_addr().unwrap())] {
+        let at = |host: &str, port: u16| format!("{protocol}://{host}:{port}").parse().unwrap();
+        let advertise = vec![at("127.0.0.1", nowhere.port()), at("127.0.0.1", port)];
+        let config = Config { listen: vec![at("127.0.0.1", port)], advertise, ..over(protocol) };
+        a_call_works(config).await;
+    }
+}
+
+/// All addresses are wrong: the error of the child names each.
+async fn nobody_is_where_the_parent_says() {
+    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let advertise = free.map(|at| format!("tcp://{at}").parse().unwrap()).to_vec();
+    let config = Config { advertise, ..over("tcp") };
+    let started =
+        in_root(config, async |_root| pleach::open_nursery(async |n| n.start_actor("child").await.map(|_| ())).await)
+            .await;
+    let Err(Error::ActorDied(died)) = started else { panic!("{started:?}") };
+    let words = died.stderr.join("\n");
+    assert!(free.iter().all(|at| words.contains(&at.to_string())), "{words}");
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("addresses::bound_to_every_interface", bound_to_every_interface),
+        test("addresses::the_first_addresses_lead_nowhere", the_first_addresses_lead_nowhere),
+        test("addresses::nobody_is_where_the_parent_says", nobody_is_where_the_parent_says),
+    ]
+}
