@@ -27,13 +27,17 @@ impl ActorId {
 
     /// The identity that a parent has given to this process.
     pub(crate) fn with_uuid(name: &str, uuid: Uuid) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { name: name.into(), uuid, pid: std::process::id(), host: host.into() }
+        Self { name: name.into(), uuid, pid: std::process::id(), host: this_host().into() }
     }
 
     /// The same identity in another process: what a parent knows of a child before it connects.
     pub(crate) fn in_process(self, pid: u32) -> Self {
         Self { pid, ..self }
+    }
+
+    /// The same identity on another host: what a parent knows of a child there before it connects.
+    pub(crate) fn on(self, host: &str) -> Self {
+        Self { pid: 0, host: host.into(), ..self }
     }
 
     /// Returns the name that it was started with.
@@ -73,12 +77,36 @@ impl std::hash::Hash for ActorId {
 
 impl fmt::Display for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "actor `{}` (pid {})", self.name, self.pid)
+        write!(f, "actor `{}` (", self.name)?;
+        match (self.pid, *self.host == this_host()) {
+            (pid, true) => write!(f, "pid {pid})"),
+            (0, false) => write!(f, "{})", self.host),
+            (pid, false) => write!(f, "pid {pid} at {})", self.host),
+        }
     }
 }
 
 impl fmt::Debug for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}:{}:{}", self.name, self.host, self.pid, self.uuid)
+    }
+}
+
+/// The name that this machine gives itself.
+fn this_host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_elsewhere_is_shown_with_its_host() {
+        let id = ActorId::new("w");
+        assert_eq!(id.to_string(), format!("actor `w` (pid {})", std::process::id()));
+        let elsewhere = id.on("ssh:node2");
+        assert_eq!(elsewhere.to_string(), "actor `w` (ssh:node2)");
+        assert_eq!(elsewhere.in_process(7).to_string(), "actor `w` (pid 7 at ssh:node2)");
     }
 }

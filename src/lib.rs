@@ -73,7 +73,7 @@ pub use pleach_wire::Blob;
 
 pub use crate::actor::ActorId;
 pub use crate::call::Call;
-pub use crate::config::Config;
+pub use crate::config::{Config, Host, HostEntry, Hosts};
 pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::{ActorDied, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus};
 pub use crate::lookup::get_root;

@@ -179,6 +179,7 @@ mod tests {
             ("PLEACH_ALLOW_NON_LOOPBACK", "true"),
             ("PLEACH_SOCKET_DIR", "42"),
             ("PLEACH_LISTEN", "quic://0.0.0.0:1616, uds:///run/a.sock"),
+            ("PLEACH_HOSTS", "ssh:a*2,local"),
             ("PLEACH_LOG_LEVEL", "info"),
         ];
         let expected = Config {
@@ -192,6 +193,7 @@ mod tests {
             allow_non_loopback: true,
             listen: ["quic://0.0.0.0:1616", "uds:///run/a.sock"].map(|at| at.parse().unwrap()).to_vec(),
             socket_dir: Some("42".into()),
+            hosts: "ssh:a*2,local*1".parse().unwrap(),
             log_level: Some("info".into()),
             ..Config::default()
         };
@@ -222,6 +224,9 @@ mod tests {
         let zero = fault(Some("dial = 0\n"), &[]);
         assert!(zero.contains("line 1") && zero.contains("zero would give up at once"), "{zero}");
 
+        let host = fault(Some("\n[[hosts]]\non = \"node2\"\n"), &[]);
+        assert!(host.contains("line 2") && host.contains("`node2` is no host"), "{host}");
+
         let name = fault(Some("# ours\ntransport = \"udp\"\n"), &[]);
         assert_eq!(name, "pleach.toml: line 2: unknown transport `udp`; there are tcp, uds");
     }
@@ -232,6 +237,10 @@ mod tests {
         assert!(
             unknown.starts_with("PLEACH_TRANSPRT: unknown field `transprt`, expected one of `transport`"),
             "{unknown}"
+        );
+        assert_eq!(
+            fault(None, &[("PLEACH_HOSTS", "node2")]),
+            "PLEACH_HOSTS: `node2` is no host; write `local` or `ssh:user@node2`",
         );
         assert_eq!(
             fault(None, &[("PLEACH_CODEC", "xml")]),

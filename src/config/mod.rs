@@ -13,8 +13,15 @@ use std::time::Duration;
 use pleach_wire::Address;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
+pub(crate) mod host;
+pub(crate) mod hosts;
 mod load;
 mod spelling;
+
+pub use self::host::Host;
+pub use self::hosts::{HostEntry, Hosts};
 
 use spelling::{addresses, count, duration, frame_size, patience, switch};
 
@@ -127,6 +134,9 @@ pub struct Config {
     /// and for `0.0.0.0` and `[::]` the addresses of the host's interfaces. Actors below get none of it.
     #[serde(with = "addresses")]
     pub advertise: Vec<Address>,
+    /// The hosts that this program may use, for [`Config::host`] and whoever spreads actors over all of them. Default:
+    /// none. In a file tables, in the environment text like `ssh:a*2,local`; see [`Hosts`].
+    pub hosts: Hosts,
     /// What is logged, e.g. `info` or `pleach::cancel=debug`. Default: what `PLEACH_LOG` says.
     pub log_level: Option<String>,
 }
@@ -135,6 +145,19 @@ impl Config {
     /// Returns the longest time that it takes to end one child: to ask, to wait, to escalate.
     pub fn ladder(&self) -> Duration {
         self.cancel_ack.saturating_add(self.soft_reap).saturating_add(self.kill_after)
+    }
+
+    /// Returns the host of this name among [`hosts`](Self::hosts).
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) when there is none; it names those that there are.
+    pub fn host(&self, name: &str) -> Result<Host> {
+        let known = || self.hosts.iter().map(|entry| format!("`{}`", entry.name)).collect::<Vec<_>>().join(", ");
+        let unknown = || match known() {
+            none if none.is_empty() => format!("no host is named `{name}`: there are no `[[hosts]]`"),
+            known => format!("no host is named `{name}`; there are {known}"),
+        };
+        self.hosts.named(name).cloned().ok_or_else(|| Error::Config(unknown()))
     }
 }
 
@@ -186,6 +209,7 @@ impl Default for Config {
             allow_non_loopback: false,
             listen: Vec::new(),
             advertise: Vec::new(),
+            hosts: Hosts::default(),
             log_level: None,
         }
     }

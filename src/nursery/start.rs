@@ -16,6 +16,7 @@ use super::Nursery;
 use super::monitor::{Monitor, Overseer};
 use crate::call::Call;
 use crate::channel::call_terms;
+use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::exports::BoxFuture;
 use crate::panics::take_caught;
@@ -82,7 +83,7 @@ impl Nursery {
         let (done, started) = oneshot::channel();
         let nursery = self.clone();
         self.0.tasks.spawn(async move {
-            let started = spawn::start(&nursery.0.runtime, order, &given_up).await.map(|child| {
+            let started = spawn::start::start(&nursery.0.runtime, order, &given_up).await.map(|child| {
                 // A supervisor ends its own in order, unless there is a hurry.
                 let ending = match overseer {
                     Overseer::Nursery => &nursery.0.ending,
@@ -167,6 +168,16 @@ impl<P> Start<P> {
     /// Gives the actor an async runtime with several threads, or with one.
     pub fn multi_thread(mut self, several: bool) -> Self {
         self.order.multi_thread = Some(several);
+        self
+    }
+
+    /// Starts the actor on a host, instead of as a process of this one.
+    ///
+    /// There it is started by an engine that exists already, and by the same program, which is copied there if
+    /// need be. It connects to its parent over the network, and ends with everything below it when its parent
+    /// is gone. What it writes, to either output, is its parent's standard error.
+    pub fn on(mut self, host: Host) -> Self {
+        self.order.host = host;
         self
     }
 

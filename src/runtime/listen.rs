@@ -50,6 +50,28 @@ impl Runtime {
         Ok(told(&listening).filter(|at| at.transport == *transport).cloned().collect())
     }
 
+    /// Listens for `transport` where other hosts get, unless it does already: where [`Config::listen`] says for its
+    /// protocol, or else at all interfaces. Returns what others are told.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Cancel safety
+    /// As [`listen`](Self::listen).
+    pub(crate) async fn listen_to_other_hosts(self: &Arc<Self>, transport: &Key) -> Result<Vec<Endpoint>> {
+        let mut listening = self.listening.lock().await;
+        let reaches = |bound: &Bound| bound.transport == *transport && !bound.address.is_local();
+        let is_told = self.config.listen.iter().any(|at| at.protocol() == transport.protocol);
+        if !is_told && !listening.iter().any(reaches) {
+            let kind = self.registry.find(transport)?;
+            let everywhere = HostPort::new(Ipv4Addr::UNSPECIFIED.to_string(), 0);
+            let address = kind.protocol().any_address(&self.settings(transport)?).at(everywhere);
+            listening.push(self.bind(transport, &address).await?);
+        }
+        drop(listening);
+        self.listen(transport).await
+    }
+
     /// Listens for the configured transport and wherever [`Config::listen`] says.
     ///
     /// # Errors

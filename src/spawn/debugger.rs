@@ -9,15 +9,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use crate::actor::ActorId;
+use super::Child;
 
-/// Waits until no debugger is attached to the process of `actor`, or to one below it.
+/// Waits until no debugger is attached to the process of a child, or to one below it. Who debugs what on
+/// another host is not known here.
 ///
 /// # Cancel safety
 /// It changes nothing; wait again.
-pub(super) async fn gone(actor: &ActorId) {
-    let mut said = None;
-    while let Some(traced) = traced_at_or_below(actor.pid()) {
+pub(super) async fn gone(child: &Child) {
+    let (mut said, actor) = (None, &child.id);
+    while let Some(traced) = child.process.pid().and_then(traced_at_or_below) {
         if said != Some(traced) {
             tracing::warn!(target: "pleach::cancel", %actor, traced, "not ended by force: a debugger is attached; detach it, or end the process there");
             said = Some(traced);

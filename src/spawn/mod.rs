@@ -2,7 +2,8 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | what a child is told, the [`Launcher`] seam, and starting one |
+//! | this one | what a child is told, and the [`Launcher`] seam |
+//! | [`start`] | from what a nursery wants to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
 //! | [`thread`] | the launcher for transports that can't leave the process |
 //! | [`child`] | the other side: the new process becomes an actor |
@@ -20,14 +21,14 @@ mod debugger;
 pub(crate) mod orphans;
 pub(crate) mod process;
 pub(crate) mod reap;
+pub(crate) mod start;
 mod stderr;
 mod thread;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use pleach_wire::{Key, Reach, TlsIdentity};
+use pleach_wire::TlsIdentity;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -35,8 +36,8 @@ use uuid::Uuid;
 
 use crate::actor::ActorId;
 use crate::channel::Channel;
-use crate::config::Config;
-use crate::error::{ActorDied, Cancelled, Error, Result, WaitStatus};
+use crate::config::{Config, Host};
+use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
@@ -58,12 +59,16 @@ pub(crate) struct ChildSpec {
     pub(crate) config: Config,
     pub(crate) socket_dir: PathBuf,
     pub(crate) tls: Option<TlsIdentity>,
+    /// Whether it was started on another host, or by an engine that may have put it there.
+    #[serde(default)]
+    pub(crate) remote: bool,
 }
 
 /// What a nursery wants started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order {
     pub(crate) name: String,
+    pub(crate) host: Host,
     pub(crate) modules: Vec<String>,
     pub(crate) transport: Option<String>,
     pub(crate) codec: Option<String>,
@@ -71,11 +76,23 @@ pub(crate) struct Order {
     pub(crate) env: Vec<(String, String)>,
 }
 
-/// Starts actors somewhere: as a process here, as a thread, later on other hosts.
+/// Starts actors somewhere: as a process here, as a thread, on another host.
 #[async_trait::async_trait]
 pub(crate) trait Launcher: Send + Sync {
-    /// Starts one that will connect back as `spec` says.
-    async fn launch(&self, runtime: &Arc<Runtime>, spec: &ChildSpec, env: &[(String, String)]) -> Result<Launched>;
+    /// Starts one that will connect back as `spec` says, unless it is `given_up` before it is there.
+    ///
+    /// # Errors
+    /// [`Error::Spawn`]; [`Error::Cancelled`] when it was given up. Nothing is left running then.
+    ///
+    /// # Cancel safety
+    /// If dropped, a process may be left running.
+    async fn launch(
+        &self,
+        runtime: &Arc<Runtime>,
+        spec: &ChildSpec,
+        env: &[(String, String)],
+        given_up: &CancellationToken,
+    ) -> Result<Launched>;
 }
 
 /// A process that has just been started.
@@ -88,7 +105,7 @@ pub(crate) struct Launched {
 /// A started process, as everybody but its keeper sees it. Dropping all handles leaves it running.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
-    pid: u32,
+    pid: Option<u32>,
     exit: watch::Receiver<Option<Exit>>,
     signals: mpsc::Sender<Signal>,
 }
@@ -112,7 +129,7 @@ pub(crate) enum Signal {
 
 impl Process {
     /// Makes the two ends: the handle, and what the keeper holds.
-    fn new(pid: u32) -> (Self, watch::Sender<Option<Exit>>, mpsc::Receiver<Signal>) {
+    fn new(pid: Option<u32>) -> (Self, watch::Sender<Option<Exit>>, mpsc::Receiver<Signal>) {
         let (exited, exit) = watch::channel(None);
         let (signals, orders) = mpsc::channel(4);
         (Self { pid, exit, signals }, exited, orders)
@@ -140,8 +157,8 @@ impl Process {
         let _ = self.signals.try_send(signal); // full: the keeper has the same order already; closed: it has ended
     }
 
-    /// Returns its process id; for a thread, that of this process.
-    pub(crate) fn pid(&self) -> u32 {
+    /// Returns its process id; for a thread, that of this process; nothing for one on another host.
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.pid
     }
 }
@@ -165,96 +182,6 @@ impl Child {
     pub(crate) fn lost(&self) -> Error {
         self.channel.peer_failure().cloned().unwrap_or_else(|| self.channel.gone())
     }
-}
-
-/// Starts an actor and waits until it has connected back.
-///
-/// # Errors
-/// [`Error::Spawn`] when it could not be started or did not connect in time (it is killed then);
-/// [`Error::ActorDied`] when it ended before it connected; [`Error::Cancelled`] when it was `given_up`
-/// before. Nothing is left running then.
-///
-/// # Cancel safety
-/// If dropped, a process may be left running: it belongs into a task of its own, and `given_up` ends it.
-pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &CancellationToken) -> Result<Child> {
-    if order.name.is_empty() || order.name.contains('\0') {
-        let why = "its name is empty, or has a zero byte in it".into();
-        return Err(Error::Spawn { actor: order.name, why });
-    }
-    let config = child_config(runtime.config(), &order);
-    let transport = Key::new(&config.codec, &config.transport);
-    let kind = runtime.registry().find(&transport)?;
-    let launcher: &'static dyn Launcher = match kind.protocol().reach() {
-        Reach::Process => &thread::Threads,
-        Reach::Host | Reach::Network => &process::Processes,
-    };
-    let parent_at = runtime.listen(&transport).await?;
-    let uuid = Uuid::new_v4();
-    let spec = ChildSpec {
-        name: order.name.clone(),
-        uuid,
-        parent: runtime.id().clone(),
-        parent_at,
-        root: runtime.root_mailbox().await,
-        tree_key: runtime.tree_key().clone(),
-        modules: order.modules,
-        config,
-        socket_dir: runtime.socket_dir(),
-        tls: runtime.tls_for_child(),
-    };
-    let mut expected = runtime.expect(uuid).map_err(|why| Error::Spawn { actor: order.name.clone(), why })?;
-    if given_up.is_cancelled() {
-        return Err(Error::Cancelled(Cancelled::Nursery));
-    }
-    // Not beside `given_up`: dropped half-way, the process may be there already.
-    let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env).await?;
-    runtime.keep(keeper);
-    let id = ActorId::with_uuid(&order.name, uuid).in_process(process.pid());
-    tracing::debug!(target: "pleach::runtime", actor = %id, "started");
-    let channel = tokio::select! {
-        biased;
-        () = given_up.cancelled() => {
-            kill(&process).await;
-            return Err(Error::Cancelled(Cancelled::Nursery));
-        }
-        channel = expected.connected() => channel,
-        exit = process.exited() => return Err(died(&id, &exit, "before it connected back")),
-        () = tokio::time::sleep(spec.config.connect_back) => {
-            let words = kill(&process).await.stderr;
-            return Err(Error::Spawn { actor: order.name, why: too_late(spec.config.connect_back, &words) });
-        }
-    };
-    let (ended, watched) = (channel.clone(), process.clone());
-    runtime.keep(async move {
-        watched.exited().await;
-        ended.note_peer_gone();
-    });
-    Ok(Child { id, channel, process })
-}
-
-/// Ends a process that has not connected back (invariant 2).
-async fn kill(process: &Process) -> Exit {
-    process.signal(Signal::Kill);
-    process.exited().await
-}
-
-fn too_late(deadline: Duration, words: &[String]) -> String {
-    let words = if words.is_empty() { String::new() } else { format!("; it said: {}", words.join(" / ")) };
-    format!("it did not connect back within {deadline:?} (`connect_back`) and was killed{words}")
-}
-
-fn child_config(ours: &Config, order: &Order) -> Config {
-    let mut config = ours.for_child();
-    if let Some(transport) = &order.transport {
-        config.transport.clone_from(transport);
-    }
-    if let Some(codec) = &order.codec {
-        config.codec.clone_from(codec);
-    }
-    if let Some(multi_thread) = order.multi_thread {
-        config.multi_thread = multi_thread;
-    }
-    config
 }
 
 fn died(actor: &ActorId, exit: &Exit, when: &str) -> Error {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use rustix::process::Pid;
 use tokio::process::{Child as TokioChild, Command};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::orphans::OwnChild;
 use super::stderr::Relay;
@@ -30,7 +31,13 @@ pub(crate) struct Processes;
 
 #[async_trait::async_trait]
 impl Launcher for Processes {
-    async fn launch(&self, _runtime: &Arc<Runtime>, spec: &ChildSpec, env: &[(String, String)]) -> Result<Launched> {
+    async fn launch(
+        &self,
+        _runtime: &Arc<Runtime>,
+        spec: &ChildSpec,
+        env: &[(String, String)],
+        _given_up: &CancellationToken,
+    ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
         super::child::require_entry().map_err(failed)?;
         let (stdin, liveness) = spec_pipe(spec).map_err(|error| failed(format!("no pipe for it: {error}")))?;
@@ -48,7 +55,7 @@ impl Launcher for Processes {
         let spawned = spawn_on_lasting_thread(command).await;
         let (child, own) = spawned.map_err(|error| failed(format!("exec failed: {error}")))?;
         let pid = own.pid();
-        let (process, exited, orders) = Process::new(pid);
+        let (process, exited, orders) = Process::new(Some(pid));
         let name = spec.name.clone();
         let keeper = Box::pin(async move {
             keep(child, pid, &name, orders, exited).await;

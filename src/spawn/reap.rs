@@ -122,7 +122,7 @@ impl Climbed {
     }
 
     async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
-        debugger::gone(&child.id).await;
+        debugger::gone(child).await;
         let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
         tracing::warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalating");
         child.process.signal(signal);

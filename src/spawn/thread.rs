@@ -18,8 +18,14 @@ pub(crate) struct Threads;
 
 #[async_trait::async_trait]
 impl Launcher for Threads {
-    async fn launch(&self, runtime: &Arc<Runtime>, spec: &ChildSpec, _env: &[(String, String)]) -> Result<Launched> {
-        let (process, exited, mut orders) = Process::new(std::process::id());
+    async fn launch(
+        &self,
+        runtime: &Arc<Runtime>,
+        spec: &ChildSpec,
+        _env: &[(String, String)],
+        _given_up: &CancellationToken,
+    ) -> Result<Launched> {
+        let (process, exited, mut orders) = Process::new(Some(std::process::id()));
         let (spec, registry) = (spec.clone(), runtime.registry().clone());
         let name = spec.name.clone();
         let (killed, parent_gone) = (CancellationToken::new(), CancellationToken::new());

@@ -1,0 +1,181 @@
+//! Where an actor is to run: a machine, the engine that starts processes there, and what that has to know.
+//!
+//! Only names live here. The engines are in `spawn`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pleach_wire::Address;
+use serde::{Deserialize, Serialize};
+
+use super::hosts::Entry;
+use crate::error::{Error, Result};
+
+/// Where an actor is to run, for [`Start::on`](crate::Start::on).
+///
+/// It is written as text in files and variables, e.g. `local` or `ssh:user@node2`; what else there is to say
+/// about a host are fields of a table, with the names that the functions here have:
+///
+/// ```
+/// use pleach::Host;
+///
+/// let host = Host::ssh("user@node2").program("/opt/count");
+/// assert_eq!(host.to_string(), "ssh:user@node2");
+/// assert_eq!("ssh:user@node2".parse::<Host>().unwrap(), Host::ssh("user@node2"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Entry", try_from = "Entry")]
+pub struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) options: HostOptions,
+}
+
+/// What starts processes at a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// This actor itself.
+    #[default]
+    Local,
+    /// The `ssh` of this machine, which connects to `destination`.
+    Ssh { destination: String },
+}
+
+/// What an engine and an actor on another host have to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HostOptions {
+    pub(crate) program: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) transport: Option<String>,
+    pub(crate) listen: Vec<Address>,
+    pub(crate) advertise: Vec<Address>,
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+impl Host {
+    /// This machine: a child process, as without [`Start::on`](crate::Start::on).
+    pub fn local() -> Self {
+        Self::by(Engine::Local)
+    }
+
+    /// A machine that `ssh` reaches: `node2`, `user@node2`, or whatever the user's `ssh` configuration names.
+    ///
+    /// The user's own configuration, agent, and jump hosts are used. Nobody is asked anything: a password, or
+    /// whether an unknown host is to be trusted. So log in by hand once. An argument for `ssh` it can't be:
+    /// a destination does not begin with `-`.
+    pub fn ssh(destination: impl Into<String>) -> Self {
+        Self::by(Engine::Ssh { destination: destination.into() })
+    }
+
+    fn by(engine: Engine) -> Self {
+        Self { engine, options: HostOptions::default() }
+    }
+
+    /// Names this program on that host. Default: where it is here, or a copy that is made in the user's cache
+    /// directory there. A file that is another program than this one is not started.
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.program = Some(path.into());
+        self
+    }
+
+    /// Names the configuration of `ssh` instead of the user's own.
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.config_file = Some(path.into());
+        self
+    }
+
+    /// Sets the working directory there. Default: the user's home, where a login begins.
+    pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.directory = Some(path.into());
+        self
+    }
+
+    /// Sets the protocol by which actors there connect to their parent here. Default: the configured one if it
+    /// reaches other hosts with encryption, and else `quic`.
+    pub fn transport(mut self, protocol: impl Into<String>) -> Self {
+        self.options.transport = Some(protocol.into());
+        self
+    }
+
+    /// Adds an address at which actors there listen, e.g. `quic://10.0.0.2:0`; see
+    /// [`Config::listen`](crate::Config::listen). Default: the protocol by which they connect, at all interfaces.
+    pub fn listen(mut self, at: Address) -> Self {
+        self.options.listen.push(at);
+        self
+    }
+
+    /// Adds an address that others are told instead of those where actors there are bound; see
+    /// [`Config::advertise`](crate::Config::advertise).
+    pub fn advertise(mut self, at: Address) -> Self {
+        self.options.advertise.push(at);
+        self
+    }
+
+    /// Sets an environment variable for the actors there.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Returns whether it is this machine.
+    pub fn is_local(&self) -> bool {
+        self.engine == Engine::Local
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::local()
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.engine {
+            Engine::Local => f.write_str("local"),
+            Engine::Ssh { destination } => write!(f, "ssh:{destination}"),
+        }
+    }
+}
+
+impl FromStr for Host {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let host = match text.trim().split_once(':') {
+            None if text.trim() == "local" => Some(Self::local()),
+            Some(("ssh", destination)) if is_destination(destination) => Some(Self::ssh(destination)),
+            _ => None,
+        };
+        host.ok_or_else(|| Error::Config(format!("`{text}` is no host; write `local` or `ssh:user@node2`")))
+    }
+}
+
+/// Whether `ssh` takes it for a destination, and not for an option.
+pub(crate) fn is_destination(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_come_back_as_they_were_written() {
+        for host in
+            [Host::local(), Host::ssh("node2"), Host::ssh("me@[fe80::1%eth0]"), Host::ssh("ssh://me@node2:2222")]
+        {
+            assert_eq!(host.to_string().parse::<Host>().unwrap(), host);
+        }
+    }
+
+    #[test]
+    fn what_ssh_would_take_for_an_option_is_no_host() {
+        for text in ["", "node2", "ssh:", "ssh:-oProxyCommand=sh", "ssh:a b", "ssh:a\nb", "rsh:a", "local:"] {
+            let error = text.parse::<Host>().unwrap_err().to_string();
+            assert!(error.contains("is no host; write `local` or `ssh:user@node2`"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Starting an actor: from what a nursery wants to a child that has connected back.
+
+use std::sync::Arc;
+
+use pleach_wire::address::HostPort;
+use pleach_wire::{Address, Key, Reach};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, thread};
+use crate::actor::ActorId;
+use crate::config::host::Engine;
+use crate::config::{Config, Host};
+use crate::error::{Cancelled, Error, Result};
+use crate::runtime::Runtime;
+
+/// Starts an actor and waits until it has connected back.
+///
+/// # Errors
+/// [`Error::Spawn`] when it could not be started or did not connect in time (it is killed then);
+/// [`Error::ActorDied`] when it ended before it connected; [`Error::Cancelled`] when it was `given_up`
+/// before. Nothing is left running then.
+///
+/// # Cancel safety
+/// If dropped, a process may be left running: it belongs into a task of its own, and `given_up` ends it.
+pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &CancellationToken) -> Result<Child> {
+    let failed = |why: String| match order.host.is_local() {
+        true => Error::Spawn { actor: order.name.clone(), why },
+        false => Error::Spawn { actor: order.name.clone(), why: format!("at {}: {why}", order.host) },
+    };
+    if order.name.is_empty() || order.name.contains('\0') {
+        return Err(failed("its name is empty, or has a zero byte in it".into()));
+    }
+    let transport = transport(runtime, &order);
+    let reach = runtime.registry().find(&transport)?.protocol().reach();
+    let launcher = launcher(&order.host, reach).map_err(failed)?;
+    let uuid = Uuid::new_v4();
+    let spec = spec(runtime, &order, uuid, &transport).await?;
+    let mut expected = runtime.expect(uuid).map_err(failed)?;
+    if given_up.is_cancelled() {
+        return Err(Error::Cancelled(Cancelled::Nursery));
+    }
+    // Not beside `given_up`: dropped half-way, the process may be there already.
+    let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env, given_up).await?;
+    runtime.keep(keeper);
+    let id = ActorId::with_uuid(&order.name, uuid);
+    let id = match process.pid() {
+        Some(pid) => id.in_process(pid),
+        None => id.on(&order.host.to_string()),
+    };
+    tracing::debug!(target: "pleach::runtime", actor = %id, "started");
+    let channel = tokio::select! {
+        biased;
+        () = given_up.cancelled() => {
+            kill(&process).await;
+            return Err(Error::Cancelled(Cancelled::Nursery));
+        }
+        channel = expected.connected() => channel,
+        exit = process.exited() => return Err(died(&id, &exit, "before it connected back")),
+        () = tokio::time::sleep(spec.config.connect_back) => {
+            let words = kill(&process).await.stderr;
+            return Err(failed(too_late(&spec, &words)));
+        }
+    };
+    let (ended, watched) = (channel.clone(), process.clone());
+    runtime.keep(async move {
+        watched.exited().await;
+        ended.note_peer_gone();
+    });
+    // On another host only the actor itself knows its process.
+    Ok(Child { id: channel.peer().clone(), channel, process })
+}
+
+/// Ends a process that has not connected back (invariant 2 of `spawn`).
+async fn kill(process: &Process) -> Exit {
+    process.signal(Signal::Kill);
+    process.exited().await
+}
+
+fn too_late(spec: &ChildSpec, words: &[String]) -> String {
+    let words = if words.is_empty() { String::new() } else { format!("; it said: {}", words.join(" / ")) };
+    let deadline = spec.config.connect_back;
+    let told = match spec.remote {
+        true => {
+            let at: Vec<_> = spec.parent_at.iter().map(|at| at.address.as_str()).collect();
+            format!(" to any of {} (see `advertise`)", at.join(", "))
+        }
+        false => String::new(),
+    };
+    format!("it did not connect back{told} within {deadline:?} (`connect_back`) and was killed{words}")
+}
+
+/// Who starts processes at `host`.
+///
+/// # Errors
+/// Says what this build lacks.
+fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
+    match &host.engine {
+        Engine::Local if reach == Reach::Process => Ok(Box::new(thread::Threads)),
+        Engine::Local => Ok(Box::new(process::Processes)),
+        Engine::Ssh { .. } => Err("this program was built without pleach's feature `ssh`".into()),
+    }
+}
+
+/// How the child connects to this actor.
+fn transport(runtime: &Runtime, order: &Order) -> Key {
+    let config = runtime.config();
+    let codec = order.codec.as_ref().unwrap_or(&config.codec);
+    let ours = Key::new(codec, &config.transport);
+    let crosses_hosts = || {
+        let kind = runtime.registry().find(&ours);
+        let reaches = kind.is_ok_and(|kind| kind.protocol().reach() == Reach::Network);
+        reaches && (config.allow_non_loopback || config.transport != PLAIN)
+    };
+    match order.transport.as_ref().or(order.host.options.transport.as_ref()) {
+        Some(protocol) => Key::new(codec, protocol),
+        None if order.host.is_local() || crosses_hosts() => ours,
+        None => Key::new(codec, BETWEEN_HOSTS),
+    }
+}
+
+async fn spec(runtime: &Arc<Runtime>, order: &Order, uuid: Uuid, transport: &Key) -> Result<ChildSpec> {
+    let remote = !order.host.is_local();
+    let parent_at = match remote {
+        true => runtime.listen_to_other_hosts(transport).await?,
+        false => runtime.listen(transport).await?,
+    };
+    Ok(ChildSpec {
+        name: order.name.clone(),
+        uuid,
+        parent: runtime.id().clone(),
+        parent_at,
+        root: runtime.root_mailbox().await,
+        tree_key: runtime.tree_key().clone(),
+        modules: order.modules.clone(),
+        config: child_config(runtime.config(), order, &transport.protocol),
+        socket_dir: runtime.socket_dir(),
+        tls: runtime.tls_for_child(),
+        remote,
+    })
+}
+
+fn child_config(ours: &Config, order: &Order, protocol: &str) -> Config {
+    let mut config = ours.for_child();
+    match order.host.is_local() {
+        true => config.transport = protocol.into(),
+        // The actors there reach each other as those here do; only their parent is far away.
+        false => move_to(&order.host, &mut config, protocol),
+    }
+    if let Some(codec) = &order.codec {
+        config.codec.clone_from(codec);
+    }
+    if let Some(multi_thread) = order.multi_thread {
+        config.multi_thread = multi_thread;
+    }
+    config
+}
+
+/// Sets what is another thing on another host: addresses and directories.
+fn move_to(host: &Host, config: &mut Config, protocol: &str) {
+    config.listen.clone_from(&host.options.listen);
+    if config.listen.is_empty() {
+        let everywhere: Option<Address> = format!("{protocol}://{}", HostPort::new("0.0.0.0", 0)).parse().ok();
+        config.listen.extend(everywhere);
+    }
+    config.advertise.clone_from(&host.options.advertise);
+    config.socket_dir = None;
+}
+
+/// What crosses hosts unless something else is said: encrypted, and only members get in.
+const BETWEEN_HOSTS: &str = "quic";
+
+/// Crosses hosts only where that has been allowed in so many words.
+const PLAIN: &str = "tcp";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_a_host_stays_there() {
+        let ours = Config { socket_dir: Some("/run/here".into()), transport: "uds".into(), ..Config::default() };
+        let order = Order { host: Host::ssh("node2"), ..Order::default() };
+        let there = child_config(&ours, &order, "quic");
+        assert_eq!((there.socket_dir, &*there.transport), (None, "uds"));
+        assert_eq!(there.listen, ["quic://0.0.0.0:0".parse().unwrap()]);
+        let at: Address = "quic://10.0.0.2:7".parse().unwrap();
+        let order = Order { host: Host::ssh("node2").listen(at.clone()).advertise(at.clone()), ..order };
+        let there = child_config(&ours, &order, "quic");
+        assert_eq!((there.listen, there.advertise), (vec![at.clone()], vec![at]));
+        let here = child_config(&ours, &Order::default(), "tcp");
+        assert_eq!((here.socket_dir, &*here.transport), (Some("/run/here".into()), "tcp"));
+    }
+}
