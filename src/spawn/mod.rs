@@ -36,6 +36,7 @@ use uuid::Uuid;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::Config;
+use crate::discovery::Site;
 use crate::error::{ActorDied, Cancelled, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::proto::handshake::Endpoint;
@@ -52,6 +53,8 @@ pub(crate) struct ChildSpec {
     /// Where the parent listens, for the transport that the child is to use.
     pub(crate) parent_at: Vec<Endpoint>,
     pub(crate) root: Mailbox,
+    /// Who keeps the names.
+    pub(crate) registrars: Vec<Site>,
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
     pub(crate) modules: Vec<String>,
@@ -196,6 +199,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
         parent: runtime.id().clone(),
         parent_at,
         root: runtime.root_mailbox().await,
+        registrars: runtime.registrars().await,
         tree_key: runtime.tree_key().clone(),
         modules: order.modules,
         config,
