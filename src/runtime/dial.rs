@@ -81,7 +81,7 @@ impl Runtime {
     }
 
     /// Shakes hands as the dialer, checks who is there, and starts to serve it.
-    async fn introduce(
+    pub(super) async fn introduce(
         self: &Arc<Self>,
         who: &ActorId,
         transport: Arc<dyn MsgTransport>,
@@ -92,7 +92,8 @@ impl Runtime {
             let found = format!("{} answers at {address} instead of {who}", accepted.member.who);
             return Err(TransportError::Handshake(found).into());
         }
-        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted);
+        let kin = self.kin(&accepted.member.who, false);
+        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, kin);
         self.keep(loop_);
         Ok(channel)
     }

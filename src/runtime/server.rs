@@ -17,6 +17,7 @@ use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
 use crate::proto::handshake::Member;
+use crate::proto::liveness::Kin;
 use crate::proto::session::Role;
 
 impl Runtime {
@@ -24,10 +25,11 @@ impl Runtime {
         let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
         let listening = self.endpoints().await;
         Identity {
-            own: Member { who, incarnation: self.incarnation, features: 0, listening, exports },
+            own: Member { who, incarnation: self.incarnation.load(Ordering::Acquire), features: 0, listening, exports },
             key: self.tree_key.clone(),
             deadline: self.config.handshake,
             max_frame: self.config.max_frame,
+            lost: lock(&self.lost).clone(),
         }
     }
 
@@ -37,10 +39,11 @@ impl Runtime {
         transport: Arc<dyn MsgTransport>,
         role: Role,
         accepted: Accepted,
+        kin: Option<Kin>,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
-        let Accepted { member, early } = accepted;
-        let Member { incarnation, exports, .. } = &member;
-        if exports != crate::exports::fingerprints() {
+        let Accepted { member, early, began } = accepted;
+        let (uuid, incarnation) = (member.who.uuid(), member.incarnation);
+        if member.exports != crate::exports::fingerprints() {
             tracing::info!(target: "pleach::runtime", peer = %member.who, incarnation, "the peer runs another program: its functions differ");
         }
         let terms = Terms {
@@ -53,13 +56,16 @@ impl Runtime {
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
             ender: self.ender.clone(),
             stream_buffer: self.config.stream_buffer,
+            began,
+            watch: kin.map(|kin| (kin, self.patience())),
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
         lock(&self.peers).insert(number, channel.clone());
         let (runtime, driven) = (self.clone(), channel.clone());
         let drive = async move {
-            driver::run(driven, Arc::new(runtime.clone()), early, runtime.config.drain).await;
+            driver::run(driven.clone(), Arc::new(runtime.clone()), early, runtime.config.drain).await;
+            runtime.note_end(&driven, uuid, incarnation);
             lock(&runtime.peers).remove(&number);
         };
         (channel, drive)
@@ -91,10 +97,11 @@ impl Runtime {
             Ok(Some(accepted)) => {
                 let uuid = accepted.member.who.uuid();
                 let waiting = lock(&self.expected).remove(&uuid);
-                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted);
+                let kin = self.kin(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.watched));
+                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, kin);
                 tracing::debug!(target: "pleach::transport", peer = %channel.peer(), "connected");
                 if let Some(waiting) = waiting
-                    && waiting.send(channel.clone()).is_err()
+                    && waiting.connected.send(channel.clone()).is_err()
                 {
                     channel.request_close(); // whoever waited has left, and will kill it
                 }
