@@ -73,6 +73,7 @@ pub use pleach_wire::Blob;
 
 pub use crate::actor::ActorId;
 pub use crate::call::Call;
+pub use crate::channel::Liveness;
 pub use crate::config::{Config, Host, HostEntry, Hosts};
 pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::{ActorDied, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus};

@@ -56,7 +56,11 @@ pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<
         for msg in batch.drain(..) {
             driver.handle(msg);
         }
-        match driver.next(&mut batch).await {
+        let next = match driver.look_if_due() {
+            Ok(()) => driver.next(&mut batch).await,
+            dead => dead,
+        };
+        match next {
             Ok(()) => channel.0.last_batch.store(batch.len(), Ordering::Relaxed),
             Err(end) => break driver.name_end(end),
         }
@@ -122,11 +126,13 @@ impl Driver<'_> {
         // A failed write is not the end: what the peer sent before is still read.
         let _ = if self.drain_until.is_some() { transport.poll_close(cx) } else { transport.poll_flush(cx) };
         if let Poll::Ready(received) = transport.poll_recv(cx, batch) {
+            self.channel.note_heard();
             return Poll::Ready(received);
         }
         while let Some(at) = self.timer() {
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            if sleep.deadline() != at {
+            // One that fires too early finds nothing to do; setting it anew for each message would cost more.
+            if at < sleep.deadline() || sleep.is_elapsed() {
                 sleep.as_mut().reset(at);
             }
             ready!(sleep.as_mut().poll(cx));
@@ -137,7 +143,16 @@ impl Driver<'_> {
 
     fn timer(&self) -> Option<Instant> {
         let overdue = self.channel.session().poll_timeout().map(|at| self.channel.0.epoch + at);
-        [overdue, self.drain_until].into_iter().flatten().min()
+        let watch = self.channel.watch_timeout().filter(|_| self.drain_until.is_none());
+        [overdue, self.drain_until, watch].into_iter().flatten().min()
+    }
+
+    /// Looks after the watch between two batches: with a peer that never pauses, the timer's turn does not come.
+    fn look_if_due(&self) -> Result<(), TransportError> {
+        match self.drain_until {
+            None if self.channel.watch_timeout().is_some_and(|at| at <= Instant::now()) => self.channel.look_at_watch(),
+            _ => Ok(()),
+        }
     }
 
     fn start_draining(&mut self) {
@@ -161,7 +176,8 @@ impl Driver<'_> {
             Some(until) if Instant::now() >= until => {
                 Err(TransportClosed::by_us(format!("the peer did not close within {:?}", self.drain)).into())
             }
-            _ => Ok(()),
+            None => self.channel.look_at_watch(),
+            Some(_) => Ok(()),
         }
     }
 
@@ -220,6 +236,8 @@ impl Driver<'_> {
                     tracing::error!(target: "pleach::runtime", peer = %channel.peer(), %error, "unreadable runtime error")
                 }
             },
+            Event::Pinged { n } => channel.answer_ping(n),
+            Event::Ponged { n } => channel.note_pong(n),
             Event::PeerLeaves { why } => self.left = Some(why),
             Event::Late { kind, cid } => {
                 tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), kind, %cid, "a message came after its dialog had ended");

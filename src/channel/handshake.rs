@@ -3,6 +3,7 @@
 //! Until the peer has proved itself, frames are small, nothing but handshake messages is decoded,
 //! and everything ends at a deadline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
@@ -10,6 +11,7 @@ use pleach_wire::{Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
 use tokio::time::{Instant, timeout};
 
 use crate::proto::handshake::{Handshake, Member, Next, Step};
+use crate::proto::lost::Lost;
 use crate::proto::membership::{Nonce, TreeKey};
 
 /// What both sides of a handshake need to know.
@@ -21,6 +23,8 @@ pub(crate) struct Identity {
     pub(crate) deadline: Duration,
     /// The largest frame from a member, in bytes.
     pub(crate) max_frame: usize,
+    /// Who is not let in, because it was counted dead.
+    pub(crate) lost: Arc<Lost>,
 }
 
 /// The end of a handshake with a member: who it is, and messages that came right behind.
@@ -28,6 +32,8 @@ pub(crate) struct Identity {
 pub(crate) struct Accepted {
     pub(crate) member: Member,
     pub(crate) early: Vec<Msg>,
+    /// When the handshake began.
+    pub(crate) began: Instant,
 }
 
 /// Introduces this actor to the listener at the other end.
@@ -56,7 +62,8 @@ pub(crate) async fn accept(
     identity: &Identity,
 ) -> Result<Option<Accepted>, TransportError> {
     let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
-    let handshake = Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline);
+    let handshake =
+        Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline).without(identity.lost.clone());
     drive(transport, identity, handshake, None).await
 }
 
@@ -82,8 +89,8 @@ async fn drive(
     first: Option<Step>,
 ) -> Result<Option<Accepted>, TransportError> {
     transport.set_max_frame(MAX_HANDSHAKE_FRAME);
-    let started = Instant::now();
-    let until = started + handshake.poll_timeout();
+    let began = Instant::now();
+    let until = began + handshake.poll_timeout();
     let mut batch = Vec::new();
     let mut next = first.map(Next::Send);
     loop {
@@ -92,11 +99,11 @@ async fn drive(
             Some(Next::SendAndAccept(step, member)) => {
                 send(transport, &step).await?;
                 transport.set_max_frame(identity.max_frame);
-                return Ok(Some(Accepted { member, early: batch }));
+                return Ok(Some(Accepted { member, early: batch, began }));
             }
             Some(Next::Accept(member)) => {
                 transport.set_max_frame(identity.max_frame);
-                return Ok(Some(Accepted { member, early: batch }));
+                return Ok(Some(Accepted { member, early: batch, began }));
             }
             Some(Next::SendAndEnd(step)) => {
                 send(transport, &step).await?;
@@ -133,7 +140,7 @@ async fn drive(
         };
         next = match tokio::time::timeout_at(until, exchange).await {
             Ok(step) => Some(handshake.handle_step(step?)),
-            Err(_late) => handshake.handle_timeout(started.elapsed()),
+            Err(_late) => handshake.handle_timeout(began.elapsed()),
         };
     }
 }
@@ -163,8 +170,6 @@ const REFUSAL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use pleach_wire::{Key, Settings};
 
     use super::*;
@@ -174,7 +179,7 @@ mod tests {
         let own =
             Member { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: Vec::new() };
         let (deadline, max_frame) = (Duration::from_millis(200), 1 << 20);
-        Identity { own, key: TreeKey::new([key; 32]), deadline, max_frame }
+        Identity { own, key: TreeKey::new([key; 32]), deadline, max_frame, lost: Arc::default() }
     }
 
     /// Two ends of a connection in memory, the dialer's first.

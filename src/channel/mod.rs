@@ -8,6 +8,7 @@
 //! | [`answers`] | how a task of the peer ends |
 //! | [`watched`] | a dialog's state, and who waits on it |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
+//! | [`liveness`] | a peer that is silent |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -32,6 +33,7 @@ pub(crate) mod dialog;
 pub(crate) mod driver;
 mod failure;
 pub(crate) mod handshake;
+mod liveness;
 #[cfg(test)]
 mod tests;
 mod watched;
@@ -49,9 +51,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answers::Ender;
 use self::dialog::DialogHandle;
+pub use self::liveness::Liveness;
 use crate::actor::ActorId;
 use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::Dialog;
+use crate::proto::liveness::{Kin, Patience, Watch};
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::scope::CancelScope;
 
@@ -83,6 +87,8 @@ struct Shared {
     /// What the peer's runtime has failed with, set before the token is cancelled.
     failure: OnceLock<Error>,
     failed: CancellationToken,
+    /// Over a peer that may be lost without a word.
+    watch: Option<Mutex<Watch>>,
 }
 
 /// What the dialogs of a channel hold on to.
@@ -129,17 +135,23 @@ pub(crate) struct Terms {
     pub(crate) ender: Ender,
     /// Whether it is held until one of the two actors ends.
     pub(crate) lasts: bool,
+    /// When the handshake began.
+    pub(crate) began: Instant,
+    /// What the peer is to this side, if it is watched, and how long it may be silent.
+    pub(crate) watch: Option<(Kin, Patience)>,
 }
 
 impl Channel {
     pub(crate) fn new(transport: Arc<dyn MsgTransport>, terms: Terms) -> Self {
+        let now = terms.began.elapsed();
+        let watch = terms.watch.map(|(kin, patience)| Mutex::new(Watch::new(kin, patience, Duration::ZERO, now)));
         Self(Arc::new(Shared {
             transport,
             session: Mutex::new(Session::new(terms.role, terms.max_tasks)),
             here: terms.here,
             peer: terms.peer,
             ender: terms.ender,
-            epoch: Instant::now(),
+            epoch: terms.began,
             cancel_ack: terms.cancel_ack,
             stream_buffer: u32::try_from(terms.stream_buffer).unwrap_or(u32::MAX).max(1),
             last_batch: AtomicUsize::new(0),
@@ -153,6 +165,7 @@ impl Channel {
             fault: OnceLock::new(),
             failure: OnceLock::new(),
             failed: CancellationToken::new(),
+            watch,
         }))
     }
 

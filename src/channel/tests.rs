@@ -122,6 +122,8 @@ impl Half {
             stream_buffer: 64,
             ender: ender.clone(),
             lasts: false,
+            began: Instant::now(),
+            watch: None,
         };
         let channel = Channel::new(transport.clone(), terms);
         let (asking, asked) = tokio::sync::mpsc::channel(10);
@@ -168,6 +170,21 @@ async fn started(caller: &Half, callee: &mut Half) -> (OpenedDialog, DialogHandl
     function.send(&Outgoing::Started { cid: function.cid(), value: &() }).unwrap();
     assert!(matches!(opened.handle().first().await, TakeFirst::Value(_)));
     (opened, function)
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_answered_whatever_the_tasks_do() {
+    let (caller, mut callee) = connected().await;
+    let pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallTerms::default()).unwrap();
+    let _busy = callee.asked.recv().await.unwrap();
+    caller.channel.send_or_log(Lane::CONTROL, &Outgoing::Ping { n: 7 }, 0);
+    caller.channel.send_or_log(Lane::CONTROL, &Outgoing::Cancel { cid: Cid(9) }, 0);
+    // Answers come in the order of the questions.
+    while callee.queued().last() != Some(&(0, "cancel_ack")) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(callee.queued(), [(0, "pong"), (0, "cancel_ack")]);
+    pending.forget();
 }
 
 #[tokio::test]
@@ -408,6 +425,8 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             stream_buffer: 64,
             ender: Ender::default(),
             lasts: false,
+            began: Instant::now(),
+            watch: None,
         },
     );
     channel.transport().abort();

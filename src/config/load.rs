@@ -61,6 +61,7 @@ impl Config {
                 config.with_variable(&field, &value, known).map_err(|why| Error::Config(format!("{name}: {why}")))?;
         }
         config.check_pair(known)?;
+        config.check_patience()?;
         Ok(config)
     }
 

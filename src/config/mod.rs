@@ -115,6 +115,27 @@ pub struct Config {
     /// socket closes a little before the status can be read, and the status says more.
     #[serde(with = "duration")]
     pub death_notice: Duration,
+    /// How often heartbeats are sent to an actor on another host. Default: 1 s: some 100 bytes a second, and
+    /// a loss is suspected after about four.
+    #[serde(with = "patience")]
+    pub heartbeat: Duration,
+    /// How long an actor lives, and counts as alive, without its parent on another host having answered: it ends
+    /// itself then, and its parent gives it up no sooner. At least three heartbeats, so that one may be lost; and
+    /// three round trips, as it counts from when the child begins to connect. No task there may block its thread for so long.
+    /// Default: 10 s: longer than a route takes to change. A higher one has no effect over QUIC, which gives up a
+    /// silent connection after 10 s.
+    #[serde(with = "patience")]
+    pub lease: Duration,
+    /// How unlikely a peer's silence has to be for it to be suspected, as the number of zeros behind the point
+    /// (phi). Default: 8, one in a hundred million; with regular heartbeats that is four of them. A suspicion is
+    /// only told, see [`Portal::liveness`](crate::Portal::liveness).
+    #[serde(with = "count")]
+    pub suspect_after: usize,
+    /// The same for a peer on another host, neither parent nor child, to be given up; more than `suspect_after`.
+    /// Default: 60; with regular heartbeats that is nine of them, close to `lease`, and more on a line where they
+    /// are not regular.
+    #[serde(with = "count")]
+    pub dead_after: usize,
     /// Whether actors run on several threads. Default: no; one thread wakes nobody on another core,
     /// and an actor is a process already. The root's own threads are set with `#[pleach::main]`.
     #[serde(with = "switch")]
@@ -178,6 +199,25 @@ impl Config {
 }
 
 impl Config {
+    /// Checks what no field can be wrong about alone.
+    ///
+    /// # Errors
+    /// Says which fields do not go together.
+    pub(crate) fn check_patience(&self) -> Result<()> {
+        let Self { heartbeat, lease, suspect_after, dead_after, .. } = self;
+        if heartbeat.is_zero() || lease.div_duration_f64(*heartbeat) < 3.0 {
+            return Err(Error::Config(format!(
+                "`lease` is {lease:?} and `heartbeat` {heartbeat:?}: a lease takes at least three heartbeats, and they some time"
+            )));
+        }
+        if suspect_after >= dead_after {
+            return Err(Error::Config(format!(
+                "`suspect_after` is {suspect_after} and `dead_after` {dead_after}: a peer is suspected before it is given up"
+            )));
+        }
+        Ok(())
+    }
+
     /// The same, with every duration short enough to be added to any point in time.
     pub(crate) fn within_reason(mut self) -> Self {
         for duration in [
@@ -192,6 +232,8 @@ impl Config {
             &mut self.dial,
             &mut self.death_notice,
             &mut self.deregister,
+            &mut self.heartbeat,
+            &mut self.lease,
         ] {
             *duration = (*duration).min(FOR_EVER);
         }
@@ -221,6 +263,10 @@ impl Default for Config {
             max_backlog: 1 << 30,
             stream_buffer: 64,
             death_notice: Duration::from_millis(500),
+            heartbeat: Duration::from_secs(1),
+            lease: Duration::from_secs(10),
+            suspect_after: 8,
+            dead_after: 60,
             multi_thread: false,
             socket_dir: None,
             allow_non_loopback: false,

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use pleach_wire::{Format, Payload as Wire, TransportClosed};
+use pleach_wire::{Format, Payload as Wire, SilenceLimit, TransportClosed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -98,6 +98,10 @@ fn findings() -> Vec<Error> {
         Error::Config("no such transport".into()),
         Error::Usage("too early".into()),
         Error::Panicked("at the disco".into()),
+        Error::Transport(TransportError::Silent {
+            silent: Duration::from_secs(11),
+            limit: SilenceLimit::Lease(Duration::from_secs(10)),
+        }),
     ]);
     all
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_wire::{Ended, TransportClosed, TransportError};
+use pleach_wire::{Ended, SilenceLimit, TransportClosed, TransportError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A [`TransportError`] as plain data.
@@ -35,6 +35,10 @@ enum Fault {
     },
     Handshake(String),
     Idle(Duration),
+    Silent {
+        silent: Duration,
+        limit: SilenceLimit,
+    },
     Dial {
         address: String,
         source: Os,
@@ -81,6 +85,7 @@ fn fault_of(error: TransportError) -> Fault {
         }
         T::Handshake(why) => Fault::Handshake(why),
         T::Idle(time) => Fault::Idle(time),
+        T::Silent { silent, limit } => Fault::Silent { silent, limit },
         T::Dial { address, source } => Fault::Dial { address: address.to_string(), source: source.into() },
         T::Listen { address, source } => Fault::Listen { address: address.to_string(), source: source.into() },
         T::Unknown { codec, protocol, available } => Fault::Unknown { codec, protocol, available },
@@ -103,6 +108,7 @@ fn error_of(fault: Fault) -> TransportError {
         }
         Fault::Handshake(why) => T::Handshake(why),
         Fault::Idle(time) => T::Idle(time),
+        Fault::Silent { silent, limit } => T::Silent { silent, limit },
         Fault::Dial { address, source } => match address.parse() {
             Ok(address) => T::Dial { address, source: source.into() },
             Err(_unreadable) => other(format!("can't connect to {address}: {}", source.text)),

@@ -181,6 +181,18 @@ impl<P> Start<P> {
         self
     }
 
+    /// Watches the actor as if it ran on another host: by heartbeats, and with a lease ([`Config::lease`]).
+    ///
+    /// Actors on other hosts always are. One on this host need not be, to be found dead when its process is;
+    /// watched, it is also given up, and ends itself, when a task of it blocks its thread for longer than the
+    /// lease, or when it is stopped under a debugger.
+    ///
+    /// [`Config::lease`]: crate::Config::lease
+    pub fn watched(mut self) -> Self {
+        self.order.watched = true;
+        self
+    }
+
     /// Sets an environment variable for the actor's process.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.order.env.push((name.into(), value.into()));

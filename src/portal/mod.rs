@@ -15,7 +15,7 @@ pub(crate) use self::peer::Member;
 use self::peer::Peer;
 use crate::actor::ActorId;
 use crate::call::{Call, Decode};
-use crate::channel::{Explain, Pending, UNCHECKED, call_terms};
+use crate::channel::{Explain, Liveness, Pending, UNCHECKED, call_terms};
 use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::cancel_actor;
@@ -60,6 +60,30 @@ impl<T> Portal<T> {
             Peer::Child(member) => &member.child.id,
             Peer::Other(connection) => connection.channel.peer(),
         }
+    }
+
+    /// Returns whether the actor is alive, as far as can be known from here.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// use pleach::Liveness;
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let portal = n.start_actor("worker").watched().await?;
+    ///     match portal.liveness() {
+    ///         Liveness::Alive { rtt } => println!("answers within {rtt:?}"),
+    ///         Liveness::Suspect { silent, phi } => println!("silent for {silent:?}, phi {phi:.1}"),
+    ///         _ => println!("gone"),
+    ///     }
+    ///     portal.cancel_actor().await
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub fn liveness(&self) -> Liveness {
+        self.peer.channel().liveness()
     }
 
     /// Runs a function in the actor and returns its value.

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use pleach_wire::TransportError;
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::driver::GOODBYE;
 use crate::channel::{Channel, Explain};
 use crate::error::Error;
 use crate::runtime::Runtime;
@@ -89,7 +87,7 @@ impl Member {
 
     /// Whether it said goodbye before it went: somebody else had asked it to end.
     pub(crate) fn left_in_order(&self) -> bool {
-        matches!(self.channel().end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
+        self.channel().ended_in_order()
     }
 
     /// Waits for the end of its process, or for the end of its connection or of its runtime while the
@@ -101,6 +99,9 @@ impl Member {
             () = self.channel().peer_failed() => return None,
             exit = process.exited() => Some(exit),
             () = self.channel().ended() => {
+                if self.channel().fell_silent() {
+                    return None; // its host may be gone: no word of its process will come
+                }
                 tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
             }
         };
@@ -123,7 +124,7 @@ impl Explain for Member {
         }
         let notice = self.runtime.config().death_notice;
         match error {
-            Error::Disconnected { .. } if !self.was_asked() => {
+            Error::Disconnected { .. } if !self.was_asked() && !self.channel().fell_silent() => {
                 match tokio::time::timeout(notice, self.child.process.exited()).await {
                     Ok(exit) => self.child.death(&exit),
                     Err(_still_running) => error,

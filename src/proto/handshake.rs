@@ -16,11 +16,13 @@
 //! 2. Every step has one legal successor; anything else ends the handshake.
 //! 3. It ends by itself at its deadline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_wire::Key;
 use serde::{Deserialize, Serialize};
 
+use super::lost::Lost;
 use super::membership::{Nonce, Proof, TreeKey};
 use crate::actor::ActorId;
 
@@ -100,6 +102,8 @@ pub(crate) struct Handshake {
     own: Member,
     state: State,
     deadline: Duration,
+    /// Who is not let in.
+    lost: Arc<Lost>,
 }
 
 #[derive(Debug)]
@@ -122,12 +126,17 @@ impl Handshake {
         let (magic, codec) = (MAGIC.to_owned(), codec.to_owned());
         let hello = Hello { magic, versions: (VERSION, VERSION), codec, member: Some(own.clone()), nonce };
         let state = State::AwaitChallenge { hello: transcript(&hello) };
-        (Self { key, own, state, deadline }, Step::Hello(hello))
+        (Self { key, own, state, deadline, lost: Arc::default() }, Step::Hello(hello))
     }
 
     /// Starts as the listener on a connection of this codec, with a fresh nonce.
     pub(crate) fn listen(key: TreeKey, codec: &'static str, nonce: Nonce, own: Member, deadline: Duration) -> Self {
-        Self { key, own, state: State::AwaitHello { codec, nonce }, deadline }
+        Self { key, own, state: State::AwaitHello { codec, nonce }, deadline, lost: Arc::default() }
+    }
+
+    /// Does not let those in who were counted dead, unless they are newer.
+    pub(crate) fn without(self, lost: Arc<Lost>) -> Self {
+        Self { lost, ..self }
     }
 
     /// Takes a message of the peer.
@@ -144,6 +153,9 @@ impl Handshake {
                     return refuse(
                         "the peer does not know this tree's key; it is a stranger, or belongs to another tree",
                     );
+                }
+                if let Some(why) = self.lost.refusal(&member) {
+                    return refuse(&why);
                 }
                 let own = Some(self.own.clone());
                 let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&own)]);

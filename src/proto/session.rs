@@ -91,6 +91,10 @@ pub(crate) enum Event<H: Handles> {
     NothingToCancel { cid: Cid },
     /// Wake who waits for this acknowledgement.
     Acked { ack: Option<H::Ack> },
+    /// Answer this heartbeat at once.
+    Pinged { n: u64 },
+    /// The peer has answered this heartbeat.
+    Ponged { n: u64 },
     /// The peer's runtime failed.
     PeerFailed { error: Payload },
     /// The peer is about to close the connection.
@@ -177,6 +181,8 @@ impl<H: Handles> Session<H> {
             },
             Msg::CancelAck { cid, found } => self.handle_ack(kind, cid, found),
             Msg::Bye { why } => Event::PeerLeaves { why },
+            Msg::Ping { n } => Event::Pinged { n },
+            Msg::Pong { n } => Event::Ponged { n },
             _ => Event::Ignored { kind, cid: None },
         }
     }

@@ -46,7 +46,7 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, the connection is closed.
     pub(crate) async fn dial_nearest(self: &Arc<Self>, who: &ActorId, at: &[Endpoint]) -> Result<Channel> {
-        let introduction = Introduction { shown: None, wanted: Wanted::Actor(who), lasts: false };
+        let introduction = Introduction::to(who);
         self.dial_first(introduction, self.nearest_first(who, at)).await
     }
 
@@ -128,7 +128,7 @@ impl Runtime {
     }
 
     /// Shakes hands as the dialer, checks who is there, and starts to serve it.
-    async fn introduce(
+    pub(super) async fn introduce(
         self: &Arc<Self>,
         introduction: &Introduction<'_>,
         transport: Arc<dyn MsgTransport>,
@@ -137,6 +137,8 @@ impl Runtime {
         let Introduction { shown, wanted, lasts } = introduction;
         let mut identity = self.identity().await;
         if let Some(Registered { who, incarnation, listening }) = (*shown).cloned() {
+            // What was registered once may have become a newer one of itself since.
+            let incarnation = if who == self.id { incarnation.max(identity.own.incarnation) } else { incarnation };
             identity.own = Member { who, incarnation, listening, ..identity.own };
         }
         if *lasts {
@@ -147,7 +149,8 @@ impl Runtime {
             let found = format!("{} answers at {address} {INSTEAD} {wanted}", accepted.member.who);
             return Err(TransportError::Handshake(found).into());
         }
-        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, *lasts);
+        let kin = self.kin(&accepted.member.who, false);
+        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, *lasts, kin);
         self.keep(loop_);
         Ok(channel)
     }
@@ -176,12 +179,19 @@ pub(crate) fn is_anothers(error: &TransportError) -> bool {
 }
 
 /// What a dialer says of itself, and who is to be at the other end.
-struct Introduction<'a> {
+pub(super) struct Introduction<'a> {
     /// Whom to show, if not this actor.
     shown: Option<&'a Registered>,
     wanted: Wanted<'a>,
     /// Whether the connection is held until one of the two ends.
     lasts: bool,
+}
+
+impl<'a> Introduction<'a> {
+    /// This actor to that one.
+    pub(super) fn to(who: &'a ActorId) -> Self {
+        Self { shown: None, wanted: Wanted::Actor(who), lasts: false }
+    }
 }
 
 enum Wanted<'a> {

@@ -12,6 +12,7 @@ use pleach_wire::transport::Ends;
 use pleach_wire::{Address, Key, Link};
 use serde::{Deserialize, Serialize};
 use tokio::io::DuplexStream;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Runtime, lock};
@@ -180,8 +181,8 @@ impl Runtime {
             let transport = kind.wrap(link_to_self(half));
             transport.set_max_frame(self.config.max_frame);
             // No handshake: what would either half have to prove to the other?
-            let peer = Accepted { member: own.clone(), early: Vec::new() };
-            let (channel, drive) = self.open_channel(transport, role, peer, false);
+            let peer = Accepted { member: own.clone(), early: Vec::new(), began: Instant::now() };
+            let (channel, drive) = self.open_channel(transport, role, peer, false, None);
             self.keep(drive);
             channel
         });

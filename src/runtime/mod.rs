@@ -9,6 +9,7 @@
 //! | [`listen`] | where it is bound, and what others are told of it |
 //! | [`dial`] | from what is known of an actor to a connection with it |
 //! | [`server`] | accepting connections, and serving them |
+//! | [`losses`] | peers that may be lost without a word |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | what fails beside those functions, and who is told |
@@ -32,6 +33,7 @@ pub(crate) mod handle;
 pub(crate) mod lifetime;
 mod listen;
 pub(crate) mod lookup;
+mod losses;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
@@ -59,6 +61,7 @@ use crate::discovery::{Names, Registered, Site};
 use crate::error::{Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
 use crate::proto::handshake::Endpoint;
+use crate::proto::lost::Lost;
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
 use crate::spawn::ChildSpec;
@@ -67,8 +70,8 @@ use crate::spawn::ChildSpec;
 #[derive(Debug)]
 pub(crate) struct Runtime {
     id: ActorId,
-    /// When it began, in milliseconds since 1970.
-    incarnation: u64,
+    /// When it began, in milliseconds since 1970; higher each time that somebody may have given it up since.
+    incarnation: AtomicU64,
     config: Config,
     registry: Registry,
     tree_key: TreeKey,
@@ -96,7 +99,9 @@ pub(crate) struct Runtime {
     /// What the runtime itself has failed with.
     failure: OnceLock<Error>,
     listening: tokio::sync::Mutex<Vec<Bound>>,
-    expected: Mutex<BTreeMap<Uuid, oneshot::Sender<Channel>>>,
+    expected: Mutex<BTreeMap<Uuid, Awaited>>,
+    /// Who was given up here. Copied when it changes: handshakes hold on to it.
+    lost: Mutex<Arc<Lost>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
     /// The connections that were opened for portals, while one uses them.
     opened: Mutex<BTreeMap<Uuid, Opened>>,
@@ -113,6 +118,15 @@ struct Origin {
     root: Mailbox,
     /// Who keeps the names, as the parent knows it.
     registrars: Vec<Site>,
+    /// Whether the parent is on another host, or is to be taken so.
+    watched: bool,
+}
+
+/// A child that will connect back.
+#[derive(Debug)]
+struct Awaited {
+    connected: oneshot::Sender<Channel>,
+    watched: bool,
 }
 
 impl Runtime {
@@ -126,8 +140,8 @@ impl Runtime {
     pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let origin =
-            Origin { parent: spec.parent, parent_at: spec.parent_at, root: spec.root, registrars: spec.registrars };
+        let ChildSpec { parent, parent_at, root, registrars, watched, .. } = spec;
+        let origin = Origin { parent, parent_at, root, registrars, watched };
         let exposed = Exposed::new(spec.modules);
         let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, spec.socket_dir, Some(origin));
         if let Some(tls) = spec.tls {
@@ -147,7 +161,7 @@ impl Runtime {
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
-            incarnation: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+            incarnation: AtomicU64::new(now_in_milliseconds()),
             config: config.within_reason(),
             registry,
             tree_key,
@@ -168,6 +182,7 @@ impl Runtime {
             failure: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
             expected: Mutex::default(),
+            lost: Mutex::default(),
             peers: Mutex::default(),
             opened: Mutex::default(),
             names: OnceLock::new(),
@@ -213,7 +228,7 @@ impl Runtime {
 
     /// Returns this actor as others find it at these places.
     pub(crate) fn registered_at(&self, listening: Vec<Endpoint>) -> Registered {
-        Registered { who: self.id.clone(), incarnation: self.incarnation, listening }
+        Registered { who: self.id.clone(), incarnation: self.incarnation.load(Ordering::Acquire), listening }
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -263,13 +278,14 @@ impl Runtime {
         self.exposed.read().unwrap_or_else(PoisonError::into_inner).find(path)
     }
 
-    /// Announces that an actor with this uuid will connect back.
+    /// Announces that an actor with this uuid will connect back, and whether it is to be watched.
     ///
     /// # Errors
     /// Says so when this actor may have no more connections.
-    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid) -> Result<Expected, String> {
+    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, watched: bool) -> Result<Expected, String> {
         let (connected, limit) = (lock(&self.peers).len(), self.config.max_connections);
         let (sender, receiver) = oneshot::channel();
+        let awaited = Awaited { connected: sender, watched };
         let mut expected = lock(&self.expected);
         if connected + expected.len() >= limit {
             return Err(format!(
@@ -277,7 +293,7 @@ impl Runtime {
                 self.id
             ));
         }
-        expected.insert(uuid, sender);
+        expected.insert(uuid, awaited);
         Ok(Expected { runtime: self.clone(), uuid, receiver })
     }
 
@@ -390,6 +406,10 @@ pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
     if holder.upgrade().is_none_or(|actor| actor.is_leaving_root()) {
         *holder = Arc::downgrade(runtime);
     }
+}
+
+fn now_in_milliseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -98,6 +98,7 @@ fn boot(config: Config) -> Result<Arc<Runtime>> {
     crate::exports::table()?;
     crate::error::register::table()?;
     crate::panics::install_hook();
+    config.check_patience()?;
     let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;
     let tree_key = TreeKey::new(fresh_nonce()?);

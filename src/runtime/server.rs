@@ -18,18 +18,21 @@ use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
 use crate::discovery::Registered;
 use crate::proto::handshake::{LASTS, Member, REGISTRAR};
+use crate::proto::liveness::Kin;
 use crate::proto::session::Role;
 
 impl Runtime {
     pub(super) async fn identity(&self) -> Identity {
         let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
         let listening = self.endpoints().await;
+        let incarnation = self.incarnation.load(Ordering::Acquire);
         let features = if self.table().is_some() { REGISTRAR } else { 0 };
         Identity {
-            own: Member { who, incarnation: self.incarnation, features, listening, exports },
+            own: Member { who, incarnation, features, listening, exports },
             key: self.tree_key.clone(),
             deadline: self.config.handshake,
             max_frame: self.config.max_frame,
+            lost: lock(&self.lost).clone(),
         }
     }
 
@@ -40,8 +43,9 @@ impl Runtime {
         role: Role,
         accepted: Accepted,
         lasts: bool,
+        kin: Option<Kin>,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
-        let Accepted { member, early } = accepted;
+        let Accepted { member, early, began } = accepted;
         let Member { who, incarnation, listening, exports, .. } = member;
         if exports != crate::exports::fingerprints() {
             tracing::info!(target: "pleach::runtime", peer = %who, incarnation, "the peer runs another program: its functions differ");
@@ -57,6 +61,8 @@ impl Runtime {
             ender: self.ender.clone(),
             stream_buffer: self.config.stream_buffer,
             lasts,
+            began,
+            watch: kin.map(|kin| (kin, self.patience())),
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +73,8 @@ impl Runtime {
         let (runtime, driven) = (self.clone(), channel.clone());
         let drive = async move {
             let _entry = entry;
-            driver::run(driven, Arc::new(runtime.clone()), early, runtime.config.drain).await;
+            driver::run(driven.clone(), Arc::new(runtime.clone()), early, runtime.config.drain).await;
+            runtime.note_end(&driven, incarnation);
             lock(&runtime.peers).remove(&number);
         };
         (channel, drive)
@@ -100,10 +107,11 @@ impl Runtime {
                 let uuid = accepted.member.who.uuid();
                 let waiting = lock(&self.expected).remove(&uuid);
                 let lasts = accepted.member.features & LASTS != 0;
-                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts);
+                let kin = self.kin(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.watched));
+                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, kin);
                 tracing::debug!(target: "pleach::transport", peer = %channel.peer(), "connected");
                 if let Some(waiting) = waiting
-                    && waiting.send(channel.clone()).is_err()
+                    && waiting.connected.send(channel.clone()).is_err()
                 {
                     channel.request_close(); // whoever waited has left, and will kill it
                 }

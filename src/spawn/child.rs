@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ChildSpec;
 use super::orphans::NAME_PREFIX;
+use super::watchdog::Watchdog;
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
@@ -70,12 +71,19 @@ fn run_process() -> Result<()> {
     let tokio = crate::runtime::flavor::build(spec.config.multi_thread, None).map_err(usage("no async runtime"))?;
     let registry = crate::transports::registry(spec.config.allow_non_loopback);
     let parent_gone = CancellationToken::new();
+    let (watchdog, pipe) = match spec.watched {
+        true => {
+            let watchdog = Watchdog::start(parent, parent_gone.clone(), &spec.config);
+            (Some(watchdog.map_err(usage("no thread for the watchdog"))?), None)
+        }
+        false => (None, Some(parent)),
+    };
     let served = tokio.block_on(async {
-        let parent = watch_parent(parent, parent_gone.clone());
+        let parent = watch_parent(pipe, parent_gone.clone());
         let actor = async {
             let runtime = Runtime::child(spec, registry)?;
             crate::runtime::claim_process(&runtime);
-            serve(runtime, parent_gone, terminated()).await
+            serve(runtime, parent_gone, watchdog, terminated()).await
         };
         tokio::select! {
             served = actor => served,
@@ -96,7 +104,7 @@ pub(super) fn run_in_thread(
     let Ok(tokio) = crate::runtime::flavor::build(spec.config.multi_thread, None) else { return 1 };
     let name = spec.name.clone();
     let served = tokio.block_on(async {
-        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone, std::future::pending()).await };
+        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone, None, std::future::pending()).await };
         tokio::select! {
             biased;
             () = killed.cancelled() => Err(Error::Usage("it was killed".into())),
@@ -118,17 +126,24 @@ pub(super) fn run_in_thread(
 async fn serve(
     runtime: Arc<Runtime>,
     parent_gone: CancellationToken,
+    watchdog: Option<Watchdog>,
     terminated: impl Future<Output = ()>,
 ) -> Result<()> {
     crate::runtime::within(runtime.clone(), async move {
         // Whoever awaits the start of this actor may look it up at once: it is entered when its parent hears of it.
         discovery::join_as_child(&runtime).await?;
         let parent = runtime.connect_to_parent().await?;
+        if let Some(watchdog) = watchdog {
+            watchdog.watch_lease(&parent);
+        }
         let mut ended = Ok(());
         tokio::select! {
             () = runtime.stop_requested() => {}
             () = terminated => ended = Err(Error::Usage("it was terminated by a signal".into())),
             () = parent.ended() => {
+                if parent.fell_silent() {
+                    ended = Err(parent.gone());
+                }
                 tracing::debug!(target: "pleach::cancel", "the connection to the parent is gone: stopping");
             }
             () = parent_gone.cancelled() => {
@@ -182,9 +197,10 @@ fn name_process(name: &str) {
     }
 }
 
-/// Waits until the parent's end of the pipe is closed. Never resolves: the token tells.
-async fn watch_parent(pipe: File, gone: CancellationToken) -> std::convert::Infallible {
+/// Waits until the parent's end of the pipe is closed, if nobody else watches it. Never resolves: the token tells.
+async fn watch_parent(pipe: Option<File>, gone: CancellationToken) -> std::convert::Infallible {
     use tokio::io::AsyncReadExt as _;
+    let Some(pipe) = pipe else { return std::future::pending().await };
     match tokio::net::unix::pipe::Receiver::from_file(pipe) {
         Ok(mut pipe) => while pipe.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {},
         Err(error) => {

@@ -9,6 +9,7 @@
 //! | [`child`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
 //! | [`debugger`] | what keeps a child from being ended by force |
+//! | [`watchdog`] | the end of a child whose parent is on another host |
 //! | [`orphans`] | whose parent was killed, end up at the root |
 //! | [`stderr`] | a child's standard error, line by line |
 //!
@@ -24,6 +25,7 @@ pub(crate) mod reap;
 pub(crate) mod start;
 mod stderr;
 mod thread;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,6 +67,9 @@ pub(crate) struct ChildSpec {
     /// Whether it was started on another host, or by an engine that may have put it there.
     #[serde(default)]
     pub(crate) remote: bool,
+    /// Whether it may be lost without a word: on another host, or to be watched as if it were.
+    #[serde(default)]
+    pub(crate) watched: bool,
 }
 
 /// What a nursery wants started.
@@ -77,6 +82,8 @@ pub(crate) struct Order {
     pub(crate) codec: Option<String>,
     pub(crate) multi_thread: Option<bool>,
     pub(crate) env: Vec<(String, String)>,
+    /// To be watched although it is on this host.
+    pub(crate) watched: bool,
 }
 
 /// Starts actors somewhere: as a process here, as a thread, on another host.

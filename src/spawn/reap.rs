@@ -11,6 +11,9 @@
 //!  ▼
 //! SIGKILL ──► done
 //! ```
+//! A child on another host whose connection is lost can't be reached, and its exit may never be learnt of: it ends
+//! itself when its lease is over, and is waited for as long as that may take.
+//!
 //! An exit ends it at every step. Each step that had to be taken is reported, with its reason. A child to which
 //! a debugger is attached is not sent a signal until that lets go.
 
@@ -54,6 +57,8 @@ pub enum EndedBy {
     Sigterm,
     /// It was sent SIGKILL.
     Sigkill,
+    /// Its connection was lost, and with that perhaps all ways to reach it: its lease is over.
+    Lease,
 }
 
 impl Ending {
@@ -77,6 +82,7 @@ impl fmt::Display for EndedBy {
             Self::Request => "ended on request",
             Self::Sigterm => "ended by SIGTERM",
             Self::Sigkill => "ended by SIGKILL",
+            Self::Lease => "left to the end of its lease",
         })
     }
 }
@@ -91,13 +97,38 @@ impl fmt::Display for EndedBy {
 pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Config) -> Ending {
     let begun = Instant::now();
     let mut climbed = Climbed { by: EndedBy::Request, why: None };
-    let exit = tokio::select! {
+    let status = tokio::select! {
         biased;
-        exit = child.process.exited() => exit,
+        exit = child.process.exited() => exit.status,
+        why = out_of_reach(child, config) => {
+            climbed = Climbed { by: EndedBy::Lease, why: Some(why) };
+            WaitStatus::Unknown
+        }
         never = climbed.climb(child, hurry, config) => match never {},
     };
+    if child.channel.fell_silent() && climbed.by == EndedBy::Request {
+        climbed = Climbed { by: EndedBy::Lease, why: Some(child.channel.gone().to_string()) };
+    }
     let Climbed { by, why } = climbed;
-    Ending { actor: child.id.clone(), by, why, took: begun.elapsed(), status: exit.status }
+    Ending { actor: child.id.clone(), by, why, took: begun.elapsed(), status }
+}
+
+/// Waits until a child on another host that is out of reach must have ended itself; returns why it is.
+async fn out_of_reach(child: &Child, config: &Config) -> String {
+    if !child.channel.is_watched() {
+        return std::future::pending().await; // its exit will be seen
+    }
+    child.channel.ended().await;
+    let patience = match child.channel.fell_silent() {
+        true => {
+            child.process.signal(Signal::Kill); // as far as that reaches
+            config.ladder() // its lease is over already
+        }
+        false => config.lease.saturating_add(config.ladder()),
+    };
+    tokio::time::sleep(patience).await;
+    let lost = child.channel.gone();
+    format!("{lost}; its exit was not seen within {patience:?}, by when it must have ended itself")
 }
 
 /// How far the ladder had to be climbed, and why.
@@ -118,6 +149,9 @@ impl Climbed {
         tokio::time::sleep(config.kill_after).await;
         self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after))
             .await;
+        if child.channel.is_watched() {
+            child.channel.request_close(); // who can't be killed from here ends without its parent
+        }
         std::future::pending().await
     }
 

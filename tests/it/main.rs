@@ -21,9 +21,11 @@ mod floods;
 mod gather;
 mod kill_matrix;
 mod limits;
+mod liveness;
 mod lookup;
 mod promises;
 mod reaping;
+mod relay;
 mod runtime;
 mod schemas;
 mod strangers;
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         gather::tests(),
         kill_matrix::tests(),
         limits::tests(),
+        liveness::tests(),
         lookup::tests(),
         promises::tests(),
         reaping::tests(),

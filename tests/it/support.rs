@@ -234,8 +234,12 @@ impl Watched {
     pub(crate) fn assert_gone_within(&self, bound: Duration) {
         let Some(fd) = &self.fd else { return };
         let until = Instant::now() + bound;
-        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).unwrap();
-        let ended = poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)).unwrap() > 0;
+        // The end of a child process, of any test, is a signal.
+        let ended = rustix::io::retry_on_intr(|| {
+            let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).unwrap();
+            poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left))
+        });
+        let ended = ended.unwrap() > 0;
         if !ended {
             let _ = kill_process(self.pid, Signal::KILL); // the test fails all the same
         }
@@ -306,6 +310,7 @@ pub(crate) fn become_root_if_told() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
         "chaos" => crate::chaos::root(&notes, &args),
         "flood_memory" => crate::floods::memory_root(&notes, &args),
+        "liveness" => crate::liveness::stopping_root(&notes, &args),
         "interrupted" => crate::endings::interrupted_root(&notes, &args),
         "stalled" => crate::promises::stalled_root(&notes),
         "stopped_caller" => crate::deadlines::stopped_caller_root(&notes, &args),

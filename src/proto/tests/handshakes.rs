@@ -5,11 +5,11 @@ use crate::actor::ActorId;
 use crate::proto::handshake::{Handshake, Hello, MAGIC, Member, Next, PROBE, Step, VERSION};
 use crate::proto::membership::TreeKey;
 
-fn key(byte: u8) -> TreeKey {
+pub(super) fn key(byte: u8) -> TreeKey {
     TreeKey::new([byte; 32])
 }
 
-fn member(name: &str) -> Member {
+pub(super) fn member(name: &str) -> Member {
     Member { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: vec![7] }
 }
 
@@ -19,15 +19,19 @@ fn hello(member: Option<Member>) -> Hello {
 }
 
 fn dialer(key: TreeKey) -> (Handshake, Step) {
-    Handshake::dial(key, member("dialer"), "msgpack", [1; 32], secs(10))
+    dialer_as(member("dialer"), key)
 }
 
-fn listener(key: TreeKey, nonce: u8) -> Handshake {
+pub(super) fn dialer_as(own: Member, key: TreeKey) -> (Handshake, Step) {
+    Handshake::dial(key, own, "msgpack", [1; 32], secs(10))
+}
+
+pub(super) fn listener(key: TreeKey, nonce: u8) -> Handshake {
     Handshake::listen(key, "msgpack", [nonce; 32], member("listener"), secs(10))
 }
 
 /// Lets both sides talk until one is done; returns what the listener and the dialer end with.
-fn shake(mut dialer: Handshake, first: Step, mut listener: Handshake) -> (Next, Option<Next>) {
+pub(super) fn shake(mut dialer: Handshake, first: Step, mut listener: Handshake) -> (Next, Option<Next>) {
     let mut to_listener = first;
     loop {
         let answer = match listener.handle_step(to_listener) {
@@ -43,7 +47,7 @@ fn shake(mut dialer: Handshake, first: Step, mut listener: Handshake) -> (Next, 
     }
 }
 
-fn refusal(next: &Next) -> &str {
+pub(super) fn refusal(next: &Next) -> &str {
     match next {
         Next::Refuse(_, why) => why,
         other => panic!("{other:?}"),

@@ -11,6 +11,8 @@ mod calls;
 mod cancels;
 mod dialogs;
 mod handshakes;
+mod liveness;
+mod losses;
 mod one_way;
 mod streams;
 

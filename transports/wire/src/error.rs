@@ -5,6 +5,9 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 
@@ -71,7 +74,15 @@ pub enum TransportError {
     },
     /// Nothing arrived for longer than allowed.
     #[error("the peer was silent for {0:?}")]
-    Idle(std::time::Duration),
+    Idle(Duration),
+    /// The peer was given up: nothing that shows it alive has come for too long.
+    #[error("the peer was given up after {silent:?} of silence: {limit}")]
+    Silent {
+        /// How long, when it was given up.
+        silent: Duration,
+        /// Which limit that was over.
+        limit: SilenceLimit,
+    },
     /// Nobody could be reached at the address.
     #[error("can't connect to {address}: {source}")]
     Dial {
@@ -117,6 +128,31 @@ impl TransportError {
     /// Returns whether the connection ended gracefully, so that a message loop may end quietly.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
+    }
+}
+
+/// How long a peer may be silent before it is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SilenceLimit {
+    /// A child's lease, as its parent sees it: all that the child sends renews it.
+    Lease(Duration),
+    /// A child's lease, as the child sees it: answers to its heartbeats renew it, from when they were sent.
+    OwnLease(Duration),
+    /// So long a silence was too unlikely, after how the peer's heartbeats had come: this value of phi.
+    Phi(usize),
+}
+
+impl std::fmt::Display for SilenceLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Lease(lease) => write!(f, "its lease of {lease:?} is over (`lease`)"),
+            Self::OwnLease(lease) => {
+                write!(f, "no heartbeat sent in this time was answered, and the lease of {lease:?} is over (`lease`)")
+            }
+            Self::Phi(limit) => write!(f, "so long a silence is too unlikely, phi is over {limit} (`dead_after`)"),
+        }
     }
 }
 

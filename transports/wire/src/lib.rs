@@ -29,7 +29,7 @@ pub mod transport;
 pub use address::Address;
 pub use blob::Blob;
 pub use codec::{Codec, Encode, Format, Json, Msgpack, Payload};
-pub use error::{Ended, TransportClosed, TransportError};
+pub use error::{Ended, SilenceLimit, TransportClosed, TransportError};
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};
 pub use terms::CallTerms;

@@ -20,6 +20,8 @@
 //! | `credit` | 12 | cid, count | the peer may send so many more |
 //! | `stop` | 13 | cid | the sender sends no more stream messages |
 //! | `pull` | 14 | cid, target, buffer, waits, args, terms | run a stream function of the peer: it yields, the sender only takes |
+//! | `ping` | 15 | n | a heartbeat: answer at once |
+//! | `pong` | 16 | n | the answer to that heartbeat |
 //!
 //! `terms` are two numbers, the schema and the microseconds that are left for the task ([`CallTerms`]). 0 says
 //! nothing, and so does a number that is missing at the end.
@@ -146,6 +148,16 @@ pub enum Msg<P = Payload> {
         /// Why, in words.
         why: ByteStr,
     },
+    /// A heartbeat: the sender is alive, and wants to know whether the receiver is.
+    Ping {
+        /// Which one; the answer repeats it.
+        n: u64,
+    },
+    /// Answers [`Msg::Ping`], at once.
+    Pong {
+        /// The number of the heartbeat.
+        n: u64,
+    },
 }
 
 /// A message on its way out; its payload is encoded in place.
@@ -266,6 +278,8 @@ impl<P> Msg<P> {
             Self::Yield { .. } => "yield",
             Self::Credit { .. } => "credit",
             Self::Stop { .. } => "stop",
+            Self::Ping { .. } => "ping",
+            Self::Pong { .. } => "pong",
         }
     }
 
@@ -284,7 +298,7 @@ impl<P> Msg<P> {
             | Self::Credit { cid, .. }
             | Self::Stop { cid } => Some(*cid),
             Self::Error { cid, .. } => *cid,
-            Self::Hello { .. } | Self::Bye { .. } => None,
+            Self::Hello { .. } | Self::Bye { .. } | Self::Ping { .. } | Self::Pong { .. } => None,
         }
     }
 
@@ -312,7 +326,9 @@ impl<P> Msg<P> {
             | Self::Bye { .. }
             | Self::Stream { .. }
             | Self::Credit { .. }
-            | Self::Stop { .. } => None,
+            | Self::Stop { .. }
+            | Self::Ping { .. }
+            | Self::Pong { .. } => None,
         }
     }
 }

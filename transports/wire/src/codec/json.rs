@@ -45,6 +45,7 @@ impl Codec for Json {
             Msg::Started { cid, .. } | Msg::Yield { cid, .. } | Msg::Stop { cid } => encode_value(&(kind, cid.0), out),
             Msg::Stream { cid, buffer, waits } => encode_value(&(kind, cid.0, buffer, waits), out),
             Msg::Credit { cid, count } => encode_value(&(kind, cid.0, count), out),
+            Msg::Ping { n } | Msg::Pong { n } => encode_value(&(kind, n), out),
         };
         head.map_err(|why| TransportError::Encode { codec: "json", why })?;
         if let Some(payload) = msg.payload() {
@@ -96,6 +97,8 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         "yield" => Msg::Yield { cid: cid()?, value: payload(2)? },
         "credit" => Msg::Credit { cid: cid()?, count: parse(field(2)?)? },
         "stop" => Msg::Stop { cid: cid()? },
+        "ping" => Msg::Ping { n: parse(field(1)?)? },
+        "pong" => Msg::Pong { n: parse(field(1)?)? },
         _ => return Err(format!("unknown kind of message {kind:?}")),
     })
 }

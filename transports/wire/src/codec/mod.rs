@@ -252,6 +252,8 @@ mod tests {
                 Msg::Yield { cid: Cid(3), value: &1u8 },
                 Msg::Credit { cid: Cid(3), count: 32 },
                 Msg::Stop { cid: Cid(3) },
+                Msg::Ping { n: u64::MAX },
+                Msg::Pong { n: 7 },
             ];
             for msg in others {
                 let read = codec.decode(body_of(codec, &msg)).unwrap();
@@ -314,6 +316,7 @@ mod tests {
             Msg::Error { cid, .. } => (*cid, None, None),
             Msg::CancelAck { cid, found } => (Some(*cid), Some(*found), None),
             Msg::Bye { why } => (None, None, Some(why.to_string())),
+            Msg::Ping { n } | Msg::Pong { n } => (None, None, Some(n.to_string())),
         }
     }
 

@@ -101,6 +101,14 @@ impl Codec for Msgpack {
                 put_header(out, STOP, 2);
                 put_cid(out, *cid);
             }
+            Msg::Ping { n } => {
+                put_header(out, PING, 2);
+                put_number(out, *n);
+            }
+            Msg::Pong { n } => {
+                put_header(out, PONG, 2);
+                put_number(out, *n);
+            }
         }
         let Some(payload) = msg.payload() else { return Ok(()) };
         let first_part = frame.parts.len();
@@ -134,7 +142,7 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
     let parts = if code & HAS_PARTS == 0 { Bytes::new() } else { take_parts(&mut body)? };
     let (fields, code) = (array & 0x0f, code & !HAS_PARTS);
     let needed = match code {
-        HELLO | CANCEL | BYE | STOP => 2,
+        HELLO | CANCEL | BYE | STOP | PING | PONG => 2,
         RETURN | ERROR | CANCEL_ACK | STARTED | YIELD | CREDIT => 3,
         START | OPEN | STREAM => 4,
         PULL => 6,
@@ -175,6 +183,8 @@ fn read(mut body: Bytes) -> Result<Msg, String> {
         YIELD => Msg::Yield { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
         CREDIT => Msg::Credit { cid: take_cid(&mut body)?, count: take_count(&mut body)? },
         STOP => Msg::Stop { cid: take_cid(&mut body)? },
+        PING => Msg::Ping { n: take_number(&mut body)? },
+        PONG => Msg::Pong { n: take_number(&mut body)? },
         _ => Msg::Bye { why: take_text(&mut body)? },
     })
 }
@@ -218,6 +228,10 @@ fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
     decode::read_int(&mut body.reader()).map(Cid).map_err(|error| format!("no dialog id: {error}"))
 }
 
+fn take_number(body: &mut Bytes) -> Result<u64, String> {
+    decode::read_int(&mut body.reader()).map_err(|error| format!("no number: {error}"))
+}
+
 fn take_count(body: &mut Bytes) -> Result<u32, String> {
     decode::read_int(&mut body.reader()).map_err(|error| format!("no count: {error}"))
 }
@@ -239,11 +253,15 @@ fn put_header(out: &mut BytesMut, code: u8, fields: u8) {
 }
 
 fn put_cid(out: &mut BytesMut, cid: Cid) {
-    encode::write_uint(&mut out.writer(), cid.0).expect("memory takes all bytes");
+    put_number(out, cid.0);
+}
+
+fn put_number(out: &mut BytesMut, number: u64) {
+    encode::write_uint(&mut out.writer(), number).expect("memory takes all bytes");
 }
 
 fn put_count(out: &mut BytesMut, count: u32) {
-    encode::write_uint(&mut out.writer(), count.into()).expect("memory takes all bytes");
+    put_number(out, count.into());
 }
 
 fn put_bool(out: &mut BytesMut, value: bool) {
@@ -280,5 +298,7 @@ const YIELD: u8 = 11;
 const CREDIT: u8 = 12;
 const STOP: u8 = 13;
 const PULL: u8 = 14;
+const PING: u8 = 15;
+const PONG: u8 = 16;
 const HAS_PARTS: u8 = 0x40;
 const U64: u8 = 0xcf;

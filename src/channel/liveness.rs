@@ -1,0 +1,132 @@
+//! A peer that is silent: the watch over a connection, and what its verdicts do.
+//!
+//! Connections within a host are not watched: the system tells when a process there is gone, and one that is
+//! stopped, under a debugger say, must not be taken for dead. A heartbeat is answered on every connection, by the
+//! message loop, whatever the tasks do; a task that blocks the loop's thread blocks that too.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pleach_wire::transport::Lane;
+use pleach_wire::{Outgoing, TransportError};
+use tokio::time::Instant;
+
+use super::Channel;
+use super::driver::GOODBYE;
+use crate::proto::liveness::{Standing, Verdict, Watch};
+
+/// Whether a peer is alive, as far as this side can know.
+///
+/// Actors on other hosts are watched, by heartbeats ([`Config::heartbeat`](crate::Config::heartbeat)). One on
+/// this host is alive while its connection lasts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Liveness {
+    /// It was heard lately.
+    Alive {
+        /// How long the answer to the last heartbeat took; `None` before the first, and if it is not watched.
+        rtt: Option<Duration>,
+    },
+    /// It has been silent for longer than usual; it may recover.
+    Suspect {
+        /// How long.
+        silent: Duration,
+        /// How suspicious that is: so many zeros has the probability, `0.00…`, that it is chance.
+        phi: f64,
+    },
+    /// It was given up, or the connection has ended otherwise.
+    Dead,
+}
+
+impl Channel {
+    /// Returns how it stands with the peer.
+    pub(crate) fn liveness(&self) -> Liveness {
+        if self.end().is_some() {
+            return Liveness::Dead;
+        }
+        match self.watch().map(|watch| watch.standing(self.now())) {
+            None => Liveness::Alive { rtt: None },
+            Some(Standing::Alive { rtt }) => Liveness::Alive { rtt },
+            Some(Standing::Suspect { silent, phi }) => Liveness::Suspect { silent, phi },
+            Some(Standing::Dead) => Liveness::Dead,
+        }
+    }
+
+    /// Returns whether the peer is watched.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.0.watch.is_some()
+    }
+
+    /// Returns whether the connection ended because the peer was silent.
+    pub(crate) fn fell_silent(&self) -> bool {
+        matches!(self.end(), Some(TransportError::Silent { .. }))
+    }
+
+    /// Returns whether one side closed the connection, and the other one knows that.
+    pub(crate) fn ended_in_order(&self) -> bool {
+        matches!(self.end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
+    }
+
+    /// Returns when this side's lease is over, if the peer holds it.
+    pub(crate) fn leased_until(&self) -> Option<Instant> {
+        self.watch()?.leased_until().map(|at| self.0.epoch + at)
+    }
+
+    /// Takes that something has come.
+    pub(super) fn note_heard(&self) {
+        if let Some(mut watch) = self.watch() {
+            watch.handle_heard(self.now());
+        }
+    }
+
+    /// Answers a heartbeat.
+    pub(super) fn answer_ping(&self, n: u64) {
+        self.send_or_log(Lane::CONTROL, &Outgoing::Pong { n }, 0);
+        if let Some(mut watch) = self.watch() {
+            watch.handle_ping(self.now());
+        }
+    }
+
+    /// Takes the answer to a heartbeat.
+    pub(super) fn note_pong(&self, n: u64) {
+        if let Some(mut watch) = self.watch() {
+            watch.handle_pong(n, self.now());
+        }
+    }
+
+    /// Returns when [`look_at_watch`](Self::look_at_watch) may have something to do next.
+    pub(super) fn watch_timeout(&self) -> Option<Instant> {
+        self.watch()?.poll_timeout().map(|at| self.0.epoch + at)
+    }
+
+    /// Does what the watch finds due.
+    ///
+    /// # Errors
+    /// The end of the connection, when the peer is given up.
+    pub(super) fn look_at_watch(&self) -> Result<(), TransportError> {
+        let peer = self.peer();
+        loop {
+            // The lock is released here: invariant 1 of the channel.
+            let Some(verdict) = self.watch().and_then(|mut watch| watch.handle_timeout(self.now())) else {
+                return Ok(());
+            };
+            match verdict {
+                Verdict::Ping { n } => self.send_or_log(Lane::CONTROL, &Outgoing::Ping { n }, 0),
+                Verdict::Suspect { silent, phi } => {
+                    tracing::info!(target: "pleach::runtime", %peer, ?silent, phi, "the peer is suspiciously silent");
+                }
+                Verdict::Recovered { silent } => {
+                    tracing::info!(target: "pleach::runtime", %peer, ?silent, "the peer is heard again");
+                }
+                Verdict::Dead { silent, limit } => {
+                    tracing::warn!(target: "pleach::runtime", %peer, ?silent, %limit, "the peer counts as dead");
+                    return Err(TransportError::Silent { silent, limit });
+                }
+            }
+        }
+    }
+
+    fn watch(&self) -> Option<MutexGuard<'_, Watch>> {
+        Some(self.0.watch.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

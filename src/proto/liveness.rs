@@ -1,0 +1,225 @@
+//! Whether the peer of one connection is alive: heartbeats, suspicion, and the lease of a child.
+//!
+//! Both sides send heartbeats, and answer the other's at once. A silence that is too unlikely
+//! ([`super::phi`]) makes a peer suspect, which is only told. Who is dead is decided by what it is:
+//!
+//! | the peer is | it is given up when |
+//! |---|---|
+//! | a child | nothing has come from it for `lease` |
+//! | the parent | no heartbeat that was sent in the last `lease` has been answered |
+//! | any other | so long a silence is too unlikely |
+//!
+//! # The lease
+//! A child may live as long as its lease, and ends itself when it is over. An answered heartbeat renews it,
+//! counted from when the heartbeat was *sent*. The parent has heard that heartbeat later than it was sent, and
+//! has patience for as long from then: so whatever is lost or delayed, and in whichever direction, the child's
+//! lease is over when the parent counts it dead. Their clocks need not agree, only run alike.
+//!
+//! # Invariants
+//! 1. The lease never ends later than `lease` after the sending of the last heartbeat that was answered; before
+//!    the first, than that after the child began to dial.
+//! 2. After a verdict of death there is none.
+//! 3. What has come is taken ([`Watch::handle_heard`]) before anybody is given up for a silence.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use pleach_wire::SilenceLimit;
+
+use super::phi::{Beats, deviations_at};
+
+/// What a peer that is watched is to this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kin {
+    /// It holds our lease.
+    Parent,
+    /// We hold its lease.
+    Child,
+    /// Neither depends on the other.
+    Other,
+}
+
+/// How long a peer may be silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// How often heartbeats are sent.
+    pub(crate) heartbeat: Duration,
+    /// How long a child lives without an answer.
+    pub(crate) lease: Duration,
+    /// At which φ a peer is suspected.
+    pub(crate) suspect_after: usize,
+    /// At which φ a peer is given up that is neither parent nor child.
+    pub(crate) dead_after: usize,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Send this heartbeat.
+    Ping { n: u64 },
+    /// The peer has been silent for a suspiciously long time.
+    Suspect { silent: Duration, phi: f64 },
+    /// A suspected peer was heard again; how long it had been silent.
+    Recovered { silent: Duration },
+    /// Give it up.
+    Dead { silent: Duration, limit: SilenceLimit },
+}
+
+/// How it stands with a peer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Standing {
+    /// As expected; how long the last answer to a heartbeat took.
+    Alive { rtt: Option<Duration> },
+    /// Silent for a suspiciously long time.
+    Suspect { silent: Duration, phi: f64 },
+    /// Given up.
+    Dead,
+}
+
+/// The watch over one peer. Times are counted from any start; they never go back.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    kin: Kin,
+    patience: Patience,
+    /// The silences of `suspect_after` and `dead_after`, in deviations of the peer's heartbeats.
+    suspect_at: f64,
+    dead_at: f64,
+    beats: Beats,
+    /// When anything came last.
+    heard: Duration,
+    /// Since when it is suspected, and when it had been heard before.
+    suspected: Option<(Duration, Duration)>,
+    next_ping: Duration,
+    last_number: u64,
+    /// Heartbeats that no answer has come to, and when they were sent.
+    unanswered: VecDeque<(u64, Duration)>,
+    rtt: Option<Duration>,
+    leased_until: Duration,
+    over: bool,
+}
+
+impl Watch {
+    /// Begins to watch a peer with which a connection has just been made; `began` is when that was begun.
+    pub(crate) fn new(kin: Kin, patience: Patience, began: Duration, now: Duration) -> Self {
+        Self {
+            kin,
+            patience,
+            suspect_at: deviations_at(patience.suspect_after),
+            dead_at: deviations_at(patience.dead_after),
+            beats: Beats::new(patience.heartbeat),
+            heard: now,
+            suspected: None,
+            next_ping: now,
+            last_number: 0,
+            unanswered: VecDeque::new(),
+            rtt: None,
+            leased_until: began.saturating_add(patience.lease),
+            over: false,
+        }
+    }
+
+    /// Takes that something has come from the peer, whatever it was.
+    pub(crate) fn handle_heard(&mut self, now: Duration) {
+        self.heard = self.heard.max(now);
+    }
+
+    /// Takes a heartbeat of the peer.
+    pub(crate) fn handle_ping(&mut self, now: Duration) {
+        self.beats.handle_beat(now);
+    }
+
+    /// Takes the answer to a heartbeat. One that was not sent, or is answered already, changes nothing.
+    pub(crate) fn handle_pong(&mut self, n: u64, now: Duration) {
+        let Ok(at) = self.unanswered.binary_search_by_key(&n, |(number, _)| *number) else { return };
+        let (_, sent) = self.unanswered[at];
+        self.unanswered.drain(..=at);
+        self.rtt = Some(now.saturating_sub(sent));
+        self.leased_until = self.leased_until.max(sent.saturating_add(self.patience.lease)); // invariant 1
+    }
+
+    /// Returns what is due now; to be asked until there is nothing.
+    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<Verdict> {
+        if self.over {
+            return None; // invariant 2
+        }
+        if now >= self.given_up_at() {
+            self.over = true;
+            return Some(self.death(now));
+        }
+        match self.suspected {
+            Some((since, before)) if self.heard >= since => {
+                self.suspected = None;
+                return Some(Verdict::Recovered { silent: self.heard.saturating_sub(before) });
+            }
+            None if now >= self.suspected_at() => {
+                self.suspected = Some((now, self.heard));
+                let silent = now.saturating_sub(self.heard);
+                return Some(Verdict::Suspect { silent, phi: self.beats.phi(silent) });
+            }
+            _ => {}
+        }
+        (now >= self.next_ping).then(|| {
+            self.next_ping = now.saturating_add(self.patience.heartbeat);
+            self.last_number += 1;
+            if self.unanswered.len() == MOST_UNANSWERED {
+                self.unanswered.pop_front();
+            }
+            self.unanswered.push_back((self.last_number, now));
+            Verdict::Ping { n: self.last_number }
+        })
+    }
+
+    fn death(&self, now: Duration) -> Verdict {
+        let lease = self.patience.lease;
+        let (last_sign, limit) = match self.kin {
+            Kin::Parent => (self.leased_until.saturating_sub(lease), SilenceLimit::OwnLease(lease)),
+            Kin::Child => (self.heard, SilenceLimit::Lease(lease)),
+            Kin::Other => (self.heard, SilenceLimit::Phi(self.patience.dead_after)),
+        };
+        Verdict::Dead { silent: now.saturating_sub(last_sign), limit }
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) may have something to do next.
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
+        if self.over {
+            return None;
+        }
+        let changes_at = match self.suspected {
+            Some((since, _)) if self.heard >= since => self.heard,
+            Some(_) => Duration::MAX,
+            None => self.suspected_at(),
+        };
+        Some(self.next_ping.min(changes_at).min(self.given_up_at()))
+    }
+
+    fn suspected_at(&self) -> Duration {
+        self.heard.saturating_add(self.beats.silence(self.suspect_at))
+    }
+
+    fn given_up_at(&self) -> Duration {
+        match self.kin {
+            Kin::Parent => self.leased_until,
+            Kin::Child => self.heard.saturating_add(self.patience.lease),
+            Kin::Other => self.heard.saturating_add(self.beats.silence(self.dead_at)),
+        }
+    }
+
+    /// Returns when this side's lease is over, if the peer holds it.
+    pub(crate) fn leased_until(&self) -> Option<Duration> {
+        (self.kin == Kin::Parent).then_some(self.leased_until)
+    }
+
+    /// Returns how it stands with the peer.
+    pub(crate) fn standing(&self, now: Duration) -> Standing {
+        let silent = now.saturating_sub(self.heard);
+        match self.suspected {
+            _ if self.over => Standing::Dead,
+            Some((since, _)) if self.heard < since => Standing::Suspect { silent, phi: self.beats.phi(silent) },
+            _ => Standing::Alive { rtt: self.rtt },
+        }
+    }
+}
+
+/// How many heartbeats without an answer are remembered. An answer to an older one would renew the lease only
+/// if that were longer than so many heartbeats.
+const MOST_UNANSWERED: usize = 1024;

@@ -1,0 +1,139 @@
+//! Peers that may be lost without a word: which ones are watched, and what remains of one that was given up.
+//!
+//! An actor that was given up is not let in again as the one that it was ([`crate::proto::lost`]); and an
+//! actor that was perhaps given up itself goes on as a newer incarnation of itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+
+use super::{Runtime, lock};
+use crate::actor::ActorId;
+use crate::channel::Channel;
+use crate::proto::liveness::{Kin, Patience};
+
+impl Runtime {
+    /// What a peer is to this actor, if it is to be watched: one that was started as if on another host, and
+    /// any on another host.
+    pub(super) fn kin(&self, peer: &ActorId, is_watched_child: bool) -> Option<Kin> {
+        let origin = self.origin.as_ref().filter(|origin| origin.parent == *peer);
+        match origin {
+            Some(origin) => origin.watched.then_some(Kin::Parent),
+            None if is_watched_child => Some(Kin::Child),
+            None => (peer.host() != self.id.host()).then_some(Kin::Other),
+        }
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        let config = &self.config;
+        Patience {
+            heartbeat: config.heartbeat,
+            lease: config.lease,
+            suspect_after: config.suspect_after,
+            dead_after: config.dead_after,
+        }
+    }
+
+    /// Draws the conclusions from the end of a connection with a peer of this incarnation.
+    pub(super) fn note_end(&self, channel: &Channel, incarnation: u64) {
+        if channel.fell_silent() {
+            Arc::make_mut(&mut lock(&self.lost)).note(channel.peer().uuid(), incarnation);
+        }
+        // The peer may have given this actor up, and may not have been able to say so.
+        if channel.is_watched() && !channel.ended_in_order() {
+            self.incarnation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pleach_wire::{Key, Settings, TransportError};
+
+    use super::super::dial::Introduction;
+    use super::*;
+    use crate::channel::handshake::{self, Accepted, Identity};
+    use crate::config::Config;
+    use crate::error::Error;
+    use crate::proto::membership::TreeKey;
+
+    /// The actor of a tree, with patience for half a second.
+    fn actor(name: &str) -> Arc<Runtime> {
+        let heartbeat = Duration::from_millis(50);
+        let (transport, root_name) = ("mem".into(), name.into());
+        let config = Config { transport, root_name, heartbeat, lease: heartbeat * 10, ..Config::default() };
+        Runtime::root(config, crate::transports::registry(false), TreeKey::new([1; 32]))
+    }
+
+    fn mem() -> Key {
+        Key::new("msgpack", "mem")
+    }
+
+    /// The identity of an actor on another host, which says nothing but what a test has it say.
+    async fn far_away(of: &Arc<Runtime>, incarnation: u64) -> Identity {
+        let mut identity = of.identity().await;
+        identity.own.who = identity.own.who.on("far away");
+        identity.own.incarnation = incarnation;
+        identity
+    }
+
+    /// Ends the actors of a test.
+    async fn over(actors: &[&Arc<Runtime>]) {
+        for actor in actors {
+            actor.shut_down().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_given_up_comes_back_only_as_a_newer_one() {
+        let (here, there) = (actor("here"), actor("there"));
+        let at = here.listen(&mem()).await.unwrap().remove(0);
+        let (kind, settings) = (here.registry.find(&mem()).unwrap(), Settings::default());
+        let first = here.incarnation.load(Ordering::Acquire);
+        let dial = async |incarnation: u64| {
+            let transport = kind.dial(&at.address.parse().unwrap(), &settings).await.unwrap();
+            let shaken = handshake::dial(&*transport, &far_away(&there, incarnation).await).await;
+            shaken.map(|Accepted { member, .. }| (transport, member))
+        };
+        let (_silent, member) = dial(7).await.unwrap();
+        assert_eq!(member.incarnation, first);
+        let channel = lock(&here.peers).values().next().unwrap().clone();
+        channel.ended().await;
+        let Error::Disconnected { end: TransportError::Silent { .. }, .. } = channel.gone() else {
+            panic!("{:?}", channel.gone())
+        };
+        let refused = dial(7).await.err().unwrap().to_string();
+        assert!(refused.contains("was counted dead") && refused.contains("a higher one"), "{refused}");
+        let (_silent, member) = dial(8).await.unwrap();
+        assert_eq!(member.incarnation, first + 1, "it may have been given up itself");
+        over(&[&here, &there]).await;
+    }
+
+    #[tokio::test]
+    async fn who_lost_a_peer_to_silence_comes_back_to_it_as_a_newer_one() {
+        let (here, there) = (actor("here"), actor("there"));
+        let (kind, settings) = (here.registry.find(&mem()).unwrap(), Settings::default());
+        let mut listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
+        let identity = far_away(&there, 7).await;
+        let address = listener.local_address().clone();
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let (transport, accepted) = tokio::join!(kind.dial(&address, &settings), listener.accept());
+            let transport = transport.unwrap();
+            let introduction = Introduction::to(&identity.own.who);
+            let introduced = here.introduce(&introduction, transport, &address);
+            let (dialled, accepted) = tokio::join!(introduced, async {
+                let transport = kind.wrap(accepted.unwrap());
+                let accepted = handshake::accept(&*transport, &identity).await.unwrap().unwrap();
+                (transport, accepted.member)
+            });
+            seen.push(accepted.1.incarnation);
+            dialled.unwrap().ended().await;
+        }
+        // Whom it dials itself, it wants back, although it gave it up.
+        assert_eq!(seen[1], seen[0] + 1);
+        over(&[&here, &there]).await;
+    }
+}
