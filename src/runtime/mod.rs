@@ -7,6 +7,7 @@
 //! | [`root`] | the first actor of a tree: booting it, and the program around it |
 //! | [`daemon`] | a root that only serves |
 //! | [`server`] | listening, accepting, dialling |
+//! | [`door`] | which strangers are talked to, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | what fails beside those functions, and who is told |
@@ -23,6 +24,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod dispatch;
+mod door;
 mod failure;
 pub(crate) mod flavor;
 pub(crate) mod handle;
