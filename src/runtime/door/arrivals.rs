@@ -40,6 +40,13 @@ impl<S: Ord + Copy> Arrivals<S> {
         true
     }
 
+    /// Gives a token back: that connection was none of those that are counted.
+    pub(super) fn give_back(&mut self, source: S) {
+        if let Some(full_at) = self.full_at.get_mut(&source) {
+            *full_at = full_at.saturating_sub(self.pause);
+        }
+    }
+
     /// Makes room: those whose buckets are full make no difference.
     fn forget(&mut self, now: Duration) {
         self.full_at.retain(|_, full_at| *full_at > now);
@@ -89,6 +96,9 @@ mod tests {
             assert!(arrivals.take(1, Duration::ZERO, 3));
         }
         assert!(!arrivals.take(1, Duration::ZERO, 3));
+        // One of them has come, and was none of the others.
+        arrivals.give_back(1);
+        assert!(arrivals.take(1, Duration::ZERO, 3));
     }
 
     #[test]

@@ -183,10 +183,14 @@ impl House {
 }
 
 impl Place {
-    /// Keeps the place until the handshake is over: its guest is a child that is waited for.
+    /// Keeps the place until the handshake is over: its guest is a child that is waited for, and does not count
+    /// for the rate either.
     pub(super) fn keep(&self) {
-        if let Some(guest) = lock(&self.door.house).guests.get_mut(&self.number) {
-            guest.is_expected = true;
+        let house = &mut *lock(&self.door.house);
+        let Some(guest) = house.guests.get_mut(&self.number) else { return };
+        let was_expected = std::mem::replace(&mut guest.is_expected, true);
+        if let Some(source) = guest.source.filter(|_| !was_expected) {
+            house.arrivals.give_back(source);
         }
     }
 
@@ -262,6 +266,7 @@ mod tests {
         assert!(lock(&door.house).guests.is_empty());
     }
 
+    // SEC-5
     #[tokio::test(start_paused = true)]
     async fn the_source_with_the_most_places_makes_room() {
         let door = door(4);
