@@ -256,6 +256,7 @@ mod tests {
         Step::Hello(Hello { magic, versions: (1, 1), codec, member, nonce: [1; 32] })
     }
 
+    // SEC-4
     #[tokio::test(start_paused = true)]
     async fn no_stage_outlasts_the_deadline() {
         let (listener, stranger) = (identity("listener", 1), identity("stranger", 9).own);
@@ -283,6 +284,7 @@ mod tests {
         }
     }
 
+    // SEC-4
     #[tokio::test(start_paused = true)]
     async fn a_byte_at_a_time_does_not_put_the_deadline_off() {
         let listener = identity("listener", 1);
@@ -302,6 +304,7 @@ mod tests {
         assert_eq!(started.elapsed(), listener.deadline);
     }
 
+    // SEC-4
     #[tokio::test]
     async fn frames_of_strangers_are_small_and_those_of_members_as_configured() {
         let listener = identity("listener", 1);
@@ -329,6 +332,7 @@ mod tests {
         assert!(matches!(batch[..], [Msg::Return { .. }]), "{batch:?}");
     }
 
+    // SEC-1
     #[tokio::test]
     async fn what_is_no_handshake_ends_it() {
         let (ours, theirs) = pair().await;

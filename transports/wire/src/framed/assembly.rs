@@ -141,6 +141,7 @@ impl Transfer {
 mod tests {
     use super::*;
 
+    // SEC-8
     #[test]
     fn what_is_announced_is_not_allocated() {
         let (mut assembly, size) = (Assembly::default(), 64 << 20);
