@@ -50,6 +50,9 @@ pub mod config;
 mod context;
 pub mod error;
 mod exports;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lookup;
 pub mod manual;
 mod nursery;

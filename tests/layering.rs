@@ -54,6 +54,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/lookup.rs", uses: &["error", "portal", "runtime", "scope"], never: TRANSPORTS },
     Layer { at: "src/nursery", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/manual", uses: &[], never: TRANSPORTS },
+    // Only there in a build for fuzzing.
+    Layer { at: "src/fuzzing.rs", uses: ANY, never: TRANSPORTS },
     // Paves the way to all of them.
     Layer { at: "src/lib.rs", uses: ANY, never: TRANSPORTS },
 ];

@@ -352,6 +352,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     struct Nested(#[expect(dead_code, reason = "only its depth counts")] Vec<Nested>);
 
+    // SEC-8
     #[test]
     fn nesting_beyond_the_limit_is_an_error_and_takes_no_stack() {
         let small = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
