@@ -51,6 +51,9 @@ mod context;
 pub mod discovery;
 pub mod error;
 mod exports;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lookup;
 pub mod manual;
 mod nursery;

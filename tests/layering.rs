@@ -55,6 +55,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/lookup", uses: LOOKUP, never: TRANSPORTS },
     Layer { at: "src/nursery", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/manual", uses: &[], never: TRANSPORTS },
+    // Only there in a build for fuzzing.
+    Layer { at: "src/fuzzing.rs", uses: ANY, never: TRANSPORTS },
     // Paves the way to all of them.
     Layer { at: "src/lib.rs", uses: ANY, never: TRANSPORTS },
 ];

@@ -1,9 +1,9 @@
 //! The handbook's promises have tests: each row names one, and each cited clause exists.
 //!
 //! It reads sources, like `layering.rs`: `src/manual/rows.rs` says which test holds a row, and that test
-//! says so itself with a comment, `// S47`.
+//! says so itself with a comment, `// S47`. So does `src/manual/security.rs`, for its clauses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,23 @@ fn each_row_has_a_test_that_cites_it() {
     let table = table();
     let listed: BTreeSet<_> = table.iter().map(|held| held.row.clone()).collect();
     let due: BTreeSet<_> = ROWS.iter().cloned().flatten().map(|row| format!("S{row:02}")).collect();
-    let mut faults: Vec<_> = due.difference(&listed).map(|row| format!("{row} is not in the table")).collect();
-    for Held { row, file, test } in &table {
+    let faults: Vec<_> = due.difference(&listed).map(|row| format!("{row} is not in the table")).collect();
+    assert_held(faults, &table);
+}
+
+#[test]
+fn each_clause_of_security_has_a_test_that_cites_it() {
+    let text = fs::read_to_string(root().join("src/manual/security.rs")).expect("the page");
+    let table = lines_of(&text, "//! | SEC-");
+    let listed: BTreeSet<_> = table.iter().map(|held| held.row.as_str()).collect();
+    let clauses = numbers(&text, "SEC-").into_iter().map(|number| format!("SEC-{number}"));
+    let bare = clauses.filter(|clause| !listed.contains(clause.as_str()));
+    assert_held(bare.map(|clause| format!("{clause} has no test")).collect(), &table);
+}
+
+/// Fails with all `faults`, and with those of a table whose tests must be there and cite their rows.
+fn assert_held(mut faults: Vec<String>, table: &[Held]) {
+    for Held { row, file, test } in table {
         match fs::read_to_string(root().join(file)) {
             Err(error) => faults.push(format!("{row}: {file}: {error}")),
             Ok(source) => match item(&source, test) {
@@ -40,7 +55,8 @@ fn each_row_has_a_test_that_cites_it() {
 
 #[test]
 fn each_cited_clause_and_row_exists() {
-    let clauses = fs::read_to_string(root().join("src/manual/cancellation.rs")).unwrap();
+    let page = |name| fs::read_to_string(root().join("src/manual").join(name)).unwrap();
+    let pages = [("C-", page("cancellation.rs")), ("SEC-", page("security.rs"))];
     let rows: BTreeSet<_> = table().into_iter().map(|held| held.row).collect();
     let mut faults = Vec::new();
     for file in ["src", "tests", "transports", "macros", "examples"].iter().flat_map(|at| sources(&root().join(at))) {
@@ -52,8 +68,10 @@ fn each_cited_clause_and_row_exists() {
             let Some((_, comment)) = line.split_once("// ") else { continue };
             for word in comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
                 let place = format!("{}:{}", file.display(), number + 1);
-                if is_id(word, "C-") && !clauses.contains(&format!("**{word}**")) {
-                    faults.push(format!("{place}: there is no clause {word}"));
+                for (prefix, clauses) in &pages {
+                    if is_id(word, prefix) && !clauses.contains(&format!("**{word}**")) {
+                        faults.push(format!("{place}: there is no clause {word}"));
+                    }
                 }
                 if is_id(word, "S") && is_due(word) && !rows.contains(word) {
                     faults.push(format!("{place}: {word} is cited, but not in the table"));
@@ -66,26 +84,39 @@ fn each_cited_clause_and_row_exists() {
 
 #[test]
 fn clauses_are_numbered_in_order() {
-    let clauses = fs::read_to_string(root().join("src/manual/cancellation.rs")).unwrap();
-    let numbers: Vec<u32> =
-        clauses.lines().filter_map(|line| line.strip_prefix("//! - **C-")?.split_once("**")?.0.parse().ok()).collect();
-    assert_eq!(numbers, (1..=numbers.len() as u32).collect::<Vec<_>>());
-    assert!(numbers.len() > 30, "{numbers:?}");
+    for (page, prefix, least) in [("cancellation.rs", "C-", 30), ("security.rs", "SEC-", 10)] {
+        let text = fs::read_to_string(root().join("src/manual").join(page)).unwrap();
+        let numbers = numbers(&text, prefix);
+        assert_eq!(numbers, (1..=numbers.len() as u32).collect::<Vec<_>>(), "{page}");
+        assert!(numbers.len() > least, "{page}: {numbers:?}");
+    }
+}
+
+/// The numbers of a page's clauses: `- **C-12** …`.
+fn numbers(text: &str, prefix: &str) -> Vec<u32> {
+    let start = format!("//! - **{prefix}");
+    text.lines().filter_map(|line| line.strip_prefix(&start)?.split_once("**")?.0.parse().ok()).collect()
 }
 
 /// Reads the table: `| S47 | what | file | test |`.
 fn table() -> Vec<Held> {
     let text = fs::read_to_string(root().join("src/manual/rows.rs")).expect("the table of rows");
-    let mut seen = BTreeMap::new();
-    let mut table = Vec::new();
-    for line in text.lines().filter_map(|line| line.strip_prefix("//! | S")) {
-        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
-        let [row, _what, file, test, _] = &cells[..] else { panic!("a row of four cells, not: S{line}") };
-        let row = format!("S{row}");
-        assert!(seen.insert(row.clone(), line).is_none(), "{row} stands twice in the table");
-        table.push(Held { row, file: file.clone(), test: test.clone() });
+    let table = lines_of(&text, "//! | S");
+    let mut seen = BTreeSet::new();
+    for held in &table {
+        assert!(seen.insert(&held.row), "{} stands twice in the table", held.row);
     }
     table
+}
+
+/// Reads a table's lines: `| S47 | … | file | test |`; `start` is what they begin with.
+fn lines_of(text: &str, start: &str) -> Vec<Held> {
+    let read = |line: &str| {
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
+        let [number, .., file, test, _] = &cells[..] else { panic!("a row with a file and a test, not: {line}") };
+        Held { row: format!("{}{number}", &start["//! | ".len()..]), file: file.clone(), test: test.clone() }
+    };
+    text.lines().filter_map(|line| line.strip_prefix(start)).map(read).collect()
 }
 
 /// The function or file of this name with the comments and attributes before it; a file that is no Rust is
@@ -110,7 +141,7 @@ fn item(source: &str, name: &str) -> Option<String> {
 
 fn cites(text: &str, row: &str) -> bool {
     let comments = text.lines().filter_map(|line| line.split_once("//").map(|(_, comment)| comment));
-    comments.flat_map(|comment| comment.split(|c: char| !c.is_ascii_alphanumeric())).any(|word| word == row)
+    comments.flat_map(|comment| comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')).any(|word| word == row)
 }
 
 fn is_id(word: &str, prefix: &str) -> bool {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use pleach_wire::transport::Lane;
 use pleach_wire::{Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::proto::handshake::{Handshake, Member, Next, Step};
+use crate::actor::ActorId;
+use crate::proto::handshake::{Handshake, Hello, Member, Next, Step};
 use crate::proto::lost::Lost;
 use crate::proto::membership::{Nonce, TreeKey};
 
@@ -46,11 +47,12 @@ pub(crate) struct Accepted {
 pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> Result<Accepted, TransportError> {
     let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
     let (handshake, first) = Handshake::dial(key, own, codec, fresh_nonce()?, identity.deadline);
-    let accepted = drive(transport, identity, handshake, Some(first)).await?;
+    let accepted = drive(transport, identity, handshake, Some(first), &|_| ()).await?;
     accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
 }
 
-/// Takes a dialer's introduction. `None`: it was a probe, which has been answered.
+/// Takes a dialer's introduction. `None`: it was a probe, which has been answered. `heard` is told who the
+/// dialer says it is, before that is proved.
 ///
 /// # Errors
 /// [`TransportError::Handshake`] says why the peer was refused; other errors are the connection's.
@@ -60,11 +62,12 @@ pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> R
 pub(crate) async fn accept(
     transport: &dyn MsgTransport,
     identity: &Identity,
+    heard: &(dyn Fn(&ActorId) + Send + Sync),
 ) -> Result<Option<Accepted>, TransportError> {
     let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
     let handshake =
         Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline).without(identity.lost.clone());
-    drive(transport, identity, handshake, None).await
+    drive(transport, identity, handshake, None, heard).await
 }
 
 /// Tells a dialer why it is not let in, without asking who it is, and closes.
@@ -87,17 +90,20 @@ async fn drive(
     identity: &Identity,
     mut handshake: Handshake,
     first: Option<Step>,
+    heard: &(dyn Fn(&ActorId) + Send + Sync),
 ) -> Result<Option<Accepted>, TransportError> {
     transport.set_max_frame(MAX_HANDSHAKE_FRAME);
     let began = Instant::now();
+    // One deadline for all steps, and for what is sent: a peer that dribbles or does not read gains nothing.
     let until = began + handshake.poll_timeout();
+    let late = |_| TransportError::Handshake("the peer did not read the last step in time".into());
     let mut batch = Vec::new();
     let mut next = first.map(Next::Send);
     loop {
         let step = match next {
             Some(Next::Send(step)) => Some(step),
             Some(Next::SendAndAccept(step, member)) => {
-                send(transport, &step).await?;
+                timeout_at(until, send(transport, &step)).await.map_err(late)??;
                 transport.set_max_frame(identity.max_frame);
                 return Ok(Some(Accepted { member, early: batch, began }));
             }
@@ -106,8 +112,11 @@ async fn drive(
                 return Ok(Some(Accepted { member, early: batch, began }));
             }
             Some(Next::SendAndEnd(step)) => {
-                send(transport, &step).await?;
-                transport.close().await?;
+                let told = async {
+                    send(transport, &step).await?;
+                    transport.close().await
+                };
+                timeout_at(until, told).await.map_err(late)??;
                 return Ok(None);
             }
             Some(Next::Refuse(step, why)) => {
@@ -131,14 +140,18 @@ async fn drive(
                 transport.recv(&mut batch).await?;
             }
             match batch.remove(0) {
-                Msg::Hello { step } => step.decode::<Step>(),
+                Msg::Hello { step } => step.decode::<Step>().inspect(|step| {
+                    if let Step::Hello(Hello { member: Some(member), .. }) = step {
+                        heard(&member.who);
+                    }
+                }),
                 other => Err(TransportError::Handshake(format!(
                     "the peer sent `{}` before it had proved itself",
                     other.kind()
                 ))),
             }
         };
-        next = match tokio::time::timeout_at(until, exchange).await {
+        next = match timeout_at(until, exchange).await {
             Ok(step) => Some(handshake.handle_step(step?)),
             Err(_late) => handshake.handle_timeout(began.elapsed()),
         };
@@ -170,10 +183,14 @@ const REFUSAL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
-    use pleach_wire::{Key, Settings};
+    use bytes::BytesMut;
+    use pleach_wire::codec::{Codec, FrameBuf};
+    use pleach_wire::framed::Framed;
+    use pleach_wire::transport::Ends;
+    use pleach_wire::{Address, Key, Link, Msgpack, Settings};
+    use tokio::io::{AsyncWriteExt, DuplexStream};
 
     use super::*;
-    use crate::actor::ActorId;
 
     fn identity(name: &str, key: u8) -> Identity {
         let own =
@@ -196,7 +213,7 @@ mod tests {
     async fn members_of_one_tree_find_each_other() {
         let (ours, theirs) = pair().await;
         let (dialer, listener) = (identity("dialer", 1), identity("listener", 1));
-        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener));
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &|_| ()));
         assert_eq!(dialled.unwrap().member, listener.own);
         assert_eq!(accepted.unwrap().unwrap().member, dialer.own);
     }
@@ -205,7 +222,7 @@ mod tests {
     async fn a_stranger_is_told_and_cut_off() {
         let (ours, theirs) = pair().await;
         let (stranger, listener) = (identity("stranger", 9), identity("listener", 1));
-        let (dialled, accepted) = tokio::join!(dial(&*ours, &stranger), accept(&*theirs, &listener));
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &stranger), accept(&*theirs, &listener, &|_| ()));
         assert!(dialled.unwrap_err().to_string().contains("does not know this tree's key"));
         assert!(accepted.unwrap_err().to_string().contains("does not know this tree's key"));
         assert!(!theirs.connected());
@@ -214,7 +231,8 @@ mod tests {
     #[tokio::test]
     async fn a_silent_peer_is_given_up_at_the_deadline() {
         let (_silent, theirs) = pair().await;
-        let given_up = timeout(Duration::from_secs(5), accept(&*theirs, &identity("listener", 1))).await.unwrap();
+        let given_up =
+            timeout(Duration::from_secs(5), accept(&*theirs, &identity("listener", 1), &|_| ())).await.unwrap();
         assert!(given_up.unwrap_err().to_string().contains("a hello did not come in time"));
         // The other way round: a listener that never answers.
         let (ours, _silent) = pair().await;
@@ -222,11 +240,110 @@ mod tests {
         assert!(given_up.unwrap_err().to_string().contains("a challenge did not come in time"));
     }
 
+    /// The listener's side of a connection in memory that holds `room` bytes, and the stranger's end of it.
+    fn listener_and_stranger(room: usize) -> (Framed<Msgpack>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(room);
+        let (reader, writer) = tokio::io::split(ours);
+        let address = Address::Mem("stranger".into());
+        let ends = Ends { local: address.clone(), remote: address, credentials: None };
+        (Framed::new(Msgpack, Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }), theirs)
+    }
+
+    /// A step as it crosses.
+    fn frame(step: &Step) -> Vec<u8> {
+        let (mut body, mut parts) = (BytesMut::new(), Vec::new());
+        let mut frame = FrameBuf { out: &mut body, parts: &mut parts };
+        Msgpack.encode(&Outgoing::Hello { step }, &mut frame).unwrap();
+        [&(body.len() as u32).to_le_bytes()[..], &body].concat()
+    }
+
+    fn hello(member: Option<Member>) -> Step {
+        let (magic, codec) = (crate::proto::handshake::MAGIC.into(), "msgpack".into());
+        Step::Hello(Hello { magic, versions: (1, 1), codec, member, nonce: [1; 32] })
+    }
+
+    // SEC-4
+    #[tokio::test(start_paused = true)]
+    async fn no_stage_outlasts_the_deadline() {
+        let (listener, stranger) = (identity("listener", 1), identity("stranger", 9).own);
+        let (member, probe) = (frame(&hello(Some(stranger))), frame(&hello(None)));
+        let half = &member[..member.len() / 2];
+        for (stage, said, room) in [
+            ("silent after connect", &[][..], 1024),
+            ("half a frame", half, 1024),
+            ("silent after its hello", &member, 1024),
+            ("a member's hello, and it does not read", &member, 16),
+            ("a probe that does not read", &probe, 16),
+        ] {
+            let (transport, mut end) = listener_and_stranger(room);
+            let started = Instant::now();
+            let talk = async {
+                end.write_all(said).await.unwrap();
+                std::future::pending::<()>().await // it stays, and says no more
+            };
+            let refused = tokio::select! {
+                refused = accept(&transport, &listener, &|_| ()) => refused.unwrap_err(),
+                () = talk => unreachable!("it never ends"),
+            };
+            assert!(matches!(refused, TransportError::Handshake(_)), "{stage}: {refused:?}");
+            assert_eq!(started.elapsed(), listener.deadline, "{stage}");
+        }
+    }
+
+    // SEC-4
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_at_a_time_does_not_put_the_deadline_off() {
+        let listener = identity("listener", 1);
+        let (transport, mut end) = listener_and_stranger(1024);
+        let started = Instant::now();
+        let dribble = async {
+            for byte in frame(&hello(Some(identity("stranger", 9).own))) {
+                end.write_all(&[byte]).await.unwrap();
+                tokio::time::sleep(listener.deadline / 10).await; // the pace of the stranger, in virtual time
+            }
+        };
+        let refused = tokio::select! {
+            refused = accept(&transport, &listener, &|_| ()) => refused.unwrap_err(),
+            () = dribble => panic!("it was listened to until its end"),
+        };
+        assert!(refused.to_string().contains("a hello did not come in time"), "{refused}");
+        assert_eq!(started.elapsed(), listener.deadline);
+    }
+
+    // SEC-4
+    #[tokio::test]
+    async fn frames_of_strangers_are_small_and_those_of_members_as_configured() {
+        let listener = identity("listener", 1);
+        let large = hello(Some(Member { exports: vec![u64::MAX; 10_000], ..identity("large", 9).own }));
+        let (transport, mut end) = listener_and_stranger(1 << 20);
+        end.write_all(&frame(&large)).await.unwrap();
+        let refused = accept(&transport, &listener, &|_| ()).await.unwrap_err();
+        let limit = |error: &TransportError| match error {
+            TransportError::FrameTooLarge { limit, .. } => *limit,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(limit(&refused), MAX_HANDSHAKE_FRAME);
+        let (ours, theirs) = pair().await;
+        let dialer = identity("dialer", 1);
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &|_| ()));
+        (dialled.unwrap(), accepted.unwrap().unwrap());
+        let value = vec![0u8; listener.max_frame + 1];
+        let too_large = ours.send(&[Outgoing::Return { cid: pleach_wire::Cid(1), value: &value }]).await.unwrap_err();
+        assert_eq!(limit(&too_large), dialer.max_frame);
+        let fits = vec![0u8; listener.max_frame - 100];
+        let sent = async { ours.send(&[Outgoing::Return { cid: pleach_wire::Cid(1), value: &fits }]).await };
+        let mut batch = Vec::new();
+        let (sent, received) = tokio::join!(sent, theirs.recv(&mut batch));
+        (sent.unwrap(), received.unwrap());
+        assert!(matches!(batch[..], [Msg::Return { .. }]), "{batch:?}");
+    }
+
+    // SEC-1
     #[tokio::test]
     async fn what_is_no_handshake_ends_it() {
         let (ours, theirs) = pair().await;
         ours.send(&[Outgoing::Cancel { cid: pleach_wire::Cid(1) }]).await.unwrap();
-        let refused = accept(&*theirs, &identity("listener", 1)).await.unwrap_err();
+        let refused = accept(&*theirs, &identity("listener", 1), &|_| ()).await.unwrap_err();
         assert!(refused.to_string().contains("`cancel` before it had proved itself"));
     }
 }

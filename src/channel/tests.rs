@@ -265,6 +265,7 @@ async fn a_context_without_a_lane_to_spare_does_with_the_control_lane() {
     assert!(callee.closed().is_empty());
 }
 
+// SEC-16
 #[tokio::test]
 async fn strange_messages_are_counted_and_harm_nobody() {
     // S04.

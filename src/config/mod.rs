@@ -90,10 +90,15 @@ pub struct Config {
     /// protocols (QUIC) get no answer at all from a host that does not listen.
     #[serde(with = "patience")]
     pub dial: Duration,
-    /// How many connections may be in their handshake at once; more have to queue. Default: 128, so
-    /// that strangers who connect and say nothing take little.
+    /// How many connections may be in their handshake at once, of each listener; then a newcomer gets the
+    /// place of a stranger who has been there longest. Default: 128, so that strangers take little.
     #[serde(with = "count")]
     pub max_pending_handshakes: usize,
+    /// How many connections per second a listener takes from one address (on Unix sockets: from one user); more
+    /// are closed unread. Children that are waited for come on top. Default: 1000, more than a machine starts,
+    /// and few enough that refusing them all takes a small part of one core.
+    #[serde(with = "count")]
+    pub max_connection_rate: usize,
     /// How many connections an actor holds; more are refused. Default: 4096, below the usual limit of
     /// file descriptors of a server.
     #[serde(with = "count")]
@@ -258,6 +263,7 @@ impl Default for Config {
             handshake: Duration::from_secs(10),
             dial: Duration::from_secs(3),
             max_pending_handshakes: 128,
+            max_connection_rate: 1000,
             max_connections: 4096,
             max_tasks: 65_536,
             max_backlog: 1 << 30,

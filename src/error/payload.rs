@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use pleach_wire::Blob;
+use pleach_wire::codec::MAX_DEPTH;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,7 @@ impl Payload {
     /// In words, when it is no `T`.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
         let mut reader = rmp_serde::Deserializer::from_read_ref(&**self.encoded).with_human_readable();
+        reader.set_max_depth(MAX_DEPTH);
         T::deserialize(&mut reader).map_err(|why| why.to_string())
     }
 

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-
 use super::{Runtime, lock};
 use crate::actor::ActorId;
 use crate::channel::Channel;
@@ -126,7 +125,7 @@ mod tests {
             let introduced = here.introduce(&introduction, transport, &address);
             let (dialled, accepted) = tokio::join!(introduced, async {
                 let transport = kind.wrap(accepted.unwrap());
-                let accepted = handshake::accept(&*transport, &identity).await.unwrap().unwrap();
+                let accepted = handshake::accept(&*transport, &identity, &|_| {}).await.unwrap().unwrap();
                 (transport, accepted.member)
             });
             seen.push(accepted.1.incarnation);

@@ -10,6 +10,7 @@
 //! | [`dial`] | from what is known of an actor to a connection with it |
 //! | [`server`] | accepting connections, and serving them |
 //! | [`losses`] | peers that may be lost without a word |
+//! | [`door`] | which strangers are talked to, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | what fails beside those functions, and who is told |
@@ -27,6 +28,7 @@
 pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod dispatch;
+mod door;
 mod failure;
 pub(crate) mod flavor;
 pub(crate) mod handle;

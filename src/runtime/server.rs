@@ -3,16 +3,17 @@
 //! Each accepted connection gets a task that shakes hands and then drives it to its end.
 //!
 //! # Invariants
-//! 1. At most `max_pending_handshakes` strangers are talked to at once; a further connection waits.
+//! 1. Strangers are talked to as the [`door`](super::door) of their listener allows.
 //! 2. A peer is entered among the peers only after it has proved that it belongs to the tree.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pleach_wire::{Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::door::{Door, Place};
 use super::{Runtime, lock};
+use crate::actor::ActorId;
 use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
@@ -80,8 +81,8 @@ impl Runtime {
         (channel, drive)
     }
 
-    /// Tells a peer that there are too many already. `_permit` bounds how many are told at once.
-    async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _permit: OwnedSemaphorePermit) {
+    /// Tells a peer that there are too many already. `_place` bounds how many are told at once.
+    async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _place: Place) {
         let (remote, limit) = (&transport.ends().remote, self.config.max_connections);
         tracing::warn!(target: "pleach::transport", %remote, limit, "too many connections (`max_connections`): turned one away");
         let why = format!("it has {limit} connections, as many as its `max_connections` allows");
@@ -91,17 +92,24 @@ impl Runtime {
         transport.abort();
     }
 
-    /// Shakes hands and drives the connection to its end. `permit` is held while the peer is a stranger.
-    async fn serve_connection(self: Arc<Self>, transport: Arc<dyn MsgTransport>, permit: OwnedSemaphorePermit) {
+    /// Shakes hands and drives the connection to its end. `place` is held while the peer is a stranger.
+    async fn serve_connection(self: Arc<Self>, transport: Arc<dyn MsgTransport>, door: Arc<Door>, place: Place) {
         let remote = transport.ends().remote.clone();
         let identity = self.identity().await;
+        // Not proved yet, but nobody else knows the id of a child that has not connected.
+        let heard = |claimed: &ActorId| {
+            if lock(&self.expected).contains_key(&claimed.uuid()) {
+                place.keep();
+            }
+        };
         let shaken = tokio::select! {
             biased;
-            shaken = handshake::accept(&*transport, &identity) => shaken,
+            shaken = handshake::accept(&*transport, &identity, &heard) => shaken,
+            () = place.shown_out() => Err(TransportError::Handshake("others waited for its place".into())),
             // A silent stranger must not hold up whoever waits for the end of this actor.
             () = self.server.cancelled() => Err(TransportClosed::by_us("this actor is shutting down").into()),
         };
-        drop(permit);
+        drop(place);
         match shaken {
             Ok(Some(accepted)) => {
                 let uuid = accepted.member.who.uuid();
@@ -123,7 +131,7 @@ impl Runtime {
                 tracing::debug!(target: "pleach::transport", %remote, %end, "connected and left without a word");
             }
             Err(error) => {
-                tracing::warn!(target: "pleach::transport", %remote, %error, "refused a connection");
+                door.note_refusal(&remote, &error);
                 transport.abort();
             }
         }
@@ -131,34 +139,46 @@ impl Runtime {
 }
 
 pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: Box<dyn Listener>) {
-    let strangers = Arc::new(Semaphore::new(runtime.config.max_pending_handshakes));
+    let door = Door::new(&runtime.config);
     let address = listener.local_address().clone();
     loop {
         let accepted = tokio::select! {
             biased;
             () = runtime.server.cancelled() => break,
-            accepted = accept_one(&strangers, &mut *listener) => accepted,
+            accepted = accept_one(&runtime, &door, &mut *listener) => accepted,
         };
         match accepted {
-            Ok((link, permit)) => {
+            Ok((link, place)) => {
                 let full = lock(&runtime.peers).len() >= runtime.config.max_connections;
                 let (transport, peer) = (kind.wrap(link), runtime.clone());
                 match full {
-                    true => runtime.keep(peer.turn_away(transport, permit)),
-                    false => runtime.keep(peer.serve_connection(transport, permit)),
+                    true => runtime.keep(peer.turn_away(transport, place)),
+                    false => runtime.keep(peer.serve_connection(transport, door.clone(), place)),
                 }
             }
             Err(error) => tracing::warn!(target: "pleach::transport", %error, "a connection could not be accepted"),
         }
     }
+    door.close();
     listener.close().await;
     tracing::debug!(target: "pleach::transport", %address, "stopped listening");
 }
 
+/// Accepts the next connection that the door lets in.
 async fn accept_one(
-    strangers: &Arc<Semaphore>,
+    runtime: &Runtime,
+    door: &Arc<Door>,
     listener: &mut dyn Listener,
-) -> Result<(Link, OwnedSemaphorePermit), TransportError> {
-    let permit = strangers.clone().acquire_owned().await.expect("the semaphore is never closed");
-    Ok((listener.accept().await?, permit))
+) -> Result<(Link, Place), TransportError> {
+    loop {
+        let link = listener.accept().await?;
+        // Those that come too fast are closed by dropping them: nothing was read, and nothing is said.
+        if door.lets_in(&link.ends, lock(&runtime.expected).len()) {
+            let place = door.place(&link.ends).await;
+            return Ok((link, place));
+        }
+        drop(link);
+        // In a flood the next one is there already; members' messages have their turn first.
+        tokio::task::yield_now().await;
+    }
 }

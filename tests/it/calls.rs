@@ -139,7 +139,7 @@ async fn a_panic_is_an_error() {
     .unwrap();
 }
 
-// S100
+// S100, SEC-14
 async fn refusals() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {

@@ -71,6 +71,7 @@ async fn too_many() {
     .unwrap();
 }
 
+// SEC-15
 async fn one_too_many() {
     let config = Config { max_connections: 2, ..over("tcp") };
     let ended: Result<()> = in_root(config, async |_| {
@@ -85,6 +86,7 @@ async fn one_too_many() {
     assert!(text.contains("the listener refuses: it has 2 connections"), "{text}");
 }
 
+// SEC-15
 async fn not_reading() {
     let soon = Duration::from_millis(200);
     let config = Config {

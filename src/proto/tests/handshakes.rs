@@ -75,6 +75,7 @@ fn a_wrong_key_is_refused_by_either_side() {
     assert!(refusal(&dialer.handle_step(welcome)).contains("the listener does not know this tree's key"));
 }
 
+// SEC-2
 #[test]
 fn a_recorded_handshake_fits_no_other_connection() {
     let (mut member, first) = dialer(key(1));
@@ -88,6 +89,7 @@ fn a_recorded_handshake_fits_no_other_connection() {
     assert!(refusal(&later.handle_step(proof)).contains("does not know"));
 }
 
+// SEC-2
 #[test]
 fn a_proof_cannot_be_reflected() {
     // An attacker gives the listener's own challenge to another member to answer, as a listener.
@@ -157,4 +159,12 @@ fn a_silent_peer_is_given_up_at_the_deadline() {
     assert_eq!(listening.poll_timeout(), secs(10));
     assert!(listening.handle_timeout(secs(9)).is_none());
     assert!(refusal(&listening.handle_timeout(secs(10)).unwrap()).contains("a hello did not come in time"));
+}
+
+// SEC-13
+#[test]
+fn the_key_is_never_printed() {
+    let (handshake, _) = dialer(key(77));
+    let printed = format!("{:?} {handshake:?}", key(77));
+    assert!(printed.contains("TreeKey(secret)") && !printed.contains("77"), "{printed}");
 }

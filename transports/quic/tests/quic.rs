@@ -67,6 +67,7 @@ async fn refused(dialer: &Settings, listener: &Settings) -> (String, String) {
     (text(dialled.unwrap_err()), text(accepted.unwrap_err()))
 }
 
+// SEC-9
 #[tokio::test]
 async fn another_authority_is_refused_by_either_side() {
     let (ours, theirs) = (identity::generate().unwrap(), identity::generate().unwrap());
@@ -125,6 +126,7 @@ async fn a_refusal_says_which_certificate_problem_it_is() {
     assert!(dialer.contains("extended key usage"), "{dialer}");
 }
 
+// SEC-9
 #[tokio::test]
 async fn a_dialer_without_a_certificate_is_refused() {
     let own = identity::generate().unwrap();

@@ -21,6 +21,7 @@ fn port_of(listener: &dyn Listener) -> u16 {
     at.port
 }
 
+// SEC-10
 #[tokio::test]
 async fn an_address_that_others_reach_is_refused_unless_allowed() {
     let address = Address::Tcp(HostPort::new("0.0.0.0", 0));

@@ -65,6 +65,7 @@ async fn a_directory_that_was_there_stays() {
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
 }
 
+// SEC-12
 #[tokio::test]
 async fn a_directory_open_to_others_is_refused_with_advice() {
     let temporary = tempfile::tempdir().unwrap();

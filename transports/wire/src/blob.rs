@@ -103,7 +103,7 @@ pub(crate) fn provide<T>(parts: &Bytes, decode: impl FnOnce() -> T) -> T {
 }
 
 /// Puts `bytes` aside if somebody collects, and returns their offset among this message's blobs.
-fn put_aside(bytes: &Bytes) -> Option<usize> {
+pub(crate) fn put_aside(bytes: &Bytes) -> Option<usize> {
     OUTGOING.with_borrow_mut(|aside| {
         let aside = aside.as_mut()?;
         let offset = aside.size;

@@ -21,6 +21,9 @@ pub mod blob;
 pub mod codec;
 pub mod error;
 pub mod framed;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod msg;
 pub mod registry;
 mod terms;

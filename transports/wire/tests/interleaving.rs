@@ -336,13 +336,20 @@ fn what_is_written_is_as_documented() {
 fn chunks_that_fit_nothing_are_refused_with_a_reason() {
     let first = |id: u32, size: u32, len: u32| [header(1, len, &[id, size]), vec![7; len as usize]].concat();
     let further = |id: u32, len: u32| [header(2, len, &[id]), vec![7; len as usize]].concat();
-    let nine: Vec<_> = (0..9).map(|id| first(id, 100, 10)).collect();
+    let nine: Vec<_> = (0..9).map(|id| first(id, 100_000, 10)).collect();
     let cases = [
         (header(3, 5, &[1]), "both of the bits that mark a chunk"),
         (further(4, 10), "a further chunk of message 4 came, and none such is under way"),
-        ([first(4, 100, 10), first(4, 100, 10)].concat(), "message 4 begins again after 10 of its 100 bytes"),
-        ([first(4, 100, 60), further(4, 50)].concat(), "a chunk of 50 bytes came for message 4, which lacks 40 of 100"),
-        (first(4, 100, 101), "the first chunk of message 4 has 101 bytes, and the whole has 100"),
+        (
+            [first(4, 100_000, 10), first(4, 100_000, 10)].concat(),
+            "message 4 begins again after 10 of its 100000 bytes",
+        ),
+        (
+            [first(4, 100_000, 60), further(4, 99_950)].concat(),
+            "a chunk of 99950 bytes came for message 4, which lacks 99940 of",
+        ),
+        (first(4, 100_000, 100_001), "the first chunk of message 4 has 100001 bytes, and the whole has 100000"),
+        (first(4, 100, 10), "message 4 of 100 bytes comes in chunks, which is for those over 65536"),
         (nine.concat(), "message 8 begins while 8 others are under way"),
     ];
     for (bytes, expected) in cases {
@@ -361,11 +368,11 @@ fn the_size_of_a_message_in_chunks_is_checked_before_anything_is_allocated() {
 
 #[test]
 fn an_end_while_a_message_is_under_way_is_truncated() {
-    let begun = [header(1, 10, &[1, 100]), vec![7; 10]].concat();
+    let begun = [header(1, 10, &[1, 100_000]), vec![7; 10]].concat();
     let cases = [
-        (begun.clone(), (10, 100)),
-        (begun[..begun.len() - 3].to_vec(), (7, 100)),
-        ([begun, header(2, 10, &[])].concat(), (10, 100)),
+        (begun.clone(), (10, 100_000)),
+        (begun[..begun.len() - 3].to_vec(), (7, 100_000)),
+        ([begun, header(2, 10, &[])].concat(), (10, 100_000)),
         (header(1, 10, &[1]), (8, 9)),
     ];
     for (bytes, expected) in cases {

@@ -180,6 +180,12 @@ impl std::fmt::Debug for Payload {
     }
 }
 
+/// The bytes of a payload, and of its blobs.
+#[cfg(fuzzing)]
+pub(crate) fn bytes_of(payload: &Payload) -> (Bytes, Bytes) {
+    (payload.body.clone(), payload.parts.clone())
+}
+
 fn decode_custom<T: DeserializeOwned>(format: &dyn CustomFormat, body: &[u8]) -> Result<T, String> {
     let mut value = None;
     format.decode(body, &mut |reader| {
@@ -188,6 +194,10 @@ fn decode_custom<T: DeserializeOwned>(format: &dyn CustomFormat, body: &[u8]) ->
     })?;
     value.ok_or_else(|| "the format read no value".to_owned())
 }
+
+/// How deep arrays and maps may be nested in a payload that is read; in both built-in formats. More is an
+/// error: a decoder goes down with each level, and a peer must not decide how much stack that takes.
+pub const MAX_DEPTH: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -339,6 +349,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Nested as deep as it comes.
+    #[derive(Debug, Deserialize)]
+    struct Nested(#[expect(dead_code, reason = "only its depth counts")] Vec<Nested>);
+
+    // SEC-8
+    #[test]
+    fn nesting_beyond_the_limit_is_an_error_and_takes_no_stack() {
+        let small = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
+            for (format, open, close) in [(Format::Msgpack, &[0x91][..], &[0x90][..]), (Format::Json, b"[", b"]")] {
+                let nested = |depth: usize| {
+                    let end = close.repeat(if matches!(format, Format::Json) { depth } else { 1 });
+                    Payload::new(format, [open.repeat(depth), end].concat().into(), Bytes::new())
+                };
+                let (fits, hostile) = (nested(MAX_DEPTH - 2), nested(64 << 20));
+                fits.decode::<Nested>().unwrap();
+                let values = [hostile.decode::<Nested>().map(drop), hostile.decode::<serde_json::Value>().map(drop)];
+                for failed in values {
+                    assert!(matches!(failed, Err(TransportError::Decode { .. })), "{failed:?}");
+                }
+                nested(MAX_DEPTH + 1).decode::<Nested>().unwrap_err();
+            }
+        });
+        small.unwrap().join().unwrap();
     }
 
     #[test]

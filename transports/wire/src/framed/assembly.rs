@@ -6,6 +6,8 @@
 //! # Invariants
 //! 1. A message's size is checked against the limit before anything is allocated for it.
 //! 2. No message holds more than the size that was announced, plus [`MAX_HEADER`] bytes during a read.
+//! 3. What is only announced costs little: a message holds at most four times what of it has arrived, or
+//!    four chunks while that is less.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +17,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
-use super::frame::{MAX_HEADER, MAX_TRANSFERS};
+use super::frame::{CHUNK, MAX_HEADER, MAX_TRANSFERS, room};
 
 #[derive(Default)]
 pub(super) struct Assembly {
@@ -50,11 +52,14 @@ impl Assembly {
         if self.transfers.len() == MAX_TRANSFERS {
             return Err(format!("message {id} begins while {MAX_TRANSFERS} others are under way, which is the limit"));
         }
+        if size <= CHUNK {
+            return Err(format!("message {id} of {size} bytes comes in chunks, which is for those over {CHUNK}"));
+        }
         if len > size {
             return Err(format!("the first chunk of message {id} has {len} bytes, and the whole has {size}"));
         }
         self.chunk = Some(Chunk { transfer: self.transfers.len(), left: len });
-        self.transfers.push(Transfer { id, size, body: BytesMut::with_capacity(size + MAX_HEADER) });
+        self.transfers.push(Transfer { id, size, body: BytesMut::with_capacity(room(size, 0) + MAX_HEADER) });
         Ok(())
     }
 
@@ -84,6 +89,7 @@ impl Assembly {
         let chunk = self.chunk.as_mut()?;
         let transfer = &mut self.transfers[chunk.transfer];
         let len = chunk.left.min(arrived.len());
+        transfer.make_room(len);
         transfer.body.extend_from_slice(&arrived[..len]);
         arrived.advance(len);
         chunk.left -= len;
@@ -103,7 +109,9 @@ impl Assembly {
         next: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
         let chunk = self.chunk.as_mut().expect("called inside of a chunk only");
-        let body = &mut self.transfers[chunk.transfer].body;
+        let transfer = &mut self.transfers[chunk.transfer];
+        transfer.make_room(chunk.left.min(CHUNK));
+        let body = &mut transfer.body;
         let read = ready!(poll_read_buf(Pin::new(reader), cx, &mut (&mut *body).limit(chunk.left + MAX_HEADER)))?;
         let own = read.min(chunk.left);
         let end = body.len() - (read - own);
@@ -116,5 +124,43 @@ impl Assembly {
     /// A message that is not complete: how much of it has arrived, and its size.
     pub(super) fn incomplete(&self) -> Option<(usize, usize)> {
         self.transfers.first().map(|transfer| (transfer.body.len(), transfer.size))
+    }
+}
+
+impl Transfer {
+    /// Makes room for `len` more bytes, and for the header that may come with them.
+    fn make_room(&mut self, len: usize) {
+        let needed = self.body.len() + len;
+        if self.body.capacity() < needed + MAX_HEADER {
+            self.body.reserve(room(self.size, needed) + MAX_HEADER - self.body.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // SEC-8
+    #[test]
+    fn what_is_announced_is_not_allocated() {
+        let (mut assembly, size) = (Assembly::default(), 64 << 20);
+        for id in 0..MAX_TRANSFERS as u32 {
+            assembly.begin(id, size, size).unwrap();
+        }
+        let held = |assembly: &Assembly| assembly.transfers.iter().map(|transfer| transfer.body.capacity()).sum();
+        let held: [usize; 2] = [held(&assembly), {
+            let mut arrived = BytesMut::zeroed(1 << 20);
+            assert!(assembly.take(&mut arrived).is_none() && arrived.is_empty());
+            held(&assembly)
+        }];
+        assert!(held[0] <= 4 * MAX_TRANSFERS * (CHUNK + MAX_HEADER), "{held:?}");
+        assert!(held[1] - held[0] <= 4 << 20, "{held:?}");
+    }
+
+    #[test]
+    fn small_messages_do_not_come_in_chunks() {
+        let why = Assembly::default().begin(7, CHUNK, 1).unwrap_err();
+        assert!(why.contains("for those over 65536"), "{why}");
     }
 }

@@ -9,7 +9,7 @@
 //! 10, length   id: u32               bytes    a further chunk of the message `id`
 //! 11                                          in no use
 //! ```
-//! A message is put together from its chunks in the order in which they come; between them come
+//! Only a message of more than [`CHUNK`] bytes comes in chunks. It is put together from its chunks in the order in which they come; between them come
 //! frames of other messages, and chunks with other ids. It is complete when `size` bytes are there,
 //! and then its id is free. At most [`MAX_TRANSFERS`] messages are under way at once in one direction
 //! of a stream. The limit of a frame's size holds for a message, whole or in chunks.
@@ -82,6 +82,19 @@ impl Header {
     }
 }
 
+/// What to allocate for `size` announced bytes of which `needed` are there or come next: at most four times as
+/// much, or as four chunks while that is less.
+///
+/// It is the size, a quarter of it, a sixteenth, …: growing takes few steps, which together move little, and
+/// never goes beyond the size.
+pub(super) fn room(size: usize, needed: usize) -> usize {
+    let mut room = size;
+    while room / 4 >= needed.max(CHUNK) {
+        room /= 4;
+    }
+    room
+}
+
 /// The u32 at `offset`, if it is there.
 fn number(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk().map(|number| u32::from_le_bytes(*number))
@@ -130,5 +143,15 @@ mod tests {
         }
         let why = Header::read(&[0, 0, 0, 0xc0]).unwrap_err();
         assert!(why.contains("0xc0000000"), "{why}");
+    }
+
+    #[test]
+    fn room_follows_what_has_arrived() {
+        let size = 64 << 20;
+        assert_eq!((room(size, 0), room(size, size), room(100, 0)), (CHUNK, size, 100));
+        for needed in (0..size).step_by(100_000) {
+            let room = room(size, needed);
+            assert!(needed <= room && room <= size && room / 4 < needed.max(CHUNK), "{room} for {needed}");
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! message that comes in chunks ([`Assembly`]).
 //!
 //! # Invariants
-//! 1. A length is checked against the limit before anything is allocated for it.
+//! 1. A length is checked against the limit before anything is allocated for it. A frame that is only
+//!    announced gets room as more of it arrives.
 //! 2. `end` is reported only when every whole frame before it has been returned.
 
 use std::fmt;
@@ -19,7 +20,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
 use super::assembly::Assembly;
-use super::frame::{Header, LENGTH_PREFIX};
+use super::frame::{Header, LENGTH_PREFIX, room};
 use crate::codec::Codec;
 use crate::error::{TransportClosed, TransportError};
 use crate::msg::Msg;
@@ -108,8 +109,10 @@ impl FrameReader {
             }
             match header {
                 Header::Whole { .. } if self.buffer.len() < header.frame() => {
-                    if self.buffer.capacity() < header.frame() {
-                        self.buffer.reserve(header.frame() - self.buffer.len());
+                    let arrived = self.buffer.len();
+                    let room = room(header.frame(), arrived + MIN_READ);
+                    if self.buffer.capacity() < room {
+                        self.buffer.reserve(room - arrived);
                     }
                     return Ok(());
                 }

@@ -1,7 +1,10 @@
 //! Who is not a member gets nothing: probes, garbage, silence, half a handshake.
 
-use std::time::Duration;
+mod flood;
 
+use std::time::{Duration, Instant};
+
+pub(crate) use flood::root as flood_root;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::wire::Address;
@@ -16,12 +19,18 @@ async fn ping() -> Result<u8> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
+    let mut tests = flood::tests();
+    tests.extend([
         test("strangers::a_thousand_probes_cost_nothing", probes),
         test("strangers::garbage_and_silence_are_closed_within_the_deadline", garbage),
-    ]
+        test("strangers::a_full_house_of_silent_ones_keeps_no_child_out", full_house),
+        test("strangers::who_comes_too_often_is_closed_unread", too_often),
+        test("strangers::children_are_no_strangers_however_low_the_rate", children_on_top),
+    ]);
+    tests
 }
 
+// SEC-3
 async fn probes() {
     in_root(over("tcp"), async |actor| {
         pleach::open_nursery(async |n| {
@@ -52,6 +61,7 @@ async fn probes() {
     .unwrap();
 }
 
+// SEC-4
 async fn garbage() {
     let config = Config { handshake: Duration::from_millis(300), ..over("tcp") };
     in_root(config, async |actor| {
@@ -77,6 +87,79 @@ async fn garbage() {
                 assert_eq!(portal.run(ping()).await?, 1, "after {what}");
             }
             portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+// SEC-5
+async fn full_house() {
+    let config = Config { max_pending_handshakes: 4, handshake: Duration::from_secs(60), ..over("tcp") };
+    in_root(config, async |actor| {
+        pleach::open_nursery(async |n| {
+            let first = n.start_actor("first").await?;
+            let address = listening(&actor.addresses().await);
+            let mut silent = Vec::new();
+            for _ in 0..40 {
+                silent.push(TcpStream::connect(&address).await.unwrap());
+            }
+            let began = Instant::now();
+            let second = n.start_actor("second").await?;
+            assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
+            drop(silent);
+            second.cancel_actor().await?;
+            first.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+// SEC-6
+async fn too_often() {
+    const RATE: usize = 20;
+    let config = Config { max_connection_rate: RATE, handshake: Duration::from_secs(60), ..over("tcp") };
+    in_root(config, async |actor| {
+        pleach::open_nursery(async |n| {
+            let first = n.start_actor("first").await?;
+            let address = listening(&actor.addresses().await);
+            let (began, mut let_in) = (Instant::now(), Vec::new());
+            for _ in 0..5 * RATE {
+                let_in.push(TcpStream::connect(&address).await.unwrap());
+            }
+            // The others end; those that were let in say nothing, and wait for a hello.
+            let mut closed = 0;
+            while closed < 4 * RATE - (began.elapsed().as_secs_f64() * RATE as f64) as usize - 1 {
+                let before = let_in.len();
+                let_in.retain(is_open);
+                closed += before - let_in.len();
+                tokio::task::yield_now().await;
+            }
+            drop(let_in);
+            first.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+fn is_open(stream: &TcpStream) -> bool {
+    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+// SEC-6
+async fn children_on_top() {
+    in_root(Config { max_connection_rate: 1, ..over("tcp") }, async |_| {
+        pleach::open_nursery(async |n| {
+            let started = futures_util::future::join_all((0..6).map(|_| async { n.start_actor("child").await })).await;
+            for child in started {
+                child?.cancel_actor().await?;
+            }
+            Ok(())
         })
         .await
     })

@@ -1,0 +1,99 @@
+//! Writes the seeds of all targets into `corpus/`: one honest example of each thing, as a start.
+//!
+//! `RUSTFLAGS="--cfg fuzzing" cargo run --manifest-path fuzz/Cargo.toml --example seeds`
+
+use std::fs;
+use std::path::Path;
+
+use bytes::BytesMut;
+use pleach_fuzz::values;
+use pleach_wire::codec::{Codec, FrameBuf};
+use pleach_wire::{Blob, ByteStr, CallTerms, Cid, Format, Json, Msg, Msgpack, Outgoing};
+
+fn main() -> std::io::Result<()> {
+    let addresses = [
+        "tcp://127.0.0.1:1616",
+        "tcp://[::1]:1616",
+        "quic://host:1",
+        "uds:///run/a.sock",
+        "uds://@abstract",
+        "mem://name",
+        "shuttle://anything",
+        "/ip4/127.0.0.1/tcp/1616",
+        "/ip6/::1/udp/1616/quic-v1",
+        "/dns/host/tcp/1616",
+        "/unix/run/a.sock",
+        "/memory/name",
+    ];
+    for (number, address) in addresses.iter().enumerate() {
+        write("address", number, address.as_bytes())?;
+    }
+    for (which, codec) in [(0, &Msgpack as &dyn Codec), (1, &Json)] {
+        let mut stream = vec![which, 0x35];
+        for (number, msg) in messages().iter().enumerate() {
+            let body = body_of(codec, msg);
+            write("envelope", 2 * number + usize::from(which), &[&[which][..], &body].concat())?;
+            stream.extend((body.len() as u32).to_le_bytes());
+            stream.extend(&body);
+        }
+        write("frame", usize::from(which), &stream)?;
+        // A message in two chunks, and another between them.
+        let large = body_of(codec, &Outgoing::Yield { cid: Cid(3), value: &Blob::from(vec![b'x'; 70_000]) });
+        let mut chunks = vec![which, 0xff];
+        let (first, further) = large.split_at(65_536);
+        for number in [65_536u32 | 1 << 30, 1, large.len() as u32] {
+            chunks.extend(number.to_le_bytes());
+        }
+        chunks.extend(first);
+        let small = body_of(codec, &Outgoing::Cancel { cid: Cid(5) });
+        chunks.extend((small.len() as u32).to_le_bytes());
+        chunks.extend(&small);
+        for number in [further.len() as u32 | 2 << 30, 1] {
+            chunks.extend(number.to_le_bytes());
+        }
+        chunks.extend(further);
+        write("frame", 2 + usize::from(which), &chunks)?;
+    }
+    // The three steps of dialer 0 and listener 1; then those of 2 and 3, with the first two's words between.
+    write("handshake", 0, &[1, 0, 0, 3, 1, 4, 0, 5])?;
+    write("handshake", 1, &[3, 1, 2, 3, 3, 0, 1, 1, 3, 4, 2, 5, 1, 130, 9, 0, 1])?;
+    for (target, format) in [("codec_msgpack", Format::Msgpack), ("codec_json", Format::Json)] {
+        for (number, bytes) in values::examples(format).iter().enumerate() {
+            write(target, number, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn messages() -> Vec<Outgoing<'static>> {
+    let (target, terms) = (ByteStr::from_static("a::b"), CallTerms { schema: 7, deadline: None });
+    vec![
+        Msg::Hello { step: &1u8 },
+        Msg::Start { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms },
+        Msg::Open { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms: CallTerms::default() },
+        Msg::Pull { cid: Cid(9), target, buffer: 64, waits: true, args: &(), terms },
+        Msg::Return { cid: Cid(9), value: &() },
+        Msg::Error { cid: None, error: &"e" },
+        Msg::Cancel { cid: Cid(300) },
+        Msg::CancelAck { cid: Cid(70_000), found: true },
+        Msg::Started { cid: Cid(3), value: &"first" },
+        Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
+        Msg::Yield { cid: Cid(3), value: &[1u64, 2, 3] },
+        Msg::Credit { cid: Cid(3), count: 32 },
+        Msg::Stop { cid: Cid(3) },
+        Msg::Bye { why: ByteStr::from_static("done") },
+    ]
+}
+
+fn body_of(codec: &dyn Codec, msg: &Outgoing<'_>) -> Vec<u8> {
+    let (mut out, mut parts) = (BytesMut::new(), Vec::new());
+    codec.encode(msg, &mut FrameBuf { out: &mut out, parts: &mut parts }).expect("plain values can be encoded");
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.to_vec()
+}
+
+fn write(target: &str, number: usize, bytes: &[u8]) -> std::io::Result<()> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&directory)?;
+    fs::write(directory.join(format!("seed-{number:03}")), bytes)
+}
