@@ -35,7 +35,7 @@ pub(crate) mod lookup;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
-mod sockets;
+pub(crate) mod sockets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ use crate::exports::{BoxFuture, Export, Exposed};
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
-use crate::spawn::ChildSpec;
+use crate::spawn::{ChildSpec, Engines};
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -99,6 +99,8 @@ pub(crate) struct Runtime {
     /// The connection that was opened to the root, while a portal uses it.
     to_root: tokio::sync::Mutex<Weak<Connection>>,
     next_peer: AtomicU64,
+    /// What starts actors on other hosts.
+    engines: Engines,
 }
 
 /// Where an actor comes from.
@@ -164,6 +166,7 @@ impl Runtime {
             peers: Mutex::default(),
             to_root: tokio::sync::Mutex::default(),
             next_peer: AtomicU64::new(0),
+            engines: Engines::default(),
         })
     }
 
@@ -181,6 +184,10 @@ impl Runtime {
 
     pub(crate) fn tree_key(&self) -> &TreeKey {
         &self.tree_key
+    }
+
+    pub(crate) fn engines(&self) -> &Engines {
+        &self.engines
     }
 
     pub(crate) fn socket_dir(&self) -> PathBuf {
