@@ -82,7 +82,6 @@ pub(crate) fn with_lines(name: &str, lines: &str) -> PathBuf {
 pub(crate) fn test<F: Future<Output = ()>>(name: &str, body: impl FnOnce() -> F + Send + 'static) -> Trial {
     let name = name.to_owned();
     Trial::test(name.clone(), move || {
-        // Control sockets and those of actors are looked for there.
         let body = async { tokio::time::timeout(PATIENCE, body()).await };
         let ended = Builder::new_current_thread().enable_all().build()?.block_on(body);
         ended.map_err(|_| format!("{name} took longer than {PATIENCE:?}"))?;
@@ -113,15 +112,25 @@ pub(crate) fn expect_nothing_left(bound: Duration) {
     }
 }
 
+/// The processes of this machine, ourselves excepted, whose command line has `what` in it.
+pub(crate) fn processes_with(what: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let has = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| shown(&line).contains(what));
+    pids.filter(|pid| *pid != std::process::id()).filter(has).collect()
+}
+
+fn shown(command_line: &[u8]) -> String {
+    String::from_utf8_lossy(command_line).replace('\0', " ")
+}
+
 /// Actors and keepers of this program, wherever they run from, and every `ssh` and session that has to do with
 /// the servers.
 fn leftover_processes() -> Vec<String> {
     let ourselves = std::env::current_exe().unwrap();
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let left = pids.filter(|pid| *pid != std::process::id()).filter_map(|pid| {
+    let left = processes_with("").into_iter().filter_map(|pid| {
         let at = PathBuf::from(format!("/proc/{pid}"));
-        let command = String::from_utf8_lossy(&fs::read(at.join("cmdline")).ok()?).replace('\0', " ");
+        let command = shown(&fs::read(at.join("cmdline")).ok()?);
         let status = fs::read_to_string(at.join("status")).ok()?;
         let exe = fs::read_link(at.join("exe")).unwrap_or_default();
         let is_ours = exe == ourselves || exe.starts_with(dir());

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::{EndedBy, Host, Portal, WaitStatus};
 
-use crate::site::{dir, expect_nothing_left, in_nursery, node, test, with_lines};
+use crate::site::{dir, expect_nothing_left, in_nursery, node, processes_with, test, with_lines};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -12,6 +12,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("work::a_host_has_its_own_directory_and_variables", surroundings),
         test("work::an_actor_there_has_children_there", nested),
         test("work::many_actors_share_logins", many),
+        test("work::a_jump_host_of_the_user_is_used", jump),
         test("work::a_parent_behind_a_router_is_reached_by_a_forwarded_port", forwarded),
     ]
 }
@@ -134,11 +135,30 @@ async fn many() {
         for portal in portals {
             sum += portal.result().await?;
         }
-        Ok(sum)
+        let logins = processes_with(&format!("-F {}", dir().join("ssh_config").display())).len();
+        Ok((sum, logins))
     })
     .await
     .unwrap();
-    assert_eq!(sum, 78);
+    assert_eq!(sum, (78, 2));
+}
+
+/// `ssh` starts another `ssh` for that, which ends with it.
+async fn jump() {
+    let file = with_lines("jump", "");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let port = text.lines().skip_while(|line| *line != "Host node").find_map(|line| line.trim().strip_prefix("Port "));
+    let behind = format!("    HostName 127.0.0.1\n    Port {}\n    ProxyJump node\nHost *", port.unwrap());
+    let file = with_lines("jump", &format!("Host behind\n{behind}"));
+    let starts = format!("-F {}", file.display());
+    in_nursery(Config::default(), async |n| {
+        let portal = n.start_actor("far").on(Host::ssh("behind").config_file(file)).enable(module_path!()).await?;
+        assert_eq!(portal.run(add(1, 2)).await?, 3);
+        assert_eq!(processes_with(&starts).len(), 2);
+        portal.cancel_actor().await
+    })
+    .await
+    .unwrap();
 }
 
 /// The user's configuration of `ssh` brings the connections of the host here, and the parent says so.

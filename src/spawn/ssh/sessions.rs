@@ -12,7 +12,9 @@ use crate::runtime::Runtime;
 
 /// All logins of one actor. Nobody logs in twice to one site at once.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<BTreeMap<Site, Arc<tokio::sync::Mutex<Vec<Weak<Shared>>>>>>);
+pub(crate) struct Sessions(Mutex<BTreeMap<Site, Arc<Logins>>>);
+
+type Logins = tokio::sync::Mutex<Vec<Weak<Shared>>>;
 
 /// Where to log in, and for which program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
