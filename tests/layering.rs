@@ -52,7 +52,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/portal", uses: ANY, never: TRANSPORTS },
-    Layer { at: "src/lookup.rs", uses: &["error", "portal", "runtime", "scope"], never: TRANSPORTS },
+    Layer { at: "src/lookup", uses: LOOKUP, never: TRANSPORTS },
     Layer { at: "src/nursery", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/manual", uses: &[], never: TRANSPORTS },
     // Paves the way to all of them.
@@ -64,6 +64,7 @@ const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", 
 const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
 const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "proto", "scope", "stream"];
 const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports", "proto", "scope", "stream"];
+const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
     "actor", "call", "channel", "config", "discovery", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",

@@ -76,6 +76,7 @@ struct Shared {
     peer_gone: AtomicBool,
     ended: CancellationToken,
     end: OnceLock<TransportError>,
+    lasts: bool,
     max_backlog: usize,
     /// Why this side has given the connection up.
     fault: OnceLock<TransportError>,
@@ -126,6 +127,8 @@ pub(crate) struct Terms {
     pub(crate) stream_buffer: usize,
     /// Who asked this side's actor to end.
     pub(crate) ender: Ender,
+    /// Whether it is held until one of the two actors ends.
+    pub(crate) lasts: bool,
 }
 
 impl Channel {
@@ -145,6 +148,7 @@ impl Channel {
             peer_gone: AtomicBool::new(false),
             ended: CancellationToken::new(),
             end: OnceLock::new(),
+            lasts: terms.lasts,
             max_backlog: terms.max_backlog,
             fault: OnceLock::new(),
             failure: OnceLock::new(),
@@ -160,6 +164,11 @@ impl Channel {
     /// Returns who this side is.
     pub(crate) fn here(&self) -> &ActorId {
         &self.0.here
+    }
+
+    /// Returns whether both sides hold it until one of them ends, so that others may use it too.
+    pub(crate) fn lasts(&self) -> bool {
+        self.0.lasts
     }
 
     /// Returns how many stream messages a dialog buffers unless it says otherwise.

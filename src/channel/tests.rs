@@ -121,6 +121,7 @@ impl Half {
             max_backlog: usize::MAX,
             stream_buffer: 64,
             ender: ender.clone(),
+            lasts: false,
         };
         let channel = Channel::new(transport.clone(), terms);
         let (asking, asked) = tokio::sync::mpsc::channel(10);
@@ -406,6 +407,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             max_backlog: usize::MAX,
             stream_buffer: 64,
             ender: Ender::default(),
+            lasts: false,
         },
     );
     channel.transport().abort();

@@ -137,6 +137,22 @@ pub struct Config {
     /// The hosts that this program may use, for [`Config::host`] and whoever spreads actors over all of them. Default:
     /// none. In a file tables, in the environment text like `ssh:a*2,local`; see [`Hosts`].
     pub hosts: Hosts,
+    /// Where the registrar is that keeps the names of several trees, e.g. `tcp://127.0.0.1:1616`. A root that finds
+    /// one there joins it; if there is none, it becomes one and binds all of these. Needs `key_file`: whoever joins
+    /// has to know the same key. Default: none; a root keeps the names of its own tree, and binds nothing for that.
+    #[serde(with = "addresses")]
+    pub registry: Vec<Address>,
+    /// The file with the key that all programs know that may join the tree; made if it is missing.
+    pub key_file: Option<PathBuf>,
+    /// Whether the root has to be the registrar itself, and fails if there is another one. Default: no.
+    #[serde(with = "switch")]
+    pub ensure_registry: bool,
+    /// How long an actor that ends may take to have its name taken out. Default: 500 ms; who keeps the names
+    /// notices by itself if nobody says so.
+    #[serde(with = "duration")]
+    pub deregister: Duration,
+    /// What the root is called, and found as. Default: `root`.
+    pub root_name: String,
     /// What is logged, e.g. `info` or `pleach::cancel=debug`. Default: what `PLEACH_LOG` says.
     pub log_level: Option<String>,
 }
@@ -175,6 +191,7 @@ impl Config {
             &mut self.handshake,
             &mut self.dial,
             &mut self.death_notice,
+            &mut self.deregister,
         ] {
             *duration = (*duration).min(FOR_EVER);
         }
@@ -210,6 +227,11 @@ impl Default for Config {
             listen: Vec::new(),
             advertise: Vec::new(),
             hosts: Hosts::default(),
+            registry: Vec::new(),
+            key_file: None,
+            ensure_registry: false,
+            deregister: Duration::from_millis(500),
+            root_name: "root".into(),
             log_level: None,
         }
     }

@@ -4,15 +4,40 @@
 //! portals; looking an actor up and connecting to it is the business of `find_actor`
 //! and its siblings.
 //!
+//! | file | station |
+//! |---|---|
+//! | this one | the seam, and what crosses it |
+//! | `join` | how an actor comes to its registry: a root by election, a child as it is told |
+//! | `election` | is there a registrar already, or is it to be this root? |
+//! | [`registrar`] | what a registrar answers |
+//! | `table` | who is there, by name |
+//! | `embedded` | the registry as the members of a tree see it |
+//! | `keeper` | one connection to a registrar, held and made again |
+//!
+//! By default the root of a tree is its registrar. Being connected to the registrar is being registered:
+//! an entry lasts as long as the connection that made it.
+//!
 //! # What must stay true
 //! 1. Names may repeat; a uuid does not. Of two entries with one uuid, the one with the higher
 //!    incarnation counts.
 //! 2. An entry goes with its actor: whoever keeps the names notices that an actor is gone, also one that
 //!    could not say so.
 
+mod election;
+mod embedded;
+mod join;
+mod keeper;
+pub mod registrar;
+mod table;
+
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::actor::ActorId;
+use crate::call::Call;
+use crate::channel::{Channel, call_terms};
+pub(crate) use crate::discovery::join::{Names, join_as_child, join_as_root};
 use crate::error::Result;
 pub use crate::proto::handshake::Endpoint;
 
@@ -29,7 +54,7 @@ pub struct Registered {
 
 /// Where actors are found by name.
 #[async_trait::async_trait]
-pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
+pub trait Registry: Send + Sync + fmt::Debug + 'static {
     /// Enters an actor and keeps it entered, also over a restart of the registry, until
     /// [`Registration::leave`].
     ///
@@ -79,7 +104,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
 
 /// An actor's entry, while it lasts. Dropping it takes the entry out too, without waiting for that.
 #[async_trait::async_trait]
-pub trait Registration: Send + Sync + std::fmt::Debug {
+pub trait Registration: Send + Sync + fmt::Debug {
     /// Takes the entry out and waits until it is.
     ///
     /// # Errors
@@ -88,4 +113,32 @@ pub trait Registration: Send + Sync + std::fmt::Debug {
     /// # Cancel safety
     /// If dropped, the entry goes all the same, but nobody waits for that.
     async fn leave(self: Box<Self>) -> Result<()>;
+}
+
+/// Where a registrar is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Site {
+    /// Who it is, where it can be nobody else: the root of the own tree. At a configured address it may be another
+    /// one each time.
+    pub(crate) who: Option<ActorId>,
+    pub(crate) at: Vec<Endpoint>,
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(who) = &self.who {
+            return who.fmt(f);
+        }
+        let addresses: Vec<_> = self.at.iter().map(|at| &*at.address).collect();
+        f.write_str(&addresses.join(", "))
+    }
+}
+
+/// Runs one of the registrar's functions at the other end of a connection.
+async fn ask<T>(channel: &Channel, call: Call<T>) -> Result<T> {
+    let (decode, export) = (call.decoder(), call.export());
+    let pending = channel.call(call.target(), call.args(), call_terms(export.schema, None));
+    drop(call); // it can't be held across a wait
+    let answer = pending?.outcome().await.map_err(|error| export.explain(error))?;
+    Ok(decode(&answer)?)
 }

@@ -120,6 +120,18 @@ pub enum Error {
         /// How the connection ended.
         end: TransportError,
     },
+    /// The registry of actors could not do what it was asked for.
+    Registry {
+        /// Where it is.
+        address: String,
+        /// What it was asked for, and why that failed.
+        why: String,
+    },
+    /// There is no actor of this name.
+    NotFound {
+        /// The name that was looked up.
+        name: String,
+    },
     /// A stream message was not sent: the peer's buffer is full, and it does not let senders wait.
     StreamOverrun(String),
     /// Messages were lost because their receiver was slower than their sender. Receiving goes on with the
@@ -214,6 +226,8 @@ impl Error {
             Self::Refused { .. } => "Refused",
             Self::ActorTooSlow { .. } => "ActorTooSlow",
             Self::Disconnected { .. } => "Disconnected",
+            Self::Registry { .. } => "Registry",
+            Self::NotFound { .. } => "NotFound",
             Self::StreamOverrun(_) => "StreamOverrun",
             Self::Lagged { .. } => "Lagged",
             Self::Closed(_) => "Closed",
@@ -243,6 +257,12 @@ impl fmt::Display for Error {
                 write!(f, "{actor} did not acknowledge the cancel request within {waited:?}; it may be busy or stopped")
             }
             Self::Disconnected { actor, end } => write!(f, "the connection to {actor} is gone: {end}"),
+            Self::Registry { address, why } => write!(f, "the registry at {address} {why}"),
+            Self::NotFound { name } => write!(
+                f,
+                "there is no actor `{name}`; start one of that name, wait for it with `wait_for_actor`, or see who is \
+                 there with `registrar::list`"
+            ),
             Self::StreamOverrun(why) => write!(f, "stream overrun: {why}"),
             Self::Lagged { lost } => {
                 write!(f, "{lost} messages were lost: the receiver was slower than their sender")

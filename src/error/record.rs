@@ -53,6 +53,13 @@ enum Record {
         #[serde(with = "transport")]
         end: TransportError,
     },
+    Registry {
+        address: String,
+        why: String,
+    },
+    NotFound {
+        name: String,
+    },
     StreamOverrun {
         why: String,
     },
@@ -98,6 +105,8 @@ impl From<Error> for Record {
             Error::Refused { actor, function, why } => Self::Refused { actor, function, why },
             Error::ActorTooSlow { actor, waited } => Self::ActorTooSlow { actor, waited },
             Error::Disconnected { actor, end } => Self::Disconnected { actor, end },
+            Error::Registry { address, why } => Self::Registry { address, why },
+            Error::NotFound { name } => Self::NotFound { name },
             Error::StreamOverrun(why) => Self::StreamOverrun { why },
             Error::Lagged { lost } => Self::Lagged { lost },
             Error::Closed(what) => Self::Closed { what },
@@ -124,6 +133,8 @@ impl From<Record> for Error {
             Record::Refused { actor, function, why } => Self::Refused { actor, function, why },
             Record::ActorTooSlow { actor, waited } => Self::ActorTooSlow { actor, waited },
             Record::Disconnected { actor, end } => Self::Disconnected { actor, end },
+            Record::Registry { address, why } => Self::Registry { address, why },
+            Record::NotFound { name } => Self::NotFound { name },
             Record::StreamOverrun { why } => Self::StreamOverrun(why),
             Record::Lagged { lost } => Self::Lagged { lost },
             Record::Closed { what } => Self::Closed(what),

@@ -8,7 +8,8 @@
 //!   checks the proof                      ◄──  Welcome {member, HMAC over all}  or  Refusal {why}
 //! ```
 //! A probe says so in its `Hello`, gets `Welcome` without proof of anything, and both sides close:
-//! it leaves no trace.
+//! it leaves no trace. A member that only wants to know who listens proves itself and says [`PROBE`]: it is
+//! told, and both sides close too.
 //!
 //! # Invariants
 //! 1. Nothing of a peer is believed or used before its proof was checked; the listener names itself only then.
@@ -60,7 +61,7 @@ pub(crate) struct Member {
     pub(crate) who: ActorId,
     /// When it began, in milliseconds since 1970: tells an actor from its restarted successor.
     pub(crate) incarnation: u64,
-    /// Optional behaviour that it knows; unknown bits are ignored.
+    /// Optional behaviour that it knows, such as [`REGISTRAR`]; unknown bits are ignored.
     pub(crate) features: u64,
     /// Where it listens, for whoever else wants to reach it.
     pub(crate) listening: Vec<Endpoint>,
@@ -69,7 +70,7 @@ pub(crate) struct Member {
 }
 
 /// Where an actor can be reached over one transport.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// How it is spoken to there.
     pub transport: Key,
@@ -146,6 +147,9 @@ impl Handshake {
                 }
                 let own = Some(self.own.clone());
                 let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&own)]);
+                if member.features & PROBE != 0 {
+                    return Next::SendAndEnd(Step::Welcome { member: own, proof });
+                }
                 Next::SendAndAccept(Step::Welcome { member: own, proof }, member)
             }
             (State::AwaitWelcome { hello, nonce }, Step::Welcome { member, proof }) => {
@@ -232,6 +236,15 @@ fn refuse(why: &str) -> Next {
 fn transcript<T: Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec(value).expect("plain structures of numbers and texts can be encoded")
 }
+
+/// It keeps the names of a tree: who connects to it is registered.
+pub(crate) const REGISTRAR: u64 = 1 << 0;
+
+/// The dialer holds this connection until it or the peer ends.
+pub(crate) const LASTS: u64 = 1 << 1;
+
+/// The dialer only wants to know who listens.
+pub(crate) const PROBE: u64 = 1 << 2;
 
 /// The first word of every connection.
 pub(crate) const MAGIC: &str = "pleach";

@@ -6,20 +6,22 @@
 //! time, so that the other side never sees this actor twice.
 
 use std::cmp::Reverse;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use pleach_wire::{Address, MsgTransport, Reach, TransportError};
+use pleach_wire::{Address, MsgTransport, MsgTransportExt, Reach, Settings, TransportError};
 use tokio::time::timeout;
 
 use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::handshake;
+use crate::discovery::{Registered, Site};
 use crate::error::{Error, Result};
-use crate::proto::handshake::Endpoint;
+use crate::proto::handshake::{Endpoint, LASTS, Member, PROBE, REGISTRAR};
 use crate::proto::session::Role;
 
 impl Runtime {
@@ -32,7 +34,8 @@ impl Runtime {
     /// If dropped, the connection is closed.
     pub(crate) async fn connect_to_parent(self: &Arc<Self>) -> Result<Channel> {
         let origin = self.origin.as_ref().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
-        self.dial_nearest(&origin.parent, &origin.parent_at).await
+        let introduction = Introduction { shown: None, wanted: Wanted::Actor(&origin.parent), lasts: true };
+        self.dial_first(introduction, self.nearest_first(&origin.parent, &origin.parent_at)).await
     }
 
     /// Dials an actor at the nearest of its addresses that answers, and starts to serve it.
@@ -43,7 +46,51 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, the connection is closed.
     pub(crate) async fn dial_nearest(self: &Arc<Self>, who: &ActorId, at: &[Endpoint]) -> Result<Channel> {
-        let mut waiting = self.nearest_first(who, at).into_iter();
+        let introduction = Introduction { shown: None, wanted: Wanted::Actor(who), lasts: false };
+        self.dial_first(introduction, self.nearest_first(who, at)).await
+    }
+
+    /// Dials a registrar, and shows it `actor`, which it enters for as long as the connection lasts.
+    ///
+    /// # Errors
+    /// As [`dial_nearest`](Self::dial_nearest); when whoever answers is no registrar.
+    ///
+    /// # Cancel safety
+    /// If dropped, the connection is closed.
+    pub(crate) async fn dial_registrar(self: &Arc<Self>, site: &Site, actor: &Registered) -> Result<Channel> {
+        let (wanted, at) = match &site.who {
+            Some(who) => (Wanted::Actor(who), self.nearest_first(who, &site.at)),
+            None => (Wanted::Registrar, site.at.iter().collect()),
+        };
+        self.dial_first(Introduction { shown: Some(actor), wanted, lasts: true }, at).await
+    }
+
+    /// Asks who listens at an address, without becoming a peer, for at most `patience`. `None`: somebody took
+    /// the connection, and said nothing in time.
+    ///
+    /// # Errors
+    /// When nobody is there, or nobody who knows this tree's key.
+    ///
+    /// # Cancel safety
+    /// If dropped, the connection is closed.
+    pub(crate) async fn probe(&self, at: &Endpoint, patience: Duration) -> Result<Option<Member>> {
+        let kind = self.registry.find(&at.transport)?;
+        let settings = Settings { dial_timeout: patience / 2, ..self.settings(&at.transport)? };
+        let address: Address = at.address.parse().map_err(|error| Error::Config(format!("{error}")))?;
+        let transport = kind.dial(&address, &settings).await?;
+        let mut identity = self.identity().await;
+        identity.own.features |= PROBE;
+        let Ok(answered) = timeout(patience / 2, handshake::dial(&*transport, &identity)).await else {
+            return Ok(None);
+        };
+        let member = answered?.member;
+        // It has what it came for; the other side closes as well.
+        let _ = timeout(PROBE_CLOSE, transport.close()).await;
+        Ok(Some(member))
+    }
+
+    async fn dial_first(self: &Arc<Self>, introduction: Introduction<'_>, at: Vec<&Endpoint>) -> Result<Channel> {
+        let mut waiting = at.into_iter();
         let mut connecting = FuturesUnordered::new();
         let mut failures = Vec::new();
         loop {
@@ -58,19 +105,19 @@ impl Runtime {
                 Ok(None) | Err(_) => continue, // the next one is started
             };
             let channel = match connected {
-                Ok((transport, address)) => self.introduce(who, transport, &address).await,
+                Ok((transport, address)) => self.introduce(&introduction, transport, &address).await,
                 Err(error) => Err(error),
             };
             match channel {
                 Ok(channel) => return Ok(channel),
                 Err(error) => {
-                    tracing::debug!(target: "pleach::transport", peer = %who, %error, "not reached there");
+                    tracing::debug!(target: "pleach::transport", peer = %introduction.wanted, %error, "not reached there");
                     failures.push(error);
                 }
             }
         }
         Error::join(failures)?;
-        Err(Error::Usage(format!("{who} listens nowhere that can be reached from {}", self.id)))
+        Err(Error::Usage(format!("{} listens nowhere that can be reached from {}", introduction.wanted, self.id)))
     }
 
     async fn connect(&self, at: &Endpoint) -> Result<(Arc<dyn MsgTransport>, Address)> {
@@ -83,16 +130,24 @@ impl Runtime {
     /// Shakes hands as the dialer, checks who is there, and starts to serve it.
     async fn introduce(
         self: &Arc<Self>,
-        who: &ActorId,
+        introduction: &Introduction<'_>,
         transport: Arc<dyn MsgTransport>,
         address: &Address,
     ) -> Result<Channel> {
-        let accepted = handshake::dial(&*transport, &self.identity().await).await?;
-        if accepted.member.who != *who {
-            let found = format!("{} answers at {address} instead of {who}", accepted.member.who);
+        let Introduction { shown, wanted, lasts } = introduction;
+        let mut identity = self.identity().await;
+        if let Some(Registered { who, incarnation, listening }) = (*shown).cloned() {
+            identity.own = Member { who, incarnation, listening, ..identity.own };
+        }
+        if *lasts {
+            identity.own.features |= LASTS;
+        }
+        let accepted = handshake::dial(&*transport, &identity).await?;
+        if !wanted.fits(&accepted.member) {
+            let found = format!("{} answers at {address} {INSTEAD} {wanted}", accepted.member.who);
             return Err(TransportError::Handshake(found).into());
         }
-        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted);
+        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, *lasts);
         self.keep(loop_);
         Ok(channel)
     }
@@ -114,6 +169,50 @@ impl Runtime {
         reached
     }
 }
+
+/// Whether an address was found to be somebody else's than the actor's that was dialled.
+pub(crate) fn is_anothers(error: &TransportError) -> bool {
+    matches!(error, TransportError::Handshake(why) if why.contains(INSTEAD))
+}
+
+/// What a dialer says of itself, and who is to be at the other end.
+struct Introduction<'a> {
+    /// Whom to show, if not this actor.
+    shown: Option<&'a Registered>,
+    wanted: Wanted<'a>,
+    /// Whether the connection is held until one of the two ends.
+    lasts: bool,
+}
+
+enum Wanted<'a> {
+    Actor(&'a ActorId),
+    /// Whoever is the registrar there.
+    Registrar,
+}
+
+impl Wanted<'_> {
+    fn fits(&self, found: &Member) -> bool {
+        match self {
+            Self::Actor(who) => found.who == **who,
+            Self::Registrar => found.features & REGISTRAR != 0,
+        }
+    }
+}
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Actor(who) => who.fmt(f),
+            Self::Registrar => f.write_str("a registrar"),
+        }
+    }
+}
+
+/// Tells what is said of an address that is another actor's now.
+const INSTEAD: &str = "instead of";
+
+/// How long the end of a probe may take.
+const PROBE_CLOSE: Duration = Duration::from_millis(200);
 
 /// When an address has not answered for so long, the next one is tried as well.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);

@@ -10,6 +10,7 @@ use pleach_wire::Address;
 use super::{Runtime, current};
 use crate::actor::ActorId;
 use crate::config::Config;
+use crate::discovery::Registry;
 
 /// A handle on an actor that runs here. Dropping it does nothing.
 #[derive(Clone, Debug)]
@@ -41,6 +42,19 @@ impl Actor {
     /// Nothing is lost.
     pub async fn addresses(&self) -> Vec<Address> {
         self.0.addresses().await
+    }
+
+    /// Returns whether it keeps the names of its tree: a root does, unless it has joined another registrar.
+    pub fn is_registrar(&self) -> bool {
+        self.0.table().is_some()
+    }
+
+    /// Returns the registry in which it and all others of its tree are entered.
+    ///
+    /// [`find_actor`](crate::find_actor) and its siblings are what most code wants; this is for entries
+    /// of one's own making, and for tools. `None` while the actor is still starting.
+    pub fn registry(&self) -> Option<Arc<dyn Registry>> {
+        self.0.names().map(|names| names.registry())
     }
 
     /// Lets the other actors of the tree run the functions of a module here; `module_path!()` is this one.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use pleach_wire::address::HostPort;
-use pleach_wire::{Address, Key, TransportError};
+use pleach_wire::{Address, Key, Listener, TransportError, TransportType};
 
 use super::Runtime;
 use super::server::accept_loop;
@@ -23,6 +23,20 @@ pub(super) struct Bound {
     address: Address,
     /// What others are told of it.
     told: Vec<Endpoint>,
+}
+
+/// A listener that is open, but accepts nobody yet. Dropping it closes it.
+pub(crate) struct Reserved {
+    transport: Key,
+    kind: TransportType,
+    listener: Box<dyn Listener>,
+}
+
+impl Reserved {
+    /// Closes it; the address is free when this returns.
+    pub(crate) async fn close(self) {
+        self.listener.close().await;
+    }
 }
 
 impl Runtime {
@@ -46,6 +60,7 @@ impl Runtime {
             for address in addresses {
                 listening.push(self.bind(transport, &address).await?);
             }
+            self.update_entry(told(&listening).cloned().collect());
         }
         Ok(told(&listening).filter(|at| at.transport == *transport).cloned().collect())
     }
@@ -97,14 +112,43 @@ impl Runtime {
         told(&self.listening.lock().await).cloned().collect()
     }
 
-    async fn bind(self: &Arc<Self>, transport: &Key, address: &Address) -> Result<Bound> {
+    /// Opens a listener that accepts nobody yet.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub(crate) async fn reserve(&self, transport: &Key, address: &Address) -> Result<Reserved> {
         let kind = self.registry.find(transport)?.clone();
         let listener = kind.listen(address, &self.settings(transport)?).await?;
+        Ok(Reserved { transport: transport.clone(), kind, listener })
+    }
+
+    /// Accepts connections at listeners that were opened before.
+    ///
+    /// # Errors
+    /// When the addresses of this host are not known.
+    ///
+    /// # Cancel safety
+    /// If dropped, it may or may not listen there.
+    pub(crate) async fn listen_at(self: &Arc<Self>, reserved: Vec<Reserved>) -> Result<()> {
+        let mut listening = self.listening.lock().await;
+        for reserved in reserved {
+            listening.push(self.serve(reserved)?);
+        }
+        self.update_entry(told(&listening).cloned().collect());
+        Ok(())
+    }
+
+    async fn bind(self: &Arc<Self>, transport: &Key, address: &Address) -> Result<Bound> {
+        self.serve(self.reserve(transport, address).await?)
+    }
+
+    fn serve(self: &Arc<Self>, reserved: Reserved) -> Result<Bound> {
+        let Reserved { transport, kind, listener } = reserved;
         let address = listener.local_address().clone();
         tracing::debug!(target: "pleach::transport", %address, "listening");
-        let told = self.advertised(transport, &address)?;
+        let told = self.advertised(&transport, &address)?;
         self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
-        Ok(Bound { transport: transport.clone(), address, told })
+        Ok(Bound { transport, address, told })
     }
 
     /// What others are told of an address that is bound.

@@ -1,16 +1,18 @@
-//! Connections to actors that are not our children: the parent, the root, oneself.
+//! Connections for portals to actors that are not our children.
 //!
-//! Each child is told who the root is and where it listens. The connection to the parent is there
-//! already; the root's is opened when somebody first asks for it, and shared by all who do. An actor
+//! Each child is told who the root is and where it listens; of others it learns from the registry. Some
+//! connections are there already and last: to the parent, to children, to the registrar. Any other is opened
+//! when somebody first asks for it, shared by all who do, and closed with the last of them. An actor
 //! talks to itself over a pair of links in memory, by the same rules as to any other.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use pleach_wire::transport::Ends;
 use pleach_wire::{Address, Key, Link};
 use serde::{Deserialize, Serialize};
 use tokio::io::DuplexStream;
+use uuid::Uuid;
 
 use super::{Runtime, lock};
 use crate::actor::ActorId;
@@ -26,6 +28,9 @@ pub(crate) struct Mailbox {
     pub(crate) who: ActorId,
     pub(crate) listening: Vec<Endpoint>,
 }
+
+/// The place of a connection that portals share, while one does.
+pub(super) type Opened = Arc<tokio::sync::Mutex<Weak<Connection>>>;
 
 /// A connection as portals share it. Dropping the last handle closes it, if it was opened for them.
 pub(crate) struct Connection {
@@ -79,9 +84,9 @@ impl Drop for Connection {
 
 impl Runtime {
     /// Returns the connection to the parent, while it lasts.
-    pub(super) fn parent_channel(&self) -> Option<Channel> {
+    pub(crate) fn parent_channel(&self) -> Option<Channel> {
         let parent = &self.origin.as_ref()?.parent;
-        lock(&self.peers).values().find(|channel| channel.peer() == parent).cloned()
+        lock(&self.peers).values().find(|channel| channel.lasts() && channel.peer() == parent).cloned()
     }
 
     /// Returns the connection to the parent for portals; the root has none.
@@ -105,24 +110,65 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, a connection that was just being opened is closed.
     pub(crate) async fn connect_to_root(self: &Arc<Self>) -> Result<Arc<Connection>> {
-        if let Some(origin) = &self.origin
-            && origin.root.who == origin.parent
-        {
+        let Some(origin) = &self.origin else { return self.connect_to(&self.id, &[]).await };
+        if origin.root.who == origin.parent {
             let ended = || Error::Usage(format!("the connection to {}, the root, has ended", origin.parent));
             return self.parent_connection().ok_or_else(ended);
         }
+        self.connect_to(&origin.root.who, &origin.root.listening).await
+    }
+
+    /// Connects to the registrar, or returns the connection that is there.
+    ///
+    /// # Errors
+    /// When the registrar can't be reached, or there is none.
+    ///
+    /// # Cancel safety
+    /// If dropped, a connection that was just being opened is closed.
+    pub(crate) async fn connect_to_registrar(self: &Arc<Self>) -> Result<Arc<Connection>> {
+        if self.table().is_some() {
+            return self.connect_to(&self.id, &[]).await;
+        }
+        let names = self.names().ok_or_else(|| Error::Usage(format!("{} is still starting", self.id)))?;
+        Ok(Connection::new(self, names.registrar().await?, false))
+    }
+
+    /// Connects to an actor, or returns a connection that is there. It is shared by all portals to that
+    /// actor, and ends with the last of them, unless it was there before.
+    ///
+    /// # Errors
+    /// As [`dial_nearest`](Self::dial_nearest).
+    ///
+    /// # Cancel safety
+    /// If dropped, a connection that was just being opened is closed.
+    pub(crate) async fn connect_to(self: &Arc<Self>, who: &ActorId, at: &[Endpoint]) -> Result<Arc<Connection>> {
+        let is_here = |channel: &&Channel| channel.lasts() && channel.peer() == who && channel.end().is_none();
+        if let Some(channel) = lock(&self.peers).values().find(is_here) {
+            return Ok(Connection::new(self, channel.clone(), false));
+        }
+        let shared = self.opened_to(who.uuid());
         // Held while dialling, so that of two who ask at once only one dials.
-        let mut shared = self.to_root.lock().await;
+        let mut shared = shared.lock().await;
         if let Some(open) = shared.upgrade().filter(|connection| connection.channel.end().is_none()) {
             return Ok(open);
         }
-        let channel = match &self.origin {
-            Some(origin) => self.dial_nearest(&origin.root.who, &origin.root.listening).await?,
-            None => self.connect_to_self().await?,
+        let channel = match *who == self.id {
+            true => self.connect_to_self().await?,
+            false => self.dial_nearest(who, at).await?,
         };
         let opened = Connection::new(self, channel, true);
         *shared = Arc::downgrade(&opened);
         Ok(opened)
+    }
+
+    /// The place of the connection to an actor; places that nobody uses any more are given up.
+    fn opened_to(&self, uuid: Uuid) -> Opened {
+        let mut opened = lock(&self.opened);
+        let in_use = |shared: &Weak<Connection>| shared.strong_count() > 0;
+        // One that is being dialled is held by whoever does.
+        opened
+            .retain(|_, shared| Arc::strong_count(shared) > 1 || shared.try_lock().is_ok_and(|shared| in_use(&shared)));
+        opened.entry(uuid).or_default().clone()
     }
 
     /// Connects this actor to itself: calls to it are served as those of any other.
@@ -135,7 +181,7 @@ impl Runtime {
             transport.set_max_frame(self.config.max_frame);
             // No handshake: what would either half have to prove to the other?
             let peer = Accepted { member: own.clone(), early: Vec::new() };
-            let (channel, drive) = self.open_channel(transport, role, peer);
+            let (channel, drive) = self.open_channel(transport, role, peer, false);
             self.keep(drive);
             channel
         });

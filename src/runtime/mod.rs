@@ -24,7 +24,7 @@
 //! 2. No lock is held across a wait; no two are held together.
 
 pub(crate) mod daemon;
-mod dial;
+pub(crate) mod dial;
 pub(crate) mod dispatch;
 mod failure;
 pub(crate) mod flavor;
@@ -50,10 +50,12 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::listen::Bound;
-use self::lookup::{Connection, Mailbox};
+pub(crate) use self::listen::Reserved;
+use self::lookup::{Mailbox, Opened};
 use crate::actor::ActorId;
 use crate::channel::{Channel, Ender};
 use crate::config::Config;
+use crate::discovery::{Names, Registered, Site};
 use crate::error::{Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
 use crate::proto::handshake::Endpoint;
@@ -96,8 +98,10 @@ pub(crate) struct Runtime {
     listening: tokio::sync::Mutex<Vec<Bound>>,
     expected: Mutex<BTreeMap<Uuid, oneshot::Sender<Channel>>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
-    /// The connection that was opened to the root, while a portal uses it.
-    to_root: tokio::sync::Mutex<Weak<Connection>>,
+    /// The connections that were opened for portals, while one uses them.
+    opened: Mutex<BTreeMap<Uuid, Opened>>,
+    /// How it finds others, and is found: set once it has begun to listen.
+    names: OnceLock<Names>,
     next_peer: AtomicU64,
     /// What starts actors on other hosts.
     engines: Engines,
@@ -109,20 +113,23 @@ struct Origin {
     parent: ActorId,
     parent_at: Vec<Endpoint>,
     root: Mailbox,
+    /// Who keeps the names, as the parent knows it.
+    registrars: Vec<Site>,
 }
 
 impl Runtime {
     /// The first actor of a tree.
-    fn root(name: &str, config: Config, registry: Registry, tree_key: TreeKey) -> Arc<Self> {
+    fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Arc<Self> {
         let socket_dir = config.socket_dir.clone().unwrap_or_else(sockets::new_dir);
-        Self::new(ActorId::new(name), config, registry, tree_key, Exposed::default(), socket_dir, None)
+        Self::new(ActorId::new(&config.root_name), config, registry, tree_key, Exposed::default(), socket_dir, None)
     }
 
     /// The actor that a parent has described.
     pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let origin = Origin { parent: spec.parent, parent_at: spec.parent_at, root: spec.root };
+        let origin =
+            Origin { parent: spec.parent, parent_at: spec.parent_at, root: spec.root, registrars: spec.registrars };
         let exposed = Exposed::new(spec.modules);
         let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, spec.socket_dir, Some(origin));
         if let Some(tls) = spec.tls {
@@ -164,7 +171,8 @@ impl Runtime {
             listening: tokio::sync::Mutex::default(),
             expected: Mutex::default(),
             peers: Mutex::default(),
-            to_root: tokio::sync::Mutex::default(),
+            opened: Mutex::default(),
+            names: OnceLock::new(),
             next_peer: AtomicU64::new(0),
             engines: Engines::default(),
         })
@@ -176,6 +184,39 @@ impl Runtime {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Returns who started this actor; nobody has started a root.
+    pub(crate) fn parent(&self) -> Option<&ActorId> {
+        Some(&self.origin.as_ref()?.parent)
+    }
+
+    /// Returns who keeps the names, as the parent has told.
+    pub(crate) fn told_registrars(&self) -> Vec<Site> {
+        self.origin.as_ref().map(|origin| origin.registrars.clone()).unwrap_or_default()
+    }
+
+    /// Returns how this actor finds others; nothing while it is still starting.
+    pub(crate) fn names(&self) -> Option<&Names> {
+        self.names.get()
+    }
+
+    /// Sets how this actor finds others.
+    ///
+    /// # Errors
+    /// When that is settled already.
+    pub(crate) fn set_names(&self, names: Names) -> Result<&Names> {
+        let mut fresh = Some(names);
+        let names = self.names.get_or_init(|| fresh.take().expect("it is asked for once, at most"));
+        match fresh {
+            None => Ok(names),
+            Some(_) => Err(Error::Usage(format!("{} has joined a registry already", self.id))),
+        }
+    }
+
+    /// Returns this actor as others find it at these places.
+    pub(crate) fn registered_at(&self, listening: Vec<Endpoint>) -> Registered {
+        Registered { who: self.id.clone(), incarnation: self.incarnation, listening }
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -220,7 +261,7 @@ impl Runtime {
     }
 
     /// Lets peers run the functions of a module.
-    fn expose(&self, module: String) {
+    pub(crate) fn expose(&self, module: String) {
         self.exposed.write().unwrap_or_else(PoisonError::into_inner).enable(module);
     }
 
@@ -263,7 +304,7 @@ impl Runtime {
     }
 
     /// Returns whether somebody has asked this actor to end, or it ends by itself.
-    fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 

@@ -13,6 +13,7 @@ use super::handle::Actor;
 use super::{Runtime, claim_process, current_task, leave_to_reaper, wait_for_reaper, within};
 use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
+use crate::discovery;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, OnDrop, shield};
@@ -26,7 +27,9 @@ use crate::spawn::orphans;
 /// # Errors
 /// What `body` returned; [`Error::Cancelled`] when the root was asked to end, by a peer or with
 /// [`Actor::cancel_soon`]; [`Error::Panicked`] when its runtime failed; [`Error::Usage`] when this code runs
-/// in an actor already; [`Error::Transport`] when a transport is not known.
+/// in an actor already; [`Error::Transport`] when a transport is not known; what stands in the way of
+/// [`Config::registry`]: [`Error::Config`] when no key file says who may join, [`Error::Registry`] when an address
+/// is taken by something else.
 ///
 /// # Cancel safety
 /// If dropped, `body` is dropped, and the tree is brought to its end in the background; a program
@@ -62,9 +65,13 @@ where
     let scope = CancelScope::new();
     let ended = shield(async {
         let actor = Actor::new(runtime.clone());
+        let joined = async {
+            discovery::join_as_root(&runtime).await?;
+            body(actor).await
+        };
         let ended = tokio::select! {
             biased;
-            ended = scope.run(within(runtime.clone(), body(actor))) => ended,
+            ended = scope.run(within(runtime.clone(), joined)) => ended,
             never = cancel_when_stopped(&runtime, &scope) => match never {},
         };
         runtime.request_stop(runtime.id());
@@ -94,7 +101,7 @@ fn boot(config: Config) -> Result<Arc<Runtime>> {
     let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;
     let tree_key = TreeKey::new(fresh_nonce()?);
-    let runtime = Runtime::root("root", config, registry, tree_key);
+    let runtime = Runtime::root(config, registry, tree_key);
     claim_process(&runtime);
     let root = runtime.clone();
     runtime.keep(async move {

@@ -16,15 +16,17 @@ use super::{Runtime, lock};
 use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
-use crate::proto::handshake::Member;
+use crate::discovery::Registered;
+use crate::proto::handshake::{LASTS, Member, REGISTRAR};
 use crate::proto::session::Role;
 
 impl Runtime {
     pub(super) async fn identity(&self) -> Identity {
         let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
         let listening = self.endpoints().await;
+        let features = if self.table().is_some() { REGISTRAR } else { 0 };
         Identity {
-            own: Member { who, incarnation: self.incarnation, features: 0, listening, exports },
+            own: Member { who, incarnation: self.incarnation, features, listening, exports },
             key: self.tree_key.clone(),
             deadline: self.config.handshake,
             max_frame: self.config.max_frame,
@@ -37,28 +39,34 @@ impl Runtime {
         transport: Arc<dyn MsgTransport>,
         role: Role,
         accepted: Accepted,
+        lasts: bool,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early } = accepted;
-        let Member { incarnation, exports, .. } = &member;
+        let Member { who, incarnation, listening, exports, .. } = member;
         if exports != crate::exports::fingerprints() {
-            tracing::info!(target: "pleach::runtime", peer = %member.who, incarnation, "the peer runs another program: its functions differ");
+            tracing::info!(target: "pleach::runtime", peer = %who, incarnation, "the peer runs another program: its functions differ");
         }
         let terms = Terms {
             role,
             here: self.id.clone(),
-            peer: member.who,
+            peer: who.clone(),
             cancel_ack: self.config.cancel_ack,
             max_tasks: self.config.max_tasks,
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
             ender: self.ender.clone(),
             stream_buffer: self.config.stream_buffer,
+            lasts,
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
         lock(&self.peers).insert(number, channel.clone());
+        // Whoever connects to a registrar is entered for as long as that lasts.
+        let table = self.table().filter(|_| role == Role::Listener);
+        let entry = table.and_then(|table| table.enter(Registered { who, incarnation, listening }));
         let (runtime, driven) = (self.clone(), channel.clone());
         let drive = async move {
+            let _entry = entry;
             driver::run(driven, Arc::new(runtime.clone()), early, runtime.config.drain).await;
             lock(&runtime.peers).remove(&number);
         };
@@ -91,7 +99,8 @@ impl Runtime {
             Ok(Some(accepted)) => {
                 let uuid = accepted.member.who.uuid();
                 let waiting = lock(&self.expected).remove(&uuid);
-                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted);
+                let lasts = accepted.member.features & LASTS != 0;
+                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts);
                 tracing::debug!(target: "pleach::transport", peer = %channel.peer(), "connected");
                 if let Some(waiting) = waiting
                     && waiting.send(channel.clone()).is_err()

@@ -3,7 +3,7 @@
 //! 1. cancel the peers' tasks that run here, and wait for them
 //! 2. stop listening, and wait for that
 //! 3. end the message loop with the parent
-//! 4. deregister (nothing is registered yet)
+//! 4. deregister: take the name out wherever it is known
 //! 5. end the other connections, and wait for everything else that runs here
 //! 6. leave: the callbacks of `on_exit`; then the process exits, or the tree's body returns
 //!
@@ -39,6 +39,8 @@ impl Runtime {
         let (parent, others) = self.split_peers();
         self.note_step(3, "closing the connection to the parent");
         self.close_all(&parent).await;
+        self.note_step(4, "deregistering");
+        self.bounded("deregistration", self.config.deregister, self.deregister()).await;
         self.note_step(5, "closing the other connections");
         self.close_all(&others).await;
         self.services.close();

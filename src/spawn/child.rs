@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::ChildSpec;
 use super::orphans::NAME_PREFIX;
 use super::remote::keeper;
+use crate::discovery;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 
@@ -120,6 +121,8 @@ async fn serve(
     terminated: impl Future<Output = ()>,
 ) -> Result<()> {
     crate::runtime::within(runtime.clone(), async move {
+        // Whoever awaits the start of this actor may look it up at once: it is entered when its parent hears of it.
+        discovery::join_as_child(&runtime).await?;
         let parent = runtime.connect_to_parent().await?;
         let mut ended = Ok(());
         tokio::select! {

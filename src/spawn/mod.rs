@@ -42,6 +42,7 @@ use uuid::Uuid;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::{Config, Host};
+use crate::discovery::Site;
 use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::proto::handshake::Endpoint;
@@ -58,6 +59,8 @@ pub(crate) struct ChildSpec {
     /// Where the parent listens, for the transport that the child is to use.
     pub(crate) parent_at: Vec<Endpoint>,
     pub(crate) root: Mailbox,
+    /// Who keeps the names.
+    pub(crate) registrars: Vec<Site>,
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
     pub(crate) modules: Vec<String>,

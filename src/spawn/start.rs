@@ -138,6 +138,7 @@ async fn spec(runtime: &Arc<Runtime>, order: &Order, uuid: Uuid, transport: &Key
         parent: runtime.id().clone(),
         parent_at,
         root: runtime.root_mailbox().await,
+        registrars: runtime.registrars().await,
         tree_key: runtime.tree_key().clone(),
         modules: order.modules.clone(),
         config: child_config(runtime.config(), order, &transport.protocol),

@@ -421,6 +421,7 @@ fn ordered() {
         "stopped listening",
         "step=3",
         "connection closed peer=actor `root`",
+        "step=4",
         "step=5",
         "step=6",
     ];

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::actor::ActorId;
-use crate::proto::handshake::{Handshake, Hello, MAGIC, Member, Next, Step, VERSION};
+use crate::proto::handshake::{Handshake, Hello, MAGIC, Member, Next, PROBE, Step, VERSION};
 use crate::proto::membership::TreeKey;
 
 fn key(byte: u8) -> TreeKey {
@@ -129,6 +129,22 @@ fn other_protocols_versions_and_codecs_are_refused() {
 fn a_probe_is_answered_without_proof_and_forgotten() {
     let next = listener(key(1), 2).handle_step(Step::Hello(hello(None)));
     assert!(matches!(next, Next::SendAndEnd(Step::Welcome { member: None, .. })));
+}
+
+#[test]
+fn a_members_probe_is_told_who_listens_and_forgotten() {
+    let probe = |by| Handshake::dial(by, Member { features: PROBE, ..member("prober") }, "msgpack", [1; 32], secs(10));
+    let (mut prober, first) = probe(key(1));
+    let mut listening = listener(key(1), 2);
+    let Next::Send(challenge) = listening.handle_step(first) else { panic!("no challenge") };
+    let Next::Send(proof) = prober.handle_step(challenge) else { panic!("no proof") };
+    let Next::SendAndEnd(welcome) = listening.handle_step(proof) else { panic!("it was let in") };
+    assert!(matches!(prober.handle_step(welcome), Next::Accept(member) if member.who.name() == "listener"));
+    // A stranger learns nothing that way.
+    let (stranger, first) = probe(key(9));
+    let (listened, told) = shake(stranger, first, listener(key(1), 2));
+    assert!(refusal(&listened).contains("does not know this tree's key"));
+    assert!(refusal(&told.unwrap()).contains("the listener refuses"));
 }
 
 #[test]

@@ -1,0 +1,210 @@
+//! The registry as the members of a tree see it: they ask its registrars, over connections that they hold.
+//!
+//! A child of the registrar has its parent's connection, and that registers it too. Everybody else
+//! holds one connection to each registrar ([`Keeper`]). All registrars are asked at once; one that does
+//! not answer holds up nobody whom another one has answered.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::future::{join_all, select_ok};
+use uuid::Uuid;
+
+use super::keeper::Keeper;
+use super::{Registered, Registration, Registry, Site, ask, registrar};
+use crate::call::Call;
+use crate::channel::Channel;
+use crate::error::{Error, Result};
+use crate::runtime::Runtime;
+
+/// The registry of an actor that is not its registrar.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    runtime: Weak<Runtime>,
+    sites: Vec<Site>,
+    /// The connections that register this actor itself, and over which it asks.
+    own: Mutex<Arc<[Keeper]>>,
+}
+
+impl Embedded {
+    /// The registry kept by the registrars at these places, or by the parent if there are none.
+    pub(crate) fn new(runtime: &Arc<Runtime>, sites: Vec<Site>) -> Self {
+        Self { runtime: Arc::downgrade(runtime), sites, own: Mutex::new(Arc::new([])) }
+    }
+
+    /// Waits for a connection to a registrar, to the nearest one that has one.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub(crate) async fn connected(&self) -> Result<Channel> {
+        let lines = self.lines()?;
+        let waiting = lines.iter().map(|line| Box::pin(self.within_bound(line, line.up())));
+        select_ok(waiting).await.map(|(channel, _others)| channel)
+    }
+
+    fn runtime(&self) -> Result<Arc<Runtime>> {
+        self.runtime.upgrade().ok_or_else(|| Error::Usage("the actor whose registry this is has ended".into()))
+    }
+
+    /// How each registrar is reached.
+    fn lines(&self) -> Result<Vec<Line>> {
+        if self.sites.is_empty() {
+            return Ok(vec![Line::Parent(self.runtime()?)]);
+        }
+        let own = self.own().clone();
+        match own.is_empty() {
+            true => Err(Error::Usage("this actor is not registered: it has not begun, or is ending".into())),
+            false => Ok((0..own.len()).map(|at| Line::Kept(own.clone(), at)).collect()),
+        }
+    }
+
+    /// Asks every registrar, and returns what those have answered who did in time.
+    async fn ask_all<T>(&self, call: impl Fn() -> Call<T> + Sync) -> Result<Vec<T>>
+    where
+        T: Send,
+    {
+        let lines = self.lines()?;
+        let asked = lines.iter().map(|line| self.within_bound(line, line.ask(&call)));
+        let (mut answers, mut faults) = (Vec::new(), Vec::new());
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(answer) => answers.push(answer),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        for fault in &faults {
+            tracing::debug!(target: "pleach::runtime", %fault, "a registrar did not answer");
+        }
+        match (answers.is_empty(), faults.into_iter().next()) {
+            (true, Some(fault)) => Err(fault),
+            _ => Ok(answers),
+        }
+    }
+
+    async fn within_bound<T>(&self, line: &Line, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let bound = self.runtime()?.config().dial;
+        match tokio::time::timeout(bound, work).await {
+            Ok(done) => done,
+            Err(_late) => {
+                Err(line.fault().unwrap_or(Error::Timeout { what: "the registrar's answer".into(), after: bound }))
+            }
+        }
+    }
+
+    fn own(&self) -> MutexGuard<'_, Arc<[Keeper]>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl Registry for Embedded {
+    async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>> {
+        let runtime = self.runtime()?;
+        let is_own = actor.who == *runtime.id();
+        let start = |site: &Site| Keeper::start(&runtime, site.clone(), actor.clone());
+        let keepers: Arc<[Keeper]> = self.sites.iter().map(start).collect();
+        for tried in join_all(keepers.iter().map(Keeper::tried)).await {
+            if let Err(fault) = tried {
+                tracing::warn!(target: "pleach::runtime", actor = %actor.who, %fault, "a registrar is not reached; trying on");
+            }
+        }
+        if is_own {
+            *self.own() = keepers.clone();
+        }
+        Ok(Box::new(Kept(keepers)))
+    }
+
+    async fn find(&self, name: &str) -> Result<Vec<Registered>> {
+        let mut found = merged(self.ask_all(|| registrar::find(name.to_owned())).await?);
+        if self.sites.len() > 1 {
+            // Each registrar's own order says nothing about the others'.
+            found.sort_by_key(|actor| std::cmp::Reverse(actor.incarnation));
+        }
+        Ok(found)
+    }
+
+    async fn wait_for(&self, name: &str) -> Result<Vec<Registered>> {
+        let lines = self.lines()?;
+        let waiting = lines.iter().map(|line| Box::pin(line.ask(|| registrar::wait_for(name.to_owned()))));
+        select_ok(waiting).await.map(|(found, _others)| found)
+    }
+
+    async fn list(&self) -> Result<Vec<Registered>> {
+        self.ask_all(registrar::list).await.map(merged)
+    }
+
+    async fn remove(&self, stale: &Registered) -> Result<()> {
+        self.ask_all(|| registrar::remove(stale.clone())).await.map(drop)
+    }
+}
+
+/// How a registrar is reached.
+enum Line {
+    Parent(Arc<Runtime>),
+    /// One of these.
+    Kept(Arc<[Keeper]>, usize),
+}
+
+impl Line {
+    async fn up(&self) -> Result<Channel> {
+        match self {
+            Self::Parent(runtime) => runtime.parent_channel().ok_or_else(|| {
+                Error::Usage("the connection to the parent, who is the registrar, has ended; so does this actor".into())
+            }),
+            Self::Kept(keepers, at) => keepers[*at].up().await,
+        }
+    }
+
+    /// Asks; if the registrar is lost meanwhile, asks again when it is back.
+    async fn ask<T>(&self, call: impl Fn() -> Call<T>) -> Result<T> {
+        loop {
+            let channel = self.up().await?;
+            match ask(&channel, call()).await {
+                Err(Error::Disconnected { .. }) if matches!(self, Self::Kept(..)) => channel.ended().await,
+                answer => return answer,
+            }
+        }
+    }
+
+    fn fault(&self) -> Option<Error> {
+        match self {
+            Self::Parent(_) => None,
+            Self::Kept(keepers, at) => keepers[*at].fault(),
+        }
+    }
+}
+
+/// One list of several registrars' lists: each actor once, as the one knows it that knows it best.
+fn merged(lists: Vec<Vec<Registered>>) -> Vec<Registered> {
+    let (mut at, mut merged) = (BTreeMap::<Uuid, usize>::new(), Vec::<Registered>::new());
+    for actor in lists.into_iter().flatten() {
+        match at.get(&actor.who.uuid()) {
+            Some(at) if merged[*at].incarnation < actor.incarnation => merged[*at] = actor,
+            Some(_) => {}
+            None => {
+                at.insert(actor.who.uuid(), merged.len());
+                merged.push(actor);
+            }
+        }
+    }
+    merged
+}
+
+/// An entry that connections keep.
+#[derive(Debug)]
+struct Kept(Arc<[Keeper]>);
+
+#[async_trait::async_trait]
+impl Registration for Kept {
+    async fn leave(self: Box<Self>) -> Result<()> {
+        self.0.iter().for_each(Keeper::request_leave);
+        join_all(self.0.iter().map(Keeper::left)).await;
+        Ok(())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Keeper::request_leave);
+    }
+}

@@ -1,0 +1,158 @@
+//! How an actor comes to its registry, and what it tells its children of it.
+//!
+//! | who | how its name is kept |
+//! |---|---|
+//! | a root, by default | it is the registrar of its own tree |
+//! | a root with [`Config::registry`](crate::Config::registry) | it joins the registrar there, or becomes it |
+//! | a child of the registrar | by the connection to its parent |
+//! | anybody else | by a connection to each registrar, made before the one to its parent |
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::election::{Elected, elect};
+use super::embedded::Embedded;
+use super::registrar::{self, Local};
+use super::table::Table;
+use super::{Endpoint, Registered, Registration, Registry, Site};
+use crate::channel::Channel;
+use crate::error::{Error, Result};
+use crate::runtime::Runtime;
+
+/// How an actor finds others, and is found.
+#[derive(Debug)]
+pub(crate) struct Names {
+    role: Role,
+    /// The actor's own entry, if it is not a connection's.
+    entry: Mutex<Option<Box<dyn Registration>>>,
+}
+
+#[derive(Debug)]
+enum Role {
+    /// It keeps the names itself.
+    Registrar(Arc<Table>),
+    /// It asks those who do, which its children are told about.
+    Member(Arc<Embedded>, Vec<Site>),
+}
+
+impl Names {
+    fn new(role: Role) -> Self {
+        Self { role, entry: Mutex::default() }
+    }
+
+    pub(crate) fn registry(&self) -> Arc<dyn Registry> {
+        match &self.role {
+            Role::Registrar(table) => Arc::new(Local(table.clone())),
+            Role::Member(embedded, _) => embedded.clone(),
+        }
+    }
+
+    /// Returns the table, if this actor is a registrar.
+    pub(crate) fn table(&self) -> Option<&Arc<Table>> {
+        match &self.role {
+            Role::Registrar(table) => Some(table),
+            Role::Member(..) => None,
+        }
+    }
+
+    /// Waits for a connection to a registrar.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub(crate) async fn registrar(&self) -> Result<Channel> {
+        match &self.role {
+            Role::Registrar(_) => Err(Error::Usage("this actor is the registrar".into())),
+            Role::Member(embedded, _) => embedded.connected().await,
+        }
+    }
+
+    async fn register(&self, actor: Registered) -> Result<()> {
+        let entry = self.registry().register(actor).await?;
+        *self.entry.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry);
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<()> {
+        let entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match entry {
+            Some(entry) => entry.leave().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Has a root found, or be, the registrar of its tree.
+///
+/// # Errors
+/// [`Error::Config`], [`Error::Registry`]; what stands in the way of listening.
+///
+/// # Cancel safety
+/// If dropped, the actor has to end.
+pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
+    match elect(runtime).await? {
+        Elected::Registrar(reserved) => {
+            runtime.expose(registrar::MODULE.to_owned());
+            // Before anybody is let in: whoever is, gets an entry.
+            let names = runtime.set_names(Names::new(Role::Registrar(Arc::default())))?;
+            names.register(runtime.registered().await).await?;
+            runtime.listen_at(reserved).await
+        }
+        Elected::Member(sites) => {
+            runtime.listen_everywhere().await?;
+            let embedded = Arc::new(Embedded::new(runtime, sites.clone()));
+            runtime.set_names(Names::new(Role::Member(embedded, sites)))?.register(runtime.registered().await).await
+        }
+    }
+}
+
+/// Has a child listen, and entered wherever its parent's connection does not do that.
+///
+/// # Errors
+/// What stands in the way of listening.
+///
+/// # Cancel safety
+/// If dropped, the actor has to end.
+pub(crate) async fn join_as_child(runtime: &Arc<Runtime>) -> Result<()> {
+    runtime.listen_everywhere().await?;
+    let told = runtime.told_registrars();
+    let is_parent = |site: &Site| site.who.is_some() && site.who.as_ref() == runtime.parent();
+    // Nothing to hold then.
+    let sites = if told.iter().any(is_parent) { Vec::new() } else { told.clone() };
+    let embedded = Arc::new(Embedded::new(runtime, sites));
+    runtime.set_names(Names::new(Role::Member(embedded, told)))?.register(runtime.registered().await).await
+}
+
+impl Runtime {
+    /// Returns the table of names, if this actor is the registrar.
+    pub(crate) fn table(&self) -> Option<&Arc<Table>> {
+        self.names()?.table()
+    }
+
+    /// Returns who keeps the names, as this actor's children are told.
+    pub(crate) async fn registrars(&self) -> Vec<Site> {
+        match self.names().map(|names| &names.role) {
+            Some(Role::Member(_, sites)) => sites.clone(),
+            _ => vec![Site { who: Some(self.id().clone()), at: self.endpoints().await }],
+        }
+    }
+
+    /// Returns this actor as others are to find it.
+    pub(crate) async fn registered(&self) -> Registered {
+        self.registered_at(self.endpoints().await)
+    }
+
+    /// Notes in the table of a registrar where it listens itself.
+    pub(crate) fn update_entry(&self, listening: Vec<Endpoint>) {
+        if let Some(table) = self.table() {
+            table.update(&self.registered_at(listening));
+        }
+    }
+
+    /// Takes this actor's own entry out, and waits for that.
+    pub(crate) async fn deregister(&self) {
+        if let Some(names) = self.names()
+            && let Err(error) = names.leave().await
+        {
+            tracing::debug!(target: "pleach::runtime", actor = %self.id(), %error, "not deregistered");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a registrar answers: functions that every member of its tree may call there.
+//!
+//! Nobody registers by calling one of them: whoever is connected to the registrar is in its
+//! [`Table`], under what it said in the handshake, and is out when its last connection has ended.
+//! They are ordinary exposed functions of this module, which only a registrar has opened:
+//! `get_registry().await?.run(registrar::list())`.
+
+#![expect(
+    unsafe_code,
+    reason = "the entry of an exposed function in the link-time table is a static in a section of its own"
+)]
+
+use std::sync::Arc;
+
+use super::table::{Hold, Table};
+use super::{Registered, Registration, Registry};
+use crate::error::{Error, Result};
+use crate::runtime::current;
+
+/// Returns all actors of this name, newest first.
+///
+/// # Errors
+/// [`Error::Usage`] where there is no registrar.
+#[pleach::rpc]
+pub async fn find(name: String) -> Result<Vec<Registered>> {
+    Ok(table()?.find(&name))
+}
+
+/// Waits until there is an actor of this name, and returns all, newest first.
+///
+/// # Errors
+/// As [`find`].
+///
+/// # Cancel safety
+/// If dropped, nothing stays.
+#[pleach::rpc]
+pub async fn wait_for(name: String) -> Result<Vec<Registered>> {
+    Ok(table()?.wait_for(&name).await)
+}
+
+/// Returns everybody, in the order in which they came.
+///
+/// # Errors
+/// As [`find`].
+#[pleach::rpc]
+pub async fn list() -> Result<Vec<Registered>> {
+    Ok(table()?.list())
+}
+
+/// Takes out an actor that somebody could not reach, unless a newer incarnation of it is here.
+///
+/// # Errors
+/// As [`find`].
+#[pleach::rpc]
+pub async fn remove(stale: Registered) -> Result<()> {
+    table()?.remove(&stale.who, stale.incarnation);
+    Ok(())
+}
+
+/// Returns whether an actor is entered with this incarnation or a newer one.
+///
+/// # Errors
+/// As [`find`].
+#[pleach::rpc]
+pub async fn knows(actor: Registered) -> Result<bool> {
+    Ok(table()?.knows(actor.who.uuid(), actor.incarnation))
+}
+
+fn table() -> Result<Arc<Table>> {
+    let table = current().and_then(|actor| actor.table().cloned());
+    table.ok_or_else(|| Error::Usage("this actor is no registrar: ask the one that `get_registry` leads to".into()))
+}
+
+/// The module to be opened in a registrar.
+pub(crate) const MODULE: &str = module_path!();
+
+/// The registry as the registrar itself sees it: its own table.
+#[derive(Debug)]
+pub(crate) struct Local(pub(crate) Arc<Table>);
+
+#[async_trait::async_trait]
+impl Registry for Local {
+    async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>> {
+        let who = actor.who.clone();
+        let newer = || Error::Usage(format!("a newer incarnation of {who} is registered"));
+        Ok(Box::new(Entry(self.0.enter(actor).ok_or_else(newer)?)))
+    }
+
+    async fn find(&self, name: &str) -> Result<Vec<Registered>> {
+        Ok(self.0.find(name))
+    }
+
+    async fn wait_for(&self, name: &str) -> Result<Vec<Registered>> {
+        Ok(self.0.wait_for(name).await)
+    }
+
+    async fn list(&self) -> Result<Vec<Registered>> {
+        Ok(self.0.list())
+    }
+
+    async fn remove(&self, stale: &Registered) -> Result<()> {
+        self.0.remove(&stale.who, stale.incarnation);
+        Ok(())
+    }
+}
+
+/// An entry that its owner holds.
+#[derive(Debug)]
+struct Entry(Hold);
+
+#[async_trait::async_trait]
+impl Registration for Entry {
+    async fn leave(self: Box<Self>) -> Result<()> {
+        drop(self.0);
+        Ok(())
+    }
+}

@@ -1,0 +1,397 @@
+//! The registrar's table: who is there, by name, and who waits for a name.
+//!
+//! It does no I/O: [`registrar`](super::registrar) answers from it, and the runtime enters whoever connects.
+//! It is as large as the number of connections that hold an entry in it, which `max_connections` bounds,
+//! and nothing of an actor stays when the last of those has ended.
+//!
+//! # Invariants
+//! 1. An actor has one entry: that of its highest incarnation. What an older one holds or says is void.
+//! 2. An address belongs to one actor: whoever claims it last, because nobody else can be listening there.
+//! 3. Whoever waits for a name sees each entry that is made after it began to wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pleach_wire::Address;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{Endpoint, Registered};
+use crate::actor::ActorId;
+
+/// The table, shared by all who enter, leave and ask.
+#[derive(Debug, Default)]
+pub(crate) struct Table(Mutex<Entries>);
+
+/// What keeps an actor entered. With the last one of its incarnation the entry goes.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    table: Arc<Table>,
+    uuid: Uuid,
+    number: u64,
+}
+
+impl Table {
+    /// Enters an actor for as long as the returned hold lives. `None`: a newer incarnation of it is here.
+    pub(crate) fn enter(self: &Arc<Self>, actor: Registered) -> Option<Hold> {
+        let uuid = actor.who.uuid();
+        let mut entries = self.lock();
+        if let Some(waiting) = entries.waiters.get(actor.who.name()) {
+            waiting.notify_waiters(); // they look once the lock is free
+        }
+        let number = entries.enter(actor)?;
+        drop(entries);
+        Some(Hold { table: self.clone(), uuid, number })
+    }
+
+    /// Notes where an actor that is entered listens now.
+    pub(crate) fn update(&self, actor: &Registered) {
+        self.lock().update(actor);
+    }
+
+    /// Takes an actor out whatever holds it, unless it has come back with a newer incarnation than this.
+    pub(crate) fn remove(&self, who: &ActorId, incarnation: u64) {
+        let mut entries = self.lock();
+        if entries.by_uuid(who.uuid()).is_some_and(|entry| entry.actor.incarnation <= incarnation) {
+            entries.take_out(who.uuid());
+        }
+    }
+
+    /// Returns whether this incarnation of an actor, or a newer one, is entered.
+    pub(crate) fn knows(&self, uuid: Uuid, incarnation: u64) -> bool {
+        self.lock().by_uuid(uuid).is_some_and(|entry| entry.actor.incarnation >= incarnation)
+    }
+
+    /// Returns all actors of this name, newest first.
+    pub(crate) fn find(&self, name: &str) -> Vec<Registered> {
+        let entries = self.lock();
+        let numbers = entries.names.get(name).into_iter().flatten().rev();
+        numbers.filter_map(|number| Some(entries.by_number.get(number)?.actor.clone())).collect()
+    }
+
+    /// Waits until there is an actor of this name, and returns all, newest first.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost, and nothing stays.
+    pub(crate) async fn wait_for(self: &Arc<Self>, name: &str) -> Vec<Registered> {
+        let waiting = Waiting::new(self, name);
+        loop {
+            let mut entered = std::pin::pin!(waiting.entered.notified());
+            entered.as_mut().enable(); // before the look: an entry between the two wakes it (invariant 3)
+            let found = self.find(name);
+            if !found.is_empty() {
+                return found;
+            }
+            entered.await;
+        }
+    }
+
+    /// Returns everybody, in the order in which they came.
+    pub(crate) fn list(&self) -> Vec<Registered> {
+        self.lock().by_number.values().map(|entry| entry.actor.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.table.lock().leave(self.uuid, self.number);
+    }
+}
+
+/// Somebody who waits for a name; the table forgets the name with the last of them.
+struct Waiting<'a> {
+    table: &'a Table,
+    name: &'a str,
+    entered: Arc<Notify>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(table: &'a Table, name: &'a str) -> Self {
+        let entered = table.lock().waiters.entry(name.to_owned()).or_default().clone();
+        Self { table, name, entered }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut entries = self.table.lock();
+        // The table's and ours: handles are only made under its lock.
+        if Arc::strong_count(&self.entered) == 2 {
+            entries.waiters.remove(self.name);
+        }
+    }
+}
+
+/// Ordered maps throughout: they give back their memory as they shrink.
+#[derive(Debug, Default)]
+struct Entries {
+    /// In the order in which they came.
+    by_number: BTreeMap<u64, Entry>,
+    numbers: BTreeMap<Uuid, u64>,
+    names: BTreeMap<String, BTreeSet<u64>>,
+    addresses: BTreeMap<Claim, Uuid>,
+    waiters: BTreeMap<String, Arc<Notify>>,
+    /// The number of the next entry or hold.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    actor: Registered,
+    holds: BTreeSet<u64>,
+}
+
+/// An address, and how far it means the same place: this process, this host, everywhere.
+type Claim = (String, u32, String);
+
+impl Entries {
+    /// Enters an actor and returns the number of its new hold.
+    fn enter(&mut self, actor: Registered) -> Option<u64> {
+        let uuid = actor.who.uuid();
+        let number = self.next;
+        self.next += 1;
+        let present = self.by_uuid(uuid).map(|entry| entry.actor.incarnation);
+        match present {
+            Some(present) if present > actor.incarnation => return None,
+            Some(present) if present == actor.incarnation => self.update(&actor),
+            _ => {
+                self.take_out(uuid);
+                self.numbers.insert(uuid, number);
+                self.names.entry(actor.who.name().to_owned()).or_default().insert(number);
+                self.claim(&actor);
+                self.by_number.insert(number, Entry { actor, holds: BTreeSet::new() });
+            }
+        }
+        self.entry(uuid)?.holds.insert(number);
+        Some(number)
+    }
+
+    fn leave(&mut self, uuid: Uuid, hold: u64) {
+        if let Some(entry) = self.entry(uuid)
+            && entry.holds.remove(&hold)
+            && entry.holds.is_empty()
+        {
+            self.take_out(uuid);
+        }
+    }
+
+    fn update(&mut self, actor: &Registered) {
+        let uuid = actor.who.uuid();
+        let Some(entry) = self.entry(uuid).filter(|entry| entry.actor.incarnation == actor.incarnation) else { return };
+        let before = std::mem::replace(&mut entry.actor, actor.clone());
+        self.give_up(&before);
+        self.claim(actor);
+    }
+
+    fn take_out(&mut self, uuid: Uuid) {
+        let Some(number) = self.numbers.remove(&uuid) else { return };
+        let Some(Entry { actor, .. }) = self.by_number.remove(&number) else { return };
+        if let Some(same_name) = self.names.get_mut(actor.who.name()) {
+            same_name.remove(&number);
+            if same_name.is_empty() {
+                self.names.remove(actor.who.name());
+            }
+        }
+        self.give_up(&actor);
+    }
+
+    /// Invariant 2: whoever claimed an address before loses it, and the entry if it was the last one.
+    fn claim(&mut self, actor: &Registered) {
+        for endpoint in &actor.listening {
+            let before = self.addresses.insert(claim_of(&actor.who, endpoint), actor.who.uuid());
+            let Some(before) = before.filter(|before| *before != actor.who.uuid()) else { continue };
+            let Some(entry) = self.entry(before) else { continue };
+            let (who, listening) = (&entry.actor.who, &mut entry.actor.listening);
+            listening.retain(|theirs| claim_of(who, theirs) != claim_of(&actor.who, endpoint));
+            if listening.is_empty() {
+                self.take_out(before);
+            }
+        }
+    }
+
+    fn give_up(&mut self, actor: &Registered) {
+        for endpoint in &actor.listening {
+            let claim = claim_of(&actor.who, endpoint);
+            if self.addresses.get(&claim) == Some(&actor.who.uuid()) {
+                self.addresses.remove(&claim);
+            }
+        }
+    }
+
+    fn by_uuid(&self, uuid: Uuid) -> Option<&Entry> {
+        self.by_number.get(self.numbers.get(&uuid)?)
+    }
+
+    fn entry(&mut self, uuid: Uuid) -> Option<&mut Entry> {
+        self.by_number.get_mut(self.numbers.get(&uuid)?)
+    }
+}
+
+fn claim_of(who: &ActorId, endpoint: &Endpoint) -> Claim {
+    let (host, process) = match endpoint.address.parse() {
+        Ok(Address::Mem(_)) => (who.host(), who.pid()),
+        Ok(address) if address.is_local() => (who.host(), 0),
+        _ => ("", 0),
+    };
+    (host.to_owned(), process, endpoint.address.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pleach_wire::Key;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn actor(name: &str, uuid: u128, incarnation: u64, addresses: &[&str]) -> Registered {
+        let endpoint =
+            |address: &&str| Endpoint { transport: Key::new("msgpack", "tcp"), address: (*address).to_owned() };
+        let who = ActorId::with_uuid(name, Uuid::from_u128(uuid));
+        Registered { who, incarnation, listening: addresses.iter().map(endpoint).collect() }
+    }
+
+    fn uuids(found: &[Registered]) -> Vec<u128> {
+        found.iter().map(|actor| actor.who.uuid().as_u128()).collect()
+    }
+
+    #[test]
+    fn names_repeat_and_the_newest_comes_first() {
+        let table = Arc::new(Table::default());
+        let _holds = [1, 2, 3].map(|uuid| table.enter(actor("a", uuid, 7, &[])).unwrap());
+        assert_eq!(uuids(&table.find("a")), [3, 2, 1]);
+        assert_eq!(uuids(&table.list()), [1, 2, 3]);
+        assert!(table.find("b").is_empty());
+    }
+
+    #[test]
+    fn the_last_hold_of_an_incarnation_keeps_the_entry() {
+        let table = Arc::new(Table::default());
+        let old = table.enter(actor("a", 1, 7, &[])).unwrap();
+        let (one, two) = (table.enter(actor("a", 1, 8, &[])).unwrap(), table.enter(actor("a", 1, 8, &[])).unwrap());
+        assert!(table.enter(actor("a", 1, 7, &[])).is_none(), "the older one is void");
+        drop((old, one));
+        assert!(table.knows(Uuid::from_u128(1), 8) && !table.knows(Uuid::from_u128(1), 9));
+        table.remove(&actor("a", 1, 0, &[]).who, 7);
+        assert_eq!(table.find("a").len(), 1, "who is newer than the complaint stays");
+        drop(two);
+        assert!(table.list().is_empty());
+    }
+
+    #[test]
+    fn a_hold_of_before_a_removal_does_not_end_the_entry_after_it() {
+        let table = Arc::new(Table::default());
+        let before = table.enter(actor("a", 1, 7, &[])).unwrap();
+        table.remove(&actor("a", 1, 7, &[]).who, 7);
+        assert!(table.find("a").is_empty());
+        let _after = table.enter(actor("a", 1, 7, &[])).unwrap();
+        drop(before);
+        assert_eq!(table.find("a").len(), 1);
+    }
+
+    #[test]
+    fn an_address_has_one_owner() {
+        let table = Arc::new(Table::default());
+        let (both, far) = (["tcp://127.0.0.1:1", "tcp://10.0.0.1:1"], ["tcp://10.0.0.1:1"]);
+        let _first = table.enter(actor("a", 1, 7, &both)).unwrap();
+        let second = table.enter(actor("b", 2, 7, &far)).unwrap();
+        assert_eq!(table.find("a")[0].listening, actor("a", 1, 7, &both[..1]).listening);
+        let _third = table.enter(actor("c", 3, 7, &both[..1])).unwrap();
+        assert_eq!(uuids(&table.list()), [2, 3], "who has no address left is gone");
+        drop(second);
+        let _again = table.enter(actor("a", 1, 8, &far)).unwrap();
+        assert_eq!(uuids(&table.list()), [3, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_woken_and_leaves_nothing() {
+        let table = Arc::new(Table::default());
+        let given_up = tokio::time::timeout(Duration::from_secs(1), table.wait_for("a")).await;
+        assert!(given_up.is_err() && table.lock().waiters.is_empty());
+        let enter = async {
+            tokio::task::yield_now().await;
+            assert_eq!(table.lock().waiters.len(), 1);
+            table.enter(actor("a", 1, 7, &[])).unwrap()
+        };
+        let (one, other, _hold) = tokio::join!(table.wait_for("a"), table.wait_for("a"), enter);
+        assert_eq!((uuids(&one), uuids(&other)), (vec![1], vec![1]));
+        assert_eq!(table.wait_for("a").await.len(), 1, "who is here already is not waited for");
+        assert!(table.lock().waiters.is_empty());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Enter { uuid: u128, name: u8, incarnation: u64 },
+        Drop(usize),
+        Remove { uuid: u128, incarnation: u64 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..5_u128, 0..3_u8, 0..3_u64).prop_map(|(uuid, name, incarnation)| Step::Enter {
+                uuid,
+                name,
+                incarnation
+            }),
+            (0..8_usize).prop_map(Step::Drop),
+            (0..5_u128, 0..3_u64).prop_map(|(uuid, incarnation)| Step::Remove { uuid, incarnation }),
+        ]
+    }
+
+    /// The table as a list, newest last: uuid, name, incarnation, the holds that count.
+    type Model = Vec<(u128, String, u64, Vec<usize>)>;
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_a_plain_list(steps in prop::collection::vec(step(), 1..60)) {
+            let table = Arc::new(Table::default());
+            let (mut model, mut holds) = (Model::new(), Vec::<Option<Hold>>::new());
+            for step in steps {
+                match step {
+                    Step::Enter { uuid, name, incarnation } => {
+                        // One uuid has one name: names differ only between actors.
+                        let name = format!("{}", (u128::from(name) + uuid) % 2 * 10 + uuid % 3);
+                        let name = model.iter().find(|one| one.0 == uuid).map_or(name, |one| one.1.clone());
+                        let hold = table.enter(actor(&name, uuid, incarnation, &[]));
+                        let at = model.iter().position(|one| one.0 == uuid);
+                        prop_assert_eq!(hold.is_some(), at.is_none_or(|at| model[at].2 <= incarnation));
+                        if hold.is_some() {
+                            match at.filter(|at| model[*at].2 == incarnation) {
+                                Some(at) => model[at].3.push(holds.len()),
+                                None => {
+                                    model.retain(|one| one.0 != uuid);
+                                    model.push((uuid, name, incarnation, vec![holds.len()]));
+                                }
+                            }
+                        }
+                        holds.push(hold);
+                    }
+                    Step::Drop(at) => {
+                        if let Some(hold) = holds.get_mut(at) && hold.take().is_some() {
+                            model.iter_mut().for_each(|one| one.3.retain(|held| *held != at));
+                            model.retain(|one| !one.3.is_empty());
+                        }
+                    }
+                    Step::Remove { uuid, incarnation } => {
+                        table.remove(&actor("", uuid, 0, &[]).who, incarnation);
+                        model.retain(|one| one.0 != uuid || one.2 > incarnation);
+                    }
+                }
+                prop_assert_eq!(uuids(&table.list()), model.iter().map(|one| one.0).collect::<Vec<_>>());
+                for name in model.iter().map(|one| &one.1) {
+                    let newest_first = model.iter().rev().filter(|one| one.1 == *name).map(|one| one.0);
+                    prop_assert_eq!(uuids(&table.find(name)), newest_first.collect::<Vec<_>>());
+                }
+            }
+            drop(holds);
+            let entries = table.lock();
+            prop_assert!(entries.by_number.is_empty() && entries.numbers.is_empty());
+            prop_assert!(entries.names.is_empty() && entries.addresses.is_empty());
+        }
+    }
+}
