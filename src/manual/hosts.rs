@@ -39,7 +39,7 @@
 //! | the actor dies | the parent has its exit status or signal, and its last lines |
 //! | the parent is killed | `ssh` is killed with it; the keeper reads the end of file, and ends the actor and all below it |
 //! | `ssh` dies, or the host's `sshd` | the same there; the parent has an error that says what `ssh` said |
-//! | the keeper is killed | the kernel kills the actor and all below it |
+//! | the keeper is killed | the kernel kills the actor and all below it; the next keeper there removes its directory |
 //! | the network is cut | `ssh` notices after three unanswered questions; the actor has its lease |
 //!
 //! # Hosts in configuration

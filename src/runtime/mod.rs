@@ -227,6 +227,7 @@ impl Runtime {
         &self.tree_key
     }
 
+    #[cfg_attr(not(feature = "ssh"), expect(dead_code, reason = "the engines of such a build keep nothing"))]
     pub(crate) fn engines(&self) -> &Engines {
         &self.engines
     }

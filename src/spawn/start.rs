@@ -98,12 +98,11 @@ fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
     match &host.engine {
         Engine::Local if reach == Reach::Process => Ok(Box::new(thread::Threads)),
         Engine::Local => Ok(Box::new(process::Processes)),
+        Engine::Ssh { destination } if !is_destination(destination) => Err("that is no destination for `ssh`".into()),
         #[cfg(feature = "ssh")]
-        Engine::Ssh { destination } if is_destination(destination) => {
+        Engine::Ssh { destination } => {
             Ok(Box::new(super::ssh::Ssh { host: host.clone(), destination: destination.clone() }))
         }
-        #[cfg(feature = "ssh")]
-        Engine::Ssh { .. } => Err("that is no destination for `ssh`".into()),
         #[cfg(not(feature = "ssh"))]
         Engine::Ssh { .. } => Err("this program was built without pleach's feature `ssh`".into()),
     }
