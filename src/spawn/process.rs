@@ -173,7 +173,7 @@ async fn keep(
 }
 
 /// Signals the whole group of a process.
-pub(super) fn send(pid: u32, signal: Signal) {
+fn send(pid: u32, signal: Signal) {
     let signal = match signal {
         Signal::Terminate => rustix::process::Signal::TERM,
         Signal::Kill => rustix::process::Signal::KILL,
@@ -187,7 +187,7 @@ pub(super) fn send(pid: u32, signal: Signal) {
     }
 }
 
-fn raw_pid(pid: u32) -> Option<Pid> {
+pub(super) fn raw_pid(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 

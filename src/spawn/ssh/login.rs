@@ -18,15 +18,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openssh::{Child, OwningCommand, Session};
+use rustix::process::{Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::runtime::{Runtime, sockets};
-use crate::spawn::Signal;
 use crate::spawn::orphans::OwnChild;
-use crate::spawn::process::{KillGroupOnDrop, send, spawn_bound};
+use crate::spawn::process::{KillGroupOnDrop, raw_pid, spawn_bound};
 use crate::spawn::stderr::Relay;
 
 /// A connection to a host. Dropping it ends the connection, and what was started over it sees its end of file.
@@ -168,7 +168,10 @@ async fn keep(mut ssh: tokio::process::Child, own: &OwnChild, name: &str, close:
     let group = KillGroupOnDrop(own.pid());
     let leave = async {
         close.cancelled().await;
-        send(own.pid(), Signal::Terminate);
+        // Not its group: what it has started for a jump host is ended by it, and complains if it has to go first.
+        if let Some(pid) = raw_pid(own.pid()) {
+            let _ = kill_process(pid, Signal::TERM); // it may have ended just now
+        }
         sleep(TAKE_LEAVE).await;
     };
     tokio::select! {
