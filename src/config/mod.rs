@@ -79,8 +79,8 @@ pub struct Config {
     /// for the person at the terminal.
     #[serde(with = "duration")]
     pub kill_after: Duration,
-    /// How long a new process may take to connect back before it is killed. Default: 10 s: a big
-    /// program on a cold disk and a loaded machine.
+    /// How long a new process may take to connect back before it is killed, and another host to answer while
+    /// it is started there. Default: 10 s: a big program on a cold disk and a loaded machine.
     #[serde(with = "patience")]
     pub connect_back: Duration,
     /// How long a handshake may take. Default: 10 s, the same as for `connect_back`.

@@ -22,7 +22,12 @@ pub struct ActorDied {
 
 impl fmt::Display for ActorDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} died {}: {}", self.actor, self.when, self.status)
+        write!(f, "{} died {}: {}", self.actor, self.when, self.status)?;
+        match self.stderr.last() {
+            // Then that is all there is to go by: what the engine said that had started it, or its last word.
+            Some(last) if self.status == WaitStatus::Unknown => write!(f, "; last was said: {last}"),
+            _ => Ok(()),
+        }
     }
 }
 

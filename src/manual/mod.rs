@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`security`] | what strangers, other users and members can and cannot do |
+//! | [`hosts`] | trees over many hosts: what is needed, what happens, what ends it |
 //! | [`rows`] | each row of the behaviour that this library took over, and the test that holds it |
 //!
 //! There is no code here. Code and tests cite a clause by its number, as in `// C-12` or `// SEC-4`, and a row as in
 //! `// S47`; `tests/manual.rs` fails when a row has no test, or a cited clause does not exist.
 
 pub mod cancellation;
+pub mod hosts;
 pub mod rows;
 pub mod security;

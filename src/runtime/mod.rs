@@ -39,7 +39,7 @@ mod losses;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
-mod sockets;
+pub(crate) mod sockets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ use crate::proto::handshake::Endpoint;
 use crate::proto::lost::Lost;
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
-use crate::spawn::ChildSpec;
+use crate::spawn::{ChildSpec, Engines};
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -110,6 +110,8 @@ pub(crate) struct Runtime {
     /// How it finds others, and is found: set once it has begun to listen.
     names: OnceLock<Names>,
     next_peer: AtomicU64,
+    /// What starts actors on other hosts.
+    engines: Engines,
 }
 
 /// Where an actor comes from.
@@ -189,6 +191,7 @@ impl Runtime {
             opened: Mutex::default(),
             names: OnceLock::new(),
             next_peer: AtomicU64::new(0),
+            engines: Engines::default(),
         })
     }
 
@@ -239,6 +242,11 @@ impl Runtime {
 
     pub(crate) fn tree_key(&self) -> &TreeKey {
         &self.tree_key
+    }
+
+    #[cfg_attr(not(feature = "ssh"), expect(dead_code, reason = "the engines of such a build keep nothing"))]
+    pub(crate) fn engines(&self) -> &Engines {
+        &self.engines
     }
 
     pub(crate) fn socket_dir(&self) -> PathBuf {

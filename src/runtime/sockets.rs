@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// Returns the path of a directory for a new tree, which does not exist yet, and sweeps up after
 /// roots that are gone.
-pub(super) fn new_dir() -> PathBuf {
+pub(crate) fn new_dir() -> PathBuf {
     let temporary = std::env::temp_dir();
     sweep(&temporary);
     let unique = Uuid::new_v4().simple().to_string();
@@ -19,7 +19,7 @@ pub(super) fn new_dir() -> PathBuf {
 }
 
 /// Removes the directory of a tree that has ended.
-pub(super) fn remove(dir: &Path) {
+pub(crate) fn remove(dir: &Path) {
     match fs::remove_dir_all(dir) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pleach_wire::Registry;
+use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::ChildSpec;
 use super::orphans::NAME_PREFIX;
+use super::remote::keeper;
 use super::watchdog::Watchdog;
 use crate::discovery;
 use crate::error::{Error, Result};
@@ -31,10 +33,12 @@ use crate::runtime::Runtime;
 #[expect(clippy::disallowed_methods, reason = "a child process has nothing of the program's to clean up")]
 pub fn init() {
     ENTERED.store(true, Ordering::Release);
-    if !is_child() {
-        return;
-    }
-    let code = match run_process() {
+    let role = match std::env::args_os().nth(1) {
+        Some(mark) if mark == MARK => run_process,
+        Some(mark) if mark == keeper::MARK => keeper::run,
+        _ => return,
+    };
+    let code = match role() {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("this actor can't go on: {error:?}");
@@ -56,15 +60,11 @@ pub(crate) fn require_entry() -> Result<(), String> {
         .into())
 }
 
-fn is_child() -> bool {
-    std::env::args_os().nth(1).is_some_and(|argument| argument == MARK)
-}
-
 fn run_process() -> Result<()> {
     let usage = |what: &'static str| move |error: io::Error| Error::Usage(format!("{what}: {error}"));
     let mut parent = take_stdin().map_err(usage("standard input can't be taken over"))?;
-    let spec =
-        read_spec(&mut parent).map_err(usage("no spec on standard input; actors are started by their parents"))?;
+    let read = read_message::<ChildSpec>(&mut parent);
+    let spec = read.map_err(usage("no spec on standard input; actors are started by their parents"))?;
     name_process(&spec.name);
     crate::telemetry::init(spec.config.log_level.as_deref());
     crate::panics::install_hook();
@@ -175,13 +175,14 @@ fn terminated() -> impl Future<Output = ()> {
 }
 
 /// Takes the pipe off standard input, so that nothing else in this process reads it.
-fn take_stdin() -> io::Result<File> {
+pub(super) fn take_stdin() -> io::Result<File> {
     let pipe: OwnedFd = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(pipe.into())
 }
 
-fn read_spec(pipe: &mut File) -> io::Result<ChildSpec> {
+/// Reads the first thing that a parent says.
+pub(super) fn read_message<T: DeserializeOwned>(pipe: &mut File) -> io::Result<T> {
     let mut length = [0; 4];
     pipe.read_exact(&mut length)?;
     let mut encoded = vec![0; (u32::from_le_bytes(length) as usize).min(MAX_SPEC)];
@@ -190,7 +191,7 @@ fn read_spec(pipe: &mut File) -> io::Result<ChildSpec> {
 }
 
 /// Shows the actor's name in `ps` and `top`, where the kernel keeps 15 bytes.
-fn name_process(name: &str) {
+pub(super) fn name_process(name: &str) {
     let short: String = format!("{NAME_PREFIX}{name}").chars().filter(char::is_ascii_graphic).take(15).collect();
     if let Ok(short) = std::ffi::CString::new(short) {
         let _ = rustix::thread::set_name(&short); // only for display

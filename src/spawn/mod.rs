@@ -6,6 +6,8 @@
 //! | [`start`] | from what a nursery wants to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
 //! | [`thread`] | the launcher for transports that can't leave the process |
+//! | [`remote`] | what the launchers for other hosts share |
+//! | [`ssh`] | the launcher for hosts that `ssh` reaches |
 //! | [`child`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
 //! | [`debugger`] | what keeps a child from being ended by force |
@@ -22,6 +24,9 @@ mod debugger;
 pub(crate) mod orphans;
 pub(crate) mod process;
 pub(crate) mod reap;
+mod remote;
+#[cfg(feature = "ssh")]
+mod ssh;
 pub(crate) mod start;
 mod stderr;
 mod thread;
@@ -105,6 +110,13 @@ pub(crate) trait Launcher: Send + Sync {
     ) -> Result<Launched>;
 }
 
+/// What the engines of an actor keep for all that they start.
+#[derive(Debug, Default)]
+pub(crate) struct Engines {
+    #[cfg(feature = "ssh")]
+    ssh: ssh::Sessions,
+}
+
 /// A process that has just been started.
 pub(crate) struct Launched {
     pub(crate) process: Process,
@@ -135,6 +147,8 @@ pub(crate) enum Signal {
     Terminate,
     /// End it.
     Kill,
+    /// Tell it that its parent is gone.
+    Release,
 }
 
 impl Process {

@@ -10,6 +10,7 @@
 //! 3. Its own process group: what the child itself started is killed when its parent, or the root,
 //!    reaps it. When the root is killed, nobody is left to do that.
 
+use std::io::PipeWriter;
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -40,33 +41,50 @@ impl Launcher for Processes {
     ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
         super::child::require_entry().map_err(failed)?;
-        let (stdin, liveness) = spec_pipe(spec).map_err(|error| failed(format!("no pipe for it: {error}")))?;
-        let mut command = std::process::Command::new("/proc/self/exe");
-        command
-            .arg0(format!("{} [pleach]", spec.name))
-            .arg(super::child::MARK)
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .stdin(stdin)
-            .stderr(Stdio::piped())
-            .process_group(0);
-        die_with_parent(&mut command);
-        let mut command = Command::from(command);
-        command.kill_on_drop(true);
-        let spawned = spawn_on_lasting_thread(command).await;
-        let (child, own) = spawned.map_err(|error| failed(format!("exec failed: {error}")))?;
-        let pid = own.pid();
-        let (process, exited, orders) = Process::new(Some(pid));
-        let name = spec.name.clone();
-        let keeper = Box::pin(async move {
-            keep(child, pid, &name, orders, exited).await;
-            drop((liveness, own));
-        });
-        Ok(Launched { process, keeper })
+        spawn(command(spec, env), spec).await.map_err(failed)
     }
 }
 
+/// This program, about to become an actor.
+pub(super) fn command(spec: &ChildSpec, env: &[(String, String)]) -> std::process::Command {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command
+        .arg0(format!("{} [pleach]", spec.name))
+        .arg(super::child::MARK)
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Starts the actor of `spec` with a command.
+///
+/// # Errors
+/// Says why not.
+pub(super) async fn spawn(mut command: std::process::Command, spec: &ChildSpec) -> Result<Launched, String> {
+    let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {error}"))?;
+    command.stdin(stdin);
+    let (child, own) = spawn_bound(command).await.map_err(|error| format!("exec failed: {error}"))?;
+    let pid = own.pid();
+    let (process, exited, orders) = Process::new(Some(pid));
+    let name = spec.name.clone();
+    let keeper = Box::pin(async move {
+        keep(child, liveness, &name, orders, exited).await;
+        drop(own);
+    });
+    Ok(Launched { process, keeper })
+}
+
+/// Starts a process that does not outlive this one, in a group of its own.
+pub(super) async fn spawn_bound(mut command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
+    command.process_group(0);
+    die_with_parent(&mut command);
+    let mut command = Command::from(command);
+    command.kill_on_drop(true);
+    spawn_on_lasting_thread(command).await
+}
+
 /// Makes the child's standard input, with the spec in it already, and our end of it.
-fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, std::io::PipeWriter)> {
+fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, PipeWriter)> {
     use std::io::Write as _;
     let encoded = rmp_serde::to_vec_named(spec).map_err(std::io::Error::other)?;
     if encoded.len() > MAX_SPEC {
@@ -116,7 +134,7 @@ async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Result<(Tokio
 }
 
 /// Kills what is left of a child's group when its keeper is dropped instead of finished.
-struct KillGroupOnDrop(u32);
+pub(super) struct KillGroupOnDrop(pub(super) u32);
 
 impl Drop for KillGroupOnDrop {
     fn drop(&mut self) {
@@ -127,11 +145,13 @@ impl Drop for KillGroupOnDrop {
 /// Waits for the process, relays its standard error, carries out signals.
 async fn keep(
     mut child: TokioChild,
-    pid: u32,
+    liveness: PipeWriter,
     name: &str,
     mut orders: mpsc::Receiver<Signal>,
     exited: watch::Sender<Option<Exit>>,
 ) {
+    let Some(pid) = child.id() else { return };
+    let mut liveness = Some(liveness);
     let mut relay = Relay::new(child.stderr.take(), name);
     // What is left of its group goes with it. While the group has members, the kernel gives its number
     // to nobody else; if it has none, this finds nothing.
@@ -140,7 +160,10 @@ async fn keep(
         tokio::select! {
             biased;
             ended = child.wait() => break ended.map_or(WaitStatus::Unknown, WaitStatus::from),
-            Some(order) = orders.recv() => send(pid, order),
+            Some(order) = orders.recv() => match order {
+                Signal::Release => drop(liveness.take()),
+                signal => send(pid, signal),
+            },
             () = relay.run() => {}
         }
     };
@@ -154,6 +177,7 @@ fn send(pid: u32, signal: Signal) {
     let signal = match signal {
         Signal::Terminate => rustix::process::Signal::TERM,
         Signal::Kill => rustix::process::Signal::KILL,
+        Signal::Release => return,
     };
     if let Some(group) = raw_pid(pid)
         && let Err(error) = rustix::process::kill_process_group(group, signal)
@@ -163,7 +187,7 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
-fn raw_pid(pid: u32) -> Option<Pid> {
+pub(super) fn raw_pid(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, thread};
 use crate::actor::ActorId;
-use crate::config::host::Engine;
+use crate::config::host::{Engine, is_destination};
 use crate::config::{Config, Host};
 use crate::error::{Cancelled, Error, Result};
 use crate::runtime::Runtime;
@@ -98,6 +98,12 @@ fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
     match &host.engine {
         Engine::Local if reach == Reach::Process => Ok(Box::new(thread::Threads)),
         Engine::Local => Ok(Box::new(process::Processes)),
+        Engine::Ssh { destination } if !is_destination(destination) => Err("that is no destination for `ssh`".into()),
+        #[cfg(feature = "ssh")]
+        Engine::Ssh { destination } => {
+            Ok(Box::new(super::ssh::Ssh { host: host.clone(), destination: destination.clone() }))
+        }
+        #[cfg(not(feature = "ssh"))]
         Engine::Ssh { .. } => Err("this program was built without pleach's feature `ssh`".into()),
     }
 }

@@ -1,0 +1,109 @@
+//! The other end of the conversation: a process that starts one actor on its host and sees it to its end.
+//!
+//! It is this program as well. It answers for what the parent of a local actor sees to: the actor's process
+//! group, its orphans, the directory of its sockets, and its end when the parent is gone, also when the actor
+//! itself does not listen any more.
+//!
+//! # What keeps an actor from outliving its parent
+//! 1. The end of file of the keeper's input, when the engine's connection is gone: the keeper closes the
+//!    actor's input, waits, and escalates.
+//! 2. The parent-death signal: the actor is killed when its keeper is.
+//! 3. The actor's lease, when the network is cut and nobody tells of it.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::process::Stdio;
+
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::super::child::{name_process, read_message, take_stdin};
+use super::super::process::{command, spawn};
+use super::super::{Exit, Launched, Process, Signal, orphans};
+use super::{Instructions, parse_signal, write_end};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::runtime::sockets;
+
+/// Starts the actor that the input describes, and reports how it ended.
+pub(in crate::spawn) fn run() -> Result<()> {
+    let usage = |what: &'static str| move |error: io::Error| Error::Usage(format!("{what}: {error}"));
+    let mut input = take_stdin().map_err(usage("standard input can't be taken over"))?;
+    let read = read_message::<Instructions>(&mut input);
+    let mut instructions =
+        read.map_err(usage("no instructions on standard input; actors are started by their parents"))?;
+    name_process(&instructions.spec.name);
+    crate::telemetry::init(instructions.spec.config.log_level.as_deref());
+    let dir = sockets::new_dir();
+    instructions.spec.socket_dir.clone_from(&dir);
+    let tokio = crate::runtime::flavor::build(false, None).map_err(usage("no async runtime"))?;
+    let exit = tokio.block_on(keep(instructions, input));
+    sockets::remove(&dir);
+    // Whoever wanted to know may be gone.
+    let _ = writeln!(io::stdout(), "{}", write_end(exit?.status));
+    Ok(())
+}
+
+async fn keep(instructions: Instructions, input: File) -> Result<Exit> {
+    let Instructions { spec, env, directory } = instructions;
+    let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
+    let mut command = command(&spec, &env);
+    if let Some(directory) = &directory {
+        let can_be_entered = File::open(directory.join("."));
+        can_be_entered.map_err(|error| failed(format!("its directory {}: {error}", directory.display())))?;
+        command.current_dir(directory);
+    }
+    // One output is all that reaches the parent. It is not read here.
+    let errors = io::stderr();
+    let output = rustix::io::fcntl_dupfd_cloexec(&errors, 3).map_err(|error| failed(error.to_string()))?;
+    command.stdout(output).stderr(Stdio::inherit());
+    let Launched { process, keeper } = spawn(command, &spec).await.map_err(failed)?;
+    let orders = read_orders(input).map_err(|error| failed(format!("no thread to listen to its parent: {error}")))?;
+    tokio::select! {
+        biased;
+        ((), exit) = async { tokio::join!(keeper, process.exited()) } => {
+            // Whoever the actor had started and left behind has been killed; it takes its time to die.
+            let _ = timeout(spec.config.kill_after, orphans::gone()).await;
+            Ok(exit)
+        }
+        never = obey(orders, &process, &spec.config) => match never {},
+        never = adopt() => match never {},
+    }
+}
+
+/// Carries out what the parent says, and what follows from its silence.
+async fn obey(mut orders: mpsc::Receiver<u8>, process: &Process, config: &Config) -> Infallible {
+    while let Some(letter) = orders.recv().await {
+        match parse_signal(letter) {
+            Some(signal) => process.signal(signal),
+            None => tracing::debug!(target: "pleach::runtime", letter, "an unknown order"),
+        }
+    }
+    tracing::debug!(target: "pleach::cancel", "the parent is gone: stopping");
+    process.signal(Signal::Release);
+    sleep(config.soft_reap).await;
+    process.signal(Signal::Terminate);
+    sleep(config.kill_after).await;
+    process.signal(Signal::Kill);
+    std::future::pending().await
+}
+
+/// Takes orphans in, as the root does on its own host.
+async fn adopt() -> Infallible {
+    orphans::adopt().await;
+    std::future::pending().await
+}
+
+/// Reads the orders on a thread, which ends with the process: the input may be of any kind.
+fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
+    let (orders, received) = mpsc::channel(4);
+    std::thread::Builder::new().name("pleach-orders".into()).spawn(move || {
+        let mut letter = [0];
+        while input.read_exact(&mut letter).is_ok() && orders.blocking_send(letter[0]).is_ok() {}
+    })?;
+    Ok(received)
+}
+
+/// The only argument of a keeper.
+pub(in crate::spawn) const MARK: &str = "--pleach-keeper";

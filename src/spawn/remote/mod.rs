@@ -1,0 +1,232 @@
+//! Children on other hosts: what the engines that start them have in common.
+//!
+//! An engine starts this program there as a [`keeper`], and connects the keeper's standard streams with this
+//! process. The keeper starts the actor; the rest is a conversation:
+//!
+//! ```text
+//! this process                                        the keeper
+//!   its input:   instructions (length, msgpack) ─────►  starts the actor
+//!                `t`, `k` ────────────────────────────►  SIGTERM, SIGKILL to the actor's group
+//!                end of file ─────────────────────────►  the parent is gone: ends the actor
+//!   ◄──────────── `pleach: exited 3`, `pleach: killed 9`  its output: how the actor ended
+//!   ◄──────────── the actor's standard error and output   its standard error
+//! ```
+//! Secrets go over the input, never into arguments, variables or files. What a login says before the keeper
+//! speaks is passed over.
+//!
+//! # Invariants
+//! 1. Whoever waits for the end of such a child waits no longer than the engine's connection lasts, or
+//!    [`ANSWER`] after it was to be killed: the child then ends by its lease, or by the end of file.
+
+pub(super) mod keeper;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::{BufMut as _, BytesMut};
+use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+
+use super::stderr::Relay;
+use super::{ChildSpec, Exit, Launched, Process, Signal};
+use crate::error::WaitStatus;
+use crate::exports::BoxFuture;
+
+/// What a keeper is told first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Instructions {
+    pub(super) spec: ChildSpec,
+    pub(super) env: Vec<(String, String)>,
+    /// Where the actor is to work; where the engine has put the keeper, unless told.
+    pub(super) directory: Option<PathBuf>,
+}
+
+/// A keeper that an engine has started. Dropping it closes the engine's connection.
+pub(super) struct Link {
+    pub(super) input: Box<dyn AsyncWrite + Send + Unpin>,
+    pub(super) output: Box<dyn AsyncRead + Send + Unpin>,
+    pub(super) errors: Box<dyn AsyncRead + Send + Unpin>,
+    /// Resolves when the engine's connection is over, with what the engine has to say about that.
+    pub(super) over: BoxFuture<String>,
+}
+
+/// Has a keeper start an actor.
+///
+/// # Errors
+/// Says why not.
+pub(super) fn converse(link: Link, instructions: &Instructions) -> Result<Launched, String> {
+    let encoded = rmp_serde::to_vec_named(instructions).map_err(|error| format!("it can't be described: {error}"))?;
+    let length = u32::try_from(encoded.len()).map_err(|_| "too many modules are enabled".to_owned())?;
+    let mut unsent = BytesMut::with_capacity(4 + encoded.len());
+    unsent.put_u32_le(length);
+    unsent.put_slice(&encoded);
+    let (process, exited, orders) = Process::new(None);
+    let name = instructions.spec.name.clone();
+    Ok(Launched { process, keeper: Box::pin(keep(link, unsent, name, orders, exited)) })
+}
+
+/// Waits for the end of the conversation, relays the actor's standard error, carries out signals.
+async fn keep(
+    link: Link,
+    mut unsent: BytesMut,
+    name: String,
+    mut orders: mpsc::Receiver<Signal>,
+    exited: watch::Sender<Option<Exit>>,
+) {
+    let Link { mut input, output, errors, mut over } = link;
+    let mut lines = FramedRead::new(output, LinesCodec::new_with_max_length(MAX_LINE));
+    let mut relay = Relay::new(Some(errors), &name);
+    let (mut status, mut why, mut output_is_open) = (None, None, true);
+    let mut deadline = None;
+    while output_is_open || why.is_none() {
+        tokio::select! {
+            biased;
+            line = lines.next(), if output_is_open => match line {
+                Some(Ok(line)) => match parse_end(&line) {
+                    Some(end) => {
+                        status = Some(end);
+                        sooner(&mut deadline, LAST_WORDS);
+                    }
+                    None => tracing::debug!(target: "pleach::runtime", actor = name, line, "said at its host"),
+                },
+                Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {}
+                Some(Err(LinesCodecError::Io(_))) | None => output_is_open = false,
+            },
+            said = &mut over, if why.is_none() => {
+                why = Some(said);
+                sooner(&mut deadline, LAST_WORDS);
+            }
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
+            Some(order) = orders.recv() => {
+                unsent.put_slice(letter(order));
+                if order == Signal::Kill {
+                    sooner(&mut deadline, ANSWER);
+                }
+            }
+            written = input.write_buf(&mut unsent), if !unsent.is_empty() => {
+                if written.is_err() {
+                    unsent.clear(); // the connection is over, and `over` says why
+                }
+            }
+            () = relay.run() => {}
+        }
+    }
+    let mut stderr = relay.finish().await;
+    if status.is_none() {
+        stderr
+            .push(why.unwrap_or_else(|| format!("its host did not answer within {ANSWER:?} of the order to kill it")));
+    }
+    let status = status.unwrap_or(WaitStatus::Unknown);
+    drop((input, over));
+    exited.send_replace(Some(Exit { status, stderr }));
+}
+
+fn sooner(deadline: &mut Option<Instant>, patience: Duration) {
+    let at = Instant::now() + patience;
+    *deadline = Some(deadline.map_or(at, |before| before.min(at)));
+}
+
+/// How a signal is written to a keeper.
+const fn letter(signal: Signal) -> &'static [u8] {
+    match signal {
+        Signal::Terminate => b"t",
+        Signal::Kill => b"k",
+        // The end of file says that.
+        Signal::Release => b"",
+    }
+}
+
+fn parse_signal(letter: u8) -> Option<Signal> {
+    [Signal::Terminate, Signal::Kill].into_iter().find(|signal| self::letter(*signal) == [letter])
+}
+
+fn write_end(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(code) => format!("{END}exited {code}"),
+        WaitStatus::Signalled(signal) => format!("{END}killed {signal}"),
+        WaitStatus::Unknown => format!("{END}ended 0"),
+    }
+}
+
+fn parse_end(line: &str) -> Option<WaitStatus> {
+    let (how, number) = line.strip_prefix(END)?.split_once(' ')?;
+    let number = number.parse().ok()?;
+    match how {
+        "exited" => Some(WaitStatus::Exited(number)),
+        "killed" => Some(WaitStatus::Signalled(number)),
+        "ended" => Some(WaitStatus::Unknown),
+        _ => None,
+    }
+}
+
+/// What a keeper's lines begin with.
+const END: &str = "pleach: ";
+
+/// The longest line, in bytes, that anybody may say there.
+const MAX_LINE: usize = 4 << 10;
+
+/// How long a keeper may take to report the end of an actor that was to be killed.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long the connection may stay open after the actor's end, and its output after the end of the connection.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_and_signals_come_back_as_they_were_written() {
+        for status in [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::Unknown] {
+            assert_eq!(parse_end(&write_end(status)), Some(status));
+        }
+        for noise in ["", "Welcome to node2", "pleach: exited", "pleach: exited x", "pleach: gone 1", "exited 1"] {
+            assert_eq!(parse_end(noise), None, "{noise}");
+        }
+        assert_eq!((parse_signal(b't'), parse_signal(b'k')), (Some(Signal::Terminate), Some(Signal::Kill)));
+        assert_eq!(parse_signal(b'\n'), None);
+    }
+
+    /// A conversation with a keeper that says `output` and `errors`, and whose connection ends as `over` says.
+    async fn end_of(output: &'static str, errors: &'static str, over: BoxFuture<String>) -> Exit {
+        let link = Link {
+            input: Box::new(tokio::io::sink()),
+            output: Box::new(output.as_bytes()),
+            errors: Box::new(errors.as_bytes()),
+            over,
+        };
+        let (process, exited, orders) = Process::new(None);
+        process.signal(Signal::Kill);
+        keep(link, BytesMut::new(), "there".into(), orders, exited).await;
+        process.exited().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_login_says_is_no_end_and_last_words_are_kept() {
+        let output = "Welcome\npleach: killed 11\n";
+        let exit = end_of(output, "almost\ndone\n", Box::pin(async { "code 0".into() })).await;
+        assert_eq!((exit.status, exit.stderr), (WaitStatus::Signalled(11), vec!["almost".into(), "done".into()]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_ends_too_early_says_why() {
+        let exit = end_of("", "oh\n", Box::pin(async { "ssh: connection reset".into() })).await;
+        assert_eq!(
+            (exit.status, exit.stderr),
+            (WaitStatus::Unknown, vec!["oh".into(), "ssh: connection reset".into()])
+        );
+    }
+
+    /// Invariant 1.
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_does_not_answer_is_not_waited_for() {
+        let begun = Instant::now();
+        let exit = end_of("", "", Box::pin(std::future::pending())).await;
+        assert_eq!((exit.status, begun.elapsed().as_secs()), (WaitStatus::Unknown, ANSWER.as_secs()));
+        assert_eq!(exit.stderr, ["its host did not answer within 5s of the order to kill it"]);
+    }
+}

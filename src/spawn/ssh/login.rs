@@ -1,0 +1,251 @@
+//! A login: one `ssh` that holds the connection to a host, and through which commands are run there.
+//!
+//! It is started here rather than by the `openssh` crate, whose own goes to the background: nobody would end it
+//! after this process was killed. The crate runs the commands, through the control socket and without a local
+//! process for each.
+//!
+//! # Invariants
+//! 1. The task that keeps the `ssh` waits for its end, and removes the directory of its control socket.
+//! 2. It does not outlive this process: the parent-death signal. The directory is then swept up by the next root.
+
+use std::error::Error as StdError;
+use std::fs::DirBuilder;
+use std::iter;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssh::{Child, OwningCommand, Session};
+use rustix::process::{Signal, kill_process};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::runtime::{Runtime, sockets};
+use crate::spawn::orphans::OwnChild;
+use crate::spawn::process::{KillGroupOnDrop, raw_pid, spawn_bound};
+use crate::spawn::stderr::Relay;
+
+/// A connection to a host. Dropping it ends the connection, and what was started over it sees its end of file.
+#[derive(Debug)]
+pub(super) struct Login {
+    session: Arc<Session>,
+    destination: String,
+    /// How long the host may take to answer.
+    patience: Duration,
+    /// What `ssh` had to say at its end.
+    ended: watch::Receiver<Option<Vec<String>>>,
+    _open: DropGuard,
+}
+
+impl Login {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// Says why not, and what to do.
+    ///
+    /// # Cancel safety
+    /// If dropped, `ssh` is ended.
+    pub(super) async fn open(
+        runtime: &Arc<Runtime>,
+        destination: &str,
+        config_file: Option<&Path>,
+    ) -> Result<Self, String> {
+        let patience = runtime.config().connect_back;
+        let dir = ControlDir::new().map_err(|error| format!("no directory for its control socket: {error}"))?;
+        let control = dir.0.join("control");
+        let started = spawn_bound(command(destination, config_file, &control, patience)).await;
+        let (mut ssh, own) = started.map_err(|error| format!("`ssh` can't be started: {error}"))?;
+        let output = ssh.stdout.take();
+        let close = CancellationToken::new();
+        let open = close.clone().drop_guard();
+        let (tell, ended) = watch::channel(None);
+        let name = format!("ssh to {destination}");
+        runtime.keep(async move {
+            let words = keep(ssh, &own, &name, close).await;
+            drop((own, dir));
+            tell.send_replace(Some(words));
+        });
+        let session = Arc::new(Session::resume_mux(control.into(), None));
+        let login = Self { session, destination: destination.into(), patience, ended, _open: open };
+        match timeout(patience, is_ready(output)).await {
+            Ok(true) => Ok(login),
+            Ok(false) => Err(advice(destination, &login.last_words().await)),
+            Err(_late) => Err(format!("nobody answered `ssh {destination}` within {patience:?} (`connect_back`)")),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.ended.borrow().is_none()
+    }
+
+    /// Makes a command for the host, whose shell runs `program` as it stands.
+    pub(super) fn command(&self, program: &str) -> OwningCommand<Arc<Session>> {
+        self.session.clone().arc_raw_command(program)
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub(super) async fn start(&self, command: &mut OwningCommand<Arc<Session>>) -> Result<Child<Arc<Session>>, String> {
+        match self.bounded(command.spawn()).await? {
+            Ok(child) => Ok(child),
+            Err(error) => Err(format!("the host starts nothing: {}", self.explain(&error).await)),
+        }
+    }
+
+    /// Waits for an answer of the host.
+    ///
+    /// # Errors
+    /// Says that it did not come in time.
+    pub(super) async fn bounded<T>(&self, answer: impl Future<Output = T>) -> Result<T, String> {
+        let late = |_| format!("{} did not answer within {:?} (`connect_back`)", self.destination, self.patience);
+        timeout(self.patience, answer).await.map_err(late)
+    }
+
+    /// Says what has happened to a command, or to the whole session.
+    pub(super) async fn explain(&self, error: &openssh::Error) -> String {
+        // The control socket breaks a little before `ssh` has told why.
+        if let Ok(Some(last)) = timeout(AT_ONCE, self.last_words()).await.map(|words| words.last().cloned()) {
+            return last;
+        }
+        let causes = iter::successors(Some(error as &dyn StdError), |error| (*error).source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
+    /// Waits for the end of `ssh`; returns the last lines that it wrote.
+    async fn last_words(&self) -> Vec<String> {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(words) => words.clone().unwrap_or_default(),
+            Err(_keeper_is_gone) => Vec::new(),
+        }
+    }
+}
+
+/// The `ssh` that holds the connection. What is not said here is left to the user's configuration.
+fn command(destination: &str, config_file: Option<&Path>, control: &Path, patience: Duration) -> Command {
+    let mut command = Command::new("ssh");
+    command.args(config_file.map(|file| [Path::new("-F"), file]).into_iter().flatten());
+    // No command, no terminal, and no input.
+    command.args(["-N", "-T", "-n", "-M", "-S"]).arg(control);
+    let seconds = patience.as_secs().max(1);
+    for option in [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        &format!("ConnectTimeout={seconds}"),
+        // A host that is gone is noticed after three of them.
+        &format!("ServerAliveInterval={}", seconds.div_ceil(3)),
+        "ServerAliveCountMax=3",
+        "ControlPersist=no",
+        "ForkAfterAuthentication=no",
+        // It runs once the control socket is there.
+        "PermitLocalCommand=yes",
+        &format!("LocalCommand=echo {READY}"),
+    ] {
+        command.args(["-o", option]);
+    }
+    command.arg("--").arg(destination).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Waits until `ssh` says that it is ready, or has ended.
+async fn is_ready(output: Option<impl AsyncRead + Unpin>) -> bool {
+    let mut said = [0; READY.len()];
+    match output {
+        Some(mut output) => output.read_exact(&mut said).await.is_ok() && said == *READY.as_bytes(),
+        None => false,
+    }
+}
+
+/// Waits for the end of `ssh`, or brings it about; returns its last lines.
+async fn keep(mut ssh: tokio::process::Child, own: &OwnChild, name: &str, close: CancellationToken) -> Vec<String> {
+    let mut relay = Relay::new(ssh.stderr.take(), name);
+    let group = KillGroupOnDrop(own.pid());
+    let leave = async {
+        close.cancelled().await;
+        // Not its group: what it has started for a jump host is ended by it, and complains if it has to go first.
+        if let Some(pid) = raw_pid(own.pid()) {
+            let _ = kill_process(pid, Signal::TERM); // it may have ended just now
+        }
+        sleep(TAKE_LEAVE).await;
+    };
+    tokio::select! {
+        biased;
+        _ended = ssh.wait() => {}
+        () = leave => {}
+        () = relay.run() => {}
+    }
+    drop(group);
+    if let Err(error) = ssh.wait().await {
+        tracing::warn!(target: "pleach::runtime", name, %error, "its end was not seen");
+    }
+    relay.finish().await
+}
+
+/// Says why there is no login, and what to do about it.
+fn advice(destination: &str, words: &[String]) -> String {
+    let said = words.join("\n");
+    let last = words.last().map_or("ssh did not say why", String::as_str);
+    let advice = match () {
+        () if said.contains("IDENTIFICATION HAS CHANGED") => format!(
+            "it shows another key than the known one, so it may be somebody else's machine; if its key was changed \
+             on purpose, forget the old one with `ssh-keygen -R` and log in once by hand: `ssh {destination}`"
+        ),
+        () if said.contains("Host key verification failed") => {
+            format!("its key is not known; log in once by hand and compare the fingerprint: `ssh {destination}`")
+        }
+        () if said.contains("Permission denied") => {
+            format!("nobody is asked for a password: see that `ssh -o BatchMode=yes {destination}` works")
+        }
+        () => return last.into(),
+    };
+    format!("{last} {advice}")
+}
+
+/// The directory of a control socket, for this user only. It is removed when this is dropped.
+struct ControlDir(PathBuf);
+
+impl ControlDir {
+    fn new() -> std::io::Result<Self> {
+        let dir = sockets::new_dir();
+        DirBuilder::new().mode(0o700).create(&dir)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for ControlDir {
+    fn drop(&mut self) {
+        sockets::remove(&self.0);
+    }
+}
+
+/// What `ssh` says when commands can be run.
+const READY: &str = "pleach";
+
+/// How long `ssh` may take to close the connection in order.
+const TAKE_LEAVE: Duration = Duration::from_secs(2);
+
+/// How long after the end of its control socket `ssh` may take to say why, and to end.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ssh_says_is_kept_and_advice_added() {
+        let advice = |said: &str| advice("node2", &said.lines().map(str::to_owned).collect::<Vec<_>>());
+        let changed = advice("@ REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.");
+        assert!(changed.starts_with("Host key verification failed. it shows another key than the known"), "{changed}");
+        let unknown = advice("No ED25519 host key is known for x\nHost key verification failed.");
+        assert!(unknown.contains("log in once by hand and compare the fingerprint: `ssh node2`"), "{unknown}");
+        assert!(advice("me@x: Permission denied (publickey).").contains("nobody is asked for a password"));
+        assert_eq!(advice("ssh: Could not resolve hostname x"), "ssh: Could not resolve hostname x");
+        assert_eq!(advice(""), "ssh did not say why");
+    }
+}

@@ -1,0 +1,79 @@
+//! The launcher for hosts that `ssh` reaches.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | starting a keeper there |
+//! | [`sessions`] | which actors share a login |
+//! | [`login`] | one `ssh` that holds the connection to a host |
+//! | [`program`] | this program there: found, or copied |
+//!
+//! The user's own `ssh` does the work: its configuration, agent, and jump hosts are used as they are. Two things
+//! are not left to it: it asks nobody anything, and it trusts no key that is not known.
+
+mod login;
+mod program;
+mod sessions;
+
+use std::sync::Arc;
+
+use openssh::Stdio;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::sessions::Sessions;
+
+use self::sessions::{Place, Site};
+use super::remote::{self, Instructions, Link, keeper};
+use super::{ChildSpec, Launched, Launcher};
+use crate::config::Host;
+use crate::error::{Cancelled, Error, Result};
+use crate::runtime::Runtime;
+
+/// Starts actors at one destination.
+pub(super) struct Ssh {
+    pub(super) host: Host,
+    pub(super) destination: String,
+}
+
+#[async_trait::async_trait]
+impl Launcher for Ssh {
+    async fn launch(
+        &self,
+        runtime: &Arc<Runtime>,
+        spec: &ChildSpec,
+        env: &[(String, String)],
+        given_up: &CancellationToken,
+    ) -> Result<Launched> {
+        let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why: format!("at {}: {why}", self.host) };
+        super::child::require_entry().map_err(failed)?;
+        let options = self.host.options.clone();
+        let site =
+            Site { destination: self.destination.clone(), config_file: options.config_file, program: options.program };
+        // What is started before the keeper is ends with its session.
+        let place = tokio::select! {
+            biased;
+            () = given_up.cancelled() => return Err(Error::Cancelled(Cancelled::Nursery)),
+            place = runtime.engines().ssh.obtain(runtime, &site) => place.map_err(failed)?,
+        };
+        let env = options.env.into_iter().chain(env.iter().cloned()).collect();
+        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory };
+        let link = start_keeper(place).await.map_err(failed)?;
+        remote::converse(link, &instructions).map_err(failed)
+    }
+}
+
+/// Starts a keeper, which waits for its instructions.
+async fn start_keeper(place: Place) -> Result<Link, String> {
+    let mut command = place.login().command("exec");
+    command.arg(place.program()).arg(keeper::MARK);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = place.login().start(&mut command).await?;
+    let streams = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+    let (Some(input), Some(output), Some(errors)) = streams else { return Err("it has no streams".into()) };
+    let over = async move {
+        match child.wait().await {
+            Ok(status) => format!("what had been started there has ended: {status}"),
+            Err(error) => format!("ssh: {}", place.login().explain(&error).await),
+        }
+    };
+    Ok(Link { input: Box::new(input), output: Box::new(output), errors: Box::new(errors), over: Box::pin(over) })
+}

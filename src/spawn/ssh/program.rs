@@ -1,0 +1,165 @@
+//! This program on another host: found where it is here, or where it was named, or in the cache; or copied there.
+//!
+//! What runs there must be the very same program, or the two would disagree about functions and types. So files
+//! are compared by their SHA-256, each time somebody logs in. The cache is `~/.cache/pleach` there, or what
+//! `XDG_CACHE_HOME` says; a file in it is named after its hash, and only ever replaced as a whole.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::process::Output;
+
+use openssh::Stdio;
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::login::Login;
+
+/// This program, as it is here.
+#[derive(Debug)]
+struct Program {
+    hash: String,
+    /// What it is called in a cache.
+    cached_as: String,
+    /// Where it is; nowhere, if the file was removed or replaced.
+    path: Option<String>,
+}
+
+impl Program {
+    /// This one. The file is read once.
+    async fn this() -> Result<&'static Self, String> {
+        static THIS: OnceCell<Program> = OnceCell::const_new();
+        let read = || async {
+            let read = tokio::task::spawn_blocking(Self::read).await.map_err(io::Error::other);
+            read.flatten().map_err(|error| format!("this program's own file can't be read: {error}"))
+        };
+        THIS.get_or_try_init(read).await
+    }
+
+    fn read() -> io::Result<Self> {
+        let mut digest = Sha256::new();
+        let (mut file, mut chunk) = (File::open(OURSELVES)?, vec![0; CHUNK]);
+        loop {
+            match file.read(&mut chunk)? {
+                0 => break,
+                read => digest.update(&chunk[..read]),
+            }
+        }
+        let hash: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = std::env::current_exe()?;
+        let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let name: String = name.chars().filter(is_plain).take(64).collect();
+        let cached_as = format!("{name}-{hash}");
+        Ok(Self { hash, cached_as, path: path.to_str().filter(|_| path.exists()).map(Into::into) })
+    }
+}
+
+/// Sees to it that this program is at the other end of a login; returns where.
+///
+/// # Errors
+/// Says why it can't be there.
+///
+/// # Cancel safety
+/// If dropped, half a copy may be there until the host notices, under a name that nobody looks for.
+pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<String, String> {
+    let this = Program::this().await?;
+    let candidate = match named {
+        Some(path) => path.to_str().filter(|_| path.is_absolute()).ok_or("`program` is no absolute path in UTF-8")?,
+        None => this.path.as_deref().unwrap_or_default(),
+    };
+    let found = run(login, FIND, [&this.hash, &this.cached_as, candidate], None).await?;
+    let found = answer(&found)?;
+    let (machine, found) = found.split_once('\n').unwrap_or((&found, ""));
+    let ours = machine_here();
+    if machine != ours {
+        return Err(format!("its machine is of another kind ({machine}) than this program is for ({ours})"));
+    }
+    if let Some(path) = found.strip_prefix("found ") {
+        return Ok(path.into());
+    }
+    if let Some(path) = named {
+        tracing::info!(target: "pleach::runtime", path = %path.display(), "another program is there: copying this one");
+    }
+    let unique = Uuid::new_v4().simple().to_string();
+    let file = tokio::fs::File::open(OURSELVES).await.map_err(|error| error.to_string())?;
+    let copied = run(login, COPY, [&this.hash, &this.cached_as, &unique], Some(file)).await?;
+    match answer(&copied)?.as_str() {
+        "damaged" => Err("this program arrived there damaged; is the disk full?".into()),
+        "noexec" => Err("programs can't be run from the cache directory there: is it mounted `noexec`? \
+                         Put the program elsewhere and name it (`program`), or set XDG_CACHE_HOME there"
+            .into()),
+        said => said.strip_prefix("found ").map(Into::into).ok_or_else(|| format!("its shell said `{said}`")),
+    }
+}
+
+/// Runs a script there, with `input` if it is to have one.
+async fn run(
+    login: &Login,
+    script: &str,
+    arguments: [&str; 3],
+    input: Option<tokio::fs::File>,
+) -> Result<Output, String> {
+    let mut command = login.command("exec sh -c");
+    command.arg(script).arg("pleach").args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = login.start(&mut command).await?;
+    if let (Some(mut file), Some(mut to)) = (input, child.stdin().take()) {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = file.read(&mut chunk).await.map_err(|error| error.to_string())?;
+            // A shell that has given up reads no more; it says why.
+            if read == 0 || login.bounded(to.write_all(&chunk[..read])).await?.is_err() {
+                break;
+            }
+        }
+    }
+    match login.bounded(child.wait_with_output()).await? {
+        Ok(output) => Ok(output),
+        Err(error) => Err(login.explain(&error).await),
+    }
+}
+
+/// What a script has said, if it went well.
+fn answer(output: &Output) -> Result<String, String> {
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    match output.status.success() {
+        true => Ok(said(&output.stdout)),
+        false => Err(format!("its shell failed ({}): {}", output.status, said(&output.stderr))),
+    }
+}
+
+/// What `uname -s -m` says here.
+fn machine_here() -> String {
+    let system = rustix::system::uname();
+    format!("{} {}", system.sysname().to_string_lossy(), system.machine().to_string_lossy())
+}
+
+/// The file that this process runs, also after another was put in its place.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// How much is copied at once, in bytes: each piece is to arrive before the host counts as silent.
+const CHUNK: usize = 64 << 10;
+
+// Both scripts get the hash, the name in the cache, and a third word. They stand on one line and negate nothing,
+// because a C shell may have to pass them on.
+
+/// Looks at the file that the third word names, and into the cache.
+const FIND: &str = "uname -s -m; \
+    cache=\"${XDG_CACHE_HOME:-$HOME/.cache}/pleach\"; \
+    for at in \"$3\" \"$cache/$2\"; do \
+        if [ -x \"$at\" ] && [ \"$( (sha256sum || shasum -a 256) <\"$at\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ]; \
+        then echo \"found $at\"; exit 0; fi; \
+    done; echo missing";
+
+/// Puts what it reads into the cache, at first under a name with the third word in it.
+const COPY: &str = "umask 077; \
+    cache=\"${XDG_CACHE_HOME:-$HOME/.cache}/pleach\"; new=\"$cache/.$2.$3\"; \
+    mkdir -p \"$cache\" || exit 1; trap 'rm -f \"$new\"' EXIT; \
+    cat >\"$new\" && chmod 700 \"$new\" || exit 1; \
+    [ \"$( (sha256sum || shasum -a 256) <\"$new\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ] || { echo damaged; exit 0; }; \
+    [ -x \"$new\" ] || { echo noexec; exit 0; }; \
+    mv -f \"$new\" \"$cache/$2\" && echo \"found $cache/$2\"";

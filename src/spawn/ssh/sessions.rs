@@ -1,0 +1,84 @@
+//! Which actors share a login: those of one parent at one host, up to what a host allows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::login::Login;
+use super::program;
+use crate::runtime::Runtime;
+
+/// All logins of one actor. Nobody logs in twice to one site at once.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<BTreeMap<Site, Arc<Logins>>>);
+
+type Logins = tokio::sync::Mutex<Vec<Weak<Shared>>>;
+
+/// Where to log in, and for which program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Site {
+    pub(super) destination: String,
+    pub(super) config_file: Option<PathBuf>,
+    pub(super) program: Option<PathBuf>,
+}
+
+/// A login, and where this program is there.
+#[derive(Debug)]
+struct Shared {
+    login: Login,
+    program: String,
+    places: Arc<Semaphore>,
+}
+
+/// The right to run one actor over a login, which lasts as long as somebody has a place.
+pub(super) struct Place {
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Sessions {
+    /// Returns a place in a login. If there is none, logs in, and sees to the program there.
+    ///
+    /// # Errors
+    /// Says why there is no login, or no program.
+    ///
+    /// # Cancel safety
+    /// If dropped, a login that was just being made is ended.
+    pub(super) async fn obtain(&self, runtime: &Arc<Runtime>, site: &Site) -> Result<Place, String> {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(site.clone()).or_default().clone();
+        let mut open = open.lock().await;
+        open.retain(|shared| shared.strong_count() > 0);
+        if let Some(place) = open.iter().filter_map(Weak::upgrade).find_map(|shared| shared.place()) {
+            return Ok(place);
+        }
+        let login = Login::open(runtime, &site.destination, site.config_file.as_deref()).await?;
+        let program = program::provide(&login, site.program.as_deref()).await?;
+        let shared = Arc::new(Shared { login, program, places: Arc::new(Semaphore::new(PLACES)) });
+        open.push(Arc::downgrade(&shared));
+        shared.place().ok_or_else(|| "its ssh session has ended again".into())
+    }
+}
+
+impl Shared {
+    /// Returns a place, if one is free and the session lasts.
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let permit = self.places.clone().try_acquire_owned().ok().filter(|_| self.login.is_open())?;
+        Some(Place { shared: self.clone(), _permit: permit })
+    }
+}
+
+impl Place {
+    pub(super) fn login(&self) -> &Login {
+        &self.shared.login
+    }
+
+    /// Where this program is there.
+    pub(super) fn program(&self) -> &str {
+        &self.shared.program
+    }
+}
+
+/// Actors that share a login. A server allows ten sessions in it (`MaxSessions`) unless it was told otherwise.
+const PLACES: usize = 8;

@@ -1,0 +1,167 @@
+//! The server, the hosts that lead to it, and the search for what a tree has left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use pleach::{Config, Host, Nursery};
+use tempfile::TempDir;
+use tokio::runtime::Builder;
+
+/// Every wait of a test ends after this.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server; ended with this value.
+pub(crate) struct Server(TempDir);
+
+static DIR: OnceLock<PathBuf> = OnceLock::new();
+
+/// Starts three servers on this machine: `node` as it is, `alien` whose machine is of another kind, and
+/// `bare` where no program can be run from the cache.
+pub(crate) fn start() -> Server {
+    let server = Server(TempDir::with_prefix("pleach-ssh-").unwrap());
+    let dir = server.0.path().to_owned();
+    DIR.set(dir.clone()).unwrap();
+    for name in ["tmp", "there", "bin", "noexec"] {
+        fs::create_dir(dir.join(name)).unwrap();
+    }
+    fs::write(dir.join("bin/uname"), "#!/bin/sh\necho Linux s390x\n").unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(dir.join("bin/uname")).status().unwrap().success());
+    let there = |cache: &str| format!("XDG_CACHE_HOME={0}/{cache} TMPDIR={0}/there", dir.display());
+    let path = format!("PATH={}/bin:/usr/local/bin:/usr/bin:/bin", dir.display());
+    run_server("node", &format!("SetEnv {}", there("cache")));
+    run_server("alien", &format!("SetEnv {} {path}", there("cache")));
+    run_server("bare", &format!("SetEnv {}", there("noexec")));
+    server
+}
+
+fn run_server(alias: &str, lines: &str) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut start = script();
+    start.arg("start").arg(dir()).arg(port.to_string()).args(["127.0.0.1", alias]).env("SSHD_LINES", lines);
+    assert!(start.stdout(Stdio::null()).status().unwrap().success(), "the server `{alias}` did not start");
+}
+
+fn script() -> Command {
+    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/sshd"))
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What it says goes to the terminal; there is nobody else to tell.
+        let _ = script().arg("stop").arg(self.0.path()).status();
+    }
+}
+
+/// The directory of the servers and of everything that the tests make.
+pub(crate) fn dir() -> &'static Path {
+    DIR.get().unwrap()
+}
+
+/// The server that is as one should be.
+pub(crate) fn node() -> Host {
+    host("node")
+}
+
+pub(crate) fn host(alias: &str) -> Host {
+    Host::ssh(alias).config_file(dir().join("ssh_config"))
+}
+
+/// A configuration of `ssh` of our own: the servers', with `lines` before it.
+pub(crate) fn with_lines(name: &str, lines: &str) -> PathBuf {
+    let path = dir().join(name);
+    let usual = fs::read_to_string(dir().join("ssh_config")).unwrap();
+    fs::write(&path, format!("{lines}\n{usual}")).unwrap();
+    path
+}
+
+/// Makes a test of an async body; afterwards nothing may be left.
+pub(crate) fn test<F: Future<Output = ()>>(name: &str, body: impl FnOnce() -> F + Send + 'static) -> Trial {
+    let name = name.to_owned();
+    Trial::test(name.clone(), move || {
+        let body = async { tokio::time::timeout(PATIENCE, body()).await };
+        let ended = Builder::new_current_thread().enable_all().build()?.block_on(body);
+        ended.map_err(|_| format!("{name} took longer than {PATIENCE:?}"))?;
+        expect_nothing_left(Duration::from_secs(5));
+        Ok(())
+    })
+}
+
+/// Runs `body` in the nursery of a new root.
+pub(crate) async fn in_nursery<T, F, Fut>(config: Config, body: F) -> pleach::Result<T>
+where
+    F: FnOnce(Nursery) -> Fut,
+    Fut: Future<Output = pleach::Result<T>>,
+{
+    pleach::open_root(config, async |_| pleach::open_nursery(body).await).await
+}
+
+/// Asserts that soon nothing of any tree runs any more, and that no directory is left.
+pub(crate) fn expect_nothing_left(bound: Duration) {
+    let until = Instant::now() + bound;
+    loop {
+        let left = [leftover_processes(), leftover_directories()].concat();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < until, "this is left {bound:?} later:\n{}", left.join("\n"));
+        std::thread::yield_now();
+    }
+}
+
+/// The processes of this machine, ourselves excepted, whose command line has `what` in it.
+pub(crate) fn processes_with(what: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let has = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| shown(&line).contains(what));
+    pids.filter(|pid| *pid != std::process::id()).filter(has).collect()
+}
+
+fn shown(command_line: &[u8]) -> String {
+    String::from_utf8_lossy(command_line).replace('\0', " ")
+}
+
+/// Actors and keepers of this program, wherever they run from, and every `ssh` and session that has to do with
+/// the servers.
+fn leftover_processes() -> Vec<String> {
+    let ourselves = std::env::current_exe().unwrap();
+    let left = processes_with("").into_iter().filter_map(|pid| {
+        let at = PathBuf::from(format!("/proc/{pid}"));
+        let command = shown(&fs::read(at.join("cmdline")).ok()?);
+        let status = fs::read_to_string(at.join("status")).ok()?;
+        let exe = fs::read_link(at.join("exe")).unwrap_or_default();
+        let is_ours = exe == ourselves || exe.starts_with(dir());
+        let is_session = command.starts_with("sshd: ") && !command.contains("[listener]");
+        let is_ssh = command.contains(dir().to_str()?) && !command.contains("sshd");
+        let is_zombie = status.contains("State:\tZ");
+        ((is_ours || is_session || is_ssh) && !is_zombie).then(|| format!("process {pid}: {command}"))
+    });
+    left.collect()
+}
+
+/// The directories of sockets here and there.
+fn leftover_directories() -> Vec<String> {
+    let found = [std::env::temp_dir(), dir().join("there")].map(|at| fs::read_dir(at).unwrap().flatten());
+    let ours = format!("-{}-", std::process::id());
+    let is_left = |path: &String| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_there = path.starts_with(dir().join("there").to_str().unwrap());
+        name.starts_with("pleach-") && (is_there || name.contains(&ours))
+    };
+    let paths = found.into_iter().flatten().map(|entry| entry.path().display().to_string());
+    paths.filter(is_left).collect()
+}
+
+/// Asserts that an error's text has all of `parts` in it.
+pub(crate) fn assert_says<T: std::fmt::Debug>(result: &pleach::Result<T>, parts: &[&str]) {
+    let text = match result {
+        Ok(value) => panic!("expected an error that says {parts:?}, got {value:?}"),
+        Err(error) => format!("{error:?}"),
+    };
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+}
