@@ -35,6 +35,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
     // `tests/loom` has the same names.
     Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/key_file.rs", uses: &["error"], never: TRANSPORTS },
     Layer { at: "src/scope", uses: &["error", "sync"], never: TRANSPORTS },
     Layer { at: "src/trionics", uses: &["error", "scope"], never: TRANSPORTS },
     Layer { at: "src/telemetry.rs", uses: &[], never: TRANSPORTS },
@@ -67,8 +68,8 @@ const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports",
 const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
-    "actor", "call", "channel", "config", "discovery", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",
-    "telemetry", "transports",
+    "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "panics", "proto", "runtime",
+    "scope", "spawn", "telemetry", "transports",
 ];
 const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn", "rustls"];
 
@@ -101,7 +102,9 @@ fn each_layer_uses_only_what_is_below_it() {
 fn each_file_has_its_layer() {
     let covered: BTreeSet<_> = LAYERS.iter().flat_map(|layer| sources_below(layer.at)).collect();
     let known = |file: &&PathBuf| covered.contains(*file);
-    let all = ["src", "transports/wire/src", "transports/mem/src", "transports/tcp/src"].map(sources_below).concat();
+    let all = ["src", "transports/wire/src", "transports/mem/src", "transports/tcp/src"]
+        .map(sources_below)
+        .concat();
     let strangers: Vec<_> = all.iter().filter(|file| !known(file) && !is_test(file)).map(|file| shown(file)).collect();
     assert!(strangers.is_empty(), "not in the table of layers: {strangers:?}");
     for layer in LAYERS {
