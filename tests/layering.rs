@@ -23,6 +23,11 @@ const LAYERS: &[Layer] = &[
         uses: ANY,
         never: &["tokio::net", "tokio::task", "use pleach::", "quinn", "socket2"],
     },
+    Layer {
+        at: "transports/tls/src",
+        uses: ANY,
+        never: &["tokio", "quinn", "std::net", "socket2", "use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic"],
+    },
     Layer { at: "transports/mem/src", uses: ANY, never: &["use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic"] },
     Layer { at: "transports/tcp/src", uses: ANY, never: &["use pleach::", "pleach_mem", "pleach_uds", "pleach_quic"] },
     Layer { at: "transports/uds/src", uses: ANY, never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic"] },
@@ -71,7 +76,7 @@ const RUNTIME: &[&str] = &[
     "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "panics", "proto", "runtime",
     "scope", "spawn", "telemetry", "transports",
 ];
-const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn", "rustls"];
+const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"];
 
 /// Files that may start a task which no scope owns; clippy has them say why.
 const SPAWNERS: &[&str] = &["transports/quic/src/driver.rs"];
@@ -102,7 +107,7 @@ fn each_layer_uses_only_what_is_below_it() {
 fn each_file_has_its_layer() {
     let covered: BTreeSet<_> = LAYERS.iter().flat_map(|layer| sources_below(layer.at)).collect();
     let known = |file: &&PathBuf| covered.contains(*file);
-    let all = ["src", "transports/wire/src", "transports/mem/src", "transports/tcp/src"]
+    let all = ["src", "transports/wire/src", "transports/tls/src", "transports/mem/src", "transports/tcp/src"]
         .map(sources_below)
         .concat();
     let strangers: Vec<_> = all.iter().filter(|file| !known(file) && !is_test(file)).map(|file| shown(file)).collect();

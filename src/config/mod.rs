@@ -125,6 +125,10 @@ pub struct Config {
     /// that are given the same file can join one tree: whoever can read it is a member. It is made if it is
     /// missing, with mode 0600, and refused if others can read it; see [`key_file`](crate::key_file).
     pub key_file: Option<PathBuf>,
+    /// The directory with the certificates of this host: `authority.pem`, `certificate.pem` and `key.pem`, as
+    /// `pleach cert new` makes them. Default: none; certificates are made of the tree's key. Children read the
+    /// directory of the same name on the host where they run.
+    pub certificates: Option<PathBuf>,
     /// Whether actors may listen where other hosts reach them without encryption. Default: no.
     #[serde(with = "switch")]
     pub allow_non_loopback: bool,
@@ -226,6 +230,7 @@ impl Default for Config {
             multi_thread: false,
             socket_dir: None,
             key_file: None,
+            certificates: None,
             allow_non_loopback: false,
             listen: Vec::new(),
             advertise: Vec::new(),

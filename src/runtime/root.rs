@@ -95,7 +95,7 @@ async fn cancel_when_stopped(runtime: &Runtime, scope: &CancelScope) -> Infallib
     std::future::pending().await
 }
 
-fn boot(config: Config) -> Result<Arc<Runtime>> {
+fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     crate::exports::table()?;
     crate::error::register::table()?;
     crate::panics::install_hook();
@@ -105,6 +105,11 @@ fn boot(config: Config) -> Result<Arc<Runtime>> {
         Some(path) => key_file::read_or_create(path)?,
         None => fresh_nonce()?,
     });
+    if let Some(certificates) = &mut config.certificates {
+        // Children may work elsewhere, and read it too.
+        *certificates = std::path::absolute(&certificates)
+            .map_err(|error| Error::Config(format!("certificates: {}: {error}", certificates.display())))?;
+    }
     let runtime = Runtime::root(config, registry, tree_key);
     claim_process(&runtime);
     let root = runtime.clone();
