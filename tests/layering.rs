@@ -63,6 +63,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/manual", uses: &[], never: TRANSPORTS },
     // Paves the way to all of them.
     Layer { at: "src/lib.rs", uses: ANY, never: TRANSPORTS },
+    // A program of its own, which uses the library as others do.
+    Layer { at: "src/bin", uses: ANY, never: &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn"] },
 ];
 
 const ANY: &[&str] = &["*"];
