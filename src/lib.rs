@@ -51,6 +51,7 @@ mod context;
 pub mod discovery;
 pub mod error;
 mod exports;
+pub mod key_file;
 mod lookup;
 pub mod manual;
 mod nursery;

@@ -9,6 +9,7 @@
 mod addresses;
 mod calls;
 mod cancels;
+mod certificates;
 mod chaos;
 mod contexts;
 mod deadlines;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         addresses::tests(),
         calls::tests(),
         cancels::tests(),
+        certificates::tests(),
         chaos::tests(),
         contexts::tests(),
         deadlines::tests(),

@@ -19,8 +19,11 @@ use tokio::runtime::Builder;
 /// The protocols over which actors are processes.
 pub(crate) const PROCESSES: [&str; 3] = ["tcp", "uds", "quic"];
 
-/// All built-in protocols.
+/// All built-in protocols but the one in [`WITHIN_TLS`].
 pub(crate) const ALL: [&str; 4] = ["mem", "tcp", "uds", "quic"];
+
+/// TCP within TLS: for a few tests only, as everything above the bytes is the same as over TCP.
+pub(crate) const WITHIN_TLS: [&str; 1] = ["tls+tcp"];
 
 /// Every wait of a test ends after this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
