@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -92,4 +93,23 @@ fn a_new_key_is_only_for_its_owner_and_replaces_none() {
     assert!(key.trim_end().len() == 64 && key.ends_with('\n'), "{}", key.len());
     assert!(pleach(at, "key new tree.key").unwrap_err().contains("is there already"));
     assert_eq!(fs::read_to_string(&path).unwrap(), key);
+}
+
+#[test]
+fn a_registrar_keeps_an_address_until_it_is_ended() {
+    let directory = TempDir::new().unwrap();
+    let at = directory.path();
+    let args = format!("registry --listen uds://{}/names.sock --key-file tree.key", at.display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pleach"));
+    let mut registrar = command.args(args.split_whitespace()).current_dir(at).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(registrar.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let second = pleach(at, &args);
+    let pid = rustix::process::Pid::from_child(&registrar);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(registrar.wait().unwrap().success());
+    assert_eq!(said, format!("keeping names at uds://{}/names.sock\n", at.display()));
+    assert!(second.unwrap_err().contains("is kept by actor `registry`"));
+    assert!(!at.join("names.sock").exists());
+    assert!(pleach(at, "registry").unwrap_err().contains("--listen tcp://127.0.0.1:1616"));
 }

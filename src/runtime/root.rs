@@ -48,7 +48,18 @@ use crate::spawn::orphans;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn open_root<T, E, F, Fut>(config: Config, body: F) -> Result<T, E>
+pub fn open_root<T, E, F, Fut>(config: Config, body: F) -> impl Future<Output = Result<T, E>>
+where
+    E: ScopeError,
+    F: FnOnce(Actor) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    // Not one more async function around it: the types of programs are deep enough.
+    open_exposing(config, Vec::new(), body)
+}
+
+/// As [`open_root`], with modules that are open before anybody can find this root.
+pub(super) async fn open_exposing<T, E, F, Fut>(config: Config, modules: Vec<String>, body: F) -> Result<T, E>
 where
     E: ScopeError,
     F: FnOnce(Actor) -> Fut,
@@ -58,6 +69,7 @@ where
         return Err(Error::Usage(format!("this code runs in {} already: open a nursery instead", runtime.id())).into());
     }
     let runtime = boot(config)?;
+    modules.into_iter().for_each(|module| runtime.expose(module));
     let dropped = runtime.clone();
     let guard = OnDrop::new(move || {
         dropped.mark_leaving();

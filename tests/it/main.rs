@@ -15,16 +15,21 @@ mod contexts;
 mod deadlines;
 mod deaths;
 mod debuggers;
+mod election;
 mod endings;
 mod errors;
 mod failures;
 mod floods;
 mod gather;
+mod joining;
 mod kill_matrix;
 mod limits;
 mod lookup;
+mod names;
 mod promises;
 mod reaping;
+mod registry;
+mod registry_suite;
 mod runtime;
 mod schemas;
 mod strangers;
@@ -54,16 +59,20 @@ fn main() -> ExitCode {
         deadlines::tests(),
         deaths::tests(),
         debuggers::tests(),
+        election::tests(),
         endings::tests(),
         errors::tests(),
         failures::tests(),
         floods::tests(),
         gather::tests(),
+        joining::tests(),
         kill_matrix::tests(),
         limits::tests(),
         lookup::tests(),
+        names::tests(),
         promises::tests(),
         reaping::tests(),
+        registry::tests(),
         runtime::tests(),
         schemas::tests(),
         strangers::tests(),
