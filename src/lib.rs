@@ -54,6 +54,7 @@ mod exports;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod key_file;
 mod lookup;
 pub mod manual;
 mod nursery;

@@ -1,7 +1,10 @@
 //! The transports that this build has; the only file that names their crates.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(any(feature = "tls", feature = "quic"))]
+use pleach_tls::identity;
 use pleach_wire::registry::Duplicate;
 use pleach_wire::{Codec, Json, Key, Msgpack, Protocol, Registry, TlsIdentity, TransportError, TransportType};
 
@@ -35,6 +38,8 @@ fn registry_with(added: &[TransportType], allow_non_loopback: bool) -> Registry 
         Arc::new(pleach_mem::Mem),
         #[cfg(feature = "tcp")]
         Arc::new(pleach_tcp::Tcp { allow_non_loopback }),
+        #[cfg(feature = "tls")]
+        Arc::new(pleach_tcp::TlsTcp),
         #[cfg(feature = "uds")]
         Arc::new(pleach_uds::Uds),
         #[cfg(feature = "quic")]
@@ -53,16 +58,31 @@ fn framed<C: Codec + Clone>(codec: C, protocol: &Arc<dyn Protocol>) -> Transport
     TransportType::framed(codec, protocol.clone())
 }
 
-/// Makes what a tree shows to prove itself over TLS, if the protocol uses it.
+/// Returns what an actor shows to prove itself over TLS, if the protocol uses it: what is in the directory
+/// `certificates`, or else a certificate of the authority that is derived from the tree's `secret`.
 ///
 /// # Errors
-/// When the system gives no random bytes.
-pub(crate) fn new_identity(protocol: &str) -> Result<Option<TlsIdentity>, TransportError> {
-    match protocol {
-        #[cfg(feature = "quic")]
-        "quic" => pleach_quic::identity::generate().map(Some),
-        _ => Ok(None),
+/// When files can't be read or used, and when the system gives no random bytes.
+#[cfg(any(feature = "tls", feature = "quic"))]
+pub(crate) fn tls_identity(
+    protocol: &str,
+    secret: &[u8; 32],
+    certificates: Option<&Path>,
+) -> Result<Option<TlsIdentity>, TransportError> {
+    if !matches!(protocol, "tls+tcp" | "quic") {
+        return Ok(None);
     }
+    certificates.map_or_else(|| identity::of_tree(secret), identity::from_pem_files).map(Some)
+}
+
+/// In this build no transport uses TLS.
+#[cfg(not(any(feature = "tls", feature = "quic")))]
+pub(crate) fn tls_identity(
+    _protocol: &str,
+    _secret: &[u8; 32],
+    _certificates: Option<&Path>,
+) -> Result<Option<TlsIdentity>, TransportError> {
+    Ok(None)
 }
 
 fn added() -> MutexGuard<'static, Vec<TransportType>> {

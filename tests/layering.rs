@@ -23,6 +23,11 @@ const LAYERS: &[Layer] = &[
         uses: ANY,
         never: &["tokio::net", "tokio::task", "use pleach::", "quinn", "socket2"],
     },
+    Layer {
+        at: "transports/tls/src",
+        uses: ANY,
+        never: &["tokio", "quinn", "std::net", "socket2", "use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic"],
+    },
     Layer { at: "transports/mem/src", uses: ANY, never: &["use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic"] },
     Layer { at: "transports/tcp/src", uses: ANY, never: &["use pleach::", "pleach_mem", "pleach_uds", "pleach_quic"] },
     Layer { at: "transports/uds/src", uses: ANY, never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic"] },
@@ -35,6 +40,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
     // `tests/loom` has the same names.
     Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/key_file.rs", uses: &["error"], never: TRANSPORTS },
     Layer { at: "src/scope", uses: &["error", "sync"], never: TRANSPORTS },
     Layer { at: "src/trionics", uses: &["error", "scope"], never: TRANSPORTS },
     Layer { at: "src/telemetry.rs", uses: &[], never: TRANSPORTS },
@@ -59,6 +65,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/fuzzing.rs", uses: ANY, never: TRANSPORTS },
     // Paves the way to all of them.
     Layer { at: "src/lib.rs", uses: ANY, never: TRANSPORTS },
+    // A program of its own, which uses the library as others do.
+    Layer { at: "src/bin", uses: ANY, never: &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn"] },
 ];
 
 const ANY: &[&str] = &["*"];
@@ -69,10 +77,10 @@ const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports",
 const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
-    "actor", "call", "channel", "config", "discovery", "error", "exports", "panics", "proto", "runtime", "scope", "spawn",
-    "telemetry", "transports",
+    "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "panics", "proto", "runtime",
+    "scope", "spawn", "telemetry", "transports",
 ];
-const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn", "rustls"];
+const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"];
 
 /// Files that may start a task which no scope owns; clippy has them say why.
 const SPAWNERS: &[&str] = &["transports/quic/src/driver.rs"];
@@ -103,7 +111,9 @@ fn each_layer_uses_only_what_is_below_it() {
 fn each_file_has_its_layer() {
     let covered: BTreeSet<_> = LAYERS.iter().flat_map(|layer| sources_below(layer.at)).collect();
     let known = |file: &&PathBuf| covered.contains(*file);
-    let all = ["src", "transports/wire/src", "transports/mem/src", "transports/tcp/src"].map(sources_below).concat();
+    let all = ["src", "transports/wire/src", "transports/tls/src", "transports/mem/src", "transports/tcp/src"]
+        .map(sources_below)
+        .concat();
     let strangers: Vec<_> = all.iter().filter(|file| !known(file) && !is_test(file)).map(|file| shown(file)).collect();
     assert!(strangers.is_empty(), "not in the table of layers: {strangers:?}");
     for layer in LAYERS {

@@ -147,10 +147,10 @@ mod quic {
 
     impl Endpoint {
         pub(super) fn new(directory: &Path) -> Result<Self> {
-            let identity = pleach_quic::identity::generate().map_err(Error::other)?;
+            let identity = pleach_tls::identity::generate().map_err(Error::other)?;
             let authority = directory.join("authority.der");
-            std::fs::write(&authority, identity.authority)?;
-            let chain = vec![CertificateDer::from(identity.certificate)];
+            std::fs::write(&authority, &identity.authorities[0])?;
+            let chain = identity.chain.into_iter().map(CertificateDer::from).collect();
             let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(identity.key));
             let config = quinn::ServerConfig::with_single_cert(chain, key).map_err(Error::other)?;
             let endpoint = quinn::Endpoint::server(config, LOOPBACK.into())?;

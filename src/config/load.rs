@@ -181,6 +181,8 @@ mod tests {
             ("PLEACH_SOCKET_DIR", "42"),
             ("PLEACH_LISTEN", "quic://0.0.0.0:1616, uds:///run/a.sock"),
             ("PLEACH_HOSTS", "ssh:a*2,local"),
+            ("PLEACH_KEY_FILE", "/etc/tree.key"),
+            ("PLEACH_CERTIFICATES", "certs"),
             ("PLEACH_LOG_LEVEL", "info"),
         ];
         let expected = Config {
@@ -195,6 +197,8 @@ mod tests {
             listen: ["quic://0.0.0.0:1616", "uds:///run/a.sock"].map(|at| at.parse().unwrap()).to_vec(),
             socket_dir: Some("42".into()),
             hosts: "ssh:a*2,local*1".parse().unwrap(),
+            key_file: Some("/etc/tree.key".into()),
+            certificates: Some("certs".into()),
             log_level: Some("info".into()),
             ..Config::default()
         };

@@ -147,6 +147,14 @@ pub struct Config {
     pub multi_thread: bool,
     /// Where Unix sockets live. Default: a new directory below the temporary one, only for this user.
     pub socket_dir: Option<PathBuf>,
+    /// The file with the tree's key. Default: none; the root makes a random key that nobody else has. Programs
+    /// that are given the same file can join one tree: whoever can read it is a member. It is made if it is
+    /// missing, with mode 0600, and refused if others can read it; see [`key_file`](crate::key_file).
+    pub key_file: Option<PathBuf>,
+    /// The directory with the certificates of this host: `authority.pem`, `certificate.pem` and `key.pem`, as
+    /// `pleach cert new` makes them. Default: none; certificates are made of the tree's key. Children read the
+    /// directory of the same name on the host where they run.
+    pub certificates: Option<PathBuf>,
     /// Whether actors may listen where other hosts reach them without encryption. Default: no.
     #[serde(with = "switch")]
     pub allow_non_loopback: bool,
@@ -168,8 +176,6 @@ pub struct Config {
     /// has to know the same key. Default: none; a root keeps the names of its own tree, and binds nothing for that.
     #[serde(with = "addresses")]
     pub registry: Vec<Address>,
-    /// The file with the key that all programs know that may join the tree; made if it is missing.
-    pub key_file: Option<PathBuf>,
     /// Whether the root has to be the registrar itself, and fails if there is another one. Default: no.
     #[serde(with = "switch")]
     pub ensure_registry: bool,
@@ -275,12 +281,13 @@ impl Default for Config {
             dead_after: 60,
             multi_thread: false,
             socket_dir: None,
+            key_file: None,
+            certificates: None,
             allow_non_loopback: false,
             listen: Vec::new(),
             advertise: Vec::new(),
             hosts: Hosts::default(),
             registry: Vec::new(),
-            key_file: None,
             ensure_registry: false,
             deregister: Duration::from_millis(500),
             root_name: "root".into(),

@@ -103,9 +103,17 @@ impl Registry for Embedded {
         let is_own = actor.who == *runtime.id();
         let start = |site: &Site| Keeper::start(&runtime, site.clone(), actor.clone());
         let keepers: Arc<[Keeper]> = self.sites.iter().map(start).collect();
-        for tried in join_all(keepers.iter().map(Keeper::tried)).await {
-            if let Err(fault) = tried {
-                tracing::warn!(target: "pleach::runtime", actor = %actor.who, %fault, "a registrar is not reached; trying on");
+        let bound = runtime.config().dial;
+        let tried = join_all(keepers.iter().map(|keeper| tokio::time::timeout(bound, keeper.tried()))).await;
+        for (site, tried) in self.sites.iter().zip(tried) {
+            match tried {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => {
+                    tracing::warn!(target: "pleach::runtime", actor = %actor.who, %fault, "not registered yet; it is tried again");
+                }
+                Err(_late) => {
+                    tracing::warn!(target: "pleach::runtime", actor = %actor.who, registrar = %site, "not registered yet: no answer");
+                }
             }
         }
         if is_own {

@@ -81,9 +81,7 @@ pub(crate) struct Local(pub(crate) Arc<Table>);
 #[async_trait::async_trait]
 impl Registry for Local {
     async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>> {
-        let who = actor.who.clone();
-        let newer = || Error::Usage(format!("a newer incarnation of {who} is registered"));
-        Ok(Box::new(Entry(self.0.enter(actor).ok_or_else(newer)?)))
+        Ok(Box::new(Entry(self.0.enter(actor))))
     }
 
     async fn find(&self, name: &str) -> Result<Vec<Registered>> {
@@ -104,9 +102,9 @@ impl Registry for Local {
     }
 }
 
-/// An entry that its owner holds.
+/// An entry that its owner holds; nothing, if a newer incarnation is there.
 #[derive(Debug)]
-struct Entry(Hold);
+struct Entry(Option<Hold>);
 
 #[async_trait::async_trait]
 impl Registration for Entry {

@@ -73,6 +73,8 @@
 //! | S84 | closing a stream cancels nothing | `tests/it/streams.rs` | `closed` |
 //! | S85 | both directions are alike | `tests/it/streams.rs` | `splits` |
 //! | S86 | a one-way stream is not stopped, but cancelled | `src/proto/tests/one_way.rs` | `a_one_way_stream_goes_one_way` |
+//! | S87 | a root that looks for a registrar leaves no trace there | `tests/it/election.rs` | `no_trace` |
+//! | S88 | a connection that ends before its handshake harms nobody | `tests/it/election.rs` | `no_trace` |
 //! | S89 | a child that has not connected is killed when nobody waits for it | `tests/it/reaping.rs` | `cancelled_before_connect` |
 //! | S90 | leaving a one-way stream cancels its function | `tests/it/streams.rs` | `ends` |
 //! | S91 | three kinds of functions | `tests/it/streams.rs` | `ends` |
@@ -82,8 +84,8 @@
 //! | S95 | an actor can end itself, from anywhere | `tests/it/runtime.rs` | `ends_itself` |
 //! | S96 | callbacks at the end of an actor | `tests/it/runtime.rs` | `callbacks` |
 //! | S97 | one source for each publisher | `src/trionics/pubsub.rs` | `one_source_feeds_all_and_a_broken_sink_ends_only_its_subscriber` |
-//! | S98 | a root is booted by hand or by the first nursery | `tests/it/structure.rs` | `one_root` |
-//! | S99 | a daemon serves until it is cancelled | `tests/it/runtime.rs` | `daemon` |
+//! | S98 | a root is booted by hand or by the first nursery; it joins a registrar, or is it | `tests/it/election.rs` | `next_one_joins` |
+//! | S99 | a daemon serves until it is cancelled; other programs find it | `tests/it/joining.rs` | `daemon` |
 //! | S100 | a function by its path, the runtime's own included | `tests/it/calls.rs` | `refusals` |
 //! | S101 | functions are named by themselves | `tests/it/calls.rs` | `values_cross` |
 //! | S102 | each process has its own statics | `tests/it/runtime.rs` | `own_statics` |

@@ -21,9 +21,14 @@ pub(crate) type Nonce = [u8; 32];
 pub(crate) type Proof = [u8; 32];
 
 impl TreeKey {
-    /// A key of these bytes; they come from the system's random source.
+    /// A key of these bytes; they come from the system's random source, or from a file that only members can read.
     pub(crate) fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Returns the bytes, for what is derived from them. Whoever has them is a member.
+    pub(crate) fn secret(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Proves membership in `role` for a conversation of these parts.

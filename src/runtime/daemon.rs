@@ -1,22 +1,23 @@
 //! A root that only serves: its body waits for somebody to end it.
 
 use super::handle::Actor;
-use super::root::{Signals, open_root};
+use super::root::{Signals, open_exposing};
 use crate::config::Config;
 use crate::error::{Cancelled, Error, Result};
 use crate::scope::{self, Shield};
 
 /// Boots the root of a tree that serves the functions of `modules` until it is asked to end.
 ///
-/// It listens at once, over the configured transport; its callers are the actors of its own tree. SIGINT,
-/// SIGTERM, a cancel request of a peer and [`Actor::cancel_soon`] end it in order, and then this returns `Ok`.
+/// It listens at once, over the configured transport and wherever [`Config::listen`] says. Its callers are the
+/// actors of its own tree; with [`Config::registry`], other programs find it by its
+/// [`root_name`](Config::root_name), with [`find_actor`](crate::find_actor), and call it too. SIGINT, SIGTERM, a cancel request of a peer and [`Actor::cancel_soon`] end it in order, and then this returns `Ok`.
 ///
 /// # Errors
-/// As [`open_root`]; [`Error::Transport`] when it can't listen;
+/// As [`open_root`](crate::open_root); [`Error::Transport`] when it can't listen;
 /// [`Error::Cancelled`] when a scope around it is cancelled.
 ///
 /// # Cancel safety
-/// As [`open_root`].
+/// As [`open_root`](crate::open_root).
 ///
 /// # Examples
 /// ```no_run
@@ -32,11 +33,8 @@ use crate::scope::{self, Shield};
 /// ```
 pub async fn run_daemon<M: Into<String>>(config: Config, modules: impl IntoIterator<Item = M>) -> Result<()> {
     let modules: Vec<String> = modules.into_iter().map(Into::into).collect();
-    open_root(config, async |actor| {
-        modules.into_iter().for_each(|module| actor.enable(module));
-        serve(&actor).await
-    })
-    .await
+    // Whoever finds it may call it at once.
+    open_exposing(config, modules, async |actor| serve(&actor).await).await
 }
 
 async fn serve(actor: &Actor) -> Result<()> {

@@ -36,7 +36,8 @@ impl Actor {
         self.0.config()
     }
 
-    /// Returns where it listens now: nowhere until it has started a child.
+    /// Returns where it listens now. A root listens nowhere until it has started a child, unless its configuration
+    /// says where.
     ///
     /// # Cancel safety
     /// Nothing is lost.

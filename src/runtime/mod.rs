@@ -253,20 +253,22 @@ impl Runtime {
         self.socket_dir.clone()
     }
 
-    /// The TLS identity that children get: the tree's, once somebody needed one.
+    /// The TLS identity that children get: the tree's, once somebody needed one. Certificates of the
+    /// user's own name a host, so each actor reads those of the host that it is on.
     pub(crate) fn tls_for_child(&self) -> Option<TlsIdentity> {
-        self.tls.get().cloned()
+        self.tls.get().filter(|_| self.config.certificates.is_none()).cloned()
     }
 
     /// What the transports need to know.
     ///
     /// # Errors
-    /// When a TLS identity is needed and can't be made.
+    /// When a TLS identity is needed and can't be made or read.
     fn settings(&self, transport: &Key) -> Result<Settings> {
         let tls = match self.tls.get() {
             Some(tls) => Some(tls.clone()),
             None => {
-                let fresh = crate::transports::new_identity(&transport.protocol)?;
+                let (secret, certificates) = (self.tree_key.secret(), self.config.certificates.as_deref());
+                let fresh = crate::transports::tls_identity(&transport.protocol, secret, certificates)?;
                 fresh.map(|fresh| self.tls.get_or_init(|| fresh).clone())
             }
         };

@@ -15,6 +15,7 @@ use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::discovery;
 use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::key_file;
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, OnDrop, shield};
 use crate::spawn::orphans;
@@ -27,9 +28,9 @@ use crate::spawn::orphans;
 /// # Errors
 /// What `body` returned; [`Error::Cancelled`] when the root was asked to end, by a peer or with
 /// [`Actor::cancel_soon`]; [`Error::Panicked`] when its runtime failed; [`Error::Usage`] when this code runs
-/// in an actor already; [`Error::Transport`] when a transport is not known; what stands in the way of
-/// [`Config::registry`]: [`Error::Config`] when no key file says who may join, [`Error::Registry`] when an address
-/// is taken by something else.
+/// in an actor already; [`Error::Transport`] when a transport is not known; [`Error::Config`] when the
+/// [key file](crate::key_file) can't be used; what stands in the way of [`Config::registry`]: [`Error::Config`] when
+/// no key file says who may join, [`Error::Registry`] when an address is taken by something else.
 ///
 /// # Cancel safety
 /// If dropped, `body` is dropped, and the tree is brought to its end in the background; a program
@@ -47,7 +48,18 @@ use crate::spawn::orphans;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn open_root<T, E, F, Fut>(config: Config, body: F) -> Result<T, E>
+pub fn open_root<T, E, F, Fut>(config: Config, body: F) -> impl Future<Output = Result<T, E>>
+where
+    E: ScopeError,
+    F: FnOnce(Actor) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    // Not one more async function around it: the types of programs are deep enough.
+    open_exposing(config, Vec::new(), body)
+}
+
+/// As [`open_root`], with modules that are open before anybody can find this root.
+pub(super) async fn open_exposing<T, E, F, Fut>(config: Config, modules: Vec<String>, body: F) -> Result<T, E>
 where
     E: ScopeError,
     F: FnOnce(Actor) -> Fut,
@@ -57,6 +69,7 @@ where
         return Err(Error::Usage(format!("this code runs in {} already: open a nursery instead", runtime.id())).into());
     }
     let runtime = boot(config)?;
+    modules.into_iter().for_each(|module| runtime.expose(module));
     let dropped = runtime.clone();
     let guard = OnDrop::new(move || {
         dropped.mark_leaving();
@@ -94,14 +107,22 @@ async fn cancel_when_stopped(runtime: &Runtime, scope: &CancelScope) -> Infallib
     std::future::pending().await
 }
 
-fn boot(config: Config) -> Result<Arc<Runtime>> {
+fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     crate::exports::table()?;
     crate::error::register::table()?;
     crate::panics::install_hook();
     config.check_patience()?;
     let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;
-    let tree_key = TreeKey::new(fresh_nonce()?);
+    let tree_key = TreeKey::new(match &config.key_file {
+        Some(path) => key_file::read_or_create(path)?,
+        None => fresh_nonce()?,
+    });
+    if let Some(certificates) = &mut config.certificates {
+        // Children may work elsewhere, and read it too.
+        *certificates = std::path::absolute(&certificates)
+            .map_err(|error| Error::Config(format!("certificates: {}: {error}", certificates.display())))?;
+    }
     let runtime = Runtime::root(config, registry, tree_key);
     claim_process(&runtime);
     let root = runtime.clone();

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use pleach::error::Refusal;
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, assert_says, in_root, matrix, note, over, test};
+use crate::support::{ALL, Notes, WITHIN_TLS, assert_says, in_root, matrix, matrix_over, note, over, test};
 
 #[pleach::rpc]
 async fn add(a: i64, b: i64) -> Result<i64> {
@@ -63,13 +63,14 @@ mod elsewhere {
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
-    for protocol in ALL {
+    for protocol in ALL.into_iter().chain(WITHIN_TLS) {
         for codec in ["msgpack", "json"] {
             let name = format!("calls::values_cross_{codec}_over_{protocol}");
             tests.push(test(name, move || values_cross(protocol, codec)));
         }
     }
     tests.extend(matrix("calls::a_cancelled_call_ends_the_remote_task", cancelled));
+    tests.extend(matrix_over(&WITHIN_TLS, "calls::a_cancelled_call_ends_the_remote_task", cancelled));
     tests.push(test("calls::errors_come_back_with_chain_and_source", errors_come_back));
     tests.push(test("calls::a_panic_is_an_error_and_the_actor_goes_on", a_panic_is_an_error));
     tests.push(test("calls::a_refused_call_says_how_to_fix_it_and_the_actor_goes_on", refusals));

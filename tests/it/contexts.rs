@@ -8,7 +8,7 @@ use pleach::__private::{Export, Invoked, Request, context_call};
 use pleach::ContextCall;
 use pleach::prelude::*;
 
-use crate::support::{self, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
+use crate::support::{self, Notes, PROCESSES, WITHIN_TLS, Watched, assert_says, in_root, matrix, matrix_over, note};
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is too big")]
@@ -123,6 +123,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix("contexts::a_slow_consumer_holds_its_sender_up", back_pressure),
         matrix("contexts::calls_and_cancels_pass_a_flooded_stream", head_of_line),
         matrix_over(&PROCESSES, "contexts::a_peer_that_dies_wakes_its_stream", peer_dies),
+        matrix_over(&WITHIN_TLS, "contexts::a_dialog_of_msgpack", dialog),
+        matrix_over(&WITHIN_TLS, "contexts::a_slow_consumer_holds_its_sender_up", back_pressure),
+        matrix_over(&WITHIN_TLS, "contexts::calls_and_cancels_pass_a_flooded_stream", head_of_line),
+        matrix_over(&WITHIN_TLS, "contexts::a_peer_that_dies_wakes_its_stream", peer_dies),
         matrix("contexts::leaving_the_block_drains_what_nobody_took", drains),
         matrix("contexts::misuse_is_an_error_that_says_so", misuse),
         matrix("contexts::an_overrun_says_whose_buffer_is_full", overruns),

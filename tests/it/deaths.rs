@@ -12,7 +12,7 @@ use pleach::error::WaitStatus;
 use pleach::prelude::*;
 use pleach::scope::Shield;
 
-use crate::support::{PROCESSES, Watched, in_root, matrix_over};
+use crate::support::{PROCESSES, WITHIN_TLS, Watched, in_root, matrix_over};
 
 /// What the parent does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("later_cancel_of_a_context", Waits::CancellingTheContext, Afterwards),
     ];
     let make = |(name, waits, begins)| {
-        matrix_over(&PROCESSES, &format!("deaths::of_a_daemon_end_a_{name}"), move |config| dies(config, waits, begins))
+        let protocols = PROCESSES.into_iter().chain(WITHIN_TLS.into_iter().filter(|_| begins == Before));
+        let protocols: Vec<_> = protocols.collect();
+        matrix_over(&protocols, &format!("deaths::of_a_daemon_end_a_{name}"), move |config| dies(config, waits, begins))
     };
     rows.into_iter().flat_map(make).collect()
 }

@@ -9,22 +9,28 @@
 mod addresses;
 mod calls;
 mod cancels;
+mod certificates;
 mod chaos;
 mod contexts;
 mod deadlines;
 mod deaths;
 mod debuggers;
+mod election;
 mod endings;
 mod errors;
 mod failures;
 mod floods;
 mod gather;
+mod joining;
 mod kill_matrix;
 mod limits;
 mod liveness;
 mod lookup;
+mod names;
 mod promises;
 mod reaping;
+mod registry;
+mod registry_suite;
 mod relay;
 mod runtime;
 mod schemas;
@@ -49,22 +55,27 @@ fn main() -> ExitCode {
         addresses::tests(),
         calls::tests(),
         cancels::tests(),
+        certificates::tests(),
         chaos::tests(),
         contexts::tests(),
         deadlines::tests(),
         deaths::tests(),
         debuggers::tests(),
+        election::tests(),
         endings::tests(),
         errors::tests(),
         failures::tests(),
         floods::tests(),
         gather::tests(),
+        joining::tests(),
         kill_matrix::tests(),
         limits::tests(),
         liveness::tests(),
         lookup::tests(),
+        names::tests(),
         promises::tests(),
         reaping::tests(),
+        registry::tests(),
         runtime::tests(),
         schemas::tests(),
         strangers::tests(),

@@ -19,8 +19,11 @@ use tokio::runtime::Builder;
 /// The protocols over which actors are processes.
 pub(crate) const PROCESSES: [&str; 3] = ["tcp", "uds", "quic"];
 
-/// All built-in protocols.
+/// All built-in protocols but the one in [`WITHIN_TLS`].
 pub(crate) const ALL: [&str; 4] = ["mem", "tcp", "uds", "quic"];
+
+/// TCP within TLS: for a few tests only, as everything above the bytes is the same as over TCP.
+pub(crate) const WITHIN_TLS: [&str; 1] = ["tls+tcp"];
 
 /// Every wait of a test ends after this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -91,6 +94,60 @@ where
     Fut: Future<Output = pleach::Result<T>>,
 {
     pleach::open_root(config, body).await
+}
+
+/// Runs the root of a tree, and beside it, in the same process, another one that joins it, with `body` in it.
+pub(crate) async fn with_joined<F, Fut>(registrar: Config, joining: Config, body: F)
+where
+    F: FnOnce(Actor, Actor) -> Fut,
+    Fut: Future<Output = pleach::Result<()>>,
+{
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let (done, is_done) = tokio::sync::oneshot::channel::<()>();
+    let first = in_root(registrar, async |actor| {
+        assert!(actor.is_registrar());
+        let _ = tell.send(actor); // the other one may have failed
+        let _ = is_done.await; // or may be gone
+        Ok(())
+    });
+    let second = async {
+        let _done = done;
+        let registrar = told.await.expect("the first root has started");
+        in_root(joining, async |actor| {
+            assert!(!actor.is_registrar());
+            body(registrar, actor).await
+        })
+        .await
+    };
+    let (first, second) = tokio::join!(first, second);
+    second.unwrap();
+    first.unwrap();
+}
+
+/// A directory with a key for programs that join each other, and with sockets of theirs.
+pub(crate) struct Meeting(TempDir);
+
+impl Meeting {
+    pub(crate) fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    /// Where the registrar is, over a protocol that has processes.
+    pub(crate) fn address(&self, protocol: &str) -> pleach::wire::Address {
+        let address = match protocol {
+            "uds" => format!("uds://{}", self.0.path().join("registrar.sock").display()),
+            "mem" => format!("mem://{}", self.0.path().display()),
+            // Free a moment ago; the system gives it to nobody soon.
+            _ => format!("{protocol}://{}", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()),
+        };
+        address.parse().unwrap()
+    }
+
+    /// What all programs that meet at `registry` are configured with.
+    pub(crate) fn config(&self, registry: &[pleach::wire::Address]) -> Config {
+        let protocol = registry.first().map_or("uds", |address| address.protocol());
+        Config { registry: registry.to_vec(), key_file: Some(self.0.path().join("key")), ..over(protocol) }
+    }
 }
 
 /// Runs `body` in a nursery of the root of a tree.
@@ -209,6 +266,13 @@ pub(crate) fn note(address: &str, text: impl AsRef<str>) {
     let _ = socket.send_to(text.as_ref().as_bytes(), address); // a test that failed does not listen any more
 }
 
+/// The resident memory of a process, in KiB, that is not a file's.
+pub(crate) fn anonymous_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux has it");
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// A process watched from outside, by any process.
 pub(crate) struct Watched {
     pid: Pid,
@@ -319,6 +383,8 @@ pub(crate) fn become_root_if_told() {
         "configured" => crate::trees::configured_root(&notes),
         "daemon" => crate::runtime::daemon_root(&notes, &args),
         "shutdown_order" => crate::runtime::ordered_root(&notes),
+        "service" => crate::joining::service_root(&notes, &args),
+        "registry_load" => crate::registry::load_root(&notes),
         other => panic!("no scenario `{other}`"),
     }
     std::process::exit(0);

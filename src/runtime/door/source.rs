@@ -24,7 +24,9 @@ impl Source {
             return Some(Self::User(credentials.uid));
         }
         match &ends.remote {
-            Address::Tcp(at) | Address::Quic(at) => Some(at.host.parse().map_or(Self::Unknown, Self::host)),
+            Address::Tcp(at) | Address::TlsTcp(at) | Address::Quic(at) => {
+                Some(at.host.parse().map_or(Self::Unknown, Self::host))
+            }
             Address::Mem(_) => None,
             _ => Some(Self::Unknown),
         }

@@ -6,7 +6,7 @@
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, RootProcess, note, over};
+use crate::support::{ALL, Notes, RootProcess, anonymous_memory, note, over};
 
 /// Takes numbers in order, and pauses now and then until its sender has filled every buffer.
 #[pleach::context]
@@ -79,13 +79,6 @@ pub(crate) fn root(notes: &str, protocol: &str) {
     let ended: Result<()> = pleach::__private::run_main(pleach::__private::Flavor::CurrentThread, tree);
     ended.unwrap();
     note(notes, "done");
-}
-
-/// The resident memory of a process, in KiB, that is not a file's.
-fn anonymous_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux has it");
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// How often the memory is looked at.

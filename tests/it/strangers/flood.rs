@@ -91,7 +91,7 @@ impl Flood {
         let is_over = over.clone();
         let thread = std::thread::spawn(move || {
             let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let foreign = pleach_quic::identity::generate().unwrap();
+            let foreign = pleach_tls::identity::generate().unwrap();
             let settings = Settings { tls: Some(Arc::new(foreign)), ..Settings::default() };
             let (mut stay, mut came) = (VecDeque::new(), 0);
             while !is_over.load(Ordering::Relaxed) {

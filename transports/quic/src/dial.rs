@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use pleach_tls::config::ANY_HOST;
 use pleach_wire::{Address, Link, Settings, TransportError};
 use quinn::ClientConfig;
 
 use crate::handshake::HalfOpen;
 use crate::site::Site;
-use crate::{resolve, tls, tuning};
+use crate::{host, resolve, tls, tuning};
 
 /// Connects to `address`.
 ///
@@ -20,14 +21,14 @@ use crate::{resolve, tls, tuning};
 /// # Cancel safety
 /// If dropped before it resolves, all attempts are closed and their sockets are free.
 pub(crate) async fn dial(address: &Address, settings: &Settings) -> Result<Link, TransportError> {
-    let config = tls::client(settings)?;
     let found = resolve(address).await.map_err(|error| TransportError::dial(address, error))?;
+    let config = tls::client(settings, host(address))?;
     let mut waiting = found.into_iter();
     let mut attempts = FuturesUnordered::new();
     let mut failure = None;
     loop {
         if let Some(peer) = waiting.next() {
-            attempts.push(attempt(address, peer, config.clone(), settings.mtu));
+            attempts.push(attempt(address, peer, config.clone(), settings));
         }
         // Outcomes first; time only starts a further attempt.
         tokio::select! {
@@ -48,12 +49,12 @@ async fn attempt(
     address: &Address,
     peer: SocketAddr,
     config: ClientConfig,
-    mtu: Option<u16>,
+    settings: &Settings,
 ) -> Result<Link, TransportError> {
-    let site = Site::bind_for(peer, mtu).map_err(|error| TransportError::dial(address, error))?;
+    let site = Site::bind_for(peer, settings.mtu).map_err(|error| TransportError::dial(address, error))?;
     let connecting = site
         .endpoint
-        .connect_with(config, peer, tls::SERVER_NAME)
+        .connect_with(config, peer, ANY_HOST)
         .map_err(|error| TransportError::dial(address, std::io::Error::other(error)))?;
-    HalfOpen::new(connecting, Arc::new(site)).dial().await.map_err(|failure| failure.dialling(address))
+    HalfOpen::new(connecting, Arc::new(site)).dial().await.map_err(|failure| failure.dialling(address, settings))
 }

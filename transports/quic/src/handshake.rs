@@ -9,11 +9,12 @@
 //! In TLS 1.3 a dialer is done before the listener has looked at its certificate, so without the
 //! answer a refused dialer would learn of it in the middle of its first message.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pleach_wire::address::HostPort;
 use pleach_wire::transport::{Ends, Lane};
-use pleach_wire::{Address, Link, TransportError};
+use pleach_wire::{Address, Link, Settings, TransportError};
 use quinn::{Connecting, Connection, ConnectionError, RecvStream, SendStream};
 
 use crate::driver::Driver;
@@ -82,21 +83,23 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// As the dialer's error.
-    pub(crate) fn dialling(self, address: &Address) -> TransportError {
+    pub(crate) fn dialling(self, address: &Address, settings: &Settings) -> TransportError {
         match self {
-            Self::Lost(error) => {
-                tls::refusal(&error).unwrap_or_else(|| TransportError::dial(address, ending::connection(error)))
-            }
+            Self::Lost(error) => match tls::refusal(&error) {
+                Some(refusal) => refusal.error(address, settings),
+                None => TransportError::dial(address, ending::connection(error)),
+            },
             Self::Stranger => TransportError::Handshake(STRANGER.into()),
         }
     }
 
-    /// As the listener's error, which concerns one connection only.
-    pub(crate) fn accepting(self) -> TransportError {
+    /// As the listener's error, which concerns one connection only: that from `peer`.
+    pub(crate) fn accepting(self, peer: SocketAddr, settings: &Settings) -> TransportError {
         match self {
-            Self::Lost(error) => {
-                tls::refusal(&error).unwrap_or_else(|| TransportError::Handshake(ending::connection(error).to_string()))
-            }
+            Self::Lost(error) => match tls::refusal(&error) {
+                Some(refusal) => refusal.error(&Address::Quic(peer.into()), settings),
+                None => TransportError::Handshake(ending::connection(error).to_string()),
+            },
             Self::Stranger => TransportError::Handshake(STRANGER.into()),
         }
     }

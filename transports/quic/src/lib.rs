@@ -1,14 +1,13 @@
 //! The QUIC transport: `quic://host:port`.
 //!
 //! It dials and listens, and nothing else; frames and messages are `pleach-wire`'s. Both sides show a
-//! certificate of one authority (see [`identity`]); there is no unauthenticated QUIC, which is why any
+//! certificate of one authority (see [`pleach_tls`]); there is no unauthenticated QUIC, which is why any
 //! address may be bound. The dialer opens one bidirectional stream for the control lane; every other
 //! lane is a stream of its own.
 //!
 //! | file | station |
 //! |---|---|
-//! | [`identity`] | certificates: made, or read from files |
-//! | `tls` | the two sides of mutual TLS, and what its alerts mean |
+//! | `tls` | the two sides of mutual TLS, and where QUIC has its alerts |
 //! | `tuning` | limits, timers, datagram sizes, each with its reason |
 //! | `dial`, `listen` | a connection from either end |
 //! | `handshake` | from a QUIC connection to a link |
@@ -44,7 +43,6 @@ mod dial;
 mod driver;
 mod ending;
 mod handshake;
-pub mod identity;
 mod link;
 mod listen;
 mod site;
@@ -83,6 +81,14 @@ impl Protocol for Quic {
 
     async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError> {
         Ok(Box::new(listen::QuicListener::bind(address, settings).await?))
+    }
+}
+
+/// Returns the host of an address that was resolved.
+fn host(address: &Address) -> &str {
+    match address {
+        Address::Quic(at) => &at.host,
+        _ => "",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -24,6 +25,7 @@ pub(crate) struct QuicListener {
     handshakes: FuturesUnordered<Handshake>,
     site: Arc<Site>,
     address: Address,
+    settings: Settings,
 }
 
 impl QuicListener {
@@ -32,7 +34,7 @@ impl QuicListener {
         let mut failure = None;
         for at in resolve(address).await.map_err(|error| TransportError::listen(address, error))? {
             match Site::bind(at, Some(config.clone()), settings.mtu) {
-                Ok(site) => return Self::on(site).map_err(|error| TransportError::listen(address, error)),
+                Ok(site) => return Self::on(site, settings).map_err(|error| TransportError::listen(address, error)),
                 Err(error) => failure = Some(failure.unwrap_or(error)),
             }
         }
@@ -40,9 +42,9 @@ impl QuicListener {
         Err(TransportError::listen(address, failure))
     }
 
-    fn on(site: Site) -> io::Result<Self> {
+    fn on(site: Site, settings: &Settings) -> io::Result<Self> {
         let address = Address::Quic(HostPort::from(site.endpoint.local_addr()?));
-        Ok(Self { handshakes: FuturesUnordered::new(), site: Arc::new(site), address })
+        Ok(Self { handshakes: FuturesUnordered::new(), site: Arc::new(site), address, settings: settings.clone() })
     }
 
     /// Starts one handshake, or asks the dialer to prove its address first.
@@ -51,8 +53,12 @@ impl QuicListener {
             incoming.retry().expect("asked just before");
             return;
         }
+        let peer = incoming.remote_address();
         match incoming.accept() {
-            Ok(connecting) => self.handshakes.push(Box::pin(shake(HalfOpen::new(connecting, self.site.clone())))),
+            Ok(connecting) => {
+                let half_open = HalfOpen::new(connecting, self.site.clone());
+                self.handshakes.push(Box::pin(shake(half_open, peer, self.settings.clone())));
+            }
             Err(error) => {
                 tracing::debug!(target: "pleach::transport", %error, "a dialer's first datagram was no good");
             }
@@ -60,10 +66,10 @@ impl QuicListener {
     }
 }
 
-async fn shake(half_open: HalfOpen) -> Result<Link, TransportError> {
+async fn shake(half_open: HalfOpen, peer: SocketAddr, settings: Settings) -> Result<Link, TransportError> {
     let shaken = tokio::time::timeout(tuning::HANDSHAKE, half_open.accept()).await;
     let late = || TransportError::Handshake(format!("a dialer did not finish it within {:?}", tuning::HANDSHAKE));
-    shaken.map_err(|_| late())?.map_err(|failure| failure.accepting())
+    shaken.map_err(|_| late())?.map_err(|failure| failure.accepting(peer, &settings))
 }
 
 #[async_trait::async_trait]

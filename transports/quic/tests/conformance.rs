@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pleach_conformance::{Subject, conformance};
-use pleach_quic::{Quic, identity};
+use pleach_quic::Quic;
+use pleach_tls::identity;
 use pleach_wire::{Codec, Json, Msgpack};
 
 conformance!(msgpack, over(Msgpack));

@@ -1,8 +1,14 @@
-//! The TCP transport: `tcp://host:port`.
+//! The TCP transports: `tcp://host:port`, and with the feature `tls` also `tls+tcp://host:port`.
 //!
-//! It dials and listens, and nothing else; frames and messages are `pleach-wire`'s. TCP carries
+//! They dial and listen, and nothing else; frames and messages are `pleach-wire`'s. Plain TCP carries
 //! messages unencrypted, so it binds loopback addresses only, unless [`Tcp::allow_non_loopback`] says
-//! otherwise; over a network, QUIC is the protocol to use.
+//! otherwise; over a network, [`TlsTcp`] or QUIC are the protocols to use.
+//!
+//! | file | station |
+//! |---|---|
+//! | `socket` | sockets and their options, resolving, accepting |
+//! | `linger` | a shutdown that waits until everything has left |
+//! | `tls` | mutual TLS over such sockets |
 //!
 //! # Invariants
 //! 1. A failed accept costs one connection, never the listener, and never a busy loop.
@@ -12,18 +18,21 @@
 #![forbid(unsafe_code)]
 
 mod linger;
+mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use pleach_wire::address::HostPort;
 use pleach_wire::transport::Ends;
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
-use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 use self::linger::Lingering;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsTcp;
 
 /// The protocol of connections over TCP.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,25 +78,19 @@ impl Tcp {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        Err(failure.unwrap_or_else(no_address))
+        Err(failure.expect("a resolved name has an address, and each that failed said why"))
     }
 
     fn bind_one(self, at: SocketAddr) -> io::Result<TcpListener> {
         if !at.ip().is_loopback() && !self.allow_non_loopback {
             let why = format!(
-                "{} is no loopback address, and TCP is not encrypted; use quic, which is, or allow it \
+                "{} is no loopback address, and TCP is not encrypted; use tls+tcp or quic, which are, or allow it \
                  explicitly with `Tcp {{ allow_non_loopback: true }}`",
                 at.ip()
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
-        let socket = Socket::new(socket2::Domain::for_address(at), socket2::Type::STREAM, None)?;
-        // Without it a port stays taken for a minute after its connections ended. It does not let two listen.
-        socket.set_reuse_address(true)?;
-        socket.bind(&at.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        TcpListener::from_std(socket.into())
+        socket::listen(at)
     }
 }
 
@@ -105,18 +108,8 @@ impl Listener for Bound {
     }
 
     async fn accept(&mut self) -> Result<Link, TransportError> {
-        let failed = match self.listener.accept().await {
-            Ok((stream, _)) => match link(stream) {
-                Ok(link) => return Ok(link),
-                Err(error) => error,
-            },
-            Err(error) => error,
-        };
-        if !concerns_one_connection(&failed) {
-            // Invariant 1: the connection is still in the queue, so the next accept would fail at once again.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-        }
-        Err(TransportError::listen(&self.address, failed))
+        let accepted = socket::accept(&self.listener).await.and_then(link);
+        accepted.map_err(|error| TransportError::listen(&self.address, error))
     }
 
     async fn close(self: Box<Self>) {}
@@ -125,22 +118,15 @@ impl Listener for Bound {
 async fn connect(address: &Address) -> io::Result<Link> {
     let mut failure = None;
     for at in resolve(address).await? {
-        match TcpStream::connect(at).await.and_then(link) {
-            // A free port of the dialer's own range can be connected to itself: nobody listens there.
-            Ok(link) if link.ends.local == link.ends.remote => failure = Some(io::ErrorKind::ConnectionRefused.into()),
+        match socket::connect(at).await.and_then(link) {
             Ok(link) => return Ok(link),
             Err(error) => failure = Some(error),
         }
     }
-    Err(failure.unwrap_or_else(no_address))
+    Err(failure.expect("a resolved name has an address, and each that failed said why"))
 }
 
 fn link(stream: TcpStream) -> io::Result<Link> {
-    // Messages are coalesced above; waiting for more in the kernel only adds delay.
-    stream.set_nodelay(true)?;
-    SockRef::from(&stream).set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(KEEP_ALIVE_AFTER).with_interval(KEEP_ALIVE_EVERY).with_retries(KEEP_ALIVE_TRIES),
-    )?;
     let ends = Ends {
         local: Address::Tcp(stream.local_addr()?.into()),
         remote: Address::Tcp(stream.peer_addr()?.into()),
@@ -151,33 +137,8 @@ fn link(stream: TcpStream) -> io::Result<Link> {
 }
 
 async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
-    let Address::Tcp(at) = address else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no tcp:// address"));
-    };
-    Ok(tokio::net::lookup_host((at.host.as_str(), at.port)).await?.collect())
+    match address {
+        Address::Tcp(at) => socket::resolve(at).await,
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no tcp:// address")),
+    }
 }
-
-fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the host name has no address")
-}
-
-/// Whether the next accept may work at once: the kernel has taken the failed connection off its queue.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput, NotConnected};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput | NotConnected)
-}
-
-/// Connections that may wait for `accept`.
-const BACKLOG: i32 = 1024;
-
-/// How long `accept` waits before it reports that the process or system is out of something.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Silence after which the kernel asks whether a peer is alive: a dead host is noticed within a minute.
-const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
-
-/// Time between two such questions.
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
-
-/// Unanswered questions after which a peer counts as gone.
-const KEEP_ALIVE_TRIES: u32 = 3;

@@ -3,6 +3,7 @@
 //! | URI | multiaddr |
 //! |---|---|
 //! | `tcp://127.0.0.1:1616`, `tcp://[::1]:1616`, `tcp://host:1616` | `/ip4/127.0.0.1/tcp/1616`, `/ip6/::1/tcp/1616`, `/dns/host/tcp/1616` |
+//! | `tls+tcp://127.0.0.1:1616` | `/ip4/127.0.0.1/tcp/1616/tls` |
 //! | `quic://127.0.0.1:1616` | `/ip4/127.0.0.1/udp/1616/quic-v1` |
 //! | `uds:///run/a.sock`, `uds://@abstract` | `/unix/run/a.sock` |
 //! | `mem://name` | `/memory/name` |
@@ -29,6 +30,8 @@ use std::str::FromStr;
 pub enum Address {
     /// A TCP port.
     Tcp(HostPort),
+    /// A TCP port that speaks TLS.
+    TlsTcp(HostPort),
     /// A UDP port that speaks QUIC.
     Quic(HostPort),
     /// A Unix socket.
@@ -67,6 +70,7 @@ impl Address {
     pub fn protocol(&self) -> &str {
         match self {
             Self::Tcp(_) => "tcp",
+            Self::TlsTcp(_) => "tls+tcp",
             Self::Quic(_) => "quic",
             Self::Uds(_) => "uds",
             Self::Mem(_) => "mem",
@@ -77,14 +81,14 @@ impl Address {
     /// Returns the host and port, where the protocol has them.
     pub fn host_port(&self) -> Option<&HostPort> {
         match self {
-            Self::Tcp(at) | Self::Quic(at) => Some(at),
+            Self::Tcp(at) | Self::TlsTcp(at) | Self::Quic(at) => Some(at),
             Self::Uds(_) | Self::Mem(_) | Self::Other { .. } => None,
         }
     }
 
     /// The same with another host and port; unchanged where the protocol has none.
     pub fn at(mut self, host_port: HostPort) -> Self {
-        if let Self::Tcp(at) | Self::Quic(at) = &mut self {
+        if let Self::Tcp(at) | Self::TlsTcp(at) | Self::Quic(at) = &mut self {
             *at = host_port;
         }
         self
@@ -93,7 +97,7 @@ impl Address {
     /// Returns whether only this host can reach it: a loopback or local address.
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Tcp(at) | Self::Quic(at) => at.is_loopback(),
+            Self::Tcp(at) | Self::TlsTcp(at) | Self::Quic(at) => at.is_loopback(),
             Self::Uds(_) | Self::Mem(_) => true,
             Self::Other { .. } => false,
         }
@@ -132,6 +136,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(at) => write!(f, "tcp://{at}"),
+            Self::TlsTcp(at) => write!(f, "tls+tcp://{at}"),
             Self::Quic(at) => write!(f, "quic://{at}"),
             Self::Uds(UdsName::Path(path)) => write!(f, "uds://{}", path.display()),
             Self::Uds(UdsName::Abstract(name)) => write!(f, "uds://@{name}"),
@@ -160,7 +165,7 @@ impl FromStr for Address {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is no address: {why}; write e.g. tcp://127.0.0.1:1616, uds:///run/a.sock, \
-     quic://host:1616, mem://name or /ip4/127.0.0.1/tcp/1616"
+     tls+tcp://host:1616, quic://host:1616, mem://name or /ip4/127.0.0.1/tcp/1616"
 )]
 pub struct AddressError {
     text: String,
@@ -171,6 +176,7 @@ fn from_uri(protocol: &str, rest: &str) -> Result<Address, String> {
     let named = |what: &str| if rest.is_empty() { Err(format!("the {what} is empty")) } else { Ok(rest.to_owned()) };
     match protocol {
         "tcp" => host_port(rest).map(Address::Tcp),
+        "tls+tcp" => host_port(rest).map(Address::TlsTcp),
         "quic" => host_port(rest).map(Address::Quic),
         "uds" => match rest.strip_prefix('@') {
             Some("") => Err("the abstract name is empty".into()),
@@ -191,6 +197,7 @@ fn from_multiaddr(text: &str) -> Result<Address, String> {
     match parts[..] {
         ["memory", name] if !name.is_empty() => Ok(Address::Mem(name.into())),
         [kind, host, "tcp", port] => Ok(Address::Tcp(multiaddr_host(kind, host, port)?)),
+        [kind, host, "tcp", port, "tls"] => Ok(Address::TlsTcp(multiaddr_host(kind, host, port)?)),
         [kind, host, "udp", port, "quic" | "quic-v1"] => Ok(Address::Quic(multiaddr_host(kind, host, port)?)),
         _ => Err("it is no multiaddr of a known form".into()),
     }

@@ -291,13 +291,13 @@ impl Default for Settings {
     }
 }
 
-/// A certificate with its key, and the authority that peers must show, all DER.
+/// A certificate with its key, and the authorities that peers must show, all DER.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TlsIdentity {
-    /// The authority that signed every member's certificate.
-    pub authority: Vec<u8>,
-    /// This member's certificate.
-    pub certificate: Vec<u8>,
+    /// The authorities whose members are believed; one of them has signed this member's certificate.
+    pub authorities: Vec<Vec<u8>>,
+    /// This member's certificate, and behind it those between it and its authority.
+    pub chain: Vec<Vec<u8>>,
     /// Its private key, PKCS #8.
     pub key: Vec<u8>,
 }

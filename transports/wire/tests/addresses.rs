@@ -26,6 +26,7 @@ fn path() -> impl Strategy<Value = String> {
 fn address() -> impl Strategy<Value = Address> {
     prop_oneof![
         host_port().prop_map(Address::Tcp),
+        host_port().prop_map(Address::TlsTcp),
         host_port().prop_map(Address::Quic),
         path().prop_map(|path| Address::Uds(UdsName::Path(PathBuf::from(path)))),
         "[^\\x00]{1,20}".prop_map(|name| Address::Uds(UdsName::Abstract(name))),
@@ -43,6 +44,7 @@ fn multiaddr(address: &Address) -> Option<String> {
     };
     match address {
         Address::Tcp(host) => Some(format!("{}/tcp/{}", at(host), host.port)),
+        Address::TlsTcp(host) => Some(format!("{}/tcp/{}/tls", at(host), host.port)),
         Address::Quic(host) => Some(format!("{}/udp/{}/quic-v1", at(host), host.port)),
         Address::Uds(UdsName::Path(path)) => Some(format!("/unix{}", path.display())),
         Address::Mem(name) if !name.contains('/') => Some(format!("/memory/{name}")),
@@ -70,7 +72,7 @@ proptest! {
 
     #[test]
     fn no_text_that_looks_like_an_address_makes_the_parser_panic(
-        text in "(/|tcp://|quic://|uds://|mem://|x://|/ip4/|/ip6/|/dns/|/unix/)[0-9a-z@:/.\\[\\]-]{0,24}"
+        text in "(/|tcp://|tls\\+tcp://|quic://|uds://|mem://|x://|/ip4/|/ip6/|/dns/|/unix/)[0-9a-z@:/.\\[\\]-]{0,24}"
     ) {
         if let Ok(address) = text.parse::<Address>() {
             prop_assert_eq!(address.to_string().parse::<Address>(), Ok(address));
@@ -83,6 +85,7 @@ fn a_text_that_is_no_address_says_why_and_what_would_be() {
     for (text, why) in [
         ("tcp://127.0.0.1", "the port is missing"),
         ("tcp://::1:80", "stand in brackets"),
+        ("tls+tcp://host", "the port is missing"),
         ("tcp://host:99999", "0 to 65535"),
         ("uds://relative/path", "no absolute path"),
         ("mem://", "empty"),

@@ -1,0 +1,61 @@
+//! Programs that find each other: a service, and a client that was started before it.
+//!
+//! The two only share an address and a key file; each could run in a terminal of its own. Here the program starts
+//! itself a second time.
+//!
+//! ```text
+//! cargo run --example service_daemon_discovery
+//! ```
+
+use std::path::Path;
+use std::process::{Child, Command};
+
+use pleach::prelude::*;
+
+#[pleach::rpc]
+async fn quote(symbol: String) -> anyhow::Result<f64> {
+    anyhow::ensure!(symbol == "BTC", "nobody here knows `{symbol}`");
+    Ok(66_000.5)
+}
+
+/// The directory in which both programs meet.
+const MEETING: &str = "QUOTES_MEETING";
+
+#[pleach::main]
+async fn main() -> anyhow::Result<()> {
+    if let Some(meeting) = std::env::var_os(MEETING) {
+        let config = Config { root_name: "quote_svc".into(), ..meeting_at(Path::new(&meeting))? };
+        return Ok(pleach::run_daemon(config, [module_path!()]).await?);
+    }
+    let meeting = tempfile::tempdir()?;
+    pleach::open_root(meeting_at(meeting.path())?, async |_| {
+        let nobody = pleach::find_actor("quote_svc").await?;
+        println!("before it is started: {nobody:?}");
+        let mut service = Command::new(std::env::current_exe()?).env(MEETING, meeting.path()).spawn()?;
+        let asked = ask().await;
+        end(&mut service, asked.is_ok())?;
+        asked
+    })
+    .await
+}
+
+/// What the two have in common. Whoever is first at the address keeps the names.
+fn meeting_at(directory: &Path) -> anyhow::Result<Config> {
+    let registry = vec![format!("uds://{}/names.sock", directory.display()).parse()?];
+    Ok(Config { registry, key_file: Some(directory.join("key")), ..Config::load()? })
+}
+
+async fn ask() -> anyhow::Result<()> {
+    let service = pleach::wait_for_actor("quote_svc").await?;
+    println!("a quote from another program: {}", service.run(quote("BTC".into())).await?);
+    // It ends in order, as if its user had interrupted it.
+    Ok(service.cancel_actor().await?)
+}
+
+fn end(service: &mut Child, in_order: bool) -> anyhow::Result<()> {
+    if !in_order {
+        service.kill()?;
+    }
+    println!("the service ended: {}", service.wait()?);
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! `pleach registry`: a registrar that belongs to no tree, for programs that come and go.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pleach::Config;
+use pleach::wire::Address;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Keep the names of programs that come and go, until SIGINT or SIGTERM
+///
+/// Programs whose `registry` names an address of this one, and whose `key_file` has the same key, find each other's
+/// actors. What is not said here is read from `pleach.toml` and the environment.
+#[derive(Args)]
+pub(crate) struct Command {
+    /// Where to listen, once for each address; without any, what `registry` is set to
+    #[arg(long, value_name = "URI")]
+    listen: Vec<Address>,
+    /// The file with the key that all programs know; made if it is missing
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let mut config = Config::load()?;
+        if !self.listen.is_empty() {
+            config.registry = self.listen;
+        }
+        anyhow::ensure!(!config.registry.is_empty(), "say where to listen, e.g. --listen tcp://127.0.0.1:1616");
+        config.key_file = self.key_file.or(config.key_file);
+        config.ensure_registry = true;
+        config.root_name = "registry".into();
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        tokio.block_on(pleach::open_root(config, async |actor| {
+            let (mut interrupted, mut terminated) =
+                (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            for address in actor.addresses().await {
+                println!("keeping names at {address}");
+            }
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
+            anyhow::Ok(())
+        }))
+    }
+}

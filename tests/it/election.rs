@@ -1,0 +1,234 @@
+//! Who keeps the names: the outcome for a root, whatever there is at the configured addresses.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use pleach::discovery::registrar;
+use pleach::prelude::*;
+use pleach::{find_actor, get_registry};
+
+use crate::support::{Meeting, assert_says, in_root, over, test, with_joined};
+
+/// Protocols over which programs meet here.
+const MEETING: [&str; 3] = ["mem", "tcp", "uds"];
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = Vec::new();
+    for protocol in MEETING {
+        tests
+            .push(test(format!("election::the_first_root_is_the_registrar_and_the_next_one_joins_over_{protocol}"), {
+                move || next_one_joins(protocol)
+            }));
+        tests.push(test(format!("election::of_roots_that_start_at_once_one_wins_over_{protocol}"), move || {
+            at_once(protocol)
+        }));
+    }
+    tests.push(test("election::a_root_without_an_address_binds_nothing", binds_nothing));
+    tests.push(test("election::an_address_needs_a_key_file", needs_key));
+    tests.push(test("election::what_speaks_no_pleach_is_left_alone", occupied));
+    tests.push(test("election::an_actor_that_is_no_registrar_is_left_alone", not_a_registrar));
+    tests.push(test("election::another_trees_registrar_is_not_joined", another_tree));
+    tests.push(test("election::a_root_that_has_to_be_the_registrar_fails_beside_another", has_to_be));
+    tests.push(test("election::a_probe_leaves_no_trace", no_trace));
+    tests.push(test("election::several_registrars_are_joined_at_once", several));
+    tests.push(test("election::an_address_elsewhere_that_nobody_has_is_an_error", elsewhere));
+    tests
+}
+
+// S98
+async fn next_one_joins(protocol: &'static str) {
+    let meeting = Meeting::new();
+    let config = meeting.config(&[meeting.address(protocol)]);
+    let joining = Config { root_name: "guest".into(), ..config.clone() };
+    with_joined(config, joining, async |first, second| {
+        assert_eq!(get_registry().await?.id(), first.id());
+        assert_eq!(find_actor("root").required().await?.id(), first.id());
+        assert_eq!(find_actor("guest").required().await?.id(), second.id());
+        // What it starts is entered there, too.
+        pleach::open_nursery(async |n| {
+            let child = n.start_actor("child").await?;
+            let listed = get_registry().await?.run(registrar::list()).await?;
+            let names: Vec<_> = listed.iter().map(|one| one.who.name()).collect();
+            assert_eq!(names, ["root", "guest", "child"]);
+            child.cancel_actor().await
+        })
+        .await
+    })
+    .await;
+}
+
+async fn at_once(protocol: &'static str) {
+    for _ in 0..5 {
+        let meeting = Meeting::new();
+        let config = meeting.config(&[meeting.address(protocol)]);
+        let barrier = tokio::sync::Barrier::new(4);
+        let root = || {
+            in_root(config.clone(), async |actor| {
+                barrier.wait().await;
+                let everybody = get_registry().await?.run(registrar::list()).await?.len();
+                barrier.wait().await;
+                // Whoever keeps the names leaves last.
+                if !actor.is_registrar() {
+                    return Ok((everybody, false));
+                }
+                while actor.registry().expect("it has begun").list().await?.len() > 1 {
+                    tokio::task::yield_now().await;
+                }
+                Ok((everybody, true))
+            })
+        };
+        let (a, b, c, d) = tokio::join!(root(), root(), root(), root());
+        let all = [a.unwrap(), b.unwrap(), c.unwrap(), d.unwrap()];
+        assert_eq!(all.iter().filter(|one| one.1).count(), 1, "{all:?}");
+        assert!(all.iter().all(|one| one.0 == 4), "{all:?}");
+    }
+}
+
+async fn binds_nothing() {
+    in_root(over("tcp"), async |actor| {
+        assert!(actor.is_registrar());
+        assert!(actor.addresses().await.is_empty());
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn needs_key() {
+    let meeting = Meeting::new();
+    let config = Config { key_file: None, ..meeting.config(&[meeting.address("uds")]) };
+    let ended = in_root(config, async |_| Ok(())).await;
+    assert!(matches!(ended, Err(Error::Config(_))), "{ended:?}");
+    assert_says(&ended, &["`key_file`", "PLEACH_KEY_FILE"]);
+}
+
+async fn occupied() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let meeting = Meeting::new();
+    let free = meeting.address("tcp");
+    let begun = Instant::now();
+    let config = meeting.config(&[address.parse().unwrap(), free.clone()]);
+    let ended = in_root(config, async |_| Ok(())).await;
+    assert!(matches!(ended, Err(Error::Registry { .. })), "{ended:?}");
+    assert_says(&ended, &[&address, "does not answer"]);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // The free one was not bound beside it.
+    let is_registrar = in_root(meeting.config(&[free]), async |actor| Ok(actor.is_registrar())).await;
+    assert!(is_registrar.unwrap());
+}
+
+async fn not_a_registrar() {
+    let meeting = Meeting::new();
+    let (registry, other) = (meeting.address("uds"), meeting.address("tcp"));
+    let config = meeting.config(std::slice::from_ref(&registry));
+    let guest = Config { listen: vec![other.clone()], root_name: "guest".into(), ..config.clone() };
+    let third = Config { registry: vec![other.clone()], ..config.clone() };
+    with_joined(config, guest, async |_, _| {
+        // Beside them: it is nobody's task.
+        let ended = tokio::task::spawn_blocking(move || in_a_thread(third)).await.unwrap();
+        assert_says(&ended, &[&other.to_string(), "taken by actor `guest`", "no registrar"]);
+        Ok(())
+    })
+    .await;
+}
+
+async fn another_tree() {
+    let (meeting, stranger) = (Meeting::new(), Meeting::new());
+    let address = meeting.address("tcp");
+    let config = meeting.config(std::slice::from_ref(&address));
+    in_root(config, async |_| {
+        let strangers = stranger.config(std::slice::from_ref(&address));
+        let ended = tokio::task::spawn_blocking(move || in_a_thread(strangers)).await.unwrap();
+        assert!(matches!(ended, Err(Error::Registry { .. })), "{ended:?}");
+        assert_says(&ended, &[&address.to_string(), "does not know this tree's key", "the same `key_file`"]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn has_to_be() {
+    let meeting = Meeting::new();
+    let config = meeting.config(&[meeting.address("uds")]);
+    let second = Config { ensure_registry: true, ..config.clone() };
+    in_root(Config { ensure_registry: true, ..config }, async |_| {
+        let ended = tokio::task::spawn_blocking(move || in_a_thread(second)).await.unwrap();
+        assert_says(&ended, &["kept by actor `root`", "`ensure_registry`"]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+// S87, S88
+async fn no_trace() {
+    let meeting = Meeting::new();
+    let address = meeting.address("uds");
+    let config = meeting.config(std::slice::from_ref(&address));
+    let prober = Config { ensure_registry: true, ..config.clone() };
+    in_root(config, async |actor| {
+        let registry = actor.registry().expect("it has begun");
+        for _ in 0..20 {
+            // One that finds out and leaves, and one that does not even say hello.
+            let prober = prober.clone();
+            let probed = tokio::task::spawn_blocking(move || in_a_thread(prober));
+            let path = address.to_string().replace("uds://", "");
+            drop(tokio::net::UnixStream::connect(path).await.unwrap());
+            assert!(probed.await.unwrap().is_err());
+            assert_eq!(registry.list().await?.len(), 1);
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn several() {
+    let meeting = Meeting::new();
+    let (one, other) = (meeting.address("uds"), meeting.address("tcp"));
+    let first = Config { root_name: "first".into(), ..meeting.config(std::slice::from_ref(&one)) };
+    let second = Config { root_name: "second".into(), ..meeting.config(std::slice::from_ref(&other)) };
+    let guest = Config { root_name: "guest".into(), ..meeting.config(&[one, other]) };
+    in_root(first, async |first| {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let beside = tokio::task::spawn_blocking(move || {
+            let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            tokio.block_on(with_joined(second, guest, async |second, _guest| {
+                for name in ["first", "second", "guest"] {
+                    assert_eq!(find_actor(name).required().await?.id().name(), name);
+                }
+                let everybody = pleach::current_actor().and_then(|actor| actor.registry()).unwrap().list().await?;
+                assert_eq!(everybody.len(), 3, "{everybody:?}");
+                let _ = tell.send(second.id().clone()); // the test has failed if nobody takes it
+                Ok(())
+            }));
+        });
+        told.await.expect("all were found");
+        beside.await.unwrap();
+        assert_eq!(first.registry().expect("it has begun").find("second").await?, []);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn elsewhere() {
+    let meeting = Meeting::new();
+    // An address for documentation: no host has it.
+    let config = Config {
+        allow_non_loopback: true,
+        dial: Duration::from_millis(200),
+        ..meeting.config(&["tcp://192.0.2.1:1616".parse().unwrap()])
+    };
+    let begun = Instant::now();
+    let ended = in_root(config, async |_| Ok(())).await;
+    assert_says(&ended, &["tcp://192.0.2.1:1616", "can't be bound here"]);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+/// Runs a root that is to fail, beside the one of the test.
+fn in_a_thread(config: Config) -> Result<()> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio.block_on(in_root(config, async |_| Ok(())))
+}
