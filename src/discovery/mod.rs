@@ -13,6 +13,7 @@
 //! | `table` | who is there, by name |
 //! | `embedded` | the registry as the members of a tree see it |
 //! | `keeper` | one connection to a registrar, held and made again |
+//! | `outside` | is there a registry that is no actor? |
 //! | `etcd` | with the feature `etcd`: the registry in an etcd |
 //!
 //! By default the root of a tree is its registrar. Being connected to the registrar is being registered:
@@ -30,6 +31,7 @@ mod embedded;
 pub mod etcd;
 mod join;
 mod keeper;
+mod outside;
 pub mod registrar;
 mod table;
 

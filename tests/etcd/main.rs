@@ -12,6 +12,7 @@ mod protected;
 #[path = "../it/registry_suite.rs"]
 mod registry_suite;
 mod server;
+mod trees;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -26,12 +27,15 @@ use crate::registry_suite::{CHECKS, Subject};
 use crate::server::Server;
 
 fn main() -> ExitCode {
+    pleach::init();
+    trees::become_one_if_told();
     processes::become_one_if_told();
     // One for all checks, each with a prefix of its own; started when the first one needs it.
     let server = Arc::new(OnceLock::new());
     let mut tests: Vec<Trial> = CHECKS.iter().map(|(name, check)| suite_test(name, *check, server.clone())).collect();
     drop(server);
-    tests.extend([latency::tests(), outages::tests(), processes::tests(), protected::tests()].into_iter().flatten());
+    let others = [latency::tests(), outages::tests(), processes::tests(), protected::tests(), trees::tests()];
+    tests.extend(others.into_iter().flatten());
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 

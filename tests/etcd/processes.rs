@@ -9,6 +9,7 @@ use pleach::error::Result;
 
 use crate::registry_suite::{actor, until_gone};
 use crate::server::Server;
+use crate::trees::told_to_end;
 use crate::{LEASE, SHORT_LEASE, test, with_registry};
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -53,7 +54,8 @@ struct Registering(Child);
 impl Registering {
     fn start(address: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let mut process = Self(command.env(ADDRESS, address).stdout(Stdio::piped()).spawn().unwrap());
+        let mut process =
+            Self(command.env(ADDRESS, address).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
         let mut told = String::new();
         BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut told).unwrap();
         assert_eq!(told, "registered\n");
@@ -80,10 +82,11 @@ pub(crate) fn become_one_if_told() {
     let ended = tokio.block_on(with_registry(&address, SHORT_LEASE, async |registry| {
         let _registration = registry.register(actor("worker")).await?;
         println!("registered");
-        std::future::pending().await
+        told_to_end().await;
+        Ok(())
     }));
     ended.unwrap();
-    std::process::exit(1)
+    std::process::exit(0)
 }
 
 const ADDRESS: &str = "ETCD_TEST_REGISTERS_AT";

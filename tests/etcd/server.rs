@@ -50,7 +50,11 @@ impl Server {
         let pid = std::fs::read_to_string(self.dir.path().join("etcd.pid")).unwrap();
         let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
         kill_process(pid, Signal::STOP).unwrap();
-        Paused(pid)
+        let paused = Paused(pid);
+        while !is_stopped(pid) {
+            std::thread::yield_now();
+        }
+        paused
     }
 
     /// An address for a registry of its own.
@@ -80,6 +84,13 @@ impl Drop for Paused {
     fn drop(&mut self) {
         kill_process(self.0, Signal::CONT).unwrap();
     }
+}
+
+/// Whether all threads of a process have heard that they are to stop.
+fn is_stopped(pid: Pid) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();
+    let mut states = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+    states.all(|status| status.contains("State:\tT"))
 }
 
 fn run(arguments: &[String]) {

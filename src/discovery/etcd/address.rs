@@ -27,13 +27,6 @@ pub(super) struct EtcdAddress {
     pub(super) certificates: Option<PathBuf>,
 }
 
-impl EtcdAddress {
-    /// Returns whether a registry's address is meant for etcd, readable or not.
-    pub(super) fn is_meant(address: &str) -> bool {
-        [PLAIN, TLS].iter().any(|scheme| address.starts_with(scheme))
-    }
-}
-
 impl FromStr for EtcdAddress {
     type Err = Error;
 

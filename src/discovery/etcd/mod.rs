@@ -69,12 +69,6 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// Returns whether a registry's address is meant for this back-end: it begins with `etcd://` or with
-    /// `tls+etcd://`.
-    pub fn is_meant(address: &str) -> bool {
-        EtcdAddress::is_meant(address)
-    }
-
     /// Connects to an etcd, and asks it one question.
     ///
     /// The address is `etcd://host:port[,host:port…]/prefix`: the members of the cluster, and what all keys
