@@ -34,9 +34,9 @@ fn is_from_the_registry(source: Option<&str>) -> bool {
 
 fn packages() -> Vec<Value> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--format-version=1", "--all-features", "--locked"]);
-    // Tests are built already, so cargo has everything that it needs.
-    cargo.args(["--offline", "--filter-platform", HOST]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // Not offline: cargo may not have fetched yet what only some features need.
+    cargo.args(["metadata", "--format-version=1", "--all-features", "--locked", "--filter-platform", HOST]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     let output = cargo.output().expect("cargo runs, as it has built this test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");

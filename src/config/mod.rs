@@ -174,6 +174,9 @@ pub struct Config {
     /// Where the registrar is that keeps the names of several trees, e.g. `tcp://127.0.0.1:1616`. A root that finds
     /// one there joins it; if there is none, it becomes one and binds all of these. Needs `key_file`: whoever joins
     /// has to know the same key. Default: none; a root keeps the names of its own tree, and binds nothing for that.
+    ///
+    /// With the feature `etcd` it can be one `etcd://host:port[,host:port…]/prefix` instead, which keeps the names
+    /// beyond the end of any program: see `discovery::etcd`.
     #[serde(with = "addresses")]
     pub registry: Vec<Address>,
     /// Whether the root has to be the registrar itself, and fails if there is another one. Default: no.

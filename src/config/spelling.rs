@@ -82,12 +82,25 @@ pub(super) mod addresses {
             Several(Vec<String>),
         }
         let texts = match Texts::deserialize(deserializer)? {
-            Texts::One(text) => {
-                text.split(',').map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
-            }
+            Texts::One(text) => split(&text),
             Texts::Several(texts) => texts,
         };
         texts.iter().map(|text| text.parse().map_err(de::Error::custom)).collect()
+    }
+
+    /// Splits at commas, but for those within an address: each address has a protocol, or begins with a slash.
+    fn split(text: &str) -> Vec<String> {
+        let mut texts: Vec<String> = Vec::new();
+        for text in text.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            match texts.last_mut() {
+                Some(before) if before.contains("://") && !text.contains("://") && !text.starts_with('/') => {
+                    before.push(',');
+                    before.push_str(text);
+                }
+                _ => texts.push(text.to_owned()),
+            }
+        }
+        texts
     }
 }
 
@@ -225,6 +238,21 @@ fn split(text: &str) -> Option<(u64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_may_have_commas_of_its_own() {
+        #[derive(Deserialize)]
+        struct Wrapper(#[serde(with = "addresses")] Vec<Address>);
+        for (text, count) in [
+            ("etcd://a:1,b:2,[::1]:3/p", 1),
+            ("etcd://a:1,b:2/p , tcp://127.0.0.1:1", 2),
+            ("tcp://127.0.0.1:1,/ip4/127.0.0.1/tcp/2,uds:///run/a.sock,", 3),
+        ] {
+            let Wrapper(addresses) = serde_json::from_value(serde_json::json!(text)).unwrap();
+            assert_eq!(addresses.len(), count, "{addresses:?}");
+        }
+        assert!(serde_json::from_value::<Wrapper>(serde_json::json!("127.0.0.1:1,tcp://127.0.0.1:1")).is_err());
+    }
 
     #[test]
     fn durations_come_back_as_they_were_spelt() {

@@ -5,12 +5,14 @@
 //! | a root, by default | it is the registrar of its own tree |
 //! | a root with [`Config::registry`](crate::Config::registry) | it joins the registrar there, or becomes it |
 //! | a child of the registrar | by the connection to its parent |
+//! | anybody in a tree whose `registry` is an etcd | by a lease there |
 //! | anybody else | by a connection to each registrar, made before the one to its parent |
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::election::{Elected, elect};
 use super::embedded::Embedded;
+use super::outside::outside;
 use super::registrar::{self, Local};
 use super::table::Table;
 use super::{Endpoint, Registered, Registration, Registry, Site};
@@ -32,6 +34,8 @@ enum Role {
     Registrar(Arc<Table>),
     /// It asks those who do, which its children are told about.
     Member(Arc<Embedded>, Vec<Site>),
+    /// It asks whom its children ask themselves.
+    Outside(Arc<dyn Registry>),
 }
 
 impl Names {
@@ -43,6 +47,7 @@ impl Names {
         match &self.role {
             Role::Registrar(table) => Arc::new(Local(table.clone())),
             Role::Member(embedded, _) => embedded.clone(),
+            Role::Outside(registry) => registry.clone(),
         }
     }
 
@@ -50,7 +55,7 @@ impl Names {
     pub(crate) fn table(&self) -> Option<&Arc<Table>> {
         match &self.role {
             Role::Registrar(table) => Some(table),
-            Role::Member(..) => None,
+            Role::Member(..) | Role::Outside(_) => None,
         }
     }
 
@@ -62,6 +67,9 @@ impl Names {
         match &self.role {
             Role::Registrar(_) => Err(Error::Usage("this actor is the registrar".into())),
             Role::Member(embedded, _) => embedded.connected().await,
+            Role::Outside(registry) => Err(Error::Usage(format!(
+                "{registry:?} keeps the names, so no actor is the registrar; look actors up with `find_actor`"
+            ))),
         }
     }
 
@@ -88,6 +96,9 @@ impl Names {
 /// # Cancel safety
 /// If dropped, the actor has to end.
 pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
+    if let Some(registry) = outside(runtime).await? {
+        return join_outside(runtime, registry).await;
+    }
     match elect(runtime).await? {
         Elected::Registrar(reserved) => {
             runtime.expose(registrar::MODULE.to_owned());
@@ -112,6 +123,9 @@ pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
 /// # Cancel safety
 /// If dropped, the actor has to end.
 pub(crate) async fn join_as_child(runtime: &Arc<Runtime>) -> Result<()> {
+    if let Some(registry) = outside(runtime).await? {
+        return join_outside(runtime, registry).await;
+    }
     runtime.listen_everywhere().await?;
     let told = runtime.told_registrars();
     let is_parent = |site: &Site| site.who.is_some() && site.who.as_ref() == runtime.parent();
@@ -119,6 +133,11 @@ pub(crate) async fn join_as_child(runtime: &Arc<Runtime>) -> Result<()> {
     let sites = if told.iter().any(is_parent) { Vec::new() } else { told.clone() };
     let embedded = Arc::new(Embedded::new(runtime, sites));
     runtime.set_names(Names::new(Role::Member(embedded, told)))?.register(runtime.registered().await).await
+}
+
+async fn join_outside(runtime: &Arc<Runtime>, registry: Arc<dyn Registry>) -> Result<()> {
+    runtime.listen_everywhere().await?;
+    runtime.set_names(Names::new(Role::Outside(registry)))?.register(runtime.registered().await).await
 }
 
 impl Runtime {
@@ -131,6 +150,7 @@ impl Runtime {
     pub(crate) async fn registrars(&self) -> Vec<Site> {
         match self.names().map(|names| &names.role) {
             Some(Role::Member(_, sites)) => sites.clone(),
+            Some(Role::Outside(_)) => Vec::new(),
             _ => vec![Site { who: Some(self.id().clone()), at: self.endpoints().await }],
         }
     }

@@ -13,6 +13,8 @@
 //! | `table` | who is there, by name |
 //! | `embedded` | the registry as the members of a tree see it |
 //! | `keeper` | one connection to a registrar, held and made again |
+//! | `outside` | is there a registry that is no actor? |
+//! | `etcd` | with the feature `etcd`: the registry in an etcd |
 //!
 //! By default the root of a tree is its registrar. Being connected to the registrar is being registered:
 //! an entry lasts as long as the connection that made it.
@@ -25,8 +27,11 @@
 
 mod election;
 mod embedded;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod join;
 mod keeper;
+mod outside;
 pub mod registrar;
 mod table;
 

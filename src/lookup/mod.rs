@@ -65,8 +65,8 @@ pub async fn get_root() -> Result<Portal> {
 /// several, it is one that is connected. The connection is there already, and dropping the portal leaves it open.
 ///
 /// # Errors
-/// [`Error::Usage`] outside of an actor; [`Error::Disconnected`] and the like when it is away for longer than
-/// `dial`; [`Error::Cancelled`].
+/// [`Error::Usage`] outside of an actor, or when an etcd keeps the names; [`Error::Disconnected`] and the like when it
+/// is away for longer than `dial`; [`Error::Cancelled`].
 ///
 /// # Cancel safety
 /// Nothing is lost.

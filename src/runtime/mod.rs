@@ -208,6 +208,12 @@ impl Runtime {
         Some(&self.origin.as_ref()?.parent)
     }
 
+    /// Returns the tasks that end when what they serve ends.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn services(&self) -> &TaskTracker {
+        &self.services
+    }
+
     /// Returns who keeps the names, as the parent has told.
     pub(crate) fn told_registrars(&self) -> Vec<Site> {
         self.origin.as_ref().map(|origin| origin.registrars.clone()).unwrap_or_default()
