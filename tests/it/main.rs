@@ -10,6 +10,7 @@ mod addresses;
 mod calls;
 mod cancels;
 mod chaos;
+mod cluster;
 mod contexts;
 mod deadlines;
 mod deaths;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         calls::tests(),
         cancels::tests(),
         chaos::tests(),
+        cluster::tests(),
         contexts::tests(),
         deadlines::tests(),
         deaths::tests(),
