@@ -105,7 +105,7 @@ impl Srun {
         let mut pause = FIRST_LOOK;
         let mut last = "squeue does not know it yet".to_owned();
         while begun.elapsed() < patience {
-            sleep(pause.min(patience)).await;
+            sleep(pause.min(patience.saturating_sub(begun.elapsed()))).await;
             pause = (pause * 2).min(SLOWEST_LOOK);
             match self.look().await {
                 Ok(Seen::Running) => return Ok(()),
