@@ -42,7 +42,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
     Layer { at: "src/key_file.rs", uses: &["error"], never: TRANSPORTS },
     Layer { at: "src/scope", uses: &["error", "sync"], never: TRANSPORTS },
-    Layer { at: "src/trionics", uses: &["error", "scope"], never: TRANSPORTS },
+    Layer { at: "src/trionics/gather.rs", uses: &["error", "scope"], never: TRANSPORTS },
+    Layer { at: "src/trionics/pubsub.rs", uses: &["error", "scope"], never: TRANSPORTS },
     Layer { at: "src/telemetry.rs", uses: &[], never: TRANSPORTS },
     Layer { at: "src/panics.rs", uses: &["telemetry"], never: TRANSPORTS },
     Layer { at: "src/transports.rs", uses: &[], never: &[] },
@@ -51,6 +52,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/call.rs", uses: &["error", "exports"], never: TRANSPORTS },
     Layer { at: "src/context", uses: CONTEXT, never: TRANSPORTS },
     Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
+    Layer { at: "src/trionics/cluster.rs", uses: CLUSTER, never: TRANSPORTS },
     Layer { at: "src/trionics/broadcast", uses: &["error"], never: TRANSPORTS },
     Layer { at: "src/stream", uses: &["channel", "error", "proto", "trionics"], never: TRANSPORTS },
     Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
@@ -73,6 +75,7 @@ const ANY: &[&str] = &["*"];
 const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", "scope", "sync"];
 const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
 const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "proto", "scope", "stream"];
+const CLUSTER: &[&str] = &["config", "error", "nursery", "portal", "runtime"];
 const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports", "proto", "scope", "stream"];
 const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
 #[rustfmt::skip]

@@ -1,4 +1,4 @@
-//! Counting the words of a chunk: what a worker process does.
+//! Counting the words of a chunk: what a worker process does; reading one: what whoever has the files does.
 //!
 //! # Invariants
 //! 1. A piece has the words that *begin* in it. So a word that crosses a border is counted once, and
@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use pleach::Result;
+use pleach::{Blob, Result};
 use serde::{Deserialize, Serialize};
 
 /// The module to enable in a worker.
@@ -53,6 +53,33 @@ pub(crate) async fn count(pieces: Vec<Piece>) -> Result<Reply> {
     }
     Ok(reply)
 }
+
+/// Counts the words of a text, which [`read_all`] has made.
+#[pleach::rpc]
+pub(crate) async fn count_text(text: Blob) -> Result<HashMap<String, u64>> {
+    let mut words = HashMap::new();
+    add_words(&mut Vec::from(text.0), &mut words);
+    Ok(words)
+}
+
+/// Reads the pieces into one text, and says how much was read and what could not be; the words are missing.
+pub(crate) fn read_all(pieces: &[Piece]) -> (Blob, Reply) {
+    let (mut all, mut reply) = (Vec::new(), Reply::default());
+    for piece in pieces {
+        match read(piece) {
+            Ok(text) => {
+                all.extend_from_slice(&text);
+                all.push(BETWEEN);
+                reply.bytes += text.len() as u64;
+            }
+            Err(error) => reply.skipped.push((piece.file, crate::tally::reason(&error))),
+        }
+    }
+    (all.into(), reply)
+}
+
+/// What no word has in it, so that the last of a piece and the first of the next stay two.
+const BETWEEN: u8 = b'\n';
 
 /// How much of a file is looked at to find out whether it is text.
 const HEAD: u64 = 8 << 10;
@@ -145,6 +172,18 @@ mod tests {
             }
             assert_eq!(words, expected, "in pieces of {size}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_has_the_same_words() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), TEXT).unwrap();
+        let missing = Piece { file: 3, path: "/nowhere".into(), start: 0, end: None };
+        let pieces = [piece(file.path(), 0, Some(9)), missing, piece(file.path(), 9, None)];
+        let there = count(pieces.to_vec()).await.unwrap();
+        let (text, here) = read_all(&pieces);
+        assert_eq!(count_text(text).await.unwrap(), there.words);
+        assert_eq!((here.bytes, here.skipped), (there.bytes, there.skipped));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example wordcount -- [--transport T] [--codec C] [--workers N] [--top K] [PATHS…]
+//! cargo run --release --example wordcount -- --hosts hosts.toml [PATHS…]
 //! ```
 //!
 //! A word is a run of ASCII letters; capitals count as small letters. Standard output is that of
@@ -16,18 +17,20 @@
 //! | file | station |
 //! |---|---|
 //! | `plan.rs` | paths → files → chunks of about equal size |
+//! | `workers.rs` | where the workers are, and how a chunk gets there |
 //! | `count.rs` | a chunk → its words; the only code that runs in the workers |
 //! | `tally.rs` | replies → totals, and what had to be left out |
 //!
-//! The workers read the files themselves: paths go out, counts come back. Each worker has one chunk in
-//! hand and one waiting, so none is idle, and no more than that is in flight however many files there are.
+//! The workers on this machine read the files themselves: paths go out, counts come back. Those on other hosts
+//! are sent what is in the files. Each has one chunk in hand and one waiting, so none is idle, and no more than
+//! that is in flight however many files there are.
 
 mod count;
 mod plan;
 mod tally;
+mod workers;
 
 use std::cell::RefCell;
-use std::future::IntoFuture as _;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -37,10 +40,12 @@ use std::time::Instant;
 use clap::Parser;
 use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use pleach::Hosts;
 use pleach::prelude::*;
 
 use crate::plan::{Chunk, Plan};
 use crate::tally::{Run, Tally};
+use crate::workers::{LANES, Places, Worker};
 
 /// Counts the words of files, with several worker processes.
 ///
@@ -60,9 +65,12 @@ struct Args {
     /// How messages are written: msgpack or json [default: as configured, else msgpack]
     #[arg(long, value_name = "NAME")]
     codec: Option<String>,
-    /// How many worker processes count [default: one for each core]
-    #[arg(long, value_name = "N")]
+    /// How many worker processes count, all on this machine [default: one for each core]
+    #[arg(long, value_name = "N", conflicts_with = "hosts")]
     workers: Option<NonZero<usize>>,
+    /// A file with `[[hosts]]`: where the workers are, and how many [default: as configured, else only here]
+    #[arg(long, value_name = "FILE")]
+    hosts: Option<PathBuf>,
     /// How many words to show, the most frequent first; 0 shows all
     #[arg(long, value_name = "K", default_value_t = 10)]
     top: usize,
@@ -77,20 +85,24 @@ async fn main() -> Result<ExitCode> {
     let mut config = Config::load()?;
     config.transport = args.transport.unwrap_or(config.transport);
     config.codec = args.codec.unwrap_or(config.codec);
+    config.hosts = args.hosts.map_or(Ok(config.hosts), Hosts::load)?;
 
     let started = Instant::now();
-    let wanted = args.workers.map_or_else(cores, NonZero::get);
-    let plan = Plan::new(&args.paths, wanted);
-    let workers = wanted.min(plan.chunks.len());
-    let run = Run { workers, over: format!("{}+{}", config.codec, config.transport) };
-    let tally = count_all(config, plan, workers).await?;
+    let places = args.workers.map_or_else(|| Places::new(&config.hosts), |workers| Places::here(workers.get()));
+    let plan = Plan::new(&args.paths, places.len());
+    let places = places.at_most(plan.chunks.len());
+    let how = places
+        .elsewhere()
+        .map_or_else(|| format!("over {}+{}", config.codec, config.transport), |hosts| format!("at {hosts}"));
+    let run = Run { workers: places.len(), how };
+    let tally = count_all(config, plan, places).await?;
     tally.print_words(args.top).map_err(|error| Error::from_boxed(error.into()))?;
     tally.print_summary(&run, started.elapsed());
     Ok(if tally.found_nothing() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Hands the chunks to the workers, and adds up what comes back.
-async fn count_all(config: Config, plan: Plan, workers: usize) -> Result<Tally> {
+async fn count_all(config: Config, plan: Plan, places: Places) -> Result<Tally> {
     let bar = progress_bar(plan.bytes);
     let tally = RefCell::new(Tally::new(plan.files, plan.skipped));
     let chunks = RefCell::new(plan.chunks.into_iter());
@@ -98,18 +110,19 @@ async fn count_all(config: Config, plan: Plan, workers: usize) -> Result<Tally> 
 
     pleach::open_root(config, async |_root| {
         pleach::open_nursery(async |n| {
-            let start = |number| n.start_actor(format!("counter-{number}")).enable(count::MODULE).into_future();
-            let portals = try_join_all((1..=workers).map(start)).await?;
-            let lane = async |portal: &Portal| {
+            let workers = places.start(&n).await?;
+            let lane = async |worker: &Worker| {
                 while let Some(chunk) = next() {
-                    let reply = portal.run(count::count(chunk.pieces.clone())).await?;
+                    let reply = worker.count(&chunk).await?;
                     tally.borrow_mut().add(&chunk, reply);
                     bar.inc(chunk.bytes);
                 }
                 Ok::<_, Error>(())
             };
-            try_join_all(portals.iter().chain(&portals).map(lane)).await?;
-            try_join_all(portals.iter().map(Portal::cancel_actor)).await?;
+            // One lane of each worker before the second of any.
+            let lanes = std::iter::repeat_n(&workers, LANES).flatten();
+            try_join_all(lanes.map(lane)).await?;
+            try_join_all(workers.iter().map(Worker::cancel)).await?;
             Ok::<_, Error>(())
         })
         .await
@@ -128,8 +141,4 @@ fn progress_bar(bytes: u64) -> ProgressBar {
     ProgressBar::with_draw_target(Some(bytes), target)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_finish(ProgressFinish::AndClear)
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -33,7 +33,8 @@ pub(crate) struct Skipped {
 /// How it was counted.
 pub(crate) struct Run {
     pub(crate) workers: usize,
-    pub(crate) over: String,
+    /// Over what, or where.
+    pub(crate) how: String,
 }
 
 #[derive(Default)]
@@ -131,10 +132,10 @@ impl Tally {
             HumanCount(self.words.len() as u64),
         );
         eprintln!(
-            "{} skipped; {} over {}; {:.2} s, {speed:.1} MB/s",
+            "{} skipped; {} {}; {:.2} s, {speed:.1} MB/s",
             many(self.skipped.len() as u64, "file"),
             many(run.workers as u64, "worker"),
-            run.over,
+            run.how,
             took.as_secs_f64(),
         );
     }

@@ -4,18 +4,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use pleach_wire::Address;
 use serde::{Deserialize, Serialize};
 
 use super::hosts::Entry;
+use super::job::Job;
 use crate::error::{Error, Result};
 
 /// Where an actor is to run, for [`Start::on`](crate::Start::on).
 ///
-/// It is written as text in files and variables, e.g. `local` or `ssh:user@node2`; what else there is to say
+/// It is written as text in files and variables, e.g. `local`, `ssh:user@node2` or `slurm:debug`; what else there is to say
 /// about a host are fields of a table, with the names that the functions here have:
 ///
 /// ```
@@ -40,6 +43,8 @@ pub(crate) enum Engine {
     Local,
     /// The `ssh` of this machine, which connects to `destination`.
     Ssh { destination: String },
+    /// The `srun` of this machine; Slurm chooses the node.
+    Slurm { partition: Option<String> },
 }
 
 /// What an engine and an actor on another host have to know.
@@ -52,6 +57,7 @@ pub(crate) struct HostOptions {
     pub(crate) listen: Vec<Address>,
     pub(crate) advertise: Vec<Address>,
     pub(crate) env: BTreeMap<String, String>,
+    pub(crate) job: Job,
 }
 
 impl Host {
@@ -67,6 +73,24 @@ impl Host {
     /// a destination does not begin with `-`.
     pub fn ssh(destination: impl Into<String>) -> Self {
         Self::by(Engine::Ssh { destination: destination.into() })
+    }
+
+    /// A node of the cluster whose Slurm this machine belongs to, in its default partition.
+    ///
+    /// Each actor is one task, which Slurm puts where it fits. If this process is in a job itself, as after
+    /// `salloc` or in a script for `sbatch`, the actor is a step of that job; otherwise it gets a job of its own,
+    /// which is waited for ([`queue`](Self::queue)) and ends with the actor. The program has to be at the same
+    /// path there; `arguments(["--bcast"])` has Slurm copy it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pleach::Host;
+    ///
+    /// let host = Host::slurm().partition("debug").cpus(4).time(Duration::from_secs(3600));
+    /// assert_eq!(host.to_string(), "slurm:debug");
+    /// ```
+    pub fn slurm() -> Self {
+        Self::by(Engine::Slurm { partition: None })
     }
 
     fn by(engine: Engine) -> Self {
@@ -119,6 +143,49 @@ impl Host {
         self
     }
 
+    /// Names the partition of a job of its own. Only for Slurm, like all that follow; elsewhere it means nothing.
+    pub fn partition(mut self, name: impl Into<String>) -> Self {
+        if let Engine::Slurm { partition } = &mut self.engine {
+            *partition = Some(name.into());
+        }
+        self
+    }
+
+    /// Names the account of a job of its own.
+    pub fn account(mut self, name: impl Into<String>) -> Self {
+        self.options.job.account = Some(name.into());
+        self
+    }
+
+    /// Limits how long the actor may run, in whole minutes. Default: as the partition has it. With a limit, the
+    /// allocation ends even if this machine goes down.
+    pub fn time(mut self, limit: Duration) -> Self {
+        self.options.job.time = Some(limit);
+        self
+    }
+
+    /// Sets how many processors each actor has. Default: as the cluster has it, mostly one.
+    ///
+    /// # Panics
+    /// If it is zero.
+    pub fn cpus(mut self, cpus: u32) -> Self {
+        self.options.job.cpus = Some(NonZero::new(cpus).expect("an actor has at least one processor"));
+        self
+    }
+
+    /// Adds arguments for `srun`, e.g. `--gres=gpu:1`. What must not be is another number of tasks or nodes.
+    pub fn arguments<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.options.job.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets how long the job may wait until it runs. Default: ten minutes. The time to connect back begins after
+    /// that.
+    pub fn queue(mut self, patience: Duration) -> Self {
+        self.options.job.queue = Some(patience);
+        self
+    }
+
     /// Returns whether it is this machine.
     pub fn is_local(&self) -> bool {
         self.engine == Engine::Local
@@ -136,6 +203,8 @@ impl fmt::Display for Host {
         match &self.engine {
             Engine::Local => f.write_str("local"),
             Engine::Ssh { destination } => write!(f, "ssh:{destination}"),
+            Engine::Slurm { partition: None } => f.write_str("slurm"),
+            Engine::Slurm { partition: Some(partition) } => write!(f, "slurm:{partition}"),
         }
     }
 }
@@ -146,14 +215,19 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self> {
         let host = match text.trim().split_once(':') {
             None if text.trim() == "local" => Some(Self::local()),
+            None if text.trim() == "slurm" => Some(Self::slurm()),
             Some(("ssh", destination)) if is_destination(destination) => Some(Self::ssh(destination)),
+            Some(("slurm", partition)) if is_destination(partition) => Some(Self::slurm().partition(partition)),
             _ => None,
         };
-        host.ok_or_else(|| Error::Config(format!("`{text}` is no host; write `local` or `ssh:user@node2`")))
+        host.ok_or_else(|| Error::Config(format!("`{text}` is no host; write {SPELLINGS}")))
     }
 }
 
-/// Whether `ssh` takes it for a destination, and not for an option.
+/// How hosts are written.
+const SPELLINGS: &str = "`local`, `ssh:user@node2`, `slurm` or `slurm:partition`";
+
+/// Whether `ssh` takes it for a destination, and not for an option; and Slurm for a partition.
 pub(crate) fn is_destination(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
@@ -164,18 +238,34 @@ mod tests {
 
     #[test]
     fn hosts_come_back_as_they_were_written() {
-        for host in
-            [Host::local(), Host::ssh("node2"), Host::ssh("me@[fe80::1%eth0]"), Host::ssh("ssh://me@node2:2222")]
-        {
+        for host in [
+            Host::local(),
+            Host::ssh("node2"),
+            Host::ssh("me@[fe80::1%eth0]"),
+            Host::ssh("ssh://me@node2:2222"),
+            Host::slurm(),
+            Host::slurm().partition("debug"),
+        ] {
             assert_eq!(host.to_string().parse::<Host>().unwrap(), host);
         }
     }
 
     #[test]
     fn what_ssh_would_take_for_an_option_is_no_host() {
-        for text in ["", "node2", "ssh:", "ssh:-oProxyCommand=sh", "ssh:a b", "ssh:a\nb", "rsh:a", "local:"] {
+        for text in [
+            "",
+            "node2",
+            "ssh:",
+            "ssh:-oProxyCommand=sh",
+            "ssh:a b",
+            "ssh:a\nb",
+            "rsh:a",
+            "local:",
+            "slurm:",
+            "slurm:-x",
+        ] {
             let error = text.parse::<Host>().unwrap_err().to_string();
-            assert!(error.contains("is no host; write `local` or `ssh:user@node2`"), "{error}");
+            assert!(error.contains("is no host; write `local`, `ssh:user@node2`, `slurm`"), "{error}");
         }
     }
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZero;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use pleach_wire::Address;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::host::{Host, HostOptions};
-use super::spelling::addresses;
+use super::host::{Engine, Host, HostOptions};
+use super::job::Job;
+use super::spelling::{addresses, if_said};
 use crate::error::{Error, Result};
 
 /// Hosts, and how many actors each is to have.
@@ -29,6 +32,14 @@ use crate::error::{Error, Result};
 /// listen = ["quic://10.0.0.2:0"]
 /// advertise = ["quic://gate.example:1616"]
 /// env = { LANG = "C" }
+///
+/// [[hosts]]
+/// on = "slurm:debug"   # and for Slurm:
+/// account = "physics"
+/// time = "2h"
+/// cpus = 4
+/// queue = "1h"
+/// arguments = ["--gres=gpu:1"]
 /// ```
 /// ```
 /// use pleach::{Host, Hosts};
@@ -176,19 +187,33 @@ pub(super) struct Entry {
     #[serde(with = "addresses")]
     advertise: Vec<Address>,
     env: BTreeMap<String, String>,
+    account: Option<String>,
+    #[serde(with = "if_said")]
+    time: Option<Duration>,
+    cpus: Option<NonZero<u32>>,
+    #[serde(with = "if_said")]
+    queue: Option<Duration>,
+    arguments: Vec<String>,
 }
 
 impl TryFrom<Entry> for Host {
     type Error = String;
 
     fn try_from(entry: Entry) -> Result<Self, String> {
-        let Entry { on, name: _, actors: _, program, ssh_config, directory, transport, listen, advertise, env } = entry;
+        let Entry { on, name: _, actors: _, program, ssh_config, directory, transport, .. } = entry;
+        let Entry { listen, advertise, env, account, time, cpus, queue, arguments, .. } = entry;
+        let job = Job { account, time, cpus, arguments, queue };
         if on.is_empty() {
             return Err("the key `on` says which host it is, e.g. `on = \"ssh:node2\"`".into());
         }
         let Self { engine, .. } = on.parse().map_err(|error| said(&error))?;
+        if job != Job::default() && !matches!(engine, Engine::Slurm { .. }) {
+            return Err(format!(
+                "`account`, `time`, `cpus`, `queue` and `arguments` are for Slurm, and this is `{on}`"
+            ));
+        }
         let config_file = ssh_config;
-        let options = HostOptions { program, config_file, directory, transport, listen, advertise, env };
+        let options = HostOptions { program, config_file, directory, transport, listen, advertise, env, job };
         Ok(Self { engine, options })
     }
 }
@@ -196,9 +221,10 @@ impl TryFrom<Entry> for Host {
 impl From<Host> for Entry {
     fn from(host: Host) -> Self {
         let on = host.to_string();
-        let HostOptions { program, config_file, directory, transport, listen, advertise, env } = host.options;
-        let ssh_config = config_file;
-        Self { on, name: None, actors: None, program, ssh_config, directory, transport, listen, advertise, env }
+        let HostOptions { program, config_file, directory, transport, listen, advertise, env, job } = host.options;
+        let Job { account, time, cpus, arguments, queue } = job;
+        let place = Self { on, program, ssh_config: config_file, directory, transport, ..Self::default() };
+        Self { listen, advertise, env, account, time, cpus, queue, arguments, ..place }
     }
 }
 
@@ -254,6 +280,13 @@ mod tests {
             env = { LANG = "C" }
             [[hosts]]
             on = "local"
+            [[hosts]]
+            on = "slurm:debug"
+            account = "physics"
+            time = "2h"
+            cpus = 4
+            queue = 500
+            arguments = ["--gres=gpu:1"]
         "#;
         let host = Host::ssh("me@node2").program("/opt/count").config_file("cfg").directory("/srv");
         let host = host.transport("tls+tcp").listen("quic://10.0.0.2:0".parse().unwrap());
@@ -262,6 +295,8 @@ mod tests {
         assert_eq!(hosts[0], HostEntry { name: "gate".into(), host: host.clone(), actors: 4 });
         assert_eq!((&*hosts[1].name, hosts[1].actors), ("local", 1));
         assert_eq!((hosts.named("gate"), hosts.named("nobody")), (Some(&host), None));
+        let slurm = Host::slurm().partition("debug").account("physics").cpus(4).arguments(["--gres=gpu:1"]);
+        assert_eq!(hosts[2].host, slurm.time(Duration::from_secs(7200)).queue(Duration::from_millis(500)));
         for bytes in [rmp_serde::to_vec(&hosts), rmp_serde::to_vec_named(&hosts)] {
             assert_eq!(rmp_serde::from_slice::<Hosts>(&bytes.unwrap()).unwrap(), hosts, "it crosses processes");
         }
@@ -276,7 +311,7 @@ mod tests {
         let fault = |text: &str| text.parse::<Hosts>().unwrap_err().to_string();
         assert!(fault("ssh:a*0").ends_with("`ssh:a*0`: a number of actors from 1 follows `*`"));
         assert!(fault("ssh:a*x").contains("follows `*`"));
-        assert!(fault("node2*2").contains("`node2` is no host; write `local` or `ssh:user@node2`"));
+        assert!(fault("node2*2").contains("`node2` is no host; write `local`, `ssh:user@node2`"));
         assert!(fault("ssh:a,ssh:a*2").contains("two hosts are named `ssh:a`: count their actors together"));
     }
 
@@ -291,6 +326,8 @@ mod tests {
         assert!(host.contains("line 2") && host.contains("`node2` is no host; write `local`"), "{host}");
         assert!(fault("[[hosts]]\nactors = 2\n").contains("the key `on` says which host it is"));
         assert!(fault("[[hosts]]\non = \"local\"\nactors = 0\n").contains("`actors` is at least 1"));
+        assert!(fault("[[hosts]]\non = \"ssh:a\"\ncpus = 2\n").contains("are for Slurm, and this is `ssh:a`"));
+        assert!(fault("[[hosts]]\non = \"slurm\"\ncpus = 0\n").contains("line 3"));
         assert!(fault("hosts = 3\n").contains("expected tables `[[hosts]]`, or text like"));
         assert!(fault("codec = \"json\"\n").contains("unknown field `codec`"));
         assert!(

@@ -245,7 +245,7 @@ mod tests {
         );
         assert_eq!(
             fault(None, &[("PLEACH_HOSTS", "node2")]),
-            "PLEACH_HOSTS: `node2` is no host; write `local` or `ssh:user@node2`",
+            "PLEACH_HOSTS: `node2` is no host; write `local`, `ssh:user@node2`, `slurm` or `slurm:partition`",
         );
         assert_eq!(
             fault(None, &[("PLEACH_CODEC", "xml")]),

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 
 pub(crate) mod host;
 pub(crate) mod hosts;
+pub(crate) mod job;
 mod load;
 mod spelling;
 

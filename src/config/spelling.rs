@@ -49,6 +49,28 @@ pub(super) mod patience {
     }
 }
 
+/// The same, where it may be left out.
+pub(super) mod if_said {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Patience(#[serde(with = "patience")] Duration);
+
+    pub(in crate::config) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(Patience).serialize(serializer)
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Patience>::deserialize(deserializer)?.map(|Patience(time)| time))
+    }
+}
+
 /// A number of bytes that fits a frame's length field.
 pub(super) mod frame_size {
     use super::*;

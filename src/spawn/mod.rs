@@ -8,6 +8,7 @@
 //! | [`thread`] | the launcher for transports that can't leave the process |
 //! | [`remote`] | what the launchers for other hosts share |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
+//! | [`slurm`] | the launcher for the nodes of a cluster |
 //! | [`child`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
 //! | [`debugger`] | what keeps a child from being ended by force |
@@ -25,6 +26,7 @@ pub(crate) mod orphans;
 pub(crate) mod process;
 pub(crate) mod reap;
 mod remote;
+mod slurm;
 #[cfg(feature = "ssh")]
 mod ssh;
 pub(crate) mod start;

@@ -75,12 +75,22 @@ pub(super) async fn spawn(mut command: std::process::Command, spec: &ChildSpec) 
 }
 
 /// Starts a process that does not outlive this one, in a group of its own.
-pub(super) async fn spawn_bound(mut command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
-    command.process_group(0);
-    die_with_parent(&mut command);
-    let mut command = Command::from(command);
+pub(super) async fn spawn_bound(command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
+    let mut command = spawned_alone(command, rustix::process::Signal::KILL);
     command.kill_on_drop(true);
     spawn_on_lasting_thread(command).await
+}
+
+/// As [`spawn_bound`], for a process that has something to do before it ends: it gets SIGTERM when this one ends,
+/// and nothing when it is dropped.
+pub(super) async fn spawn_asked(command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
+    spawn_on_lasting_thread(spawned_alone(command, rustix::process::Signal::TERM)).await
+}
+
+fn spawned_alone(mut command: std::process::Command, at_parents_death: rustix::process::Signal) -> Command {
+    command.process_group(0);
+    die_with_parent(&mut command, at_parents_death);
+    command.into()
 }
 
 /// Makes the child's standard input, with the spec in it already, and our end of it.
@@ -101,12 +111,12 @@ fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, PipeWriter)> {
     Ok((reader.into(), writer))
 }
 
-/// Asks the kernel to kill the child when its parent ends, before it runs any code of its own.
+/// Asks the kernel to signal the child when its parent ends, before it runs any code of its own.
 #[allow(unsafe_code)]
-fn die_with_parent(command: &mut std::process::Command) {
+fn die_with_parent(command: &mut std::process::Command, by: rustix::process::Signal) {
     let parent = rustix::process::getpid();
     let before_exec = move || {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        rustix::process::set_parent_process_death_signal(Some(by))?;
         // The parent may have ended before the line above: then nobody would send the signal.
         match rustix::process::getppid() {
             Some(actual) if actual == parent => Ok(()),

@@ -7,7 +7,7 @@ use pleach_wire::{Address, Key, Reach};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, thread};
+use super::{Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, slurm, thread};
 use crate::actor::ActorId;
 use crate::config::host::{Engine, is_destination};
 use crate::config::{Config, Host};
@@ -105,6 +105,7 @@ fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
         }
         #[cfg(not(feature = "ssh"))]
         Engine::Ssh { .. } => Err("this program was built without pleach's feature `ssh`".into()),
+        Engine::Slurm { partition } => Ok(Box::new(slurm::Slurm { host: host.clone(), partition: partition.clone() })),
     }
 }
 

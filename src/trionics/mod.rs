@@ -1,17 +1,21 @@
-//! Helpers for tasks of one actor: they need scopes, and neither processes nor connections.
+//! Helpers for tasks of one actor, which need scopes and neither processes nor connections; and one for many
+//! actors at once.
 //!
 //! | file | what it has |
 //! |---|---|
 //! | [`broadcast()`] | one source, several consumers, each at its own pace |
 //! | `gather.rs` | [`gather_contexts`]: several blocks entered at once, left together |
 //! | `pubsub.rs` | [`Publisher`]: one running source for all who want its topics |
+//! | `cluster.rs` | [`open_actor_cluster`]: like actors on all hosts, by name |
 //!
 //! The name is that of the Python project's package for the same things.
 
 pub mod broadcast;
+mod cluster;
 mod gather;
 mod pubsub;
 
 pub use self::broadcast::{BroadcastReceiver, broadcast};
+pub use self::cluster::{Cluster, open_actor_cluster};
 pub use self::gather::{Gate, gather_contexts};
 pub use self::pubsub::{Feed, Publisher};

@@ -11,6 +11,7 @@ mod calls;
 mod cancels;
 mod certificates;
 mod chaos;
+mod cluster;
 mod contexts;
 mod deadlines;
 mod deaths;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         cancels::tests(),
         certificates::tests(),
         chaos::tests(),
+        cluster::tests(),
         contexts::tests(),
         deadlines::tests(),
         deaths::tests(),

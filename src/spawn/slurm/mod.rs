@@ -1,0 +1,78 @@
+//! The launcher for Slurm: `srun` starts a keeper (see [`remote`]) on a node of the cluster.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | starting a keeper, and waiting until it runs |
+//! | [`job`] | one job, or one step of the job that this process is in: its `srun`, its state, its end |
+//!
+//! Outside a job, each actor gets one of its own; inside, one step of that. Only Slurm's commands are used, with
+//! the user's configuration.
+//!
+//! # What ends the job
+//! 1. The keeper ends when its actor has; `srun` then gives the allocation back.
+//! 2. SIGTERM to `srun`: it ends the job, whether that runs or waits. It comes from here when nobody waits for
+//!    the actor any more, and from the kernel when this process is killed.
+//! 3. When `srun` is killed, a second process of its own has the job cancelled.
+//! 4. However `srun` has ended, the job is cancelled afterwards.
+//!
+//! When this whole machine goes down at once, the actor ends by its lease, but nobody is left to give its
+//! allocation back: it stays until its time limit. With `sbatch` instead of `srun` somebody would have to end
+//! the batch script whenever this process is killed, which is the more likely thing.
+
+mod job;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::job::Srun;
+use super::remote::{self, Instructions, keeper};
+use super::{ChildSpec, Launched, Launcher};
+use crate::config::Host;
+use crate::error::{Cancelled, Error, Result};
+use crate::runtime::Runtime;
+
+/// Starts actors in a cluster.
+pub(super) struct Slurm {
+    pub(super) host: Host,
+    pub(super) partition: Option<String>,
+}
+
+#[async_trait::async_trait]
+impl Launcher for Slurm {
+    async fn launch(
+        &self,
+        runtime: &Arc<Runtime>,
+        spec: &ChildSpec,
+        env: &[(String, String)],
+        given_up: &CancellationToken,
+    ) -> Result<Launched> {
+        let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why: format!("at {}: {why}", self.host) };
+        super::child::require_entry().map_err(failed)?;
+        let options = self.host.options.clone();
+        let program = match options.program {
+            Some(program) => program,
+            None => std::env::current_exe().map_err(|error| failed(format!("this program's file: {error}")))?,
+        };
+        let env = options.env.into_iter().chain(env.iter().cloned()).collect();
+        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory };
+        let srun = Srun::new(spec, self.partition.clone(), options.job);
+        let command = srun.command(&program, keeper::MARK);
+        let close = CancellationToken::new();
+        let link = srun.start(runtime, command, &close).await.map_err(failed)?;
+        let Launched { process, mut keeper } = remote::converse(link, &instructions).map_err(failed)?;
+        // The keeper is polled here, too: it reads why `srun` could not do it.
+        let why = tokio::select! {
+            biased;
+            () = &mut keeper => return Ok(Launched { process, keeper: Box::pin(std::future::ready(())) }),
+            () = given_up.cancelled() => None,
+            begun = srun.begun() => match begun {
+                Ok(()) => return Ok(Launched { process, keeper }),
+                Err(why) => Some(why),
+            },
+        };
+        close.cancel();
+        keeper.await;
+        Err(why.map_or(Error::Cancelled(Cancelled::Nursery), failed))
+    }
+}
