@@ -326,7 +326,8 @@ mod tests {
         let (ours, theirs) = pair().await;
         let dialer = identity("dialer", 1);
         let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &|_| ()));
-        (dialled.unwrap(), accepted.unwrap().unwrap());
+        dialled.unwrap();
+        accepted.unwrap().unwrap();
         let value = vec![0u8; listener.max_frame + 1];
         let too_large = ours.send(&[Outgoing::Return { cid: pleach_wire::Cid(1), value: &value }]).await.unwrap_err();
         assert_eq!(limit(&too_large), dialer.max_frame);
@@ -334,7 +335,8 @@ mod tests {
         let sent = async { ours.send(&[Outgoing::Return { cid: pleach_wire::Cid(1), value: &fits }]).await };
         let mut batch = Vec::new();
         let (sent, received) = tokio::join!(sent, theirs.recv(&mut batch));
-        (sent.unwrap(), received.unwrap());
+        sent.unwrap();
+        received.unwrap();
         assert!(matches!(batch[..], [Msg::Return { .. }]), "{batch:?}");
     }
 
