@@ -2,7 +2,7 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | the state that the others share, and which actor the current code belongs to |
+//! | this one | the state that the others share |
 //! | [`handle`] | an actor as the code in it sees it |
 //! | [`root`] | the first actor of a tree: booting it, and the program around it |
 //! | [`daemon`] | a root that only serves |
@@ -12,6 +12,8 @@
 //! | [`losses`] | peers that may be lost without a word |
 //! | [`door`] | which strangers are talked to, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
+//! | [`awaited`] | children that have been started and have not connected back |
+//! | [`current`] | which actor the current code belongs to |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | what fails beside those functions, and who is told |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
@@ -25,6 +27,8 @@
 //!    serve ends). Shutting down waits for all.
 //! 2. No lock is held across a wait; no two are held together.
 
+mod awaited;
+mod current;
 pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod dispatch;
@@ -44,15 +48,17 @@ pub(crate) mod sockets;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pleach_wire::{ByteStr, CallTerms, Key, Registry, Settings, TlsIdentity};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::awaited::Awaited;
+use self::current::is_of_process;
+pub(crate) use self::current::{claim_process, current, current_task, within};
 use self::listen::Bound;
 pub(crate) use self::listen::Reserved;
 use self::lookup::{Mailbox, Opened};
@@ -123,13 +129,6 @@ struct Origin {
     /// Who keeps the names, as the parent knows it.
     registrars: Vec<Site>,
     /// Whether the parent is on another host, or is to be taken so.
-    watched: bool,
-}
-
-/// A child that will connect back.
-#[derive(Debug)]
-struct Awaited {
-    connected: oneshot::Sender<Channel>,
     watched: bool,
 }
 
@@ -296,25 +295,6 @@ impl Runtime {
         self.exposed.read().unwrap_or_else(PoisonError::into_inner).find(path)
     }
 
-    /// Announces that an actor with this uuid will connect back, and whether it is to be watched.
-    ///
-    /// # Errors
-    /// Says so when this actor may have no more connections.
-    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, watched: bool) -> Result<Expected, String> {
-        let (connected, limit) = (lock(&self.peers).len(), self.config.max_connections);
-        let (sender, receiver) = oneshot::channel();
-        let awaited = Awaited { connected: sender, watched };
-        let mut expected = lock(&self.expected);
-        if connected + expected.len() >= limit {
-            return Err(format!(
-                "{} has {limit} connections, as many as `max_connections` allows; raise it, or start fewer actors in one",
-                self.id
-            ));
-        }
-        expected.insert(uuid, awaited);
-        Ok(Expected { runtime: self.clone(), uuid, receiver })
-    }
-
     fn is_leaving_root(&self) -> bool {
         self.origin.is_none() && self.leaving.load(Ordering::Acquire)
     }
@@ -346,33 +326,6 @@ impl Runtime {
     }
 }
 
-/// A child that has been announced; dropping this withdraws the announcement.
-pub(crate) struct Expected {
-    runtime: Arc<Runtime>,
-    uuid: Uuid,
-    receiver: oneshot::Receiver<Channel>,
-}
-
-impl Expected {
-    /// Waits until it has connected.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub(crate) async fn connected(&mut self) -> Channel {
-        match (&mut self.receiver).await {
-            Ok(channel) => channel,
-            // The sender stays in the table until it is used or this is dropped.
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
-impl Drop for Expected {
-    fn drop(&mut self) {
-        lock(&self.runtime.expected).remove(&self.uuid);
-    }
-}
-
 /// Asks the actor at the other end to end itself; `Ok` once it has acknowledged or is gone.
 ///
 /// # Errors
@@ -392,37 +345,6 @@ pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Resul
             pending.forget();
             Err(Error::ActorTooSlow { actor: Box::new(channel.peer().clone()), waited: patience })
         }
-    }
-}
-
-/// Runs `body` as a part of this actor: code in it finds it with [`current`].
-pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(runtime, body)
-}
-
-/// Returns the actor that the current code belongs to.
-///
-/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process. A
-/// root that is on its way out is nobody's any more: the next one may be opened meanwhile.
-pub(crate) fn current() -> Option<Arc<Runtime>> {
-    current_task().or_else(|| lock(&OF_PROCESS).upgrade().filter(|actor| !actor.is_leaving_root()))
-}
-
-/// Returns the actor whose task the current code is, if the runtime started that task.
-pub(crate) fn current_task() -> Option<Arc<Runtime>> {
-    CURRENT.try_with(Arc::clone).ok()
-}
-
-/// Returns whether this is the actor of the process.
-fn is_of_process(runtime: &Arc<Runtime>) -> bool {
-    std::ptr::eq(lock(&OF_PROCESS).as_ptr(), Arc::as_ptr(runtime))
-}
-
-/// Makes this the actor of the process, unless there is one.
-pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
-    let mut holder = lock(&OF_PROCESS);
-    if holder.upgrade().is_none_or(|actor| actor.is_leaving_root()) {
-        *holder = Arc::downgrade(runtime);
     }
 }
 
@@ -448,11 +370,5 @@ pub(crate) async fn wait_for_reaper() {
         left_over.wait().await;
     }
 }
-
-tokio::task_local! {
-    static CURRENT: Arc<Runtime>;
-}
-
-static OF_PROCESS: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());
 
 static LEFT_OVER: OnceLock<TaskTracker> = OnceLock::new();
