@@ -72,7 +72,36 @@ pub(crate) fn tls_identity(
     if !matches!(protocol, "tls+tcp" | "quic") {
         return Ok(None);
     }
-    certificates.map_or_else(|| identity::of_tree(secret), identity::from_pem_files).map(Some)
+    certificates.map_or_else(|| identity::of_tree(secret), of_the_user).map(Some)
+}
+
+/// Reads the certificates of the user's own, and checks them: peers would refuse what is no good as well, but who
+/// has it hears it before anything is started, and of all that is wrong.
+#[cfg(any(feature = "tls", feature = "quic"))]
+fn of_the_user(directory: &Path) -> Result<TlsIdentity, TransportError> {
+    let checked = identity::from_pem_files(directory).and_then(|own| match pleach_tls::config::check(&own) {
+        Err(TransportError::Tls(why)) => Err(TransportError::Tls(format!("{}: {why}", directory.display()))),
+        checked => checked.map(|()| own),
+    });
+    checked.map_err(|error| match error {
+        TransportError::Tls(why) => TransportError::Tls(format!("certificates: {why}")),
+        other => other,
+    })
+}
+
+/// Checks the certificates in a directory.
+///
+/// # Errors
+/// When they can't be read or used, and when this build has no use for them.
+#[cfg(any(feature = "tls", feature = "quic"))]
+pub(crate) fn check_certificates(directory: &Path) -> Result<(), TransportError> {
+    of_the_user(directory).map(drop)
+}
+
+/// No transport of this build shows them.
+#[cfg(not(any(feature = "tls", feature = "quic")))]
+pub(crate) fn check_certificates(_directory: &Path) -> Result<(), TransportError> {
+    Err(TransportError::Tls("certificates: this program was built without the features `tls` and `quic`".into()))
 }
 
 /// In this build no transport uses TLS.

@@ -36,7 +36,7 @@ fn read<C: Codec + Clone>(codec: C, cut: u8, bytes: &[u8]) {
 fn told<C: Codec>(codec: C, bytes: &[u8], cut: Option<u8>) -> Vec<String> {
     let pieces = Pieces { bytes: bytes.to_vec(), at: 0, cut, wait: false };
     let address = Address::Mem("fuzz".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None };
+    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
     let writer = Box::new(tokio::io::sink());
     let framed = Framed::new(codec, Link { reader: Box::new(pieces), writer, lanes: None, ends });
     framed.set_max_frame(LIMIT);

@@ -47,6 +47,7 @@ pub(crate) struct Accepted {
 pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> Result<Accepted, TransportError> {
     let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
     let (handshake, first) = Handshake::dial(key, own, codec, fresh_nonce()?, identity.deadline);
+    let handshake = handshake.bound_to(transport.ends().binding);
     let accepted = drive(transport, identity, handshake, Some(first), &|_| ()).await?;
     accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
 }
@@ -65,8 +66,9 @@ pub(crate) async fn accept(
     heard: &(dyn Fn(&ActorId) + Send + Sync),
 ) -> Result<Option<Accepted>, TransportError> {
     let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
-    let handshake =
-        Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline).without(identity.lost.clone());
+    let handshake = Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline)
+        .without(identity.lost.clone())
+        .bound_to(transport.ends().binding);
     drive(transport, identity, handshake, None, heard).await
 }
 
@@ -228,6 +230,46 @@ mod tests {
         assert!(!theirs.connected());
     }
 
+    /// Somebody with a certificate of the tree, but not its key, hands on all that two members say.
+    #[cfg(all(feature = "tls", feature = "quic"))]
+    // SEC-2
+    #[tokio::test]
+    async fn a_certificate_is_not_enough_to_stand_between_two_members() {
+        let tls = Arc::new(pleach_tls::identity::generate().unwrap());
+        let settings = Settings { tls: Some(tls), ..Settings::default() };
+        for protocol in ["tls+tcp", "quic"] {
+            let registry = crate::transports::registry(false);
+            let kind = registry.find(&Key::new("msgpack", protocol)).unwrap();
+            let bind =
+                || async { kind.protocol().listen(&kind.protocol().any_address(&settings), &settings).await.unwrap() };
+            let (mut listening, mut between) = (bind().await, bind().await);
+            let (there, relay) = (listening.local_address().clone(), between.local_address().clone());
+            let hand_on = async {
+                let (onwards, dialled) = tokio::join!(kind.protocol().dial(&there, &settings), between.accept());
+                let (mut onwards, mut dialled) = (onwards.unwrap(), dialled.unwrap());
+                let there = tokio::io::copy(&mut dialled.reader, &mut onwards.writer);
+                let back = tokio::io::copy(&mut onwards.reader, &mut dialled.writer);
+                // How the two connections end is the members' affair.
+                let _ = tokio::join!(there, back);
+                std::future::pending::<()>().await
+            };
+            let (dialer, listener) = (identity("dialer", 1), identity("listener", 1));
+            let members = async {
+                let dials = async { dial(&*kind.dial(&relay, &settings).await.unwrap(), &dialer).await };
+                let accepts =
+                    async { accept(&*kind.wrap(listening.accept().await.unwrap()), &listener, &|_| ()).await };
+                tokio::join!(dials, accepts)
+            };
+            let (dialled, accepted) = tokio::select! {
+                ended = members => ended,
+                () = hand_on => unreachable!("it never ends"),
+            };
+            let refused = accepted.unwrap_err().to_string();
+            assert!(refused.contains("somebody with a certificate stands between"), "{protocol}: {refused}");
+            dialled.unwrap_err();
+        }
+    }
+
     #[tokio::test]
     async fn a_silent_peer_is_given_up_at_the_deadline() {
         let (_silent, theirs) = pair().await;
@@ -245,7 +287,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(room);
         let (reader, writer) = tokio::io::split(ours);
         let address = Address::Mem("stranger".into());
-        let ends = Ends { local: address.clone(), remote: address, credentials: None };
+        let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
         (Framed::new(Msgpack, Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }), theirs)
     }
 

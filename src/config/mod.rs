@@ -153,8 +153,9 @@ pub struct Config {
     /// missing, with mode 0600, and refused if others can read it; see [`key_file`](crate::key_file).
     pub key_file: Option<PathBuf>,
     /// The directory with the certificates of this host: `authority.pem`, `certificate.pem` and `key.pem`, as
-    /// `pleach cert new` makes them. Default: none; certificates are made of the tree's key. Children read the
-    /// directory of the same name on the host where they run.
+    /// `pleach cert new` makes them. Default: none; certificates are made of the tree's key. They are read and
+    /// checked once, at the start; children read the directory of the same name on the host where they run. They come
+    /// on top of the key, and do not replace it: who has a certificate but not the key stays outside.
     pub certificates: Option<PathBuf>,
     /// Whether actors may listen where other hosts reach them without encryption. Default: no.
     #[serde(with = "switch")]

@@ -10,6 +10,8 @@
 //! - **SEC-2** Both sides prove that they know the key, without showing it: each answers the other's fresh challenge
 //!   with an HMAC over all that was said. What was recorded fits no other connection, what a side has said can't be
 //!   sent back to it, and who changes a message on the way is found out.
+//!   Over QUIC and `tls+tcp` the proofs hold for that one encrypted connection, so whoever has a certificate but not
+//!   the key can't stand between two members and hand on what they say.
 //! - **SEC-3** Whoever connects and leaves, or only asks whether somebody is there, leaves nothing behind.
 //! - **SEC-4** A handshake has one deadline, `handshake`, for all that is sent and received in it, and frames of 64 KiB
 //!   at most. Silence at any stage, bytes that dribble in, and answers that are not read gain nothing.
@@ -23,7 +25,7 @@
 //!   each kind, with a count.
 //! - **SEC-8** A size that is only announced takes little memory: it grows with what arrives. Payloads are nested 128
 //!   levels deep at most, and deeper ones are an error, not an overflow.
-//! - **SEC-9** Over QUIC a stranger does not get as far as the handshake: both sides show a certificate of the tree's
+//! - **SEC-9** Over QUIC and `tls+tcp` a stranger does not get as far as the handshake: both sides show a certificate of the tree's
 //!   authority, in TLS 1.3. What was recorded can't be read later by whoever gets the key then.
 //! - **SEC-10** TCP, which is not encrypted, listens on loopback addresses only, unless `allow_non_loopback` says
 //!   otherwise.
@@ -49,6 +51,8 @@
 //! | SEC-1 | `src/channel/handshake.rs` | `what_is_no_handshake_ends_it` |
 //! | SEC-2 | `src/proto/tests/handshakes.rs` | `a_recorded_handshake_fits_no_other_connection` |
 //! | SEC-2 | `src/proto/tests/handshakes.rs` | `a_proof_cannot_be_reflected` |
+//! | SEC-2 | `src/proto/tests/handshakes.rs` | `a_proof_is_good_for_its_encrypted_connection_only` |
+//! | SEC-2 | `src/channel/handshake.rs` | `a_certificate_is_not_enough_to_stand_between_two_members` |
 //! | SEC-3 | `tests/it/strangers/mod.rs` | `probes` |
 //! | SEC-4 | `src/channel/handshake.rs` | `no_stage_outlasts_the_deadline` |
 //! | SEC-4 | `src/channel/handshake.rs` | `a_byte_at_a_time_does_not_put_the_deadline_off` |

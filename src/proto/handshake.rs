@@ -11,6 +11,9 @@
 //! it leaves no trace. A member that only wants to know who listens proves itself and says [`PROBE`]: it is
 //! told, and both sides close too.
 //!
+//! Over TLS the proofs are also over what only the two ends of that TLS connection know. So whoever has a
+//! certificate but not the key can't stand between two members and hand on what they say.
+//!
 //! # Invariants
 //! 1. Nothing of a peer is believed or used before its proof was checked; the listener names itself only then.
 //! 2. Every step has one legal successor; anything else ends the handshake.
@@ -104,6 +107,8 @@ pub(crate) struct Handshake {
     deadline: Duration,
     /// Who is not let in.
     lost: Arc<Lost>,
+    /// What only the two ends of the connection know; empty if it is not encrypted.
+    binding: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -126,12 +131,13 @@ impl Handshake {
         let (magic, codec) = (MAGIC.to_owned(), codec.to_owned());
         let hello = Hello { magic, versions: (VERSION, VERSION), codec, member: Some(own.clone()), nonce };
         let state = State::AwaitChallenge { hello: transcript(&hello) };
-        (Self { key, own, state, deadline, lost: Arc::default() }, Step::Hello(hello))
+        (Self { key, own, state, deadline, lost: Arc::default(), binding: Vec::new() }, Step::Hello(hello))
     }
 
     /// Starts as the listener on a connection of this codec, with a fresh nonce.
     pub(crate) fn listen(key: TreeKey, codec: &'static str, nonce: Nonce, own: Member, deadline: Duration) -> Self {
-        Self { key, own, state: State::AwaitHello { codec, nonce }, deadline, lost: Arc::default() }
+        let state = State::AwaitHello { codec, nonce };
+        Self { key, own, state, deadline, lost: Arc::default(), binding: Vec::new() }
     }
 
     /// Does not let those in who were counted dead, unless they are newer.
@@ -139,40 +145,47 @@ impl Handshake {
         Self { lost, ..self }
     }
 
+    /// Ties the proofs to this encrypted connection: they are good for no other one.
+    pub(crate) fn bound_to(self, binding: Option<[u8; 32]>) -> Self {
+        Self { binding: binding.map_or_else(Vec::new, Vec::from), ..self }
+    }
+
     /// Takes a message of the peer.
     pub(crate) fn handle_step(&mut self, step: Step) -> Next {
         match (std::mem::replace(&mut self.state, State::Over), step) {
             (State::AwaitHello { codec, nonce }, Step::Hello(hello)) => self.handle_hello(codec, nonce, hello),
             (State::AwaitChallenge { hello }, Step::Challenge { nonce }) => {
-                let proof = self.key.prove(DIALER, &[&hello, &nonce]);
+                let proof = self.key.prove(DIALER, &[&hello, &nonce, &self.binding]);
                 self.state = State::AwaitWelcome { hello, nonce };
                 Next::Send(Step::Proof { proof })
             }
             (State::AwaitProof { hello, member, nonce }, Step::Proof { proof }) => {
-                if !self.key.verify(DIALER, &[&hello, &nonce], &proof) {
-                    return refuse(
-                        "the peer does not know this tree's key; it is a stranger, or belongs to another tree",
-                    );
+                if !self.key.verify(DIALER, &[&hello, &nonce, &self.binding], &proof) {
+                    return refuse(match self.binding[..] {
+                        [] => STRANGER,
+                        _ => STRANGER_OR_BETWEEN,
+                    });
                 }
                 if let Some(why) = self.lost.refusal(&member) {
                     return refuse(&why);
                 }
                 let own = Some(self.own.clone());
-                let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&own)]);
+                let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&own), &self.binding]);
                 if member.features & PROBE != 0 {
                     return Next::SendAndEnd(Step::Welcome { member: own, proof });
                 }
                 Next::SendAndAccept(Step::Welcome { member: own, proof }, member)
             }
             (State::AwaitWelcome { hello, nonce }, Step::Welcome { member, proof }) => {
-                let valid = self.key.verify(LISTENER, &[&hello, &nonce, &transcript(&member)], &proof);
+                let said: [&[u8]; 4] = [&hello, &nonce, &transcript(&member), &self.binding];
+                let valid = self.key.verify(LISTENER, &said, &proof);
                 match member.filter(|_| valid) {
                     Some(member) => Next::Accept(member),
                     None => Next::Refuse(None, "the listener does not know this tree's key".into()),
                 }
             }
             (State::AwaitChallenge { .. } | State::AwaitWelcome { .. }, Step::Refusal { why }) => {
-                Next::Refuse(None, format!("the listener refuses: {why}"))
+                Next::Refuse(None, format!("the listener refuses: {}", in_a_line(&why)))
             }
             (state, step) => {
                 let wanted = state.awaits();
@@ -192,7 +205,7 @@ impl Handshake {
             ));
         }
         if hello.codec != codec {
-            return refuse(&format!("this address speaks {codec}, the peer {}", hello.codec));
+            return refuse(&format!("this address speaks {codec}, the peer {}", in_a_line(&hello.codec)));
         }
         let hello_bytes = transcript(&hello);
         let Some(member) = hello.member else {
@@ -244,6 +257,11 @@ fn refuse(why: &str) -> Next {
     Next::Refuse(Some(Step::Refusal { why: why.to_owned() }), why.to_owned())
 }
 
+/// What a stranger has said, for an error that ends up in a log or on a terminal.
+fn in_a_line(said: &str) -> String {
+    said.chars().take(MAX_SAID).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// The bytes of a value as both sides compute them, whatever the connection's codec.
 fn transcript<T: Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec(value).expect("plain structures of numbers and texts can be encoded")
@@ -263,6 +281,14 @@ pub(crate) const MAGIC: &str = "pleach";
 
 /// The version of the protocol that this crate speaks.
 pub(crate) const VERSION: u16 = 1;
+
+/// How much of a stranger's words is passed on, in characters; a refusal of ours is shorter.
+const MAX_SAID: usize = 400;
+
+const STRANGER: &str = "the peer does not know this tree's key; it is a stranger, or belongs to another tree";
+
+const STRANGER_OR_BETWEEN: &str = "the peer does not know this tree's key; it is a stranger, or belongs to another \
+    tree, or somebody with a certificate stands between the two";
 
 const DIALER: &str = "dialer";
 const LISTENER: &str = "listener";

@@ -192,7 +192,12 @@ impl Runtime {
 
 fn link_to_self(half: DuplexStream) -> Link {
     let (reader, writer) = tokio::io::split(half);
-    let ends = Ends { local: Address::Mem("self".into()), remote: Address::Mem("self".into()), credentials: None };
+    let ends = Ends {
+        local: Address::Mem("self".into()),
+        remote: Address::Mem("self".into()),
+        credentials: None,
+        binding: None,
+    };
     Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
 }
 

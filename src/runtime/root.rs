@@ -122,6 +122,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
         // Children may work elsewhere, and read it too.
         *certificates = std::path::absolute(&certificates)
             .map_err(|error| Error::Config(format!("certificates: {}: {error}", certificates.display())))?;
+        crate::transports::check_certificates(certificates)?;
     }
     let runtime = Runtime::root(config, registry, tree_key);
     claim_process(&runtime);

@@ -10,7 +10,7 @@ use pleach_tls::authority::{Authority, Validity};
 use pleach_tls::identity::Pem;
 use tempfile::TempDir;
 
-use crate::support::{assert_says, in_nursery, over, test};
+use crate::support::{assert_says, in_nursery, in_root, over, test};
 
 #[pleach::rpc]
 async fn whoami() -> Result<u32> {
@@ -25,6 +25,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         let refused = move || for_another_host(protocol);
         tests.push(test(format!("certificates::for_another_host_over_{protocol}"), refused));
     }
+    tests.push(test("certificates::that_are_no_good_end_the_start", no_good));
     tests
 }
 
@@ -50,6 +51,20 @@ async fn of_the_user(protocol: &'static str) {
 
     let missing = Config { certificates: Some(directory.path().join("missing")), ..over(protocol) };
     assert_says(&asks_a_child(missing).await, &["can't read", "missing/authority.pem"]);
+}
+
+/// Nobody has to dial to learn it, and it is not taken for a fault of whoever is dialled.
+async fn no_good() {
+    let directory = TempDir::new().unwrap();
+    write(directory.path(), "127.0.0.1");
+    let authority = Authority::new(Validity::Days(1)).unwrap();
+    fs::write(directory.path().join("authority.pem"), authority.certificate_pem()).unwrap();
+    let registry = vec!["tls+tcp://127.0.0.1:1".parse().unwrap()];
+    let key_file = Some(directory.path().join("tree.key"));
+    let certificates = Some(directory.path().to_owned());
+    let refused = in_root(Config { certificates, key_file, registry, ..over("uds") }, async |_| Ok(())).await;
+    let named = format!("tls: certificates: {}: the certificate is from another authority", directory.path().display());
+    assert!(refused.unwrap_err().to_string().starts_with(&named));
 }
 
 /// The child refuses its parent, and its parent tells why it never came.

@@ -21,7 +21,7 @@ static BOUND: LazyLock<Mutex<HashMap<Address, Sender<DuplexStream>>>> = LazyLock
 
 fn link(local: &Address, remote: &Address, stream: DuplexStream) -> Link {
     let (reader, writer) = tokio::io::split(stream);
-    let ends = Ends { local: local.clone(), remote: remote.clone(), credentials: None };
+    let ends = Ends { local: local.clone(), remote: remote.clone(), credentials: None, binding: None };
     Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
 }
 

@@ -102,6 +102,29 @@ fn a_proof_cannot_be_reflected() {
     assert!(refusal(&listening.handle_step(proof)).contains("does not know"));
 }
 
+// SEC-2
+#[test]
+fn a_proof_is_good_for_its_encrypted_connection_only() {
+    let meet = |dials: Option<[u8; 32]>, listens| {
+        let (dialer, first) = dialer(key(1));
+        shake(dialer.bound_to(dials), first, listener(key(1), 2).bound_to(listens))
+    };
+    assert!(matches!(meet(Some([5; 32]), Some([5; 32])), (Next::Accept(_), Some(Next::Accept(_)))));
+    for (dials, listens) in [(Some([5; 32]), Some([6; 32])), (Some([5; 32]), None), (None, Some([5; 32]))] {
+        let (listened, dialled) = meet(dials, listens);
+        assert!(refusal(&listened).contains("does not know this tree's key"));
+        assert!(refusal(&dialled.unwrap()).contains("the listener refuses"));
+    }
+    // Nor is the listener's.
+    let (dialer, first) = dialer(key(1));
+    let (mut dialer, mut listening) = (dialer.bound_to(Some([5; 32])), listener(key(1), 2).bound_to(Some([5; 32])));
+    let Next::Send(challenge) = listening.handle_step(first) else { panic!("no challenge") };
+    let Next::Send(proof) = dialer.handle_step(challenge) else { panic!("no proof") };
+    let Next::SendAndAccept(welcome, _) = listening.handle_step(proof) else { panic!("no welcome") };
+    let moved = dialer.bound_to(Some([6; 32])).handle_step(welcome);
+    assert!(refusal(&moved).contains("the listener does not know this tree's key"));
+}
+
 #[test]
 fn a_step_out_of_order_ends_the_handshake() {
     let steps = [
@@ -129,6 +152,19 @@ fn other_protocols_versions_and_codecs_are_refused() {
     assert!(refuse(|hello| hello.magic = "other".into()).contains("another protocol"));
     assert!(refuse(|hello| hello.versions = (2, 9)).contains("version 1 of the protocol, the peer 2 to 9"));
     assert!(refuse(|hello| hello.codec = "json".into()).contains("this address speaks msgpack, the peer json"));
+}
+
+#[test]
+fn a_strangers_words_are_short_and_harmless_in_a_log() {
+    let said = format!("\u{1b}[2J no\r\n{}", "x".repeat(60_000));
+    let (mut dialer, _) = dialer(key(1));
+    let refused = dialer.handle_step(Step::Refusal { why: said.clone() });
+    let mut listening = listener(key(1), 2);
+    let turned_away = listening.handle_step(Step::Hello(Hello { codec: said, ..hello(Some(member("dialer"))) }));
+    for end in [refused, turned_away] {
+        let why = refusal(&end);
+        assert!(why.contains("[2J no") && why.len() < 500 && !why.contains(char::is_control), "{why}");
+    }
 }
 
 #[test]

@@ -241,7 +241,7 @@ mod tests {
 
     fn from(host: u8) -> Ends {
         let remote: Address = format!("tcp://10.0.0.{host}:5").parse().unwrap();
-        Ends { local: remote.clone(), remote, credentials: None }
+        Ends { local: remote.clone(), remote, credentials: None, binding: None }
     }
 
     fn door(places: usize) -> Arc<Door> {

@@ -58,7 +58,7 @@ mod tests {
 
     fn from(remote: &str) -> Option<Source> {
         let remote: Address = remote.parse().unwrap();
-        Source::of(&Ends { local: remote.clone(), remote, credentials: None })
+        Source::of(&Ends { local: remote.clone(), remote, credentials: None, binding: None })
     }
 
     #[test]
@@ -76,6 +76,9 @@ mod tests {
     fn a_local_peer_is_its_user() {
         let remote: Address = "uds://@dialer".parse().unwrap();
         let credentials = Some(Credentials { uid: 1000, pid: Some(1) });
-        assert_eq!(Source::of(&Ends { local: remote.clone(), remote, credentials }), Some(Source::User(1000)));
+        assert_eq!(
+            Source::of(&Ends { local: remote.clone(), remote, credentials, binding: None }),
+            Some(Source::User(1000))
+        );
     }
 }

@@ -112,7 +112,7 @@ fn link(stream: DuplexStream, local: Address, remote: Address) -> Link {
         reader: Box::new(reader),
         writer: Box::new(writer),
         lanes: None,
-        ends: Ends { local, remote, credentials: None },
+        ends: Ends { local, remote, credentials: None, binding: None },
     }
 }
 

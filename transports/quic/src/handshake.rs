@@ -12,6 +12,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pleach_tls::config::BINDING;
 use pleach_wire::address::HostPort;
 use pleach_wire::transport::{Ends, Lane};
 use pleach_wire::{Address, Link, Settings, TransportError};
@@ -132,7 +133,10 @@ fn ends(connection: &Connection, site: &Site) -> Ends {
         local.set_ip(ip);
     }
     let address = |at| Address::Quic(HostPort::from(at));
-    Ends { local: address(local), remote: address(remote), credentials: None }
+    let mut binding = [0; 32];
+    let exported = connection.export_keying_material(&mut binding, BINDING, &[]);
+    exported.expect("the handshake is over, and 32 bytes are not too many");
+    Ends { local: address(local), remote: address(remote), credentials: None, binding: Some(binding) }
 }
 
 const STRANGER: &str = "the peer has the right certificate and speaks QUIC, but not as pleach does";

@@ -131,6 +131,7 @@ fn link(stream: TcpStream) -> io::Result<Link> {
         local: Address::Tcp(stream.local_addr()?.into()),
         remote: Address::Tcp(stream.peer_addr()?.into()),
         credentials: None,
+        binding: None,
     };
     let (reader, writer) = stream.into_split();
     Ok(Link { reader: Box::new(reader), writer: Box::new(Lingering::new(writer)), lanes: None, ends })

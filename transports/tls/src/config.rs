@@ -20,6 +20,10 @@ pub const ANY_HOST: &str = "pleach";
 /// The protocol within TLS (ALPN), so that nobody else's server is mistaken for an actor.
 pub const ALPN: &[u8] = b"pleach/1";
 
+/// The label under which both ends of a connection export the same bytes, which nobody else has: RFC 9266,
+/// with 32 bytes and no context. They tie what is proved within a connection to that connection.
+pub const BINDING: &[u8] = b"EXPORTER-Channel-Binding";
+
 /// Returns what a dialer sends as the name of the server.
 pub fn server_name() -> ServerName<'static> {
     ServerName::try_from(ANY_HOST).expect("letters make a name")

@@ -5,11 +5,11 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use pleach_wire::{TlsIdentity, TransportError};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::authority::{Authority, Issued, Validity};
@@ -55,7 +55,7 @@ pub fn from_pem(authorities: &[u8], chain: &[u8], key: &[u8]) -> Result<TlsIdent
             other => other,
         }
     };
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| not_pem(&error)).map_err(broken("key"))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(no_key).map_err(broken("key"))?;
     Ok(TlsIdentity {
         authorities: certificates(authorities).map_err(broken("authority"))?,
         chain: certificates(chain).map_err(broken("certificate"))?,
@@ -76,6 +76,17 @@ pub fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, TransportError> {
     Ok(found)
 }
 
+fn no_key(error: pem::Error) -> TransportError {
+    match error {
+        pem::Error::NoItemsFound => TransportError::Tls(
+            "it has no private key in it, in PEM form; one with a password has to be taken out of it, with \
+             `openssl pkey -in OLD -out NEW`"
+                .into(),
+        ),
+        error => not_pem(&error),
+    }
+}
+
 fn not_pem(error: &dyn fmt::Display) -> TransportError {
     TransportError::Tls(format!("it is not in PEM form: {error}"))
 }
@@ -83,17 +94,39 @@ fn not_pem(error: &dyn fmt::Display) -> TransportError {
 /// Reads an identity from [`AUTHORITY`], [`CERTIFICATE`] and [`KEY`] in `directory`.
 ///
 /// # Errors
-/// [`TransportError::Tls`], which names the directory or the file that can't be read or is no good.
+/// [`TransportError::Tls`], which names the directory or the file that can't be read or is no good; a key is
+/// none if everybody on the host can read it, or others than its owner can change it.
 pub fn from_pem_files(directory: impl AsRef<Path>) -> Result<TlsIdentity, TransportError> {
     let directory = directory.as_ref();
     let read = |name: &str| {
         let path = directory.join(name);
         fs::read(&path).map_err(|error| TransportError::Tls(format!("can't read {}: {error}", path.display())))
     };
-    from_pem(&read(AUTHORITY)?, &read(CERTIFICATE)?, &read(KEY)?).map_err(|error| match error {
+    let (authorities, chain, key) = (read(AUTHORITY)?, read(CERTIFICATE)?, read_secret(&directory.join(KEY))?);
+    from_pem(&authorities, &chain, &key).map_err(|error| match error {
         TransportError::Tls(why) => TransportError::Tls(format!("{}: {why}", directory.display())),
         other => other,
     })
+}
+
+/// Reads a file that its owner keeps to itself, or shares with a group that may read it, as services do.
+fn read_secret(path: &Path) -> Result<Vec<u8>, TransportError> {
+    let unreadable = |error: io::Error| TransportError::Tls(format!("can't read {}: {error}", path.display()));
+    let mut file = fs::File::open(path).map_err(unreadable)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(unreadable)?) & 0o777;
+        if mode & 0o026 != 0 {
+            return Err(TransportError::Tls(format!(
+                "{} can be read by everybody or changed by others (mode {mode:04o}): make a new certificate with \
+                 `pleach cert new`, or `chmod 600` it if you are sure that nobody has seen it",
+                path.display()
+            )));
+        }
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(unreadable)?;
+    Ok(text)
 }
 
 /// An identity as text.

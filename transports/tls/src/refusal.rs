@@ -30,8 +30,8 @@ pub struct Refusal {
 impl Refusal {
     /// The alert `alert` (RFC 8446, 6), with what the side that sent it said; empty if it said nothing.
     pub fn new(by: By, alert: u8, detail: &str) -> Self {
-        // The peer chose these words, and they end up in logs.
-        let detail = detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        // The peer chose these words, or names in its certificate, and they end up in logs.
+        let detail = detail.chars().take(MAX_DETAIL).map(|c| if c.is_control() { ' ' } else { c }).collect();
         Self { by, alert, detail }
     }
 
@@ -55,8 +55,9 @@ impl Refusal {
         };
         let own = settings.tls.as_deref().filter(|_| self.by == By::Peer);
         let hosts = own.and_then(config::hosts);
-        let what = self.fault(hosts.is_some()).in_words(whose);
-        let mut found = vec![self.detail];
+        let fault = self.fault(hosts.is_some());
+        let what = fault.in_words(whose);
+        let mut found = vec![self.more_than(&fault).to_owned()];
         if let Some(own) = own {
             found.extend(config::check(own).err().map(|error| match error {
                 TransportError::Tls(why) => why,
@@ -71,8 +72,20 @@ impl Refusal {
 
     /// As the error of whoever has just looked at its own certificate.
     pub(crate) fn seen_from_here(self) -> TransportError {
-        let what = self.fault(false).in_words("the");
-        TransportError::Tls(format!("{what} ({})", self.detail))
+        let fault = self.fault(false);
+        let what = fault.in_words("the");
+        TransportError::Tls(match self.more_than(&fault) {
+            "" => what,
+            more => format!("{what} ({more})"),
+        })
+    }
+
+    /// What rustls has said that is not in the words for the fault.
+    fn more_than(&self, fault: &Fault) -> &str {
+        match fault {
+            Fault::OtherAuthority | Fault::SelfSigned | Fault::None => "",
+            _ => self.detail.trim_start_matches("invalid peer certificate: "),
+        }
     }
 
     /// `named` is whether the certificate that was refused is for certain hosts only.
@@ -129,7 +142,7 @@ impl Fault {
             ),
             Self::OtherAuthority => format!(
                 "{whose} certificate is from another authority: all members of a tree need the same key file, or \
-                 certificates of one authority"
+                 certificates of one authority, with those in between behind their own in certificate.pem"
             ),
             Self::SelfSigned => format!(
                 "{whose} certificate is self-signed, or an authority's own: make one that the tree's authority has \
@@ -147,3 +160,6 @@ impl Fault {
         }
     }
 }
+
+/// How much of what a peer said or showed is passed on, in characters: a few names fit.
+const MAX_DETAIL: usize = 500;

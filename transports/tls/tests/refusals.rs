@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,12 +172,25 @@ async fn certificates_from_files_work_and_broken_ones_are_named() {
 
     let fault = || identity::from_pem_files(directory.path()).unwrap_err().to_string();
     std::fs::write(directory.path().join(identity::KEY), "no key").unwrap();
-    assert!(fault().contains("the key can't be read: it is not in PEM form"), "{}", fault());
+    assert!(fault().contains("the key can't be read: it has no private key in it"), "{}", fault());
     identity::Pem::new(&authority, &issued).write(directory.path()).unwrap();
     std::fs::write(directory.path().join(identity::CERTIFICATE), "").unwrap();
     assert!(fault().contains("the certificate can't be read: it has no certificate in it"), "{}", fault());
     std::fs::remove_file(directory.path().join(identity::AUTHORITY)).unwrap();
     assert!(fault().contains("authority.pem"), "{}", fault());
+
+    identity::Pem::new(&authority, &issued).write(directory.path()).unwrap();
+    let chmod = |mode| {
+        std::fs::set_permissions(directory.path().join(identity::KEY), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for mode in [0o644, 0o620, 0o602] {
+        chmod(mode);
+        for part in ["key.pem can be read by everybody or changed", &format!("(mode {mode:04o})"), "chmod 600"] {
+            assert!(fault().contains(part), "{}", fault());
+        }
+    }
+    chmod(0o440); // as services get it, through a group of their own
+    identity::from_pem_files(directory.path()).unwrap();
 
     let mixed = TlsIdentity { key: identity::generate().unwrap().key, ..identity::generate().unwrap() };
     assert!(config::check(&mixed).is_err());

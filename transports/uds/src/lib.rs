@@ -137,13 +137,13 @@ async fn connect(path: &PathBuf) -> io::Result<UnixStream> {
 fn link_to(stream: UnixStream, address: &Address) -> io::Result<Link> {
     let credentials = admitted(&stream)?;
     let dialer = Address::Uds(UdsName::Abstract(format!("dialer-{}", std::process::id())));
-    Ok(link(stream, Ends { local: dialer, remote: address.clone(), credentials: Some(credentials) }))
+    Ok(link(stream, Ends { local: dialer, remote: address.clone(), credentials: Some(credentials), binding: None }))
 }
 
 fn link_from(stream: UnixStream, address: &Address) -> io::Result<Link> {
     let credentials = admitted(&stream)?;
     let dialer = Address::Uds(UdsName::Abstract(format!("dialer-{}", Pid(credentials.pid))));
-    Ok(link(stream, Ends { local: address.clone(), remote: dialer, credentials: Some(credentials) }))
+    Ok(link(stream, Ends { local: address.clone(), remote: dialer, credentials: Some(credentials), binding: None }))
 }
 
 fn link(stream: UnixStream, ends: Ends) -> Link {

@@ -141,6 +141,9 @@ pub struct Ends {
     pub remote: Address,
     /// The peer's user and process, where the kernel vouches for them (Unix sockets).
     pub credentials: Option<Credentials>,
+    /// What the two ends of this encrypted connection know and nobody else does (RFC 9266). A proof that is given
+    /// over it is good for no other connection, so nobody can stand between the two. Where nothing is encrypted: none.
+    pub binding: Option<[u8; 32]>,
 }
 
 /// The user and process at the other end of a Unix socket, as the kernel reports them.

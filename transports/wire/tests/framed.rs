@@ -21,7 +21,7 @@ fn over(
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Transport {
     let address = Address::Mem("framed".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None };
+    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
     Framed::new(Msgpack, Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
 }
 

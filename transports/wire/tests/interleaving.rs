@@ -97,7 +97,7 @@ fn over(
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Framed<Msgpack> {
     let address = Address::Mem("interleaving".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None };
+    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
     Framed::new(Msgpack, Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
 }
 

@@ -79,7 +79,7 @@ fn link(
     let (reader, writer) = tokio::io::split(control);
     let lanes = Lanes { opener: Box::new(opener), acceptor: Box::new(Acceptor(streams)) };
     let address = Address::Mem("lanes".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None };
+    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
     let link = Link { reader: Box::new(reader), writer: Box::new(writer), lanes: Some(lanes), ends };
     Arc::new(Framed::new(Msgpack, link))
 }

@@ -81,7 +81,7 @@ impl Protocol for Echo {
             std::future::pending::<()>().await;
         }
         let (writer, reader) = tokio::io::duplex(1024);
-        let ends = Ends { local: address.clone(), remote: address.clone(), credentials: None };
+        let ends = Ends { local: address.clone(), remote: address.clone(), credentials: None, binding: None };
         Ok(Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
     }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_tls::config::{ALPN, server_name};
+use pleach_tls::config::{ALPN, BINDING, server_name};
 use pleach_tls::refusal::Refusal;
 use pleach_wire::transport::Ends;
 use pleach_wire::{Address, Link, Settings, TransportError};
@@ -44,6 +44,7 @@ pub(super) async fn dial(
         }
     };
     check_protocol(&stream)?;
+    let ends = bound(ends, &stream)?;
     match stream.read_u8().await {
         Ok(LET_IN) => Ok(halves::link(stream, ends)),
         Ok(_) => Err(TransportError::Handshake(STRANGER.into())),
@@ -77,6 +78,7 @@ pub(super) async fn accept(
     check_protocol(&stream)?;
     stream.write_u8(LET_IN).await.map_err(failed)?;
     stream.flush().await.map_err(failed)?;
+    let ends = bound(ends, &stream)?;
     Ok(halves::link(stream, ends))
 }
 
@@ -112,12 +114,25 @@ async fn let_alert_arrive(mut socket: Io) {
     let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
+/// The ends of a connection whose handshake is not over.
 fn ends(stream: &TcpStream) -> io::Result<Ends> {
     Ok(Ends {
         local: Address::TlsTcp(stream.local_addr()?.into()),
         remote: Address::TlsTcp(stream.peer_addr()?.into()),
         credentials: None,
+        binding: None,
     })
+}
+
+/// The same, tied to the handshake that has just ended.
+fn bound(ends: Ends, stream: &TlsStream<Io>) -> Result<Ends, TransportError> {
+    let exported = match stream {
+        TlsStream::Client(stream) => stream.get_ref().1.export_keying_material([0; 32], BINDING, Some(&[])),
+        TlsStream::Server(stream) => stream.get_ref().1.export_keying_material([0; 32], BINDING, Some(&[])),
+    };
+    let exported =
+        exported.map_err(|error| TransportError::Handshake(format!("TLS can't tie what follows to it: {error}")))?;
+    Ok(Ends { binding: Some(exported), ..ends })
 }
 
 /// What the listener says when it has looked at the dialer's certificate.
