@@ -243,6 +243,7 @@ mod tests {
                 Msg::Error { cid: Some(Cid(1)), error: &"e" },
                 Msg::Cancel { cid: Cid(300) },
                 Msg::CancelAck { cid: Cid(70_000), found: true },
+                Msg::CancelAck { cid: Cid(1), found: false },
                 Msg::Bye { why: ByteStr::from_static("done") },
                 Msg::Open {
                     cid: Cid(3),
@@ -254,12 +255,13 @@ mod tests {
                     cid: Cid(3),
                     target: ByteStr::from_static("a::b"),
                     buffer: 1000,
-                    waits: false,
+                    waits: true,
                     args: &1u8,
                     terms: CallTerms { schema: 7, deadline: None },
                 },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
+                Msg::Stream { cid: Cid(3), buffer: 0, waits: true },
                 Msg::Yield { cid: Cid(3), value: &1u8 },
                 Msg::Credit { cid: Cid(3), count: 32 },
                 Msg::Stop { cid: Cid(3) },
@@ -393,10 +395,9 @@ mod tests {
                 Format::Json => &b"\"Zero\""[..],
                 _ => &[0xa4, b'Z', b'e', b'r', b'o'],
             };
-            for (format, open, close) in [
-                (Format::Msgpack, &[0x81, 0xa3, b'N', b'e', b'g'][..], &b""[..]),
-                (Format::Json, b"{\"Neg\":", b"}"),
-            ] {
+            for (format, open, close) in
+                [(Format::Msgpack, &[0x81, 0xa3, b'N', b'e', b'g'][..], &b""[..]), (Format::Json, b"{\"Neg\":", b"}")]
+            {
                 let nested = |depth: usize| {
                     let body = [open.repeat(depth), zero(format).to_vec(), close.repeat(depth)].concat();
                     Payload::new(format, body.into(), Bytes::new())
