@@ -40,7 +40,7 @@ fn main() -> std::io::Result<()> {
         write("frame", usize::from(which), &stream)?;
         // A message in two chunks, and another between them.
         let large = body_of(codec, &Outgoing::Yield { cid: Cid(3), value: &Blob::from(vec![b'x'; 70_000]) });
-        let mut chunks = vec![which, 0xff];
+        let mut chunks = vec![which, 0x35];
         let (first, further) = large.split_at(65_536);
         for number in [65_536u32 | 1 << 30, 1, large.len() as u32] {
             chunks.extend(number.to_le_bytes());
@@ -54,6 +54,19 @@ fn main() -> std::io::Result<()> {
         }
         chunks.extend(further);
         write("frame", 2 + usize::from(which), &chunks)?;
+        // One byte more than was announced comes, and then more of the same message.
+        let mut excess = vec![which, 0x35];
+        for number in [65_536u32 | 1 << 30, 1, large.len() as u32] {
+            excess.extend(number.to_le_bytes());
+        }
+        excess.extend(first);
+        for _ in 0..2 {
+            excess.extend(((further.len() as u32 + 1) | 2 << 30).to_le_bytes());
+            excess.extend(1u32.to_le_bytes());
+            excess.extend(further);
+            excess.push(0);
+        }
+        write("frame", 4 + usize::from(which), &excess)?;
     }
     for (number, moves) in handshakes().iter().enumerate() {
         write("handshake", number, moves.as_flattened())?;
