@@ -1,13 +1,15 @@
 //! What fuzzing needs of the inside; only there in a build for fuzzing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_wire::{Format, Payload};
 
 use crate::actor::ActorId;
 use crate::error::{Error, ErrorGroup, Packed, Refusal};
-use crate::proto::handshake::{Handshake, Member, Next, Step};
-use crate::proto::membership::TreeKey;
+use crate::proto::handshake::{Handshake, Hello, Member, Next, PROBE, REGISTRAR, Step};
+use crate::proto::lost::Lost;
+use crate::proto::membership::{Nonce, Proof, TreeKey};
 
 /// Reads a payload as an error that crossed a connection, and prints what it says.
 pub fn error_record(payload: &Payload) {
@@ -33,95 +35,155 @@ pub fn error_records(format: Format) -> Vec<Payload> {
 
 /// Several members and strangers talk at once, and whoever made `script` decides who hears what.
 ///
-/// Everything that was ever said can be told to anybody, as it was, with a byte changed, or made up. Only who
-/// was told the proof of a member, made for this very conversation, may take the other for that member.
+/// A move is five bytes: what is done to a step, who then hears it, which step it is (0 is the newest), and two more
+/// for the change. Everything that was ever said can be told to anybody, as it was or changed. Only who was told a
+/// member's proof, made for this very conversation, may take the other for that member, or tell it anything.
 ///
 /// # Panics
-/// When somebody is taken for a member who is none, or for another one.
+/// When somebody is taken for a member who is none, for another one, or for one that was counted dead.
 pub fn handshake(script: &[u8]) {
     let mut said: Vec<Step> = Vec::new();
-    let mut parties: Vec<Party> = (0..6).map(|number| Party::new(number, &mut said)).collect();
-    let mut script = script.iter().copied();
-    while let (Some(to), Some(what)) = (script.next(), script.next()) {
+    let mut parties: Vec<Party> = (0..8).map(|number| Party::new(number, &mut said)).collect();
+    for &[change, to, which, at, with] in script.as_chunks().0.iter().take(MOVES) {
+        let said_before = |back: u8| said[said.len() - 1 - usize::from(back) % said.len()].clone();
+        let Some(step) = changed(change, said_before(which), said_before(at), at, with) else { continue };
         let to = usize::from(to) % parties.len();
-        let step = match what {
-            0..=127 => said.get(usize::from(what)).cloned(),
-            128..=191 => said.get(usize::from(what - 128)).and_then(|step| {
-                let mut bytes = rmp_serde::to_vec(step).expect("plain structures can be encoded");
-                let (at, with) = (u16::from_le_bytes([script.next()?, script.next()?]), script.next()?);
-                let at = usize::from(at) % bytes.len();
-                bytes[at] ^= with;
-                rmp_serde::from_slice(&bytes).ok()
-            }),
-            _ => {
-                let bytes: Vec<u8> = script.by_ref().take(usize::from(what - 192) * 4).collect();
-                rmp_serde::from_slice(&bytes).ok()
-            }
-        };
-        let Some(step) = step else { continue };
-        let accepted = parties[to].hear(step.clone(), &mut said);
-        if let Some(member) = accepted {
-            let hearer = &parties[to];
-            if hearer.knows_key {
-                let other = parties.iter().find(|other| other.own == member && other.knows_key);
-                let other = other.expect("only a member is taken for one, and for nobody else");
-                assert_ne!(other.dials, hearer.dials, "a proof was reflected");
-                let proof = proof_of(&step).expect("the last step before a peer is accepted has its proof");
-                assert!(other.proofs.contains(&proof), "the proof is not of the one who is taken for its maker");
-            }
+        let (answer, accepted) = parties[to].hear(step.clone());
+        if parties[to].knows_key {
+            parties[to].check(&step, answer.as_ref(), accepted, &parties);
         }
+        said.extend(answer);
     }
 }
 
-/// One side of a conversation: two members of the tree that dial, two that listen, and two strangers.
+/// A step as it is told to somebody; `other` is one that was said as well.
+fn changed(change: u8, mut step: Step, mut other: Step, at: u8, with: u8) -> Option<Step> {
+    match change % 8 {
+        0 => {}
+        1 => parts(&mut step).proof?[usize::from(at) % 32] = with,
+        2 => parts(&mut step).nonce?[usize::from(at) % 32] = with,
+        3 => parts(&mut step).member?.features ^= 1 << (with % 4),
+        4 => parts(&mut step).member?.incarnation = with.into(),
+        // In another's name.
+        5 => parts(&mut step).member?.clone_from(parts(&mut other).member?),
+        // The one side's words, as the other's.
+        6 => {
+            let proof = *parts(&mut step).proof?;
+            step = match parts(&mut other).member {
+                Some(member) if with % 2 == 0 => Step::Welcome { member: Some(member.clone()), proof },
+                _ => Step::Proof { proof },
+            };
+        }
+        _ => {
+            let mut bytes = rmp_serde::to_vec(&step).expect("plain structures can be encoded");
+            let at = usize::from(at) % bytes.len();
+            bytes[at] = with;
+            step = rmp_serde::from_slice(&bytes).ok()?;
+        }
+    }
+    Some(step)
+}
+
+/// Moves in one script: enough to lead each of the parties through all steps more than once.
+const MOVES: usize = 100;
+
+/// One side of a conversation.
 struct Party {
     own: Member,
     dials: bool,
     knows_key: bool,
     handshake: Handshake,
-    proofs: Vec<[u8; 32]>,
+    nonce: Nonce,
+    /// Who the other said it is, and the nonce that its proof must answer.
+    heard: Option<(Option<Member>, Nonce)>,
+    /// The proofs that were given, each with the nonce that it answers.
+    proofs: Vec<(Proof, Nonce)>,
 }
 
 impl Party {
+    /// Even numbers dial and odd ones listen: members are 0 to 3, strangers 4 and 5; 6 is a member that only asks who
+    /// listens, and 7 a registrar. Whoever listens has counted [`DEAD`] dead.
     fn new(number: u8, said: &mut Vec<Step>) -> Self {
-        let (dials, knows_key) = (number % 2 == 0, number < 4);
+        let (dials, knows_key) = (number % 2 == 0, !matches!(number, 4 | 5));
         let key = TreeKey::new([if knows_key { 1 } else { 2 }; 32]);
-        let who = ActorId::with_uuid("party", uuid::Uuid::from_bytes([number; 16]));
-        let own = Member {
-            who,
-            incarnation: number.into(),
-            features: 0,
-            listening: Vec::new(),
-            exports: vec![number.into()],
+        let who = |number| ActorId::with_uuid("party", uuid::Uuid::from_bytes([number; 16]));
+        let features = match number {
+            6 => PROBE,
+            7 => REGISTRAR,
+            _ => 0,
         };
+        let (incarnation, exports) = (number.into(), vec![number.into()]);
+        let own = Member { who: who(number), incarnation, features, listening: Vec::new(), exports };
         let (nonce, deadline) = ([100 + number; 32], Duration::from_secs(1));
         let handshake = if dials {
             let (handshake, hello) = Handshake::dial(key, own.clone(), "msgpack", nonce, deadline);
             said.push(hello);
             handshake
         } else {
-            Handshake::listen(key, "msgpack", nonce, own.clone(), deadline)
+            let mut lost = Lost::default();
+            lost.note(who(DEAD).uuid(), DEAD.into());
+            Handshake::listen(key, "msgpack", nonce, own.clone(), deadline).without(Arc::new(lost))
         };
-        Self { own, dials, knows_key, handshake, proofs: Vec::new() }
+        Self { own, dials, knows_key, handshake, nonce, heard: None, proofs: Vec::new() }
     }
 
-    /// Takes a step, says what there is to say, and returns who the other is taken for.
-    fn hear(&mut self, step: Step, said: &mut Vec<Step>) -> Option<Member> {
-        let (answer, accepted) = match self.handshake.handle_step(step) {
+    /// Takes a step. Returns what there is to say, and who the other is taken for.
+    fn hear(&mut self, mut step: Step) -> (Option<Step>, Option<Member>) {
+        let (mut answer, accepted) = match self.handshake.handle_step(step.clone()) {
             Next::Send(step) | Next::SendAndEnd(step) => (Some(step), None),
             Next::SendAndAccept(step, member) => (Some(step), Some(member)),
             Next::Accept(member) => (None, Some(member)),
             Next::Refuse(step, _) => (step, None),
         };
-        self.proofs.extend(answer.as_ref().and_then(proof_of));
-        said.extend(answer);
-        accepted
+        // A hello or a challenge that was taken; later ones only end the handshake.
+        if let (Parts { member, nonce: Some(nonce), .. }, Some(_)) = (parts(&mut step), &answer) {
+            self.heard = Some((member.cloned(), *nonce));
+        }
+        if let Some((proof, (_, nonce))) = answer.as_mut().and_then(|said| parts(said).proof).zip(self.heard.as_ref()) {
+            self.proofs.push((*proof, *nonce));
+        }
+        (answer, accepted)
+    }
+
+    /// Fails unless `step` allows this party, which knows the key, to answer and to accept as it did.
+    fn check(&self, step: &Step, answer: Option<&Step>, accepted: Option<Member>, parties: &[Self]) {
+        let tells = matches!(answer, Some(Step::Welcome { member: Some(_), .. }));
+        if !tells && accepted.is_none() {
+            return;
+        }
+        let claimed = match self.dials {
+            true => accepted.clone(),
+            false => self.heard.clone().and_then(|(member, _)| member),
+        };
+        let claimed = claimed.expect("who is accepted, or told anything, has said who it is");
+        let other = parties.iter().find(|other| other.own == claimed && other.knows_key);
+        let other = other.expect("only a member is taken for one, and for nobody else");
+        assert_ne!(other.dials, self.dials, "a proof was reflected");
+        let proof = *parts(&mut step.clone()).proof.expect("the step before has a proof");
+        assert!(other.proofs.contains(&(proof, self.nonce)), "the proof was not given for this conversation");
+        if !self.dials {
+            assert_eq!(accepted.is_some(), claimed.features & PROBE == 0, "who only asks is told, and is no peer");
+            assert_ne!(claimed.incarnation, u64::from(DEAD), "who was counted dead is let in");
+        }
     }
 }
 
-fn proof_of(step: &Step) -> Option<[u8; 32]> {
+/// The number of the member that was counted dead.
+const DEAD: u8 = 2;
+
+/// What a step has in it.
+struct Parts<'a> {
+    member: Option<&'a mut Member>,
+    nonce: Option<&'a mut Nonce>,
+    proof: Option<&'a mut Proof>,
+}
+
+fn parts(step: &mut Step) -> Parts<'_> {
     match step {
-        Step::Proof { proof } | Step::Welcome { proof, .. } => Some(*proof),
-        Step::Hello(_) | Step::Challenge { .. } | Step::Refusal { .. } => None,
+        Step::Hello(Hello { member, nonce, .. }) => Parts { member: member.as_mut(), nonce: Some(nonce), proof: None },
+        Step::Challenge { nonce } => Parts { member: None, nonce: Some(nonce), proof: None },
+        Step::Proof { proof } => Parts { member: None, nonce: None, proof: Some(proof) },
+        Step::Welcome { member, proof } => Parts { member: member.as_mut(), nonce: None, proof: Some(proof) },
+        Step::Refusal { .. } => Parts { member: None, nonce: None, proof: None },
     }
 }

@@ -153,6 +153,7 @@ mod tests {
 
     use super::*;
 
+    // SEC-17
     #[test]
     fn programs_that_start_at_once_agree_on_one_key() {
         for _ in 0..20 {
@@ -173,6 +174,7 @@ mod tests {
         }
     }
 
+    // SEC-17
     #[test]
     fn a_file_that_is_no_good_says_why_and_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
@@ -195,6 +197,7 @@ mod tests {
         assert!(nowhere.contains("can't be made: No such file"), "{nowhere}");
     }
 
+    // SEC-17
     #[test]
     fn a_file_of_somebody_else_is_refused() {
         let directory = tempfile::tempdir().unwrap();

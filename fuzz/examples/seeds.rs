@@ -15,6 +15,7 @@ fn main() -> std::io::Result<()> {
         "tcp://127.0.0.1:1616",
         "tcp://[::1]:1616",
         "quic://host:1",
+        "tls+tcp://[fe80::1]:65535",
         "uds:///run/a.sock",
         "uds://@abstract",
         "mem://name",
@@ -39,7 +40,7 @@ fn main() -> std::io::Result<()> {
         write("frame", usize::from(which), &stream)?;
         // A message in two chunks, and another between them.
         let large = body_of(codec, &Outgoing::Yield { cid: Cid(3), value: &Blob::from(vec![b'x'; 70_000]) });
-        let mut chunks = vec![which, 0xff];
+        let mut chunks = vec![which, 0x35];
         let (first, further) = large.split_at(65_536);
         for number in [65_536u32 | 1 << 30, 1, large.len() as u32] {
             chunks.extend(number.to_le_bytes());
@@ -53,16 +54,48 @@ fn main() -> std::io::Result<()> {
         }
         chunks.extend(further);
         write("frame", 2 + usize::from(which), &chunks)?;
+        // One byte more than was announced comes, and then more of the same message.
+        let mut excess = vec![which, 0x35];
+        for number in [65_536u32 | 1 << 30, 1, large.len() as u32] {
+            excess.extend(number.to_le_bytes());
+        }
+        excess.extend(first);
+        for _ in 0..2 {
+            excess.extend(((further.len() as u32 + 1) | 2 << 30).to_le_bytes());
+            excess.extend(1u32.to_le_bytes());
+            excess.extend(further);
+            excess.push(0);
+        }
+        write("frame", 4 + usize::from(which), &excess)?;
     }
-    // The three steps of dialer 0 and listener 1; then those of 2 and 3, with the first two's words between.
-    write("handshake", 0, &[1, 0, 0, 3, 1, 4, 0, 5])?;
-    write("handshake", 1, &[3, 1, 2, 3, 3, 0, 1, 1, 3, 4, 2, 5, 1, 130, 9, 0, 1])?;
+    for (number, moves) in handshakes().iter().enumerate() {
+        write("handshake", number, moves.as_flattened())?;
+    }
     for (target, format) in [("codec_msgpack", Format::Msgpack), ("codec_json", Format::Json)] {
         for (number, bytes) in values::examples(format).iter().enumerate() {
             write(target, number, bytes)?;
         }
     }
     Ok(())
+}
+
+/// Conversations, each led to its last step, and that last step changed in one way. The newest four things that were
+/// said are the hellos of dialers 0, 2, 4 and 6; from the first answer on, the newest is what the other side waits for.
+fn handshakes() -> Vec<Vec<[u8; 5]>> {
+    let mut scripts = Vec::new();
+    for (dialer, hello) in [(0, 3), (2, 2), (4, 1), (6, 0)] {
+        for listener in [1, 5, 7] {
+            let [first, second] = [[0, listener, hello, 0, 0], [0, dialer, 0, 0, 0]];
+            for change in 0..8 {
+                scripts.push(vec![first, second, [change, listener, 0, 0, 1], [0, dialer, 0, 0, 0]]);
+                scripts.push(vec![first, second, [0, listener, 0, 0, 0], [change, dialer, 0, 0, 0]]);
+            }
+        }
+    }
+    // What dialer 0 says is made listener 1's words, with listener 3's challenge and name between.
+    scripts.push(vec![[0, 1, 3, 0, 0], [0, 0, 0, 0, 0], [6, 0, 0, 5, 0]]);
+    scripts.push(vec![[0, 1, 3, 0, 0], [0, 3, 4, 0, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]);
+    scripts
 }
 
 fn messages() -> Vec<Outgoing<'static>> {
@@ -81,6 +114,8 @@ fn messages() -> Vec<Outgoing<'static>> {
         Msg::Yield { cid: Cid(3), value: &[1u64, 2, 3] },
         Msg::Credit { cid: Cid(3), count: 32 },
         Msg::Stop { cid: Cid(3) },
+        Msg::Ping { n: 300 },
+        Msg::Pong { n: u64::MAX },
         Msg::Bye { why: ByteStr::from_static("done") },
     ]
 }

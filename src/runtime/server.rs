@@ -156,7 +156,7 @@ pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut 
                     false => runtime.keep(peer.serve_connection(transport, door.clone(), place)),
                 }
             }
-            Err(error) => tracing::warn!(target: "pleach::transport", %error, "a connection could not be accepted"),
+            Err(error) => door.note_failure(&error),
         }
     }
     door.close();

@@ -69,6 +69,7 @@ async fn protect(server: &Server) -> Result<(), etcd_client::Error> {
     Ok(())
 }
 
+// SEC-22
 async fn by_certificate() -> Result<()> {
     let (ours, theirs) = (TempDir::with_prefix("pleach-etcd-").unwrap(), TempDir::with_prefix("pleach-etcd-").unwrap());
     let server = Server::start_with(|dir, port| {

@@ -52,6 +52,7 @@ async fn two_programs() -> Result<()> {
     .await
 }
 
+// SEC-22
 async fn a_stranger() -> Result<()> {
     let (server, dir) = (Server::start(), TempDir::with_prefix("pleach-etcd-").unwrap());
     let address = server.address("trees");

@@ -43,6 +43,7 @@ async fn of_a_key(protocol: &'static str) {
     assert_says(&asks_a_child(config).await, &["tree.key", "by others (mode 0644)", "chmod 600"]);
 }
 
+// SEC-19
 async fn of_the_user(protocol: &'static str) {
     let directory = TempDir::new().unwrap();
     write(directory.path(), "127.0.0.1");
@@ -68,6 +69,7 @@ async fn no_good() {
 }
 
 /// The child refuses its parent, and its parent tells why it never came.
+// SEC-19
 async fn for_another_host(protocol: &'static str) {
     let directory = TempDir::new().unwrap();
     write(directory.path(), "alpha.example");

@@ -133,6 +133,7 @@ async fn not_a_registrar() {
     .await;
 }
 
+// SEC-17, SEC-21
 async fn another_tree() {
     let (meeting, stranger) = (Meeting::new(), Meeting::new());
     let address = meeting.address("tcp");

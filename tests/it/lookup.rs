@@ -234,6 +234,7 @@ async fn third_actor(config: Config) {
     .unwrap();
 }
 
+// SEC-23
 async fn nothing_exposed() {
     in_root(over("uds"), async |_| {
         let ended: Result<u64> =

@@ -140,6 +140,7 @@ async fn incarnations(registry: Subject) -> Result<()> {
     Ok(())
 }
 
+// SEC-21
 async fn removed(registry: Subject) -> Result<()> {
     let (stale, other) = (actor("worker"), actor("worker"));
     registry.remove(&stale).await?;

@@ -278,6 +278,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     /// Whatever is lost or late, in whichever direction.
+    // SEC-20
     #[test]
     fn a_childs_lease_is_over_when_its_parent_gives_it_up(line in lines()) {
         if let (child, Some(given_up)) = run(&line) {

@@ -11,6 +11,7 @@ fn incarnation(who: &ActorId, incarnation: u64) -> Member {
     Member { who: who.clone(), incarnation, ..member("again") }
 }
 
+// SEC-20
 #[test]
 fn only_a_newer_incarnation_gets_in_again() {
     let who = ActorId::new("again");

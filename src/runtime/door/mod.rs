@@ -158,6 +158,17 @@ impl Door {
         }
     }
 
+    /// Logs why a connection came to nothing before it was at the door, loudly once per second.
+    pub(super) fn note_failure(&self, error: &dyn fmt::Display) {
+        let counted = lock(&self.house).refused.count(self.began.elapsed());
+        match counted {
+            Some(count) => {
+                tracing::warn!(target: "pleach::transport", %error, count, "a connection could not be accepted")
+            }
+            None => tracing::debug!(target: "pleach::transport", %error, "a connection could not be accepted"),
+        }
+    }
+
     /// Logs what was only counted so far.
     pub(super) fn close(&self) {
         let house = &mut *lock(&self.house);

@@ -18,7 +18,7 @@ use pleach::wire::address::UdsName;
 use pleach::wire::{Address, Protocol, Settings};
 
 use super::ping;
-use crate::support::{Notes, PROCESSES, RootProcess, note, over};
+use crate::support::{Notes, PROCESSES, RootProcess, WITHIN_TLS, note, over};
 
 pub(crate) fn tests() -> Vec<Trial> {
     let make = |protocol| {
@@ -27,7 +27,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             Ok(())
         })
     };
-    PROCESSES.into_iter().map(make).collect()
+    PROCESSES.into_iter().chain(WITHIN_TLS).map(make).collect()
 }
 
 // SEC-5, SEC-7
@@ -127,7 +127,7 @@ fn stranger(
     let words: &[&[u8]] = &[b"", b"GET / HTTP/1.1\r\n\r\n", &[20, 0, 0, 0, 0x92], &[0xff; 16], &[0, 0, 1, 0, 0x92, 1]];
     let words = words[number % words.len()];
     Ok(match address {
-        Address::Tcp(at) => {
+        Address::Tcp(at) | Address::TlsTcp(at) => {
             let mut stream = TcpStream::connect(at.to_string())?;
             stream.write_all(words)?;
             Box::new(stream)

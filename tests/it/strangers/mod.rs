@@ -2,12 +2,19 @@
 
 mod flood;
 
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use flood::root as flood_root;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
-use pleach::wire::Address;
+use pleach::wire::{Address, Protocol as _, Settings};
+use pleach_tcp::TlsTcp;
+use pleach_tls::authority::{Authority, Validity};
+use pleach_tls::identity::{Pem, from_pem_files};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -26,6 +33,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("strangers::a_full_house_of_silent_ones_keeps_no_child_out", full_house),
         test("strangers::who_comes_too_often_is_closed_unread", too_often),
         test("strangers::children_are_no_strangers_however_low_the_rate", children_on_top),
+        test("strangers::the_key_is_in_no_argument_and_no_variable", key_unseen),
+        test("strangers::a_certificate_without_the_key_lets_nobody_in", certified),
     ]);
     tests
 }
@@ -167,6 +176,67 @@ async fn children_on_top() {
     .unwrap();
 }
 
+// SEC-13
+async fn key_unseen() {
+    let directory = TempDir::new().unwrap();
+    let key_file = directory.path().join("tree.key");
+    let config = Config { key_file: Some(key_file.clone()), ..over("tcp") };
+    in_root(config, async |_| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            let pid = portal.run(pid()).await?;
+            let text = fs::read_to_string(&key_file).unwrap().trim().to_owned();
+            let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect();
+            for what in ["cmdline", "environ"] {
+                let seen = fs::read(format!("/proc/{pid}/{what}")).unwrap();
+                assert!(seen.iter().any(|byte| *byte != 0), "{what} says something");
+                for key in [text.as_bytes(), &bytes] {
+                    assert!(!seen.windows(key.len()).any(|window| window == key), "the key is in {what}");
+                }
+            }
+            // What it was read from is no longer there to be read again.
+            assert_eq!(fs::read_link(format!("/proc/{pid}/fd/0")).unwrap(), Path::new("/dev/null"));
+            portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+#[pleach::rpc]
+async fn pid() -> Result<u32> {
+    Ok(std::process::id())
+}
+
+// SEC-19
+async fn certified() {
+    let directory = TempDir::new().unwrap();
+    let authority = Authority::new(Validity::Days(1)).unwrap();
+    let issued = authority.issue(&["127.0.0.1".to_owned()], Validity::Days(1)).unwrap();
+    Pem::new(&authority, &issued).write(directory.path()).unwrap();
+    let config = Config { certificates: Some(directory.path().to_owned()), ..over("tls+tcp") };
+    in_root(config, async |actor| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            let address = actor.addresses().await[0].clone();
+            let tls = from_pem_files(directory.path()).unwrap();
+            let settings = Settings { tls: Some(Arc::new(tls)), ..Settings::default() };
+            let mut link = TlsTcp.dial(&address, &settings).await.expect("its certificate is good");
+            // Anything but a handshake ends it, as over any other connection.
+            link.writer.write_all(&[1, 0, 0, 0, 0x92]).await.unwrap();
+            let mut said = Vec::new();
+            let end = tokio::time::timeout(Duration::from_secs(5), link.reader.read_to_end(&mut said)).await;
+            assert!(end.is_ok() && said.is_empty(), "{end:?} {said:?}");
+            assert_eq!(portal.run(ping()).await?, 1);
+            portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
 fn listening(addresses: &[Address]) -> String {
     match addresses {
         [Address::Tcp(at)] => at.to_string(),
@@ -175,5 +245,5 @@ fn listening(addresses: &[Address]) -> String {
 }
 
 fn open_files() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+    fs::read_dir("/proc/self/fd").unwrap().count()
 }

@@ -3,12 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use pleach_tls::pending::Pending;
 use pleach_wire::address::HostPort;
 use pleach_wire::{Address, Link, Listener, Settings, TransportError};
 use quinn::Incoming;
@@ -17,12 +16,10 @@ use crate::handshake::HalfOpen;
 use crate::site::Site;
 use crate::{resolve, tls, tuning};
 
-type Handshake = Pin<Box<dyn Future<Output = Result<Link, TransportError>> + Send>>;
-
 /// A bound UDP port. Dropping it lets nobody new in, refuses who waits, and frees the port as the crate's docs say.
 pub(crate) struct QuicListener {
     /// Declared before the site: each holds it.
-    handshakes: FuturesUnordered<Handshake>,
+    handshakes: Pending,
     site: Arc<Site>,
     address: Address,
     settings: Settings,
@@ -44,7 +41,7 @@ impl QuicListener {
 
     fn on(site: Site, settings: &Settings) -> io::Result<Self> {
         let address = Address::Quic(HostPort::from(site.endpoint.local_addr()?));
-        Ok(Self { handshakes: FuturesUnordered::new(), site: Arc::new(site), address, settings: settings.clone() })
+        Ok(Self { handshakes: Pending::default(), site: Arc::new(site), address, settings: settings.clone() })
     }
 
     /// Starts one handshake, or asks the dialer to prove its address first.
@@ -57,7 +54,7 @@ impl QuicListener {
         match incoming.accept() {
             Ok(connecting) => {
                 let half_open = HalfOpen::new(connecting, self.site.clone());
-                self.handshakes.push(Box::pin(shake(half_open, peer, self.settings.clone())));
+                self.handshakes.begin(peer.ip(), shake(half_open, peer, self.settings.clone()));
             }
             Err(error) => {
                 tracing::debug!(target: "pleach::transport", %error, "a dialer's first datagram was no good");
@@ -80,12 +77,18 @@ impl Listener for QuicListener {
 
     async fn accept(&mut self) -> Result<Link, TransportError> {
         loop {
-            let room = self.handshakes.len() < tuning::HALF_OPEN;
+            let full_until = self.handshakes.full_until();
+            let next = async {
+                if let Some(until) = full_until {
+                    tokio::time::sleep_until(until).await;
+                }
+                self.site.endpoint.accept().await
+            };
             // Those who are through first, then new ones.
             tokio::select! {
                 biased;
-                Some(shaken) = self.handshakes.next() => return shaken,
-                incoming = self.site.endpoint.accept(), if room => match incoming {
+                shaken = self.handshakes.next() => return shaken,
+                incoming = next => match incoming {
                     Some(incoming) => self.begin(incoming),
                     None => break,
                 },

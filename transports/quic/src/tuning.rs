@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pleach_tls::pending;
 use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 
 use crate::congestion::Yielding;
@@ -47,11 +48,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// A handshake that a peer began and does not finish is given up after this; the actors' handshake has as long.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Handshakes under way at one listener; more wait their turn. Bounds what strangers can make us hold.
-pub(crate) const HALF_OPEN: usize = 256;
-
 /// With so many under way, a dialer must first prove that it receives at its address: forged ones can't fill the rest.
-pub(crate) const PROVE_ADDRESS: usize = HALF_OPEN / 2;
+pub(crate) const PROVE_ADDRESS: usize = pending::MOST / 2;
 
 /// Dial attempts that wait for `accept` at one listener, beyond those under way; more are refused.
 pub(crate) const BACKLOG: usize = 1024;

@@ -56,6 +56,7 @@ async fn without_certificates_nobody_dials_or_listens() {
     assert!(matches!(&refused, TransportError::Tls(why) if why.contains("generate()")), "{refused}");
 }
 
+// SEC-9
 #[tokio::test]
 async fn a_dialer_without_a_certificate_is_refused() {
     let own = identity::generate().unwrap();

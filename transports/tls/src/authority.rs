@@ -204,6 +204,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 mod tests {
     use super::*;
 
+    // SEC-18
     #[test]
     fn a_key_makes_one_authority_and_another_key_another_one() {
         let of = |byte| Authority::of_tree(&[byte; 32]).unwrap();

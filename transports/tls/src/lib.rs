@@ -10,6 +10,7 @@
 //! | [`identity`] | a member's certificate and key: made, or read from files |
 //! | [`config`] | the two sides of a handshake |
 //! | `verify` | whom each side believes |
+//! | [`pending`] | handshakes that run beside each other at one listener, and how many may |
 //! | [`refusal`] | what the end of a handshake means, in words, for both sides |
 //!
 //! # What must stay true
@@ -24,5 +25,6 @@
 pub mod authority;
 pub mod config;
 pub mod identity;
+pub mod pending;
 pub mod refusal;
 mod verify;

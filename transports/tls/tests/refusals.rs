@@ -58,6 +58,7 @@ async fn refused(protocol: &dyn Protocol, dialer: &TlsIdentity, listener: &TlsId
     })
 }
 
+// SEC-9
 #[tokio::test]
 async fn each_refusal_is_an_error_on_both_sides_that_says_what_to_do() {
     for row in table() {
@@ -119,6 +120,7 @@ fn table() -> Vec<Row> {
     table
 }
 
+// SEC-19
 #[tokio::test]
 async fn a_certificate_is_good_for_its_host_and_one_for_the_tree_on_any() {
     let authority = Authority::new("the tree's");
@@ -131,6 +133,7 @@ async fn a_certificate_is_good_for_its_host_and_one_for_the_tree_on_any() {
     }
 }
 
+// SEC-18
 #[tokio::test]
 async fn two_that_have_the_same_key_believe_each_other_and_nobody_else() {
     let of = |secret| identity::of_tree(&[secret; 32]).unwrap();

@@ -52,6 +52,8 @@ pub fn with_payload<P: Copy>(msg: &Msg, payload: P) -> Msg<P> {
         Msg::Yield { cid, .. } => Msg::Yield { cid, value: payload },
         Msg::Credit { cid, count } => Msg::Credit { cid, count },
         Msg::Stop { cid } => Msg::Stop { cid },
+        Msg::Ping { n } => Msg::Ping { n },
+        Msg::Pong { n } => Msg::Pong { n },
         Msg::Bye { why } => Msg::Bye { why },
     }
 }

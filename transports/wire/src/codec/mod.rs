@@ -5,6 +5,7 @@
 //! once, by the task that knows its type. A new built-in codec is one file here, one variant of
 //! [`Format`] and one line in the registry; a user's own codec needs neither (see [`CustomFormat`]).
 
+mod depth;
 mod json;
 mod msgpack;
 
@@ -189,13 +190,13 @@ pub(crate) fn bytes_of(payload: &Payload) -> (Bytes, Bytes) {
 fn decode_custom<T: DeserializeOwned>(format: &dyn CustomFormat, body: &[u8]) -> Result<T, String> {
     let mut value = None;
     format.decode(body, &mut |reader| {
-        value = Some(erased_serde::deserialize(reader)?);
+        value = Some(depth::read(reader)?);
         Ok(())
     })?;
     value.ok_or_else(|| "the format read no value".to_owned())
 }
 
-/// How deep arrays and maps may be nested in a payload that is read; in both built-in formats. More is an
+/// How deep arrays, maps and enum variants may be nested in a payload that is read, in any format. More is an
 /// error: a decoder goes down with each level, and a peer must not decide how much stack that takes.
 pub const MAX_DEPTH: usize = 128;
 
@@ -242,6 +243,7 @@ mod tests {
                 Msg::Error { cid: Some(Cid(1)), error: &"e" },
                 Msg::Cancel { cid: Cid(300) },
                 Msg::CancelAck { cid: Cid(70_000), found: true },
+                Msg::CancelAck { cid: Cid(1), found: false },
                 Msg::Bye { why: ByteStr::from_static("done") },
                 Msg::Open {
                     cid: Cid(3),
@@ -253,12 +255,13 @@ mod tests {
                     cid: Cid(3),
                     target: ByteStr::from_static("a::b"),
                     buffer: 1000,
-                    waits: false,
+                    waits: true,
                     args: &1u8,
                     terms: CallTerms { schema: 7, deadline: None },
                 },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
+                Msg::Stream { cid: Cid(3), buffer: 0, waits: true },
                 Msg::Yield { cid: Cid(3), value: &1u8 },
                 Msg::Credit { cid: Cid(3), count: 32 },
                 Msg::Stop { cid: Cid(3) },
@@ -355,6 +358,13 @@ mod tests {
     #[derive(Debug, Deserialize)]
     struct Nested(#[expect(dead_code, reason = "only its depth counts")] Vec<Nested>);
 
+    /// The same, with nothing but variants between two levels.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Term {
+        Neg(Box<Self>),
+        Zero,
+    }
+
     // SEC-8
     #[test]
     fn nesting_beyond_the_limit_is_an_error_and_takes_no_stack() {
@@ -371,6 +381,32 @@ mod tests {
                     assert!(matches!(failed, Err(TransportError::Decode { .. })), "{failed:?}");
                 }
                 nested(MAX_DEPTH + 1).decode::<Nested>().unwrap_err();
+            }
+        });
+        small.unwrap().join().unwrap();
+    }
+
+    // SEC-8
+    #[test]
+    fn variants_count_as_levels_too() {
+        let small = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
+            let terms = |depth: usize| (0..depth).fold(Term::Zero, |term, _| Term::Neg(Box::new(term)));
+            let zero = |format| match format {
+                Format::Json => &b"\"Zero\""[..],
+                _ => &[0xa4, b'Z', b'e', b'r', b'o'],
+            };
+            for (format, open, close) in
+                [(Format::Msgpack, &[0x81, 0xa3, b'N', b'e', b'g'][..], &b""[..]), (Format::Json, b"{\"Neg\":", b"}")]
+            {
+                let nested = |depth: usize| {
+                    let body = [open.repeat(depth), zero(format).to_vec(), close.repeat(depth)].concat();
+                    Payload::new(format, body.into(), Bytes::new())
+                };
+                assert_eq!(nested(MAX_DEPTH - 2).decode::<Term>().unwrap(), terms(MAX_DEPTH - 2));
+                for depth in [MAX_DEPTH + 1, 1 << 20] {
+                    let failed = nested(depth).decode::<Term>();
+                    assert!(matches!(failed, Err(TransportError::Decode { .. })), "{depth} levels: {failed:?}");
+                }
             }
         });
         small.unwrap().join().unwrap();

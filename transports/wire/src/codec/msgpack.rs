@@ -15,7 +15,7 @@ use rmp::{decode, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Codec, Format, FrameBuf, MAX_DEPTH, Payload};
+use super::{Codec, Format, FrameBuf, Payload, depth};
 use crate::blob;
 use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
@@ -277,11 +277,7 @@ pub(super) fn encode_value<T: Serialize>(value: &T, out: &mut BytesMut) -> Resul
 }
 
 pub(super) fn decode_value<T: DeserializeOwned>(body: &Bytes, parts: &Bytes) -> Result<T, String> {
-    let read = || {
-        let mut reader = rmp_serde::Deserializer::from_read_ref(body);
-        reader.set_max_depth(MAX_DEPTH);
-        T::deserialize(&mut reader)
-    };
+    let read = || depth::read(&mut rmp_serde::Deserializer::from_read_ref(body));
     let value = if parts.is_empty() { read() } else { blob::provide(parts, read) };
     value.map_err(|error| error.to_string())
 }

@@ -1,0 +1,162 @@
+//! Handshakes that run beside each other at one listener, and how many may: [`MOST`].
+//!
+//! Whichever is through first comes out first. Who says nothing must not keep others out: when all places are
+//! taken, a newcomer gets that of the one who has been there longest, of those of the source with the most
+//! places. Each has [`GRACE`] at least.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use pleach_wire::{Link, TransportError};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+type Shaken = Result<Link, TransportError>;
+
+/// The handshakes of one listener. Dropping it ends them all.
+#[derive(Default)]
+pub struct Pending {
+    handshakes: FuturesUnordered<Pin<Box<dyn Future<Output = Shaken> + Send>>>,
+    /// In the order in which they came; those that are over are taken out later.
+    places: VecDeque<Place>,
+}
+
+/// The place of one handshake. Dropping it ends the handshake.
+struct Place {
+    source: IpAddr,
+    since: Instant,
+    stays: oneshot::Sender<()>,
+}
+
+impl Pending {
+    /// Returns how many are under way.
+    pub fn len(&self) -> usize {
+        self.handshakes.len()
+    }
+
+    /// Returns whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.handshakes.is_empty()
+    }
+
+    /// Returns until when whoever comes next has to wait: not at all, or until somebody has had its time.
+    pub fn full_until(&self) -> Option<Instant> {
+        let longest = (self.len() >= MOST).then(|| self.longest_of_the_most()).flatten()?;
+        Some(self.places[longest].since + GRACE)
+    }
+
+    /// Begins the handshake with a dialer at `source`. If the house is full, another one ends.
+    pub fn begin(&mut self, source: IpAddr, handshake: impl Future<Output = Shaken> + Send + 'static) {
+        self.places.retain(Place::is_taken);
+        if self.len() >= MOST
+            && let Some(longest) = self.longest_of_the_most()
+        {
+            self.places.remove(longest);
+        }
+        let (stays, leaves) = oneshot::channel();
+        self.places.push_back(Place { source: network(source), since: Instant::now(), stays });
+        self.handshakes.push(Box::pin(async move {
+            tokio::select! {
+                shaken = handshake => shaken,
+                _ = leaves => Err(TransportError::Handshake(format!("{source} was slow, and others waited for its place"))),
+            }
+        }));
+    }
+
+    /// Waits for the next one that is over; for ever if there is none.
+    ///
+    /// # Errors
+    /// Those of the handshake, and when its place was given to another.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn next(&mut self) -> Shaken {
+        match self.handshakes.next().await {
+            Some(shaken) => shaken,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn longest_of_the_most(&self) -> Option<usize> {
+        let mut by_source: BTreeMap<IpAddr, (usize, Reverse<usize>)> = BTreeMap::new();
+        for (at, place) in self.places.iter().enumerate().filter(|(_, place)| place.is_taken()) {
+            by_source.entry(place.source).or_insert((0, Reverse(at))).0 += 1;
+        }
+        by_source.into_values().max().map(|(_, Reverse(longest))| longest)
+    }
+}
+
+impl Place {
+    fn is_taken(&self) -> bool {
+        !self.stays.is_closed()
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} handshakes", self.len())
+    }
+}
+
+/// In IPv6 a network of /64 is what one subscriber gets at least.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (!0 << 64))),
+        address => address,
+    }
+}
+
+/// Handshakes under way at one listener. Bounds what strangers can make us hold.
+pub const MOST: usize = 256;
+
+/// What each handshake has when others wait: two round trips around the world.
+pub const GRACE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
+    async fn silent() -> Shaken {
+        std::future::pending().await
+    }
+
+    // SEC-7
+    #[tokio::test(start_paused = true)]
+    async fn who_is_silent_makes_room_after_its_time() {
+        let mut pending = Pending::default();
+        pending.begin(host(1), silent());
+        for _ in 1..MOST {
+            assert_eq!(pending.full_until(), None);
+            pending.begin(host(2), silent());
+        }
+        let full_until = pending.full_until().expect("all places are taken");
+        assert_eq!(full_until.duration_since(Instant::now()), GRACE);
+        pending.begin(host(3), silent());
+        // One of the source with the most: not the first of all.
+        let shown_out = pending.next().await.map(drop).unwrap_err().to_string();
+        assert!(shown_out.contains("10.0.0.2 was slow"), "{shown_out}");
+        assert_eq!((pending.len(), pending.full_until().is_some()), (MOST, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whichever_is_through_first_comes_out_first_and_leaves_its_place() {
+        let mut pending = Pending::default();
+        for number in 0..MOST {
+            let over = async move { Err(TransportError::Handshake(format!("{number} is over"))) };
+            pending.begin(host(1), async move { if number == 7 { over.await } else { silent().await } });
+        }
+        assert!(pending.full_until().is_some());
+        assert!(pending.next().await.map(drop).unwrap_err().to_string().contains("7 is over"));
+        assert_eq!(pending.full_until(), None);
+    }
+}
