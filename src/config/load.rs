@@ -266,6 +266,53 @@ mod tests {
     }
 
     #[test]
+    fn where_names_are_kept_is_read_from_both_sources() {
+        let text = "registry = [\"tcp://10.9.0.1:1616\", \"/ip4/127.0.0.1/tcp/1616\"]\nensure_registry = true\n\
+                    deregister = \"2s\"\nroot_name = \"service\"\nkey_file = \"tree.key\"\n";
+        let told = load(Some(text), &[]).unwrap();
+        let addresses = ["tcp://10.9.0.1:1616", "tcp://127.0.0.1:1616"].map(|at| at.parse().unwrap());
+        assert_eq!(told.registry, addresses, "a URI and a multiaddr");
+        assert_eq!((told.ensure_registry, told.deregister), (true, Duration::from_secs(2)));
+        assert_eq!((&*told.root_name, told.key_file), ("service", Some("tree.key".into())));
+        let variables = [
+            ("PLEACH_REGISTRY", "quic://gate.example:1616,uds:///run/registry.sock"),
+            ("PLEACH_ENSURE_REGISTRY", "false"),
+            ("PLEACH_DEREGISTER", "0"),
+            ("PLEACH_ROOT_NAME", "guest"),
+        ];
+        let told = load(Some(text), &variables).unwrap();
+        let addresses = ["quic://gate.example:1616", "uds:///run/registry.sock"].map(|at| at.parse().unwrap());
+        assert_eq!(told.registry, addresses);
+        assert_eq!((told.ensure_registry, told.deregister), (false, Duration::ZERO));
+        assert_eq!(told.root_name, "guest");
+    }
+
+    #[test]
+    fn what_is_wrong_with_where_names_are_kept_is_said() {
+        let lines = [
+            ("registry = [\"10.9.0.1:1616\"]", "10.9.0.1:1616"),
+            ("registry = 1616", "expected a list of addresses, or one text with commas between them"),
+            ("ensure_registry = 1", "expected true or false"),
+            ("deregister = \"soon\"", "expected a duration like"),
+            ("root_name = 7", "expected a string"),
+            ("key_file = false", "expected path string"),
+            ("certificates = [\"a.pem\"]", "expected path string"),
+        ];
+        for (line, why) in lines {
+            let message = fault(Some(&format!("# ours\n{line}\n")), &[]);
+            assert!(message.contains("line 2") && message.contains(why), "{message}");
+        }
+        for (variable, value, why) in [
+            ("PLEACH_REGISTRY", "gate:1616", "gate:1616"),
+            ("PLEACH_ENSURE_REGISTRY", "yes", "expected true or false"),
+            ("PLEACH_DEREGISTER", "soon", "expected a duration like"),
+        ] {
+            let message = fault(None, &[(variable, value)]);
+            assert!(message.starts_with(&format!("{variable}: ")) && message.contains(why), "{message}");
+        }
+    }
+
+    #[test]
     fn a_codec_must_go_with_its_transport() {
         let tractor = [("PLEACH_CODEC", "tractor"), ("PLEACH_TRANSPORT", "tcp")];
         assert!(load(None, &tractor).is_ok(), "in whichever order they come");

@@ -177,6 +177,9 @@ pub struct Config {
     /// one there joins it; if there is none, it becomes one and binds all of these. Needs `key_file`: whoever joins
     /// has to know the same key. Default: none; a root keeps the names of its own tree, and binds nothing for that.
     ///
+    /// Whoever has joined registers again by itself when the registrar is back, or another program has taken its
+    /// place; lookups meanwhile fail after `dial`. Actors on other hosts are found if they `listen` where others get.
+    ///
     /// With the feature `etcd` it can be one `etcd://host:port[,host:port…]/prefix` instead, which keeps the names
     /// beyond the end of any program: see `discovery::etcd`.
     #[serde(with = "addresses")]

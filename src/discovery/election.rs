@@ -70,7 +70,10 @@ pub(super) async fn elect(runtime: &Arc<Runtime>) -> Result<Elected> {
         |at: &Address| Endpoint { transport: Key::new(&config.codec, at.protocol()), address: at.to_string() };
     let at: Vec<Endpoint> = addresses.iter().map(endpoint).collect();
     for endpoint in &at {
-        runtime.registry().find(&endpoint.transport)?;
+        runtime
+            .registry()
+            .find(&endpoint.transport)
+            .map_err(|error| fault(endpoint, format!("can't be dialled: {error}")))?;
     }
     let until = Instant::now() + TOTAL;
     let mut faults = Vec::new();

@@ -64,7 +64,7 @@ impl Embedded {
         T: Send,
     {
         let lines = self.lines()?;
-        let asked = lines.iter().map(|line| self.within_bound(line, line.ask(&call)));
+        let asked = lines.iter().map(|line| self.within_bound(line, self.ask_one(line, &call)));
         let (mut answers, mut faults) = (Vec::new(), Vec::new());
         for answer in join_all(asked).await {
             match answer {
@@ -78,6 +78,17 @@ impl Embedded {
         match (answers.is_empty(), faults.into_iter().next()) {
             (true, Some(fault)) => Err(fault),
             _ => Ok(answers),
+        }
+    }
+
+    /// Asks one registrar; if it is lost meanwhile, asks again if it is back in time.
+    async fn ask_one<T>(&self, line: &Line, call: impl Fn() -> Call<T>) -> Result<T> {
+        loop {
+            let channel = self.within_bound(line, line.up()).await?;
+            match ask(&channel, call()).await {
+                Err(Error::Disconnected { .. }) if matches!(line, Line::Kept(..)) => channel.ended().await,
+                answer => return answer,
+            }
         }
     }
 
@@ -133,7 +144,7 @@ impl Registry for Embedded {
 
     async fn wait_for(&self, name: &str) -> Result<Vec<Registered>> {
         let lines = self.lines()?;
-        let waiting = lines.iter().map(|line| Box::pin(line.ask(|| registrar::wait_for(name.to_owned()))));
+        let waiting = lines.iter().map(|line| Box::pin(self.ask_one(line, || registrar::wait_for(name.to_owned()))));
         select_ok(waiting).await.map(|(found, _others)| found)
     }
 
@@ -160,17 +171,6 @@ impl Line {
                 Error::Usage("the connection to the parent, who is the registrar, has ended; so does this actor".into())
             }),
             Self::Kept(keepers, at) => keepers[*at].up().await,
-        }
-    }
-
-    /// Asks; if the registrar is lost meanwhile, asks again when it is back.
-    async fn ask<T>(&self, call: impl Fn() -> Call<T>) -> Result<T> {
-        loop {
-            let channel = self.up().await?;
-            match ask(&channel, call()).await {
-                Err(Error::Disconnected { .. }) if matches!(self, Self::Kept(..)) => channel.ended().await,
-                answer => return answer,
-            }
         }
     }
 

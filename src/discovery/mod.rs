@@ -24,6 +24,8 @@
 //!    incarnation counts.
 //! 2. An entry goes with its actor: whoever keeps the names notices that an actor is gone, also one that
 //!    could not say so.
+//! 3. An address is compared, and counts as empty, only on the host of its actor, by the host's name: two hosts or
+//!    networks may use the same one. So hosts need names of their own.
 
 mod election;
 mod embedded;
@@ -82,7 +84,8 @@ pub trait Registry: Send + Sync + fmt::Debug + 'static {
     /// Waits until there is an actor of this name; then as [`find`](Self::find).
     ///
     /// # Errors
-    /// As [`find`](Self::find).
+    /// As [`find`](Self::find), also when the registry is lost meanwhile and does not come back soon. One
+    /// that outlives all programs may be waited for without an end.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -97,7 +100,8 @@ pub trait Registry: Send + Sync + fmt::Debug + 'static {
     /// Nothing is lost.
     async fn list(&self) -> Result<Vec<Registered>>;
 
-    /// Takes out an entry that somebody could not reach, unless there is a newer one of its uuid.
+    /// Takes out the entry of an actor that is sure to be gone, unless there is a newer one of its uuid. An actor
+    /// that is alive is not entered again.
     ///
     /// # Errors
     /// As [`find`](Self::find).

@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! 1. An actor has one entry: that of its highest incarnation. What an older one holds or says is void.
-//! 2. An address belongs to one actor: whoever claims it last, because nobody else can be listening there.
+//! 2. On its host an address belongs to one actor: whoever claims it last, because nobody else can be listening
+//!    there. Actors of two hosts may both tell `tcp://127.0.0.1:4000`, or `tcp://192.168.0.2:4000` in two networks.
 //! 3. Whoever waits for a name sees each entry that is made after it began to wait.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +146,7 @@ struct Entry {
     holds: BTreeSet<u64>,
 }
 
-/// An address, and how far it means the same place: this process, this host, everywhere.
+/// An address, on a host, and if only a process can mean it, in that one.
 type Claim = (String, u32, String);
 
 impl Entries {
@@ -232,12 +233,9 @@ impl Entries {
 }
 
 fn claim_of(who: &ActorId, endpoint: &Endpoint) -> Claim {
-    let (host, process) = match endpoint.address.parse() {
-        Ok(Address::Mem(_)) => (who.host(), who.pid()),
-        Ok(address) if address.is_local() => (who.host(), 0),
-        _ => ("", 0),
-    };
-    (host.to_owned(), process, endpoint.address.clone())
+    let is_within_process = matches!(endpoint.address.parse(), Ok(Address::Mem(_)));
+    let process = if is_within_process { who.pid() } else { 0 };
+    (who.host().to_owned(), process, endpoint.address.clone())
 }
 
 #[cfg(test)]
@@ -306,6 +304,22 @@ mod tests {
         drop(second);
         let _again = table.enter(actor("a", 1, 8, &far)).unwrap();
         assert_eq!(uuids(&table.list()), [3, 1]);
+    }
+
+    #[test]
+    fn hosts_may_have_the_same_addresses() {
+        let at = ["tcp://127.0.0.1:4000", "uds:///run/a.sock", "quic://192.168.0.2:4000", "mem://a"];
+        let on = |host: &str, pid: u32, uuid: u128| {
+            let who = serde_json::json!({ "name": "a", "uuid": Uuid::from_u128(uuid), "pid": pid, "host": host });
+            Registered { who: serde_json::from_value(who).unwrap(), ..actor("a", uuid, 7, &at) }
+        };
+        let table = Arc::new(Table::default());
+        let actors = [on("here", 1, 1), on("there", 1, 2)];
+        let _holds = actors.clone().map(|actor| table.enter(actor).unwrap());
+        assert_eq!(table.list(), actors);
+        let _hold = table.enter(on("here", 2, 3)).unwrap();
+        assert_eq!(uuids(&table.list()), [1, 2, 3], "names within a process are its own");
+        assert_eq!(table.list()[0].listening, actor("a", 1, 7, &at[3..]).listening);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,12 +1,15 @@
 //! From an entry of the registry to a portal: the connection that is there, or a new one.
 //!
-//! An entry may be older than the end of its actor. Whoever finds that nobody is there takes it out, so
-//! that the next one does not try again.
+//! An entry may be older than the end of its actor. Whoever finds on the actor's own host that nobody is there
+//! takes it out, so that the next one does not try again. From another host that can't be found: the same address
+//! leads elsewhere there, or a firewall refuses it; and an actor that is alive would not be entered again.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pleach_wire::TransportError;
+use tokio::time::sleep;
 
 use crate::discovery::{Registered, Registry};
 use crate::error::Error;
@@ -25,29 +28,67 @@ pub(super) enum Reached {
 
 /// Connects to an actor that was found.
 pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor: &Registered) -> Reached {
-    let error = match runtime.connect_to(&actor.who, &actor.listening).await {
-        Ok(connection) => return Reached::Portal(Portal::connected(connection)),
-        Err(error) => error,
-    };
-    if !nobody_is_there(&error) {
-        tracing::warn!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but not reached");
-        return Reached::No(error);
-    }
-    tracing::debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but gone");
-    match registry.remove(actor).await {
-        Ok(()) => Reached::Stale,
-        Err(error) => Reached::No(error),
+    let mut attempt = 1;
+    loop {
+        let error = match runtime.connect_to(&actor.who, &actor.listening).await {
+            Ok(connection) => return Reached::Portal(Portal::connected(connection)),
+            Err(error) => error,
+        };
+        let is_nobody = nobody_is_there(&error);
+        if is_nobody && actor.who.host() == runtime.id().host() {
+            tracing::debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but gone");
+            return match registry.remove(actor).await {
+                Ok(()) => Reached::Stale,
+                Err(error) => Reached::No(error),
+            };
+        }
+        // One that ends turns others away, then stops listening, and then its entry goes.
+        match registry.find(actor.who.name()).await {
+            Ok(found) if !found.iter().any(|one| one.who == actor.who) => return Reached::Stale,
+            Ok(_) if attempt < ATTEMPTS && (is_nobody || is_turned_away(&error)) => {}
+            Ok(_) => {
+                tracing::warn!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but not reached");
+                return Reached::No(error);
+            }
+            Err(fault) => return Reached::No(fault),
+        }
+        sleep(PAUSE * attempt).await;
+        attempt += 1;
     }
 }
 
 /// Whether every address said so. One that only does not answer may be behind a broken network.
 fn nobody_is_there(error: &Error) -> bool {
-    match error {
-        Error::Transport(TransportError::Dial { source, .. }) => {
+    each(error, &|fault| match fault {
+        TransportError::Dial { source, .. } => {
             matches!(source.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound)
         }
-        Error::Transport(fault) if is_anothers(fault) => true,
-        Error::Group(group) => group.errors.iter().all(nobody_is_there),
+        fault => is_anothers(fault),
+    })
+}
+
+/// Whether somebody hung up before the end of the handshake: it may be ending, or have died just now.
+fn is_turned_away(error: &Error) -> bool {
+    each(error, &|fault| match fault {
+        TransportError::Dial { source, .. } => {
+            !matches!(source.kind(), ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)
+        }
+        TransportError::Closed(_) | TransportError::Reset(_) | TransportError::Truncated { .. } => true,
+        _ => false,
+    })
+}
+
+/// Whether this is so of the faults of all addresses.
+fn each(error: &Error, is: &dyn Fn(&TransportError) -> bool) -> bool {
+    match error {
+        Error::Transport(fault) => is(fault),
+        Error::Group(group) => group.errors.iter().all(|error| each(error, is)),
         _ => false,
     }
 }
+
+/// How often one that hangs up is dialled.
+const ATTEMPTS: u32 = 5;
+
+/// After the first attempt; each further one is as much longer. Together they take half a second.
+const PAUSE: Duration = Duration::from_millis(50);

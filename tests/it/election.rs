@@ -32,6 +32,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("election::a_probe_leaves_no_trace", no_trace));
     tests.push(test("election::several_registrars_are_joined_at_once", several));
     tests.push(test("election::an_address_elsewhere_that_nobody_has_is_an_error", elsewhere));
+    tests.push(test("election::an_address_may_be_written_in_several_ways", spelt));
+    tests.push(test("election::a_protocol_that_nobody_knows_is_an_error", unknown));
     tests
 }
 
@@ -226,6 +228,31 @@ async fn elsewhere() {
     let ended = in_root(config, async |_| Ok(())).await;
     assert_says(&ended, &["tcp://192.0.2.1:1616", "can't be bound here"]);
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+/// Several protocols at once; a name that has to be resolved, which joins who is bound to a number.
+async fn spelt() {
+    let meeting = Meeting::new();
+    let protocols = ["tcp", "tls+tcp", "uds", "quic"].map(|protocol| meeting.address(protocol));
+    let port = protocols[0].host_port().unwrap().port;
+    let config = meeting.config(&protocols);
+    for at in [format!("tcp://localhost:{port}"), format!("/ip4/127.0.0.1/tcp/{port}"), protocols[3].to_string()] {
+        let joining = Config { registry: vec![at.parse().unwrap()], ..config.clone() };
+        with_joined(config.clone(), joining, async |first, _| {
+            assert_eq!(first.addresses().await.len(), protocols.len());
+            assert_eq!(get_registry().await?.id(), first.id());
+            Ok(())
+        })
+        .await;
+    }
+}
+
+async fn unknown() {
+    let meeting = Meeting::new();
+    let config = Config { registry: vec!["udp://127.0.0.1:7".parse().unwrap()], ..meeting.config(&[]) };
+    let ended = in_root(config, async |_| Ok(())).await;
+    assert!(matches!(ended, Err(Error::Registry { .. })), "{ended:?}");
+    assert_says(&ended, &["udp://127.0.0.1:7", "no transport for codec `msgpack` over `udp`"]);
 }
 
 /// Runs a root that is to fail, beside the one of the test.

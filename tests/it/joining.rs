@@ -1,8 +1,9 @@
 //! Programs that join each other: started separately, with nothing in common but an address and a key.
 
+use std::future::IntoFuture as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::discovery::registrar;
@@ -18,6 +19,12 @@ async fn double(n: u64) -> Result<u64> {
     Ok(n * 2)
 }
 
+#[pleach::rpc]
+async fn waits_for(name: String, notes: String) -> Result<()> {
+    note(&notes, "waiting");
+    wait_for_actor(name).await.map(drop)
+}
+
 /// Protocols over which programs meet here.
 const MEETING: [&str; 4] = ["tcp", "tls+tcp", "uds", "quic"];
 
@@ -31,6 +38,14 @@ pub(crate) fn tests() -> Vec<Trial> {
     for protocol in ["tcp", "tls+tcp", "uds"] {
         tests.push(test(format!("joining::a_registrar_that_comes_back_knows_everybody_over_{protocol}"), move || {
             comes_back(protocol)
+        }));
+    }
+    for protocol in ["tcp", "uds"] {
+        tests.push(test(format!("joining::who_waits_learns_that_the_registrar_is_gone_over_{protocol}"), move || {
+            registrar_gone(protocol)
+        }));
+        tests.push(test(format!("joining::a_stopped_registrar_holds_nobody_up_over_{protocol}"), move || {
+            registrar_stopped(protocol)
         }));
     }
     tests
@@ -154,4 +169,58 @@ async fn comes_back(protocol: &'static str) {
     })
     .await
     .unwrap();
+}
+
+/// D4: whoever waits is told, and so is whoever asks later.
+async fn registrar_gone(protocol: &'static str) {
+    let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
+    let config = meeting.config(&[meeting.address(protocol)]);
+    let program = start("daemon", &notes, &config);
+    let guest = Config { dial: Duration::from_millis(300), root_name: "guest".into(), ..config };
+    in_root(guest, async |_| {
+        pleach::open_nursery(async |n| {
+            let asker = n.start_actor("asker").enable(module_path!()).await?;
+            let there = asker.run(waits_for("nobody".into(), notes.address()));
+            let kill = async {
+                notes.expect_async("waiting").await;
+                drop(program); // by SIGKILL
+            };
+            let all = async { tokio::join!(wait_for_actor("nobody"), there, kill) };
+            let (here, there, ()) = fail_after(Duration::from_secs(10), all).await?;
+            assert!(matches!(here, Err(Error::Disconnected { .. } | Error::Transport(_))), "{here:?}");
+            assert!(matches!(there, Err(Error::Remote(_))), "{there:?}");
+            for asked in [find_actor("asker").await.map(drop), get_registry().await.map(drop)] {
+                assert!(matches!(asked, Err(Error::Disconnected { .. } | Error::Transport(_))), "{asked:?}");
+            }
+            asker.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+/// Nothing is sent by a process that is stopped, not even that it is.
+async fn registrar_stopped(protocol: &'static str) {
+    let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
+    let config = meeting.config(&[meeting.address(protocol)]);
+    let program = start("daemon", &notes, &config);
+    let guest = Config { dial: Duration::from_millis(500), root_name: "guest".into(), ..config };
+    let ending = in_root(guest, async |_| {
+        pleach::open_nursery(async |n| {
+            let child = n.start_actor("child").await?;
+            kill_process(Pid::from_raw(program.pid() as i32).unwrap(), Signal::STOP).unwrap();
+            let found = fail_after(Duration::from_secs(5), find_actor("child").into_future()).await?;
+            assert!(matches!(found, Err(Error::Timeout { .. })), "{found:?}");
+            let late = n.start_actor("late").enable(module_path!()).await?;
+            assert_eq!(late.run(double(1)).await?, 2);
+            child.cancel_actor().await?;
+            late.cancel_actor().await
+        })
+        .await?;
+        Ok(Instant::now())
+    })
+    .await
+    .unwrap();
+    assert!(ending.elapsed() < Duration::from_secs(5), "{:?}", ending.elapsed());
 }

@@ -1,12 +1,13 @@
 //! Actors found by their names, within one tree.
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::discovery::{Registered, registrar};
 use pleach::prelude::*;
-use pleach::{find_actor, get_registry, query_actor, wait_for_actor};
+use pleach::{ActorId, find_actor, get_registry, query_actor, wait_for_actor};
 
 use crate::registry_suite::actor as invented;
 use crate::support::{Notes, PROCESSES, Watched, in_nursery, in_root, matrix, matrix_over, note, over, test};
@@ -71,6 +72,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.extend(matrix("names::an_actor_finds_itself", itself));
     tests.extend(matrix_over(&PROCESSES, "names::an_actor_that_was_killed_is_not_found", killed));
     tests.push(test("names::an_entry_that_nobody_answers_to_is_taken_out", stale));
+    tests.push(test("names::whom_another_host_can_not_reach_stays_registered", out_of_reach));
+    tests.push(test("names::an_actor_that_is_ending_is_not_found", ending));
     tests.push(test("names::a_portal_leaves_the_connection_that_was_there", left_open));
     tests.push(test("names::nobody_is_an_error_only_if_required", nobody));
     tests.push(test("names::a_lookup_that_is_cancelled_leaves_nothing", cancelled));
@@ -176,11 +179,13 @@ async fn stale() {
         let registry = actor.registry().expect("it has begun");
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut nobody = invented("ghost");
+        nobody.who = as_here(&nobody.who, actor.id());
         nobody.listening[0].address = format!("tcp://{free}");
         // Nor is it whoever listens there now.
         pleach::open_nursery(async |n| {
             let alive = n.start_actor("alive").await?;
             let mut former = invented("former");
+            former.who = as_here(&former.who, alive.id());
             former.listening = query_actor("alive").await?.expect("it is there").listening;
             let _entries = [registry.register(nobody.clone()).await?, registry.register(former.clone()).await?];
             let listed = |name: &str| query_actor(name.to_owned());
@@ -195,6 +200,62 @@ async fn stale() {
     })
     .await
     .unwrap();
+}
+
+/// An address leads elsewhere from another host, and may be refused on the way: that says nothing of the actor.
+async fn out_of_reach() {
+    in_root(over("tcp"), async |actor| {
+        let registry = actor.registry().expect("it has begun");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        actor.enable(module_path!());
+        pleach::open_nursery(async |n| {
+            let alive = n.start_actor("alive").await?;
+            let mut refused = invented("far");
+            refused.listening[0].address = format!("tcp://{free}");
+            let mut anothers = invented("far");
+            anothers.listening = query_actor("alive").await?.expect("it is there").listening;
+            let _entries = [registry.register(refused.clone()).await?, registry.register(anothers.clone()).await?];
+            let found = find_actor("far").await;
+            assert!(matches!(found, Err(Error::Transport(_))), "{found:?}");
+            assert_eq!(registry.find("far").await?, [anothers, refused]);
+            assert!(query_actor("alive").await?.is_some());
+            alive.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+/// It hangs up first, and is out of the registry a little later: then it was not found. It is no error.
+async fn ending() {
+    for host in [None, Some("nowhere")] {
+        in_root(over("tcp"), async |actor| {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut ending = invented("ending");
+            ending.listening[0].address = format!("tcp://{}", listener.local_addr().unwrap());
+            if host.is_none() {
+                ending.who = as_here(&ending.who, actor.id());
+            }
+            let entry = actor.registry().expect("it has begun").register(ending).await?;
+            let end = async {
+                for _ in 0..2 {
+                    drop(listener.accept().await.unwrap());
+                }
+                drop(listener);
+                // From another host one can't know that it is gone for good.
+                match host {
+                    Some(_) => entry.leave().await,
+                    None => Ok(()),
+                }
+            };
+            let (found, ended) = tokio::join!(find_actor("ending").into_future(), end);
+            assert!(found?.is_none());
+            ended
+        })
+        .await
+        .unwrap();
+    }
 }
 
 async fn left_open() {
@@ -245,6 +306,13 @@ async fn cancelled() {
     })
     .await
     .unwrap();
+}
+
+/// The same actor on the host of another one.
+fn as_here(who: &ActorId, neighbour: &ActorId) -> ActorId {
+    let mut here = serde_json::to_value(who).unwrap();
+    here["host"] = neighbour.host().into();
+    serde_json::from_value(here).unwrap()
 }
 
 async fn until_found(name: &str, uuid: uuid::Uuid) {
