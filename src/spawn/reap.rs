@@ -12,7 +12,8 @@
 //! SIGKILL ──► done
 //! ```
 //! A child on another host whose connection is lost can't be reached, and its exit may never be learnt of: it ends
-//! itself when its lease is over, and is waited for as long as that may take.
+//! itself when its lease is over, and is waited for as long as that may take. That the engine which led to it has
+//! ended says nothing of the child.
 //!
 //! An exit ends it at every step. Each step that had to be taken is reported, with its reason. A child to which
 //! a debugger is attached is not sent a signal until that lets go.
@@ -99,7 +100,7 @@ pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Conf
     let mut climbed = Climbed { by: EndedBy::Request, why: None };
     let status = tokio::select! {
         biased;
-        exit = child.process.exited() => exit.status,
+        exit = child.process.ended() => exit.status,
         why = out_of_reach(child, config) => {
             climbed = Climbed { by: EndedBy::Lease, why: Some(why) };
             WaitStatus::Unknown
@@ -124,6 +125,8 @@ async fn out_of_reach(child: &Child, config: &Config) -> String {
             child.process.signal(Signal::Kill); // as far as that reaches
             config.ladder() // its lease is over already
         }
+        // Its lease is no matter any more: it has seen to its end in order, and what leads to it is gone, too.
+        false if child.channel.ended_in_order() && child.process.is_lost() => config.ladder(),
         false => config.lease.saturating_add(config.ladder()),
     };
     tokio::time::sleep(patience).await;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::{Config, Host, Nursery};
+use rustix::process::Pid;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
@@ -118,6 +119,28 @@ pub(crate) fn processes_with(what: &str) -> Vec<u32> {
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let has = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| shown(&line).contains(what));
     pids.filter(|pid| *pid != std::process::id()).filter(has).collect()
+}
+
+/// The first of those that there are.
+pub(crate) fn process_with(what: &str) -> Pid {
+    let found = processes_with(what);
+    raw(*found.first().unwrap_or_else(|| panic!("no process with {what}")))
+}
+
+pub(crate) fn raw(pid: u32) -> Pid {
+    Pid::from_raw(pid as i32).unwrap()
+}
+
+/// A configuration with which nothing takes long.
+pub(crate) fn quick(config: Config) -> Config {
+    Config {
+        heartbeat: Duration::from_millis(100),
+        lease: Duration::from_secs(2),
+        cancel_ack: Duration::from_millis(200),
+        soft_reap: Duration::from_secs(1),
+        kill_after: Duration::from_millis(500),
+        ..config
+    }
 }
 
 fn shown(command_line: &[u8]) -> String {
