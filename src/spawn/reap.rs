@@ -129,6 +129,7 @@ async fn out_of_reach(child: &Child, config: &Config) -> String {
         false if child.channel.ended_in_order() && child.process.is_lost() => config.ladder(),
         false => config.lease.saturating_add(config.ladder()),
     };
+    let patience = patience.saturating_add(TO_DIE);
     tokio::time::sleep(patience).await;
     let lost = child.channel.gone();
     format!("{lost}; its exit was not seen within {patience:?}, by when it must have ended itself")
@@ -148,10 +149,13 @@ impl Climbed {
             () = hurry.cancelled() => "a hard kill was asked for".to_owned(),
             why = ask(child, config) => why,
         };
-        self.escalate(child, EndedBy::Sigterm, why).await;
-        tokio::time::sleep(config.kill_after).await;
-        self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after))
-            .await;
+        // Nothing leads to one that is lost.
+        if !child.process.is_lost() {
+            self.escalate(child, EndedBy::Sigterm, why).await;
+            tokio::time::sleep(config.kill_after).await;
+            self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after))
+                .await;
+        }
         if child.channel.is_watched() {
             child.channel.request_close(); // who can't be killed from here ends without its parent
         }
@@ -179,3 +183,7 @@ async fn ask(child: &Child, config: &Config) -> String {
     tokio::time::sleep(config.soft_reap).await;
     format!("it acknowledged the cancel request but did not exit within {:?}", config.soft_reap)
 }
+
+/// How long after it was to be gone a child on another host may still be there: both sides count the same times, but
+/// there a thread has to wake up, and the system to carry out a kill.
+const TO_DIE: Duration = Duration::from_secs(1);
