@@ -10,7 +10,7 @@ use pleach::{ChildSpec, EndedBy, Supervision, SupervisorEvent, WaitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::relay::{BOTH, Relay};
-use crate::site::{dir, in_nursery, node, process_with, quick, raw, test};
+use crate::site::{dir, in_nursery, lineage, node, process_with, quick, raw, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
@@ -42,12 +42,8 @@ struct Frozen(Pid);
 
 impl Frozen {
     fn session_of(keeper: Pid) -> Self {
-        let parent_of = |pid: Pid| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-            raw(status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap())
-        };
-        let is_session = |pid: &Pid| fs::read(format!("/proc/{pid}/cmdline")).unwrap().starts_with(b"sshd: ");
-        let session = std::iter::successors(Some(keeper), |pid| Some(parent_of(*pid))).find(is_session).unwrap();
+        let is_session = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap().starts_with(b"sshd: ");
+        let session = raw(lineage(keeper.as_raw_nonzero().get() as u32).find(is_session).unwrap());
         kill_process(session, Signal::STOP).unwrap();
         Self(session)
     }

@@ -147,6 +147,23 @@ fn shown(command_line: &[u8]) -> String {
     String::from_utf8_lossy(command_line).replace('\0', " ")
 }
 
+/// A process and those above it, the nearest first; as far as they still are.
+pub(crate) fn lineage(pid: u32) -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(pid), |pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+        (parent != 0).then_some(parent)
+    })
+}
+
+/// Whether the servers of this test have started it. Those of others may run at the same time.
+fn is_of_our_servers(pid: u32) -> bool {
+    let config_files = format!("{}/", dir().display());
+    let is_server =
+        |pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| shown(&line).contains(&config_files));
+    lineage(pid).skip(1).any(is_server)
+}
+
 /// Actors and keepers of this program, wherever they run from, and every `ssh` and session that has to do with
 /// the servers.
 fn leftover_processes() -> Vec<String> {
@@ -157,7 +174,7 @@ fn leftover_processes() -> Vec<String> {
         let status = fs::read_to_string(at.join("status")).ok()?;
         let exe = fs::read_link(at.join("exe")).unwrap_or_default();
         let is_ours = exe == ourselves || exe.starts_with(dir());
-        let is_session = command.starts_with("sshd: ") && !command.contains("[listener]");
+        let is_session = command.starts_with("sshd: ") && is_of_our_servers(pid) && !command.contains("[listener]");
         let is_ssh = command.contains(dir().to_str()?) && !command.contains("sshd");
         let is_zombie = status.contains("State:\tZ");
         ((is_ours || is_session || is_ssh) && !is_zombie).then(|| format!("process {pid}: {command}"))
