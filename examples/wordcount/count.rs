@@ -57,9 +57,13 @@ pub(crate) async fn count(pieces: Vec<Piece>) -> Result<Reply> {
 /// Counts the words of a text, which [`read_all`] has made.
 #[pleach::rpc]
 pub(crate) async fn count_text(text: Blob) -> Result<HashMap<String, u64>> {
-    let mut words = HashMap::new();
-    add_words(&mut Vec::from(text.0), &mut words);
-    Ok(words)
+    let count = move || {
+        let mut words = HashMap::new();
+        add_words(&mut Vec::from(text.0), &mut words);
+        words
+    };
+    // Not on the thread that answers heartbeats: on a slow machine it takes longer than a lease.
+    tokio::task::spawn_blocking(count).await.map_err(|panicked| pleach::Error::from_boxed(panicked.into()))
 }
 
 /// Reads the pieces into one text, and says how much was read and what could not be; the words are missing.

@@ -22,7 +22,8 @@ pub struct ActorDied {
 
 impl fmt::Display for ActorDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} died {}: {}", self.actor, self.when, self.status)?;
+        let how = if self.status == WaitStatus::Unknown { "was lost" } else { "died" };
+        write!(f, "{} {how} {}: {}", self.actor, self.when, self.status)?;
         match self.stderr.last() {
             // Then that is all there is to go by: what the engine said that had started it, or its last word.
             Some(last) if self.status == WaitStatus::Unknown => write!(f, "; last was said: {last}"),
@@ -42,7 +43,8 @@ pub enum WaitStatus {
     Exited(i32),
     /// This signal killed it.
     Signalled(i32),
-    /// It ended in a way that the launcher could not learn.
+    /// Its end was not seen. An actor on another host that nothing leads to any more may still be about to end, by
+    /// its lease at the latest.
     Unknown,
 }
 

@@ -32,15 +32,24 @@
 //! 3. The keeper starts the actor, which connects to the parent. What it writes to either output comes out of the
 //!    parent's standard error, with its name in front.
 //!
+//! Actors are found by name from every host, and called without their parent in between. One that is started on the
+//! parent's own host listens only for others there, unless [`Config::listen`](crate::Config::listen) says otherwise.
+//!
 //! # What ends it
 //! | what happens | what follows |
 //! |---|---|
 //! | the actor is cancelled, or its nursery ends | asked, then SIGTERM and SIGKILL through its keeper |
 //! | the actor dies | the parent has its exit status or signal, and its last lines |
 //! | the parent is killed | `ssh` is killed with it; the keeper reads the end of file, and ends the actor and all below it |
-//! | `ssh` dies, or the host's `sshd` | the same there; the parent has an error that says what `ssh` said |
+//! | `ssh` or `srun` dies, or the host's `sshd` | the same there; the parent has an error that says what was said last |
 //! | the keeper is killed | the kernel kills the actor and all below it; the next keeper there removes its directory |
-//! | the network is cut | `ssh` notices after three unanswered questions; the actor has its lease |
+//! | the network is cut | the actor ends when its lease is over; `ssh` notices after three unanswered questions |
+//! | the parent's whole machine is gone | the actor ends when its lease is over; a job of Slurm that was made for it is cancelled from its node |
+//!
+//! That `ssh` or `srun` has ended here says nothing of the actor, which may live: it counts as lost. A supervisor puts
+//! nobody in its place, and its nursery does not end, before it must have ended: when it has closed its connection in
+//! order, or its [`lease`](crate::Config::lease) is over, and [`ladder`](crate::Config::ladder) after that, in which what
+//! does not listen is killed there.
 //!
 //! # Hosts in configuration
 //! `[[hosts]]` in `pleach.toml`, `PLEACH_HOSTS="ssh:a*2,local"`, or a file of their own; see [`Hosts`](crate::Hosts).

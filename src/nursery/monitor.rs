@@ -134,7 +134,7 @@ impl Monitor {
     /// Brings the member to its end, and takes it off the lists.
     async fn end(&self) {
         let Self { nursery, member, .. } = self;
-        let by_itself = !member.was_asked() && member.child.process.has_exited();
+        let by_itself = !member.was_asked() && member.child.process.has_ended();
         if !by_itself {
             // Not otherwise: whoever still waits on it would take its death for what was asked for.
             member.mark_asked();

@@ -317,8 +317,8 @@ impl Portal {
     /// Has the actor's nursery bring it to its end. Returns at once.
     pub(crate) fn request_end(&self) {
         // Its own death stays what it was, also for calls that have not learnt of it yet.
-        let has_exited = matches!(&self.peer, Peer::Child(member) if member.child.process.has_exited());
-        if !has_exited {
+        let has_ended = matches!(&self.peer, Peer::Child(member) if member.child.process.has_ended());
+        if !has_ended {
             self.peer.mark_asked();
         }
     }

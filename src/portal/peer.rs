@@ -90,7 +90,7 @@ impl Member {
         self.channel().ended_in_order()
     }
 
-    /// Waits for the end of its process, or for the end of its connection or of its runtime while the
+    /// Waits until its process has ended or is lost, or for the end of its connection or of its runtime while the
     /// process lives on: `None`.
     pub(crate) async fn ended(&self) -> Option<Exit> {
         let process = &self.child.process;
@@ -105,8 +105,10 @@ impl Member {
                 tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
             }
         };
-        // What it said before it went is read before anybody judges.
-        self.channel().ended().await;
+        // What it said before it went is read before anybody judges. Who is only lost may go on talking.
+        if exit.as_ref().is_none_or(|exit| exit.seen) {
+            self.channel().ended().await;
+        }
         exit
     }
 
@@ -129,6 +131,10 @@ impl Explain for Member {
                     Ok(exit) => self.child.death(&exit),
                     Err(_still_running) => error,
                 }
+            }
+            // Without what led to it, it ends itself, and its tasks before that.
+            Error::ContextCancelled(_) if !self.was_asked() && self.child.process.is_lost() => {
+                self.child.death(&self.child.process.exited().await)
             }
             other => other,
         }

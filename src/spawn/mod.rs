@@ -134,12 +134,14 @@ pub(crate) struct Process {
     signals: mpsc::Sender<Signal>,
 }
 
-/// How a process ended.
+/// How a process ended, or was lost sight of.
 #[derive(Clone, Debug)]
 pub(crate) struct Exit {
     pub(crate) status: WaitStatus,
     /// The last lines of its standard error.
     pub(crate) stderr: Vec<String>,
+    /// Whether its end was seen. If not, only the engine here that led to it has ended, and it may live.
+    pub(crate) seen: bool,
 }
 
 /// What a keeper can be asked to do.
@@ -161,7 +163,7 @@ impl Process {
         (Self { pid, exit, signals }, exited, orders)
     }
 
-    /// Waits for its end.
+    /// Waits until it has ended, or nothing will be heard of its end any more.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -169,13 +171,29 @@ impl Process {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await.map(|exit| (*exit).clone()) {
             Ok(Some(exit)) => exit,
-            _ => Exit { status: WaitStatus::Unknown, stderr: Vec::new() },
+            _ => Exit { status: WaitStatus::Unknown, stderr: Vec::new(), seen: true }, // killed by its keeper's drop
         }
     }
 
-    /// Returns whether it has ended.
-    pub(crate) fn has_exited(&self) -> bool {
-        self.exit.borrow().is_some()
+    /// Waits until it has ended; for ever, if nothing will be heard of that.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn ended(&self) -> Exit {
+        match self.exited().await {
+            exit if exit.seen => exit,
+            _lost => std::future::pending().await,
+        }
+    }
+
+    /// Returns whether it is known to have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.exit.borrow().as_ref().is_some_and(|exit| exit.seen)
+    }
+
+    /// Returns whether nothing will be heard of its end any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.exit.borrow().as_ref().is_some_and(|exit| !exit.seen)
     }
 
     /// Sends a signal, unless it has ended. More than a few unread ones are the same as one.

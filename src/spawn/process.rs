@@ -179,7 +179,7 @@ async fn keep(
     };
     drop(group);
     let stderr = relay.finish().await;
-    exited.send_replace(Some(Exit { status, stderr }));
+    exited.send_replace(Some(Exit { status, stderr, seen: true }));
 }
 
 /// Signals the whole group of a process.

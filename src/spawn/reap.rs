@@ -12,7 +12,8 @@
 //! SIGKILL ──► done
 //! ```
 //! A child on another host whose connection is lost can't be reached, and its exit may never be learnt of: it ends
-//! itself when its lease is over, and is waited for as long as that may take.
+//! itself when its lease is over, and is waited for as long as that may take. That the engine which led to it has
+//! ended says nothing of the child.
 //!
 //! An exit ends it at every step. Each step that had to be taken is reported, with its reason. A child to which
 //! a debugger is attached is not sent a signal until that lets go.
@@ -99,7 +100,7 @@ pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Conf
     let mut climbed = Climbed { by: EndedBy::Request, why: None };
     let status = tokio::select! {
         biased;
-        exit = child.process.exited() => exit.status,
+        exit = child.process.ended() => exit.status,
         why = out_of_reach(child, config) => {
             climbed = Climbed { by: EndedBy::Lease, why: Some(why) };
             WaitStatus::Unknown
@@ -124,8 +125,11 @@ async fn out_of_reach(child: &Child, config: &Config) -> String {
             child.process.signal(Signal::Kill); // as far as that reaches
             config.ladder() // its lease is over already
         }
+        // Its lease is no matter any more: it has seen to its end in order, and what leads to it is gone, too.
+        false if child.channel.ended_in_order() && child.process.is_lost() => config.ladder(),
         false => config.lease.saturating_add(config.ladder()),
     };
+    let patience = patience.saturating_add(TO_DIE);
     tokio::time::sleep(patience).await;
     let lost = child.channel.gone();
     format!("{lost}; its exit was not seen within {patience:?}, by when it must have ended itself")
@@ -145,10 +149,13 @@ impl Climbed {
             () = hurry.cancelled() => "a hard kill was asked for".to_owned(),
             why = ask(child, config) => why,
         };
-        self.escalate(child, EndedBy::Sigterm, why).await;
-        tokio::time::sleep(config.kill_after).await;
-        self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after))
-            .await;
+        // Nothing leads to one that is lost.
+        if !child.process.is_lost() {
+            self.escalate(child, EndedBy::Sigterm, why).await;
+            tokio::time::sleep(config.kill_after).await;
+            self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after))
+                .await;
+        }
         if child.channel.is_watched() {
             child.channel.request_close(); // who can't be killed from here ends without its parent
         }
@@ -176,3 +183,7 @@ async fn ask(child: &Child, config: &Config) -> String {
     tokio::time::sleep(config.soft_reap).await;
     format!("it acknowledged the cancel request but did not exit within {:?}", config.soft_reap)
 }
+
+/// How long after it was to be gone a child on another host may still be there: both sides count the same times, but
+/// there a thread has to wake up, and the system to carry out a kill.
+const TO_DIE: Duration = Duration::from_secs(1);

@@ -64,14 +64,16 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
     };
     let (ended, watched) = (channel.clone(), process.clone());
     runtime.keep(async move {
-        watched.exited().await;
-        ended.note_peer_gone();
+        if watched.exited().await.seen {
+            ended.note_peer_gone();
+        }
     });
     // On another host only the actor itself knows its process.
     Ok(Child { id: channel.peer().clone(), channel, process })
 }
 
-/// Ends a process that has not connected back (invariant 2 of `spawn`).
+/// Ends a process that has not connected back (invariant 2 of `spawn`). One on another host that nothing is heard
+/// of any more ends by itself: it is not let in, and serves nobody before it is.
 async fn kill(process: &Process) -> Exit {
     process.signal(Signal::Kill);
     process.exited().await

@@ -51,7 +51,7 @@ impl Launcher for Threads {
             // It has nothing left to do; a panic of it shows as a missing code.
             let _ = thread.join();
             let status = code.map_or(WaitStatus::Unknown, WaitStatus::Exited);
-            exited.send_replace(Some(Exit { status, stderr: Vec::new() }));
+            exited.send_replace(Some(Exit { status, stderr: Vec::new(), seen: true }));
         });
         Ok(Launched { process, keeper })
     }

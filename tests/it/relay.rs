@@ -15,8 +15,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::support::over;
-
 /// What is said from the dialer, a child, to the listener, its parent; and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -56,7 +54,8 @@ impl Relay {
             (parent, here)
         };
         let at = |address: SocketAddr| vec![format!("{protocol}://{address}").parse().unwrap()];
-        let config = Config { listen: at(parent), advertise: at(here), ..over(protocol) };
+        let configured = Config { transport: protocol.into(), ..Config::default() };
+        let config = Config { listen: at(parent), advertise: at(here), ..configured };
         Self { config, lines, _running: running }
     }
 

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::{EndedBy, Host, WaitStatus};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
-use crate::site::{dir, expect_nothing_left, in_nursery, node, processes_with, test};
+use crate::site::{dir, expect_nothing_left, in_nursery, node, process_with, processes_with, quick, raw, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -52,10 +52,6 @@ async fn family(file: String) -> Result<()> {
     .await
 }
 
-fn raw(pid: u32) -> Pid {
-    Pid::from_raw(pid as i32).unwrap()
-}
-
 async fn killed() {
     let ended = in_nursery(Config::default(), async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
@@ -94,14 +90,9 @@ async fn stopped() {
     assert_eq!((ending.by, ending.status), (EndedBy::Sigkill, WaitStatus::Signalled(9)), "{ending}");
 }
 
-fn process_with(what: &str) -> Pid {
-    let found = processes_with(what);
-    raw(*found.first().unwrap_or_else(|| panic!("no process with {what}")))
-}
-
 /// `ssh` itself is killed: its actor is counted lost at once, and ends by itself.
 async fn cut() {
-    let ended = in_nursery(Config::default(), async |n| {
+    let ended = in_nursery(quick(Config::default()), async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
         portal.run(pid()).await?;
         kill_process(process_with(&format!("-F {}", dir().join("ssh_config").display())), Signal::KILL).unwrap();
@@ -114,7 +105,7 @@ async fn cut() {
 }
 
 async fn keeperless() {
-    let ended = in_nursery(Config::default(), async |n| {
+    let ended = in_nursery(quick(Config::default()), async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
         portal.run(pid()).await?;
         kill_process(process_with("--pleach-keeper"), Signal::KILL).unwrap();

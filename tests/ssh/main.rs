@@ -9,6 +9,9 @@
 mod deaths;
 mod logins;
 mod programs;
+#[path = "../it/relay.rs"]
+mod relay;
+mod replaced;
 mod site;
 mod work;
 
@@ -23,8 +26,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each looks for what the one before it has left.
     arguments.test_threads = Some(1);
-    let tests: Vec<Trial> =
-        [work::tests(), programs::tests(), logins::tests(), deaths::tests()].into_iter().flatten().collect();
+    let tests = [work::tests(), programs::tests(), logins::tests(), deaths::tests(), replaced::tests()];
+    let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     if arguments.list {
         return libtest_mimic::run(&arguments, tests).exit_code();
     }

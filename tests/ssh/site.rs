@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::{Config, Host, Nursery};
+use rustix::process::Pid;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
@@ -120,8 +121,47 @@ pub(crate) fn processes_with(what: &str) -> Vec<u32> {
     pids.filter(|pid| *pid != std::process::id()).filter(has).collect()
 }
 
+/// The first of those that there are.
+pub(crate) fn process_with(what: &str) -> Pid {
+    let found = processes_with(what);
+    raw(*found.first().unwrap_or_else(|| panic!("no process with {what}")))
+}
+
+pub(crate) fn raw(pid: u32) -> Pid {
+    Pid::from_raw(pid as i32).unwrap()
+}
+
+/// A configuration with which nothing takes long.
+pub(crate) fn quick(config: Config) -> Config {
+    Config {
+        heartbeat: Duration::from_millis(100),
+        lease: Duration::from_secs(2),
+        cancel_ack: Duration::from_millis(200),
+        soft_reap: Duration::from_secs(1),
+        kill_after: Duration::from_millis(500),
+        ..config
+    }
+}
+
 fn shown(command_line: &[u8]) -> String {
     String::from_utf8_lossy(command_line).replace('\0', " ")
+}
+
+/// A process and those above it, the nearest first; as far as they still are.
+pub(crate) fn lineage(pid: u32) -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(pid), |pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+        (parent != 0).then_some(parent)
+    })
+}
+
+/// Whether the servers of this test have started it. Those of others may run at the same time.
+fn is_of_our_servers(pid: u32) -> bool {
+    let config_files = format!("{}/", dir().display());
+    let is_server =
+        |pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| shown(&line).contains(&config_files));
+    lineage(pid).skip(1).any(is_server)
 }
 
 /// Actors and keepers of this program, wherever they run from, and every `ssh` and session that has to do with
@@ -134,7 +174,7 @@ fn leftover_processes() -> Vec<String> {
         let status = fs::read_to_string(at.join("status")).ok()?;
         let exe = fs::read_link(at.join("exe")).unwrap_or_default();
         let is_ours = exe == ourselves || exe.starts_with(dir());
-        let is_session = command.starts_with("sshd: ") && !command.contains("[listener]");
+        let is_session = command.starts_with("sshd: ") && is_of_our_servers(pid) && !command.contains("[listener]");
         let is_ssh = command.contains(dir().to_str()?) && !command.contains("sshd");
         let is_zombie = status.contains("State:\tZ");
         ((is_ours || is_session || is_ssh) && !is_zombie).then(|| format!("process {pid}: {command}"))

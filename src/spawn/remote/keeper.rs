@@ -2,7 +2,8 @@
 //!
 //! It is this program as well. It answers for what the parent of a local actor sees to: the actor's process
 //! group, its orphans, the directory of its sockets, and its end when the parent is gone, also when the actor
-//! itself does not listen any more.
+//! itself does not listen any more. If a job was made for the actor, and the parent does not say that it knows of
+//! the actor's end, it cancels that job: the parent's machine may be gone, and the allocation must not stay.
 //!
 //! # What keeps an actor from outliving its parent
 //! 1. The end of file of the keeper's input, when the engine's connection is gone: the keeper closes the
@@ -20,8 +21,9 @@ use tokio::time::{sleep, timeout};
 
 use super::super::child::{name_process, read_message, take_stdin};
 use super::super::process::{command, spawn};
+use super::super::slurm::cancel_job;
 use super::super::{Exit, Launched, Process, Signal, orphans};
-use super::{Instructions, parse_signal, write_end};
+use super::{ANSWER, Instructions, NOTED, parse_signal, write_end};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::runtime::sockets;
@@ -37,16 +39,37 @@ pub(in crate::spawn) fn run() -> Result<()> {
     crate::telemetry::init(instructions.spec.config.log_level.as_deref());
     let dir = sockets::new_dir();
     instructions.spec.socket_dir.clone_from(&dir);
+    let job = instructions.job.take();
     let tokio = crate::runtime::flavor::build(false, None).map_err(usage("no async runtime"))?;
-    let exit = tokio.block_on(keep(instructions, input));
+    let kept = tokio.block_on(keep(instructions, input));
     sockets::remove(&dir);
+    let (exit, orders) = kept?;
     // Whoever wanted to know may be gone.
-    let _ = writeln!(io::stdout(), "{}", write_end(exit?.status));
+    let _ = writeln!(io::stdout(), "{}", write_end(exit.status));
+    if let Some(job) = job {
+        tokio.block_on(see_job_to_its_end(&job, orders));
+    }
     Ok(())
 }
 
-async fn keep(instructions: Instructions, input: File) -> Result<Exit> {
-    let Instructions { spec, env, directory } = instructions;
+/// Cancels the job that was made for the actor, if nobody is left to do that.
+async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
+    let noted = async {
+        while let Some(letter) = orders.recv().await {
+            if letter == NOTED {
+                return true;
+            }
+        }
+        false
+    };
+    if !timeout(ANSWER, noted).await.unwrap_or(false) {
+        cancel_job(job).await; // and this process with it
+    }
+}
+
+/// Returns how the actor ended, and what its parent has yet to say.
+async fn keep(instructions: Instructions, input: File) -> Result<(Exit, mpsc::Receiver<u8>)> {
+    let Instructions { spec, env, directory, job: _ } = instructions;
     let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
     let mut command = command(&spec, &env);
     if let Some(directory) = &directory {
@@ -59,21 +82,23 @@ async fn keep(instructions: Instructions, input: File) -> Result<Exit> {
     let output = rustix::io::fcntl_dupfd_cloexec(&errors, 3).map_err(|error| failed(error.to_string()))?;
     command.stdout(output).stderr(Stdio::inherit());
     let Launched { process, keeper } = spawn(command, &spec).await.map_err(failed)?;
-    let orders = read_orders(input).map_err(|error| failed(format!("no thread to listen to its parent: {error}")))?;
-    tokio::select! {
+    let mut orders =
+        read_orders(input).map_err(|error| failed(format!("no thread to listen to its parent: {error}")))?;
+    let exit = tokio::select! {
         biased;
         ((), exit) = async { tokio::join!(keeper, process.exited()) } => {
             // Whoever the actor had started and left behind has been killed; it takes its time to die.
             let _ = timeout(spec.config.kill_after, orphans::gone()).await;
-            Ok(exit)
+            exit
         }
-        never = obey(orders, &process, &spec.config) => match never {},
+        never = obey(&mut orders, &process, &spec.config) => match never {},
         never = adopt() => match never {},
-    }
+    };
+    Ok((exit, orders))
 }
 
 /// Carries out what the parent says, and what follows from its silence.
-async fn obey(mut orders: mpsc::Receiver<u8>, process: &Process, config: &Config) -> Infallible {
+async fn obey(orders: &mut mpsc::Receiver<u8>, process: &Process, config: &Config) -> Infallible {
     while let Some(letter) = orders.recv().await {
         match parse_signal(letter) {
             Some(signal) => process.signal(signal),

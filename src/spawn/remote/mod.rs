@@ -7,6 +7,7 @@
 //! this process                                        the keeper
 //!   its input:   instructions (length, msgpack) ─────►  starts the actor
 //!                `t`, `k` ────────────────────────────►  SIGTERM, SIGKILL to the actor's group
+//!                `n` ─────────────────────────────────►  its report of the actor's end has come
 //!                end of file ─────────────────────────►  the parent is gone: ends the actor
 //!   ◄──────────── `pleach: exited 3`, `pleach: killed 9`  its output: how the actor ended
 //!   ◄──────────── the actor's standard error and output   its standard error
@@ -17,6 +18,7 @@
 //! # Invariants
 //! 1. Whoever waits for the end of such a child waits no longer than the engine's connection lasts, or
 //!    [`ANSWER`] after it was to be killed: the child then ends by its lease, or by the end of file.
+//! 2. Only a keeper's report is a child's end. Without it, the child counts as lost and perhaps alive.
 
 pub(super) mod keeper;
 
@@ -43,6 +45,8 @@ pub(super) struct Instructions {
     pub(super) env: Vec<(String, String)>,
     /// Where the actor is to work; where the engine has put the keeper, unless told.
     pub(super) directory: Option<PathBuf>,
+    /// The name of the job that was made for the actor; it is to end with it.
+    pub(super) job: Option<String>,
 }
 
 /// A keeper that an engine has started. Dropping it closes the engine's connection.
@@ -89,6 +93,7 @@ async fn keep(
                 Some(Ok(line)) => match parse_end(&line) {
                     Some(end) => {
                         status = Some(end);
+                        unsent.put_slice(&[NOTED]);
                         sooner(&mut deadline, LAST_WORDS);
                     }
                     None => tracing::debug!(target: "pleach::runtime", actor = name, line, "said at its host"),
@@ -120,9 +125,9 @@ async fn keep(
         stderr
             .push(why.unwrap_or_else(|| format!("its host did not answer within {ANSWER:?} of the order to kill it")));
     }
-    let status = status.unwrap_or(WaitStatus::Unknown);
+    let (seen, status) = (status.is_some(), status.unwrap_or(WaitStatus::Unknown)); // invariant 2
     drop((input, over));
-    exited.send_replace(Some(Exit { status, stderr }));
+    exited.send_replace(Some(Exit { status, stderr, seen }));
 }
 
 fn sooner(deadline: &mut Option<Instant>, patience: Duration) {
@@ -162,6 +167,9 @@ fn parse_end(line: &str) -> Option<WaitStatus> {
         _ => None,
     }
 }
+
+/// Tells a keeper that its report has come.
+const NOTED: u8 = b'n';
 
 /// What a keeper's lines begin with.
 const END: &str = "pleach: ";
@@ -210,14 +218,15 @@ mod tests {
         let output = "Welcome\npleach: killed 11\n";
         let exit = end_of(output, "almost\ndone\n", Box::pin(async { "code 0".into() })).await;
         assert_eq!((exit.status, exit.stderr), (WaitStatus::Signalled(11), vec!["almost".into(), "done".into()]));
+        assert!(exit.seen);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_ends_too_early_says_why() {
         let exit = end_of("", "oh\n", Box::pin(async { "ssh: connection reset".into() })).await;
         assert_eq!(
-            (exit.status, exit.stderr),
-            (WaitStatus::Unknown, vec!["oh".into(), "ssh: connection reset".into()])
+            (exit.status, exit.stderr, exit.seen),
+            (WaitStatus::Unknown, vec!["oh".into(), "ssh: connection reset".into()], false)
         );
     }
 
@@ -228,5 +237,6 @@ mod tests {
         let exit = end_of("", "", Box::pin(std::future::pending())).await;
         assert_eq!((exit.status, begun.elapsed().as_secs()), (WaitStatus::Unknown, ANSWER.as_secs()));
         assert_eq!(exit.stderr, ["its host did not answer within 5s of the order to kill it"]);
+        assert!(!exit.seen);
     }
 }

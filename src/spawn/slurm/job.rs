@@ -83,7 +83,7 @@ impl Srun {
         let streams = (srun.stdin.take(), srun.stdout.take(), srun.stderr.take());
         let (Some(input), Some(output), Some(errors)) = streams else { return Err("`srun` has no streams".into()) };
         let (tell, ended) = oneshot::channel();
-        runtime.keep(keep(srun, own, self.cancelling(), close.clone(), tell));
+        runtime.keep(keep(srun, own, self.own_job(), close.clone(), tell));
         let dropped = close.clone().drop_guard();
         let over = async move {
             let status = ended.await.unwrap_or(WaitStatus::Unknown);
@@ -128,11 +128,18 @@ impl Srun {
         Ok(seen(&run(squeue).await?, &self.name))
     }
 
-    /// The command that cancels what is left of it. A step ends with its `srun`.
-    fn cancelling(&self) -> Option<Command> {
-        let mut scancel = Command::new("scancel");
-        scancel.args(["--quiet", &format!("--name={}", self.name)]);
-        self.inside.is_none().then_some(scancel)
+    /// The name of the job that is made for the actor. A step ends with its `srun`.
+    pub(super) fn own_job(&self) -> Option<String> {
+        self.inside.is_none().then(|| self.name.clone())
+    }
+}
+
+/// Cancels what is left of the job of this name.
+pub(in crate::spawn) async fn cancel_job(name: &str) {
+    let mut scancel = Command::new("scancel");
+    scancel.args(["--quiet", &format!("--name={name}")]);
+    if let Err(error) = run(scancel).await {
+        tracing::warn!(target: "pleach::runtime", error, "a job could not be cancelled after its end");
     }
 }
 
@@ -164,7 +171,7 @@ fn seen(listed: &str, name: &str) -> Seen {
 async fn keep(
     mut srun: Child,
     own: OwnChild,
-    cancelling: Option<Command>,
+    job: Option<String>,
     close: CancellationToken,
     tell: oneshot::Sender<WaitStatus>,
 ) {
@@ -186,10 +193,8 @@ async fn keep(
         }
     };
     terminate.disarm();
-    if let Some(scancel) = cancelling
-        && let Err(error) = run(scancel).await
-    {
-        tracing::warn!(target: "pleach::runtime", error, "a job could not be cancelled after its end");
+    if let Some(job) = job {
+        cancel_job(&job).await;
     }
     drop(own);
     let _ = tell.send(status.map_or(WaitStatus::Unknown, WaitStatus::from)); // nobody may want to know

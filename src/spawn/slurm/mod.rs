@@ -15,15 +15,16 @@
 //! 3. When `srun` is killed, a second process of its own has the job cancelled.
 //! 4. However `srun` has ended, the job is cancelled afterwards.
 //!
-//! When this whole machine goes down at once, the actor ends by its lease, but nobody is left to give its
-//! allocation back: it stays until its time limit. With `sbatch` instead of `srun` somebody would have to end
-//! the batch script whenever this process is killed, which is the more likely thing.
+//! 5. When this whole machine is gone, the actor ends by its lease. Nobody here takes note of that, so the keeper
+//!    cancels the job from the node.
 
 mod job;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+
+pub(super) use self::job::cancel_job;
 
 use self::job::Srun;
 use super::remote::{self, Instructions, keeper};
@@ -55,8 +56,9 @@ impl Launcher for Slurm {
             None => std::env::current_exe().map_err(|error| failed(format!("this program's file: {error}")))?,
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
-        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory };
         let srun = Srun::new(spec, self.partition.clone(), options.job);
+        let job = srun.own_job();
+        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job };
         let command = srun.command(&program, keeper::MARK);
         let close = CancellationToken::new();
         let link = srun.start(runtime, command, &close).await.map_err(failed)?;

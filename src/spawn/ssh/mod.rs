@@ -55,7 +55,7 @@ impl Launcher for Ssh {
             place = runtime.engines().ssh.obtain(runtime, &site) => place.map_err(failed)?,
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
-        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory };
+        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job: None };
         let link = start_keeper(place).await.map_err(failed)?;
         remote::converse(link, &instructions).map_err(failed)
     }
