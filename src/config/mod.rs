@@ -206,7 +206,7 @@ impl Config {
     /// Returns the host of this name among [`hosts`](Self::hosts).
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) when there is none; it names those that there are.
+    /// [`Error::Config`] when there is none; it names those that there are.
     pub fn host(&self, name: &str) -> Result<Host> {
         let known = || self.hosts.iter().map(|entry| format!("`{}`", entry.name)).collect::<Vec<_>>().join(", ");
         let unknown = || match known() {

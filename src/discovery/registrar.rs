@@ -1,7 +1,7 @@
 //! What a registrar answers: functions that every member of its tree may call there.
 //!
 //! Nobody registers by calling one of them: whoever is connected to the registrar is in its
-//! [`Table`], under what it said in the handshake, and is out when its last connection has ended.
+//! table, under what it said in the handshake, and is out when its last connection has ended.
 //! They are ordinary exposed functions of this module, which only a registrar has opened:
 //! `get_registry().await?.run(registrar::list())`.
 

@@ -13,7 +13,7 @@
 //! | [`door`] | which strangers are talked to, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`awaited`] | children that have been started and have not connected back |
-//! | [`current`] | which actor the current code belongs to |
+//! | [`mod@current`] | which actor the current code belongs to |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | what fails beside those functions, and who is told |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
