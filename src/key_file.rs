@@ -88,7 +88,7 @@ impl Drop for Draft {
         if let Err(error) = fs::remove_file(&self.0)
             && error.kind() != ErrorKind::NotFound
         {
-            tracing::warn!(target: "pleach::runtime", path = %self.0.display(), %error, "a copy of a key is left");
+            warn!(target: "pleach::runtime", path = %self.0.display(), %error, "a copy of a key is left");
         }
     }
 }

@@ -43,6 +43,9 @@
 // The macros write `::pleach::…`; so this crate must know itself by that name.
 extern crate self as pleach;
 
+#[macro_use]
+mod log;
+
 mod actor;
 mod call;
 mod channel;

@@ -48,7 +48,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/proto", uses: &["actor"], never: &["tokio", "Instant", "SystemTime", "std::net", "async "] },
     Layer { at: "src/actor.rs", uses: &[], never: TRANSPORTS },
     // `__private` is what the code of its macro calls.
-    Layer { at: "src/error", uses: &["__private", "actor", "panics", "telemetry"], never: TRANSPORTS },
+    Layer { at: "src/error", uses: &["__private", "actor", "log", "panics", "telemetry"], never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
     // `tests/loom` has the same names.
     Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
@@ -56,7 +56,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/scope", uses: &["error", "sync"], never: TRANSPORTS },
     Layer { at: "src/trionics/gather.rs", uses: &["error", "scope"], never: TRANSPORTS },
     Layer { at: "src/trionics/pubsub.rs", uses: &["error", "scope"], never: TRANSPORTS },
-    Layer { at: "src/telemetry.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/log", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/telemetry", uses: &[], never: TRANSPORTS },
     Layer { at: "src/panics.rs", uses: &["telemetry"], never: TRANSPORTS },
     Layer { at: "src/transports.rs", uses: &[], never: &[] },
     Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
@@ -84,7 +85,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 const ANY: &[&str] = &["*"];
-const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "panics", "proto", "scope", "sync"];
+const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "log", "panics", "proto", "scope", "sync"];
 const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
 const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "proto", "scope", "stream"];
 const CLUSTER: &[&str] = &["config", "error", "nursery", "portal", "runtime"];
@@ -92,7 +93,7 @@ const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports",
 const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
-    "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "panics", "proto", "runtime",
+    "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "log", "panics", "proto", "runtime",
     "scope", "spawn", "telemetry", "transports",
 ];
 const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"];
@@ -148,6 +149,29 @@ fn tasks_have_owners_and_queues_have_bounds() {
             }
             if line.contains("unbounded") && !is_test(&file) {
                 faults.push(format!("{}:{number}: a queue without a bound", shown(&file)));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// A record goes by way of `src/log`, or is guarded where it stands; and standard error may be closed.
+#[test]
+fn nothing_that_is_said_can_end_who_says_it() {
+    let mut faults = Vec::new();
+    for file in ["src", "transports"].map(sources_below).concat() {
+        let place = shown(&file);
+        let may_log = place == "src/log/mod.rs";
+        let lines = code(&file);
+        for (at, (number, line)) in lines.iter().enumerate() {
+            let before = at.checked_sub(3).map_or(&lines[..at], |from| &lines[from..at]);
+            let guarded = || before.iter().chain([&lines[at]]).any(|(_, line)| line.contains("log::guarded("));
+            let logs = ["error", "warn", "info", "debug", "trace"].iter();
+            if logs.clone().any(|level| line.contains(&format!("tracing::{level}!("))) && !may_log && !guarded() {
+                faults.push(format!("{place}:{number}: a record that a subscriber's panic would cut short"));
+            }
+            if ["eprintln!(", "eprint!(", "dbg!("].iter().any(|print| line.contains(print)) {
+                faults.push(format!("{place}:{number}: this panics when standard error is closed"));
             }
         }
     }

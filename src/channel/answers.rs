@@ -13,6 +13,7 @@ use pleach_wire::{Cid, Encode, Outgoing, TransportError};
 
 use super::Channel;
 use super::dialog::DialogHandle;
+use super::records::Kind;
 use crate::actor::ActorId;
 use crate::error::{Cancelled, ContextCancelled, Error, Packed, Raised, Refusal};
 use crate::panics;
@@ -32,7 +33,8 @@ impl Channel {
     /// Answers a task of the peer and ends its dialog.
     pub(crate) fn answer(&self, cid: Cid, value: &dyn Encode) {
         if let Err(end) = self.finish(cid, &Outgoing::Return { cid, value }) {
-            tracing::debug!(target: "pleach::runtime", peer = %self.peer(), %cid, %end, "an answer found the connection gone");
+            let Some(count) = self.may_log(Kind::Untold) else { return };
+            debug!(target: "pleach::runtime", peer = %self.peer(), %cid, %end, count, "an answer found the connection gone");
         }
     }
 
@@ -80,11 +82,15 @@ impl Channel {
     fn answer_error(&self, cid: Cid, error: &Packed) {
         let Err(end) = self.finish(cid, &Outgoing::Error { cid: Some(cid), error }) else { return };
         let peer = self.peer();
-        match error.is_failure() {
-            true => {
-                tracing::error!(target: "pleach::runtime", %peer, %cid, %end, %error, "a function failed, and its caller can't be told how")
+        let kind = if error.is_failure() { Kind::UntoldFailure } else { Kind::Untold };
+        match (kind, self.may_log(kind)) {
+            (_, None) => {}
+            (Kind::UntoldFailure, Some(count)) => {
+                error!(target: "pleach::runtime", %peer, %cid, %end, %error, count, "a function failed, and its caller can't be told how")
             }
-            false => tracing::debug!(target: "pleach::runtime", %peer, %cid, %end, "nobody is left to be answered"),
+            (_, Some(count)) => {
+                debug!(target: "pleach::runtime", %peer, %cid, %end, count, "nobody is left to be answered")
+            }
         }
     }
 

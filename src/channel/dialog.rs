@@ -16,6 +16,7 @@ use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
 use pleach_wire::{ByteStr, CallTerms, Cid, Encode, Msg, Outgoing, TransportError};
 
+use super::records::Kind;
 use super::watched::Watched;
 use super::{Channel, ReplyTo};
 use crate::error::{ContextCancelled, Error, Packed, Result};
@@ -220,8 +221,10 @@ impl DialogHandle {
     /// Gives the peer credit for stream messages that were forgotten, so that its task can go on.
     pub(crate) fn give_back(&self, forgotten: Option<u32>) {
         let Some(count) = forgotten else { return };
-        tracing::debug!(target: "pleach::runtime", dialog = ?self, count, "stream messages were not taken");
         self.send_credit(count);
+        if let Some(times) = self.0.channel.may_log(Kind::NotTaken) {
+            debug!(target: "pleach::runtime", dialog = ?self, count, times, "stream messages were not taken");
+        }
     }
 
     /// Lets the peer send so many more stream messages.
@@ -313,13 +316,13 @@ impl DialogHandle {
         match tokio::time::timeout(channel.0.cancel_ack, over).await {
             Ok(lost) => {
                 if lost {
-                    tracing::debug!(target: "pleach::cancel", dialog = ?self, "no acknowledgement: the connection is gone");
+                    debug!(target: "pleach::cancel", dialog = ?self, "no acknowledgement: the connection is gone");
                 }
                 Ok(())
             }
             Err(_) => {
                 let late = channel.too_slow();
-                tracing::warn!(target: "pleach::cancel", dialog = ?self, %late, "no acknowledgement: the connection stands, the peer is slow");
+                warn!(target: "pleach::cancel", dialog = ?self, %late, "no acknowledgement: the connection stands, the peer is slow");
                 Err(late)
             }
         }

@@ -19,8 +19,10 @@ use pleach_wire::{ByteStr, Cid, Msg, Outgoing, Payload, TransportClosed, Transpo
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::dialog::DialogHandle;
+use super::records::Kind;
 use super::{Channel, ReplyTo};
 use crate::error::{Cancelled, Packed, Refusal};
+use crate::log::Limit;
 use crate::proto::dialog::End;
 use crate::proto::session::{Event, Outcome};
 
@@ -80,12 +82,6 @@ impl Drop for Ending<'_> {
         let end = self.end.take();
         let end = end.unwrap_or_else(|| TransportClosed::by_us("its message loop was given up").into());
         channel.transport().abort();
-        match &end {
-            TransportError::Closed(closed) => {
-                tracing::debug!(target: "pleach::transport", peer = %channel.peer(), %closed, "connection closed");
-            }
-            fault => tracing::warn!(target: "pleach::transport", peer = %channel.peer(), %fault, "connection lost"),
-        }
         // The end is set before the waiters are woken, because they look at it.
         let _ = channel.0.end.set(end); // nobody else sets it
         let left = channel.session().close();
@@ -98,6 +94,25 @@ impl Drop for Ending<'_> {
         left.dialogs.iter().for_each(|dialog| dialog.finish(End::Lost));
         drop(left);
         channel.0.ended.cancel();
+        channel.log_left_out();
+        log_end(channel);
+    }
+}
+
+/// A peer may come and go as often as it likes: this is limited for all connections together.
+fn log_end(channel: &Channel) {
+    static CLOSED: Limit = Limit::new();
+    static LOST: Limit = Limit::new();
+    match channel.end() {
+        Some(TransportError::Closed(closed)) => {
+            let Some(count) = CLOSED.count() else { return };
+            debug!(target: "pleach::transport", peer = %channel.peer(), %closed, count, "connection closed");
+        }
+        Some(fault) => {
+            let Some(count) = LOST.count() else { return };
+            warn!(target: "pleach::transport", peer = %channel.peer(), %fault, count, "connection lost");
+        }
+        None => {}
     }
 }
 
@@ -163,7 +178,7 @@ impl Driver<'_> {
         self.drain_until = Some(Instant::now() + self.drain);
         let goodbye = Outgoing::Bye { why: ByteStr::from_static(GOODBYE) };
         if let Err(error) = self.channel.transport().queue(Lane::CONTROL, &goodbye) {
-            tracing::debug!(target: "pleach::transport", peer = %self.channel.peer(), %error, "no goodbye");
+            debug!(target: "pleach::transport", peer = %self.channel.peer(), %error, "no goodbye");
         }
     }
 
@@ -192,8 +207,10 @@ impl Driver<'_> {
             }
             Event::Deliver { dialog, msg } => {
                 let kind = msg.kind();
-                if let Err(why) = dialog.deliver(msg) {
-                    tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), ?dialog, kind, why, "ignored a message");
+                if let Err(why) = dialog.deliver(msg)
+                    && let Some(count) = channel.may_log(Kind::Undelivered)
+                {
+                    warn!(target: "pleach::runtime", peer = %channel.peer(), ?dialog, kind, why, count, "ignored a message");
                 }
             }
             Event::Overloaded { cid, limit } => {
@@ -233,18 +250,21 @@ impl Driver<'_> {
             Event::PeerFailed { error } => match error.decode() {
                 Ok(error) => self.serve.peer_failed(channel, error),
                 Err(error) => {
-                    tracing::error!(target: "pleach::runtime", peer = %channel.peer(), %error, "unreadable runtime error")
+                    let Some(count) = channel.may_log(Kind::Unreadable) else { return };
+                    error!(target: "pleach::runtime", peer = %channel.peer(), %error, count, "unreadable runtime error")
                 }
             },
             Event::Pinged { n } => channel.answer_ping(n),
             Event::Ponged { n } => channel.note_pong(n),
             Event::PeerLeaves { why } => self.left = Some(why),
             Event::Late { kind, cid } => {
-                tracing::debug!(target: "pleach::runtime", peer = %channel.peer(), kind, %cid, "a message came after its dialog had ended");
+                let Some(count) = channel.may_log(Kind::Late) else { return };
+                debug!(target: "pleach::runtime", peer = %channel.peer(), kind, %cid, count, "a message came after its dialog had ended");
             }
             Event::Ignored { kind, cid } => {
-                let count = channel.0.ignored.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "ignored a message that fits no dialog");
+                channel.0.ignored.fetch_add(1, Ordering::Relaxed);
+                let Some(count) = channel.may_log(Kind::Ignored) else { return };
+                warn!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "ignored a message that fits no dialog");
             }
         }
     }
@@ -272,9 +292,13 @@ fn log_late(channel: &Channel, outcome: &Outcome) {
     };
     match failure {
         Some(error) => {
-            tracing::warn!(target: "pleach::runtime", %peer, %error, "a call failed after its caller had left")
+            let Some(count) = channel.may_log(Kind::LateFailure) else { return };
+            warn!(target: "pleach::runtime", %peer, %error, count, "a call failed after its caller had left");
         }
-        None => tracing::debug!(target: "pleach::runtime", %peer, "an answer came after its caller had left"),
+        None => {
+            let Some(count) = channel.may_log(Kind::LateAnswer) else { return };
+            debug!(target: "pleach::runtime", %peer, count, "an answer came after its caller had left");
+        }
     }
 }
 

@@ -113,13 +113,13 @@ impl Channel {
             match verdict {
                 Verdict::Ping { n } => self.send_or_log(Lane::CONTROL, &Outgoing::Ping { n }, 0),
                 Verdict::Suspect { silent, phi } => {
-                    tracing::info!(target: "pleach::runtime", %peer, ?silent, phi, "the peer is suspiciously silent");
+                    info!(target: "pleach::runtime", %peer, ?silent, phi, "the peer is suspiciously silent");
                 }
                 Verdict::Recovered { silent } => {
-                    tracing::info!(target: "pleach::runtime", %peer, ?silent, "the peer is heard again");
+                    info!(target: "pleach::runtime", %peer, ?silent, "the peer is heard again");
                 }
                 Verdict::Dead { silent, limit } => {
-                    tracing::warn!(target: "pleach::runtime", %peer, ?silent, %limit, "the peer counts as dead");
+                    warn!(target: "pleach::runtime", %peer, ?silent, %limit, "the peer counts as dead");
                     return Err(TransportError::Silent { silent, limit });
                 }
             }

@@ -9,6 +9,7 @@
 //! | [`watched`] | a dialog's state, and who waits on it |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | [`liveness`] | a peer that is silent |
+//! | [`records`] | what a peer can have logged |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -34,6 +35,7 @@ pub(crate) mod driver;
 mod failure;
 pub(crate) mod handshake;
 mod liveness;
+pub(crate) mod records;
 #[cfg(test)]
 mod tests;
 mod watched;
@@ -52,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::answers::Ender;
 use self::dialog::DialogHandle;
 pub use self::liveness::Liveness;
+use self::records::{Kind, Records};
 use crate::actor::ActorId;
 use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::Dialog;
@@ -89,6 +92,7 @@ struct Shared {
     failed: CancellationToken,
     /// Over a peer that may be lost without a word.
     watch: Option<Mutex<Watch>>,
+    records: Records,
 }
 
 /// What the dialogs of a channel hold on to.
@@ -166,6 +170,7 @@ impl Channel {
             failure: OnceLock::new(),
             failed: CancellationToken::new(),
             watch,
+            records: Records::default(),
         }))
     }
 
@@ -281,7 +286,8 @@ impl Channel {
 
     fn send_or_log(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) {
         if let Err(error) = self.send(lane, msg, under_way) {
-            tracing::debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, "not sent");
+            let Some(count) = self.may_log(Kind::NotSent) else { return };
+            debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, count, "not sent");
         }
     }
 

@@ -132,7 +132,7 @@ async fn settle<X, E: ScopeError>(
 /// Cancels the remote task because there is an error here already, which a late answer must not hide.
 pub(crate) async fn end_remote(dialog: &DialogHandle) {
     if let Err(late) = cancel_remote(dialog).await {
-        tracing::warn!(target: "pleach::cancel", %late, "the task of a cancelled context or stream may still be running");
+        warn!(target: "pleach::cancel", %late, "the task of a cancelled context or stream may still be running");
     }
 }
 
@@ -144,7 +144,7 @@ pub(crate) async fn cancel_remote(dialog: &DialogHandle) -> Result<()> {
     dialog.cancel().await?;
     if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
         let error = dialog.error_of(failed);
-        tracing::warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
+        warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
     }
     Ok(())
 }

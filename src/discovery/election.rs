@@ -114,7 +114,7 @@ async fn ask(runtime: &Arc<Runtime>, at: &Endpoint, patience: Duration) -> Found
         }
         Ok(None) => Found::Silent,
         Err(Error::Transport(error @ TransportError::Dial { .. })) => {
-            tracing::debug!(target: "pleach::runtime", address = at.address, %error, "no registrar there");
+            debug!(target: "pleach::runtime", address = at.address, %error, "no registrar there");
             Found::Nobody
         }
         Err(error) => Found::Taken(format!(

@@ -73,7 +73,7 @@ impl Embedded {
             }
         }
         for fault in &faults {
-            tracing::debug!(target: "pleach::runtime", %fault, "a registrar did not answer");
+            debug!(target: "pleach::runtime", %fault, "a registrar did not answer");
         }
         match (answers.is_empty(), faults.into_iter().next()) {
             (true, Some(fault)) => Err(fault),
@@ -120,10 +120,10 @@ impl Registry for Embedded {
             match tried {
                 Ok(Ok(())) => {}
                 Ok(Err(fault)) => {
-                    tracing::warn!(target: "pleach::runtime", actor = %actor.who, %fault, "not registered yet; it is tried again");
+                    warn!(target: "pleach::runtime", actor = %actor.who, %fault, "not registered yet; it is tried again");
                 }
                 Err(_late) => {
-                    tracing::warn!(target: "pleach::runtime", actor = %actor.who, registrar = %site, "not registered yet: no answer");
+                    warn!(target: "pleach::runtime", actor = %actor.who, registrar = %site, "not registered yet: no answer");
                 }
             }
         }

@@ -172,7 +172,7 @@ impl Runtime {
         if let Some(names) = self.names()
             && let Err(error) = names.leave().await
         {
-            tracing::debug!(target: "pleach::runtime", actor = %self.id(), %error, "not deregistered");
+            debug!(target: "pleach::runtime", actor = %self.id(), %error, "not deregistered");
         }
     }
 }

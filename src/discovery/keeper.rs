@@ -131,7 +131,7 @@ async fn keep(
             }
             Err(fault) => fault,
         };
-        tracing::info!(target: "pleach::runtime", actor = %actor.who, registrar = %site, %fault, "not registered there now");
+        info!(target: "pleach::runtime", actor = %actor.who, registrar = %site, %fault, "not registered there now");
         line.send_replace(Line::Down(fault));
         tokio::select! {
             biased;

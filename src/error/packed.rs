@@ -19,6 +19,7 @@ use super::payload::Payload;
 use super::raised::Raised;
 use super::{ContextCancelled, Error, ErrorGroup, Refusal, RemoteError, causes, inside, register};
 use crate::actor::ActorId;
+use crate::log::Limit;
 use crate::panics::Panic;
 use crate::telemetry::span_trace;
 
@@ -180,7 +181,10 @@ impl Packer<'_> {
     fn pack_finding(&self, finding: &Error) -> Packed {
         let type_name = format!("{RUNTIME}{}", finding.variant());
         let payload = Payload::of(finding).map_err(|why| {
-            tracing::warn!(target: "pleach::runtime", type_name, why, "a finding can't be sent as what it is");
+            static LIMIT: Limit = Limit::new();
+            if let Some(count) = LIMIT.count() {
+                warn!(target: "pleach::runtime", type_name, why, count, "a finding can't be sent as what it is");
+            }
         });
         self.describe(finding, &type_name, None, payload.ok())
     }

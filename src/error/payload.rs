@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::register;
+use crate::log::Limit;
 
 /// An encoded error of a registered type, or a finding of the runtime.
 #[derive(Clone, Serialize, Deserialize)]
@@ -54,7 +55,10 @@ impl Payload {
         let value = self.value.get_or_init(|| match register::decode(type_name, self)? {
             Ok(value) => Some(value),
             Err(why) => {
-                tracing::warn!(target: "pleach::runtime", type_name, why, "a remote error can't be read as what it is");
+                static LIMIT: Limit = Limit::new();
+                if let Some(count) = LIMIT.count() {
+                    warn!(target: "pleach::runtime", type_name, why, count, "a remote error can't be read as what it is");
+                }
                 None
             }
         });

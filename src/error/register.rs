@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::packed::RUNTIME;
 use super::payload::{Decoded, Payload};
 use super::{Error, Result};
+use crate::log::Limit;
 
 /// Lets errors of these types come back from other actors as what they are.
 ///
@@ -112,7 +113,10 @@ pub(super) fn encode(error: &(dyn StdError + 'static)) -> Option<(&'static str, 
     match encoded {
         Ok(payload) => Some((name, payload)),
         Err(why) => {
-            tracing::warn!(target: "pleach::runtime", name, why, "a registered error can't be sent as what it is");
+            static LIMIT: Limit = Limit::new();
+            if let Some(count) = LIMIT.count() {
+                warn!(target: "pleach::runtime", name, why, count, "a registered error can't be sent as what it is");
+            }
             None
         }
     }

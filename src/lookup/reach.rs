@@ -36,7 +36,7 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
         };
         let is_nobody = nobody_is_there(&error);
         if is_nobody && actor.who.host() == runtime.id().host() {
-            tracing::debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but gone");
+            debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but gone");
             return match registry.remove(actor).await {
                 Ok(()) => Reached::Stale,
                 Err(error) => Reached::No(error),
@@ -47,7 +47,7 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
             Ok(found) if !found.iter().any(|one| one.who == actor.who) => return Reached::Stale,
             Ok(_) if attempt < ATTEMPTS && (is_nobody || is_turned_away(&error)) => {}
             Ok(_) => {
-                tracing::warn!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but not reached");
+                warn!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but not reached");
                 return Reached::No(error);
             }
             Err(fault) => return Reached::No(fault),

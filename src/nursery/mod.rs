@@ -261,9 +261,9 @@ impl Nursery {
 
     /// Records a failure and cancels the body (invariant 2).
     fn fail(&self, error: Error) {
-        tracing::debug!(target: "pleach::cancel", %error, "a child failed: cancelling its nursery");
-        self.state().errors.push(error);
+        self.state().errors.push(error.clone());
         self.0.scope.cancel_because(Cancelled::Nursery);
+        debug!(target: "pleach::cancel", %error, "a child failed: cancelled its nursery");
     }
 
     /// Has all members ended, by their monitors. Returns at once.
@@ -313,7 +313,7 @@ impl Nursery {
             self.close(true).await;
             self.0.exited.cancel();
             for error in std::mem::take(&mut self.state().errors) {
-                tracing::warn!(target: "pleach::cancel", %error, "a child failed, and its nursery was dropped");
+                warn!(target: "pleach::cancel", %error, "a child failed, and its nursery was dropped");
             }
         }));
     }

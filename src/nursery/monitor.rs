@@ -125,7 +125,7 @@ impl Monitor {
             Overseer::Nursery => self.nursery.fail(error),
             Overseer::Supervisor(failures) => {
                 if let Err(untold) = failures.try_send(error) {
-                    tracing::warn!(target: "pleach::cancel", error = %untold.into_inner(), "a child failed after its supervisor was gone");
+                    warn!(target: "pleach::cancel", error = %untold.into_inner(), "a child failed after its supervisor was gone");
                 }
             }
         }
@@ -147,11 +147,14 @@ impl Monitor {
     }
 
     fn leave(&self, ending: Ending) {
-        tracing::debug!(target: "pleach::cancel", %ending, "a child is gone");
         let uuid = ending.actor.uuid();
+        let gone = ending.to_string();
         managed().remove(&uuid);
-        let mut state = self.nursery.state();
-        state.members.remove(&uuid);
-        state.ledger.add(ending);
+        {
+            let mut state = self.nursery.state();
+            state.members.remove(&uuid);
+            state.ledger.add(ending);
+        }
+        debug!(target: "pleach::cancel", ending = gone, "a child is gone");
     }
 }

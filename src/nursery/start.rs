@@ -96,7 +96,7 @@ impl Nursery {
             // Whoever gave up since drops it, and so ends the actor.
             match done.send(started) {
                 Err(Err(error)) if !error.is_cancelled() => {
-                    tracing::warn!(target: "pleach::runtime", %error, "a start failed after it had been given up");
+                    warn!(target: "pleach::runtime", %error, "a start failed after it had been given up");
                 }
                 _ => {}
             }

@@ -350,7 +350,7 @@ async fn wait(mut pending: Pending) -> Result<Payload> {
         outcome = pending.outcome() => outcome.map_err(scope::own_cancellation_or),
         () = scope::cancelled() => {
             if let Err(late) = pending.cancel().await {
-                tracing::warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");
+                warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");
             }
             Err(scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope)))
         }

@@ -46,7 +46,7 @@ async fn serve(actor: &Actor) -> Result<()> {
         // The first two also cancel the scope: under `#[pleach::main]` a signal does, and a request always.
         biased;
         signal = signals.next() => {
-            tracing::debug!(target: "pleach::cancel", signal, "ending the daemon");
+            debug!(target: "pleach::cancel", signal, "ending the daemon");
             Ok(())
         }
         () = runtime.stop_requested() => Ok(()),

@@ -111,7 +111,7 @@ impl Runtime {
             match channel {
                 Ok(channel) => return Ok(channel),
                 Err(error) => {
-                    tracing::debug!(target: "pleach::transport", peer = %introduction.wanted, %error, "not reached there");
+                    debug!(target: "pleach::transport", peer = %introduction.wanted, %error, "not reached there");
                     failures.push(error);
                 }
             }

@@ -16,6 +16,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::{Runtime, within};
 use crate::channel::dialog::DialogHandle;
 use crate::channel::driver::{Asked, Serve};
+use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Packed, Refusal};
 use crate::exports::{Answer, Request};
@@ -67,8 +68,10 @@ impl Serve for Arc<Runtime> {
 
     fn peer_failed(&self, channel: &Channel, error: Packed) {
         let error = error.unpack(channel.peer());
-        tracing::error!(target: "pleach::runtime", peer = %channel.peer(), ?error, "the peer's runtime failed");
-        channel.note_peer_failure(error);
+        channel.note_peer_failure(error.clone());
+        if let Some(count) = channel.may_log(Kind::PeerFailed) {
+            error!(target: "pleach::runtime", peer = %channel.peer(), ?error, count, "the peer's runtime failed");
+        }
     }
 }
 
@@ -82,13 +85,17 @@ impl Runtime {
     fn run_own(&self, channel: &Channel, cid: Cid, method: &str, answer: Answer) {
         match method {
             "cancel" => {
-                tracing::debug!(target: "pleach::cancel", by = %channel.peer(), "asked to end");
                 answer.acknowledge();
                 self.request_stop(channel.peer());
+                if let Some(count) = channel.may_log(Kind::AskedToEnd) {
+                    debug!(target: "pleach::cancel", by = %channel.peer(), count, "asked to end");
+                }
             }
             _ => {
-                tracing::warn!(target: "pleach::runtime", peer = %channel.peer(), %cid, method, "asked for an unknown method of the runtime");
                 answer.refuse(format!("{SELF}{method}"), Refusal::UnknownFunction { like: Some(CANCEL.into()) });
+                if let Some(count) = channel.may_log(Kind::UnknownMethod) {
+                    warn!(target: "pleach::runtime", peer = %channel.peer(), %cid, method, count, "asked for an unknown method of the runtime");
+                }
             }
         }
     }

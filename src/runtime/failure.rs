@@ -35,14 +35,14 @@ impl Runtime {
 
     /// Ends this actor because its runtime has failed. The first failure counts.
     pub(crate) fn fail(&self, failure: Error) {
-        tracing::error!(target: "pleach::runtime", actor = %self.id, ?failure, "the runtime failed: ending this actor");
         let parent = self.parent_channel();
         if self.failure.set(failure.clone()).is_ok()
             && let Some(parent) = parent
         {
-            parent.report_failure(&Packed::of(failure, &self.id));
+            parent.report_failure(&Packed::of(failure.clone(), &self.id));
         }
         self.request_stop(&self.id);
+        error!(target: "pleach::runtime", actor = %self.id, ?failure, "the runtime failed: ending this actor");
     }
 
     /// Returns why the runtime has failed, if it has.

@@ -39,7 +39,7 @@ pub(super) fn run_callbacks() {
     while let Some(callback) = take_last() {
         if catch_unwind(AssertUnwindSafe(callback)).is_err() {
             let panic = panics::take_caught().message;
-            tracing::error!(target: "pleach::runtime", panic, "a callback of `on_exit` panicked; the others go on");
+            error!(target: "pleach::runtime", panic, "a callback of `on_exit` panicked; the others go on");
         }
     }
 }

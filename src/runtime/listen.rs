@@ -145,7 +145,7 @@ impl Runtime {
     fn serve(self: &Arc<Self>, reserved: Reserved) -> Result<Bound> {
         let Reserved { transport, kind, listener } = reserved;
         let address = listener.local_address().clone();
-        tracing::debug!(target: "pleach::transport", %address, "listening");
+        debug!(target: "pleach::transport", %address, "listening");
         let told = self.advertised(&transport, &address)?;
         self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
         Ok(Bound { transport, address, told })

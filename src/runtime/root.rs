@@ -19,6 +19,7 @@ use crate::key_file;
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, OnDrop, shield};
 use crate::spawn::orphans;
+use crate::telemetry::stderr;
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -160,7 +161,7 @@ pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
     match ended {
         Ok(Ok(value)) => value,
         Ok(Err(signal)) => {
-            eprintln!("interrupted by signal {signal}");
+            stderr::offer(format!("interrupted by signal {signal}\n").into());
             std::process::exit(128 + signal)
         }
         Err(panic) => resume_unwind(panic),
@@ -178,7 +179,7 @@ async fn run_until_signal<T>(body: impl Future<Output = T>) -> Result<T, i32> {
         signal = signals.next() => signal,
         ended = running.as_mut() => return ended.and_then(|ended| ended).or_else(|cancelled| give_up(&cancelled)),
     };
-    tracing::debug!(target: "pleach::cancel", signal, "cancelling the tree");
+    debug!(target: "pleach::cancel", signal, "cancelling the tree");
     scope.cancel();
     tokio::select! {
         biased;
@@ -190,14 +191,14 @@ async fn run_until_signal<T>(body: impl Future<Output = T>) -> Result<T, i32> {
 /// Ends a program whose body has cancelled itself: there is no value to return.
 #[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
 fn give_up<T>(cancelled: &Error) -> Result<T, i32> {
-    eprintln!("the program's body was cancelled from inside: {cancelled}");
+    stderr::offer(format!("the program's body was cancelled from inside: {cancelled}\n").into());
     std::process::exit(1)
 }
 
 /// Ends the process although clean-up is still going on; the kernel ends its children.
 #[expect(clippy::disallowed_methods, reason = "whoever asks twice does not want to wait for clean-up")]
 fn leave_at_once(signal: i32) -> ! {
-    eprintln!("interrupted again, by signal {signal}: leaving without clean-up");
+    stderr::offer(format!("interrupted again, by signal {signal}: leaving without clean-up\n").into());
     std::process::exit(128 + signal)
 }
 
@@ -211,7 +212,7 @@ impl Signals {
             match signal(kind) {
                 Ok(stream) => taken.push((kind, stream)),
                 Err(error) => {
-                    tracing::warn!(target: "pleach::cancel", ?kind, %error, "the signal keeps its default action");
+                    warn!(target: "pleach::cancel", ?kind, %error, "the signal keeps its default action");
                 }
             }
         }

@@ -18,6 +18,7 @@ use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
 use crate::discovery::Registered;
+use crate::log::Limit;
 use crate::proto::handshake::{LASTS, Member, REGISTRAR};
 use crate::proto::liveness::Kin;
 use crate::proto::session::Role;
@@ -48,9 +49,7 @@ impl Runtime {
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early, began } = accepted;
         let Member { who, incarnation, listening, exports, .. } = member;
-        if exports != crate::exports::fingerprints() {
-            tracing::info!(target: "pleach::runtime", peer = %who, incarnation, "the peer runs another program: its functions differ");
-        }
+        let is_other_program = exports != crate::exports::fingerprints();
         let terms = Terms {
             role,
             here: self.id.clone(),
@@ -78,18 +77,22 @@ impl Runtime {
             runtime.note_end(&driven, incarnation);
             lock(&runtime.peers).remove(&number);
         };
+        if is_other_program && let Some(count) = OTHER_PROGRAM.count() {
+            info!(target: "pleach::runtime", peer = %channel.peer(), incarnation, count, "the peer runs another program: its functions differ");
+        }
         (channel, drive)
     }
 
     /// Tells a peer that there are too many already. `_place` bounds how many are told at once.
     async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _place: Place) {
         let (remote, limit) = (&transport.ends().remote, self.config.max_connections);
-        tracing::warn!(target: "pleach::transport", %remote, limit, "too many connections (`max_connections`): turned one away");
         let why = format!("it has {limit} connections, as many as its `max_connections` allows");
-        if let Err(error) = handshake::turn_away(&*transport, why).await {
-            tracing::debug!(target: "pleach::transport", %remote, %error, "it left without hearing why");
-        }
+        let told = handshake::turn_away(&*transport, why).await;
         transport.abort();
+        if let Some(count) = TURNED_AWAY.count() {
+            let unheard = told.err().map(tracing::field::display);
+            warn!(target: "pleach::transport", %remote, limit, count, unheard, "too many connections (`max_connections`): turned one away");
+        }
     }
 
     /// Shakes hands and drives the connection to its end. `place` is held while the peer is a stranger.
@@ -117,22 +120,24 @@ impl Runtime {
                 let lasts = accepted.member.features & LASTS != 0;
                 let kin = self.kin(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.watched));
                 let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, kin);
-                tracing::debug!(target: "pleach::transport", peer = %channel.peer(), "connected");
                 if let Some(waiting) = waiting
                     && waiting.connected.send(channel.clone()).is_err()
                 {
                     channel.request_close(); // whoever waited has left, and will kill it
                 }
+                if let Some(count) = CONNECTED.count() {
+                    debug!(target: "pleach::transport", peer = %channel.peer(), count, "connected");
+                }
                 drive.await;
             }
-            Ok(None) => tracing::debug!(target: "pleach::transport", %remote, "answered a probe"),
+            Ok(None) => door.note_probe(&remote),
             Err(TransportError::Closed(end)) => {
                 transport.abort();
-                tracing::debug!(target: "pleach::transport", %remote, %end, "connected and left without a word");
+                door.note_silence(&remote, &end);
             }
             Err(error) => {
-                door.note_refusal(&remote, &error);
                 transport.abort();
+                door.note_refusal(&remote, &error);
             }
         }
     }
@@ -161,8 +166,12 @@ pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut 
     }
     door.close();
     listener.close().await;
-    tracing::debug!(target: "pleach::transport", %address, "stopped listening");
+    debug!(target: "pleach::transport", %address, "stopped listening");
 }
+
+static OTHER_PROGRAM: Limit = Limit::new();
+static TURNED_AWAY: Limit = Limit::new();
+static CONNECTED: Limit = Limit::new();
 
 /// Accepts the next connection that the door lets in.
 async fn accept_one(

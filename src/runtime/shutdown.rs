@@ -26,23 +26,25 @@ impl Runtime {
     /// If dropped, it is left half shut down: whoever calls this sees to it that it is called again.
     pub(crate) async fn shut_down(self: &Arc<Self>) {
         self.mark_leaving();
-        self.note_step(1, "cancelling the tasks of peers");
         // A task of ours may itself have children to bring to their end.
         let for_calls = self.config.task_cancel + self.config.ladder();
         self.calls_scope.cancel_because(Cancelled::Actor);
         self.calls.close();
+        self.note_step(1, "cancelling the tasks of peers");
         self.bounded("tasks of peers", for_calls, self.calls.wait()).await;
-        self.note_step(2, "closing the listeners");
         self.server.cancel();
         self.listeners.close();
+        self.note_step(2, "closing the listeners");
         self.bounded("listeners", self.config.peers, self.listeners.wait()).await;
         let (parent, others) = self.split_peers();
+        parent.iter().for_each(Channel::request_close);
         self.note_step(3, "closing the connection to the parent");
-        self.close_all(&parent).await;
+        self.all_ended(&parent).await;
         self.note_step(4, "deregistering");
         self.bounded("deregistration", self.config.deregister, self.deregister()).await;
+        others.iter().for_each(Channel::request_close);
         self.note_step(5, "closing the other connections");
-        self.close_all(&others).await;
+        self.all_ended(&others).await;
         self.services.close();
         self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
         self.note_step(6, "leaving");
@@ -59,8 +61,8 @@ impl Runtime {
         self.stopped.cancel();
     }
 
-    async fn close_all(&self, channels: &[Channel]) {
-        channels.iter().for_each(Channel::request_close);
+    /// Waits for the end of connections that have been asked to close.
+    async fn all_ended(&self, channels: &[Channel]) {
         let ended = async {
             for channel in channels {
                 channel.ended().await;
@@ -75,12 +77,12 @@ impl Runtime {
     }
 
     fn note_step(&self, step: u8, doing: &str) {
-        tracing::debug!(target: "pleach::cancel", actor = %self.id, step, doing, "shutting down");
+        debug!(target: "pleach::cancel", actor = %self.id, step, doing, "shutting down");
     }
 
     async fn bounded(&self, what: &str, bound: Duration, work: impl Future<Output = ()>) {
         if timeout(bound, work).await.is_err() {
-            tracing::warn!(target: "pleach::cancel", actor = %self.id, what, ?bound, "did not end in time");
+            warn!(target: "pleach::cancel", actor = %self.id, what, ?bound, "did not end in time");
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn remove(dir: &Path) {
     match fs::remove_dir_all(dir) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(target: "pleach::runtime", dir = %dir.display(), %error, "not removed"),
+        Err(error) => warn!(target: "pleach::runtime", dir = %dir.display(), %error, "not removed"),
     }
 }
 

@@ -190,16 +190,21 @@ impl TaskNursery {
 
     /// Records a failure and cancels everything (invariant 1).
     fn fail(&self, failure: Failure) {
-        {
-            let (mut state, error) = (self.state(), &failure.error);
-            if state.closed {
-                tracing::warn!(target: "pleach::cancel", %error, "a task failed after its nursery was dropped");
-            } else if !Failure::is_among(&state.failures, error) {
-                tracing::debug!(target: "pleach::cancel", %error, "a task failed: cancelling its nursery");
+        let error = failure.error.clone();
+        let (too_late, is_new) = {
+            let mut state = self.state();
+            let is_new = !state.closed && !Failure::is_among(&state.failures, &error);
+            if is_new {
                 state.failures.push(failure);
             }
-        }
+            (state.closed, is_new)
+        };
         self.0.scope.cancel_because(Cancelled::Nursery);
+        if too_late {
+            warn!(target: "pleach::cancel", %error, "a task failed after its nursery was dropped");
+        } else if is_new {
+            debug!(target: "pleach::cancel", %error, "a task failed: cancelled its nursery");
+        }
     }
 
     /// Waits for all tasks, and for those that they start meanwhile, and closes the nursery.
@@ -233,10 +238,10 @@ impl TaskNursery {
             state.closed = true;
             std::mem::take(&mut state.failures)
         };
-        for Failure { error, .. } in failures {
-            tracing::warn!(target: "pleach::cancel", %error, "a task failed, and its nursery was dropped");
-        }
         self.0.scope.cancel_because(Cancelled::Nursery);
+        for Failure { error, .. } in failures {
+            warn!(target: "pleach::cancel", %error, "a task failed, and its nursery was dropped");
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

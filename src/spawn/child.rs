@@ -22,6 +22,7 @@ use super::watchdog::Watchdog;
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
+use crate::telemetry::stderr;
 
 /// Makes this process an actor if it was started as one; otherwise returns at once.
 ///
@@ -41,7 +42,7 @@ pub fn init() {
     let code = match role() {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("this actor can't go on: {error:?}");
+            stderr::offer(format!("this actor can't go on: {error:?}\n").into());
             1
         }
     };
@@ -117,7 +118,7 @@ pub(super) fn run_in_thread(
     match served {
         Ok(()) => 0,
         Err(error) => {
-            tracing::warn!(target: "pleach::runtime", actor = name, %error, "actor failed");
+            warn!(target: "pleach::runtime", actor = name, %error, "actor failed");
             1
         }
     }
@@ -144,10 +145,10 @@ async fn serve(
                 if parent.fell_silent() {
                     ended = Err(parent.gone());
                 }
-                tracing::debug!(target: "pleach::cancel", "the connection to the parent is gone: stopping");
+                debug!(target: "pleach::cancel", "the connection to the parent is gone: stopping");
             }
             () = parent_gone.cancelled() => {
-                tracing::debug!(target: "pleach::cancel", "the parent is gone: stopping");
+                debug!(target: "pleach::cancel", "the parent is gone: stopping");
             }
         }
         runtime.shut_down().await;
@@ -167,7 +168,7 @@ fn terminated() -> impl Future<Output = ()> {
         match taken {
             Ok(mut came) => drop(came.recv().await),
             Err(error) => {
-                tracing::debug!(target: "pleach::cancel", %error, "SIGTERM keeps its default action");
+                debug!(target: "pleach::cancel", %error, "SIGTERM keeps its default action");
                 std::future::pending().await
             }
         }
@@ -205,7 +206,7 @@ async fn watch_parent(pipe: Option<File>, gone: CancellationToken) -> std::conve
     match tokio::net::unix::pipe::Receiver::from_file(pipe) {
         Ok(mut pipe) => while pipe.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {},
         Err(error) => {
-            tracing::debug!(target: "pleach::runtime", %error, "the parent's pipe can't be watched");
+            debug!(target: "pleach::runtime", %error, "the parent's pipe can't be watched");
             return std::future::pending().await;
         }
     }

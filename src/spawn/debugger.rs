@@ -20,7 +20,7 @@ pub(super) async fn gone(child: &Child) {
     let (mut said, actor) = (None, &child.id);
     while let Some(traced) = child.process.pid().and_then(traced_at_or_below) {
         if said != Some(traced) {
-            tracing::warn!(target: "pleach::cancel", %actor, traced, "not ended by force: a debugger is attached; detach it, or end the process there");
+            warn!(target: "pleach::cancel", %actor, traced, "not ended by force: a debugger is attached; detach it, or end the process there");
             said = Some(traced);
         }
         tokio::time::sleep(LOOK_AGAIN).await;

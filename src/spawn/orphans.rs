@@ -24,7 +24,7 @@ use super::child::MARK;
 /// Becomes the parent of all orphans of the tree, and reaps them as they end, until it is dropped.
 pub(crate) async fn adopt() {
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
-        tracing::debug!(target: "pleach::runtime", %error, "orphans go to init");
+        debug!(target: "pleach::runtime", %error, "orphans go to init");
         return;
     }
     match signal(SignalKind::child()) {
@@ -33,7 +33,7 @@ pub(crate) async fn adopt() {
                 reap();
             }
         }
-        Err(error) => tracing::debug!(target: "pleach::runtime", %error, "orphans are reaped by init, later"),
+        Err(error) => debug!(target: "pleach::runtime", %error, "orphans are reaped by init, later"),
     }
 }
 
@@ -44,8 +44,8 @@ fn reap() {
         // What it had started and left behind is in its group; while it is a zombie, the number is its own.
         let _ = rustix::process::kill_process_group(pid, Signal::KILL); // it may have been alone
         match rustix::process::waitpid(Some(pid), WaitOptions::NOHANG) {
-            Ok(status) => tracing::debug!(target: "pleach::runtime", ?orphan, ?status, "reaped an orphan"),
-            Err(error) => tracing::debug!(target: "pleach::runtime", ?orphan, %error, "an orphan was not reaped"),
+            Ok(status) => debug!(target: "pleach::runtime", ?orphan, ?status, "reaped an orphan"),
+            Err(error) => debug!(target: "pleach::runtime", ?orphan, %error, "an orphan was not reaped"),
         }
     }
 }

@@ -193,7 +193,7 @@ fn send(pid: u32, signal: Signal) {
         && let Err(error) = rustix::process::kill_process_group(group, signal)
         && error != rustix::io::Errno::SRCH
     {
-        tracing::warn!(target: "pleach::runtime", pid, %error, ?signal, "not signalled");
+        warn!(target: "pleach::runtime", pid, %error, ?signal, "not signalled");
     }
 }
 

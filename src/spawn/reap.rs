@@ -165,13 +165,11 @@ impl Climbed {
     async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
         debugger::gone(child).await;
         let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
-        tracing::warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalating");
         child.process.signal(signal);
         self.by = by;
-        self.why = Some(match self.why.take() {
-            Some(before) => format!("{before}; {why}"),
-            None => why,
-        });
+        let before = self.why.take().map(|before| format!("{before}; ")).unwrap_or_default();
+        self.why = Some(format!("{before}{why}"));
+        warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalated");
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
         Some(pid) => id.in_process(pid),
         None => id.on(&order.host.to_string()),
     };
-    tracing::debug!(target: "pleach::runtime", actor = %id, "started");
+    debug!(target: "pleach::runtime", actor = %id, "started");
     let channel = tokio::select! {
         biased;
         () = given_up.cancelled() => {

@@ -1,17 +1,17 @@
 //! A child's standard error: passed on line by line with the actor's name in front, and the last lines kept.
 //!
-//! A thread of its own does the writing. Whoever reads this process's standard error may be slow, or
-//! stopped: then children wait that write more, but no task of this actor does.
+//! A thread of its own does the writing ([`crate::telemetry::stderr`]). Whoever reads this process's standard
+//! error may be slow: then children wait that write more, but no task of this actor does. Where nothing is read at
+//! all, lines are dropped and counted instead, so that a child never stands still for what it says.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+
+use crate::telemetry::stderr;
 
 /// Reads a child's standard error.
 pub(super) struct Relay<R> {
@@ -43,18 +43,8 @@ impl<R: AsyncRead + Unpin> Relay<R> {
         // Somebody whom the child had started may hold the pipe open for as long as it likes.
         let _ = timeout(LAST_WORDS, self.pass_on_all()).await;
         self.cut(self.partial.len());
-        let written = async {
-            self.hand_over().await;
-            let (done, written) = oneshot::channel();
-            if let Some(writer) = writer()
-                && writer.send(Job::Report(done)).await.is_ok()
-            {
-                let _ = written.await; // the writer lives as long as the process
-            }
-        };
-        if timeout(LAST_WORDS, written).await.is_err() {
-            tracing::debug!(target: "pleach::runtime", actor = self.name, "standard error takes nothing now");
-        }
+        let _ = timeout(LAST_WORDS, self.hand_over()).await; // what is not taken is among the last lines all the same
+        stderr::written().await;
         self.last.into()
     }
 
@@ -74,12 +64,9 @@ impl<R: AsyncRead + Unpin> Relay<R> {
 
     /// Gives the writer all lines that have been read.
     async fn hand_over(&mut self) {
-        while !self.lines.is_empty() {
-            let Some(writer) = writer() else { return self.lines.clear() };
-            let Ok(place) = writer.reserve().await else { return self.lines.clear() };
-            if let Some(line) = self.lines.pop_front() {
-                place.send(Job::Line(line));
-            }
+        while let Some(line) = self.lines.front() {
+            stderr::pass_on(line.as_bytes()).await;
+            self.lines.pop_front();
         }
     }
 
@@ -106,38 +93,8 @@ impl<R: AsyncRead + Unpin> Relay<R> {
     }
 }
 
-/// What the writer is asked to do.
-enum Job {
-    Line(String),
-    /// Say when everything before this has been written.
-    Report(oneshot::Sender<()>),
-}
-
-/// The thread that writes to standard error; `None` if the system gave none.
-fn writer() -> Option<&'static mpsc::Sender<Job>> {
-    static WRITER: OnceLock<Option<mpsc::Sender<Job>>> = OnceLock::new();
-    let started = WRITER.get_or_init(|| {
-        let (sender, mut jobs) = mpsc::channel(QUEUED_LINES);
-        let write = move || {
-            while let Some(job) = jobs.blocking_recv() {
-                match job {
-                    // A closed standard error must not end the actor.
-                    Job::Line(line) => drop(std::io::stderr().lock().write_all(line.as_bytes())),
-                    Job::Report(done) => drop(done.send(())),
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("pleach-stderr".into()).spawn(write);
-        thread.is_ok().then_some(sender)
-    });
-    started.as_ref()
-}
-
 /// Lines kept for the report of a death.
 const KEPT_LINES: usize = 20;
-
-/// Lines of all children that may wait for the writer.
-const QUEUED_LINES: usize = 256;
 
 /// A longer line is passed on in pieces, in bytes.
 const MAX_LINE: usize = 8 << 10;

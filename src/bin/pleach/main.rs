@@ -13,6 +13,7 @@ mod describe;
 mod key;
 mod registry;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pleach: {error:#}");
+            let _ = writeln!(std::io::stderr(), "pleach: {error:#}"); // it may be closed
             ExitCode::FAILURE
         }
     }

@@ -45,7 +45,7 @@ impl Keys {
             Err(error) => error.to_string(),
         };
         let key = String::from_utf8_lossy(found.key());
-        tracing::warn!(target: "pleach::runtime", %key, wrong, "this entry of the registry is no actor's: skipped it");
+        warn!(target: "pleach::runtime", %key, wrong, "this entry of the registry is no actor's: skipped it");
         None
     }
 }

@@ -84,7 +84,7 @@ impl Keeper {
             let found = self.etcd.value(&key).await?;
             let newest = found.as_ref().and_then(|found| found.entry.as_ref());
             if newest.is_some_and(|entry| entry.actor.incarnation > self.actor.incarnation) {
-                tracing::debug!(target: "pleach::runtime", actor = %self.actor.who, "a newer incarnation is registered"); // Invariant 2
+                debug!(target: "pleach::runtime", actor = %self.actor.who, "a newer incarnation is registered"); // Invariant 2
                 return Ok(());
             }
             let in_place = newest.is_some_and(|entry| entry.actor == self.actor)
@@ -146,8 +146,8 @@ impl BackOff {
     /// Returns the pause after a failure; the log tells of the first one in a row.
     pub(super) fn after(&mut self, error: &Error, what: &str) -> Duration {
         match self.last.is_zero() {
-            true => tracing::warn!(target: "pleach::runtime", %error, what, "the registry fails; trying on"),
-            false => tracing::debug!(target: "pleach::runtime", %error, what, "the registry still fails"),
+            true => warn!(target: "pleach::runtime", %error, what, "the registry fails; trying on"),
+            false => debug!(target: "pleach::runtime", %error, what, "the registry still fails"),
         }
         self.last = (self.last * 2).clamp(SHORTEST, LONGEST);
         self.last

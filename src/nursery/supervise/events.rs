@@ -113,13 +113,13 @@ impl Announcer {
     }
 
     pub(super) fn announce(&self, event: SupervisorEvent) {
-        match &event {
-            SupervisorEvent::Died { .. } => tracing::warn!(target: "pleach::runtime", "{event}"),
-            SupervisorEvent::GaveUp { .. } => tracing::error!(target: "pleach::runtime", "{event}"),
-            _ => tracing::debug!(target: "pleach::runtime", "{event}"),
-        }
         if let Some(sender) = &self.subscribers().sender {
-            drop(sender.send(event)); // nobody has to listen
+            drop(sender.send(event.clone())); // nobody has to listen
+        }
+        match &event {
+            SupervisorEvent::Died { .. } => warn!(target: "pleach::runtime", "{event}"),
+            SupervisorEvent::GaveUp { .. } => error!(target: "pleach::runtime", "{event}"),
+            _ => debug!(target: "pleach::runtime", "{event}"),
         }
     }
 

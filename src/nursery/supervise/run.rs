@@ -80,7 +80,7 @@ impl Runner {
         if let Some(never_ready) = ready {
             let error = outcome.clone().err().unwrap_or(Error::Cancelled(Cancelled::Nursery));
             if let Err(Err(error)) = never_ready.send(Err(error)) {
-                tracing::warn!(target: "pleach::cancel", %error, "supervision that nobody waits for any more did not begin");
+                warn!(target: "pleach::cancel", %error, "supervision that nobody waits for any more did not begin");
             }
         }
         self.shared.announcer.close();

@@ -16,7 +16,7 @@
 //!
 //! # Invariants
 //! 1. At most `max_pending_handshakes` strangers have a place. Who was shown out leaves at the next turn of its task.
-//! 2. A log that a stranger can cause has at most one line per second of each kind; what is left out is counted.
+//! 2. A log that a stranger can cause is [limited](Limit), for each kind; what is left out is counted.
 
 mod arrivals;
 mod source;
@@ -35,6 +35,7 @@ use self::arrivals::Arrivals;
 use self::source::Source;
 use super::lock;
 use crate::config::Config;
+use crate::log::Limit;
 
 /// What a listener knows of the strangers who are being talked to. One for each listener.
 #[derive(Debug)]
@@ -44,6 +45,17 @@ pub(super) struct Door {
     house: Mutex<House>,
     /// Somebody has left.
     left: Notify,
+    limits: Limits,
+}
+
+/// Of the records of each kind that a stranger can cause.
+#[derive(Debug, Default)]
+struct Limits {
+    too_fast: Limit,
+    shown_out: Limit,
+    refused: Limit,
+    /// It only asked who is here, or said nothing.
+    idle: Limit,
 }
 
 #[derive(Debug)]
@@ -52,9 +64,6 @@ struct House {
     /// By number, so that those who came first stand first.
     guests: BTreeMap<u64, Guest>,
     next: u64,
-    too_fast: Notices,
-    shown_out: Notices,
-    refused: Notices,
 }
 
 #[derive(Debug)]
@@ -76,28 +85,26 @@ pub(super) struct Place {
 
 impl Door {
     pub(super) fn new(config: &Config) -> Arc<Self> {
-        let house = House {
-            arrivals: Arrivals::new(config.max_connection_rate),
-            guests: BTreeMap::new(),
-            next: 0,
-            too_fast: Notices::default(),
-            shown_out: Notices::default(),
-            refused: Notices::default(),
-        };
+        let house = House { arrivals: Arrivals::new(config.max_connection_rate), guests: BTreeMap::new(), next: 0 };
         let places = config.max_pending_handshakes;
-        Arc::new(Self { places, began: Instant::now(), house: Mutex::new(house), left: Notify::new() })
+        Arc::new(Self {
+            places,
+            began: Instant::now(),
+            house: Mutex::new(house),
+            left: Notify::new(),
+            limits: Limits::default(),
+        })
     }
 
     /// Returns whether a connection from there may come in now. `expected` children come on top of the rate.
     pub(super) fn lets_in(&self, ends: &Ends, expected: usize) -> bool {
         let Some(source) = Source::of(ends) else { return true };
         let now = self.began.elapsed();
-        let house = &mut *lock(&self.house);
-        if house.arrivals.take(source, now, expected) {
+        if lock(&self.house).arrivals.take(source, now, expected) {
             return true;
         }
-        if let Some(count) = house.too_fast.count(now) {
-            tracing::warn!(target: "pleach::transport", %source, count, "connections come too fast (`max_connection_rate`): closed them");
+        if let Some(count) = self.limits.too_fast.count() {
+            warn!(target: "pleach::transport", %source, count, "connections come too fast (`max_connection_rate`): closed them");
         }
         false
     }
@@ -127,8 +134,9 @@ impl Door {
     /// # Errors
     /// When the next one will have had its time; `None` if each guest is expected.
     fn try_place(self: &Arc<Self>, source: Option<Source>) -> Result<Place, Option<Instant>> {
-        let (now, since_start) = (Instant::now(), self.began.elapsed());
-        let house = &mut *lock(&self.house);
+        let now = Instant::now();
+        let mut house = lock(&self.house);
+        let mut was_full = false;
         if house.guests.len() >= self.places {
             let longest = house.longest_of_the_most().ok_or(None)?;
             let until = house.guests[&longest].since + GRACE;
@@ -138,45 +146,56 @@ impl Door {
             if let Some(guest) = house.guests.remove(&longest) {
                 guest.shown_out.cancel();
             }
-            if let Some(count) = house.shown_out.count(since_start) {
-                let limit = self.places;
-                tracing::warn!(target: "pleach::transport", count, limit, "strangers made room for others (`max_pending_handshakes`)");
-            }
+            was_full = true;
         }
         let (number, shown_out) = (house.next, CancellationToken::new());
         house.next += 1;
         house.guests.insert(number, Guest { source, since: now, is_expected: false, shown_out: shown_out.clone() });
+        drop(house);
+        if was_full && let Some(count) = self.limits.shown_out.count() {
+            let limit = self.places;
+            warn!(target: "pleach::transport", count, limit, "strangers made room for others (`max_pending_handshakes`)");
+        }
         Ok(Place { door: self.clone(), number, shown_out })
     }
 
-    /// Logs why a connection was refused, loudly once per second.
+    /// Logs why a connection was refused.
     pub(super) fn note_refusal(&self, remote: &dyn fmt::Display, error: &dyn fmt::Display) {
-        let counted = lock(&self.house).refused.count(self.began.elapsed());
-        match counted {
-            Some(count) => tracing::warn!(target: "pleach::transport", %remote, %error, count, "refused a connection"),
-            None => tracing::debug!(target: "pleach::transport", %remote, %error, "refused a connection"),
+        if let Some(count) = self.limits.refused.count() {
+            warn!(target: "pleach::transport", %remote, %error, count, "refused a connection");
         }
     }
 
-    /// Logs why a connection came to nothing before it was at the door, loudly once per second.
+    /// Logs why a connection came to nothing before it was at the door.
     pub(super) fn note_failure(&self, error: &dyn fmt::Display) {
-        let counted = lock(&self.house).refused.count(self.began.elapsed());
-        match counted {
-            Some(count) => {
-                tracing::warn!(target: "pleach::transport", %error, count, "a connection could not be accepted")
-            }
-            None => tracing::debug!(target: "pleach::transport", %error, "a connection could not be accepted"),
+        if let Some(count) = self.limits.refused.count() {
+            warn!(target: "pleach::transport", %error, count, "a connection could not be accepted");
+        }
+    }
+
+    /// Logs that a connection was only a probe.
+    pub(super) fn note_probe(&self, remote: &dyn fmt::Display) {
+        if let Some(count) = self.limits.idle.count() {
+            debug!(target: "pleach::transport", %remote, count, "answered a probe");
+        }
+    }
+
+    /// Logs that nothing came over a connection.
+    pub(super) fn note_silence(&self, remote: &dyn fmt::Display, end: &dyn fmt::Display) {
+        if let Some(count) = self.limits.idle.count() {
+            debug!(target: "pleach::transport", %remote, %end, count, "connected and left without a word");
         }
     }
 
     /// Logs what was only counted so far.
     pub(super) fn close(&self) {
-        let house = &mut *lock(&self.house);
-        for (what, notices) in
-            [("too fast", &house.too_fast), ("shown out", &house.shown_out), ("refused", &house.refused)]
-        {
-            if notices.unsaid > 0 {
-                tracing::warn!(target: "pleach::transport", what, count = notices.unsaid, "further connections that came to nothing");
+        let Limits { too_fast, shown_out, refused, idle: _ } = &self.limits;
+        for (what, limit) in [("too fast", too_fast), ("shown out", shown_out), ("refused", refused)] {
+            match limit.take_left_out() {
+                0 => {}
+                count => {
+                    warn!(target: "pleach::transport", what, count, "further connections that came to nothing")
+                }
             }
         }
     }
@@ -218,25 +237,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         lock(&self.door.house).guests.remove(&self.number);
         self.door.left.notify_one();
-    }
-}
-
-/// Counts what is logged at most once per second.
-#[derive(Debug, Default)]
-struct Notices {
-    said: Option<Duration>,
-    unsaid: u64,
-}
-
-impl Notices {
-    /// Counts one more; returns how many there were since the last time, if it is time to say so.
-    fn count(&mut self, now: Duration) -> Option<u64> {
-        self.unsaid += 1;
-        if self.said.is_some_and(|said| now.saturating_sub(said) < Duration::from_secs(1)) {
-            return None;
-        }
-        self.said = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
     }
 }
 
@@ -314,16 +314,8 @@ mod tests {
         let let_in = |host, expected| (0..50).filter(|_| door.lets_in(&from(host), expected)).count();
         assert_eq!(let_in(1, 0), 10);
         assert_eq!(let_in(2, 5), 15);
-        assert_eq!(lock(&door.house).too_fast.unsaid, 74, "75 were turned away, and one line was logged");
+        assert_eq!(door.limits.too_fast.take_left_out(), 72, "75 were turned away, and three lines were logged");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(let_in(1, 0), 10);
-    }
-
-    #[test]
-    fn a_log_line_per_second_with_the_count() {
-        let mut notices = Notices::default();
-        let at = |millis| Duration::from_millis(millis);
-        let counted = [at(0), at(1), at(999), at(1000), at(1001)].map(|now| notices.count(now));
-        assert_eq!(counted, [Some(1), None, None, Some(3), None]);
     }
 }

@@ -102,10 +102,10 @@ async fn obey(orders: &mut mpsc::Receiver<u8>, process: &Process, config: &Confi
     while let Some(letter) = orders.recv().await {
         match parse_signal(letter) {
             Some(signal) => process.signal(signal),
-            None => tracing::debug!(target: "pleach::runtime", letter, "an unknown order"),
+            None => debug!(target: "pleach::runtime", letter, "an unknown order"),
         }
     }
-    tracing::debug!(target: "pleach::cancel", "the parent is gone: stopping");
+    debug!(target: "pleach::cancel", "the parent is gone: stopping");
     process.signal(Signal::Release);
     sleep(config.soft_reap).await;
     process.signal(Signal::Terminate);

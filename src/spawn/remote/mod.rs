@@ -96,7 +96,7 @@ async fn keep(
                         unsent.put_slice(&[NOTED]);
                         sooner(&mut deadline, LAST_WORDS);
                     }
-                    None => tracing::debug!(target: "pleach::runtime", actor = name, line, "said at its host"),
+                    None => debug!(target: "pleach::runtime", actor = name, line, "said at its host"),
                 },
                 Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {}
                 Some(Err(LinesCodecError::Io(_))) | None => output_is_open = false,

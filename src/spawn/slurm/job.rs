@@ -139,7 +139,7 @@ pub(in crate::spawn) async fn cancel_job(name: &str) {
     let mut scancel = Command::new("scancel");
     scancel.args(["--quiet", &format!("--name={name}")]);
     if let Err(error) = run(scancel).await {
-        tracing::warn!(target: "pleach::runtime", error, "a job could not be cancelled after its end");
+        warn!(target: "pleach::runtime", error, "a job could not be cancelled after its end");
     }
 }
 
@@ -205,7 +205,7 @@ fn signal(pid: u32, signal: Signal) {
     if let Some(srun) = i32::try_from(pid).ok().and_then(Pid::from_raw)
         && let Err(error) = kill_process(srun, signal)
     {
-        tracing::warn!(target: "pleach::runtime", pid, %error, ?signal, "`srun` is not signalled");
+        warn!(target: "pleach::runtime", pid, %error, ?signal, "`srun` is not signalled");
     }
 }
 

@@ -182,7 +182,7 @@ async fn keep(mut ssh: tokio::process::Child, own: &OwnChild, name: &str, close:
     }
     drop(group);
     if let Err(error) = ssh.wait().await {
-        tracing::warn!(target: "pleach::runtime", name, %error, "its end was not seen");
+        warn!(target: "pleach::runtime", name, %error, "its end was not seen");
     }
     relay.finish().await
 }

@@ -82,7 +82,7 @@ pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<Strin
         return Ok(path.into());
     }
     if let Some(path) = named {
-        tracing::info!(target: "pleach::runtime", path = %path.display(), "another program is there: copying this one");
+        info!(target: "pleach::runtime", path = %path.display(), "another program is there: copying this one");
     }
     let unique = Uuid::new_v4().simple().to_string();
     let file = tokio::fs::File::open(OURSELVES).await.map_err(|error| error.to_string())?;

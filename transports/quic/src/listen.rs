@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use pleach_tls::pending::Pending;
 use pleach_wire::address::HostPort;
-use pleach_wire::{Address, Link, Listener, Settings, TransportError};
+use pleach_wire::{Address, Link, Listener, Settings, TransportError, log};
 use quinn::Incoming;
 
 use crate::handshake::HalfOpen;
@@ -57,7 +57,9 @@ impl QuicListener {
                 self.handshakes.begin(peer.ip(), shake(half_open, peer, self.settings.clone()));
             }
             Err(error) => {
-                tracing::debug!(target: "pleach::transport", %error, "a dialer's first datagram was no good");
+                log::guarded(
+                    || tracing::debug!(target: "pleach::transport", %error, "a dialer's first datagram was no good"),
+                );
             }
         }
     }

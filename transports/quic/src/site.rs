@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use pleach_wire::log;
 use quinn::{Endpoint, Runtime, ServerConfig};
 use socket2::{Domain, Socket, Type};
 
@@ -49,7 +50,9 @@ fn bind(at: SocketAddr) -> io::Result<std::net::UdpSocket> {
         ("send", socket.set_send_buffer_size(tuning::SOCKET_BUFFER)),
     ] {
         if let Err(error) = set {
-            tracing::debug!(target: "pleach::transport", %error, "the {name} buffer of a socket stays as it is");
+            log::guarded(
+                || tracing::debug!(target: "pleach::transport", %error, "the {name} buffer of a socket stays as it is"),
+            );
         }
     }
     socket.bind(&at.into())?;

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use pleach_wire::address::UdsName;
 use pleach_wire::transport::{Credentials, Ends};
-use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
+use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError, log};
 use tokio::net::{UnixListener, UnixStream};
 
 use self::place::SocketFile;
@@ -114,11 +114,15 @@ impl Listener for Bound {
 impl Bound {
     /// Reports a refused peer: the first one loudly, so that a hostile one can't fill the log.
     fn report(&mut self, refused: &io::Error) {
-        if std::mem::replace(&mut self.warned, true) {
-            tracing::debug!(target: "pleach::transport", address = %self.address, "refused a connection: {refused}");
-        } else {
-            tracing::warn!(target: "pleach::transport", address = %self.address, "refused a connection: {refused}");
-        }
+        let again = std::mem::replace(&mut self.warned, true);
+        log::guarded(|| match again {
+            true => {
+                tracing::debug!(target: "pleach::transport", address = %self.address, "refused a connection: {refused}")
+            }
+            false => {
+                tracing::warn!(target: "pleach::transport", address = %self.address, "refused a connection: {refused}")
+            }
+        });
     }
 }
 

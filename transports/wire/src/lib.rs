@@ -13,6 +13,7 @@
 //! | [`registry`] | `(codec, protocol)` → how to make a [`MsgTransport`] |
 //! | [`address`] | where to dial, as URI or multiaddr |
 //! | [`error`] | how a connection ends |
+//! | [`log`] | records of a log, which can't end the code that writes them |
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod framed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod log;
 pub mod msg;
 pub mod registry;
 mod terms;

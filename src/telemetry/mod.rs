@@ -4,6 +4,12 @@
 //! `pleach::runtime` and `pleach::cancel`; a program subscribes to them as it likes. Actor processes
 //! have no program around them, so they get a subscriber from [`init`]; it writes to standard error,
 //! which the parent passes on with the actor's name in front.
+//!
+//! That subscriber never waits: records go through a queue to a thread, and are dropped and counted when
+//! standard error does not take them (`stderr`). A subscriber of the program's own that panics harms
+//! nothing here; one that blocks holds up the thread that it is called on.
+
+pub(crate) mod stderr;
 
 use tracing::Subscriber as _;
 use tracing_subscriber::fmt::time::uptime;
@@ -16,6 +22,9 @@ use tracing_subscriber::{EnvFilter, Registry};
 /// `runtime`, `cancel`: everything of that layer), or any filter of `tracing-subscriber`. The
 /// environment variable `PLEACH_LOG` comes first; without both, warnings and errors are shown.
 ///
+/// Writing never waits and never fails: what standard error does not take in time is dropped, and counted in
+/// a line of its own. What is queued at the end of the process is written, within 100 ms.
+///
 /// ```
 /// pleach::telemetry::init(Some("cancel"));
 /// ```
@@ -24,11 +33,13 @@ pub fn init(level: Option<&str>) {
     let filter = filter(wanted.as_deref().or(level).unwrap_or("warn"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| stderr::Records)
+        // It would write to standard error, and panic when that is closed.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_timer(uptime());
     if subscriber.try_init().is_err() {
-        tracing::debug!(target: "pleach::runtime", "a subscriber is set already");
+        debug!(target: "pleach::runtime", "a subscriber is set already");
     }
 }
 
@@ -53,7 +64,7 @@ fn filter(level: &str) -> EnvFilter {
         other => other.to_owned(),
     };
     EnvFilter::try_new(&directives).unwrap_or_else(|error| {
-        eprintln!("`{level}` is no log filter ({error}); showing warnings");
+        stderr::offer(format!("`{level}` is no log filter ({error}); showing warnings\n").into());
         EnvFilter::new("warn")
     })
 }

@@ -1,0 +1,68 @@
+//! The limit of log records of one kind that a peer or a stranger can cause.
+//!
+//! The first few are written, later ones at most once per second, with the number of those before.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Counts the records of one kind: of one connection, one listener, or one place in the code.
+#[derive(Debug, Default)]
+pub(crate) struct Limit(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    written: u64,
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+impl Limit {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Counted { written: 0, last: None, left_out: 0 }))
+    }
+
+    /// Counts one more. If it may be written, returns how many there were since the last one that was, this one
+    /// included.
+    pub(crate) fn count(&self) -> Option<u64> {
+        let now = Instant::now();
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.left_out += 1;
+        let waits = counted.written >= FEW && counted.last.is_some_and(|last| now.duration_since(last) < PAUSE);
+        if waits {
+            return None;
+        }
+        counted.written += 1;
+        counted.last = Some(now);
+        Some(std::mem::take(&mut counted.left_out))
+    }
+
+    /// Returns how many have not been written since the last one that was, and forgets them.
+    pub(crate) fn take_left_out(&self) -> u64 {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).left_out)
+    }
+}
+
+/// How many records are written before the pauses begin.
+const FEW: u64 = 3;
+
+/// The time between two records after that.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_few_and_then_one_per_second_with_the_count() {
+        let limit = Limit::new();
+        let counted: Vec<_> = (0..5).map(|_| limit.count()).collect();
+        assert_eq!(counted, [Some(1), Some(1), Some(1), None, None]);
+        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+        assert_eq!(limit.count(), None);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!((limit.count(), limit.count()), (Some(4), None));
+        assert_eq!((limit.take_left_out(), limit.take_left_out()), (1, 0));
+    }
+}
