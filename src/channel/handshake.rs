@@ -186,6 +186,7 @@ const REFUSAL: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
+    use pleach_patience::{patience, soon};
     use pleach_wire::codec::{Codec, FrameBuf};
     use pleach_wire::framed::Framed;
     use pleach_wire::transport::Ends;
@@ -197,8 +198,13 @@ mod tests {
     fn identity(name: &str, key: u8) -> Identity {
         let own =
             Member { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: Vec::new() };
-        let (deadline, max_frame) = (Duration::from_millis(200), 1 << 20);
+        let (deadline, max_frame) = (patience(), 1 << 20);
         Identity { own, key: TreeKey::new([key; 32]), deadline, max_frame, lost: Arc::default() }
+    }
+
+    /// One whose deadline strikes in a test.
+    fn hasty(name: &str) -> Identity {
+        Identity { deadline: soon(), ..identity(name, 1) }
     }
 
     /// Two ends of a connection in memory, the dialer's first.
@@ -273,12 +279,11 @@ mod tests {
     #[tokio::test]
     async fn a_silent_peer_is_given_up_at_the_deadline() {
         let (_silent, theirs) = pair().await;
-        let given_up =
-            timeout(Duration::from_secs(5), accept(&*theirs, &identity("listener", 1), &|_| ())).await.unwrap();
+        let given_up = timeout(patience(), accept(&*theirs, &hasty("listener"), &|_| ())).await.unwrap();
         assert!(given_up.unwrap_err().to_string().contains("a hello did not come in time"));
         // The other way round: a listener that never answers.
         let (ours, _silent) = pair().await;
-        let given_up = timeout(Duration::from_secs(5), dial(&*ours, &identity("dialer", 1))).await.unwrap();
+        let given_up = timeout(patience(), dial(&*ours, &hasty("dialer"))).await.unwrap();
         assert!(given_up.unwrap_err().to_string().contains("a challenge did not come in time"));
     }
 

@@ -116,7 +116,7 @@ impl Half {
             role,
             here: here.clone(),
             peer: peer.clone(),
-            cancel_ack: Duration::from_secs(10),
+            cancel_ack: pleach_patience::patience(),
             max_tasks: 10,
             max_backlog: usize::MAX,
             stream_buffer: 64,

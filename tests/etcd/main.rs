@@ -21,6 +21,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pleach::discovery::etcd::Etcd;
 use pleach::error::Result;
+use pleach_patience::patience;
 use tokio_util::task::TaskTracker;
 
 use crate::registry_suite::{CHECKS, Subject};
@@ -70,8 +71,9 @@ where
 
 fn run<F: Future<Output = Result<()>>>(body: impl FnOnce() -> F) -> Result<(), Failed> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = tokio.block_on(async { tokio::time::timeout(PATIENCE, body()).await });
-    let ended = ended.map_err(|_| Failed::from(format!("did not end within {PATIENCE:?}")))?;
+    let patience = 3 * patience();
+    let ended = tokio.block_on(async { tokio::time::timeout(patience, body()).await });
+    let ended = ended.map_err(|_| Failed::from(format!("did not end within {patience:?}")))?;
     ended.map_err(|error| format!("{error:?}").into())
 }
 
@@ -90,9 +92,6 @@ where
 
 /// Shared by the tests, or held by one alone.
 static MACHINE: RwLock<()> = RwLock::new(());
-
-/// Every wait of a test ends after this.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a lease is, unless it matters.
 const LEASE: Duration = Duration::from_secs(10);

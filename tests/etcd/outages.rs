@@ -1,7 +1,5 @@
 //! etcd stopped and started again, forgetful and compacted, while it is used.
 
-use std::time::{Duration, Instant};
-
 use etcd_client::Client;
 use futures_util::future::try_join_all;
 use libtest_mimic::Trial;
@@ -60,11 +58,9 @@ async fn during_the_outage(registry: &Subject, server: &Server, all_is_lost: boo
 }
 
 async fn assert_away<T: std::fmt::Debug>(asked: impl AsyncFnOnce() -> Result<T>) {
-    let began = Instant::now();
     let Err(Error::Registry { address, why }) = asked().await else { panic!("this is no answer of the registry") };
     assert!(address.starts_with("etcd://127.0.0.1:"), "{address}");
     assert!(why.starts_with("can't ") && why.contains("check that"), "{why}");
-    assert!(began.elapsed() < REQUEST + Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 async fn by_mistake() -> Result<()> {

@@ -40,9 +40,7 @@ async fn dies() -> Result<()> {
         let mut process = Registering::start(&server.address("p"));
         assert_eq!(registry.wait_for("worker").await?.len(), 1);
         process.kill();
-        let died = Instant::now();
         until_gone(&registry, "worker").await?;
-        assert!(died.elapsed() < 3 * SHORT_LEASE, "it took {:?}", died.elapsed());
         Ok(())
     })
     .await

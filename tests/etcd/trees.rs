@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::error::Result;
@@ -114,7 +113,7 @@ impl Program {
 
     /// What it says next; nothing once it has ended.
     fn line(&mut self) -> String {
-        self.told.recv_timeout(PATIENCE).unwrap_or_default()
+        self.told.recv_timeout(pleach_patience::patience()).unwrap_or_default()
     }
 
     fn end(mut self) {
@@ -182,8 +181,5 @@ pub(crate) async fn told_to_end() {
     });
     told.await.unwrap();
 }
-
-/// How long one line of a root may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const TOLD: &str = "ETCD_TEST_ROOT";

@@ -1,14 +1,13 @@
 //! Calls: values, errors, refusals, panics, cancellation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use libtest_mimic::Trial;
 use pleach::error::Refusal;
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, WITHIN_TLS, assert_says, in_root, matrix, matrix_over, note, over, test};
+use crate::support::{ALL, Notes, WITHIN_TLS, assert_says, in_root, matrix, matrix_over, note, over, soon, test};
 
 #[pleach::rpc]
 async fn add(a: i64, b: i64) -> Result<i64> {
@@ -208,7 +207,7 @@ async fn cancelled(config: Config) {
             }
             notes.expect_async("dropped").await;
             // A scope's deadline does the same.
-            assert!(move_on_after(Duration::from_millis(50), portal.run(linger(notes.address()))).await.is_none());
+            assert!(move_on_after(soon(), portal.run(linger(notes.address()))).await.is_none());
             assert_eq!(
                 (notes.expect_async("begun").await, notes.expect_async("dropped").await),
                 (String::new(), String::new())

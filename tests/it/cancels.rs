@@ -1,7 +1,6 @@
 //! Cancelled contexts: who has asked, who absorbs it, who is told, and what still arrives.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
@@ -9,7 +8,7 @@ use pleach::scope::{self, Shield};
 use pleach::{ActorId, ContextCancelled, ContextState};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Notes, PROCESSES, assert_says, in_root, matrix, matrix_over, note};
+use crate::support::{FOREVER, Notes, PROCESSES, assert_says, in_root, matrix, matrix_over, note, soon};
 
 /// What the function does once it has come as far as it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -427,10 +426,9 @@ async fn by_a_signal(config: Config) {
 
 async fn too_slow(config: Config) {
     // S24, S51.
-    let config = Config { cancel_ack: Duration::from_millis(200), ..config };
+    let config = Config { cancel_ack: soon(), ..config };
     with_peer(config, async |_, portal| {
         let mut pid = None;
-        let begun = Instant::now();
         let ended: Result<()> = portal
             .open_context(does(Stage::Open, Then::Stays), async |ctx, process| {
                 pid = Pid::from_raw(process as i32);
@@ -444,7 +442,6 @@ async fn too_slow(config: Config) {
             .await;
         kill_process(pid.unwrap(), Signal::CONT).unwrap();
         assert_says(&ended, &["did not acknowledge the cancel request"]);
-        assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());
         Ok(())
     })
     .await;
@@ -465,7 +462,7 @@ async fn stop(pid: Pid) {
 
 async fn gone(config: Config) {
     // S51: with the connection goes the task; nobody waits for an acknowledgement.
-    let config = Config { cancel_ack: Duration::from_secs(15), ..config };
+    let config = Config { cancel_ack: FOREVER, ..config };
     in_root(config, async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;

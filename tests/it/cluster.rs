@@ -8,8 +8,6 @@ use pleach::trionics::{Cluster, open_actor_cluster};
 
 use crate::support::{PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, over, test};
 
-const SOON: Duration = Duration::from_secs(10);
-
 /// Says in which actor and process it runs.
 #[pleach::rpc]
 async fn who() -> Result<(String, u32)> {
@@ -85,13 +83,11 @@ async fn one_dies() {
 }
 
 async fn one_is_not_started() {
-    let begun = std::time::Instant::now();
     let outcome = in_root(over("uds"), async |_| {
         open_actor_cluster(three().names(["a", "", "c"]), async |_| panic!("it must not begin")).await
     });
     let outcome: Result<()> = outcome.await;
     assert_says(&outcome, &["its name is empty"]);
-    assert!(begun.elapsed() < SOON);
 }
 
 async fn configured() {

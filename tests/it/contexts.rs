@@ -1,7 +1,6 @@
 //! Contexts: first value, stream, result; who cancels, who fails, who waits.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::__private::{Export, Invoked, Request, context_call};
@@ -220,16 +219,23 @@ async fn cancelled(config: Config) {
         assert_eq!(failed.unwrap_err().to_string(), "the body's own");
         notes.expect_async("dropped").await;
         // By the scope around.
-        let late = move_on_after(
-            Duration::from_millis(50),
-            portal.open_context(stays(notes.address()), async |_, _| std::future::pending::<Result<()>>().await),
-        );
-        assert!(late.await.is_none());
+        let scope = CancelScope::new();
+        let open = portal.open_context(stays(notes.address()), async |_, _| {
+            scope.cancel();
+            std::future::pending::<Result<()>>().await
+        });
+        assert!(matches!(scope.run(open).await, Err(Error::Cancelled(_)) | Ok(Err(Error::Cancelled(_)))));
         notes.expect_async("dropped").await;
         // By being dropped.
-        let dropped =
-            portal.open_context(stays(notes.address()), async |_, _| std::future::pending::<Result<()>>().await);
-        assert!(tokio::time::timeout(Duration::from_millis(50), dropped).await.is_err());
+        let (enter, entered) = tokio::sync::oneshot::channel();
+        let dropped = portal.open_context(stays(notes.address()), async move |_, _| {
+            let _ = enter.send(()); // the test goes on without this block
+            std::future::pending::<Result<()>>().await
+        });
+        tokio::select! {
+            ended = dropped => panic!("{ended:?}"),
+            told = entered => told.unwrap(),
+        }
         notes.expect_async("dropped").await;
         Ok(())
     })

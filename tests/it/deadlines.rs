@@ -1,14 +1,15 @@
 //! Deadlines that travel with calls and contexts: who learns of them, and who stops. D1, C-21.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::scope::{Shield, cancelled, checkpoint, current_deadline};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{ALL, Notes, PATIENCE, PROCESSES, RootProcess, assert_says, in_root, matrix, note, over, test};
+use crate::support::{
+    ALL, Notes, PROCESSES, RootProcess, assert_says, in_root, matrix, note, over, patience, soon, test,
+};
 
 /// Waits until it is cancelled, notes why, and returns that.
 #[pleach::rpc]
@@ -96,11 +97,14 @@ async fn inherited(config: Config) {
         with_peer(async |portal| {
             assert_eq!(portal.run(left()).await?, None);
             assert_eq!(portal.run(left_below(false)).await?, None);
-            let bound = |left: Option<u64>| assert!(left.is_some_and(|left| 0 < left && left <= 20_000), "{left:?}");
-            bound(fail_after(PATIENCE, portal.run(left())).await??);
-            bound(fail_after(PATIENCE, portal.run(left_below(false))).await??);
-            assert_eq!(fail_after(PATIENCE, portal.run(left_below(true))).await??, None);
-            assert_eq!(fail_after(PATIENCE, shield(portal.run(left()))).await??, None);
+            let patience = patience();
+            let bound = |left: Option<u64>| {
+                assert!(left.is_some_and(|left| 0 < left && u128::from(left) <= patience.as_millis()), "{left:?}")
+            };
+            bound(fail_after(patience, portal.run(left())).await??);
+            bound(fail_after(patience, portal.run(left_below(false))).await??);
+            assert_eq!(fail_after(patience, portal.run(left_below(true))).await??, None);
+            assert_eq!(fail_after(patience, shield(portal.run(left()))).await??, None);
             Ok(())
         })
         .await
@@ -113,7 +117,7 @@ async fn several_hops(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     in_root(over(protocol), async |_| {
         with_peer(async |portal| {
-            let late = fail_after(Duration::from_secs(3), portal.run(stays_below(notes.address()))).await;
+            let late = fail_after(3 * soon(), portal.run(stays_below(notes.address()))).await;
             assert!(is_timeout(&late), "{late:?}");
             notes.expect_async("begun").await;
             notes.expect_async("over").await;
@@ -133,12 +137,12 @@ async fn context(protocol: &'static str) {
                 notes.expect_async("begun").await;
                 ctx.result().await
             });
-            let late = fail_after(Duration::from_secs(2), open).await;
+            let late = fail_after(2 * soon(), open).await;
             assert!(is_timeout(&late), "{late:?}");
             notes.expect_async("over").await;
             // One whose body has returned waits for the function's result, and no longer than this.
             let open = portal.open_context(stays_in_context(notes.address()), async |_, ()| Ok::<_, Error>(()));
-            assert!(is_timeout(&fail_after(Duration::from_millis(300), open).await));
+            assert!(is_timeout(&fail_after(soon(), open).await));
             Ok(())
         })
         .await
@@ -153,7 +157,7 @@ async fn answer(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         let mut answer = None;
         let late = fail_after(
-            Duration::from_secs(3),
+            3 * soon(),
             pleach::open_nursery(async |n| {
                 let portal = n.run_in_actor(stays(notes.address())).await?;
                 answer = Some(shield(portal.result()).await);
@@ -193,7 +197,7 @@ pub(crate) fn stopped_caller_root(notes: &str, protocol: &str) {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = tokio.block_on(in_root(over(protocol), async |_| {
         with_peer(async |portal| {
-            let late = fail_after(Duration::from_secs(2), portal.run(stays(notes.to_owned()))).await;
+            let late = fail_after(2 * soon(), portal.run(stays(notes.to_owned()))).await;
             assert!(is_timeout(&late), "{late:?}");
             Ok(())
         })

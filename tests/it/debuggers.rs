@@ -9,7 +9,7 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 use pleach::prelude::*;
 
-use crate::support::{Log, Notes, PATIENCE, Watched, assert_says, in_root, note, over, test};
+use crate::support::{Log, Notes, Watched, assert_says, in_root, note, over, patience, scaled, test};
 
 /// Blocks its actor for good: only force ends that.
 #[pleach::rpc]
@@ -43,7 +43,7 @@ async fn debugged(stuck: fn(String) -> Call<()>) {
     let (log, lines) = sync_channel(LINES);
     let _captured =
         tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || Log(log.clone())).finish());
-    let quick = Duration::from_millis(50);
+    let quick = scaled(Duration::from_millis(50));
     let config = Config { cancel_ack: quick, soft_reap: quick, kill_after: quick, ..over("uds") };
     in_root(config, async |_| {
         let mut debugger = None;
@@ -78,7 +78,7 @@ impl Debugger {
         let thread = std::thread::spawn(move || {
             ptrace::seize(Pid::from_raw(pid as i32), ptrace::Options::empty()).unwrap();
             attached.send(()).unwrap();
-            let mut lines = std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok());
+            let mut lines = std::iter::from_fn(|| lines.recv_timeout(patience()).ok());
             let told = lines.any(|line| line.contains("a debugger is attached"));
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             told && !state.is_empty() && !state.contains(") Z ")
@@ -91,7 +91,7 @@ impl Debugger {
     /// The nursery is over: the process was alive when the log was written, and is gone now.
     fn assert_it_lived(self) {
         assert!(self.thread.join().unwrap(), "it was killed under the debugger, or nobody was told");
-        self.stuck.assert_gone_within(Duration::from_secs(2));
+        self.stuck.assert_gone_within(patience());
     }
 }
 

@@ -1,13 +1,11 @@
 //! Who keeps the names: the outcome for a root, whatever there is at the configured addresses.
 
-use std::time::{Duration, Instant};
-
 use libtest_mimic::Trial;
 use pleach::discovery::registrar;
 use pleach::prelude::*;
 use pleach::{find_actor, get_registry};
 
-use crate::support::{Meeting, assert_says, in_root, over, test, with_joined};
+use crate::support::{Meeting, assert_says, in_root, over, soon, test, with_joined};
 
 /// Protocols over which programs meet here.
 const MEETING: [&str; 3] = ["mem", "tcp", "uds"];
@@ -109,12 +107,10 @@ async fn occupied() {
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     let meeting = Meeting::new();
     let free = meeting.address("tcp");
-    let begun = Instant::now();
-    let config = meeting.config(&[address.parse().unwrap(), free.clone()]);
+    let config = Config { dial: soon(), ..meeting.config(&[address.parse().unwrap(), free.clone()]) };
     let ended = in_root(config, async |_| Ok(())).await;
     assert!(matches!(ended, Err(Error::Registry { .. })), "{ended:?}");
     assert_says(&ended, &[&address, "does not answer"]);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     // The free one was not bound beside it.
     let is_registrar = in_root(meeting.config(&[free]), async |actor| Ok(actor.is_registrar())).await;
     assert!(is_registrar.unwrap());
@@ -219,15 +215,10 @@ async fn several() {
 async fn elsewhere() {
     let meeting = Meeting::new();
     // An address for documentation: no host has it.
-    let config = Config {
-        allow_non_loopback: true,
-        dial: Duration::from_millis(200),
-        ..meeting.config(&["tcp://192.0.2.1:1616".parse().unwrap()])
-    };
-    let begun = Instant::now();
+    let config =
+        Config { allow_non_loopback: true, dial: soon(), ..meeting.config(&["tcp://192.0.2.1:1616".parse().unwrap()]) };
     let ended = in_root(config, async |_| Ok(())).await;
     assert_says(&ended, &["tcp://192.0.2.1:1616", "can't be bound here"]);
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
 
 /// Several protocols at once; a name that has to be resolved, which joins who is bound to a number.

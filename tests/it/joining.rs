@@ -1,9 +1,7 @@
 //! Programs that join each other: started separately, with nothing in common but an address and a key.
 
-use std::future::IntoFuture as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::discovery::registrar;
@@ -12,7 +10,7 @@ use pleach::wire::Address;
 use pleach::{find_actor, get_registry, wait_for_actor};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Meeting, Notes, RootProcess, assert_says, in_root, note, over, test};
+use crate::support::{Meeting, Notes, RootProcess, assert_says, in_root, note, over, patience, soon, test};
 
 #[pleach::rpc]
 async fn double(n: u64) -> Result<u64> {
@@ -162,7 +160,7 @@ async fn comes_back(protocol: &'static str) {
                 assert_eq!(listed.len(), 3, "{listed:?}");
                 Ok::<_, Error>(())
             };
-            fail_after(Duration::from_secs(10), back).await??;
+            fail_after(patience(), back).await??;
             child.cancel_actor().await
         })
         .await
@@ -176,7 +174,7 @@ async fn registrar_gone(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);
     let program = start("daemon", &notes, &config);
-    let guest = Config { dial: Duration::from_millis(300), root_name: "guest".into(), ..config };
+    let guest = Config { dial: soon(), root_name: "guest".into(), ..config };
     in_root(guest, async |_| {
         pleach::open_nursery(async |n| {
             let asker = n.start_actor("asker").enable(module_path!()).await?;
@@ -186,7 +184,7 @@ async fn registrar_gone(protocol: &'static str) {
                 drop(program); // by SIGKILL
             };
             let all = async { tokio::join!(wait_for_actor("nobody"), there, kill) };
-            let (here, there, ()) = fail_after(Duration::from_secs(10), all).await?;
+            let (here, there, ()) = fail_after(patience(), all).await?;
             assert!(matches!(here, Err(Error::Disconnected { .. } | Error::Transport(_))), "{here:?}");
             assert!(matches!(there, Err(Error::Remote(_))), "{there:?}");
             for asked in [find_actor("asker").await.map(drop), get_registry().await.map(drop)] {
@@ -205,22 +203,20 @@ async fn registrar_stopped(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);
     let program = start("daemon", &notes, &config);
-    let guest = Config { dial: Duration::from_millis(500), root_name: "guest".into(), ..config };
-    let ending = in_root(guest, async |_| {
+    let guest = Config { dial: soon(), root_name: "guest".into(), ..config };
+    in_root(guest, async |_| {
         pleach::open_nursery(async |n| {
             let child = n.start_actor("child").await?;
             kill_process(Pid::from_raw(program.pid() as i32).unwrap(), Signal::STOP).unwrap();
-            let found = fail_after(Duration::from_secs(5), find_actor("child").into_future()).await?;
+            let found = find_actor("child").await;
             assert!(matches!(found, Err(Error::Timeout { .. })), "{found:?}");
             let late = n.start_actor("late").enable(module_path!()).await?;
             assert_eq!(late.run(double(1)).await?, 2);
             child.cancel_actor().await?;
             late.cancel_actor().await
         })
-        .await?;
-        Ok(Instant::now())
+        .await
     })
     .await
     .unwrap();
-    assert!(ending.elapsed() < Duration::from_secs(5), "{:?}", ending.elapsed());
 }

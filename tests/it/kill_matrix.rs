@@ -6,12 +6,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_root, note, over, test};
+use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_root, note, over, patience, test};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Moment {
@@ -119,7 +118,7 @@ fn kill(protocol: &str, victim: &str, moment: Moment) {
             assert!(report.contains(part), "no {part:?} in: {report}");
         }
     }
-    members.iter().for_each(|(_, member)| member.assert_gone_within(Duration::from_secs(2)));
+    members.iter().for_each(|(_, member)| member.assert_gone_within(patience()));
     root.0.wait().unwrap();
     if victim != "root" {
         let left: Vec<_> = std::fs::read_dir(notes.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -134,7 +133,7 @@ fn watch(pid: &str) -> Watched {
 /// The root of the tree, in a process of its own.
 pub(crate) fn root(notes: &str, args: &str) {
     let (protocol, moment, hangs): (String, Moment, String) = serde_json::from_str(args).unwrap();
-    let config = Config { connect_back: crate::support::PATIENCE, ..over(&protocol) };
+    let config = over(&protocol);
     let tree = pleach::open_root(config, async |_| {
         pleach::open_nursery(async |n| {
             let mut start = n.start_actor("mid").enable(module_path!());

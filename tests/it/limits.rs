@@ -1,7 +1,6 @@
 //! The limits of an actor: who meets one is told which it is.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -10,7 +9,7 @@ use pleach::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Semaphore;
 
-use crate::support::{assert_says, in_nursery, in_root, over, test};
+use crate::support::{assert_says, in_nursery, in_root, over, soon, test};
 
 #[pleach::rpc]
 async fn reaches_the_root() -> Result<()> {
@@ -88,7 +87,7 @@ async fn one_too_many() {
 
 // SEC-15
 async fn not_reading() {
-    let soon = Duration::from_millis(200);
+    let soon = soon();
     let config = Config {
         max_frame: 100_000,
         max_backlog: 100_000,

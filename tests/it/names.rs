@@ -10,7 +10,7 @@ use pleach::prelude::*;
 use pleach::{ActorId, find_actor, get_registry, query_actor, wait_for_actor};
 
 use crate::registry_suite::actor as invented;
-use crate::support::{Notes, PROCESSES, Watched, in_nursery, in_root, matrix, matrix_over, note, over, test};
+use crate::support::{Notes, PROCESSES, Watched, in_nursery, in_root, matrix, matrix_over, note, over, patience, test};
 
 #[pleach::rpc]
 async fn own_name() -> Result<String> {
@@ -164,7 +164,7 @@ async fn killed(config: Config) {
             Watched::new(child.id().pid()).kill();
             let gone = shield(until_found_nobody("child"));
             // Over QUIC only the idle time-out says so.
-            tokio::time::timeout(Duration::from_secs(15), gone).await.expect("a dead actor is still listed");
+            tokio::time::timeout(patience(), gone).await.expect("a dead actor is still listed");
             Ok::<_, Error>(())
         };
         tokio::join!(keeping, kill).1?;

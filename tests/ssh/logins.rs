@@ -3,11 +3,11 @@
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::Host;
 use pleach::prelude::*;
+use pleach_patience::{FOREVER, soon};
 
 use crate::site::{assert_says, dir, in_nursery, node, test, with_lines};
 
@@ -24,7 +24,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 async fn start(host: Host) -> Result<()> {
-    let config = Config { connect_back: Duration::from_secs(5), ..Config::default() };
+    let config = Config { connect_back: 5 * soon(), ..Config::default() };
     in_nursery(config, async |n| n.start_actor("far").on(host).await.map(|_| ())).await
 }
 
@@ -65,9 +65,7 @@ async fn no_key() {
 async fn silent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let begun = Instant::now();
     let started = start(with("silent", &format!("    Port {port}"))).await;
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert!(started.is_err());
     let text = started.unwrap_err().to_string();
     assert!(text.contains("timed out") || text.contains("nobody answered `ssh node`"), "{text}");
@@ -82,8 +80,7 @@ async fn given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let host = with("given_up", &format!("    Port {port}"));
-    let begun = Instant::now();
-    in_nursery(Config { connect_back: Duration::from_secs(50), ..Config::default() }, async |n| {
+    in_nursery(Config { connect_back: FOREVER, ..Config::default() }, async |n| {
         let starting = IntoFuture::into_future(n.start_actor("far").on(host));
         tokio::select! {
             started = starting => panic!("{started:?}"),
@@ -95,7 +92,6 @@ async fn given_up() {
     })
     .await
     .unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 async fn option() {

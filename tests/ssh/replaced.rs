@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::{ChildSpec, EndedBy, Supervision, SupervisorEvent, WaitStatus};
+use pleach_patience::patience;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::relay::{BOTH, Relay};
@@ -63,7 +64,7 @@ async fn replaced(line_is_cut: bool, blocked: bool) {
     let relay = Relay::start("quic", Duration::ZERO).await;
     let config = quick(relay.config.clone());
     // To learn of the loss, to climb the ladder in vain, and then the longest that the actor may live.
-    let bound = config.lease + config.ladder() * 2 + Duration::from_secs(5);
+    let bound = config.lease + config.ladder() * 2 + patience();
     let mut frozen = None;
     let n = in_nursery(config, async |n| {
         let actor = n.start_actor("far").on(node()).enable(module_path!());

@@ -8,12 +8,10 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::{Config, Host, Nursery};
+use pleach_patience::{patience, scaled, soon};
 use rustix::process::Pid;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
-
-/// Every wait of a test ends after this.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server; ended with this value.
 pub(crate) struct Server(TempDir);
@@ -83,10 +81,11 @@ pub(crate) fn with_lines(name: &str, lines: &str) -> PathBuf {
 pub(crate) fn test<F: Future<Output = ()>>(name: &str, body: impl FnOnce() -> F + Send + 'static) -> Trial {
     let name = name.to_owned();
     Trial::test(name.clone(), move || {
-        let body = async { tokio::time::timeout(PATIENCE, body()).await };
+        let patience = 3 * patience();
+        let body = async { tokio::time::timeout(patience, body()).await };
         let ended = Builder::new_current_thread().enable_all().build()?.block_on(body);
-        ended.map_err(|_| format!("{name} took longer than {PATIENCE:?}"))?;
-        expect_nothing_left(Duration::from_secs(5));
+        ended.map_err(|_| format!("{name} took longer than {patience:?}"))?;
+        expect_nothing_left();
         Ok(())
     })
 }
@@ -100,8 +99,9 @@ where
     pleach::open_root(config, async |_| pleach::open_nursery(body).await).await
 }
 
-/// Asserts that soon nothing of any tree runs any more, and that no directory is left.
-pub(crate) fn expect_nothing_left(bound: Duration) {
+/// Asserts that, before patience ends, nothing of any tree runs any more, and that no directory is left.
+pub(crate) fn expect_nothing_left() {
+    let bound = patience();
     let until = Instant::now() + bound;
     loop {
         let left = [leftover_processes(), leftover_directories()].concat();
@@ -134,11 +134,11 @@ pub(crate) fn raw(pid: u32) -> Pid {
 /// A configuration with which nothing takes long.
 pub(crate) fn quick(config: Config) -> Config {
     Config {
-        heartbeat: Duration::from_millis(100),
-        lease: Duration::from_secs(2),
-        cancel_ack: Duration::from_millis(200),
-        soft_reap: Duration::from_secs(1),
-        kill_after: Duration::from_millis(500),
+        heartbeat: scaled(Duration::from_millis(100)),
+        lease: scaled(Duration::from_secs(2)),
+        cancel_ack: soon(),
+        soft_reap: soon(),
+        kill_after: soon(),
         ..config
     }
 }

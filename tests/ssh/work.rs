@@ -109,7 +109,7 @@ async fn surroundings() {
     })
     .await
     .unwrap();
-    expect_nothing_left(std::time::Duration::from_secs(5));
+    expect_nothing_left();
     let nowhere = in_nursery(Config::default(), async |n| {
         n.start_actor("far").on(node().directory("/nowhere")).await.map(|_| ())
     });

@@ -119,7 +119,7 @@ fn walk(plan: Plan, threads: Threads) -> Result<[usize; 5], String> {
         let cancel = async {
             sleep(cancelled_after).await;
             root.cancel();
-            sleep(Duration::from_secs(60)).await;
+            sleep(3 * pleach_patience::patience()).await;
         };
         let outcome = tokio::select! {
             outcome = root.run(act(plan, place)) => Some(outcome),
@@ -131,7 +131,7 @@ fn walk(plan: Plan, threads: Threads) -> Result<[usize; 5], String> {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(60), left).await; // the judge sees it
+        let _ = tokio::time::timeout(3 * pleach_patience::patience(), left).await; // the judge sees it
         outcome
     });
     judge(&world, outcome)

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use proptest::prelude::*;
@@ -161,7 +160,7 @@ fn a_waker_that_is_replaced_may_drop_a_consumer() {
         done.send(first.statistics().subscribers).unwrap();
         drop(sender);
     });
-    assert_eq!(finished.recv_timeout(Duration::from_secs(10)), Ok(1));
+    assert_eq!(finished.recv_timeout(pleach_patience::patience()), Ok(1));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use super::log::{Entry, Event, Log};
 use super::plan::{Deed, Plan};
 use super::run::{ON_PURPOSE, grow};
-use crate::support::over;
+use crate::support::{over, patience, scaled};
 
 /// Runs a tree that nothing is done to, so that what a process makes once has been made.
 pub(super) fn warm_up(protocol: &str) {
@@ -42,8 +42,8 @@ fn carry_out(plan: &Plan, dir: &Path) -> Result<Ended, String> {
     tokio.block_on(async {
         let limbs = grow(plan.limbs.clone(), dir.to_str().unwrap().to_owned());
         let tree = AssertUnwindSafe(pleach::open_root(config(plan), async |_| limbs.await)).catch_unwind();
-        let (ended, panicked) = match tokio::time::timeout(BOUND, tree).await {
-            Err(_) => return Err(format!("it did not end within {BOUND:?}")),
+        let (ended, panicked) = match tokio::time::timeout(patience(), tree).await {
+            Err(_) => return Err("it did not end".into()),
             Ok(Ok(ended)) => (ended.map_err(|error| format!("{error:?}")), false),
             Ok(Err(panic)) => (Err(format!("panic: {:?}", panic.downcast_ref::<String>())), true),
         };
@@ -52,8 +52,8 @@ fn carry_out(plan: &Plan, dir: &Path) -> Result<Ended, String> {
         if !panicked && !left.is_empty() {
             return Err(format!("these processes were left behind after {ended:?}: {left:?}"));
         }
-        within(BOUND, || nothing("processes", processes())).await?;
-        within(SOON, || nothing("tasks", 0..Handle::current().metrics().num_alive_tasks())).await?;
+        within(patience(), || nothing("processes", processes())).await?;
+        within(patience(), || nothing("tasks", 0..Handle::current().metrics().num_alive_tasks())).await?;
         Ok(ended)
     })
 }
@@ -61,8 +61,8 @@ fn carry_out(plan: &Plan, dir: &Path) -> Result<Ended, String> {
 fn config(plan: &Plan) -> Config {
     Config {
         multi_thread: plan.multi_thread,
-        cancel_ack: Duration::from_millis(300),
-        kill_after: Duration::from_millis(400),
+        cancel_ack: scaled(Duration::from_millis(300)),
+        kill_after: scaled(Duration::from_millis(400)),
         log_level: Some("pleach=debug".into()),
         ..over(&plan.protocol)
     }
@@ -210,9 +210,3 @@ fn open_files() -> BTreeMap<String, String> {
 
 /// What was open when nothing had been broken.
 static FILES: std::sync::OnceLock<BTreeMap<String, String>> = std::sync::OnceLock::new();
-
-/// How long a tree may take, on a busy machine: two ladders of cancellation one after the other, and its work.
-const BOUND: Duration = Duration::from_secs(15);
-
-/// How long the kernel may take to tell of what has ended.
-const SOON: Duration = Duration::from_secs(2);

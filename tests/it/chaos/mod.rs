@@ -25,7 +25,7 @@ use libtest_mimic::{Failed, Trial};
 use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
-use crate::support::{ALL, Notes, PATIENCE, RootProcess, note};
+use crate::support::{ALL, Notes, RootProcess, note, patience};
 
 /// What the process of a test is told.
 #[derive(Serialize, Deserialize)]
@@ -59,7 +59,7 @@ fn chaos(protocol: &str) -> Result<(), Failed> {
     let root = RootProcess::start_logged("chaos", &notes, &serde_json::to_string(&order).unwrap());
     let mut tree = String::from("the first tree");
     let wrong = loop {
-        let Some(note) = notes.next_within(2 * PATIENCE) else {
+        let Some(note) = notes.next_within(2 * patience()) else {
             break format!("nothing was heard any more after {tree}");
         };
         match note.split_once(' ').unwrap_or((&note, "")) {

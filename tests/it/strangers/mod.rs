@@ -5,7 +5,7 @@ mod flood;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) use flood::root as flood_root;
 use libtest_mimic::Trial;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{in_root, over, test};
+use crate::support::{FOREVER, in_root, over, patience, soon, test};
 
 #[pleach::rpc]
 async fn ping() -> Result<u8> {
@@ -60,7 +60,7 @@ async fn probes() {
                     tokio::task::yield_now().await;
                 }
             };
-            let settled = tokio::time::timeout(Duration::from_secs(5), settled).await;
+            let settled = tokio::time::timeout(patience(), settled).await;
             assert!(settled.is_ok(), "{} open files before, {} after", before, open_files());
             portal.cancel_actor().await
         })
@@ -72,7 +72,7 @@ async fn probes() {
 
 // SEC-4
 async fn garbage() {
-    let config = Config { handshake: Duration::from_millis(300), ..over("tcp") };
+    let config = Config { handshake: soon(), ..over("tcp") };
     in_root(config, async |actor| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
@@ -91,7 +91,7 @@ async fn garbage() {
             ] {
                 let mut stranger = TcpStream::connect(&address).await.unwrap();
                 stranger.write_all(&bytes).await.unwrap();
-                let closed = tokio::time::timeout(Duration::from_secs(2), stranger.read_to_end(&mut Vec::new())).await;
+                let closed = tokio::time::timeout(patience(), stranger.read_to_end(&mut Vec::new())).await;
                 assert!(closed.is_ok(), "{what}: the connection stays open");
                 assert_eq!(portal.run(ping()).await?, 1, "after {what}");
             }
@@ -105,7 +105,7 @@ async fn garbage() {
 
 // SEC-5
 async fn full_house() {
-    let config = Config { max_pending_handshakes: 4, handshake: Duration::from_secs(60), ..over("tcp") };
+    let config = Config { max_pending_handshakes: 4, handshake: FOREVER, ..over("tcp") };
     in_root(config, async |actor| {
         pleach::open_nursery(async |n| {
             let first = n.start_actor("first").await?;
@@ -114,9 +114,7 @@ async fn full_house() {
             for _ in 0..40 {
                 silent.push(TcpStream::connect(&address).await.unwrap());
             }
-            let began = Instant::now();
             let second = n.start_actor("second").await?;
-            assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
             drop(silent);
             second.cancel_actor().await?;
             first.cancel_actor().await
@@ -130,7 +128,7 @@ async fn full_house() {
 // SEC-6
 async fn too_often() {
     const RATE: usize = 20;
-    let config = Config { max_connection_rate: RATE, handshake: Duration::from_secs(60), ..over("tcp") };
+    let config = Config { max_connection_rate: RATE, handshake: FOREVER, ..over("tcp") };
     in_root(config, async |actor| {
         pleach::open_nursery(async |n| {
             let first = n.start_actor("first").await?;
@@ -141,7 +139,7 @@ async fn too_often() {
             }
             // The others end; those that were let in say nothing, and wait for a hello.
             let mut closed = 0;
-            while closed < 4 * RATE - (began.elapsed().as_secs_f64() * RATE as f64) as usize - 1 {
+            while closed + (began.elapsed().as_secs_f64() * RATE as f64) as usize + 1 < 4 * RATE {
                 let before = let_in.len();
                 let_in.retain(is_open);
                 closed += before - let_in.len();
@@ -226,7 +224,7 @@ async fn certified() {
             // Anything but a handshake ends it, as over any other connection.
             link.writer.write_all(&[1, 0, 0, 0, 0x92]).await.unwrap();
             let mut said = Vec::new();
-            let end = tokio::time::timeout(Duration::from_secs(5), link.reader.read_to_end(&mut said)).await;
+            let end = tokio::time::timeout(patience(), link.reader.read_to_end(&mut said)).await;
             assert!(end.is_ok() && said.is_empty(), "{end:?} {said:?}");
             assert_eq!(portal.run(ping()).await?, 1);
             portal.cancel_actor().await

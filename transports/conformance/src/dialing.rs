@@ -1,8 +1,7 @@
 //! Addresses, listeners, refusals and probes.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
+use pleach_patience::{patience, soon};
 use pleach_wire::{Address, Listener, MsgTransportExt, TransportError};
 
 use crate::say::{number, number_of, one};
@@ -10,13 +9,13 @@ use crate::subject::{Role, Subject};
 
 /// Where nobody listens, a dial is an error, not long after the dial timeout at the latest.
 pub async fn a_refused_dial_is_an_error_in_time(subject: &Subject) {
-    let subject = subject.clone().with(|settings| settings.dial_timeout = Duration::from_millis(300));
+    let subject = subject.clone().with(|settings| settings.dial_timeout = soon());
     let listener = subject.listen().await;
     let address = listener.local_address().clone();
     listener.close().await;
     let transport = subject.transport();
     let dial = transport.dial(&address, &subject.settings);
-    let refused = tokio::time::timeout(Duration::from_secs(5), dial).await.expect("the dial timeout holds");
+    let refused = tokio::time::timeout(patience(), dial).await.expect("the dial timeout holds");
     match refused.err() {
         Some(TransportError::Dial { address: at, .. }) => assert_eq!(at, address),
         other => panic!("expected Dial and got {other:?}"),

@@ -40,19 +40,16 @@ mod subject;
 pub use faulty::{Faulty, Plan};
 pub use subject::{Pair, Raw, Role, Subject};
 
-use std::time::Duration;
+use pleach_patience::patience;
 
-/// Runs one check on a runtime of its own, within [`BOUND`].
+/// Runs one check on a runtime of its own, as long as tests have patience.
 ///
 /// # Panics
 /// When the check fails or hangs.
 pub fn run(check: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(BOUND, check).await.expect("the check hangs") });
+    runtime.block_on(async { tokio::time::timeout(3 * patience(), check).await.expect("the check hangs") });
 }
-
-/// Every check gets this long; most pass in milliseconds, so only a hang takes longer, on a busy machine too.
-pub const BOUND: Duration = Duration::from_secs(60);
 
 /// Expands to one test per check, in a module of the given name, for the [`Subject`] that `$subject` makes.
 ///

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use pleach_wire::{Address, Codec, Link, Listener, MsgTransport, MsgTransportExt, Protocol, Settings, TransportType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,7 +67,7 @@ impl Subject {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let socket_dir = std::env::temp_dir().join(format!("pleach-suite-{}-{number}", std::process::id()));
-        let settings = Settings { socket_dir, dial_timeout: Duration::from_secs(10), ..Settings::default() };
+        let settings = Settings { socket_dir, dial_timeout: pleach_patience::patience(), ..Settings::default() };
         Self { protocol: Arc::new(protocol), make: Arc::new(make), settings }
     }
 

@@ -5,7 +5,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pleach_quic::Quic;
 use pleach_tcp::TlsTcp;
@@ -47,7 +46,7 @@ async fn meet(
     let mut listening = protocol.listen(&protocol.any_address(&listener), &listener).await.unwrap();
     let at = listening.local_address().clone();
     let both = async { tokio::join!(protocol.dial(&at, &dialer), listening.accept()) };
-    let (dialled, accepted) = tokio::time::timeout(Duration::from_secs(10), both).await.expect("both hear");
+    let (dialled, accepted) = tokio::time::timeout(pleach_patience::patience(), both).await.expect("both hear");
     [dialled.map(drop), accepted.map(drop)]
 }
 
