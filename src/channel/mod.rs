@@ -81,6 +81,8 @@ struct Shared {
     closing: AtomicBool,
     /// The peer's process has ended: what it had sent is here already, and nothing more will come.
     peer_gone: AtomicBool,
+    /// The peer has acknowledged a request to end itself.
+    end_acknowledged: AtomicBool,
     ended: CancellationToken,
     end: OnceLock<TransportError>,
     lasts: bool,
@@ -162,6 +164,7 @@ impl Channel {
             ignored: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             peer_gone: AtomicBool::new(false),
+            end_acknowledged: AtomicBool::new(false),
             ended: CancellationToken::new(),
             end: OnceLock::new(),
             lasts: terms.lasts,
@@ -222,6 +225,16 @@ impl Channel {
     pub(crate) fn note_peer_gone(&self) {
         self.0.peer_gone.store(true, Ordering::Release);
         self.request_close();
+    }
+
+    /// Remembers that the peer has acknowledged a request to end itself.
+    pub(crate) fn note_end_acknowledged(&self) {
+        self.0.end_acknowledged.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the peer has acknowledged a request to end itself.
+    pub(crate) fn end_acknowledged(&self) -> bool {
+        self.0.end_acknowledged.load(Ordering::Acquire)
     }
 
     /// Starts a call: the message is queued, and on its way unless others are being sent.

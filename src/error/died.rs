@@ -1,4 +1,4 @@
-//! The end of an actor's process that nobody had asked for, and what the process ended with.
+//! The end of an actor's process that is a failure, and what the process ended with.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::ActorId;
 
-/// How an actor's process ended, unasked.
+/// How an actor's process ended, if not in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ActorDied {
     /// Which actor.
@@ -16,7 +16,7 @@ pub struct ActorDied {
     pub status: WaitStatus,
     /// The last lines that it wrote to its standard error.
     pub stderr: Vec<String>,
-    /// When in its life: "before it connected back", "while it was running".
+    /// When in its life: "before it connected back", "while it was running", "while it was ending".
     pub when: String,
 }
 

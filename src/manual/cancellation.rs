@@ -28,14 +28,17 @@
 //! # Nurseries of actors
 //! - **C-9** When [`open_nursery`](crate::open_nursery) returns, no process that was started in it, and none below
 //!   those, is alive.
-//! - **C-10** An actor that dies unasked, or whose one function fails, fails its nursery at once: the body is
-//!   cancelled, the other actors are brought to their end, and the error says who it was and how it ended (exit
-//!   status or signal, last lines of its standard error). This is so for daemons too.
+//! - **C-10** An actor that dies, or whose one function fails, fails its nursery at once: the body is cancelled, the
+//!   other actors are brought to their end, and the error says who it was and how it ended (exit status or signal,
+//!   last lines of its standard error). This is so for daemons too. A crash stays one when the actor is asked to end
+//!   a moment later, and one in its clean-up or in an exit callback fails its nursery as well. An actor has not failed
+//!   when it left in order, asked by anybody or of its own accord, nor when its nursery had to force it (C-12).
 //! - **C-11** A nursery whose body has returned waits for its actors with one function, and then for its daemons:
 //!   those live until somebody cancels them.
 //! - **C-12** An actor is brought to its end step by step: it is asked, and has `cancel_ack` to acknowledge and
 //!   `soft_reap` to go; then comes SIGTERM; `kill_after` later SIGKILL. Each step beyond asking is reported, with its
-//!   reason. A process to which a debugger is attached is not ended by force while it is.
+//!   reason. An actor that leaves of its own accord has `soft_reap`, too, from when it says goodbye to its parent: exit
+//!   callbacks may take their time. A process to which a debugger is attached is not ended by force while it is.
 //! - **C-13** A start that is given up half-way leaves nothing: what had been launched is killed and waited for.
 //! - **C-14** Killing any process of a tree with SIGKILL leaves nothing below it alive, within two seconds; its parent
 //!   gets the error of C-10.

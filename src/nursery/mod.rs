@@ -80,7 +80,7 @@ use crate::scope::{self, CancelScope, Ended, OnDrop, run_to_end, shield};
 ///
 /// # Errors
 /// What `body` returned, as it was. What the runtime found comes through `From<Error>`: a child that
-/// died unasked or whose function failed, a cancellation. Several are a group, `body`'s first. A panic of
+/// died or whose function failed, a cancellation. Several are a group, `body`'s first. A panic of
 /// `body` is [`Error::Panicked`], after the children have been brought to their end.
 ///
 /// # Cancel safety

@@ -1,22 +1,26 @@
 //! Watching members: each has one task that learns of its end and judges it, or brings it about.
 //!
 //! ```text
-//! Running ── asked ───────────────────────────────► Ending ──► gone, and in the report
-//!    ├── its process or its connection ended: judged ──► ▲
-//!    └── its function is over, and it may go ──────────► ┘
+//! Running ── asked ──────────────────────────────────────► Ending ──► gone: judged, and in the report
+//!    ├── its process, its connection or its runtime ended: judged ──► ▲
+//!    └── its function is over, and it may go ───────────────────────► ┘
 //! ```
 //! It is asked through its portal, by [`Nursery::cancel`], or because the nursery is being left. A
-//! failure is told before the process is brought to its end, which may take a while.
+//! failure is told before the process is brought to its end, which may take a while. What counts as one, also of
+//! a member that was asked, is in [`judge`](crate::spawn::judge).
+//!
+//! # Invariants
+//! 1. A member fails once: whatever follows from its failure is not told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, watch};
 
 use super::{Nursery, managed};
 use crate::channel::{Explain as _, Pending};
-use crate::error::{Error, Result, WaitStatus};
+use crate::error::{Error, Result};
 use crate::portal::{FinalResult, Member};
-use crate::spawn::Exit;
 use crate::spawn::reap::{EndedBy, Ending, reap};
 
 /// Who is told that a member has failed.
@@ -32,6 +36,8 @@ pub(super) struct Monitor {
     nursery: Nursery,
     member: Arc<Member>,
     overseer: Overseer,
+    /// Whether it has failed (invariant 1).
+    failed: AtomicBool,
 }
 
 impl Monitor {
@@ -40,14 +46,14 @@ impl Monitor {
         let id = &member.child.id;
         nursery.state().members.insert(id.uuid(), id.clone());
         managed().insert(id.uuid(), Arc::downgrade(&nursery.0));
-        Self { nursery: nursery.clone(), member, overseer }
+        Self { nursery: nursery.clone(), member, overseer, failed: AtomicBool::new(false) }
     }
 
     /// Watches a daemon until it is gone.
     pub(super) async fn watch_daemon(self) {
         tokio::select! {
             biased;
-            exit = self.member.ended() => self.judge(exit.as_ref()),
+            () = self.member.ended() => self.judge(),
             () = self.member.asked() => {}
         }
         self.end().await;
@@ -82,7 +88,7 @@ impl Monitor {
                     biased;
                     () = self.may_go() => {}
                     () = self.member.asked() => {}
-                    exit = self.member.ended() => self.judge(exit.as_ref()),
+                    () = self.member.ended() => self.judge(),
                 }
             }
             Err(error) => {
@@ -108,19 +114,17 @@ impl Monitor {
         }
     }
 
-    /// Tells of the end of a member as a failure if nobody had asked for it; `exit` is how its process
-    /// ended, and `None` if it is alive without a connection: then it can't be supervised any more.
-    fn judge(&self, exit: Option<&Exit>) {
-        let in_order = self.member.left_in_order() && exit.is_some_and(|exit| exit.status == WaitStatus::Exited(0));
-        if !self.member.was_asked() && !in_order {
-            self.tell(match exit {
-                Some(exit) => self.member.child.death(exit),
-                None => self.member.child.lost(),
-            });
+    /// Tells of the end of a member, if it is a failure.
+    fn judge(&self) {
+        if let Some(failure) = self.member.failure() {
+            self.tell(failure);
         }
     }
 
     fn tell(&self, error: Error) {
+        if self.failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
         match &self.overseer {
             Overseer::Nursery => self.nursery.fail(error),
             Overseer::Supervisor(failures) => {
@@ -131,18 +135,17 @@ impl Monitor {
         }
     }
 
-    /// Brings the member to its end, and takes it off the lists.
+    /// Brings the member to its end, judges that, and takes it off the lists.
     async fn end(&self) {
         let Self { nursery, member, .. } = self;
-        let by_itself = !member.was_asked() && member.child.process.has_ended();
-        if !by_itself {
-            // Not otherwise: whoever still waits on it would take its death for what was asked for.
+        if !member.is_leaving() {
             member.mark_asked();
         }
         let mut ending = reap(&member.child, &nursery.0.hurry, nursery.0.runtime.config()).await;
-        if by_itself {
+        if ending.by == EndedBy::Request && member.ended_by_itself() {
             ending.by = EndedBy::Itself;
         }
+        self.judge();
         self.leave(ending);
     }
 

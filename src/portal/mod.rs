@@ -240,7 +240,8 @@ impl<T> Portal<T> {
     /// Asks the actor to end itself, with everything below it.
     ///
     /// Returns once it has acknowledged, or is gone already; its nursery waits for its exit. Asking does not
-    /// close what is open to it here: calls, contexts and streams hear from the actor how they end.
+    /// close what is open to it here: calls, contexts and streams hear from the actor how they end. An actor that
+    /// has crashed just before, or crashes instead of ending in order, still fails its nursery.
     ///
     /// # Errors
     /// [`Error::ActorTooSlow`] when no acknowledgement came within `cancel_ack`.
@@ -248,7 +249,7 @@ impl<T> Portal<T> {
     /// # Cancel safety
     /// If dropped, the request has been sent.
     pub async fn cancel_actor(&self) -> Result<()> {
-        self.peer.mark_asked(); // before the request is out: its end is no failure from now on
+        self.peer.mark_asked(); // before the request is out, whose answer may be its end
         let _shield = Shield::enter();
         cancel_actor(self.peer.channel(), self.peer.runtime().config().cancel_ack).await
     }
@@ -316,11 +317,7 @@ impl Portal {
 
     /// Has the actor's nursery bring it to its end. Returns at once.
     pub(crate) fn request_end(&self) {
-        // Its own death stays what it was, also for calls that have not learnt of it yet.
-        let has_ended = matches!(&self.peer, Peer::Child(member) if member.child.process.has_ended());
-        if !has_ended {
-            self.peer.mark_asked();
-        }
+        self.peer.mark_asked();
     }
 }
 

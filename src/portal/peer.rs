@@ -1,6 +1,6 @@
 //! Who is at the other end of a portal: a child, whose process is known, or any other actor.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,6 +8,7 @@ use crate::channel::{Channel, Explain};
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::runtime::lookup::Connection;
+use crate::spawn::judge::{Asked, End, Seen, Verdict, When, judge};
 use crate::spawn::{Child, Exit};
 
 /// Who is at the other end of a portal.
@@ -62,17 +63,21 @@ impl Explain for Peer {
 pub(crate) struct Member {
     pub(crate) child: Child,
     pub(crate) runtime: Arc<Runtime>,
-    /// Whether somebody here has asked it to end; its end is no failure then.
+    /// Whether somebody here has asked it to end.
     asked: CancellationToken,
+    /// Whether its process was dead by then.
+    asked_too_late: OnceLock<bool>,
 }
 
 impl Member {
     /// Enters a child that is asked to end when `ending` is cancelled, if not before.
     pub(crate) fn new(child: Child, runtime: Arc<Runtime>, ending: &CancellationToken) -> Arc<Self> {
-        Arc::new(Self { child, runtime, asked: ending.child_token() })
+        Arc::new(Self { child, runtime, asked: ending.child_token(), asked_too_late: OnceLock::new() })
     }
 
+    /// To be called before it is asked, by whatever means.
     pub(crate) fn mark_asked(&self) {
+        self.asked_too_late.get_or_init(|| self.child.process.is_dead());
         self.asked.cancel();
     }
 
@@ -85,31 +90,76 @@ impl Member {
         self.asked.cancelled().await;
     }
 
-    /// Whether it said goodbye before it went: somebody else had asked it to end.
-    pub(crate) fn left_in_order(&self) -> bool {
-        self.channel().ended_in_order()
+    /// Whether it is on its way out, or gone.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.child.process.has_ended() || self.channel().ended_in_order()
+    }
+
+    /// Whether nobody here has brought its end about.
+    pub(crate) fn ended_by_itself(&self) -> bool {
+        let seen = self.seen();
+        seen.asked == Asked::Never || judge(seen) == Verdict::Died(When::Running)
     }
 
     /// Waits until its process has ended or is lost, or for the end of its connection or of its runtime while the
-    /// process lives on: `None`.
-    pub(crate) async fn ended(&self) -> Option<Exit> {
-        let process = &self.child.process;
+    /// process lives on.
+    pub(crate) async fn ended(&self) {
+        let (process, channel) = (&self.child.process, self.channel());
         let exit = tokio::select! {
             biased;
-            () = self.channel().peer_failed() => return None,
+            () = channel.peer_failed() => return,
             exit = process.exited() => Some(exit),
-            () = self.channel().ended() => {
-                if self.channel().fell_silent() {
-                    return None; // its host may be gone: no word of its process will come
+            () = channel.ended() => {
+                // Its host may be gone, and no word of its process will come; or it has only the rest to do.
+                if channel.fell_silent() || channel.ended_in_order() {
+                    return;
                 }
                 tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
             }
         };
         // What it said before it went is read before anybody judges. Who is only lost may go on talking.
         if exit.as_ref().is_none_or(|exit| exit.seen) {
-            self.channel().ended().await;
+            channel.ended().await;
         }
-        exit
+    }
+
+    /// Returns what its end was judged to be, as an error if it is a failure. To be asked once it has
+    /// [`ended`](Self::ended).
+    pub(crate) fn failure(&self) -> Option<Error> {
+        match judge(self.seen()) {
+            Verdict::InOrder | Verdict::StillEnding => None,
+            Verdict::Lost => Some(self.child.lost()),
+            Verdict::Died(when) => Some(match self.child.process.exit() {
+                Some(exit) => self.child.death(&exit, when),
+                None => self.child.lost(),
+            }),
+        }
+    }
+
+    /// Returns the error of who wanted something of it and found it gone: none, if that was what it was asked for.
+    fn death(&self, exit: &Exit) -> Option<Error> {
+        match judge(self.seen()) {
+            Verdict::Died(when) => Some(self.child.death(exit, when)),
+            _ if self.was_asked() => None,
+            _ => Some(self.child.death(exit, When::Running)),
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        let process = &self.child.process;
+        let end = match process.exit() {
+            _ if self.channel().peer_failure().is_some() => End::Runtime,
+            Some(exit) => End::Process(exit.status),
+            None => End::Connection,
+        };
+        let too_late = self.asked_too_late.get();
+        let asked = match too_late {
+            Some(false) if self.channel().end_acknowledged() => Asked::Heard,
+            Some(false) => Asked::Sent,
+            _ => Asked::Never,
+        };
+        let signalled = process.was_signalled() && too_late != Some(&true);
+        Seen { asked, goodbye: self.channel().ended_in_order(), signalled, end }
     }
 
     fn channel(&self) -> &Channel {
@@ -126,15 +176,17 @@ impl Explain for Member {
         }
         let notice = self.runtime.config().death_notice;
         match error {
-            Error::Disconnected { .. } if !self.was_asked() && !self.channel().fell_silent() => {
+            // What was asked to leave, and said goodbye, has not died.
+            Error::Disconnected { .. } if self.was_asked() && self.channel().ended_in_order() => error,
+            Error::Disconnected { .. } if !self.channel().fell_silent() => {
                 match tokio::time::timeout(notice, self.child.process.exited()).await {
-                    Ok(exit) => self.child.death(&exit),
+                    Ok(exit) => self.death(&exit).unwrap_or(error),
                     Err(_still_running) => error,
                 }
             }
             // Without what led to it, it ends itself, and its tasks before that.
-            Error::ContextCancelled(_) if !self.was_asked() && self.child.process.is_lost() => {
-                self.child.death(&self.child.process.exited().await)
+            Error::ContextCancelled(_) if self.child.process.is_lost() => {
+                self.death(&self.child.process.exited().await).unwrap_or(error)
             }
             other => other,
         }

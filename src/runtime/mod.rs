@@ -339,7 +339,11 @@ pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Resul
         Err(_gone) => return Ok(()),
     };
     match tokio::time::timeout(patience, pending.outcome()).await {
-        Ok(Ok(_) | Err(Error::Disconnected { .. })) => Ok(()),
+        Ok(Ok(_)) => {
+            channel.note_end_acknowledged();
+            Ok(())
+        }
+        Ok(Err(Error::Disconnected { .. })) => Ok(()),
         Ok(Err(error)) => Err(error),
         Err(_late) => {
             pending.forget();

@@ -11,6 +11,7 @@
 //! | [`slurm`] | the launcher for the nodes of a cluster |
 //! | [`child`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
+//! | [`judge`] | what the end of a child means for its nursery |
 //! | [`debugger`] | what keeps a child from being ended by force |
 //! | [`watchdog`] | the end of a child whose parent is on another host |
 //! | [`orphans`] | whose parent was killed, end up at the root |
@@ -22,6 +23,7 @@
 
 pub(crate) mod child;
 mod debugger;
+pub(crate) mod judge;
 pub(crate) mod orphans;
 pub(crate) mod process;
 pub(crate) mod reap;
@@ -36,6 +38,7 @@ mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pleach_wire::TlsIdentity;
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::judge::When;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::{Config, Host};
@@ -132,6 +136,8 @@ pub(crate) struct Process {
     pid: Option<u32>,
     exit: watch::Receiver<Option<Exit>>,
     signals: mpsc::Sender<Signal>,
+    /// Whether it was sent a signal that ends it.
+    signalled: Arc<AtomicBool>,
 }
 
 /// How a process ended, or was lost sight of.
@@ -160,7 +166,7 @@ impl Process {
     fn new(pid: Option<u32>) -> (Self, watch::Sender<Option<Exit>>, mpsc::Receiver<Signal>) {
         let (exited, exit) = watch::channel(None);
         let (signals, orders) = mpsc::channel(4);
-        (Self { pid, exit, signals }, exited, orders)
+        (Self { pid, exit, signals, signalled: Arc::default() }, exited, orders)
     }
 
     /// Waits until it has ended, or nothing will be heard of its end any more.
@@ -191,13 +197,32 @@ impl Process {
         self.exit.borrow().as_ref().is_some_and(|exit| exit.seen)
     }
 
+    /// Returns whether it is dead at this moment, also if its keeper has not noticed that yet.
+    pub(crate) fn is_dead(&self) -> bool {
+        let pid = self.pid.filter(|pid| *pid != std::process::id()).and_then(process::raw_pid);
+        self.has_ended() || pid.is_some_and(process::is_dead)
+    }
+
     /// Returns whether nothing will be heard of its end any more.
     pub(crate) fn is_lost(&self) -> bool {
         self.exit.borrow().as_ref().is_some_and(|exit| !exit.seen)
     }
 
+    /// Returns how it ended or was lost sight of, if it has.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        self.exit.borrow().clone()
+    }
+
+    /// Returns whether it was sent SIGTERM or SIGKILL from here.
+    pub(crate) fn was_signalled(&self) -> bool {
+        self.signalled.load(Ordering::Acquire)
+    }
+
     /// Sends a signal, unless it has ended. More than a few unread ones are the same as one.
     pub(crate) fn signal(&self, signal: Signal) {
+        if signal != Signal::Release {
+            self.signalled.store(true, Ordering::Release);
+        }
         let _ = self.signals.try_send(signal); // full: the keeper has the same order already; closed: it has ended
     }
 
@@ -216,10 +241,10 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// The error of a child that ended unasked: what its runtime had reported, or how it ended.
-    pub(crate) fn death(&self, exit: &Exit) -> Error {
+    /// The error of a child that died: what its runtime had reported, or how it ended.
+    pub(crate) fn death(&self, exit: &Exit, when: When) -> Error {
         let reported = self.channel.peer_failure().cloned();
-        reported.unwrap_or_else(|| died(&self.id, exit, "while it was running"))
+        reported.unwrap_or_else(|| died(&self.id, exit, when))
     }
 
     /// The error of a child that can't be supervised any more, although its process lives on.
@@ -228,7 +253,8 @@ impl Child {
     }
 }
 
-fn died(actor: &ActorId, exit: &Exit, when: &str) -> Error {
-    let died = ActorDied { actor: actor.clone(), status: exit.status, stderr: exit.stderr.clone(), when: when.into() };
+fn died(actor: &ActorId, exit: &Exit, when: When) -> Error {
+    let when = when.words().to_owned();
+    let died = ActorDied { actor: actor.clone(), status: exit.status, stderr: exit.stderr.clone(), when };
     Error::ActorDied(Box::new(died))
 }

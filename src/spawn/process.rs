@@ -15,7 +15,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::process::{Child as TokioChild, Command};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -195,6 +195,12 @@ fn send(pid: u32, signal: Signal) {
     {
         warn!(target: "pleach::runtime", pid, %error, ?signal, "not signalled");
     }
+}
+
+/// Whether a child of this process has ended, and is a zombie or was waited for.
+pub(super) fn is_dead(pid: Pid) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), look)).map_or(true, |ended| ended.is_some())
 }
 
 pub(super) fn raw_pid(pid: u32) -> Option<Pid> {

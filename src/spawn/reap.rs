@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Child, Signal, debugger};
+use super::{Child, Exit, Signal, debugger};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::error::WaitStatus;
@@ -99,19 +99,27 @@ pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Conf
     let begun = Instant::now();
     let mut climbed = Climbed { by: EndedBy::Request, why: None };
     let status = tokio::select! {
+        // Whether it has heard what it was asked is noted before its exit, which may be known sooner.
         biased;
-        exit = child.process.ended() => exit.status,
+        never = climbed.climb(child, hurry, config) => match never {},
+        exit = gone(child) => exit.status,
         why = out_of_reach(child, config) => {
             climbed = Climbed { by: EndedBy::Lease, why: Some(why) };
             WaitStatus::Unknown
         }
-        never = climbed.climb(child, hurry, config) => match never {},
     };
     if child.channel.fell_silent() && climbed.by == EndedBy::Request {
         climbed = Climbed { by: EndedBy::Lease, why: Some(child.channel.gone().to_string()) };
     }
     let Climbed { by, why } = climbed;
     Ending { actor: child.id.clone(), by, why, took: begun.elapsed(), status }
+}
+
+/// Waits until a child's process has ended, and all that it had said has been read.
+async fn gone(child: &Child) -> Exit {
+    let exit = child.process.ended().await;
+    child.channel.ended().await;
+    exit
 }
 
 /// Waits until a child on another host that is out of reach must have ended itself; returns why it is.
@@ -164,6 +172,9 @@ impl Climbed {
 
     async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
         debugger::gone(child).await;
+        if child.process.has_ended() {
+            return;
+        }
         let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
         child.process.signal(signal);
         self.by = by;

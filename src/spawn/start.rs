@@ -7,6 +7,7 @@ use pleach_wire::{Address, Key, Reach};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::judge::When;
 use super::{Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, slurm, thread};
 use crate::actor::ActorId;
 use crate::config::host::{Engine, is_destination};
@@ -56,7 +57,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
             return Err(Error::Cancelled(Cancelled::Nursery));
         }
         channel = expected.connected() => channel,
-        exit = process.exited() => return Err(died(&id, &exit, "before it connected back")),
+        exit = process.exited() => return Err(died(&id, &exit, When::BeforeItConnected)),
         () = tokio::time::sleep(spec.config.connect_back) => {
             let words = kill(&process).await.stderr;
             return Err(failed(too_late(&spec, &words)));

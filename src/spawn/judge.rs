@@ -1,0 +1,251 @@
+//! How the end of a child is judged: was it what its parent had asked for, or is it a failure?
+//!
+//! A pure function of what was seen; [`Member`](crate::portal) collects that. Nothing here depends on when the parent
+//! learns of things: a child that crashes a moment before it is asked to end has crashed, however late its exit status
+//! comes. So a request counts only if the child was alive when it was sent; nor does a signal count then.
+//!
+//! The first row that fits counts; `*` is anything, "signalled" means by this parent:
+//!
+//! | # | asked | goodbye | signalled | end | verdict |
+//! |---|---|---|---|---|---|
+//! | 1 | * | * | * | its runtime reported a failure | died, while it was running |
+//! | 2 | * | yes | * | its process lives on | still ending |
+//! | 3 | never | no | no | its process lives on | lost |
+//! | 4 | * | * | * | its process lives on | still ending: the reaper sees to it |
+//! | 5 | * | * | yes | SIGTERM, SIGKILL, exit code 0 or of a SIGTERM, unknown | in order: it was made to end |
+//! | 6 | * | yes | no | exit code 0, unknown | in order |
+//! | 7 | sent, heard | no | no | exit code 0, unknown | in order: it left at once, or is out of reach |
+//! | 8 | sent, heard | * | no | terminated by another SIGTERM | in order: it was asked twice |
+//! | 9 | heard | * | * | any other | died, while it was ending |
+//! | 10 | * | yes | * | any other | died, while it was ending |
+//! | 11 | * | * | * | any other | died, while it was running |
+//!
+//! A child that has said goodbye has ended its tasks in order. What it still has to do may take its time: it is
+//! waited for as one that was asked, with `soft_reap`.
+
+use crate::error::WaitStatus;
+
+/// What was seen of the end of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) asked: Asked,
+    /// Whether the child has closed its connection in order.
+    pub(crate) goodbye: bool,
+    /// Whether this parent has sent it SIGTERM or SIGKILL.
+    pub(crate) signalled: bool,
+    pub(crate) end: End,
+}
+
+/// How far a request to end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The child was not asked, or was dead by then.
+    Never,
+    /// The request is under way, or was lost.
+    Sent,
+    /// The child has acknowledged it.
+    Heard,
+}
+
+/// What has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The child's runtime, which has reported why.
+    Runtime,
+    /// Only its connection, as far as is known.
+    Connection,
+    /// Its process.
+    Process(WaitStatus),
+}
+
+/// What the end of a child means for its nursery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    InOrder,
+    /// It is too early to say.
+    StillEnding,
+    /// Its process lives on and can't be supervised any more.
+    Lost,
+    Died(When),
+}
+
+/// When in the life of a child it died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    BeforeItConnected,
+    Running,
+    Ending,
+}
+
+impl When {
+    /// Says it in words.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::BeforeItConnected => "before it connected back",
+            Self::Running => "while it was running",
+            Self::Ending => "while it was ending",
+        }
+    }
+}
+
+/// Judges the end of a child by the table.
+pub(crate) fn judge(seen: Seen) -> Verdict {
+    use WaitStatus::{Exited, Unknown};
+    let Seen { asked, goodbye, signalled, end } = seen;
+    let status = match end {
+        End::Runtime => return Verdict::Died(When::Running),
+        End::Connection if !goodbye && asked == Asked::Never && !signalled => return Verdict::Lost,
+        End::Connection => return Verdict::StillEnding,
+        End::Process(status) => status,
+    };
+    let in_order = match (asked, status) {
+        (_, status) if signalled && is_forced(status) => true,
+        (_, Exited(0) | Unknown) => goodbye || asked != Asked::Never,
+        (Asked::Sent | Asked::Heard, status) => is_terminated(status, goodbye),
+        (Asked::Never, _) => false,
+    };
+    match in_order {
+        true => Verdict::InOrder,
+        false if goodbye || asked == Asked::Heard => Verdict::Died(When::Ending),
+        false => Verdict::Died(When::Running),
+    }
+}
+
+/// Whether a child that was sent a signal ends like this. A crash of its own, by SIGSEGV say, is another matter.
+fn is_forced(status: WaitStatus) -> bool {
+    matches!(
+        status,
+        WaitStatus::Exited(0 | TERMINATED) | WaitStatus::Unknown | WaitStatus::Signalled(SIGTERM | SIGKILL)
+    )
+}
+
+/// Whether a SIGTERM has ended it: as the default action, or in order.
+fn is_terminated(status: WaitStatus, goodbye: bool) -> bool {
+    status == WaitStatus::Signalled(SIGTERM) || goodbye && status == WaitStatus::Exited(TERMINATED)
+}
+
+const SIGTERM: i32 = rustix::process::Signal::TERM.as_raw();
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
+
+/// The exit code of an actor that has ended in order because a signal had told it to.
+const TERMINATED: i32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use WaitStatus::{Exited, Signalled, Unknown};
+
+    use super::Asked::{Heard, Never, Sent};
+    use super::Verdict::{Died, InOrder, Lost, StillEnding};
+    use super::*;
+
+    const ASKED: [Asked; 3] = [Never, Sent, Heard];
+    const BOTH: [bool; 2] = [false, true];
+    const STATUSES: [WaitStatus; 8] = [
+        Exited(0),
+        Exited(TERMINATED),
+        Exited(3),
+        Signalled(SIGTERM),
+        Signalled(SIGKILL),
+        Signalled(6),
+        Signalled(11),
+        Unknown,
+    ];
+
+    /// Judges every combination of these; all have to come to the same.
+    #[track_caller]
+    fn row(asked: &[Asked], goodbye: &[bool], signalled: &[bool], ends: &[End], expected: Verdict) {
+        for (&asked, &goodbye) in asked.iter().flat_map(|asked| goodbye.iter().map(move |goodbye| (asked, goodbye))) {
+            for (&signalled, &end) in signalled.iter().flat_map(|signal| ends.iter().map(move |end| (signal, end))) {
+                let seen = Seen { asked, goodbye, signalled, end };
+                assert_eq!(judge(seen), expected, "{seen:?}");
+            }
+        }
+    }
+
+    fn processes<const N: usize>(statuses: [WaitStatus; N]) -> [End; N] {
+        statuses.map(End::Process)
+    }
+
+    #[test]
+    fn row_1_a_failure_of_the_runtime_is_one_whoever_had_asked() {
+        row(&ASKED, &BOTH, &BOTH, &[End::Runtime], Died(When::Running));
+    }
+
+    #[test]
+    fn row_2_whoever_says_goodbye_may_take_its_time() {
+        row(&ASKED, &[true], &BOTH, &[End::Connection], StillEnding);
+    }
+
+    #[test]
+    fn row_3_a_connection_that_breaks_unasked_is_a_loss() {
+        row(&[Never], &[false], &[false], &[End::Connection], Lost);
+    }
+
+    #[test]
+    fn row_4_a_connection_that_breaks_on_the_way_out_is_left_to_the_reaper() {
+        row(&[Sent, Heard], &BOTH, &BOTH, &[End::Connection], StillEnding);
+        row(&[Never], &[false], &[true], &[End::Connection], StillEnding);
+    }
+
+    #[test]
+    fn row_5_what_was_made_to_end_has_not_failed() {
+        let ends = processes([Exited(0), Exited(TERMINATED), Signalled(SIGTERM), Signalled(SIGKILL), Unknown]);
+        row(&ASKED, &BOTH, &[true], &ends, InOrder);
+    }
+
+    #[test]
+    fn row_6_whoever_said_goodbye_and_left_has_not_failed() {
+        row(&ASKED, &[true], &[false], &processes([Exited(0), Unknown]), InOrder);
+    }
+
+    #[test]
+    fn row_7_whoever_was_asked_may_leave_at_once() {
+        row(&[Sent, Heard], &[false], &[false], &processes([Exited(0), Unknown]), InOrder);
+    }
+
+    #[test]
+    fn row_8_being_asked_twice_is_no_failure() {
+        row(&[Sent, Heard], &BOTH, &[false], &processes([Signalled(SIGTERM)]), InOrder);
+        row(&[Sent, Heard], &[true], &[false], &processes([Exited(TERMINATED)]), InOrder);
+    }
+
+    #[test]
+    fn row_9_a_crash_in_the_clean_up_is_a_failure() {
+        let crashes = processes([Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
+        row(&[Heard], &BOTH, &[false], &crashes, Died(When::Ending));
+        row(&[Heard], &[false], &[false], &processes([Exited(TERMINATED)]), Died(When::Ending));
+        row(&[Heard], &BOTH, &[true], &processes([Exited(3), Signalled(6), Signalled(11)]), Died(When::Ending));
+    }
+
+    #[test]
+    fn row_10_a_crash_after_the_goodbye_is_a_failure() {
+        let crashes = processes([Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
+        row(&[Never, Sent], &[true], &[false], &crashes, Died(When::Ending));
+        let told = processes([Exited(TERMINATED), Signalled(SIGTERM)]);
+        row(&[Never], &[true], &[false], &told, Died(When::Ending));
+    }
+
+    #[test]
+    fn row_11_a_crash_before_the_request_is_heard_is_a_failure() {
+        let crashes = processes([Exited(1), Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
+        row(&[Never, Sent], &[false], &[false], &crashes, Died(When::Running));
+        row(&[Never], &[false], &[false], &processes([Exited(0), Signalled(SIGTERM), Unknown]), Died(When::Running));
+        row(
+            &[Never, Sent],
+            &[false],
+            &[true],
+            &processes([Exited(3), Signalled(6), Signalled(11)]),
+            Died(When::Running),
+        );
+    }
+
+    #[test]
+    fn an_end_of_the_process_is_always_judged() {
+        for status in STATUSES {
+            for asked in ASKED {
+                let seen = Seen { asked, goodbye: false, signalled: false, end: End::Process(status) };
+                assert!(matches!(judge(seen), InOrder | Died(_)), "{seen:?}");
+            }
+        }
+    }
+}
