@@ -11,6 +11,8 @@ mod calls;
 mod cancels;
 mod certificates;
 mod chaos;
+mod clauses_ends;
+mod clauses_order;
 mod cluster;
 mod contexts;
 mod deadlines;
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         cancels::tests(),
         certificates::tests(),
         chaos::tests(),
+        clauses_ends::tests(),
+        clauses_order::tests(),
         cluster::tests(),
         contexts::tests(),
         deadlines::tests(),

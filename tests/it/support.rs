@@ -398,6 +398,7 @@ pub(crate) fn become_root_if_told() {
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
         "daemon" => crate::runtime::daemon_root(&notes, &args),
+        "what_is_left" => crate::clauses_order::what_is_left_root(&notes),
         "shutdown_order" => crate::runtime::ordered_root(&notes),
         "service" => crate::joining::service_root(&notes, &args),
         "registry_load" => crate::registry::load_root(&notes),
