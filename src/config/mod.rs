@@ -80,6 +80,10 @@ pub struct Config {
     /// for the person at the terminal.
     #[serde(with = "duration")]
     pub kill_after: Duration,
+    /// How long a child may still be there after SIGKILL; then it is left, and reported. Default: 5 s: the kernel
+    /// frees its memory, and can't end it at all while it waits for a broken disk or network file system.
+    #[serde(with = "duration")]
+    pub give_up_after: Duration,
     /// How long a new process may take to connect back before it is killed, and another host to answer while
     /// it is started there. Default: 10 s: a big program on a cold disk and a loaded machine.
     #[serde(with = "patience")]
@@ -246,6 +250,7 @@ impl Config {
             &mut self.peers,
             &mut self.soft_reap,
             &mut self.kill_after,
+            &mut self.give_up_after,
             &mut self.connect_back,
             &mut self.handshake,
             &mut self.dial,
@@ -273,6 +278,7 @@ impl Default for Config {
             peers: Duration::from_secs(3),
             soft_reap: Duration::from_secs(3),
             kill_after: Duration::from_millis(1600),
+            give_up_after: Duration::from_secs(5),
             connect_back: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
             dial: Duration::from_secs(3),

@@ -72,6 +72,8 @@ use crate::proto::handshake::Endpoint;
 use crate::proto::lost::Lost;
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
+use crate::spawn::mark::TreeMark;
+use crate::spawn::orphans::Descendants;
 use crate::spawn::{ChildSpec, Engines};
 
 /// One actor, running. Shared by all its tasks.
@@ -118,6 +120,8 @@ pub(crate) struct Runtime {
     next_peer: AtomicU64,
     /// What starts actors on other hosts.
     engines: Engines,
+    /// What its tree has started on this host.
+    descendants: Descendants,
 }
 
 /// Where an actor comes from.
@@ -130,6 +134,8 @@ struct Origin {
     registrars: Vec<Site>,
     /// Whether the parent is on another host, or is to be taken so.
     watched: bool,
+    /// What the processes of the tree have in common.
+    mark: Option<TreeMark>,
 }
 
 impl Runtime {
@@ -143,8 +149,8 @@ impl Runtime {
     pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let ChildSpec { parent, parent_at, root, registrars, watched, .. } = spec;
-        let origin = Origin { parent, parent_at, root, registrars, watched };
+        let ChildSpec { parent, parent_at, root, registrars, watched, mark, .. } = spec;
+        let origin = Origin { parent, parent_at, root, registrars, watched, mark };
         let exposed = Exposed::new(spec.modules);
         let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, spec.socket_dir, Some(origin));
         if let Some(tls) = spec.tls {
@@ -162,6 +168,7 @@ impl Runtime {
         socket_dir: PathBuf,
         origin: Option<Origin>,
     ) -> Arc<Self> {
+        let mark = origin.as_ref().and_then(|origin| origin.mark);
         Arc::new(Self {
             id,
             incarnation: AtomicU64::new(now_in_milliseconds()),
@@ -191,6 +198,7 @@ impl Runtime {
             names: OnceLock::new(),
             next_peer: AtomicU64::new(0),
             engines: Engines::default(),
+            descendants: Descendants::of(mark),
         })
     }
 
@@ -252,6 +260,10 @@ impl Runtime {
     #[cfg_attr(not(feature = "ssh"), expect(dead_code, reason = "the engines of such a build keep nothing"))]
     pub(crate) fn engines(&self) -> &Engines {
         &self.engines
+    }
+
+    pub(crate) fn descendants(&self) -> &Descendants {
+        &self.descendants
     }
 
     pub(crate) fn socket_dir(&self) -> PathBuf {

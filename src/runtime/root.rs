@@ -18,7 +18,6 @@ use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::key_file;
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, OnDrop, shield};
-use crate::spawn::orphans;
 use crate::telemetry::stderr;
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
@@ -130,7 +129,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     let root = runtime.clone();
     runtime.keep(async move {
         tokio::select! {
-            () = orphans::adopt() => {}
+            () = root.descendants().adopt() => {}
             () = root.server.cancelled() => {}
         }
     });

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use super::{Runtime, is_of_process, lifetime, lock, sockets};
 use crate::channel::Channel;
 use crate::error::Cancelled;
-use crate::spawn::orphans;
 
 impl Runtime {
     /// Ends this actor.
@@ -49,7 +48,7 @@ impl Runtime {
         self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
         self.note_step(6, "leaving");
         if self.origin.is_none() {
-            self.bounded("orphans", self.config.kill_after, orphans::gone()).await;
+            self.descendants().end(self.config.kill_after).await;
         }
         if self.origin.is_none() && self.config.socket_dir.is_none() {
             // The whole tree has ended; members that were killed have left their sockets here.

@@ -15,10 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::ChildSpec;
-use super::orphans::NAME_PREFIX;
 use super::remote::keeper;
 use super::watchdog::Watchdog;
+use super::{ChildSpec, ties};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
@@ -35,7 +34,10 @@ use crate::telemetry::stderr;
 pub fn init() {
     ENTERED.store(true, Ordering::Release);
     let role = match std::env::args_os().nth(1) {
-        Some(mark) if mark == MARK => run_process,
+        Some(mark) if mark == MARK => {
+            ties::die_with_parent();
+            run_process
+        }
         Some(mark) if mark == keeper::MARK => keeper::run,
         _ => return,
     };
@@ -66,30 +68,25 @@ fn run_process() -> Result<()> {
     let mut parent = take_stdin().map_err(usage("standard input can't be taken over"))?;
     let read = read_message::<ChildSpec>(&mut parent);
     let spec = read.map_err(usage("no spec on standard input; actors are started by their parents"))?;
+    let starter = match spec.starter {
+        Some(starter) => ties::hold_on_to(starter).map_err(usage("it has no parent"))?,
+        None => None,
+    };
+    if let Some(mark) = spec.mark {
+        mark.put_on().map_err(|error| usage("it can't be marked as part of its tree")(error.into()))?;
+    }
     name_process(&spec.name);
     crate::telemetry::init(spec.config.log_level.as_deref());
     crate::panics::install_hook();
+    let parent_gone = CancellationToken::new();
+    let watchdog = Watchdog::start(parent, starter, parent_gone.clone(), &spec);
+    let watchdog = watchdog.map_err(usage("no thread for the watchdog"))?;
     let tokio = crate::runtime::flavor::build(spec.config.multi_thread, None).map_err(usage("no async runtime"))?;
     let registry = crate::transports::registry(spec.config.allow_non_loopback);
-    let parent_gone = CancellationToken::new();
-    let (watchdog, pipe) = match spec.watched {
-        true => {
-            let watchdog = Watchdog::start(parent, parent_gone.clone(), &spec.config);
-            (Some(watchdog.map_err(usage("no thread for the watchdog"))?), None)
-        }
-        false => (None, Some(parent)),
-    };
     let served = tokio.block_on(async {
-        let parent = watch_parent(pipe, parent_gone.clone());
-        let actor = async {
-            let runtime = Runtime::child(spec, registry)?;
-            crate::runtime::claim_process(&runtime);
-            serve(runtime, parent_gone, watchdog, terminated()).await
-        };
-        tokio::select! {
-            served = actor => served,
-            never = parent => match never {},
-        }
+        let runtime = Runtime::child(spec, registry)?;
+        crate::runtime::claim_process(&runtime);
+        serve(runtime, parent_gone, Some(watchdog), terminated()).await
     });
     tokio.shutdown_timeout(Duration::ZERO);
     served
@@ -199,21 +196,6 @@ pub(super) fn name_process(name: &str) {
     }
 }
 
-/// Waits until the parent's end of the pipe is closed, if nobody else watches it. Never resolves: the token tells.
-async fn watch_parent(pipe: Option<File>, gone: CancellationToken) -> std::convert::Infallible {
-    use tokio::io::AsyncReadExt as _;
-    let Some(pipe) = pipe else { return std::future::pending().await };
-    match tokio::net::unix::pipe::Receiver::from_file(pipe) {
-        Ok(mut pipe) => while pipe.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {},
-        Err(error) => {
-            debug!(target: "pleach::runtime", %error, "the parent's pipe can't be watched");
-            return std::future::pending().await;
-        }
-    }
-    gone.cancel();
-    std::future::pending().await
-}
-
 /// Whether [`init`] has run: whether a child of this program would become an actor.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
@@ -222,6 +204,9 @@ pub(crate) const MARK: &str = "--pleach-actor";
 
 /// How long the other threads of an actor without a process may take to end.
 const THREADS_END: Duration = Duration::from_millis(500);
+
+/// What the short names of actor processes begin with.
+const NAME_PREFIX: &str = "pl:";
 
 /// As much as a parent's pipe takes at once.
 const MAX_SPEC: usize = 64 << 10;

@@ -13,8 +13,12 @@
 //! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
 //! | [`judge`] | what the end of a child means for its nursery |
 //! | [`debugger`] | what keeps a child from being ended by force |
-//! | [`watchdog`] | the end of a child whose parent is on another host |
-//! | [`orphans`] | whose parent was killed, end up at the root |
+//! | [`ties`] | what the kernel does for a child whose parent is gone |
+//! | [`watchdog`] | the end of a child whose parent is gone, whatever the kernel does |
+//! | [`privileges`] | giving up privileges, but not these ties |
+//! | [`mark`] | what all processes carry that descend from an actor |
+//! | [`marked`] | finding and ending such processes |
+//! | [`orphans`] | those that have lost their parent end up at the root |
 //! | [`stderr`] | a child's standard error, line by line |
 //!
 //! # Invariants
@@ -24,7 +28,10 @@
 pub(crate) mod child;
 mod debugger;
 pub(crate) mod judge;
+pub(crate) mod mark;
+mod marked;
 pub(crate) mod orphans;
+pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod reap;
 mod remote;
@@ -34,6 +41,7 @@ mod ssh;
 pub(crate) mod start;
 mod stderr;
 mod thread;
+mod ties;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -47,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::judge::When;
+use self::mark::TreeMark;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::{Config, Host};
@@ -81,6 +90,12 @@ pub(crate) struct ChildSpec {
     /// Whether it may be lost without a word: on another host, or to be watched as if it were.
     #[serde(default)]
     pub(crate) watched: bool,
+    /// The process on its own host that starts it.
+    #[serde(default)]
+    pub(crate) starter: Option<u32>,
+    /// What it is to put on itself, for all that it will start.
+    #[serde(default)]
+    pub(crate) mark: Option<TreeMark>,
 }
 
 /// What a nursery wants started.

@@ -4,25 +4,27 @@
 //! exists and holds it open afterwards: its end of file tells the child that its parent is gone.
 //!
 //! # What keeps a child from outliving its parent
-//! 1. The parent-death signal (Linux): the kernel kills the child when the thread that started it ends,
-//!    from before `exec` on. The child checks afterwards that its parent is still the one.
-//! 2. The pipe's end of file, on every Unix.
-//! 3. Its own process group: what the child itself started is killed when its parent, or the root,
-//!    reaps it. When the root is killed, nobody is left to do that.
+//! 1. The child itself, as soon as it runs: [`ties`](super::ties) and [`watchdog`](super::watchdog). Nothing is done between `fork`
+//!    and `exec`, so that no `fork` is needed, which takes the longer the more memory this process has.
+//! 2. Its own process group: what the child itself started there is killed when its parent reaps it, or its
+//!    watchdog ends it.
+//! 3. The mark of its tree: what has left the group is ended at the root's end, see [`orphans`](super::orphans).
 
 use std::io::PipeWriter;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use tokio::process::{Child as TokioChild, Command};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::mark::TreeMark;
 use super::orphans::OwnChild;
 use super::stderr::Relay;
-use super::{ChildSpec, Exit, Launched, Launcher, Process, Signal};
+use super::{ChildSpec, Exit, Launched, Launcher, Process, Signal, marked};
 use crate::error::{Error, Result, WaitStatus};
 use crate::runtime::Runtime;
 
@@ -62,35 +64,33 @@ pub(super) fn command(spec: &ChildSpec, env: &[(String, String)]) -> std::proces
 /// Says why not.
 pub(super) async fn spawn(mut command: std::process::Command, spec: &ChildSpec) -> Result<Launched, String> {
     let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {error}"))?;
-    command.stdin(stdin);
-    let (child, own) = spawn_bound(command).await.map_err(|error| format!("exec failed: {error}"))?;
-    let pid = own.pid();
-    let (process, exited, orders) = Process::new(Some(pid));
+    command.stdin(stdin).process_group(0);
+    let mut command = Command::from(command);
+    command.kill_on_drop(true);
+    let failed = |error| format!("exec failed: {error}");
+    let (child, own) = spawn_on_lasting_thread(command).await.map_err(failed)?;
+    // Its number is its own as long as nothing has waited for it.
+    let group = Group::of(own.pid(), spec.mark).map_err(failed)?;
+    let (process, exited, orders) = Process::new(Some(own.pid()));
     let name = spec.name.clone();
     let keeper = Box::pin(async move {
-        keep(child, liveness, &name, orders, exited).await;
+        keep(child, group, liveness, &name, orders, exited).await;
         drop(own);
     });
     Ok(Launched { process, keeper })
 }
 
-/// Starts a process that does not outlive this one, in a group of its own.
+/// Starts another program, which does not outlive this one, in a group of its own.
 pub(super) async fn spawn_bound(command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
-    let mut command = spawned_alone(command, rustix::process::Signal::KILL);
+    let mut command = dying_with_us(command, rustix::process::Signal::KILL);
     command.kill_on_drop(true);
     spawn_on_lasting_thread(command).await
 }
 
-/// As [`spawn_bound`], for a process that has something to do before it ends: it gets SIGTERM when this one ends,
+/// As [`spawn_bound`], for a program that has something to do before it ends: it gets SIGTERM when this one ends,
 /// and nothing when it is dropped.
 pub(super) async fn spawn_asked(command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
-    spawn_on_lasting_thread(spawned_alone(command, rustix::process::Signal::TERM)).await
-}
-
-fn spawned_alone(mut command: std::process::Command, at_parents_death: rustix::process::Signal) -> Command {
-    command.process_group(0);
-    die_with_parent(&mut command, at_parents_death);
-    command.into()
+    spawn_on_lasting_thread(dying_with_us(command, rustix::process::Signal::TERM)).await
 }
 
 /// Makes the child's standard input, with the spec in it already, and our end of it.
@@ -111,9 +111,9 @@ fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, PipeWriter)> {
     Ok((reader.into(), writer))
 }
 
-/// Asks the kernel to signal the child when its parent ends, before it runs any code of its own.
+/// Has the kernel signal another program than this when this process ends: it does not ask for that by itself.
 #[allow(unsafe_code)]
-fn die_with_parent(command: &mut std::process::Command, by: rustix::process::Signal) {
+fn dying_with_us(mut command: std::process::Command, by: rustix::process::Signal) -> Command {
     let parent = rustix::process::getpid();
     let before_exec = move || {
         rustix::process::set_parent_process_death_signal(Some(by))?;
@@ -126,8 +126,9 @@ fn die_with_parent(command: &mut std::process::Command, by: rustix::process::Sig
     // SAFETY: between fork and exec only async-signal-safe code may run. The closure makes two system
     // calls without going through libc's state, compares two integers, and neither allocates nor locks.
     unsafe {
-        command.pre_exec(before_exec);
+        command.process_group(0).pre_exec(before_exec);
     }
+    command.into()
 }
 
 /// Spawns on a thread that lives as long as this process, because the parent-death signal is bound to
@@ -143,36 +144,62 @@ async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Result<(Tokio
         .unwrap_or_else(|| Err(std::io::Error::other("the thread that starts processes is gone")))
 }
 
-/// Kills what is left of a child's group when its keeper is dropped instead of finished.
-pub(super) struct KillGroupOnDrop(pub(super) u32);
+/// A child and what it has started in its group. Dropping it kills what is left of them.
+///
+/// Others may have put processes of theirs into that group; they are left alone.
+struct Group {
+    leader: OwnedFd,
+    number: u32,
+    mark: Option<TreeMark>,
+}
 
-impl Drop for KillGroupOnDrop {
+impl Group {
+    fn of(pid: u32, mark: Option<TreeMark>) -> std::io::Result<Self> {
+        let number = raw_pid(pid).ok_or(std::io::ErrorKind::NotFound)?;
+        Ok(Self { leader: pidfd_open(number, PidfdFlags::empty())?, number: pid, mark })
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        if let Err(error) = pidfd_send_signal(&self.leader, signal)
+            && error != rustix::io::Errno::SRCH
+        {
+            warn!(target: "pleach::runtime", pid = self.number, %error, ?signal, "not signalled");
+        }
+        if let Some(mark) = self.mark {
+            marked::signal_group(self.number, mark, signal);
+        }
+    }
+}
+
+impl Drop for Group {
     fn drop(&mut self) {
-        send(self.0, Signal::Kill);
+        self.signal(rustix::process::Signal::KILL);
     }
 }
 
 /// Waits for the process, relays its standard error, carries out signals.
 async fn keep(
     mut child: TokioChild,
+    group: Group,
     liveness: PipeWriter,
     name: &str,
     mut orders: mpsc::Receiver<Signal>,
     exited: watch::Sender<Option<Exit>>,
 ) {
-    let Some(pid) = child.id() else { return };
     let mut liveness = Some(liveness);
     let mut relay = Relay::new(child.stderr.take(), name);
-    // What is left of its group goes with it. While the group has members, the kernel gives its number
-    // to nobody else; if it has none, this finds nothing.
-    let group = KillGroupOnDrop(pid);
     let status = loop {
         tokio::select! {
             biased;
             ended = child.wait() => break ended.map_or(WaitStatus::Unknown, WaitStatus::from),
             Some(order) = orders.recv() => match order {
                 Signal::Release => drop(liveness.take()),
-                signal => send(pid, signal),
+                Signal::Terminate => group.signal(rustix::process::Signal::TERM),
+                Signal::Kill => {
+                    // One that may not be signalled from here ends itself when it sees that.
+                    drop(liveness.take());
+                    group.signal(rustix::process::Signal::KILL);
+                }
             },
             () = relay.run() => {}
         }
@@ -182,18 +209,14 @@ async fn keep(
     exited.send_replace(Some(Exit { status, stderr, seen: true }));
 }
 
-/// Signals the whole group of a process.
-fn send(pid: u32, signal: Signal) {
-    let signal = match signal {
-        Signal::Terminate => rustix::process::Signal::TERM,
-        Signal::Kill => rustix::process::Signal::KILL,
-        Signal::Release => return,
-    };
-    if let Some(group) = raw_pid(pid)
-        && let Err(error) = rustix::process::kill_process_group(group, signal)
-        && error != rustix::io::Errno::SRCH
-    {
-        warn!(target: "pleach::runtime", pid, %error, ?signal, "not signalled");
+/// Kills another program's group when its keeper is dropped instead of finished.
+pub(super) struct KillGroupOnDrop(pub(super) u32);
+
+impl Drop for KillGroupOnDrop {
+    fn drop(&mut self) {
+        if let Some(group) = raw_pid(self.0) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL); // it may be gone
+        }
     }
 }
 
@@ -214,8 +237,6 @@ mod lasting_thread {
 
     use tokio::sync::oneshot;
 
-    use super::super::orphans::FORKED;
-
     type Job = Box<dyn FnOnce() + Send>;
 
     /// Runs `job` there; `None` if the thread could not be started or is gone.
@@ -223,7 +244,7 @@ mod lasting_thread {
         static JOBS: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
         let jobs = JOBS.get_or_init(|| {
             let (jobs, queue) = sync_channel::<Job>(64);
-            let started = std::thread::Builder::new().name(FORKED.into()).spawn(move || {
+            let started = std::thread::Builder::new().name("pleach-spawn".into()).spawn(move || {
                 queue.into_iter().for_each(|job| job());
             });
             started.is_ok().then_some(jobs)

@@ -9,7 +9,10 @@
 //! SIGTERM ──exited within kill_after──► done
 //!  │
 //!  ▼
-//! SIGKILL ──► done
+//! SIGKILL ──exited within give_up_after──► done
+//!  │
+//!  ▼
+//! left, still there
 //! ```
 //! A child on another host whose connection is lost can't be reached, and its exit may never be learnt of: it ends
 //! itself when its lease is over, and is waited for as long as that may take. That the engine which led to it has
@@ -18,7 +21,6 @@
 //! An exit ends it at every step. Each step that had to be taken is reported, with its reason. A child to which
 //! a debugger is attached is not sent a signal until that lets go.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
@@ -60,6 +62,9 @@ pub enum EndedBy {
     Sigkill,
     /// Its connection was lost, and with that perhaps all ways to reach it: its lease is over.
     Lease,
+    /// It was not ended: it was still there [`Config::give_up_after`] after SIGKILL, as is a process that waits for
+    /// a disk that does not answer. It was left.
+    StillThere,
 }
 
 impl Ending {
@@ -84,11 +89,12 @@ impl fmt::Display for EndedBy {
             Self::Sigterm => "ended by SIGTERM",
             Self::Sigkill => "ended by SIGKILL",
             Self::Lease => "left to the end of its lease",
+            Self::StillThere => "still there after SIGKILL",
         })
     }
 }
 
-/// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and a little, or as
+/// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and [`Config::give_up_after`], or as
 /// long as somebody debugs it.
 ///
 /// From `hurry` on it is not asked any more, but sent SIGTERM at once.
@@ -101,7 +107,7 @@ pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Conf
     let status = tokio::select! {
         // Whether it has heard what it was asked is noted before its exit, which may be known sooner.
         biased;
-        never = climbed.climb(child, hurry, config) => match never {},
+        () = climbed.climb(child, hurry, config) => WaitStatus::Unknown,
         exit = gone(child) => exit.status,
         why = out_of_reach(child, config) => {
             climbed = Climbed { by: EndedBy::Lease, why: Some(why) };
@@ -150,8 +156,8 @@ struct Climbed {
 }
 
 impl Climbed {
-    /// Goes from one step to the next; whoever calls it watches for the exit.
-    async fn climb(&mut self, child: &Child, hurry: &CancellationToken, config: &Config) -> Infallible {
+    /// Goes from one step to the next; whoever calls it watches for the exit. Returns when the child has to be left.
+    async fn climb(&mut self, child: &Child, hurry: &CancellationToken, config: &Config) {
         let why = tokio::select! {
             biased;
             () = hurry.cancelled() => "a hard kill was asked for".to_owned(),
@@ -166,8 +172,15 @@ impl Climbed {
         }
         if child.channel.is_watched() {
             child.channel.request_close(); // who can't be killed from here ends without its parent
+            return std::future::pending().await; // its lease bounds that
         }
-        std::future::pending().await
+        tokio::time::sleep(config.give_up_after).await;
+        if child.process.has_ended() {
+            return std::future::pending().await;
+        }
+        self.by = EndedBy::StillThere;
+        self.add(&format!("it was still there {:?} after SIGKILL", config.give_up_after));
+        error!(target: "pleach::cancel", actor = %child.id, pid = child.process.pid(), "still there after SIGKILL: left");
     }
 
     async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
@@ -178,9 +191,13 @@ impl Climbed {
         let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
         child.process.signal(signal);
         self.by = by;
+        self.add(&why);
+        warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalated");
+    }
+
+    fn add(&mut self, why: &str) {
         let before = self.why.take().map(|before| format!("{before}; ")).unwrap_or_default();
         self.why = Some(format!("{before}{why}"));
-        warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalated");
     }
 }
 

@@ -1,9 +1,11 @@
 //! Starting an actor: from what a nursery wants to a child that has connected back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pleach_wire::address::HostPort;
 use pleach_wire::{Address, Key, Reach};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use super::{Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, 
 use crate::actor::ActorId;
 use crate::config::host::{Engine, is_destination};
 use crate::config::{Config, Host};
-use crate::error::{Cancelled, Error, Result};
+use crate::error::{Cancelled, Error, Result, WaitStatus};
 use crate::runtime::Runtime;
 
 /// Starts an actor and waits until it has connected back.
@@ -53,13 +55,13 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
     let channel = tokio::select! {
         biased;
         () = given_up.cancelled() => {
-            kill(&process).await;
+            kill(&process, spec.config.give_up_after).await;
             return Err(Error::Cancelled(Cancelled::Nursery));
         }
         channel = expected.connected() => channel,
         exit = process.exited() => return Err(died(&id, &exit, When::BeforeItConnected)),
         () = tokio::time::sleep(spec.config.connect_back) => {
-            let words = kill(&process).await.stderr;
+            let words = kill(&process, spec.config.give_up_after).await.stderr;
             return Err(failed(too_late(&spec, &words)));
         }
     };
@@ -75,9 +77,13 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
 
 /// Ends a process that has not connected back (invariant 2 of `spawn`). One on another host that nothing is heard
 /// of any more ends by itself: it is not let in, and serves nobody before it is.
-async fn kill(process: &Process) -> Exit {
+async fn kill(process: &Process, patience: Duration) -> Exit {
     process.signal(Signal::Kill);
-    process.exited().await
+    timeout(patience, process.exited()).await.unwrap_or_else(|_| {
+        let still_there = format!("it is still there {patience:?} after SIGKILL (`give_up_after`)");
+        error!(target: "pleach::cancel", pid = process.pid(), "still there after SIGKILL: left");
+        Exit { status: WaitStatus::Unknown, stderr: vec![still_there], seen: false }
+    })
 }
 
 fn too_late(spec: &ChildSpec, words: &[String]) -> String {
@@ -149,6 +155,8 @@ async fn spec(runtime: &Arc<Runtime>, order: &Order, uuid: Uuid, transport: &Key
         tls: runtime.tls_for_child(),
         remote,
         watched: remote || order.watched,
+        starter: Some(std::process::id()),
+        mark: runtime.descendants().mark(),
     })
 }
 

@@ -1,10 +1,10 @@
-//! The end of a child whose parent is on another host, on a thread of its own.
+//! The end of a child whose parent is gone, on a thread of its own.
 //!
-//! On one host the kernel kills a child when its parent is gone. From another host there is only the end of
-//! standard input, which may never come over a line that is cut, and the lease ([`crate::proto::liveness`]).
-//! Both end the actor in order, as long as its message loop runs; where a task blocks the loop's thread, nothing
-//! async does. So this thread watches both and, when the orderly end has not come within its bound, kills the
-//! process with all that it has started.
+//! On one host the kernel kills a child when its parent is gone ([`ties`](super::ties)), but there are ways to
+//! make it forget or refuse that. From another host there is only the end of standard input, which may never come
+//! over a line that is cut, and the lease ([`crate::proto::liveness`]). Each ends the actor in order, as long as its
+//! message loop runs; where a task blocks the loop's thread, nothing async does. So this thread watches all of them
+//! and, when the orderly end has not come within its bound, kills the process with all that it has started.
 //!
 //! # Invariants
 //! 1. The thread waits for nothing that the actor's other threads hold for long: one short lock, no log.
@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,26 +21,41 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::mark::TreeMark;
+use super::{ChildSpec, marked, ties};
 use crate::channel::Channel;
-use crate::config::Config;
 
 /// A started watchdog. Dropping it changes nothing: the thread goes on.
 pub(super) struct Watchdog(Arc<OnceLock<Channel>>);
 
 impl Watchdog {
-    /// Starts to watch standard input; `gone` tells the actor of its end.
+    /// Starts to watch standard input, and the parent's process where that is known; `gone` tells the actor of the
+    /// end of either.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn start(stdin: File, gone: CancellationToken, config: &Config) -> io::Result<Self> {
-        let parent = Arc::new(OnceLock::<Channel>::new());
-        let (watched, look_again, bound) = (parent.clone(), config.heartbeat, config.ladder());
+    pub(super) fn start(
+        stdin: File,
+        parent: Option<OwnedFd>,
+        gone: CancellationToken,
+        spec: &ChildSpec,
+    ) -> io::Result<Self> {
+        let connected = Arc::new(OnceLock::<Channel>::new());
+        let (config, mark) = (&spec.config, spec.mark);
+        let mut watched = Watched { stdin, parent, connected: connected.clone(), look_again: None };
+        let bound = match spec.watched {
+            true => {
+                watched.look_again = Some(config.heartbeat);
+                config.ladder()
+            }
+            false => AT_ONCE,
+        };
         std::thread::Builder::new().name("watchdog".into()).spawn(move || {
-            wait_for_end(stdin, &gone, &watched, look_again);
+            watched.wait_for_end(&gone);
             wait(bound);
-            kill_all();
+            kill_all(mark);
         })?;
-        Ok(Self(parent))
+        Ok(Self(connected))
     }
 
     /// Watches the lease that the parent holds, too.
@@ -48,33 +64,56 @@ impl Watchdog {
     }
 }
 
-/// Waits until standard input has ended, or the lease is over.
-fn wait_for_end(mut stdin: File, gone: &CancellationToken, parent: &OnceLock<Channel>, look_again: Duration) {
-    loop {
-        let left = match parent.get().and_then(Channel::leased_until) {
-            Some(until) => until.saturating_duration_since(Instant::now()),
-            None => look_again, // not connected yet
-        };
-        if left.is_zero() {
-            return; // the message loop ends the actor by itself
+/// What tells that the parent is gone.
+struct Watched {
+    stdin: File,
+    /// Readable when that process has ended. Another process may hold the other end of standard input, too.
+    parent: Option<OwnedFd>,
+    connected: Arc<OnceLock<Channel>>,
+    /// How soon to look for a lease again before there is one; nothing, if there will be none.
+    look_again: Option<Duration>,
+}
+
+impl Watched {
+    /// Waits until the parent is gone, or its lease is over.
+    fn wait_for_end(&mut self, gone: &CancellationToken) {
+        loop {
+            // Also after each signal: the C library changes the credentials of all threads by one.
+            ties::die_with_parent();
+            let left = match self.connected.get().and_then(Channel::leased_until) {
+                Some(until) => Some(until.saturating_duration_since(Instant::now())),
+                None => self.look_again,
+            };
+            if left.is_some_and(|left| left.is_zero()) {
+                return; // the message loop ends the actor by itself
+            }
+            if self.has_ended(left) {
+                gone.cancel();
+                return;
+            }
         }
-        if has_ended(&mut stdin, left) {
-            gone.cancel();
-            return;
+    }
+
+    /// Waits that long, or for ever; returns whether the parent is gone.
+    fn has_ended(&mut self, within: Option<Duration>) -> bool {
+        let within = within.and_then(|within| Timespec::try_from(within).ok());
+        let mut both: Vec<_> = self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)).collect();
+        both.push(PollFd::new(&self.stdin, PollFlags::IN));
+        match poll(&mut both, within.as_ref()) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return false,
+            Ok(_) => {}
+            Err(_) => return true, // nobody will ever learn of its end
         }
+        let told = |watched: Option<&PollFd<'_>>| watched.is_some_and(|watched| !watched.revents().is_empty());
+        let (process, stdin) = (told(both.first().filter(|_| both.len() > 1)), told(both.last()));
+        process || stdin && is_at_end(&mut self.stdin)
     }
 }
 
-/// Waits that long; returns whether it has ended.
-fn has_ended(stdin: &mut File, within: Duration) -> bool {
-    let within = Timespec::try_from(within).ok();
-    match poll(&mut [PollFd::new(stdin, PollFlags::IN)], within.as_ref()) {
-        Ok(0) | Err(rustix::io::Errno::INTR) => false,
-        Ok(_) => match stdin.read(&mut [0; 64]) {
-            Ok(read) => read == 0,
-            Err(error) => !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock),
-        },
-        Err(_) => true, // nobody will ever learn of its end
+fn is_at_end(stdin: &mut File) -> bool {
+    match stdin.read(&mut [0; 64]) {
+        Ok(read) => read == 0,
+        Err(error) => !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock),
     }
 }
 
@@ -85,37 +124,58 @@ fn wait(time: Duration) {
     }
 }
 
-/// Kills this process and its group; only the process, if somebody else leads the group.
-fn kill_all() {
+/// Kills what this process has started in its group, and itself.
+fn kill_all(mark: Option<TreeMark>) {
     let own = rustix::process::getpid();
-    let killed = match rustix::process::getpgrp() == own {
-        true => rustix::process::kill_current_process_group(Signal::KILL),
-        false => rustix::process::kill_process(own, Signal::KILL),
-    };
+    if let Some(mark) = mark {
+        marked::signal_group(own.as_raw_nonzero().get().unsigned_abs(), mark, Signal::KILL);
+    }
     // Nothing can forbid a process to kill itself; and if it did, nothing would be left to do.
-    let _ = killed;
+    let _ = rustix::process::kill_process(own, Signal::KILL);
 }
+
+/// How long a child may take to end in order when its parent on this host is gone: most are killed by the kernel by then.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::process::Command;
 
     use super::*;
 
+    fn watched(parent: Option<OwnedFd>) -> (Watched, io::PipeWriter) {
+        let (reader, writer) = io::pipe().unwrap();
+        let stdin = File::from(OwnedFd::from(reader));
+        (Watched { stdin, parent, connected: Arc::default(), look_again: Some(Duration::from_secs(60)) }, writer)
+    }
+
     #[test]
     fn the_end_of_standard_input_is_told() {
-        let (reader, writer) = io::pipe().unwrap();
+        let (mut watched, writer) = watched(None);
         let gone = CancellationToken::new();
         std::thread::scope(|scope| {
-            let watching = scope.spawn(|| {
-                let stdin = File::from(std::os::fd::OwnedFd::from(reader));
-                wait_for_end(stdin, &gone, &OnceLock::new(), Duration::from_secs(60));
-            });
+            let watching = scope.spawn(|| watched.wait_for_end(&gone));
             (&writer).write_all(b"not the end").unwrap();
             assert!(!gone.is_cancelled());
             drop(writer);
             watching.join().unwrap();
         });
         assert!(gone.is_cancelled());
+    }
+
+    /// Somebody else holds the other end of the pipe, as a process does that the parent has forked.
+    #[test]
+    fn the_end_of_the_process_is_told_while_the_pipe_is_open() {
+        let mut parent = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&parent);
+        let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        let (mut watched, _writer) = watched(Some(fd));
+        assert!(!watched.has_ended(Some(Duration::ZERO)));
+        parent.kill().unwrap();
+        let gone = CancellationToken::new();
+        watched.wait_for_end(&gone);
+        assert!(gone.is_cancelled());
+        parent.wait().unwrap();
     }
 }

@@ -8,7 +8,7 @@
 //! # What keeps an actor from outliving its parent
 //! 1. The end of file of the keeper's input, when the engine's connection is gone: the keeper closes the
 //!    actor's input, waits, and escalates.
-//! 2. The parent-death signal: the actor is killed when its keeper is.
+//! 2. The [ties](super::super::ties) of any child to its parent, which is the keeper here.
 //! 3. The actor's lease, when the network is cut and nobody tells of it.
 
 use std::convert::Infallible;
@@ -20,9 +20,10 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::super::child::{name_process, read_message, take_stdin};
+use super::super::orphans::Descendants;
 use super::super::process::{command, spawn};
 use super::super::slurm::cancel_job;
-use super::super::{Exit, Launched, Process, Signal, orphans};
+use super::super::{Exit, Launched, Process, Signal};
 use super::{ANSWER, Instructions, NOTED, parse_signal, write_end};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -39,9 +40,11 @@ pub(in crate::spawn) fn run() -> Result<()> {
     crate::telemetry::init(instructions.spec.config.log_level.as_deref());
     let dir = sockets::new_dir();
     instructions.spec.socket_dir.clone_from(&dir);
+    let descendants = Descendants::default();
+    (instructions.spec.starter, instructions.spec.mark) = (Some(std::process::id()), descendants.mark());
     let job = instructions.job.take();
     let tokio = crate::runtime::flavor::build(false, None).map_err(usage("no async runtime"))?;
-    let kept = tokio.block_on(keep(instructions, input));
+    let kept = tokio.block_on(keep(instructions, input, &descendants));
     sockets::remove(&dir);
     let (exit, orders) = kept?;
     // Whoever wanted to know may be gone.
@@ -68,7 +71,11 @@ async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
 }
 
 /// Returns how the actor ended, and what its parent has yet to say.
-async fn keep(instructions: Instructions, input: File) -> Result<(Exit, mpsc::Receiver<u8>)> {
+async fn keep(
+    instructions: Instructions,
+    input: File,
+    descendants: &Descendants,
+) -> Result<(Exit, mpsc::Receiver<u8>)> {
     let Instructions { spec, env, directory, job: _ } = instructions;
     let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
     let mut command = command(&spec, &env);
@@ -87,12 +94,11 @@ async fn keep(instructions: Instructions, input: File) -> Result<(Exit, mpsc::Re
     let exit = tokio::select! {
         biased;
         ((), exit) = async { tokio::join!(keeper, process.exited()) } => {
-            // Whoever the actor had started and left behind has been killed; it takes its time to die.
-            let _ = timeout(spec.config.kill_after, orphans::gone()).await;
+            descendants.end(spec.config.kill_after).await;
             exit
         }
         never = obey(&mut orders, &process, &spec.config) => match never {},
-        never = adopt() => match never {},
+        never = adopt(descendants) => match never {},
     };
     Ok((exit, orders))
 }
@@ -115,8 +121,8 @@ async fn obey(orders: &mut mpsc::Receiver<u8>, process: &Process, config: &Confi
 }
 
 /// Takes orphans in, as the root does on its own host.
-async fn adopt() -> Infallible {
-    orphans::adopt().await;
+async fn adopt(descendants: &Descendants) -> Infallible {
+    descendants.adopt().await;
     std::future::pending().await
 }
 

@@ -1,0 +1,104 @@
+//! Processes that descend from an actor, as the kernel shows them, and how they are ended.
+//!
+//! # Invariants
+//! 1. A signal goes through a descriptor of the process that was looked at (pidfd), so a number that has come to
+//!    mean another process harms nobody.
+//! 2. Only a process with the mark of the tree is signalled, whatever group it is in: a process that the program
+//!    itself has put into the group of an actor is left alone.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process_group};
+
+use super::mark::TreeMark;
+use super::process::raw_pid;
+
+/// A process with the mark of a tree.
+#[derive(Debug)]
+pub(super) struct Marked {
+    pub(super) pid: u32,
+    pub(super) group: u32,
+    pub(super) parent: u32,
+    pub(super) is_zombie: bool,
+    fd: OwnedFd,
+}
+
+impl Marked {
+    /// Takes hold of a process, if it has the mark.
+    pub(super) fn hold(pid: u32, mark: TreeMark) -> Option<Self> {
+        if !mark.is_on(pid) {
+            return None; // most of them: without a descriptor
+        }
+        let fd = pidfd_open(raw_pid(pid)?, PidfdFlags::empty()).ok()?;
+        // From here on what is read belongs to the descriptor, or to nobody who could be reached through it.
+        let [parent, group, is_zombie] = stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+        mark.is_on(pid).then_some(Self { pid, group, parent, is_zombie: is_zombie != 0, fd })
+    }
+
+    /// All processes of this machine with the mark that are alive, but not this one.
+    pub(super) fn living(mark: TreeMark) -> Vec<Self> {
+        let own = std::process::id();
+        let others = pids().into_iter().filter(|pid| *pid != own);
+        others.filter_map(|pid| Self::hold(pid, mark)).filter(|process| !process.is_zombie).collect()
+    }
+
+    /// Sends a signal; it may have ended.
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Err(error) = pidfd_send_signal(&self.fd, signal)
+            && error != rustix::io::Errno::SRCH
+        {
+            warn!(target: "pleach::runtime", pid = self.pid, %error, ?signal, "not signalled");
+        }
+    }
+
+    /// What it was called with.
+    pub(super) fn command_line(&self) -> String {
+        let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ")
+    }
+}
+
+impl AsFd for Marked {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Signals the marked members of a group, this process excepted.
+///
+/// The leader may have been waited for: if nothing else is in the group, this is one look at that.
+pub(super) fn signal_group(group: u32, mark: TreeMark, signal: Signal) {
+    let is_empty = raw_pid(group).is_none_or(|group| test_kill_process_group(group) == Err(rustix::io::Errno::SRCH));
+    if !is_empty {
+        Marked::living(mark).iter().filter(|member| member.group == group).for_each(|member| member.signal(signal));
+    }
+}
+
+/// All processes of this machine that can be seen.
+fn pids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Returns the parent, the group, and whether it is a zombie, of what `/proc` says of a process.
+fn stat(line: &str) -> Option<[u32; 3]> {
+    // "pid (name) state parent group …": the name may have anything in it, so look from its last bracket.
+    let (_, rest) = line.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().take(3).collect();
+    let [state, parent, group] = fields[..] else { return None };
+    Some([parent.parse().ok()?, group.parse().ok()?, matches!(state, "Z" | "X").into()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_anything_in_it_is_passed_over() {
+        assert_eq!(stat("7 (a) Z 1) (b) S 3 4 5 0"), Some([3, 4, 0]));
+        assert_eq!(stat("7 (sleep) Z 3 7 7 0"), Some([3, 7, 1]));
+        assert_eq!(stat("7 (sleep"), None);
+        assert!(pids().contains(&std::process::id()));
+    }
+}
