@@ -18,6 +18,7 @@ mod contexts;
 mod deadlines;
 mod deaths;
 mod debuggers;
+mod descendants;
 mod election;
 mod endings;
 mod errors;
@@ -37,6 +38,7 @@ mod registry_suite;
 mod relay;
 mod runtime;
 mod schemas;
+mod storm;
 mod strangers;
 mod streams;
 mod structure;
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         deadlines::tests(),
         deaths::tests(),
         debuggers::tests(),
+        descendants::tests(),
         election::tests(),
         endings::tests(),
         errors::tests(),
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         runtime::tests(),
         schemas::tests(),
         strangers::tests(),
+        storm::tests(),
         streams::tests(),
         structure::tests(),
         supervise::tests(),

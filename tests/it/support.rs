@@ -360,13 +360,28 @@ impl RootProcess {
         Self::spawn(command)
     }
 
+    /// The command that another program runs, which stands in front of it with its arguments.
+    pub(crate) fn command_under(front: &[&str], name: &str, notes: &Notes, args: &str) -> Command {
+        let mut command = Command::new(front[0]);
+        command.args(&front[1..]).arg(std::env::current_exe().unwrap());
+        Self::told(command, name, notes, args)
+    }
+
+    /// The command that runs a scenario of this program, at whatever path that is.
+    pub(crate) fn command_at(path: &std::path::Path, name: &str, notes: &Notes, args: &str) -> Command {
+        Self::told(Command::new(path), name, notes, args)
+    }
+
     fn command(name: &str, notes: &Notes, args: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::command_at(&std::env::current_exe().unwrap(), name, notes, args)
+    }
+
+    fn told(mut command: Command, name: &str, notes: &Notes, args: &str) -> Command {
         command.env("IT_ROOT", name).env("IT_NOTES", notes.address()).env("IT_ARGS", args).env("TMPDIR", notes.dir());
         command
     }
 
-    fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         Self(command.stdin(std::process::Stdio::null()).spawn().unwrap())
     }
 
@@ -388,6 +403,8 @@ pub(crate) fn become_root_if_told() {
     let (notes, args) = (std::env::var("IT_NOTES").unwrap(), std::env::var("IT_ARGS").unwrap());
     match name.as_str() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
+        "first_process" => crate::descendants::first_process_root(&notes),
+        "storm" => crate::storm::root(&notes, &args),
         "chaos" => crate::chaos::root(&notes, &args),
         "stranger_flood" => crate::strangers::flood_root(&notes, &args),
         "flood_memory" => crate::floods::memory_root(&notes, &args),
