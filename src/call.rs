@@ -63,7 +63,7 @@ where
 
     fn run(self: Box<Self>) -> BoxFuture<Result<R::Value>> {
         let task = (self.run)(self.args);
-        Box::pin(async move { task.await.into_outcome().map_err(|raised| Error::from_boxed(raised.error)) })
+        Box::pin(async move { task.await.into_outcome().map_err(|raised| Error::from_boxed(raised.into_error())) })
     }
 }
 

@@ -16,6 +16,9 @@ use serde::de::DeserializeOwned;
 use crate::channel::Channel;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{BoxError, Error, Raised, Refusal, Result};
+use crate::panics::{Answered, Panic};
+use crate::scope::{self, Shield};
+use crate::traces;
 
 /// A boxed future that may change threads.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -221,8 +224,21 @@ impl Answer {
         self.channel.clone()
     }
 
-    fn error(mut self, raised: Raised) -> Channel {
-        self.channel.answer_failure(self.cid, raised);
+    /// Answers with a failure once its backtrace is text; a cancelled task waits no longer for that.
+    async fn failure(mut self, failure: Failure) -> Channel {
+        let _shield = Shield::enter(); // the failure is older than a cancellation that comes now
+        let backtrace = match failure.resolve() {
+            None => None,
+            Some(resolved) => tokio::select! {
+                biased;
+                text = resolved => text,
+                () = scope::cancelled() => None,
+            },
+        };
+        match failure {
+            Failure::Raised(raised) => self.channel.answer_failure(self.cid, Raised { backtrace, ..raised }),
+            Failure::Panic(panic) => self.channel.answer_panic(self.cid, panic, backtrace),
+        }
         self.done = true;
         self.channel.clone()
     }
@@ -326,11 +342,47 @@ where
     V: Serialize + 'static,
 {
     Box::pin(async move {
-        // The value is gone before the wait, so that it need not be `Send` by itself.
-        let channel = match task.await.into_outcome() {
-            Ok(value) => answer.value(wrap(value)),
-            Err(raised) => answer.error(raised),
+        let ended = Answered::new(task).await;
+        let channel = match told(ended, answer, wrap) {
+            Told::Value(channel) => channel,
+            // In a box of its own, so that calls that succeed are no larger for it.
+            Told::Failure(failure, answer) => Box::pin(answer.failure(failure)).await,
         };
         channel.room().await;
     })
+}
+
+/// How far the answer to a task has come.
+enum Told {
+    Value(Channel),
+    Failure(Failure, Answer),
+}
+
+/// How a task failed.
+enum Failure {
+    Raised(Raised),
+    Panic(Panic),
+}
+
+impl Failure {
+    /// Returns the text of its backtrace, to be made while that is awaited; `None` if it has none.
+    fn resolve(&self) -> Option<BoxFuture<Option<String>>> {
+        match self {
+            Self::Raised(raised) => Some(Box::pin(traces::text(raised.traced()?, |error| error.backtrace()))),
+            Self::Panic(panic) => Some(Box::pin(traces::text(panic.backtrace.clone()?, |backtrace| backtrace))),
+        }
+    }
+}
+
+/// Answers with a value; it is gone before anything waits, so that it need not be `Send` by itself.
+fn told<R: Outcome, V: Serialize + 'static>(
+    ended: std::result::Result<R, Panic>,
+    answer: Answer,
+    wrap: fn(R::Value) -> V,
+) -> Told {
+    match ended.map(Outcome::into_outcome) {
+        Ok(Ok(value)) => Told::Value(answer.value(wrap(value))),
+        Ok(Err(raised)) => Told::Failure(Failure::Raised(raised), answer),
+        Err(panic) => Told::Failure(Failure::Panic(panic), answer),
+    }
 }

@@ -71,6 +71,7 @@ mod stream;
 mod stream_call;
 mod sync;
 pub mod telemetry;
+mod traces;
 pub mod transports;
 pub mod trionics;
 

@@ -1,36 +1,101 @@
 //! Panics of tasks, caught where they happen: the message and backtrace become part of an error.
 //!
-//! The hook only takes notes and then does what the hook before it did, so the report on standard
-//! error stays as users know it.
+//! The hook takes notes and then does what the hook before it did, so the report on standard error stays as users
+//! know it. Only where a peer is answered the thread must go on: there, what the standard hook would print is
+//! printed in parts, the backtrace as soon as [`traces`] has resolved it. A hook of the program's own is called as ever.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
-use std::sync::Once;
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Once};
+use std::task::{Context, Poll};
 
-use crate::telemetry::span_trace;
+use pin_project_lite::pin_project;
+
+use crate::telemetry::{span_trace, stderr};
+use crate::traces;
 
 /// What the hook noted of a panic.
 #[derive(Debug)]
 pub(crate) struct Panic {
     pub(crate) message: String,
-    pub(crate) backtrace: Option<String>,
+    /// Where it happened, if backtraces are on.
+    pub(crate) backtrace: Option<Arc<Backtrace>>,
     /// The spans that were entered where it happened, innermost first.
     pub(crate) span_trace: Vec<String>,
 }
+
+/// A hook, as `std` has it.
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
 
 /// Starts to take notes; more calls do nothing.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let before = std::panic::take_hook();
+        let (before, is_standard) = hook_before();
         std::panic::set_hook(Box::new(move |info| {
             let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
             let message = format!("{}{place}", info.payload_as_str().unwrap_or("a value that is no text"));
-            let backtrace = captured(&Backtrace::capture());
+            let backtrace = Some(Backtrace::capture()).filter(traces::is_captured).map(Arc::new);
+            match &backtrace {
+                Some(backtrace) if is_standard && ANSWERED.get() => report(info, backtrace.clone()),
+                _ => before(info),
+            }
             LAST.set(Some(Panic { message, backtrace, span_trace: span_trace() }));
-            before(info);
         }));
     });
+}
+
+/// Takes the hook that there is; returns also whether it is the one of `std`, which resolves backtraces at once.
+fn hook_before() -> (Hook, bool) {
+    let before = std::panic::take_hook();
+    // Now there is none, which is how `std` says that there is its own.
+    let standard = std::panic::take_hook();
+    let is_standard = std::ptr::eq(&raw const *before, &raw const *standard);
+    (before, is_standard)
+}
+
+/// Says what the standard hook says, the backtrace later.
+fn report(info: &PanicHookInfo<'_>, backtrace: Arc<Backtrace>) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    stderr::offer(format!("\nthread '{name}' {info}\n").into());
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    traces::later(move || {
+        let text = traces::bounded(backtrace.to_string());
+        stderr::offer(format!("stack backtrace of the panic at {place}:\n{text}\n").into());
+    });
+}
+
+pin_project! {
+    /// Runs a future whose panic is an answer to a peer.
+    pub(crate) struct Answered<F> {
+        #[pin]
+        task: F,
+    }
+}
+
+impl<F: Future> Answered<F> {
+    pub(crate) fn new(task: F) -> Self {
+        Self { task }
+    }
+}
+
+impl<F: Future> Future for Answered<F> {
+    type Output = Result<F::Output, Panic>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let before = ANSWERED.replace(true);
+        // Nobody looks into the task after it has panicked.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.project().task.poll(cx)));
+        ANSWERED.set(before);
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(_noted) => Poll::Ready(Err(take_caught())),
+        }
+    }
 }
 
 /// Returns the panic from which this thread is unwinding, if it is.
@@ -44,11 +109,9 @@ pub(crate) fn take_caught() -> Panic {
     LAST.take().unwrap_or_else(without_note)
 }
 
-/// Returns the text of a backtrace, if backtraces are on.
-pub(crate) fn captured(backtrace: &Backtrace) -> Option<String> {
-    (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string())
-}
-
 thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
+
+    /// Whether what runs now answers a peer, and the thread goes on after its panic.
+    static ANSWERED: Cell<bool> = const { Cell::new(false) };
 }

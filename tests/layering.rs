@@ -48,7 +48,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/proto", uses: &["actor"], never: &["tokio", "Instant", "SystemTime", "std::net", "async "] },
     Layer { at: "src/actor.rs", uses: &[], never: TRANSPORTS },
     // `__private` is what the code of its macro calls.
-    Layer { at: "src/error", uses: &["__private", "actor", "log", "panics", "telemetry"], never: TRANSPORTS },
+    Layer { at: "src/error", uses: &["__private", "actor", "log", "panics", "telemetry", "traces"], never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
     // `tests/loom` has the same names.
     Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
@@ -58,7 +58,8 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/trionics/pubsub.rs", uses: &["error", "scope"], never: TRANSPORTS },
     Layer { at: "src/log", uses: &[], never: TRANSPORTS },
     Layer { at: "src/telemetry", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/panics.rs", uses: &["telemetry"], never: TRANSPORTS },
+    Layer { at: "src/traces.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/panics.rs", uses: &["telemetry", "traces"], never: TRANSPORTS },
     Layer { at: "src/transports.rs", uses: &[], never: &[] },
     Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
     Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },
@@ -86,7 +87,7 @@ const LAYERS: &[Layer] = &[
 
 const ANY: &[&str] = &["*"];
 const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "log", "panics", "proto", "scope", "sync"];
-const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope"];
+const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope", "traces"];
 const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "proto", "scope", "stream"];
 const CLUSTER: &[&str] = &["config", "error", "nursery", "portal", "runtime"];
 const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports", "proto", "scope", "stream"];

@@ -16,7 +16,7 @@ use super::dialog::DialogHandle;
 use super::records::Kind;
 use crate::actor::ActorId;
 use crate::error::{Cancelled, ContextCancelled, Error, Packed, Raised, Refusal};
-use crate::panics;
+use crate::panics::{self, Panic};
 
 /// Who asked an actor to end, once somebody has; all its channels share it.
 #[derive(Clone, Debug, Default)]
@@ -54,10 +54,16 @@ impl Channel {
         self.answer_error(cid, &Packed::Refused { function, why });
     }
 
-    /// Answers for a task that was dropped: cancelled, or unwinding from a panic.
+    /// Answers for a task that panicked.
+    pub(crate) fn answer_panic(&self, cid: Cid, panic: Panic, backtrace: Option<String>) {
+        self.answer_error(cid, &Packed::panic(panic, backtrace, self.here()));
+    }
+
+    /// Answers for a task that was dropped: cancelled, or unwinding from a panic outside of its function. The
+    /// backtrace of that is on standard error alone: this thread can't wait for its text.
     pub(crate) fn answer_dropped(&self, cid: Cid) {
         let packed = match panics::take_current() {
-            Some(panic) => Packed::panic(panic, self.here()),
+            Some(panic) => Packed::panic(panic, None, self.here()),
             None => {
                 let nobody_knows = || ContextCancelled::at(self.here(), None);
                 Packed::cancelled(self.cancellation(cid).unwrap_or_else(nobody_knows))

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::payload::Payload;
-use super::raised::Raised;
+use super::raised::{Held, Raised};
 use super::{ContextCancelled, Error, ErrorGroup, Refusal, RemoteError, causes, inside, register};
 use crate::actor::ActorId;
 use crate::log::Limit;
@@ -39,11 +39,21 @@ pub(crate) enum Packed {
 impl Packed {
     /// Packs an error that was raised in, or is passed on by, the actor `here`.
     pub(crate) fn new(raised: Raised, here: &ActorId) -> Self {
-        let Raised { error, type_name, backtrace } = raised;
+        let Raised { held, type_name, backtrace } = raised;
         let mut packer = Packer { here, room: MAX_MEMBERS };
-        match error.downcast::<Error>() {
-            Ok(error) => packer.pack(*error, 0),
-            Err(foreign) => packer.pack_foreign(&*foreign, type_name, backtrace, 0),
+        match held {
+            Held::Boxed(error) => match error.downcast::<Error>() {
+                Ok(error) => packer.pack(*error, 0),
+                Err(foreign) => packer.pack_foreign(&*foreign, type_name, backtrace, 0),
+            },
+            Held::Traced(traced) => {
+                // As plain `dyn Error`: an `anyhow::Error` would also find one of ours below its contexts.
+                let error: &(dyn StdError + 'static) = &**traced;
+                match error.downcast_ref::<Error>() {
+                    Some(ours) => packer.pack(ours.clone(), 0),
+                    None => packer.pack_foreign(error, type_name, backtrace, 0),
+                }
+            }
         }
     }
 
@@ -57,9 +67,9 @@ impl Packed {
         Self::ContextCancelled(Box::new(cancelled))
     }
 
-    /// Packs a panic.
-    pub(crate) fn panic(panic: Panic, here: &ActorId) -> Self {
-        let Panic { message, backtrace, span_trace } = panic;
+    /// Packs a panic, with the text of its backtrace.
+    pub(crate) fn panic(panic: Panic, backtrace: Option<String>, here: &ActorId) -> Self {
+        let Panic { message, span_trace, .. } = panic;
         let remote = raised_here(here, "panic".into(), format!("panicked: {message}"));
         Self::Remote(Box::new(RemoteError { backtrace, span_trace, ..remote }))
     }

@@ -162,7 +162,7 @@ fn a_registered_error_comes_back_as_what_it_is() {
     for format in [Format::Msgpack, Format::Json] {
         for raised in wrapped {
             // Here, and there.
-            let local = Error::from_boxed(raised().error);
+            let local = Error::from_boxed(raised().into_error());
             assert_eq!(local.downcast_ref(), Some(&too_big()));
             assert_eq!(local.downcast::<TooBig>().unwrap(), too_big());
             let leaf = actor("leaf");

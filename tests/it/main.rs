@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
 mod addresses;
+mod backtraces;
 mod calls;
 mod cancels;
 mod certificates;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     support::become_root_if_told();
     let groups = [
         addresses::tests(),
+        backtraces::tests(),
         calls::tests(),
         cancels::tests(),
         certificates::tests(),
