@@ -1,6 +1,7 @@
 //! The registrar's table: who is there, by name, and who waits for a name.
 //!
-//! It does no I/O: [`registrar`](super::registrar) answers from it, and the runtime enters whoever connects.
+//! It does no I/O: [`registrar`](super::registrar) answers from it, and the runtime enters whoever connects. When a
+//! second actor of one name comes, it says so, once for as long as there is one of that name.
 //! It is as large as the number of connections that hold an entry in it, which `max_connections` bounds,
 //! and nothing of an actor stays when the last of those has ended.
 //!
@@ -40,9 +41,15 @@ impl Table {
         if let Some(waiting) = entries.waiters.get(actor.who.name()) {
             waiting.notify_waiters(); // they look once the lock is free
         }
+        let who = actor.who.clone();
         let number = entries.enter(actor)?;
+        let repeats = entries.is_first_repetition(who.name());
         drop(entries);
-        Some(Hold { table: self.clone(), uuid, number })
+        let hold = Hold { table: self.clone(), uuid, number };
+        if repeats {
+            info!(target: "pleach::runtime", actor = %who, "a second actor has this name: `find_actor` finds the newest, and `.all()` each");
+        }
+        Some(hold)
     }
 
     /// Notes where an actor that is entered listens now.
@@ -66,7 +73,7 @@ impl Table {
     /// Returns all actors of this name, newest first.
     pub(crate) fn find(&self, name: &str) -> Vec<Registered> {
         let entries = self.lock();
-        let numbers = entries.names.get(name).into_iter().flatten().rev();
+        let numbers = entries.names.get(name).into_iter().flat_map(|named| &named.numbers).rev();
         numbers.filter_map(|number| Some(entries.by_number.get(number)?.actor.clone())).collect()
     }
 
@@ -133,11 +140,19 @@ struct Entries {
     /// In the order in which they came.
     by_number: BTreeMap<u64, Entry>,
     numbers: BTreeMap<Uuid, u64>,
-    names: BTreeMap<String, BTreeSet<u64>>,
+    names: BTreeMap<String, Named>,
     addresses: BTreeMap<Claim, Uuid>,
     waiters: BTreeMap<String, Arc<Notify>>,
     /// The number of the next entry or hold.
     next: u64,
+}
+
+/// The actors of one name.
+#[derive(Debug, Default)]
+struct Named {
+    numbers: BTreeSet<u64>,
+    /// Whether it was told that there are several.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -162,13 +177,19 @@ impl Entries {
             _ => {
                 self.take_out(uuid);
                 self.numbers.insert(uuid, number);
-                self.names.entry(actor.who.name().to_owned()).or_default().insert(number);
+                self.names.entry(actor.who.name().to_owned()).or_default().numbers.insert(number);
                 self.claim(&actor);
                 self.by_number.insert(number, Entry { actor, holds: BTreeSet::new() });
             }
         }
         self.entry(uuid)?.holds.insert(number);
         Some(number)
+    }
+
+    /// Returns whether there are several actors of this name, the first time that it finds some.
+    fn is_first_repetition(&mut self, name: &str) -> bool {
+        let several = self.names.get_mut(name).filter(|named| named.numbers.len() > 1);
+        several.is_some_and(|named| !std::mem::replace(&mut named.told, true))
     }
 
     fn leave(&mut self, uuid: Uuid, hold: u64) {
@@ -192,8 +213,8 @@ impl Entries {
         let Some(number) = self.numbers.remove(&uuid) else { return };
         let Some(Entry { actor, .. }) = self.by_number.remove(&number) else { return };
         if let Some(same_name) = self.names.get_mut(actor.who.name()) {
-            same_name.remove(&number);
-            if same_name.is_empty() {
+            same_name.numbers.remove(&number);
+            if same_name.numbers.is_empty() {
                 self.names.remove(actor.who.name());
             }
         }
@@ -265,6 +286,21 @@ mod tests {
         assert_eq!(uuids(&table.find("a")), [3, 2, 1]);
         assert_eq!(uuids(&table.list()), [1, 2, 3]);
         assert!(table.find("b").is_empty());
+    }
+
+    #[test]
+    fn a_repeated_name_is_told_once_while_it_lasts() {
+        let mut entries = Entries::default();
+        let mut repeats = |uuid| {
+            entries.enter(actor("a", uuid, 7, &[])).unwrap();
+            entries.is_first_repetition("a")
+        };
+        assert_eq!([1, 2, 2, 3].map(&mut repeats), [false, true, false, false]);
+        let _ = [2, 3].map(|uuid| entries.take_out(Uuid::from_u128(uuid)));
+        entries.enter(actor("a", 4, 7, &[])).unwrap();
+        assert!(!entries.is_first_repetition("a"), "one of them was there all the time");
+        let _ = [1, 4].map(|uuid| entries.take_out(Uuid::from_u128(uuid)));
+        assert!(entries.names.is_empty());
     }
 
     #[test]
