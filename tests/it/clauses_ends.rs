@@ -94,6 +94,13 @@ async fn at_exit(last: Last) -> Result<()> {
     Ok(())
 }
 
+/// Has the actor do something in an exit callback, and fails.
+#[pleach::rpc]
+async fn fails_and_at_exit(last: Last) -> anyhow::Result<()> {
+    at_exit(last).await?;
+    anyhow::bail!("the function failed")
+}
+
 #[pleach::rpc]
 async fn leaves() -> Result<()> {
     pleach::current_actor().expect("this runs in an actor").cancel_soon();
@@ -150,7 +157,13 @@ pub(crate) fn tests() -> Vec<Trial> {
         assert!(!body.is_empty(), "{name}");
         tests.extend(body);
     };
-    for (name, asks) in [("portal", Asks::Portal), ("nursery", Asks::Nursery), ("supervisor", Asks::Supervisor)] {
+    let askers = [
+        ("portal", Asks::Portal),
+        ("nursery", Asks::Nursery),
+        ("hard_kill", Asks::HardKill),
+        ("supervisor", Asks::Supervisor),
+    ];
+    for (name, asks) in askers {
         let name = format!("clauses_ends::a_crash_just_before_a_{name}_asks_is_a_crash");
         add(&name, matrix_over(&everywhere, &name, move |config| crashed_before(config, asks, &CRASHES)));
     }
@@ -162,6 +175,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     add(name, matrix_over(&everywhere, name, ends_at_exit));
     let name = "clauses_ends::a_value_stays_when_its_actor_crashes_later";
     add(name, matrix_over(&everywhere, name, answered_and_crashed));
+    let name = "clauses_ends::a_function_and_its_actor_fail_once";
+    add(name, matrix_over(&everywhere, name, one_shots));
     let name = "clauses_ends::an_exit_ends_an_open_context";
     add(name, matrix_over(&everywhere, name, ends_with_a_context));
     let name = "clauses_ends::cancelling_twice_or_what_is_gone_is_no_failure";
@@ -184,6 +199,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 enum Asks {
     Portal,
     Nursery,
+    HardKill,
     Supervisor,
 }
 
@@ -213,7 +229,10 @@ async fn crashed_before(config: Config, asks: Asks, crashes: &[Ends]) {
     for how in crashes.iter().copied() {
         let mut announced = None;
         let ended: Result<()> = in_nursery(patient(config.clone()), async |n| {
-            let start = n.start_actor("victim").enable(module_path!());
+            let mut start = n.start_actor("victim").enable(module_path!());
+            if config.transport == "quic" {
+                start = start.watched(); // as if it were on another host
+            }
             if let Asks::Supervisor = asks {
                 let supervisor = n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(start))).await?;
                 let mut events = supervisor.events();
@@ -231,7 +250,7 @@ async fn crashed_before(config: Config, asks: Asks, crashes: &[Ends]) {
             ends_behind_our_back(&portal, how).await?;
             match asks {
                 Asks::Portal => shield(portal.cancel_actor()).await?,
-                _ => shield(n.cancel(false)).await,
+                asks => shield(n.cancel(matches!(asks, Asks::HardKill))).await,
             }
             Ok(())
         })
@@ -357,6 +376,44 @@ async fn answered_and_crashed(config: Config) {
         let error = ended.expect_err("it was swallowed");
         assert_eq!((died(&error).actor.name(), died(&error).status), ("victim", how.status()));
     }
+}
+
+/// The actor of a function crashes when that has returned, has failed, or is cut short.
+// C-10
+async fn one_shots(config: Config) {
+    let (config, how) = (patient(config), Ends::Exit(3));
+    // While the nursery has the actor in hand only for its body.
+    let behind: Result<()> = in_nursery(config.clone(), async |n| {
+        let notes = Notes::new();
+        let once = n.run_in_actor(answers_and(how, notes.address())).await?;
+        assert_eq!(once.result().await?, 42);
+        let watched = Watched::new(once.id().pid());
+        note(&notes.next(), "now");
+        watched.assert_gone_within(patience());
+        Ok(())
+    })
+    .await;
+    assert_eq!(died(&behind.expect_err("it was swallowed")).status, how.status());
+    let returned: Result<()> =
+        in_nursery(config.clone(), async |n| n.run_in_actor(at_exit(Last::Ends(how))).await?.result().await).await;
+    assert_eq!(died(&returned.expect_err("it was swallowed")).status, how.status());
+    let failed: Result<()> = in_nursery(config.clone(), async |n| {
+        n.run_in_actor(fails_and_at_exit(Last::Ends(how))).await?;
+        std::future::pending().await
+    })
+    .await;
+    assert!(matches!(&failed, Err(Error::Remote(remote)) if remote.message == "the function failed"), "{failed:?}");
+    let notes = Arc::new(Notes::new());
+    let cut_short: Result<()> = in_nursery(config, async |n| {
+        let once = n.run_in_actor(ends_in_clean_up(how, notes.address())).await?;
+        notes.expect_async("begun").await;
+        shield(n.cancel(false)).await;
+        let result = once.result().await;
+        assert_eq!(died(&result.expect_err("there is none")).status, how.status());
+        Ok(())
+    })
+    .await;
+    assert_eq!(died(&cut_short.expect_err("it was swallowed")).status, how.status());
 }
 
 // C-10, C-23
