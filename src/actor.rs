@@ -101,6 +101,20 @@ fn this_host() -> String {
 mod tests {
     use super::*;
 
+    // S45
+    #[test]
+    fn an_id_that_was_sent_is_the_same_key() {
+        let id = ActorId::new("w");
+        let mut came = Vec::new();
+        for text in [serde_json::to_value(&id).unwrap(), serde_json::to_value(id.clone().in_process(7)).unwrap()] {
+            came.push(serde_json::from_value::<ActorId>(text).unwrap());
+        }
+        let known: std::collections::HashMap<_, _> = [(id, "w")].into();
+        // Whatever else is known of it there.
+        assert!(came.iter().all(|id| known.get(id) == Some(&"w")), "{came:?}");
+        assert_eq!(known.get(&ActorId::new("w")), None);
+    }
+
     #[test]
     fn an_actor_elsewhere_is_shown_with_its_host() {
         let id = ActorId::new("w");

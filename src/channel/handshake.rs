@@ -217,6 +217,7 @@ mod tests {
         (dialled.unwrap(), kind.wrap(accepted.unwrap()))
     }
 
+    // S43
     #[tokio::test]
     async fn members_of_one_tree_find_each_other() {
         let (ours, theirs) = pair().await;

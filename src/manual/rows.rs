@@ -1,8 +1,10 @@
 //! Each row of the behaviour that this library took over, and the test that holds it.
 //!
 //! The rows are those of the system that this one follows: flow control and errors (S01–S21), cancellation
-//! (S22–S29), results and reaping (S30–S38), streams, contexts and broadcasts (S49–S86), the surface and the
-//! runtime core (S89–S125). A row may have more tests than the one named here: look for its number in a comment.
+//! (S22–S29), results and reaping (S30–S38), records and transports (S39–S48), streams, contexts and broadcasts
+//! (S49–S86), debugging (S65–S71, S104, S112–S119), the surface and the runtime core (S87–S125). A row may have more
+//! tests than the one named here: look for its number in a comment. `tests/manual.rs` demands that each number is in
+//! one of the two lists.
 //!
 //! | row | what holds | file | test |
 //! |---|---|---|---|
@@ -44,6 +46,16 @@
 //! | S36 | whoever is being debugged is left alone | `tests/it/debuggers.rs` | `debugged` |
 //! | S37 | a cancel request passes however busy the tasks are | `tests/it/runtime.rs` | `many_cancels` |
 //! | S38 | cancelling does not cancel cancellations | `tests/it/runtime.rs` | `many_cancels` |
+//! | S39 | each layer of the log can be asked for alone | `src/telemetry/mod.rs` | `a_layer_can_be_asked_for_alone` |
+//! | S40 | a record says where it was made | `src/telemetry/mod.rs` | `a_record_says_where_it_was_made` |
+//! | S41 | messages are sent and received, over whatever carries them | `transports/conformance/src/exchange.rs` | `messages_arrive_in_order_both_ways` |
+//! | S42 | transports are found by codec and protocol | `transports/wire/tests/registry.rs` | `an_unknown_key_lists_what_there_is` |
+//! | S43 | an accepted connection becomes a channel, apart from the way there | `src/channel/handshake.rs` | `members_of_one_tree_find_each_other` |
+//! | S44 | a connection that has ended stays ended | `transports/conformance/src/endings.rs` | `what_has_ended_refuses_messages` |
+//! | S45 | an actor is the same one wherever its id comes from | `src/actor.rs` | `an_id_that_was_sent_is_the_same_key` |
+//! | S46 | a graceful end is told from a fault | `transports/conformance/src/cuts.rs` | `a_reset_between_frames_is_a_graceful_end` |
+//! | S47 | a frame is its length, little-endian, and one message | `transports/wire/tests/interleaving.rs` | `what_is_written_is_as_documented` |
+//! | S48 | another codec takes the place of the built-in one | `transports/wire/tests/registry.rs` | `a_codec_from_outside_carries_values` |
 //! | S49 | a stream lives as long as its block, not as its consumer | `tests/it/streams.rs` | `cancelled_consumers` |
 //! | S50 | no stream in a cancelled context | `tests/it/cancels.rs` | `by_the_context` |
 //! | S51 | a cancel request that is not acknowledged in time is reported | `tests/it/cancels.rs` | `too_slow` |
@@ -59,6 +71,7 @@
 //! | S61 | a slow consumer is told what it lost | `tests/it/streams.rs` | `subscribers` |
 //! | S62 | closing a consumer concerns nobody else | `src/trionics/broadcast/tests.rs` | `a_closed_consumer_says_so_and_concerns_nobody_else` |
 //! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S70 | whoever is being debugged is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
 //! | S72 | the end of a stream is final | `tests/it/streams.rs` | `ends` |
 //! | S73 | closing a stream leaves the result its way | `tests/it/streams.rs` | `closed` |
 //! | S74 | a task is cancelled when its block fails, or on request | `tests/it/cancels.rs` | `by_the_context` |
@@ -96,6 +109,32 @@
 //! | S108 | waiting for a result tells a failure from a cancellation | `tests/it/runtime.rs` | `failing_tasks` |
 //! | S109 | everybody can reach the root | `tests/it/lookup.rs` | `each_level` |
 //! | S110 | a lost connection ends the tasks that its peer had started | `tests/it/runtime.rs` | `caller_dies` |
+//! | S111 | a hard kill asks nobody, and is noted first | `tests/it/reaping.rs` | `hard_kill` |
+//! | S115 | callbacks run at the end of an actor, after all of its tasks | `tests/it/clauses_order.rs` | `child` |
+//! | S120 | the nursery of a child is found by its id | `tests/it/reaping.rs` | `exited` |
+//! | S121 | the end of the root cancels the nurseries below it | `tests/it/lookup.rs` | `root_cancelled` |
+//! | S122 | a child runs with the settings of its parent | `tests/it/trees.rs` | `told_threads` |
 //! | S123 | the end of an actor in six steps | `tests/it/runtime.rs` | `ordered` |
 //! | S124 | the connection to the parent is nearly the last to go | `tests/it/runtime.rs` | `ordered` |
 //! | S125 | an actor that is cancelled tells its parent | `tests/it/runtime.rs` | `ordered` |
+//!
+//! # Not there
+//!
+//! Most of these wait for a debugger's prompt within a tree.
+//!
+//! - S63: the numbering leaves it out.
+//! - S64: the numbering leaves it out.
+//! - S65: there is no prompt of a debugger that an interrupt could be kept from.
+//! - S67: no child holds the terminal, so the end of a root waits for none that does.
+//! - S68: requests for the terminal do not queue, so cancellations do not wait for them.
+//! - S69: a child does not lock the terminal, so there is no such transaction to be shielded.
+//! - S71: the root has no function that locks the terminal.
+//! - S80: the numbering leaves it out.
+//! - S104: no debugger is started from here that would have to leave interrupts alone.
+//! - S112: it was tried there, and replaced by S113.
+//! - S113: a child does not ask for the terminal, so its cancellation has no such request to cancel first.
+//! - S114: it was not kept there: an actor that is interrupted ends in order.
+//! - S116: there are no breakpoints to be entered again.
+//! - S117: one process at a time can be debugged, by a debugger that is attached from outside (S36, S70).
+//! - S118: it was a wish there: standard input is not passed on to other hosts.
+//! - S119: a child can't be entered by a breakpoint of its own.

@@ -71,3 +71,62 @@ fn filter(level: &str) -> EnvFilter {
 
 /// Spans beyond this many tell nothing new.
 const MAX_SPANS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(text)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of records of all layers to who asks for `level`.
+    fn records(level: &str) -> String {
+        let written = Written::default();
+        let into = written.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_env_filter(filter(level)).with_ansi(false).with_line_number(true);
+        tracing::subscriber::with_default(
+            subscriber.with_file(true).with_writer(move || into.clone()).finish(),
+            || {
+                tracing::trace!(target: "pleach::transport", "a frame");
+                tracing::trace!(target: "pleach::runtime", "a task");
+                tracing::trace!(target: "pleach::cancel", "a cancel");
+                tracing::warn!(target: "app", "a warning");
+            },
+        );
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    // S39
+    #[test]
+    fn a_layer_can_be_asked_for_alone() {
+        let layers = [("transport", "a frame"), ("runtime", "a task"), ("cancel", "a cancel")];
+        for (layer, own) in layers {
+            let records = records(layer);
+            for (_, text) in layers {
+                assert_eq!(records.contains(text), text == own, "{layer}: {records}");
+            }
+            assert!(records.contains("a warning"), "{records}");
+        }
+        assert_eq!(records("warn").lines().count(), 1);
+    }
+
+    // S40
+    #[test]
+    fn a_record_says_where_it_was_made() {
+        assert!(records("cancel").contains(&format!("{}:", file!())), "{}", records("cancel"));
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-// S36, C-12
+// S36, S70, C-12
 async fn debugged(stuck: fn(String) -> Call<()>) {
     let notes = std::sync::Arc::new(Notes::new());
     let (log, lines) = sync_channel(LINES);

@@ -120,6 +120,7 @@ async fn mixed() {
 }
 
 /// Over `mem`, actors had one thread each, whatever they were told.
+// S122
 async fn told_threads(config: Config) {
     let several = config.multi_thread;
     in_root(config, async |_| {

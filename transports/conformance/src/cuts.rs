@@ -72,6 +72,7 @@ pub async fn a_reset_inside_a_frame_is_a_fault(subject: &Subject) {
 }
 
 /// A reset between two frames is how a peer goes that does not say good-bye: a graceful end.
+// S46
 pub async fn a_reset_between_frames_is_a_graceful_end(subject: &Subject) {
     let pair = subject.under(Plan::Reset { after: 0 }).pair(Role::Dialer).await;
     let end = end_of(&pair.near).await;

@@ -170,6 +170,7 @@ pub async fn a_cancelled_close_still_closes(subject: &Subject) {
 }
 
 /// After its end a connection takes no message and reports the end to everybody, at once.
+// S44
 pub async fn what_has_ended_refuses_messages(subject: &Subject) {
     for role in Role::BOTH {
         let pair = subject.pair(role).await;

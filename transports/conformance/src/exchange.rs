@@ -11,6 +11,7 @@ use crate::say::{Inbox, Parcel, number, number_of, one};
 use crate::subject::{Role, Subject};
 
 /// Both sides send at the same time; each receives everything in the order in which it was sent.
+// S41
 pub async fn messages_arrive_in_order_both_ways(subject: &Subject) {
     let pair = subject.pair(Role::Dialer).await;
     let send = async |from: &Arc<dyn MsgTransport>| {

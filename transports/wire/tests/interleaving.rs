@@ -300,6 +300,7 @@ fn end_of(bytes: Vec<u8>) -> TransportError {
     end
 }
 
+// S47
 #[test]
 fn what_is_written_is_as_documented() {
     let pair = pair();

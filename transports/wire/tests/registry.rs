@@ -110,6 +110,7 @@ fn a_key_is_taken_once() {
     assert_eq!(registry.keys().count(), 3);
 }
 
+// S42
 #[test]
 fn an_unknown_key_lists_what_there_is() {
     let error = registry().find(&Key::new("msgpack", "pigeon")).unwrap_err();
@@ -118,6 +119,7 @@ fn an_unknown_key_lists_what_there_is() {
     assert!(text.ends_with("json+echo, msgpack+echo, terse+echo"), "{text}");
 }
 
+// S48
 #[tokio::test]
 async fn a_codec_from_outside_carries_values() {
     let registry = registry();
