@@ -1,15 +1,14 @@
 //! An error itself as it crosses, beside its text: encoded where it is raised, decoded where it is asked for.
 //!
-//! It is MessagePack in its readable form (names of fields, ids as text) whatever the codec of the
-//! connection, so that actors on the way pass it on as it is, and so that types with tagged enums in
-//! them come back. In JSON it is a base64 text.
+//! It is written as `msgpack` writes values, whatever the codec of the connection, so that actors on the way pass it on
+//! as it is, and so that it comes back through a codec that could not carry it. In JSON it is a base64 text.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use pleach_wire::Blob;
-use pleach_wire::codec::MAX_DEPTH;
+use bytes::{Bytes, BytesMut};
+use pleach_wire::{Blob, Format, Payload as Encoded};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -32,22 +31,20 @@ impl Payload {
     /// Encodes an error.
     ///
     /// # Errors
-    /// In words, when the error's own `Serialize` fails.
+    /// In words, when the error's own `Serialize` fails, or it would not come back.
     pub(super) fn of<T: Serialize>(error: &T) -> Result<Self, String> {
-        let mut encoded = Vec::new();
-        let mut writer = rmp_serde::Serializer::new(&mut encoded).with_struct_map().with_human_readable();
-        error.serialize(&mut writer).map_err(|why| why.to_string())?;
-        Ok(Self { encoded: encoded.into(), value: OnceLock::new() })
+        let mut encoded = BytesMut::new();
+        Format::Msgpack.encode(error, &mut encoded).map_err(|why| why.to_string())?;
+        Ok(Self { encoded: encoded.freeze().into(), value: OnceLock::new() })
     }
 
-    /// Decodes it anew.
+    /// Decodes it once more.
     ///
     /// # Errors
     /// In words, when it is no `T`.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
-        let mut reader = rmp_serde::Deserializer::from_read_ref(&**self.encoded).with_human_readable();
-        reader.set_max_depth(MAX_DEPTH);
-        T::deserialize(&mut reader).map_err(|why| why.to_string())
+        let encoded = Encoded::new(Format::Msgpack, self.encoded.0.clone(), Bytes::new());
+        encoded.decode().map_err(|why| why.to_string())
     }
 
     /// Returns the error, if the type of that name is a `T`.

@@ -6,7 +6,7 @@
 //! detour runs through a thread-local, because serde offers no other way from inside a value to its
 //! codec; it is set for the time of one synchronous call only.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 
@@ -68,17 +68,7 @@ impl<'de> Deserialize<'de> for Blob {
 /// # Errors
 /// Those of `serializer`.
 pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-    if serializer.is_human_readable() {
-        return serializer.serialize_str(&BASE64.encode(bytes));
-    }
-    if bytes.len() < MIN_PART {
-        return serializer.serialize_bytes(bytes);
-    }
-    let Some(offset) = put_aside(bytes) else { return serializer.serialize_bytes(bytes) };
-    let offset = u32::try_from(offset).map_err(|_| S::Error::custom("the blobs of one message exceed 4 GiB"))?;
-    let len = u32::try_from(bytes.len()).map_err(|_| S::Error::custom("a blob exceeds 4 GiB"))?;
-    let mark = [offset.to_le_bytes(), len.to_le_bytes()].concat();
-    serializer.serialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, &(EXT_BLOB, Mark(mark)))
+    serializer.serialize_newtype_struct(NAME, &Body(bytes))
 }
 
 /// Reads a blob; for `#[serde(with = …)]` on fields of type [`Bytes`].
@@ -86,7 +76,38 @@ pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S
 /// # Errors
 /// Those of `deserializer`, and when a mark names bytes that did not come with the message.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
-    deserializer.deserialize_any(BlobVisitor)
+    deserializer.deserialize_newtype_struct(NAME, NamedVisitor)
+}
+
+/// By this name a serializer knows that a value is a blob; others write what is inside.
+pub(crate) const NAME: &str = "pleach::Blob";
+
+/// What is inside: text where people read it, else bytes, or a mark where a codec has asked for one.
+struct Body<'a>(&'a Bytes);
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(bytes) = *self;
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&BASE64.encode(bytes));
+        }
+        if !ASKED.take() || bytes.len() < MIN_PART {
+            return serializer.serialize_bytes(bytes);
+        }
+        let Some(offset) = put_aside(bytes) else { return serializer.serialize_bytes(bytes) };
+        let offset = u32::try_from(offset).map_err(|_| S::Error::custom("the blobs of one message exceed 4 GiB"))?;
+        let len = u32::try_from(bytes.len()).map_err(|_| S::Error::custom("a blob exceeds 4 GiB"))?;
+        let mark = [offset.to_le_bytes(), len.to_le_bytes()].concat();
+        serializer.serialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, &(EXT_BLOB, Mark(mark)))
+    }
+}
+
+/// Runs `write`, which writes a blob: it may put itself aside.
+pub(crate) fn ask<T>(write: impl FnOnce() -> T) -> T {
+    ASKED.set(true);
+    let written = write();
+    ASKED.set(false);
+    written
 }
 
 /// Runs `encode`, which may put blobs aside; they are appended to `parts` in order.
@@ -148,6 +169,24 @@ impl Drop for Providing {
     }
 }
 
+/// Sees the name; a format that describes itself says what is inside.
+struct NamedVisitor;
+
+impl<'de> Visitor<'de> for NamedVisitor {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        BlobVisitor.expecting(f)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inside: D) -> Result<Bytes, D::Error> {
+        if inside.is_human_readable() {
+            return inside.deserialize_any(BlobVisitor);
+        }
+        inside.deserialize_byte_buf(BlobVisitor)
+    }
+}
+
 struct BlobVisitor;
 
 impl<'de> Visitor<'de> for BlobVisitor {
@@ -169,10 +208,15 @@ impl<'de> Visitor<'de> for BlobVisitor {
         BASE64.decode(text).map(Bytes::from).map_err(E::custom)
     }
 
+    /// Bytes as numbers; or the inside of an extension that serde has buffered.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bytes, A::Error> {
         let mut bytes = Vec::new();
-        while let Some(byte) = seq.next_element()? {
-            bytes.push(byte);
+        while let Some(part) = seq.next_element()? {
+            match part {
+                Part::Number(number) => bytes.push(u8::try_from(number).map_err(de::Error::custom)?),
+                Part::Bytes(mark) if bytes == [EXT_BLOB as u8] => return marked(&mark),
+                Part::Bytes(_) => return Err(de::Error::custom("a byte string among numbers is no blob")),
+            }
         }
         Ok(bytes.into())
     }
@@ -182,7 +226,45 @@ impl<'de> Visitor<'de> for BlobVisitor {
         if kind != EXT_BLOB {
             return Err(de::Error::custom(format!("extension {kind} is no blob")));
         }
-        look_up(&mark).ok_or_else(|| de::Error::custom("a blob was announced that did not come with the message"))
+        marked(&mark)
+    }
+}
+
+fn marked<E: de::Error>(mark: &[u8]) -> Result<Bytes, E> {
+    look_up(mark).ok_or_else(|| E::custom("a blob was announced that did not come with the message"))
+}
+
+/// What a sequence may be made of.
+enum Part {
+    Number(i64),
+    Bytes(Vec<u8>),
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PartVisitor)
+    }
+}
+
+struct PartVisitor;
+
+impl Visitor<'_> for PartVisitor {
+    type Value = Part;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a byte")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Part, E> {
+        i64::try_from(number).map(Part::Number).map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Part, E> {
+        Ok(Part::Number(number))
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Part, E> {
+        Ok(Part::Bytes(bytes.to_vec()))
     }
 }
 
@@ -205,6 +287,7 @@ impl<'de> Deserialize<'de> for Mark {
 const EXT_BLOB: i8 = 0x50;
 
 thread_local! {
+    static ASKED: Cell<bool> = const { Cell::new(false) };
     static OUTGOING: RefCell<Option<Aside>> = const { RefCell::new(None) };
     static INCOMING: RefCell<Option<Bytes>> = const { RefCell::new(None) };
 }

@@ -37,12 +37,20 @@ pub enum TransportError {
         /// What the decoder found.
         why: String,
     },
+    /// The peer sent a message as agreed, and the value in it is not of the type that is expected here.
+    #[error("can't read this value as {codec}: {why}")]
+    Value {
+        /// The codec that it is written in.
+        codec: &'static str,
+        /// Where in the value, and what the decoder found.
+        why: String,
+    },
     /// A value of our own could not be encoded; nothing was sent.
     #[error("a value can't be sent as {codec}: {why}")]
     Encode {
         /// The codec of the connection.
         codec: &'static str,
-        /// What the encoder found.
+        /// Where in the value, and what the encoder found.
         why: String,
     },
     /// A frame is larger than the limit allows.

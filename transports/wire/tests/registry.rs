@@ -133,7 +133,7 @@ async fn a_codec_from_outside_carries_values() {
     transport.recv(&mut batch).await.unwrap();
     let [Msg::Return { cid: Cid(4), value: read }] = &batch[..] else { panic!("{batch:?}") };
     assert_eq!(read.decode::<Vec<(String, u8)>>().unwrap(), value);
-    assert!(matches!(read.decode::<u64>(), Err(TransportError::Decode { codec: "terse", .. })));
+    assert!(matches!(read.decode::<u64>(), Err(TransportError::Value { codec: "terse", .. })));
     let refused = transport.send(&[Msg::Cancel { cid: Cid(4) }]).await;
     assert!(matches!(refused, Err(TransportError::Encode { codec: "terse", .. })), "{refused:?}");
 }

@@ -3,13 +3,18 @@
 //! ```text
 //! ["start",7,"crate::module::add",{"a":1,"b":2}]
 //! ```
-//! Structures are objects, so arguments carry their names; byte strings are base64 text.
+//! Structures are objects, as in every codec here; blobs are base64 text.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::json_keys::Keys;
+use super::msgpack::Out;
+use super::place::{Reader, Trail};
+use super::reading::{self, Forms};
+use super::writing::{self, Limits};
 use super::{Codec, Format, FrameBuf, Payload};
 use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
@@ -107,10 +112,32 @@ fn parse<T: DeserializeOwned>(field: &RawValue) -> Result<T, String> {
     serde_json::from_str(field.get()).map_err(|error| error.to_string())
 }
 
+/// What this format carries, and in which form.
+#[derive(Clone, Copy)]
+struct Rules;
+
+impl Limits for Rules {
+    const ONE_NOTHING: bool = true;
+    const IS_JSON: bool = true;
+    const BLOBS: bool = false;
+}
+
+impl Forms for Rules {
+    const KEYS_ARE_TEXT: bool = true;
+    const RAW_JSON_IS_MAP: bool = false;
+}
+
 pub(super) fn encode_value<T: Serialize>(value: &T, out: &mut BytesMut) -> Result<(), String> {
-    serde_json::to_writer(out.writer(), value).map_err(|error| error.to_string())
+    let trail = Trail::default();
+    let mut writer = serde_json::Serializer::with_formatter(Out(out), Keys::default());
+    writing::write(value, &mut writer, &trail, Rules).map_err(|why| trail.explain::<T>(&why, |steps| steps))
 }
 
 pub(super) fn decode_value<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| error.to_string())
+    let (trail, mut reader) = (Trail::default(), serde_json::Deserializer::from_slice(body));
+    let value = reading::read(&mut reader, &trail, Rules).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|why| {
+        let walk = |steps| Reader::name(steps, &mut serde_json::Deserializer::from_slice(body));
+        trail.explain::<T>(&why, walk)
+    })
 }

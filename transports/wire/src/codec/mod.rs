@@ -3,16 +3,25 @@
 //! A [`Codec`] owns the body of a frame. It writes the envelope by hand and asks the payload to
 //! write itself in the codec's [`Format`], so that a value is encoded once, in place, and decoded
 //! once, by the task that knows its type. A new built-in codec is one file here, one variant of
-//! [`Format`] and one line in the registry; a user's own codec needs neither (see [`CustomFormat`]).
+//! [`Format`] and one line in the registry; a user's own codec needs neither: it is a [`CustomFormat`].
+//!
+//! What the built-in formats promise of values: one that `serde_json` would bring back comes back, and any other comes
+//! back too or is an error at its sender, which says where in the value ([`writing`]).
 
-mod depth;
+mod custom;
+mod envelope;
 mod json;
+mod json_keys;
 mod msgpack;
+mod place;
+mod reading;
+mod writing;
 
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::custom::{CustomCodec, CustomFormat};
 pub use self::json::Json;
 pub use self::msgpack::Msgpack;
 use crate::error::TransportError;
@@ -52,34 +61,12 @@ pub struct FrameBuf<'a> {
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Format {
-    /// MessagePack; structures as arrays.
+    /// MessagePack; structures as maps with names.
     Msgpack,
     /// JSON; structures as objects.
     Json,
     /// A user's own.
     Custom(&'static dyn CustomFormat),
-}
-
-/// The value half of a codec from outside this crate.
-pub trait CustomFormat: Send + Sync {
-    /// The name of the codec, for messages.
-    fn name(&self) -> &'static str;
-
-    /// Appends one value.
-    ///
-    /// # Errors
-    /// In words, when the value can't be written.
-    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut BytesMut) -> Result<(), String>;
-
-    /// Hands a deserializer over `bytes` to `read`, once.
-    ///
-    /// # Errors
-    /// What `read` returned, or in words why the bytes are no value.
-    fn decode(
-        &self,
-        bytes: &[u8],
-        read: &mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error>,
-    ) -> Result<(), String>;
 }
 
 impl Format {
@@ -100,7 +87,7 @@ impl Format {
         let written = match self {
             Self::Msgpack => msgpack::encode_value(value, out),
             Self::Json => json::encode_value(value, out),
-            Self::Custom(format) => format.encode(value, out),
+            Self::Custom(format) => custom::encode_value(format, value, out),
         };
         written.map_err(|why| TransportError::Encode { codec: self.name(), why })
     }
@@ -154,14 +141,14 @@ impl Payload {
     /// Reads the value. May be called any number of times.
     ///
     /// # Errors
-    /// [`TransportError::Decode`] when the bytes are no `T`.
+    /// [`TransportError::Value`] when the bytes are no `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, TransportError> {
         let read = match self.format {
             Format::Msgpack => msgpack::decode_value(&self.body, &self.parts),
             Format::Json => json::decode_value(&self.body),
-            Format::Custom(format) => decode_custom(format, &self.body),
+            Format::Custom(format) => custom::decode_value(format, &self.body),
         };
-        read.map_err(|why| TransportError::Decode { codec: self.format.name(), why })
+        read.map_err(|why| TransportError::Value { codec: self.format.name(), why })
     }
 
     /// Returns the size in bytes, blobs included.
@@ -187,18 +174,10 @@ pub(crate) fn bytes_of(payload: &Payload) -> (Bytes, Bytes) {
     (payload.body.clone(), payload.parts.clone())
 }
 
-fn decode_custom<T: DeserializeOwned>(format: &dyn CustomFormat, body: &[u8]) -> Result<T, String> {
-    let mut value = None;
-    format.decode(body, &mut |reader| {
-        value = Some(depth::read(reader)?);
-        Ok(())
-    })?;
-    value.ok_or_else(|| "the format read no value".to_owned())
-}
-
-/// How deep arrays, maps and enum variants may be nested in a payload that is read, in any format. More is an
-/// error: a decoder goes down with each level, and a peer must not decide how much stack that takes.
-pub const MAX_DEPTH: usize = 128;
+/// How deep arrays, maps and enum variants may be nested in a payload, in any format. More is an error where it is
+/// written, and where it is read: a decoder goes down with each level, and a peer must not decide how much stack that
+/// takes.
+pub const MAX_DEPTH: usize = 127;
 
 #[cfg(test)]
 mod tests {
@@ -374,11 +353,11 @@ mod tests {
                     let end = close.repeat(if matches!(format, Format::Json) { depth } else { 1 });
                     Payload::new(format, [open.repeat(depth), end].concat().into(), Bytes::new())
                 };
-                let (fits, hostile) = (nested(MAX_DEPTH - 2), nested(64 << 20));
+                let (fits, hostile) = (nested(MAX_DEPTH - 1), nested(64 << 20));
                 fits.decode::<Nested>().unwrap();
                 let values = [hostile.decode::<Nested>().map(drop), hostile.decode::<serde_json::Value>().map(drop)];
                 for failed in values {
-                    assert!(matches!(failed, Err(TransportError::Decode { .. })), "{failed:?}");
+                    assert!(matches!(failed, Err(TransportError::Value { .. })), "{failed:?}");
                 }
                 nested(MAX_DEPTH + 1).decode::<Nested>().unwrap_err();
             }
@@ -402,10 +381,10 @@ mod tests {
                     let body = [open.repeat(depth), zero(format).to_vec(), close.repeat(depth)].concat();
                     Payload::new(format, body.into(), Bytes::new())
                 };
-                assert_eq!(nested(MAX_DEPTH - 2).decode::<Term>().unwrap(), terms(MAX_DEPTH - 2));
+                assert_eq!(nested(MAX_DEPTH - 1).decode::<Term>().unwrap(), terms(MAX_DEPTH - 1));
                 for depth in [MAX_DEPTH + 1, 1 << 20] {
                     let failed = nested(depth).decode::<Term>();
-                    assert!(matches!(failed, Err(TransportError::Decode { .. })), "{depth} levels: {failed:?}");
+                    assert!(matches!(failed, Err(TransportError::Value { .. })), "{depth} levels: {failed:?}");
                 }
             }
         });

@@ -1,25 +1,22 @@
-//! MessagePack: a flat array, its header written and read by hand.
+//! MessagePack: structures as maps with names, everything in its readable form.
 //!
-//! ```text
-//! [code, cid?, field…, payload, added…]                                   a plain message
-//! [code | 0x40, cid?, field…, payload, added…]  blob … blob  u32 LE       with blobs; the trailer is their size
-//! ```
-//! The payload is MessagePack too, structures as arrays; a blob in it is an extension that names a
-//! range of the bytes behind the array (see [`crate::blob`]).
-//!
-//! A field behind the payload (`added`) is written only if it says something, and in its longest form,
-//! so that it is found from the end: nobody has to walk through the payload.
+//! Fields are known by their names, so that those that are left out, added or moved do no harm; serde's tagged,
+//! untagged and flattened types need them too. Addresses, ids and the like are texts, because serde's own buffers say
+//! that they are readable whatever the format says. A reader takes structures from arrays as well, by position.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use rmp::{decode, encode};
+use std::io;
+
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Codec, Format, FrameBuf, Payload, depth};
+use super::place::{Reader, Trail};
+use super::reading::{self, Forms};
+use super::writing::{self, Limits};
+use super::{Codec, Format, FrameBuf, MAX_DEPTH, envelope};
 use crate::blob;
 use crate::error::TransportError;
-use crate::msg::{ByteStr, Cid, Msg, Outgoing};
-use crate::terms::CallTerms;
+use crate::msg::{Msg, Outgoing};
 
 /// The default codec: compact, self-describing, fast.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,269 +32,70 @@ impl Codec for Msgpack {
     }
 
     fn encode(&self, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>) -> Result<(), TransportError> {
-        let start = frame.out.len();
-        let out = &mut *frame.out;
-        let added = msg.terms().map_or(0, |terms| terms.numbers().len() as u8);
-        match msg {
-            Msg::Hello { .. } => put_header(out, HELLO, 2),
-            Msg::Start { cid, target, .. } => {
-                put_header(out, START, 4 + added);
-                put_cid(out, *cid);
-                put_text(out, target);
-            }
-            Msg::Return { cid, .. } => {
-                put_header(out, RETURN, 3);
-                put_cid(out, *cid);
-            }
-            Msg::Error { cid, .. } => {
-                put_header(out, ERROR, 3);
-                put_cid(out, cid.unwrap_or(Cid(0)));
-            }
-            Msg::Cancel { cid } => {
-                put_header(out, CANCEL, 2);
-                put_cid(out, *cid);
-            }
-            Msg::CancelAck { cid, found } => {
-                put_header(out, CANCEL_ACK, 3);
-                put_cid(out, *cid);
-                put_bool(out, *found);
-            }
-            Msg::Bye { why } => {
-                put_header(out, BYE, 2);
-                put_text(out, why);
-            }
-            Msg::Open { cid, target, .. } => {
-                put_header(out, OPEN, 4 + added);
-                put_cid(out, *cid);
-                put_text(out, target);
-            }
-            Msg::Pull { cid, target, buffer, waits, .. } => {
-                put_header(out, PULL, 6 + added);
-                put_cid(out, *cid);
-                put_text(out, target);
-                put_count(out, *buffer);
-                put_bool(out, *waits);
-            }
-            Msg::Started { cid, .. } => {
-                put_header(out, STARTED, 3);
-                put_cid(out, *cid);
-            }
-            Msg::Stream { cid, buffer, waits } => {
-                put_header(out, STREAM, 4);
-                put_cid(out, *cid);
-                put_count(out, *buffer);
-                put_bool(out, *waits);
-            }
-            Msg::Yield { cid, .. } => {
-                put_header(out, YIELD, 3);
-                put_cid(out, *cid);
-            }
-            Msg::Credit { cid, count } => {
-                put_header(out, CREDIT, 3);
-                put_cid(out, *cid);
-                put_count(out, *count);
-            }
-            Msg::Stop { cid } => {
-                put_header(out, STOP, 2);
-                put_cid(out, *cid);
-            }
-            Msg::Ping { n } => {
-                put_header(out, PING, 2);
-                put_number(out, *n);
-            }
-            Msg::Pong { n } => {
-                put_header(out, PONG, 2);
-                put_number(out, *n);
-            }
-        }
-        let Some(payload) = msg.payload() else { return Ok(()) };
-        let first_part = frame.parts.len();
-        blob::collect(frame.parts, || payload.encode(Format::Msgpack, out))?;
-        for number in msg.terms().map(CallTerms::numbers).into_iter().flatten() {
-            out.put_u8(U64);
-            out.put_u64(number);
-        }
-        if frame.parts.len() > first_part {
-            let total: usize = frame.parts[first_part..].iter().map(Bytes::len).sum();
-            let total = u32::try_from(total).map_err(|_| TransportError::Encode {
-                codec: "msgpack",
-                why: format!("its blobs have {total} bytes; one message carries at most 4 GiB"),
-            })?;
-            out[start + 1] |= HAS_PARTS;
-            frame.parts.push(Bytes::copy_from_slice(&total.to_le_bytes()));
-        }
-        Ok(())
+        envelope::write(Format::Msgpack, msg, frame)
     }
 
     fn decode(&self, body: Bytes) -> Result<Msg, TransportError> {
-        read(body).map_err(|why| TransportError::Decode { codec: "msgpack", why })
+        envelope::read(Format::Msgpack, body)
     }
 }
 
-fn read(mut body: Bytes) -> Result<Msg, String> {
-    let &[array, code, ..] = &*body else { return Err(format!("it has {} bytes", body.len())) };
-    if array & 0xf0 != FIXARRAY {
-        return Err(format!("its first byte is {array:#04x}, and that begins no short array"));
-    }
-    let parts = if code & HAS_PARTS == 0 { Bytes::new() } else { take_parts(&mut body)? };
-    let (fields, code) = (array & 0x0f, code & !HAS_PARTS);
-    let needed = match code {
-        HELLO | CANCEL | BYE | STOP | PING | PONG => 2,
-        RETURN | ERROR | CANCEL_ACK | STARTED | YIELD | CREDIT => 3,
-        START | OPEN | STREAM => 4,
-        PULL => 6,
-        _ => return Err(format!("unknown message code {code}")),
-    };
-    if fields < needed {
-        return Err(format!("a message of code {code} has {fields} fields instead of {needed}"));
-    }
-    body.advance(2);
-    Ok(match code {
-        HELLO => Msg::Hello { step: Payload::new(Format::Msgpack, body, parts) },
-        START => {
-            let (cid, target, terms) = (take_cid(&mut body)?, take_text(&mut body)?, take_terms(&mut body, fields, 4)?);
-            Msg::Start { cid, target, args: Payload::new(Format::Msgpack, body, parts), terms }
-        }
-        RETURN => Msg::Return { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
-        ERROR => {
-            let cid = Some(take_cid(&mut body)?).filter(|cid| cid.0 != 0);
-            Msg::Error { cid, error: Payload::new(Format::Msgpack, body, parts) }
-        }
-        CANCEL => Msg::Cancel { cid: take_cid(&mut body)? },
-        CANCEL_ACK => Msg::CancelAck { cid: take_cid(&mut body)?, found: take_bool(&mut body)? },
-        OPEN => {
-            let (cid, target, terms) = (take_cid(&mut body)?, take_text(&mut body)?, take_terms(&mut body, fields, 4)?);
-            Msg::Open { cid, target, args: Payload::new(Format::Msgpack, body, parts), terms }
-        }
-        PULL => {
-            let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            let (buffer, waits) = (take_count(&mut body)?, take_bool(&mut body)?);
-            let terms = take_terms(&mut body, fields, 6)?;
-            Msg::Pull { cid, target, buffer, waits, args: Payload::new(Format::Msgpack, body, parts), terms }
-        }
-        STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
-        STREAM => {
-            let (cid, buffer) = (take_cid(&mut body)?, take_count(&mut body)?);
-            Msg::Stream { cid, buffer, waits: take_bool(&mut body)? }
-        }
-        YIELD => Msg::Yield { cid: take_cid(&mut body)?, value: Payload::new(Format::Msgpack, body, parts) },
-        CREDIT => Msg::Credit { cid: take_cid(&mut body)?, count: take_count(&mut body)? },
-        STOP => Msg::Stop { cid: take_cid(&mut body)? },
-        PING => Msg::Ping { n: take_number(&mut body)? },
-        PONG => Msg::Pong { n: take_number(&mut body)? },
-        _ => Msg::Bye { why: take_text(&mut body)? },
-    })
+/// What this format carries, and in which form.
+#[derive(Clone, Copy)]
+struct Rules;
+
+impl Limits for Rules {
+    const ONE_NOTHING: bool = true;
+    const IS_JSON: bool = false;
+    const BLOBS: bool = true;
 }
 
-/// Cuts the blobs and their trailer off the end of a body.
-fn take_parts(body: &mut Bytes) -> Result<Bytes, String> {
-    let (_, trailer) = body.split_last_chunk::<4>().ok_or("it is too short for blobs")?;
-    let size = u32::from_le_bytes(*trailer) as usize;
-    let start = (body.len() - 4)
-        .checked_sub(size)
-        .filter(|start| *start >= 2)
-        .ok_or_else(|| format!("it announces {size} bytes of blobs and has {} bytes", body.len()))?;
-    let parts = body.slice(start..start + size);
-    body.truncate(start);
-    Ok(parts)
-}
-
-/// Cuts the terms off the end of a request with so many fields, of which `fixed` stand before them.
-fn take_terms(body: &mut Bytes, fields: u8, fixed: u8) -> Result<CallTerms, String> {
-    let mut numbers = [0; 2];
-    // With more than this version knows, nobody can tell where the payload ends; the decoder of that can.
-    let count = usize::from(fields.saturating_sub(fixed));
-    for number in numbers.iter_mut().take(if count > 2 { 0 } else { count }).rev() {
-        *number = take_last_number(body)?;
-    }
-    Ok(CallTerms::of(numbers))
-}
-
-/// Cuts a number in its longest form off the end of a body.
-fn take_last_number(body: &mut Bytes) -> Result<u64, String> {
-    let (rest, &[mark, ref number @ ..]) = body.split_last_chunk::<9>().ok_or("it is too short for its terms")?;
-    if mark != U64 {
-        return Err(format!("one of its terms begins with {mark:#04x}"));
-    }
-    let (end, number) = (rest.len(), u64::from_be_bytes(*number));
-    body.truncate(end);
-    Ok(number)
-}
-
-fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
-    decode::read_int(&mut body.reader()).map(Cid).map_err(|error| format!("no dialog id: {error}"))
-}
-
-fn take_number(body: &mut Bytes) -> Result<u64, String> {
-    decode::read_int(&mut body.reader()).map_err(|error| format!("no number: {error}"))
-}
-
-fn take_count(body: &mut Bytes) -> Result<u32, String> {
-    decode::read_int(&mut body.reader()).map_err(|error| format!("no count: {error}"))
-}
-
-fn take_bool(body: &mut Bytes) -> Result<bool, String> {
-    decode::read_bool(&mut body.reader()).map_err(|error| format!("no boolean: {error}"))
-}
-
-fn take_text(body: &mut Bytes) -> Result<ByteStr, String> {
-    let len = decode::read_str_len(&mut body.reader()).map_err(|error| format!("no text: {error}"))? as usize;
-    if len > body.len() {
-        return Err(format!("a text of {len} bytes in a message with {} left", body.len()));
-    }
-    ByteStr::from_utf8(body.split_to(len)).map_err(|error| format!("a text is no UTF-8: {error}"))
-}
-
-fn put_header(out: &mut BytesMut, code: u8, fields: u8) {
-    out.put_slice(&[FIXARRAY | fields, code]);
-}
-
-fn put_cid(out: &mut BytesMut, cid: Cid) {
-    put_number(out, cid.0);
-}
-
-fn put_number(out: &mut BytesMut, number: u64) {
-    encode::write_uint(&mut out.writer(), number).expect("memory takes all bytes");
-}
-
-fn put_count(out: &mut BytesMut, count: u32) {
-    put_number(out, count.into());
-}
-
-fn put_bool(out: &mut BytesMut, value: bool) {
-    encode::write_bool(&mut out.writer(), value).expect("memory takes all bytes");
-}
-
-fn put_text(out: &mut BytesMut, text: &str) {
-    encode::write_str(&mut out.writer(), text).expect("memory takes all bytes");
+impl Forms for Rules {
+    const KEYS_ARE_TEXT: bool = false;
+    const RAW_JSON_IS_MAP: bool = true;
 }
 
 pub(super) fn encode_value<T: Serialize>(value: &T, out: &mut BytesMut) -> Result<(), String> {
-    rmp_serde::encode::write(&mut out.writer(), value).map_err(|error| error.to_string())
+    let trail = Trail::default();
+    let mut writer = rmp_serde::Serializer::new(Out(out)).with_struct_map().with_human_readable();
+    writing::write(value, &mut writer, &trail, Rules).map_err(|why| trail.explain::<T>(&why, |steps| steps))
 }
 
 pub(super) fn decode_value<T: DeserializeOwned>(body: &Bytes, parts: &Bytes) -> Result<T, String> {
-    let read = || depth::read(&mut rmp_serde::Deserializer::from_read_ref(body));
+    let trail = Trail::default();
+    let read = || reading::read(&mut reader(body), &trail, Rules);
     let value = if parts.is_empty() { read() } else { blob::provide(parts, read) };
-    value.map_err(|error| error.to_string())
+    value.map_err(|why| {
+        let mut walked = reader(body);
+        walked.set_max_depth(MAX_DEPTH);
+        trail.explain::<T>(&why, |steps| Reader::name(steps, &mut walked))
+    })
 }
 
-const FIXARRAY: u8 = 0x90;
-const HELLO: u8 = 1;
-const START: u8 = 2;
-const RETURN: u8 = 3;
-const ERROR: u8 = 4;
-const CANCEL: u8 = 5;
-const CANCEL_ACK: u8 = 6;
-const BYE: u8 = 7;
-const OPEN: u8 = 8;
-const STARTED: u8 = 9;
-const STREAM: u8 = 10;
-const YIELD: u8 = 11;
-const CREDIT: u8 = 12;
-const STOP: u8 = 13;
-const PULL: u8 = 14;
-const PING: u8 = 15;
-const PONG: u8 = 16;
-const HAS_PARTS: u8 = 0x40;
-const U64: u8 = 0xcf;
+type RmpReader<'b> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'b, [u8]>, Readable>;
+type Readable = rmp_serde::config::HumanReadableConfig<rmp_serde::config::DefaultConfig>;
+
+fn reader(body: &[u8]) -> RmpReader<'_> {
+    rmp_serde::Deserializer::from_read_ref(body).with_human_readable()
+}
+
+/// The connection's buffer for `rmp`, which writes a byte or two at a time: `BytesMut::writer` costs twice the time.
+pub(super) struct Out<'a>(pub(super) &'a mut BytesMut);
+
+impl io::Write for Out<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

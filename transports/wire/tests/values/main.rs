@@ -1,0 +1,58 @@
+//! A value arrives as it was sent, or sending fails at the sender: over both built-in codecs, all of serde.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `types.rs` | a type for each attribute of serde, and hand-written ones |
+//! | `matrix.rs` | what becomes of a value of each |
+//! | `pairs.rs` | two builds of a program, whose types differ |
+//! | `random.rs` | random values of a type that has everything |
+//! | `words.rs` | what the errors say |
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod matrix;
+mod pairs;
+mod random;
+mod types;
+mod words;
+
+use std::fmt::Debug;
+
+use bytes::{Bytes, BytesMut};
+use pleach_wire::{Format, Payload, TransportError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What became of a value.
+#[derive(Debug)]
+#[expect(dead_code, reason = "a failing test shows all of it")]
+pub(crate) enum Outcome {
+    Equal,
+    /// The sender says that it can't be sent.
+    Refused(String),
+    /// The receiver can't read it.
+    Unreadable(String),
+    /// Another value arrived.
+    Wrong {
+        expected: String,
+        came: String,
+    },
+}
+
+pub(crate) const FORMATS: [Format; 2] = [Format::Msgpack, Format::Json];
+
+/// Sends `value`, reads it as a `B`, and compares it with what should come.
+pub(crate) fn sent<A: Serialize, B: DeserializeOwned + Debug>(format: Format, value: &A, expected: &str) -> Outcome {
+    let mut body = BytesMut::new();
+    match format.encode(value, &mut body) {
+        Err(TransportError::Encode { why, .. }) => return Outcome::Refused(why),
+        Err(other) => panic!("a value that can't be sent is {other:?}"),
+        Ok(()) => {}
+    }
+    match Payload::new(format, body.freeze(), Bytes::new()).decode::<B>() {
+        Err(TransportError::Value { why, .. }) => Outcome::Unreadable(why),
+        Err(other) => panic!("a value that can't be read is {other:?}"),
+        Ok(read) if format!("{read:?}") == expected => Outcome::Equal,
+        Ok(read) => Outcome::Wrong { expected: expected.to_owned(), came: format!("{read:?}") },
+    }
+}
