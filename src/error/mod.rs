@@ -33,7 +33,6 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod told;
-mod transport;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;

@@ -15,9 +15,7 @@ use pleach_wire::TransportError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::told::Told;
-use super::{
-    ActorDied, Cancelled, ContextCancelled, Error, ErrorGroup, GaveUp, Refusal, RemoteError, causes, transport,
-};
+use super::{ActorDied, Cancelled, ContextCancelled, Error, ErrorGroup, GaveUp, Refusal, RemoteError, causes};
 use crate::actor::ActorId;
 
 /// An [`Error`] as plain data.
@@ -50,7 +48,6 @@ enum Record {
     },
     Disconnected {
         actor: Box<ActorId>,
-        #[serde(with = "transport")]
         end: TransportError,
     },
     Registry {
@@ -70,7 +67,6 @@ enum Record {
         what: String,
     },
     Transport {
-        #[serde(with = "transport")]
         fault: TransportError,
     },
     Config {

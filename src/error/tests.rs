@@ -49,9 +49,23 @@ fn actor(name: &str) -> ActorId {
     ActorId::new(name)
 }
 
+fn died() -> Error {
+    Error::ActorDied(Box::new(ActorDied {
+        actor: actor("dead"),
+        status: WaitStatus::Signalled(9),
+        stderr: vec!["out of memory".into()],
+        when: "while it was running".into(),
+    }))
+}
+
+fn refused() -> Error {
+    let why = Refusal::ModuleNotExposed { module: "a".into() };
+    Error::Refused { actor: "peer".into(), function: "a::b".into(), why }
+}
+
 /// One error of each kind that the runtime finds.
 fn findings() -> Vec<Error> {
-    let refused = |io: &str| Arc::new(io::Error::other(io));
+    let in_use = Arc::new(io::Error::other("in use"));
     let transport = vec![
         TransportClosed::by_peer("finished").into(),
         TransportError::Truncated { received: 3, expected: 9 },
@@ -60,9 +74,11 @@ fn findings() -> Vec<Error> {
         TransportError::Encode { codec: "msgpack", why: "no".into() },
         TransportError::FrameTooLarge { size: 9, limit: 3, direction: "to the peer" },
         TransportError::Handshake("who are you".into()),
+        TransportError::Value { codec: "json", why: "Order.price: missing field `price`".into() },
+        TransportError::Backlog { waiting: 9, limit: 3 },
         TransportError::Idle(Duration::from_secs(3)),
         TransportError::dial(&"tcp://127.0.0.1:9".parse().unwrap(), io::Error::from_raw_os_error(111)),
-        TransportError::Listen { address: "tcp://127.0.0.1:9".parse().unwrap(), source: refused("in use") },
+        TransportError::Listen { address: "tcp://127.0.0.1:9".parse().unwrap(), source: in_use },
         TransportError::Unknown { codec: "x".into(), protocol: "y".into(), available: "z".into() },
         TransportError::Tls("no certificate".into()),
     ];
@@ -70,18 +86,9 @@ fn findings() -> Vec<Error> {
     all.extend([
         Error::Cancelled(Cancelled::Caller(Some(actor("caller")))),
         Error::Timeout { what: "the answer".into(), after: Duration::from_millis(1500) },
-        Error::ActorDied(Box::new(ActorDied {
-            actor: actor("dead"),
-            status: WaitStatus::Signalled(9),
-            stderr: vec!["out of memory".into()],
-            when: "while it was running".into(),
-        })),
+        died(),
         Error::Spawn { actor: "child".into(), why: "no such file".into() },
-        Error::Refused {
-            actor: "peer".into(),
-            function: "a::b".into(),
-            why: Refusal::ModuleNotExposed { module: "a".into() },
-        },
+        refused(),
         Error::GaveUp(Box::new(GaveUp {
             child: "worker".into(),
             restarts: 3,
@@ -143,10 +150,10 @@ fn findings_keep_their_meaning_over_hops() {
             assert_eq!((remote.src.name(), names(&remote.relay_path)), ("leaf", vec!["mid", "top"]));
         }
     }
-    let died = sent(findings().remove(14), Format::Json, &["leaf", "top"]);
+    let died = sent(died(), Format::Json, &["leaf", "top"]);
     assert_eq!(died.actor_died().unwrap().status, WaitStatus::Signalled(9));
     assert_eq!(died.downcast_ref::<ActorDied>().unwrap().actor.name(), "dead");
-    let refused = sent(findings().remove(16), Format::Msgpack, &["leaf"]);
+    let refused = sent(refused(), Format::Msgpack, &["leaf"]);
     assert!(refused.is::<Refusal>() && !refused.is::<ActorDied>());
 }
 
@@ -200,7 +207,7 @@ fn what_actors_on_the_way_say_is_context_and_hides_no_source() {
 
 #[test]
 fn one_of_ours_is_found_where_a_type_hides_it() {
-    let died = |actors| sent(findings().remove(14), Format::Json, actors);
+    let died = |actors| sent(died(), Format::Json, actors);
     let hidden: [(Raised, &[&str]); 4] = [
         (Raised::new(App::Pleach(died(&["leaf"]))), &[]),
         (Raised::new(App::Asking(died(&["leaf"]))), &["asking"]),
@@ -227,7 +234,7 @@ fn groups_keep_their_members() {
     for format in [Format::Msgpack, Format::Json] {
         let member = sent(Error::from_boxed(too_big().into()), format, &["leaf"]);
         let inner = Error::join(vec![member, Error::Usage("inner".into())]).unwrap_err();
-        let outer = Error::join(vec![findings().remove(14), inner]).unwrap_err();
+        let outer = Error::join(vec![died(), inner]).unwrap_err();
         let came =
             sent(Error::from_boxed(boxed(anyhow::Error::from(outer).context("all of it"))), format, &["mid", "top"]);
         let Error::Group(group) = &came else { panic!("{came:?}") };
@@ -281,7 +288,7 @@ fn machines_read_flat_records() {
         assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()), "{text}");
     }
     let record = |error: &Error| serde_json::to_value(error).unwrap();
-    let died = findings().remove(14);
+    let died = died();
     let told = record(&died);
     assert_eq!((&told["kind"], &told["status"]), (&json!("actor_died"), &json!({ "signalled": 9 })));
     assert_eq!((&told["actor"]["name"], &told["message"]), (&json!("dead"), &json!(died.to_string())));
@@ -306,7 +313,7 @@ fn humans_read_where_and_why() {
     let leaf = Error::from_boxed(Storing(too_big().into()).into());
     let overrun = sent(leaf, Format::Msgpack, &["leaf", "mid"]);
     let (raiser, hop) = (remote(&overrun).src.to_string(), remote(&overrun).relay_path[0].to_string());
-    let died = findings().remove(14);
+    let died = died();
     let dead = died.actor_died().unwrap().actor.to_string();
     let group = Error::join(vec![overrun, died]).unwrap_err();
     let name = std::any::type_name::<TooBig>();

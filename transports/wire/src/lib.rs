@@ -21,6 +21,7 @@ pub mod address;
 pub mod blob;
 pub mod codec;
 pub mod error;
+mod fault;
 pub mod framed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
