@@ -250,6 +250,8 @@ impl From<HostEntry> for Entry {
 
 #[cfg(test)]
 mod tests {
+    use pleach_wire::{Format, Payload};
+
     use super::*;
 
     fn load(text: &str) -> Result<Hosts> {
@@ -299,6 +301,9 @@ mod tests {
         assert_eq!(hosts[2].host, slurm.time(Duration::from_secs(7200)).queue(Duration::from_millis(500)));
         for bytes in [rmp_serde::to_vec(&hosts), rmp_serde::to_vec_named(&hosts)] {
             assert_eq!(rmp_serde::from_slice::<Hosts>(&bytes.unwrap()).unwrap(), hosts, "it crosses processes");
+        }
+        for format in [Format::Msgpack, Format::Json] {
+            assert_eq!(Payload::of(format, &hosts).unwrap().decode::<Hosts>().unwrap(), hosts);
         }
         assert_eq!(rmp_serde::from_slice::<Host>(&rmp_serde::to_vec(&host).unwrap()).unwrap(), host);
     }

@@ -137,6 +137,8 @@ fn list(names: impl Iterator<Item = String>) -> String {
 mod tests {
     use std::time::Duration;
 
+    use pleach_wire::{Format, Payload};
+
     use super::*;
 
     fn known() -> Vec<Key> {
@@ -335,6 +337,9 @@ mod tests {
         };
         for bytes in [rmp_serde::to_vec(&config), rmp_serde::to_vec_named(&config)] {
             assert_eq!(rmp_serde::from_slice::<Config>(&bytes.unwrap()).unwrap(), config);
+        }
+        for format in [Format::Msgpack, Format::Json] {
+            assert_eq!(Payload::of(format, &config).unwrap().decode::<Config>().unwrap(), config);
         }
         let short = Config { peers: Duration::from_secs(9), ..config };
         assert_eq!(toml::from_str::<Config>(&toml::to_string(&short).unwrap()).unwrap(), short);

@@ -1,7 +1,7 @@
 //! How values are spelt in files and variables: `"500ms"`, `"64MiB"`, and plain numbers.
 //!
-//! Between processes (msgpack) they travel as plain numbers. Limits are checked while a value is
-//! read, because the reader still knows the line.
+//! Between processes they travel as plain numbers where the format is not readable, and else as they are spelt here.
+//! Limits are checked while a value is read, because the reader still knows the line.
 
 use std::fmt;
 use std::time::Duration;
@@ -218,16 +218,20 @@ fn milliseconds(number: u64) -> Option<Duration> {
 
 fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
-    match unit {
-        "ns" => Some(Duration::from_nanos(number)),
-        "us" => Some(Duration::from_micros(number)),
-        "" | "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(3600).map(Duration::from_secs),
-        _ => None,
-    }
+    let nanos = number.checked_mul(match unit {
+        "ns" => 1,
+        "us" => 1_000,
+        "" | "ms" => 1_000_000,
+        "s" => NANOS_PER_SECOND,
+        "m" => 60 * NANOS_PER_SECOND,
+        "h" => 3600 * NANOS_PER_SECOND,
+        _ => return None,
+    })?;
+    let seconds = u64::try_from(nanos / NANOS_PER_SECOND).ok()?;
+    Some(Duration::new(seconds, (nanos % NANOS_PER_SECOND) as u32))
 }
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Writes a duration in the largest unit that loses nothing.
 fn spell(value: Duration) -> String {
@@ -248,10 +252,10 @@ fn parse_size(text: &str) -> Option<u64> {
         "GiB" => 1 << 30,
         _ => return None,
     };
-    number.checked_mul(factor)
+    u64::try_from(number).ok()?.checked_mul(factor)
 }
 
-fn split(text: &str) -> Option<(u64, &str)> {
+fn split(text: &str) -> Option<(u128, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     Some((number.parse().ok()?, unit.trim_start()))
@@ -284,6 +288,7 @@ mod tests {
             ("1600ms", Duration::from_millis(1600)),
             ("15us", Duration::from_micros(15)),
             ("1000000001ns", Duration::new(1, 1)),
+            ("18446744073709551615999999999ns", Duration::MAX),
         ] {
             assert_eq!(parse_duration(text), Some(value));
             assert_eq!(spell(value), text);
