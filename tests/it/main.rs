@@ -12,6 +12,7 @@ mod calls;
 mod cancels;
 mod certificates;
 mod chaos;
+mod clauses_crowds;
 mod clauses_ends;
 mod clauses_order;
 mod cluster;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         cancels::tests(),
         certificates::tests(),
         chaos::tests(),
+        clauses_crowds::tests(),
         clauses_ends::tests(),
         clauses_order::tests(),
         cluster::tests(),

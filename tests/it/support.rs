@@ -452,6 +452,7 @@ pub(crate) fn hooks_before_entry() {
             std::process::exit(code.parse().unwrap())
         }
         ("panic", _) => panic!("broken before it starts"),
+        ("tell", notes) => note(notes, format!("begun {}", std::process::id())),
         ("on_exit", notes) => {
             let notes = notes.to_owned();
             pleach::on_exit(move || note(&notes, "first in, last out"));
