@@ -150,7 +150,8 @@ pub struct Config {
     /// and an actor is a process already. The root's own threads are set with `#[pleach::main]`.
     #[serde(with = "switch")]
     pub multi_thread: bool,
-    /// Where Unix sockets live. Default: a new directory below the temporary one, only for this user.
+    /// Where Unix sockets live; made if it is missing, with mode 0700. Default: a new directory below the temporary one
+    /// (or `XDG_RUNTIME_DIR`, or `/tmp`, if the path would be too long for a socket), only for this user.
     pub socket_dir: Option<PathBuf>,
     /// The file with the tree's key. Default: none; the root makes a random key that nobody else has. Programs
     /// that are given the same file can join one tree: whoever can read it is a member. It is made if it is

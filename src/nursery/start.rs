@@ -193,7 +193,8 @@ impl<P> Start<P> {
         self
     }
 
-    /// Sets an environment variable for the actor's process.
+    /// Sets an environment variable for the actor's process. A name that is empty or has `=` in it, and a zero byte in
+    /// either, are errors of the start.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.order.env.push((name.into(), value.into()));
         self

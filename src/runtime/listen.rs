@@ -5,15 +5,18 @@
 
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use pleach_wire::address::HostPort;
+use pleach_wire::address::{HostPort, UdsName};
 use pleach_wire::{Address, Key, Listener, TransportError, TransportType};
 
 use super::Runtime;
 use super::server::accept_loop;
 use crate::config::Config;
 use crate::error::Result;
+use crate::exports::BoxFuture;
 use crate::proto::handshake::Endpoint;
 
 /// A listener that is open.
@@ -23,6 +26,22 @@ pub(super) struct Bound {
     address: Address,
     /// What others are told of it.
     told: Vec<Endpoint>,
+}
+
+impl Bound {
+    /// Whether the file of its socket is gone, so that no newcomer finds it.
+    fn is_lost(&self) -> bool {
+        let found = file_of(&self.address).map(std::fs::symlink_metadata);
+        found.is_some_and(|found| found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound))
+    }
+}
+
+/// The file of a socket, if the address is that of one.
+fn file_of(address: &Address) -> Option<&Path> {
+    match address {
+        Address::Uds(UdsName::Path(path)) => Some(path),
+        _ => None,
+    }
 }
 
 /// A listener that is open, but accepts nobody yet. Dropping it closes it.
@@ -50,6 +69,7 @@ impl Runtime {
     /// If dropped, it may or may not listen already.
     pub(crate) async fn listen(self: &Arc<Self>, transport: &Key) -> Result<Vec<Endpoint>> {
         let mut listening = self.listening.lock().await;
+        listening.retain(|bound| !bound.is_lost());
         if !listening.iter().any(|bound| bound.transport == *transport) {
             let own = self.config.listen.iter().filter(|at| at.protocol() == transport.protocol);
             let mut addresses: Vec<_> = own.cloned().collect();
@@ -118,6 +138,9 @@ impl Runtime {
     /// As [`listen`](Self::listen).
     pub(crate) async fn reserve(&self, transport: &Key, address: &Address) -> Result<Reserved> {
         let kind = self.registry.find(transport)?.clone();
+        if file_of(address).is_some_and(|file| file.parent() == Some(self.sockets.path())) {
+            self.sockets.hold().map_err(|error| TransportError::listen(address, error))?;
+        }
         let listener = kind.listen(address, &self.settings(transport)?).await?;
         Ok(Reserved { transport: transport.clone(), kind, listener })
     }
@@ -148,7 +171,34 @@ impl Runtime {
         debug!(target: "pleach::transport", %address, "listening");
         let told = self.advertised(&transport, &address)?;
         self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
+        if file_of(&address).is_some() {
+            self.keep_among(&self.listeners, self.clone().listen_again(transport.clone()));
+        }
         Ok(Bound { transport, address, told })
+    }
+
+    /// Listens again when the file of a socket is gone: cleaners of temporary files remove old ones.
+    async fn listen_again(self: Arc<Self>, transport: Key) {
+        let is_lost = async || self.listening.lock().await.iter().any(Bound::is_lost);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.server.cancelled() => return,
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+            if is_lost().await {
+                // The new listener has a task like this one.
+                match self.clone().listen_boxed(transport).await {
+                    Ok(at) => return info!(target: "pleach::transport", ?at, "a socket was removed: listening again"),
+                    Err(error) => return warn!(target: "pleach::transport", %error, "a socket was removed"),
+                }
+            }
+        }
+    }
+
+    /// As [`listen`](Self::listen), which starts what calls this.
+    fn listen_boxed(self: Arc<Self>, transport: Key) -> BoxFuture<Result<Vec<Endpoint>>> {
+        Box::pin(async move { self.listen(&transport).await })
     }
 
     /// What others are told of an address that is bound.
@@ -188,6 +238,9 @@ fn expand(bound: &Address) -> std::io::Result<Vec<Address>> {
     let addresses = interfaces.map(|interface| interface.ip()).filter(any);
     Ok(addresses.map(|ip| bound.clone().at(HostPort::new(ip.to_string(), *port))).collect())
 }
+
+/// How soon the file of a socket is missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -63,7 +63,7 @@ mod tests {
         let heartbeat = Duration::from_millis(50);
         let (transport, root_name) = ("mem".into(), name.into());
         let config = Config { transport, root_name, heartbeat, lease: heartbeat * 10, ..Config::default() };
-        Runtime::root(config, crate::transports::registry(false), TreeKey::new([1; 32]))
+        Runtime::root(config, crate::transports::registry(false), TreeKey::new([1; 32])).unwrap()
     }
 
     fn mem() -> Key {

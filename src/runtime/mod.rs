@@ -18,6 +18,7 @@
 //! | [`failure`] | what fails beside those functions, and who is told |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
 //! | [`lifetime`] | what the process does last |
+//! | [`files`] | how many files may be open |
 //! | [`sockets`] | where the tree keeps its Unix sockets |
 //! | [`flavor`] | which tokio runtime carries it |
 //!
@@ -34,6 +35,7 @@ pub(crate) mod dial;
 pub(crate) mod dispatch;
 mod door;
 mod failure;
+pub(crate) mod files;
 pub(crate) mod flavor;
 pub(crate) mod handle;
 pub(crate) mod lifetime;
@@ -49,7 +51,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pleach_wire::{ByteStr, CallTerms, Key, Registry, Settings, TlsIdentity};
 use tokio_util::sync::CancellationToken;
@@ -59,9 +61,11 @@ use uuid::Uuid;
 use self::awaited::Awaited;
 use self::current::is_of_process;
 pub(crate) use self::current::{claim_process, current, current_task, within};
+use self::files::Refused;
 use self::listen::Bound;
 pub(crate) use self::listen::Reserved;
 use self::lookup::{Mailbox, Opened};
+use self::sockets::SocketDir;
 use crate::actor::ActorId;
 use crate::channel::{Channel, Ender};
 use crate::config::Config;
@@ -86,7 +90,7 @@ pub(crate) struct Runtime {
     registry: Registry,
     tree_key: TreeKey,
     exposed: RwLock<Exposed>,
-    socket_dir: PathBuf,
+    sockets: SocketDir,
     tls: OnceLock<TlsIdentity>,
     /// What a child was told; the root has none.
     origin: Option<Origin>,
@@ -109,6 +113,8 @@ pub(crate) struct Runtime {
     /// What the runtime itself has failed with.
     failure: OnceLock<Error>,
     listening: tokio::sync::Mutex<Vec<Bound>>,
+    /// Why the last newcomer was not accepted.
+    refused: Refused,
     expected: Mutex<BTreeMap<Uuid, Awaited>>,
     /// Who was given up here. Copied when it changes: handshakes hold on to it.
     lost: Mutex<Arc<Lost>>,
@@ -140,9 +146,13 @@ struct Origin {
 
 impl Runtime {
     /// The first actor of a tree.
-    fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Arc<Self> {
-        let socket_dir = config.socket_dir.clone().unwrap_or_else(sockets::new_dir);
-        Self::new(ActorId::new(&config.root_name), config, registry, tree_key, Exposed::default(), socket_dir, None)
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the configured directory can't hold sockets.
+    fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
+        let sockets = SocketDir::of_root(&config)?;
+        let id = ActorId::new(&config.root_name);
+        Ok(Self::new(id, config, registry, tree_key, Exposed::default(), sockets, None))
     }
 
     /// The actor that a parent has described.
@@ -151,8 +161,8 @@ impl Runtime {
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
         let ChildSpec { parent, parent_at, root, registrars, watched, mark, .. } = spec;
         let origin = Origin { parent, parent_at, root, registrars, watched, mark };
-        let exposed = Exposed::new(spec.modules);
-        let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, spec.socket_dir, Some(origin));
+        let (exposed, sockets) = (Exposed::new(spec.modules), SocketDir::at(spec.socket_dir));
+        let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, sockets, Some(origin));
         if let Some(tls) = spec.tls {
             runtime.tls.get_or_init(|| tls);
         }
@@ -165,7 +175,7 @@ impl Runtime {
         registry: Registry,
         tree_key: TreeKey,
         exposed: Exposed,
-        socket_dir: PathBuf,
+        sockets: SocketDir,
         origin: Option<Origin>,
     ) -> Arc<Self> {
         let mark = origin.as_ref().and_then(|origin| origin.mark);
@@ -176,7 +186,7 @@ impl Runtime {
             registry,
             tree_key,
             exposed: RwLock::new(exposed),
-            socket_dir,
+            sockets,
             tls: OnceLock::new(),
             origin,
             calls: TaskTracker::new(),
@@ -191,6 +201,7 @@ impl Runtime {
             stopped: CancellationToken::new(),
             failure: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
+            refused: Refused::default(),
             expected: Mutex::default(),
             lost: Mutex::default(),
             peers: Mutex::default(),
@@ -267,13 +278,18 @@ impl Runtime {
     }
 
     pub(crate) fn socket_dir(&self) -> PathBuf {
-        self.socket_dir.clone()
+        self.sockets.path().to_owned()
     }
 
     /// The TLS identity that children get: the tree's, once somebody needed one. Certificates of the
     /// user's own name a host, so each actor reads those of the host that it is on.
     pub(crate) fn tls_for_child(&self) -> Option<TlsIdentity> {
         self.tls.get().filter(|_| self.config.certificates.is_none()).cloned()
+    }
+
+    /// Returns why a connection was not accepted since then, if one was not.
+    pub(crate) fn not_accepted_since(&self, begun: Instant) -> Option<String> {
+        self.refused.since(begun)
     }
 
     /// What the transports need to know.
@@ -291,7 +307,7 @@ impl Runtime {
         };
         Ok(Settings {
             dial_timeout: self.config.dial,
-            socket_dir: self.socket_dir.clone(),
+            socket_dir: self.socket_dir(),
             tls: tls.map(Arc::new),
             ..Settings::default()
         })

@@ -8,6 +8,7 @@ use std::task::Poll;
 use futures_util::FutureExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::files;
 use super::flavor::{self, Flavor};
 use super::handle::Actor;
 use super::{Runtime, claim_process, current_task, leave_to_reaper, wait_for_reaper, within};
@@ -29,7 +30,7 @@ use crate::telemetry::stderr;
 /// What `body` returned; [`Error::Cancelled`] when the root was asked to end, by a peer or with
 /// [`Actor::cancel_soon`]; [`Error::Panicked`] when its runtime failed; [`Error::Usage`] when this code runs
 /// in an actor already; [`Error::Transport`] when a transport is not known; [`Error::Config`] when the
-/// [key file](crate::key_file) can't be used; what stands in the way of [`Config::registry`]: [`Error::Config`] when
+/// [key file](crate::key_file) can't be used, or no socket fits into [`Config::socket_dir`]; what stands in the way of [`Config::registry`]: [`Error::Config`] when
 /// no key file says who may join, [`Error::Registry`] when an address is taken by something else.
 ///
 /// # Cancel safety
@@ -112,6 +113,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     crate::error::register::table()?;
     crate::panics::install_hook();
     config.check_patience()?;
+    files::raise_limit();
     let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;
     let tree_key = TreeKey::new(match &config.key_file {
@@ -124,7 +126,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
             .map_err(|error| Error::Config(format!("certificates: {}: {error}", certificates.display())))?;
         crate::transports::check_certificates(certificates)?;
     }
-    let runtime = Runtime::root(config, registry, tree_key);
+    let runtime = Runtime::root(config, registry, tree_key)?;
     claim_process(&runtime);
     let root = runtime.clone();
     runtime.keep(async move {

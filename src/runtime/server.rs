@@ -161,7 +161,10 @@ pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut 
                     false => runtime.keep(peer.serve_connection(transport, door.clone(), place)),
                 }
             }
-            Err(error) => door.note_failure(&error),
+            Err(error) => {
+                runtime.refused.note(&error);
+                door.note_failure(&error);
+            }
         }
     }
     door.close();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Runtime, is_of_process, lifetime, lock, sockets};
+use super::{Runtime, is_of_process, lifetime, lock};
 use crate::channel::Channel;
 use crate::error::Cancelled;
 
@@ -50,9 +50,8 @@ impl Runtime {
         if self.origin.is_none() {
             self.descendants().end(self.config.kill_after).await;
         }
-        if self.origin.is_none() && self.config.socket_dir.is_none() {
-            // The whole tree has ended; members that were killed have left their sockets here.
-            sockets::remove(&self.socket_dir);
+        if self.origin.is_none() {
+            self.sockets.remove();
         }
         if is_of_process(self) {
             lifetime::run_callbacks();

@@ -1,57 +1,209 @@
 //! The directory in which a tree keeps its Unix sockets, unless it was told another one.
 //!
-//! The root names it after its process and removes it at its end. A root that was killed could not,
-//! so each new one looks for such directories first.
+//! It is below the temporary directory, or where else there is room: the name of a socket is short. Each actor
+//! that listens in it holds a lock on it. A root removes it at its end; one that was killed could not, so each new
+//! root looks for directories without one. Cleaners of temporary files look for that lock, too; if one removes
+//! the directory all the same, it is made again, and the actors that listened there listen again.
+//!
+//! # Invariants
+//! 1. Only a process that has locked a directory against all others removes it, or the root whose tree has ended. Process ids
+//!    say nothing here: containers and hosts share directories.
+//! 2. What another kernel has made is left alone: its locks can't be seen everywhere.
 
-use std::fs;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use rustix::process::{Pid, test_kill_process};
+use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
-/// Returns the path of a directory for a new tree, which does not exist yet, and sweeps up after
-/// roots that are gone.
-pub(crate) fn new_dir() -> PathBuf {
-    let temporary = std::env::temp_dir();
-    sweep(&temporary);
-    let unique = Uuid::new_v4().simple().to_string();
-    temporary.join(format!("{}{}-{}", prefix(), std::process::id(), &unique[..8]))
+use super::lock;
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// Where the sockets of a tree are.
+#[derive(Debug)]
+pub(crate) struct SocketDir {
+    path: PathBuf,
+    /// Whether the directory is this tree's alone, and goes with it.
+    is_ours: bool,
+    /// The lock on it, while this actor listens there.
+    held: Mutex<Option<File>>,
 }
 
-/// Removes the directory of a tree that has ended.
-pub(crate) fn remove(dir: &Path) {
-    match fs::remove_dir_all(dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => warn!(target: "pleach::runtime", dir = %dir.display(), %error, "not removed"),
+impl SocketDir {
+    /// The one for a new tree. One without a configured name does not exist yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when sockets can't be in the named one.
+    pub(crate) fn of_root(config: &Config) -> Result<Self> {
+        match &config.socket_dir {
+            Some(named) => Ok(Self::at(
+                usable(named).map_err(|why| Error::Config(format!("`socket_dir`: {}: {why}", named.display())))?,
+            )),
+            None => Ok(Self::new()),
+        }
+    }
+
+    /// One of its own for a new tree; sweeps up after roots that are gone.
+    pub(crate) fn new() -> Self {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let places = [Some(std::env::temp_dir()), runtime, Some("/tmp".into())];
+        let unique = Uuid::new_v4().simple().to_string();
+        let name = format!("{}{}", prefix(), &unique[..UNIQUE]);
+        for place in places.into_iter().flatten() {
+            match usable(&place.join(&name)) {
+                Ok(path) => {
+                    sweep(&place);
+                    return Self { is_ours: true, ..Self::at(path) };
+                }
+                Err(why) => {
+                    debug!(target: "pleach::runtime", place = %place.display(), why, "sockets can't be there");
+                }
+            }
+        }
+        Self { is_ours: true, ..Self::at(Path::new("/tmp").join(name)) }
+    }
+
+    /// The one that a parent has told.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path, is_ours: false, held: Mutex::default() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it if it is missing, and locks it.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub(crate) fn hold(&self) -> io::Result<()> {
+        let mut held = lock(&self.held);
+        while !held.as_ref().is_some_and(|dir| is_at(dir, &self.path)) {
+            if !self.path.exists() {
+                DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+            }
+            let dir = match File::open(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // swept since
+                opened => opened?,
+            };
+            // A file system without locks lets no other lock it either.
+            let locked = flock(&dir, FlockOperation::LockShared);
+            debug!(target: "pleach::runtime", dir = %self.path.display(), ?locked, "sockets are here");
+            *held = Some(dir);
+        }
+        Ok(())
+    }
+
+    /// Removes it, if it was this tree's alone. The tree has ended; members that were killed have left their sockets.
+    pub(crate) fn remove(&self) {
+        if self.is_ours {
+            remove(&self.path);
+        }
+        lock(&self.held).take();
     }
 }
 
-fn sweep(temporary: &Path) {
-    let Ok(entries) = fs::read_dir(temporary) else { return };
+/// Returns the absolute path of a directory in which sockets can be.
+fn usable(dir: &Path) -> std::result::Result<PathBuf, String> {
+    let dir = std::path::absolute(dir).map_err(|error| error.to_string())?;
+    match dir.to_str() {
+        None => Err("it is not UTF-8, and addresses of sockets are".into()),
+        Some(text) if text.len() > LONGEST => {
+            Err(format!("its path has {} bytes, and sockets can be in one of {LONGEST} at most", text.len()))
+        }
+        Some(_) => Ok(dir),
+    }
+}
+
+/// Removes the directories of trees below `place` that no process holds.
+fn sweep(place: &Path) {
+    let Ok(entries) = fs::read_dir(place) else { return };
     let prefix = prefix();
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.split_once('-')?.0.parse().ok());
-        if let Some(pid) = owner.and_then(Pid::from_raw)
-            && test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
-            && entry.metadata().is_ok_and(|about| is_ours(&about))
-        {
-            remove(&entry.path());
+    let ours = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    for path in ours.map(|entry| entry.path()) {
+        let Ok(dir) = File::open(&path) else { continue };
+        let is_ours =
+            dir.metadata().is_ok_and(|about| about.is_dir() && about.uid() == rustix::process::geteuid().as_raw());
+        // Invariant 1: it stays locked while it is removed, and who waits for it looks whether it is still there.
+        if is_ours && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, &path) {
+            remove(&path);
         }
     }
 }
 
-fn is_ours(about: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    about.is_dir() && about.uid() == rustix::process::getuid().as_raw()
+fn is_at(dir: &File, path: &Path) -> bool {
+    let identity = |about: io::Result<fs::Metadata>| about.ok().map(|about| (about.dev(), about.ino()));
+    let held = identity(dir.metadata());
+    held.is_some() && held == identity(fs::symlink_metadata(path))
 }
 
-/// What the names of these directories begin with; the root's process id follows.
-///
-/// Containers may share a temporary directory, and process ids mean something only inside one.
+fn remove(dir: &Path) {
+    match fs::remove_dir_all(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => warn!(target: "pleach::runtime", dir = %dir.display(), %error, "not removed"),
+    }
+}
+
+/// What the names of the directories begin with that this kernel's trees make. Invariant 2.
 fn prefix() -> String {
-    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    let number: String = namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-    format!("pleach-{number}-")
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("pleach-{}-", boot.get(..8).unwrap_or("unknown"))
+}
+
+/// How much of a name is random, in bytes.
+const UNIQUE: usize = 12;
+
+/// The longest path of a directory of sockets, in bytes: the name of a socket has 107, and what is behind the
+/// directory, a process id and a number, or what `ssh` makes of its own, has 25.
+const LONGEST: usize = 107 - 25;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn below(place: &Path) -> SocketDir {
+        SocketDir { is_ours: true, ..SocketDir::at(place.join(format!("{}{}", prefix(), Uuid::new_v4().simple()))) }
+    }
+
+    #[test]
+    fn only_what_nobody_holds_is_swept() {
+        let place = tempfile::tempdir().unwrap();
+        let (held, dead, foreign) = (below(place.path()), below(place.path()), place.path().join("pleach-00000000-1"));
+        held.hold().unwrap();
+        dead.hold().unwrap();
+        lock(&dead.held).take(); // as when its root was killed
+        fs::create_dir(&foreign).unwrap();
+        sweep(place.path());
+        assert!(held.path().is_dir() && foreign.is_dir(), "they are in use");
+        assert!(!dead.path().exists());
+        held.remove();
+        assert!(!held.path().exists());
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_and_held_again() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = below(&place.path().join("not").join("yet"));
+        for _ in 0..2 {
+            dir.hold().unwrap();
+            assert_eq!(dir.path().metadata().unwrap().mode() & 0o777, 0o700);
+            fs::remove_dir(dir.path()).unwrap();
+        }
+        dir.hold().unwrap();
+        sweep(dir.path().parent().unwrap());
+        assert!(dir.path().is_dir());
+    }
+
+    #[test]
+    fn paths_that_no_socket_fits_in_are_refused() {
+        use std::os::unix::ffi::OsStrExt as _;
+        assert!(usable(&Path::new("/").join("x".repeat(LONGEST))).unwrap_err().contains("83 bytes"));
+        assert!(usable(Path::new(std::ffi::OsStr::from_bytes(b"/tmp/\xff"))).unwrap_err().contains("UTF-8"));
+        assert!(usable(Path::new("relative")).unwrap().is_absolute());
+    }
 }

@@ -76,6 +76,7 @@ fn run_process() -> Result<()> {
         mark.put_on().map_err(|error| usage("it can't be marked as part of its tree")(error.into()))?;
     }
     name_process(&spec.name);
+    crate::runtime::files::raise_limit();
     crate::telemetry::init(spec.config.log_level.as_deref());
     crate::panics::install_hook();
     let parent_gone = CancellationToken::new();

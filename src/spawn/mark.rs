@@ -1,7 +1,7 @@
 //! The mark of a tree: what every process carries that descends from one of its actors.
 //!
 //! A process can leave its parent, its group and its session, and change its name. Its resource limits it
-//! inherits through all of that, and the kernel shows them of everybody, zombies included. So each actor sets
+//! inherits through all of that, and the kernel shows those of all processes, zombies included. So each actor sets
 //! one of them on itself, first thing: how long it may compute under a real-time schedule without a pause. The
 //! value is many thousand years, so it limits nothing, with a random number in it, which tells the trees apart.
 //!
@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //! 1. A process without the mark is never waited for, and never signalled, on account of its place or its name.
-//! 2. A limit that somebody else has set stays as it is; such an actor has no mark.
+//! 2. A limit that was set by other means stays as it is; such an actor has no mark.
 
 use std::fs;
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_somebody_has_set_is_no_mark_and_stays() {
+    fn a_limit_that_was_set_before_is_no_mark_and_stays() {
         for limit in [0, 200_000, ANY - 1, ANY, u64::MAX] {
             assert_eq!(TreeMark::within(Some(limit), 1), None, "{limit}");
             assert!(!TreeMark::within(None, 1).unwrap().covers(limit));

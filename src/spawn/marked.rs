@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! 1. A signal goes through a descriptor of the process that was looked at (pidfd), so a number that has come to
-//!    mean another process harms nobody.
+//!    mean another process does no harm.
 //! 2. Only a process with the mark of the tree is signalled, whatever group it is in: a process that the program
 //!    itself has put into the group of an actor is left alone.
 
@@ -31,7 +31,7 @@ impl Marked {
             return None; // most of them: without a descriptor
         }
         let fd = pidfd_open(raw_pid(pid)?, PidfdFlags::empty()).ok()?;
-        // From here on what is read belongs to the descriptor, or to nobody who could be reached through it.
+        // From here on what is read is of this process, or of one that this descriptor does not reach.
         let [parent, group, is_zombie] = stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
         mark.is_on(pid).then_some(Self { pid, group, parent, is_zombie: is_zombie != 0, fd })
     }

@@ -5,6 +5,7 @@
 //! | this one | what a child is told, and the [`Launcher`] seam |
 //! | [`start`] | from what a nursery wants to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
+//! | [`program`] | what the system takes for this program |
 //! | [`thread`] | the launcher for transports that can't leave the process |
 //! | [`remote`] | what the launchers for other hosts share |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
@@ -33,6 +34,7 @@ mod marked;
 pub(crate) mod orphans;
 pub(crate) mod privileges;
 pub(crate) mod process;
+mod program;
 pub(crate) mod reap;
 mod remote;
 mod slurm;

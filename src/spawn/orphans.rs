@@ -1,11 +1,11 @@
 //! What descends from the actors of a tree and has lost its parent. The kernel hands it to the root.
 //!
 //! The root asks to become the parent of all orphans below it (`PR_SET_CHILD_SUBREAPER`), because in a container
-//! without a real init nobody else would take them away. It reaps them as they end, and at its own end it ends
+//! without a real init no other process would take them away. It reaps them as they end, and at its own end it ends
 //! those that still live: an actor's daemons, whatever session or group they have fled into.
 //!
 //! What the program itself has started and orphaned becomes the root's child as well, and can't be told from a
-//! child that somebody is going to wait for. It is left alone, dead or alive.
+//! child that the program is going to wait for. It is left alone, dead or alive.
 //!
 //! # Invariants
 //! 1. Only processes with the [mark](super::mark) of the tree are touched: no exit status is taken from the
@@ -84,9 +84,9 @@ impl Descendants {
             for process in &left {
                 if told.insert(process.pid) {
                     let (pid, command) = (process.pid, process.command_line());
+                    process.signal(Signal::KILL);
                     warn!(target: "pleach::cancel", pid, command, "an actor has left a process behind: killed");
                 }
-                process.signal(Signal::KILL);
             }
             if Instant::now() >= until {
                 let left: Vec<_> = left.iter().map(|left| format!("{} ({})", left.pid, left.command_line())).collect();
@@ -123,7 +123,7 @@ fn reap(mark: TreeMark) {
 pub(super) struct OwnChild(u32);
 
 impl OwnChild {
-    /// Starts a child. Until it is noted, nobody looks for orphans, and would take it for one.
+    /// Starts a child. Until it is noted, no look for orphans can take it for one.
     pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Self)> {
         let mut kept = kept();
         let child = command.spawn()?;

@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use super::mark::TreeMark;
 use super::orphans::OwnChild;
 use super::stderr::Relay;
-use super::{ChildSpec, Exit, Launched, Launcher, Process, Signal, marked};
+use super::{ChildSpec, Exit, Launched, Launcher, Process, Signal, marked, program};
 use crate::error::{Error, Result, WaitStatus};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, files};
 
 /// Starts actors as processes on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +43,14 @@ impl Launcher for Processes {
     ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
         super::child::require_entry().map_err(failed)?;
+        program::check().map_err(failed)?;
         spawn(command(spec, env), spec).await.map_err(failed)
     }
 }
 
 /// This program, about to become an actor.
 pub(super) fn command(spec: &ChildSpec, env: &[(String, String)]) -> std::process::Command {
-    let mut command = std::process::Command::new("/proc/self/exe");
+    let mut command = std::process::Command::new(program::OURSELVES);
     command
         .arg0(format!("{} [pleach]", spec.name))
         .arg(super::child::MARK)
@@ -63,14 +64,13 @@ pub(super) fn command(spec: &ChildSpec, env: &[(String, String)]) -> std::proces
 /// # Errors
 /// Says why not.
 pub(super) async fn spawn(mut command: std::process::Command, spec: &ChildSpec) -> Result<Launched, String> {
-    let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {error}"))?;
+    let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {}", files::explain(&error)))?;
     command.stdin(stdin).process_group(0);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
-    let failed = |error| format!("exec failed: {error}");
-    let (child, own) = spawn_on_lasting_thread(command).await.map_err(failed)?;
+    let (child, own) = spawn_on_lasting_thread(command).await.map_err(|error| program::explain(&error))?;
     // Its number is its own as long as nothing has waited for it.
-    let group = Group::of(own.pid(), spec.mark).map_err(failed)?;
+    let group = Group::of(own.pid(), spec.mark).map_err(|error| files::explain(&error))?;
     let (process, exited, orders) = Process::new(Some(own.pid()));
     let name = spec.name.clone();
     let keeper = Box::pin(async move {
@@ -159,14 +159,12 @@ impl Group {
         Ok(Self { leader: pidfd_open(number, PidfdFlags::empty())?, number: pid, mark })
     }
 
+    /// Signals the child alone: what it has started is its own to end, and is killed when it has ended.
     fn signal(&self, signal: rustix::process::Signal) {
         if let Err(error) = pidfd_send_signal(&self.leader, signal)
             && error != rustix::io::Errno::SRCH
         {
             warn!(target: "pleach::runtime", pid = self.number, %error, ?signal, "not signalled");
-        }
-        if let Some(mark) = self.mark {
-            marked::signal_group(self.number, mark, signal);
         }
     }
 }
@@ -174,6 +172,9 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(rustix::process::Signal::KILL);
+        if let Some(mark) = self.mark {
+            marked::signal_group(self.number, mark, rustix::process::Signal::KILL);
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::judge::When;
-use super::{Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, slurm, thread};
+use super::{
+    Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, program, slurm, thread,
+};
 use crate::actor::ActorId;
 use crate::config::host::{Engine, is_destination};
 use crate::config::{Config, Host};
@@ -34,6 +36,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
     if order.name.is_empty() || order.name.contains('\0') {
         return Err(failed("its name is empty, or has a zero byte in it".into()));
     }
+    check_env(&order).map_err(failed)?;
     let transport = transport(runtime, &order);
     let reach = runtime.registry().find(&transport)?.protocol().reach();
     let launcher = launcher(&order.host, reach).map_err(failed)?;
@@ -44,6 +47,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
         return Err(Error::Cancelled(Cancelled::Nursery));
     }
     // Not beside `given_up`: dropped half-way, the process may be there already.
+    let begun = std::time::Instant::now();
     let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env, given_up).await?;
     runtime.keep(keeper);
     let id = ActorId::with_uuid(&order.name, uuid);
@@ -59,10 +63,17 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
             return Err(Error::Cancelled(Cancelled::Nursery));
         }
         channel = expected.connected() => channel,
-        exit = process.exited() => return Err(died(&id, &exit, When::BeforeItConnected)),
+        exit = process.exited() => {
+            let died = died(&id, &exit, When::BeforeItConnected);
+            return Err(match obstacle(runtime, &order, begun) {
+                Some(obstacle) => failed(format!("{died}; {obstacle}")),
+                None => died,
+            });
+        }
         () = tokio::time::sleep(spec.config.connect_back) => {
             let words = kill(&process, spec.config.give_up_after).await.stderr;
-            return Err(failed(too_late(&spec, &words)));
+            let obstacle = obstacle(runtime, &order, begun).map(|obstacle| format!("; {obstacle}")).unwrap_or_default();
+            return Err(failed(too_late(&spec, &words) + &obstacle));
         }
     };
     let (ended, watched) = (channel.clone(), process.clone());
@@ -73,6 +84,32 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
     });
     // On another host only the actor itself knows its process.
     Ok(Child { id: channel.peer().clone(), channel, process })
+}
+
+/// Checks that the environment of an actor can be what it is told to be.
+///
+/// # Errors
+/// Says which variable can't.
+fn check_env(order: &Order) -> Result<(), String> {
+    let env = order.env.iter().map(|(name, value)| (name, value)).chain(&order.host.options.env);
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(format!(
+                "{name:?} names no environment variable: it is empty, or has `=` or a zero byte in it"
+            ));
+        }
+        if value.contains('\0') {
+            return Err(format!("the environment variable `{name}` can't have a zero byte in its value"));
+        }
+    }
+    Ok(())
+}
+
+/// What is known here of why an actor has not connected back.
+fn obstacle(runtime: &Runtime, order: &Order, begun: std::time::Instant) -> Option<String> {
+    let refused = runtime.not_accepted_since(begun);
+    let refused = refused.map(|why| format!("{} could not accept a connection: {why}", runtime.id()));
+    refused.or_else(|| program::impostor().filter(|_| order.host.is_local()))
 }
 
 /// Ends a process that has not connected back (invariant 2 of `spawn`). One on another host that nothing is heard

@@ -25,7 +25,7 @@ pub(super) fn die_with_parent() {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// As [`die_with_parent`], if this process is an actor's: others are not to die with whoever has started them.
+/// As [`die_with_parent`], if this process is an actor's: other processes are not to die with their parents.
 pub(super) fn die_with_parent_again() {
     if is_actor() {
         die_with_parent();
@@ -66,7 +66,7 @@ fn is_hung_up() -> bool {
 /// Checks that the process that has started this one is still its parent; returns a descriptor that tells of its
 /// end, where there is one.
 ///
-/// To be called after [`die_with_parent`]: a parent that ended before could signal nobody.
+/// To be called after [`die_with_parent`]: a parent that ended before has signalled no child.
 ///
 /// # Errors
 /// When it is gone.

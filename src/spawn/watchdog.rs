@@ -102,7 +102,7 @@ impl Watched {
         match poll(&mut both, within.as_ref()) {
             Ok(0) | Err(rustix::io::Errno::INTR) => return false,
             Ok(_) => {}
-            Err(_) => return true, // nobody will ever learn of its end
+            Err(_) => return true, // its end could not be learnt of
         }
         let told = |watched: Option<&PollFd<'_>>| watched.is_some_and(|watched| !watched.revents().is_empty());
         let (process, stdin) = (told(both.first().filter(|_| both.len() > 1)), told(both.last()));
@@ -164,7 +164,7 @@ mod tests {
         assert!(gone.is_cancelled());
     }
 
-    /// Somebody else holds the other end of the pipe, as a process does that the parent has forked.
+    /// Another process holds the other end of the pipe, as one does that the parent has forked.
     #[test]
     fn the_end_of_the_process_is_told_while_the_pipe_is_open() {
         let mut parent = Command::new("sleep").arg("1000").spawn().unwrap();

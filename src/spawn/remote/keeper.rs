@@ -27,7 +27,7 @@ use super::super::{Exit, Launched, Process, Signal};
 use super::{ANSWER, Instructions, NOTED, parse_signal, write_end};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::runtime::sockets;
+use crate::runtime::sockets::SocketDir;
 
 /// Starts the actor that the input describes, and reports how it ended.
 pub(in crate::spawn) fn run() -> Result<()> {
@@ -38,14 +38,14 @@ pub(in crate::spawn) fn run() -> Result<()> {
         read.map_err(usage("no instructions on standard input; actors are started by their parents"))?;
     name_process(&instructions.spec.name);
     crate::telemetry::init(instructions.spec.config.log_level.as_deref());
-    let dir = sockets::new_dir();
-    instructions.spec.socket_dir.clone_from(&dir);
+    let sockets = SocketDir::new();
+    instructions.spec.socket_dir = sockets.path().to_owned();
     let descendants = Descendants::default();
     (instructions.spec.starter, instructions.spec.mark) = (Some(std::process::id()), descendants.mark());
     let job = instructions.job.take();
     let tokio = crate::runtime::flavor::build(false, None).map_err(usage("no async runtime"))?;
     let kept = tokio.block_on(keep(instructions, input, &descendants));
-    sockets::remove(&dir);
+    sockets.remove();
     let (exit, orders) = kept?;
     // Whoever wanted to know may be gone.
     let _ = writeln!(io::stdout(), "{}", write_end(exit.status));

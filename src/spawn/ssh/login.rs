@@ -9,10 +9,8 @@
 //! 2. It does not outlive this process: the parent-death signal. The directory is then swept up by the next root.
 
 use std::error::Error as StdError;
-use std::fs::DirBuilder;
 use std::iter;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +22,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::runtime::{Runtime, sockets};
+use crate::runtime::Runtime;
+use crate::runtime::sockets::SocketDir;
 use crate::spawn::orphans::OwnChild;
 use crate::spawn::process::{KillGroupOnDrop, raw_pid, spawn_bound};
 use crate::spawn::stderr::Relay;
@@ -56,7 +55,7 @@ impl Login {
     ) -> Result<Self, String> {
         let patience = runtime.config().connect_back;
         let dir = ControlDir::new().map_err(|error| format!("no directory for its control socket: {error}"))?;
-        let control = dir.0.join("control");
+        let control = dir.0.path().join("control");
         let started = spawn_bound(command(destination, config_file, &control, patience)).await;
         let (mut ssh, own) = started.map_err(|error| format!("`ssh` can't be started: {error}"))?;
         let output = ssh.stdout.take();
@@ -208,19 +207,19 @@ fn advice(destination: &str, words: &[String]) -> String {
 }
 
 /// The directory of a control socket, for this user only. It is removed when this is dropped.
-struct ControlDir(PathBuf);
+struct ControlDir(SocketDir);
 
 impl ControlDir {
     fn new() -> std::io::Result<Self> {
-        let dir = sockets::new_dir();
-        DirBuilder::new().mode(0o700).create(&dir)?;
+        let dir = SocketDir::new();
+        dir.hold()?;
         Ok(Self(dir))
     }
 }
 
 impl Drop for ControlDir {
     fn drop(&mut self) {
-        sockets::remove(&self.0);
+        self.0.remove();
     }
 }
 

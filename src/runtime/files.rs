@@ -1,0 +1,67 @@
+//! The limit of open files: raised as far as this process may, and named where it is reached.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use pleach_wire::TransportError;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::lock;
+
+/// Raises the soft limit to the hard one. The soft one is low for programs that use `select`, and each actor takes
+/// some files of its parent's.
+pub(crate) fn raise_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        debug!(target: "pleach::runtime", %error, ?maximum, "the limit of open files stays as it is");
+    }
+}
+
+/// Says what a failure of the system means, where its own words do not: when files have run out, how many there are.
+pub(crate) fn explain(error: &io::Error) -> String {
+    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::MFILE) => {
+            let limit = getrlimit(Resource::Nofile).current;
+            let limit = limit.map_or_else(|| "any number".into(), |limit| limit.to_string());
+            format!(
+                "{error}: this process may have {limit} open; raise that (`ulimit -n`), or start fewer actors in one"
+            )
+        }
+        Some(rustix::io::Errno::NFILE) => format!("{error}: the whole system has as many as it may (`fs.file-max`)"),
+        _ => error.to_string(),
+    }
+}
+
+/// The last time that a listener could not accept a connection, and why.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Mutex<Option<(Instant, String)>>);
+
+impl Refused {
+    pub(super) fn note(&self, error: &TransportError) {
+        let why = match error {
+            TransportError::Listen { source, .. } => explain(source),
+            other => other.to_string(),
+        };
+        lock(&self.0).replace((Instant::now(), why));
+    }
+
+    /// Returns why a connection was not accepted since then.
+    pub(super) fn since(&self, begun: Instant) -> Option<String> {
+        lock(&self.0).as_ref().filter(|(at, _)| *at >= begun).map(|(_, why)| why.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_reached_is_named() {
+        let text = explain(&io::Error::from_raw_os_error(24));
+        assert!(text.contains("Too many open files") && text.contains("ulimit -n"), "{text}");
+        assert_eq!(explain(&io::Error::from_raw_os_error(2)), io::Error::from_raw_os_error(2).to_string());
+    }
+}
