@@ -165,7 +165,7 @@ fn nothing_that_is_said_can_end_who_says_it() {
         let may_log = place == "src/log/mod.rs";
         let lines = code(&file);
         for (at, (number, line)) in lines.iter().enumerate() {
-            let before = at.checked_sub(4).map_or(&lines[..at], |from| &lines[from..at]);
+            let before = at.checked_sub(5).map_or(&lines[..at], |from| &lines[from..at]);
             let guarded = || before.iter().chain([&lines[at]]).any(|(_, line)| line.contains("log::guarded("));
             let logs = ["error", "warn", "info", "debug", "trace"].iter();
             if logs.clone().any(|level| line.contains(&format!("tracing::{level}!("))) && !may_log && !guarded() {

@@ -26,8 +26,9 @@
 //!   failure comes out as it was; several make a group; cancellations that follow from a failure are not counted.
 //!
 //! # Nurseries of actors
-//! - **C-9** When [`open_nursery`](crate::open_nursery) returns, no process that was started in it, and none below
-//!   those, is alive.
+//! - **C-9** When [`open_nursery`](crate::open_nursery) returns, no actor that was started in it, and none below
+//!   those, is alive, but for one that even SIGKILL does not end (C-12). What else its actors have started has ended,
+//!   too, if it stayed in their process groups; daemons, which have left those, end with the root.
 //! - **C-10** An actor that dies, or whose one function fails, fails its nursery at once: the body is cancelled, the
 //!   other actors are brought to their end, and the error says who it was and how it ended (exit status or signal,
 //!   last lines of its standard error). This is so for daemons too. A crash stays one when the actor is asked to end
@@ -36,12 +37,14 @@
 //! - **C-11** A nursery whose body has returned waits for its actors with one function, and then for its daemons:
 //!   those live until somebody cancels them.
 //! - **C-12** An actor is brought to its end step by step: it is asked, and has `cancel_ack` to acknowledge and
-//!   `soft_reap` to go; then comes SIGTERM; `kill_after` later SIGKILL. Each step beyond asking is reported, with its
+//!   `soft_reap` to go; then comes SIGTERM; `kill_after` later SIGKILL. One that is still there `give_up_after`
+//!   later, as a process is that waits for a broken disk, is left. Each step beyond asking is reported, with its
 //!   reason. An actor that leaves of its own accord has `soft_reap`, too, from when it says goodbye to its parent: exit
 //!   callbacks may take their time. A process to which a debugger is attached is not ended by force while it is.
 //! - **C-13** A start that is given up half-way leaves nothing: what had been launched is killed and waited for.
-//! - **C-14** Killing any process of a tree with SIGKILL leaves nothing below it alive, within two seconds; its parent
-//!   gets the error of C-10.
+//! - **C-14** Killing any process of a tree with SIGKILL leaves no actor below it alive, within two seconds, whatever
+//!   those are doing: computing, blocking, stopped, under another user, with capabilities. Its parent gets the error of
+//!   C-10. See [below](#what-ends-an-actor-whose-parent-was-killed).
 //! - **C-15** Under [`supervise`](crate::Nursery::supervise) an actor's end is first judged by its strategy. Only when
 //!   that gives up does C-10 hold, and the error then has the last failure in its chain.
 //!
@@ -92,8 +95,36 @@
 //! - **C-36** An error of an actor's runtime that belongs to no call goes to its parent, and fails the nursery there.
 //! - **C-37** An error that can't be delivered is logged.
 //!
+//! # Processes that are not actors
+//! Everything that an actor starts carries the mark of its tree, a limit of real-time computing (`RLIMIT_RTTIME`) of
+//! many thousand years with a random number in it, through `fork`, `exec` and `setsid`. A process without the mark is the
+//! program's own: the tree never waits for it and never signals it, whatever it is called and whichever group it is in,
+//! also that of an actor.
+//! - When an actor ends, marked processes in its group get SIGKILL.
+//! - When the root ends, all others that are alive do, and each is reported with its command line. What is still there
+//!   `kill_after` later is reported and left.
+//! - Marked orphans that end meanwhile are reaped by the root, leaders of sessions among them, also if it is process 1.
+//! - What the *program* orphans, not an actor, becomes the root's child and is left alone, for it can't be told from a
+//!   child that the program is going to wait for. As process 1 of a container, such a program needs an init
+//!   (`docker run --init`).
+//! - An actor over `mem` is no process, and what it starts is the program's own. So is what an actor starts that could not
+//!   be marked, because that limit was set before.
+//!
+//! # What ends an actor whose parent was killed
+//! Three ties, each of which is enough, and none of which needs the help of another process:
+//! 1. The kernel kills it (`PR_SET_PDEATHSIG`). The actor asks for that before `main`, in [`init`](crate::init), and on a
+//!    thread that asks again when the C library changes the process's credentials. It works while the actor is stopped.
+//! 2. That thread watches the parent's process. When it is gone, the actor has a second to end in order; then the
+//!    thread kills what is in the group, and the actor. It works while the actor computes or blocks, and whatever
+//!    its user; not while the actor is stopped.
+//! 3. The same for the pipe from its parent, where process numbers say nothing: between PID namespaces.
+//!
+//! So one thing can outlive a killed parent: an actor that is stopped *and* may not be signalled by its parent, because
+//! it runs a set-user-id program of another user, or has given up a user that the parent does not stand above. It ends
+//! a second after it is continued, or when a root that is still there ends in order.
+//!
 //! # What is not promised
 //! - A task that never waits can't be cancelled; its actor is ended by C-12 when that is asked to go.
 //! - Whether a function ran, when its connection was lost before it answered: nothing is sent twice.
-//! - A root that is killed with SIGKILL can't report. Actors below it end (C-14); a program that an actor had started
-//!   by other means may survive it.
+//! - A root that is killed with SIGKILL can't report, and ends nothing but by its own end: all actors below it end
+//!   (C-14), while a program that an actor had started may survive it, in the actor's group or out of it.

@@ -102,7 +102,7 @@ async fn assert_reaped(orphans: &[u32]) {
     }
 }
 
-/// The root is process 1 of its namespace: all orphans are its children, whoever they come from.
+/// The root is process 1 of its namespace: all orphans are its children, whatever they come from.
 fn reaps_as_first_process() {
     let may = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).stderr(Stdio::null()).status();
     if !may.is_ok_and(|status| status.success()) {

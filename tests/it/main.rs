@@ -46,6 +46,7 @@ mod streams;
 mod structure;
 mod supervise;
 mod support;
+mod surroundings;
 mod toy;
 mod trees;
 
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         streams::tests(),
         structure::tests(),
         supervise::tests(),
+        surroundings::tests(),
         trees::tests(),
     ];
     let mut tests: Vec<Trial> = groups.into_iter().flatten().collect();

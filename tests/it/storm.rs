@@ -313,5 +313,5 @@ pub(crate) fn root(notes: &str, args: &str) {
     say(notes, &format!("ended: {} lost", lost.count()));
 }
 
-/// Who has no privileges.
+/// The user without privileges.
 const NOBODY: u32 = 65534;

@@ -404,6 +404,7 @@ pub(crate) fn become_root_if_told() {
     match name.as_str() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
         "first_process" => crate::descendants::first_process_root(&notes),
+        "few_files" => crate::surroundings::few_files_root(&notes),
         "storm" => crate::storm::root(&notes, &args),
         "chaos" => crate::chaos::root(&notes, &args),
         "stranger_flood" => crate::strangers::flood_root(&notes, &args),
