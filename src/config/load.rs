@@ -5,6 +5,7 @@
 //! result one at a time, so a fault can only be its own.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,8 @@ use pleach_wire::Key;
 use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
-use super::Config;
+use super::variables::{self, Meaning};
+use super::{Config, own_file};
 use crate::error::{Error, Result};
 
 impl Config {
@@ -25,15 +27,19 @@ impl Config {
     /// 3. the environment: `PLEACH_TRANSPORT`, `PLEACH_MAX_FRAME`, and so on for each field.
     ///
     /// # Errors
-    /// [`Error::Config`], for a file that can't be read, a key or a `PLEACH_` variable that is not a
-    /// setting, and a value that can't be used. It names the file and the line, or the variable, and
-    /// what is allowed there.
+    /// [`Error::Config`], for a file that can't be read, a key that is not a setting, a `PLEACH_` variable that is
+    /// nearly one, and a value that can't be used. It names the file and the line, or the variable, and what is
+    /// allowed there. Other `PLEACH_` variables are left alone: not all were chosen, as those that Kubernetes makes
+    /// of the names of services.
+    ///
+    /// A `pleach.toml` in the current directory that belongs to another user (root excepted), or that others may
+    /// write to, is refused, as `ssh` does. A file that `PLEACH_CONFIG` names was chosen, and is read.
     pub fn load() -> Result<Self> {
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-            let value = value.into_string().map_err(|_| Error::Config(format!("{name}: it is not UTF-8")))?;
-            variables.push((name.to_owned(), value));
+            if let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) {
+                variables.push((name.to_owned(), value));
+            }
         }
         Self::load_from(Path::new(""), variables, &crate::transports::known())
     }
@@ -41,7 +47,7 @@ impl Config {
     /// Loads from files below `directory` and from `variables` only.
     fn load_from(
         directory: &Path,
-        variables: impl IntoIterator<Item = (String, String)>,
+        variables: impl IntoIterator<Item = (String, OsString)>,
         known: &[Key],
     ) -> Result<Self> {
         let (mut named_file, mut settings) = (None, Vec::new());
@@ -49,7 +55,7 @@ impl Config {
             match name.strip_prefix(PREFIX) {
                 Some("CONFIG") => named_file = Some(directory.join(value)),
                 Some("LOG") | None => {}
-                Some(field) => settings.push((field.to_ascii_lowercase(), name, value)),
+                Some(field) => settings.extend(setting(&field.to_ascii_lowercase(), name, value)?),
             }
         }
         let mut config = match read_file(directory, named_file)? {
@@ -87,12 +93,36 @@ impl Config {
     }
 }
 
+/// Returns the field, the variable and its value, if it is that of a setting.
+fn setting(field: &str, name: String, value: OsString) -> Result<Option<(String, String, String)>> {
+    match variables::meaning::<Config>(field) {
+        Meaning::Setting => match value.into_string() {
+            Ok(value) => Ok(Some((field.to_owned(), name, value))),
+            Err(_) => Err(Error::Config(format!("{name}: it is not UTF-8"))),
+        },
+        Meaning::Misspelt(meant) => {
+            let meant = format!("{PREFIX}{}", meant.to_ascii_uppercase());
+            Err(Error::Config(format!("{name}: there is no such setting; did you mean {meant}?")))
+        }
+        Meaning::Foreign => {
+            debug!(target: "pleach::runtime", name, "not a setting, and left alone");
+            Ok(None)
+        }
+    }
+}
+
 const PREFIX: &str = "PLEACH_";
 
 fn read_file(directory: &Path, named: Option<PathBuf>) -> Result<Option<(PathBuf, String)>> {
     let must_exist = named.is_some();
-    let path = named.unwrap_or_else(|| directory.join("pleach.toml"));
-    match std::fs::read_to_string(&path) {
+    let (path, read) = match named {
+        Some(path) => (path.clone(), std::fs::read_to_string(path)),
+        None => {
+            let path = directory.join("pleach.toml");
+            (path.clone(), own_file::read(&path))
+        }
+    };
+    match read {
         Ok(text) => Ok(Some((path, text))),
         Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => Ok(None),
         Err(error) => {
@@ -152,7 +182,7 @@ mod tests {
         if let Some(text) = text {
             std::fs::write(directory.path().join("pleach.toml"), text).unwrap();
         }
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(*value)));
         Config::load_from(directory.path(), variables, &known())
     }
 
@@ -212,8 +242,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("pleach.toml"), "nonsense").unwrap();
         std::fs::write(directory.path().join("other.toml"), "codec = \"json\"").unwrap();
-        let load =
-            |file: &str| Config::load_from(directory.path(), [("PLEACH_CONFIG".to_owned(), file.to_owned())], &known());
+        let load = |file: &str| {
+            Config::load_from(directory.path(), [("PLEACH_CONFIG".to_owned(), OsString::from(file))], &known())
+        };
         assert_eq!(load("other.toml").unwrap().codec, "json");
         let message = load("missing.toml").unwrap_err().to_string();
         assert!(message.contains("missing.toml (PLEACH_CONFIG names it): No such file"), "{message}");
@@ -239,12 +270,34 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_chose_is_left_alone() {
+        let links = [
+            ("PLEACH_PORT", "tcp://10.3.240.1:1616"),
+            ("PLEACH_PORT_1616_TCP_ADDR", "10.3.240.1"),
+            ("PLEACH_REGISTRY_SERVICE_HOST", "10.3.240.2"),
+            ("PLEACH_REGISTRY_PORT", "tcp://10.3.240.2:1616"),
+            ("PLEACH_VERSION", "3"),
+        ];
+        assert_eq!(load(None, &links).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_refused_unless_it_is_named() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pleach.toml");
+        std::fs::write(&path, "codec = \"json\"").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o646)).unwrap();
+        let refused = Config::load_from(directory.path(), [], &known()).unwrap_err().to_string();
+        assert!(refused.contains("pleach.toml: others may write to it (mode 0646)"), "{refused}");
+        let named = [("PLEACH_CONFIG".to_owned(), OsString::from("pleach.toml"))];
+        assert_eq!(Config::load_from(directory.path(), named, &known()).unwrap().codec, "json");
+    }
+
+    #[test]
     fn a_fault_in_the_environment_names_the_variable_and_what_is_allowed() {
         let unknown = fault(None, &[("PLEACH_TRANSPRT", "tcp")]);
-        assert!(
-            unknown.starts_with("PLEACH_TRANSPRT: unknown field `transprt`, expected one of `transport`"),
-            "{unknown}"
-        );
+        assert_eq!(unknown, "PLEACH_TRANSPRT: there is no such setting; did you mean PLEACH_TRANSPORT?");
         assert_eq!(
             fault(None, &[("PLEACH_HOSTS", "node2")]),
             "PLEACH_HOSTS: `node2` is no host; write `local`, `ssh:user@node2`, `slurm` or `slurm:partition`",

@@ -19,7 +19,9 @@ pub(crate) mod host;
 pub(crate) mod hosts;
 pub(crate) mod job;
 mod load;
+mod own_file;
 mod spelling;
+mod variables;
 
 pub use self::host::Host;
 pub use self::hosts::{HostEntry, Hosts};
