@@ -17,6 +17,7 @@ pub(crate) fn expand(options: TokenStream, function: TokenStream) -> Result<Toke
     let flavor = read.flavor()?;
     let function: ItemFn = syn::parse2(function)?;
     check_shape(&function.sig)?;
+    check_alone(&function)?;
 
     let ItemFn { attrs, vis, sig, block, .. } = function;
     let init = read.init.iter();
@@ -91,9 +92,26 @@ fn once<T: syn::parse::Parse>(slot: &mut Option<T>, option: &ParseNestedMeta<'_>
     Ok(())
 }
 
+/// Another attribute of that kind would start a runtime inside of ours.
+fn check_alone(function: &ItemFn) -> Result<()> {
+    let is_main =
+        |attribute: &&syn::Attribute| attribute.path().segments.last().is_some_and(|last| last.ident == "main");
+    match function.attrs.iter().find(is_main) {
+        Some(other) => Err(Error::new_spanned(
+            other,
+            "remove this one: `#[pleach::main]` starts the runtime itself; see its options for the kind of runtime",
+        )),
+        None => Ok(()),
+    }
+}
+
 fn check_shape(sig: &Signature) -> Result<()> {
     if sig.asyncness.is_none() {
-        return Err(Error::new_spanned(sig.fn_token, "`#[pleach::main]` needs an `async fn`"));
+        return Err(Error::new_spanned(
+            sig.fn_token,
+            "`#[pleach::main]` needs an `async fn`; if another attribute makes a plain function of it, as \
+             `#[tokio::main]` does, remove that: `#[pleach::main]` starts the runtime itself",
+        ));
     }
     if !sig.inputs.is_empty() {
         return Err(Error::new_spanned(

@@ -3,6 +3,13 @@ mod not_async {
     fn main() {}
 }
 
+mod another_around {
+    #[allow(unused)]
+    #[pleach::main]
+    #[tokio::main]
+    async fn main() {}
+}
+
 mod arguments {
     #[pleach::main]
     async fn main(arguments: Vec<String>) {}
