@@ -2,6 +2,7 @@
 //!
 //! Only identity lives here; the running actor is [`crate::runtime::Runtime`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ impl std::hash::Hash for ActorId {
 
 impl fmt::Display for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "actor `{}` (", self.name)?;
+        write!(f, "actor `{}` (", shown(&self.name))?;
         match (self.pid, *self.host == this_host()) {
             (pid, true) => write!(f, "pid {pid})"),
             (0, false) => write!(f, "{})", self.host),
@@ -88,9 +89,25 @@ impl fmt::Display for ActorId {
 
 impl fmt::Debug for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}:{}:{}", self.name, self.host, self.pid, self.uuid)
+        write!(f, "{}@{}:{}:{}", shown(&self.name), self.host, self.pid, self.uuid)
     }
 }
+
+/// Returns a name as it may stand in a line of a log: what would end the line, or move on the terminal, is escaped.
+pub(crate) fn shown(name: &str) -> Cow<'_, str> {
+    let is_plain = |c: &char| !c.is_control() && !DIRECTIONS.contains(c);
+    if name.chars().all(|c| is_plain(&c)) {
+        return Cow::Borrowed(name);
+    }
+    let escaped = |c: char| if is_plain(&c) { c.to_string() } else { c.escape_default().to_string() };
+    Cow::Owned(name.chars().map(escaped).collect())
+}
+
+/// They have no width, and have what follows read in another direction, or end a line.
+const DIRECTIONS: [char; 13] = [
+    '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2028}', '\u{2029}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
 
 /// The name that this machine gives itself.
 fn this_host() -> String {
@@ -113,6 +130,14 @@ mod tests {
         // Whatever else is known of it there.
         assert!(came.iter().all(|id| known.get(id) == Some(&"w")), "{came:?}");
         assert_eq!(known.get(&ActorId::new("w")), None);
+    }
+
+    #[test]
+    fn a_name_stays_in_its_line() {
+        assert_eq!(shown("worker 1, it's `größer`"), "worker 1, it's `größer`");
+        assert_eq!(shown("a\nERROR forged\u{1b}[2J\u{202e}b"), "a\\nERROR forged\\u{1b}[2J\\u{202e}b");
+        let id = ActorId::new("a\nb");
+        assert!(id.to_string().starts_with("actor `a\\nb` (") && format!("{id:?}").starts_with("a\\nb@"));
     }
 
     #[test]

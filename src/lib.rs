@@ -122,6 +122,6 @@ pub mod __private {
     pub use crate::error::register::{ERRORS, RegisteredError};
     pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
     pub use crate::runtime::flavor::Flavor;
-    pub use crate::runtime::root::run_main;
+    pub use crate::runtime::program::run_main;
     pub use crate::stream_call::{invoke_generator, invoke_stream, stream_call};
 }

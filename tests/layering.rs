@@ -68,7 +68,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/trionics/cluster.rs", uses: CLUSTER, never: TRANSPORTS },
     Layer { at: "src/trionics/broadcast", uses: &["error"], never: TRANSPORTS },
-    Layer { at: "src/stream", uses: &["channel", "error", "proto", "trionics"], never: TRANSPORTS },
+    Layer { at: "src/stream", uses: &["actor", "channel", "error", "proto", "trionics"], never: TRANSPORTS },
     Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
     Layer { at: "src/discovery", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },

@@ -75,14 +75,13 @@ impl Channel {
     /// Returns how a task was cancelled, if it was.
     fn cancellation(&self, cid: Cid) -> Option<ContextCancelled> {
         let cause = self.session().task(cid)?.cause()?;
-        let by_deadline = cause == Cancelled::Deadline;
+        let inside = ContextCancelled::inside(self.here(), &cause);
         let canceller = match cause {
-            Cancelled::Caller(caller) => caller,
             Cancelled::Deadline => Some(self.peer().clone()), // it came with the call
             Cancelled::Actor => self.0.ender.0.get().cloned(),
-            Cancelled::Scope | Cancelled::Nursery => Some(self.here().clone()),
+            _ => inside.canceller,
         };
-        Some(ContextCancelled { by_deadline, ..ContextCancelled::at(self.here(), canceller) })
+        Some(ContextCancelled { canceller, ..inside })
     }
 
     fn answer_error(&self, cid: Cid, error: &Packed) {

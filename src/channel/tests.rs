@@ -365,6 +365,7 @@ async fn a_cancellation_that_is_passed_on_keeps_its_canceller() {
     let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
     let cid = callee.asked.recv().await.unwrap().cid;
     let below = ContextCancelled {
+        by_signal: None,
         by_deadline: false,
         canceller: Some(ActorId::new("somebody")),
         actor: ActorId::new("below"),
@@ -441,4 +442,31 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
     assert_eq!(text.lines().count(), 1, "a cancellation is no failure: {text}");
+}
+
+#[tokio::test]
+async fn what_a_peer_can_have_logged_is_limited_and_counted() {
+    let (caller, mut callee) = connected().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    let _logging = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+    for _ in 0..5000 {
+        callee.channel.send(Lane::CONTROL, &Outgoing::Yield { cid: Cid(77), value: &() }, 1).unwrap();
+        callee.channel.send(Lane::CONTROL, &Outgoing::CancelAck { cid: Cid(78), found: true }, 1).unwrap();
+    }
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
+    pending.outcome().await.unwrap();
+    assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 10_000);
+    caller.channel.request_close();
+    caller.channel.ended().await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let records: Vec<_> = text.lines().filter(|line| line.contains("ignored a message")).collect();
+    // Some more, if this takes seconds; each says how many there were.
+    assert!((3..100).contains(&records.len()), "{} records", records.len());
+    assert!(text.contains("further records of this kind") && text.contains("kind=Ignored"), "{text}");
+    let count = |line: &str| line.split("count=").nth(1)?.split_whitespace().next()?.parse::<u64>().ok();
+    let told = text.lines().filter(|line| line.contains("ignored a message") || line.contains("kind=Ignored"));
+    assert_eq!(told.filter_map(count).sum::<u64>(), 10_000, "none is left out of the counts");
 }

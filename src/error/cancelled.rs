@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::signal_name;
 use crate::actor::ActorId;
 
 /// Who or what cancelled.
@@ -23,6 +24,8 @@ pub enum Cancelled {
     Actor,
     /// The caller of the function asked for it, or went away.
     Caller(Option<ActorId>),
+    /// The actor got this signal, and ends.
+    Signal(i32),
 }
 
 impl fmt::Display for Cancelled {
@@ -34,6 +37,7 @@ impl fmt::Display for Cancelled {
             Self::Actor => f.write_str("its actor is shutting down"),
             Self::Caller(Some(actor)) => write!(f, "its caller {actor} cancelled it"),
             Self::Caller(None) => f.write_str("its caller went away"),
+            Self::Signal(signal) => write!(f, "its process got {}", signal_name(*signal)),
         }
     }
 }
@@ -45,8 +49,11 @@ impl fmt::Display for Cancelled {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextCancelled {
     /// Who asked for it: the function's caller, whoever ended the function's actor, or that actor itself.
-    /// Nobody if it is not known, as when the actor was ended by a signal.
+    /// None if it is not known, and if it was a signal.
     pub canceller: Option<ActorId>,
+    /// The number of the signal that ended the function's actor, if one did.
+    #[serde(default)]
+    pub by_signal: Option<i32>,
     /// Whether that was by a deadline: the caller's, or one that the function has set for itself.
     pub by_deadline: bool,
     /// The actor in which the function ran.
@@ -58,16 +65,19 @@ pub struct ContextCancelled {
 impl ContextCancelled {
     /// A function was cancelled in the actor `here`.
     pub(crate) fn at(here: &ActorId, canceller: Option<ActorId>) -> Self {
-        Self { canceller, by_deadline: false, actor: here.clone(), relay_path: Vec::new() }
+        Self { canceller, by_signal: None, by_deadline: false, actor: here.clone(), relay_path: Vec::new() }
     }
 
     /// Something inside a function in the actor `here` was cancelled: by that actor, unless a caller did it.
     pub(crate) fn inside(here: &ActorId, cause: &Cancelled) -> Self {
-        let canceller = match cause {
-            Cancelled::Caller(caller) => caller.clone(),
-            Cancelled::Scope | Cancelled::Deadline | Cancelled::Nursery | Cancelled::Actor => Some(here.clone()),
+        let (canceller, by_signal) = match cause {
+            Cancelled::Caller(caller) => (caller.clone(), None),
+            Cancelled::Signal(signal) => (None, Some(*signal)),
+            Cancelled::Scope | Cancelled::Deadline | Cancelled::Nursery | Cancelled::Actor => {
+                (Some(here.clone()), None)
+            }
         };
-        Self { by_deadline: *cause == Cancelled::Deadline, ..Self::at(here, canceller) }
+        Self { by_signal, by_deadline: *cause == Cancelled::Deadline, ..Self::at(here, canceller) }
     }
 
     /// Returns whether the actor in which the function ran has cancelled it by itself.
@@ -79,11 +89,12 @@ impl ContextCancelled {
 impl fmt::Display for ContextCancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a function that ran in {} was cancelled", self.actor)?;
-        match &self.canceller {
+        match (&self.canceller, self.by_signal) {
             _ if self.by_deadline => f.write_str(": its deadline has passed"),
-            Some(_) if self.is_by_itself() => f.write_str(" by itself"),
-            Some(canceller) => write!(f, " by {canceller}"),
-            None => f.write_str(", nobody knows by whom"),
+            (_, Some(signal)) => write!(f, ": its process got {}", signal_name(signal)),
+            (Some(_), None) if self.is_by_itself() => f.write_str(" by itself"),
+            (Some(canceller), None) => write!(f, " by {canceller}"),
+            (None, None) => f.write_str("; by whom is not known"),
         }
     }
 }

@@ -64,12 +64,17 @@ impl fmt::Display for WaitStatus {
         match self {
             Self::Exited(code) => write!(f, "it exited with code {code}"),
             Self::Signalled(signal) => {
-                // Its `Debug` is the name in quotes: "Signal::KILL".
-                let name = rustix::process::Signal::from_named_raw(*signal).map(|name| format!("{name:?}"));
-                let name = name.as_ref().and_then(|name| name.trim_matches('"').strip_prefix("Signal::"));
-                write!(f, "signal {signal} (SIG{}) killed it", name.unwrap_or("?"))
+                write!(f, "signal {signal} ({}) killed it", signal_name(*signal))
             }
             Self::Unknown => f.write_str("how it ended is unknown"),
         }
     }
+}
+
+/// Returns the name of a signal: "SIGTERM".
+pub(crate) fn signal_name(signal: i32) -> String {
+    // Its `Debug` is the name in quotes: "Signal::TERM".
+    let name = rustix::process::Signal::from_named_raw(signal).map(|name| format!("{name:?}"));
+    let name = name.as_ref().and_then(|name| name.trim_matches('"').strip_prefix("Signal::"));
+    format!("SIG{}", name.unwrap_or("?"))
 }

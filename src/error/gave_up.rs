@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::actor::shown;
 
 /// A supervisor's child ended more often than it may: the supervisor has stopped all its children.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +25,7 @@ pub struct GaveUp {
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { child, restarts, within, last } = self;
+        let child = shown(child);
         write!(f, "gave up on `{child}`: no more than {restarts} restarts are allowed within {within:?}")?;
         match last {
             Some(last) => write!(f, "; the last failure: {last}"),

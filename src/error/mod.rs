@@ -43,6 +43,7 @@ use std::time::Duration;
 use pleach_wire::TransportError;
 
 pub use self::cancelled::{Cancelled, ContextCancelled};
+pub(crate) use self::died::signal_name;
 pub use self::died::{ActorDied, WaitStatus};
 pub use self::gave_up::GaveUp;
 pub use self::group::ErrorGroup;
@@ -52,7 +53,7 @@ pub(crate) use self::raised::{Raised, boxed};
 pub use self::refusal::Refusal;
 pub use self::remote::RemoteError;
 pub use self::report::Report;
-use crate::actor::ActorId;
+use crate::actor::{ActorId, shown};
 
 /// `Result` with this crate's [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -250,7 +251,7 @@ impl fmt::Display for Error {
             Self::ContextCancelled(cancelled) => cancelled.fmt(f),
             Self::ActorDied(died) => died.fmt(f),
             Self::GaveUp(gave_up) => gave_up.fmt(f),
-            Self::Spawn { actor, why } => write!(f, "actor `{actor}` did not start: {why}"),
+            Self::Spawn { actor, why } => write!(f, "actor `{}` did not start: {why}", shown(actor)),
             Self::Refused { actor, function, why } => write!(f, "{actor} refuses to run `{function}`: {why}"),
             Self::ActorTooSlow { actor, waited } => {
                 write!(f, "{actor} did not acknowledge the cancel request within {waited:?}; it may be busy or stopped")
@@ -259,8 +260,9 @@ impl fmt::Display for Error {
             Self::Registry { address, why } => write!(f, "the registry at {address} {why}"),
             Self::NotFound { name } => write!(
                 f,
-                "there is no actor `{name}`; start one of that name, wait for it with `wait_for_actor`, or see who is \
-                 there with `registrar::list`"
+                "there is no actor `{}`; start one of that name, wait for it with `wait_for_actor`, or see who is there \
+                 with `registrar::list`",
+                shown(name)
             ),
             Self::StreamOverrun(why) => write!(f, "stream overrun: {why}"),
             Self::Lagged { lost } => {

@@ -3,6 +3,7 @@
 //! | page | what it holds |
 //! |---|---|
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
+//! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
 //! | [`hosts`] | trees over many hosts: what is needed, what happens, what ends it |
 //! | [`rows`] | each row of the behaviour that this library took over, and the test that holds it |
@@ -14,3 +15,4 @@ pub mod cancellation;
 pub mod hosts;
 pub mod rows;
 pub mod security;
+pub mod signals;

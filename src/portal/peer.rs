@@ -65,7 +65,7 @@ pub(crate) struct Member {
     pub(crate) runtime: Arc<Runtime>,
     /// Whether somebody here has asked it to end.
     asked: CancellationToken,
-    /// Whether its process was dead by then.
+    /// Whether its process was dead by then, or had reported that it ends.
     asked_too_late: OnceLock<bool>,
 }
 
@@ -77,7 +77,7 @@ impl Member {
 
     /// To be called before it is asked, by whatever means.
     pub(crate) fn mark_asked(&self) {
-        self.asked_too_late.get_or_init(|| self.child.process.is_dead());
+        self.asked_too_late.get_or_init(|| self.child.process.is_dead() || self.channel().peer_failure().is_some());
         self.asked.cancel();
     }
 
@@ -148,7 +148,7 @@ impl Member {
     fn seen(&self) -> Seen {
         let process = &self.child.process;
         let end = match process.exit() {
-            _ if self.channel().peer_failure().is_some() => End::Runtime,
+            _ if self.reported().is_some() => End::Runtime,
             Some(exit) => End::Process(exit.status),
             None => End::Connection,
         };
@@ -162,6 +162,14 @@ impl Member {
         Seen { asked, goodbye: self.channel().ended_in_order(), signalled, end }
     }
 
+    /// Returns what its runtime has failed with. The signal that one got which had been asked, or by which it was
+    /// asked, is no failure.
+    fn reported(&self) -> Option<&Error> {
+        let asked_before = self.asked_too_late.get() == Some(&false);
+        let is_own_death = |error: &Error| matches!(error, Error::ActorDied(died) if died.actor == self.child.id);
+        self.channel().peer_failure().filter(|error| !(asked_before && is_own_death(error)))
+    }
+
     fn channel(&self) -> &Channel {
         &self.child.channel
     }
@@ -171,7 +179,7 @@ impl Explain for Member {
     async fn explain(&self, error: Error) -> Error {
         // A runtime that fails says so before it cancels its tasks and leaves.
         let echo = matches!(error, Error::ContextCancelled(_) | Error::Disconnected { .. });
-        if let Some(failure) = self.channel().peer_failure().filter(|_| echo) {
+        if let Some(failure) = self.reported().filter(|_| echo) {
             return failure.clone();
         }
         let notice = self.runtime.config().death_notice;

@@ -18,7 +18,7 @@ use crate::channel::dialog::DialogHandle;
 use crate::channel::driver::{Asked, Serve};
 use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
-use crate::error::{Packed, Refusal};
+use crate::error::{Error, Packed, Refusal};
 use crate::exports::{Answer, Request};
 use crate::proto::session::SELF;
 
@@ -68,6 +68,11 @@ impl Serve for Arc<Runtime> {
 
     fn peer_failed(&self, channel: &Channel, error: Packed) {
         let error = error.unpack(channel.peer());
+        // Of its own death it is the source: there is nothing remote about that.
+        let error = match error.actor_died() {
+            Some(died) if died.actor == *channel.peer() => Error::ActorDied(Box::new(died.clone())),
+            _ => error,
+        };
         channel.note_peer_failure(error.clone());
         if let Some(count) = channel.may_log(Kind::PeerFailed) {
             error!(target: "pleach::runtime", peer = %channel.peer(), ?error, count, "the peer's runtime failed");

@@ -1,7 +1,8 @@
 //! Failures of the runtime itself: of what runs in an actor beside the tasks of its peers.
 //!
 //! Such a failure has no caller to be told. It ends the actor, and goes up: a child tells its parent,
-//! whose nursery raises it as that child's failure; the root returns it from `open_root`.
+//! whose nursery raises it as that child's failure; the root returns it from `open_root`. A signal to a single
+//! actor is told in the same way: it is the death of that actor, and under way.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use futures_util::FutureExt as _;
 use tokio_util::task::TaskTracker;
 
 use super::Runtime;
-use crate::error::{Error, Packed, ScopeError, boxed};
+use crate::error::{ActorDied, Error, Packed, ScopeError, WaitStatus, boxed, signal_name};
 use crate::panics;
 
 impl Runtime {
@@ -43,6 +44,26 @@ impl Runtime {
         }
         self.request_stop(&self.id);
         error!(target: "pleach::runtime", actor = %self.id, ?failure, "the runtime failed: ending this actor");
+    }
+
+    /// Ends this actor because its process got a signal. The parent learns of it before any task is cancelled, so
+    /// that it meets one error, whatever it waits for. One that is ending already goes on with that.
+    pub(crate) fn interrupt(&self, signal: i32) {
+        if self.is_stopping() || self.interrupted.set(signal).is_err() {
+            return;
+        }
+        let (actor, status) = (self.id.clone(), WaitStatus::Signalled(signal));
+        let died = ActorDied { actor, status, stderr: Vec::new(), when: "while it was running".into() };
+        if let Some(parent) = self.parent_channel() {
+            parent.report_failure(&Packed::of(Error::ActorDied(Box::new(died)), &self.id));
+        }
+        self.stop.cancel();
+        warn!(target: "pleach::cancel", actor = %self.id, signal = signal_name(signal), "ending this actor");
+    }
+
+    /// Returns the signal that ended this actor, if one did.
+    pub(crate) fn interrupted(&self) -> Option<i32> {
+        self.interrupted.get().copied()
     }
 
     /// Returns why the runtime has failed, if it has.

@@ -17,7 +17,7 @@ use crate::panics;
 /// [`init`](crate::init) or [`open_root`](crate::open_root), or any time later.
 ///
 /// They run in each process that added some: in a child that ends, whether it was asked, lost its parent,
-/// or got SIGTERM; and in the root's process whenever a root that was opened there ends. Of several actors
+/// or got a signal ([which](crate::manual::signals)); and in the root's process whenever a root that was opened there ends. Of several actors
 /// in one process (over `mem`, or several roots) the first runs them. They do *not* run when the process
 /// is killed, calls `std::process::exit`, or is interrupted twice.
 ///

@@ -42,9 +42,11 @@ pub(crate) mod lifetime;
 mod listen;
 pub(crate) mod lookup;
 mod losses;
+pub(crate) mod program;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
+pub(crate) mod signals;
 pub(crate) mod sockets;
 
 use std::collections::BTreeMap;
@@ -70,7 +72,7 @@ use crate::actor::ActorId;
 use crate::channel::{Channel, Ender};
 use crate::config::Config;
 use crate::discovery::{Names, Registered, Site};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Cancelled, Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
 use crate::proto::handshake::Endpoint;
 use crate::proto::lost::Lost;
@@ -112,6 +114,8 @@ pub(crate) struct Runtime {
     stopped: CancellationToken,
     /// What the runtime itself has failed with.
     failure: OnceLock<Error>,
+    /// The signal that ended this actor, if one did before anything else.
+    interrupted: OnceLock<i32>,
     listening: tokio::sync::Mutex<Vec<Bound>>,
     /// Why the last newcomer was not accepted.
     refused: Refused,
@@ -200,6 +204,7 @@ impl Runtime {
             leaving: AtomicBool::new(false),
             stopped: CancellationToken::new(),
             failure: OnceLock::new(),
+            interrupted: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
             refused: Refused::default(),
             expected: Mutex::default(),
@@ -336,6 +341,11 @@ impl Runtime {
     pub(crate) fn request_stop(&self, ender: &ActorId) {
         self.ender.note(ender);
         self.stop.cancel();
+    }
+
+    /// Returns why the tasks of an actor that ends are cancelled.
+    fn ending_cause(&self) -> Cancelled {
+        self.interrupted.get().map_or(Cancelled::Actor, |signal| Cancelled::Signal(*signal))
     }
 
     /// Returns whether somebody has asked this actor to end, or it ends by itself.

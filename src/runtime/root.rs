@@ -1,17 +1,11 @@
-//! The first actor of a tree: booting it, and the program around it.
+//! The first actor of a tree: booting it, and bringing it to its end.
 
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
-use std::task::Poll;
-
-use futures_util::FutureExt as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::files;
-use super::flavor::{self, Flavor};
 use super::handle::Actor;
-use super::{Runtime, claim_process, current_task, leave_to_reaper, wait_for_reaper, within};
+use super::{Runtime, claim_process, current_task, leave_to_reaper, within};
 use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::discovery;
@@ -19,7 +13,6 @@ use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::key_file;
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, OnDrop, shield};
-use crate::telemetry::stderr;
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -136,96 +129,4 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
         }
     });
     Ok(runtime)
-}
-
-/// Runs a program's body; `#[pleach::main]` calls this.
-///
-/// SIGINT and SIGTERM cancel the body; when everything below it has ended, the process exits with
-/// 128 plus the signal's number. A second one ends the process at once. After a panic, everything below
-/// the body is brought to its end before the panic goes on.
-///
-/// # Panics
-/// When the system refuses to give what an async runtime needs.
-#[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
-pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
-    let (multi_thread, workers) = match flavor {
-        Flavor::CurrentThread => (false, None),
-        Flavor::MultiThread { workers } => (true, workers),
-    };
-    let tokio = flavor::build(multi_thread, workers).expect("a program can't start without an async runtime");
-    let ended = tokio.block_on(async {
-        let ended = AssertUnwindSafe(run_until_signal(body)).catch_unwind().await;
-        // Also after a panic: children are asked to end before the program does.
-        wait_for_reaper().await;
-        ended
-    });
-    match ended {
-        Ok(Ok(value)) => value,
-        Ok(Err(signal)) => {
-            stderr::offer(format!("interrupted by signal {signal}\n").into());
-            std::process::exit(128 + signal)
-        }
-        Err(panic) => resume_unwind(panic),
-    }
-}
-
-/// Runs the body; the first signal cancels it, the second one ends the process at once.
-async fn run_until_signal<T>(body: impl Future<Output = T>) -> Result<T, i32> {
-    let scope = CancelScope::new();
-    // In a scope of its own, so that nothing in it gets hold of this one.
-    let mut running = std::pin::pin!(scope.run(async { CancelScope::new().run(body).await }));
-    let mut signals = Signals::new();
-    let signal = tokio::select! {
-        biased;
-        signal = signals.next() => signal,
-        ended = running.as_mut() => return ended.and_then(|ended| ended).or_else(|cancelled| give_up(&cancelled)),
-    };
-    debug!(target: "pleach::cancel", signal, "cancelling the tree");
-    scope.cancel();
-    tokio::select! {
-        biased;
-        ended = running => ended.and_then(|ended| ended).map_err(|_cancelled| signal),
-        again = signals.next() => leave_at_once(again),
-    }
-}
-
-/// Ends a program whose body has cancelled itself: there is no value to return.
-#[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
-fn give_up<T>(cancelled: &Error) -> Result<T, i32> {
-    stderr::offer(format!("the program's body was cancelled from inside: {cancelled}\n").into());
-    std::process::exit(1)
-}
-
-/// Ends the process although clean-up is still going on; the kernel ends its children.
-#[expect(clippy::disallowed_methods, reason = "whoever asks twice does not want to wait for clean-up")]
-fn leave_at_once(signal: i32) -> ! {
-    stderr::offer(format!("interrupted again, by signal {signal}: leaving without clean-up\n").into());
-    std::process::exit(128 + signal)
-}
-
-/// SIGINT and SIGTERM, as they come.
-pub(super) struct Signals(Vec<(SignalKind, Signal)>);
-
-impl Signals {
-    pub(super) fn new() -> Self {
-        let mut taken = Vec::new();
-        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-            match signal(kind) {
-                Ok(stream) => taken.push((kind, stream)),
-                Err(error) => {
-                    warn!(target: "pleach::cancel", ?kind, %error, "the signal keeps its default action");
-                }
-            }
-        }
-        Self(taken)
-    }
-
-    /// Waits for the next one and returns its number.
-    pub(super) async fn next(&mut self) -> i32 {
-        std::future::poll_fn(|cx| {
-            let came = self.0.iter_mut().find_map(|(kind, stream)| stream.poll_recv(cx).is_ready().then_some(*kind));
-            came.map_or(Poll::Pending, |kind| Poll::Ready(kind.as_raw_value()))
-        })
-        .await
-    }
 }

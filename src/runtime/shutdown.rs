@@ -16,7 +16,6 @@ use tokio::time::timeout;
 
 use super::{Runtime, is_of_process, lifetime, lock};
 use crate::channel::Channel;
-use crate::error::Cancelled;
 
 impl Runtime {
     /// Ends this actor.
@@ -27,7 +26,7 @@ impl Runtime {
         self.mark_leaving();
         // A task of ours may itself have children to bring to their end.
         let for_calls = self.config.task_cancel + self.config.ladder();
-        self.calls_scope.cancel_because(Cancelled::Actor);
+        self.calls_scope.cancel_because(self.ending_cause());
         self.calls.close();
         self.note_step(1, "cancelling the tasks of peers");
         self.bounded("tasks of peers", for_calls, self.calls.wait()).await;

@@ -6,13 +6,11 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pleach_wire::Registry;
 use serde::de::DeserializeOwned;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::remote::keeper;
@@ -21,6 +19,7 @@ use super::{ChildSpec, ties};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
+use crate::runtime::signals::{self, Signals, Whose};
 use crate::telemetry::stderr;
 
 /// Makes this process an actor if it was started as one; otherwise returns at once.
@@ -32,17 +31,22 @@ use crate::telemetry::stderr;
 /// Never; a child that can't become an actor, or has to stop, says why on standard error and exits with code 1.
 #[expect(clippy::disallowed_methods, reason = "a child process has nothing of the program's to clean up")]
 pub fn init() {
-    ENTERED.store(true, Ordering::Release);
-    let role = match std::env::args_os().nth(1) {
+    let entered = match tokio::runtime::Handle::try_current() {
+        Ok(_) => Entered::InRuntime,
+        Err(_) => Entered::Well,
+    };
+    ENTERED.get_or_init(|| entered);
+    let role: fn() -> Result<Option<i32>> = match std::env::args_os().nth(1) {
         Some(mark) if mark == MARK => {
             ties::die_with_parent();
             run_process
         }
-        Some(mark) if mark == keeper::MARK => keeper::run,
+        Some(mark) if mark == keeper::MARK => || keeper::run().map(|()| None),
         _ => return,
     };
     let code = match role() {
-        Ok(()) => 0,
+        Ok(Some(signal)) => signals::die_of(signal),
+        Ok(None) => 0,
         Err(error) => {
             stderr::offer(format!("this actor can't go on: {error:?}\n").into());
             1
@@ -56,14 +60,20 @@ pub fn init() {
 /// # Errors
 /// Says what `main` has to do.
 pub(crate) fn require_entry() -> Result<(), String> {
-    if ENTERED.load(Ordering::Acquire) {
-        return Ok(());
+    match ENTERED.get() {
+        Some(Entered::Well) => Ok(()),
+        Some(Entered::InRuntime) => Err(IN_RUNTIME.into()),
+        None => {
+            Err("this program's main would not become an actor: mark it `#[pleach::main]`, or call `pleach::init()` \
+                     first in it"
+                .into())
+        }
     }
-    Err("this program's main would not become an actor: mark it `#[pleach::main]`, or call `pleach::init()` first in it"
-        .into())
 }
 
-fn run_process() -> Result<()> {
+/// Returns the signal that ended it, if one did.
+fn run_process() -> Result<Option<i32>> {
+    require_entry().map_err(Error::Usage)?;
     let usage = |what: &'static str| move |error: io::Error| Error::Usage(format!("{what}: {error}"));
     let mut parent = take_stdin().map_err(usage("standard input can't be taken over"))?;
     let read = read_message::<ChildSpec>(&mut parent);
@@ -77,6 +87,7 @@ fn run_process() -> Result<()> {
     }
     name_process(&spec.name);
     crate::runtime::files::raise_limit();
+    let signals = Signals::take(Whose::Actor);
     crate::telemetry::init(spec.config.log_level.as_deref());
     crate::panics::install_hook();
     let parent_gone = CancellationToken::new();
@@ -87,7 +98,7 @@ fn run_process() -> Result<()> {
     let served = tokio.block_on(async {
         let runtime = Runtime::child(spec, registry)?;
         crate::runtime::claim_process(&runtime);
-        serve(runtime, parent_gone, Some(watchdog), terminated()).await
+        serve(runtime, parent_gone, Some(watchdog), Some(signals)).await
     });
     tokio.shutdown_timeout(Duration::ZERO);
     served
@@ -103,7 +114,7 @@ pub(super) fn run_in_thread(
     let Ok(tokio) = crate::runtime::flavor::build(spec.config.multi_thread, None) else { return 1 };
     let name = spec.name.clone();
     let served = tokio.block_on(async {
-        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone, None, std::future::pending()).await };
+        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone, None, None).await };
         tokio::select! {
             biased;
             () = killed.cancelled() => Err(Error::Usage("it was killed".into())),
@@ -114,7 +125,7 @@ pub(super) fn run_in_thread(
     // not hold up whoever waits for this actor.
     tokio.shutdown_timeout(THREADS_END);
     match served {
-        Ok(()) => 0,
+        Ok(_) => 0,
         Err(error) => {
             warn!(target: "pleach::runtime", actor = name, %error, "actor failed");
             1
@@ -122,34 +133,45 @@ pub(super) fn run_in_thread(
     }
 }
 
+/// Returns the signal that ended it, if one did.
 async fn serve(
     runtime: Arc<Runtime>,
     parent_gone: CancellationToken,
     watchdog: Option<Watchdog>,
-    terminated: impl Future<Output = ()>,
-) -> Result<()> {
+    mut signals: Option<Signals>,
+) -> Result<Option<i32>> {
     crate::runtime::within(runtime.clone(), async move {
-        // Whoever awaits the start of this actor may look it up at once: it is entered when its parent hears of it.
-        discovery::join_as_child(&runtime).await?;
-        let parent = runtime.connect_to_parent().await?;
+        let joined = async {
+            // Whoever awaits the start of this actor may look it up at once: it is entered when its parent hears of it.
+            discovery::join_as_child(&runtime).await?;
+            runtime.connect_to_parent().await
+        };
+        let parent = tokio::select! {
+            biased;
+            joined = joined => joined?,
+            signal = interrupted(&mut signals) => return Ok(Some(signal)),
+        };
         if let Some(watchdog) = watchdog {
             watchdog.watch_lease(&parent);
         }
-        let mut ended = Ok(());
-        tokio::select! {
-            () = runtime.stop_requested() => {}
-            () = terminated => ended = Err(Error::Usage("it was terminated by a signal".into())),
+        let mut ended = Ok(None);
+        let why = tokio::select! {
+            () = runtime.stop_requested() => "it was asked to",
+            signal = interrupted(&mut signals) => {
+                runtime.interrupt(signal);
+                ended = Ok(runtime.interrupted());
+                "its process got a signal"
+            }
             () = parent.ended() => {
                 if parent.fell_silent() {
                     ended = Err(parent.gone());
                 }
-                debug!(target: "pleach::cancel", "the connection to the parent is gone: stopping");
+                "the connection to the parent is gone"
             }
-            () = parent_gone.cancelled() => {
-                debug!(target: "pleach::cancel", "the parent is gone: stopping");
-            }
-        }
+            () = parent_gone.cancelled() => "the parent is gone",
+        };
         runtime.shut_down().await;
+        debug!(target: "pleach::cancel", actor = %runtime.id(), why, "ended");
         match runtime.failure() {
             Some(failure) => Err(failure.clone()),
             None => ended,
@@ -158,18 +180,11 @@ async fn serve(
     .await
 }
 
-/// Takes SIGTERM, at once; the future waits for it: a parent whose patience is over sends it, and so may
-/// anybody else as soon as this actor has connected.
-fn terminated() -> impl Future<Output = ()> {
-    let taken = signal(SignalKind::terminate());
-    async move {
-        match taken {
-            Ok(mut came) => drop(came.recv().await),
-            Err(error) => {
-                debug!(target: "pleach::cancel", %error, "SIGTERM keeps its default action");
-                std::future::pending().await
-            }
-        }
+/// Waits for the first signal: a parent whose patience is over sends one, and so may anybody else.
+async fn interrupted(signals: &mut Option<Signals>) -> i32 {
+    match signals {
+        Some(signals) => signals.first().await,
+        None => std::future::pending().await, // those of the process are not this actor's
     }
 }
 
@@ -197,8 +212,18 @@ pub(super) fn name_process(name: &str) {
     }
 }
 
-/// Whether [`init`] has run: whether a child of this program would become an actor.
-static ENTERED: AtomicBool = AtomicBool::new(false);
+/// How [`init`] was called, if it was: whether a child of this program would become an actor.
+static ENTERED: OnceLock<Entered> = OnceLock::new();
+
+enum Entered {
+    Well,
+    /// Inside of an async runtime, where that of an actor can't be started.
+    InRuntime,
+}
+
+const IN_RUNTIME: &str = "`pleach::init()` was called inside of an async runtime, where a process can't become an actor: \
+     put `#[pleach::main]` in place of `#[tokio::main]`; or write `fn main`, call `pleach::init()` first in it, and build \
+     the runtime after that";
 
 /// The only argument of an actor process; everything else comes over the pipe.
 pub(crate) const MARK: &str = "--pleach-actor";

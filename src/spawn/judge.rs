@@ -12,13 +12,16 @@
 //! | 2 | * | yes | * | its process lives on | still ending |
 //! | 3 | never | no | no | its process lives on | lost |
 //! | 4 | * | * | * | its process lives on | still ending: the reaper sees to it |
-//! | 5 | * | * | yes | SIGTERM, SIGKILL, exit code 0 or of a SIGTERM, unknown | in order: it was made to end |
+//! | 5 | * | * | yes | SIGTERM, SIGKILL, exit code 0, unknown | in order: it was made to end |
 //! | 6 | * | yes | no | exit code 0, unknown | in order |
 //! | 7 | sent, heard | no | no | exit code 0, unknown | in order: it left at once, or is out of reach |
 //! | 8 | sent, heard | * | no | terminated by another SIGTERM | in order: it was asked twice |
 //! | 9 | heard | * | * | any other | died, while it was ending |
 //! | 10 | * | yes | * | any other | died, while it was ending |
 //! | 11 | * | * | * | any other | died, while it was running |
+//!
+//! A child that gets a signal reports that as its end, and who was not asked by then has died of it. One that was
+//! asked, or signalled by this parent, has not: the report counts for nothing then.
 //!
 //! A child that has said goodbye has ended its tasks in order. What it still has to do may take its time: it is
 //! waited for as one that was asked, with `soft_reap`.
@@ -101,7 +104,7 @@ pub(crate) fn judge(seen: Seen) -> Verdict {
     let in_order = match (asked, status) {
         (_, status) if signalled && is_forced(status) => true,
         (_, Exited(0) | Unknown) => goodbye || asked != Asked::Never,
-        (Asked::Sent | Asked::Heard, status) => is_terminated(status, goodbye),
+        (Asked::Sent | Asked::Heard, status) => status == WaitStatus::Signalled(SIGTERM),
         (Asked::Never, _) => false,
     };
     match in_order {
@@ -113,22 +116,11 @@ pub(crate) fn judge(seen: Seen) -> Verdict {
 
 /// Whether a child that was sent a signal ends like this. A crash of its own, by SIGSEGV say, is another matter.
 fn is_forced(status: WaitStatus) -> bool {
-    matches!(
-        status,
-        WaitStatus::Exited(0 | TERMINATED) | WaitStatus::Unknown | WaitStatus::Signalled(SIGTERM | SIGKILL)
-    )
-}
-
-/// Whether a SIGTERM has ended it: as the default action, or in order.
-fn is_terminated(status: WaitStatus, goodbye: bool) -> bool {
-    status == WaitStatus::Signalled(SIGTERM) || goodbye && status == WaitStatus::Exited(TERMINATED)
+    matches!(status, WaitStatus::Exited(0) | WaitStatus::Unknown | WaitStatus::Signalled(SIGTERM | SIGKILL))
 }
 
 const SIGTERM: i32 = rustix::process::Signal::TERM.as_raw();
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
-
-/// The exit code of an actor that has ended in order because a signal had told it to.
-const TERMINATED: i32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -140,16 +132,8 @@ mod tests {
 
     const ASKED: [Asked; 3] = [Never, Sent, Heard];
     const BOTH: [bool; 2] = [false, true];
-    const STATUSES: [WaitStatus; 8] = [
-        Exited(0),
-        Exited(TERMINATED),
-        Exited(3),
-        Signalled(SIGTERM),
-        Signalled(SIGKILL),
-        Signalled(6),
-        Signalled(11),
-        Unknown,
-    ];
+    const STATUSES: [WaitStatus; 7] =
+        [Exited(0), Exited(3), Signalled(SIGTERM), Signalled(SIGKILL), Signalled(6), Signalled(11), Unknown];
 
     /// Judges every combination of these; all have to come to the same.
     #[track_caller]
@@ -189,7 +173,7 @@ mod tests {
 
     #[test]
     fn row_5_what_was_made_to_end_has_not_failed() {
-        let ends = processes([Exited(0), Exited(TERMINATED), Signalled(SIGTERM), Signalled(SIGKILL), Unknown]);
+        let ends = processes([Exited(0), Signalled(SIGTERM), Signalled(SIGKILL), Unknown]);
         row(&ASKED, &BOTH, &[true], &ends, InOrder);
     }
 
@@ -206,14 +190,12 @@ mod tests {
     #[test]
     fn row_8_being_asked_twice_is_no_failure() {
         row(&[Sent, Heard], &BOTH, &[false], &processes([Signalled(SIGTERM)]), InOrder);
-        row(&[Sent, Heard], &[true], &[false], &processes([Exited(TERMINATED)]), InOrder);
     }
 
     #[test]
     fn row_9_a_crash_in_the_clean_up_is_a_failure() {
         let crashes = processes([Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
         row(&[Heard], &BOTH, &[false], &crashes, Died(When::Ending));
-        row(&[Heard], &[false], &[false], &processes([Exited(TERMINATED)]), Died(When::Ending));
         row(&[Heard], &BOTH, &[true], &processes([Exited(3), Signalled(6), Signalled(11)]), Died(When::Ending));
     }
 
@@ -221,8 +203,7 @@ mod tests {
     fn row_10_a_crash_after_the_goodbye_is_a_failure() {
         let crashes = processes([Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
         row(&[Never, Sent], &[true], &[false], &crashes, Died(When::Ending));
-        let told = processes([Exited(TERMINATED), Signalled(SIGTERM)]);
-        row(&[Never], &[true], &[false], &told, Died(When::Ending));
+        row(&[Never], &[true], &[false], &processes([Signalled(SIGTERM)]), Died(When::Ending));
     }
 
     #[test]

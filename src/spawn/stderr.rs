@@ -11,6 +11,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
+use crate::actor::shown;
 use crate::telemetry::stderr;
 
 /// Reads a child's standard error.
@@ -26,7 +27,7 @@ pub(super) struct Relay<R> {
 impl<R: AsyncRead + Unpin> Relay<R> {
     pub(super) fn new(from: Option<R>, name: &str) -> Self {
         let (lines, last) = (VecDeque::new(), VecDeque::new());
-        Self { from, name: name.to_owned(), partial: BytesMut::new(), lines, last }
+        Self { from, name: shown(name).into_owned(), partial: BytesMut::new(), lines, last }
     }
 
     /// Passes on what comes, until the end of file. Pending for ever after that.

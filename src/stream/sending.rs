@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use pleach_wire::Outgoing;
 use serde::Serialize;
 
+use crate::actor::shown;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::proto::dialog::Permit;
@@ -109,6 +110,6 @@ fn check(dialog: &DialogHandle, permit: Permit) -> Result<()> {
 fn overrun(dialog: &DialogHandle, peer_opened: bool) -> Error {
     let (cid, peer, sender) = (dialog.cid(), dialog.channel().peer(), dialog.channel().here());
     let no_stream =
-        if peer_opened { String::new() } else { format!("\nno stream is open on the `{}` side", peer.name()) };
+        if peer_opened { String::new() } else { format!("\nno stream is open on the `{}` side", shown(peer.name())) };
     Error::StreamOverrun(format!("the buffer of task {cid} in {peer} is full{no_stream}\nthe sender is {sender}"))
 }

@@ -36,7 +36,9 @@ pub(crate) fn offer(line: Vec<u8>) {
 pub(crate) async fn pass_on(line: &[u8]) {
     let Some(queue) = queue() else { return };
     loop {
-        match tokio::time::timeout(STALLED, queue.lines.reserve()).await {
+        // No new wait for each line once nothing is taken.
+        let patience = if queue.is_stalled() { Duration::ZERO } else { STALLED };
+        match tokio::time::timeout(patience, queue.lines.reserve()).await {
             Ok(Ok(place)) => return queue.put(place, line.to_vec()),
             Err(_late) if !queue.is_stalled() => {}
             Ok(Err(_)) | Err(_) => return queue.drop_one(),

@@ -31,6 +31,7 @@ mod joining;
 mod kill_matrix;
 mod limits;
 mod liveness;
+mod logging;
 mod lookup;
 mod names;
 mod promises;
@@ -40,6 +41,7 @@ mod registry_suite;
 mod relay;
 mod runtime;
 mod schemas;
+mod signals;
 mod storm;
 mod strangers;
 mod streams;
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         kill_matrix::tests(),
         limits::tests(),
         liveness::tests(),
+        logging::tests(),
         lookup::tests(),
         names::tests(),
         promises::tests(),
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         registry::tests(),
         runtime::tests(),
         schemas::tests(),
+        signals::tests(),
         strangers::tests(),
         storm::tests(),
         streams::tests(),

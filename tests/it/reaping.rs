@@ -142,7 +142,7 @@ async fn hard_kill(protocol: &'static str) {
         endings.sort_by_key(|ending| ending.by);
         let seen: Vec<_> = endings.iter().map(|ending| (ending.actor.name(), ending.by, ending.status)).collect();
         let expected = [
-            ("well", EndedBy::Sigterm, WaitStatus::Exited(1)),
+            ("well", EndedBy::Sigterm, WaitStatus::Signalled(15)),
             ("stopped", EndedBy::Sigkill, WaitStatus::Signalled(9)),
         ];
         assert_eq!(seen, expected);

@@ -53,7 +53,8 @@ struct OnDrop(String);
 impl Drop for OnDrop {
     fn drop(&mut self) {
         note(&self.0, "task dropped");
-        eprintln!("task dropped");
+        // By way of the log, so that it keeps its place among the other records.
+        tracing::warn!(target: "pleach::test", "task dropped");
     }
 }
 

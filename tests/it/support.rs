@@ -372,7 +372,7 @@ impl RootProcess {
         Self::told(Command::new(path), name, notes, args)
     }
 
-    fn command(name: &str, notes: &Notes, args: &str) -> Command {
+    pub(crate) fn command(name: &str, notes: &Notes, args: &str) -> Command {
         Self::command_at(&std::env::current_exe().unwrap(), name, notes, args)
     }
 
@@ -415,6 +415,8 @@ pub(crate) fn become_root_if_told() {
         "stopped_caller" => crate::deadlines::stopped_caller_root(&notes, &args),
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
+        "signals" => crate::signals::root(&notes, &args),
+        "logging" => crate::logging::root(&notes, &args),
         "daemon" => crate::runtime::daemon_root(&notes, &args),
         "what_is_left" => crate::clauses_order::what_is_left_root(&notes),
         "shutdown_order" => crate::runtime::ordered_root(&notes),
@@ -428,6 +430,7 @@ pub(crate) fn become_root_if_told() {
 /// What an actor process of a test does before it becomes an actor, if its parent says so.
 pub(crate) fn hooks_before_entry() {
     let is_actor = std::env::args().nth(1).is_some_and(|argument| argument == "--pleach-actor");
+    crate::logging::before_entry();
     let Ok(hook) = std::env::var("IT_BEFORE_ENTRY") else { return };
     if !is_actor {
         return;

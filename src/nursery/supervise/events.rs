@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::actor::ActorId;
+use crate::actor::{ActorId, shown};
 use crate::error::Error;
 
 /// Something that happened to a supervised child, which is meant by its name.
@@ -54,12 +54,12 @@ pub enum SupervisorEvent {
 impl fmt::Display for SupervisorEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { child, actor } => write!(f, "`{child}` was started as {actor}"),
-            Self::Died { child, error } => write!(f, "`{child}` failed: {error}"),
+            Self::Started { child, actor } => write!(f, "`{}` was started as {actor}", shown(child)),
+            Self::Died { child, error } => write!(f, "`{}` failed: {error}", shown(child)),
             Self::Restarting { child, attempt, after } => {
-                write!(f, "`{child}` is started again in {after:?}, attempt {attempt}")
+                write!(f, "`{}` is started again in {after:?}, attempt {attempt}", shown(child))
             }
-            Self::Stopped { child } => write!(f, "`{child}` was stopped"),
+            Self::Stopped { child } => write!(f, "`{}` was stopped", shown(child)),
             Self::GaveUp { error, .. } => write!(f, "{error}"),
         }
     }

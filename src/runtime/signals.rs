@@ -1,0 +1,245 @@
+//! Signals that end a program or an actor: taken by a thread of their own, whatever the async runtime does.
+//!
+//! ```text
+//! signal ─► handler ─► pipe ─► thread ─┬─ the first, and there is something to ask ─► who listens ends in order
+//!                                      ├─ within REPEAT of that ─► the same signal: nothing
+//!                                      └─ any other ─► the process ends at once
+//! ```
+//! The handler writes a few bytes and returns. So no signal is ever blocked, and what this process starts
+//! inherits neither a mask nor a handler. What the launcher had ignored stays ignored (SIGTERM excepted), here
+//! and below.
+//!
+//! # Invariants
+//! 1. The thread waits for nothing but the pipe: not for the runtime, a lock of its tasks, a subscriber, or
+//!    standard error (beyond a bound).
+//! 2. From the moment in which signals are taken to the end of the process, one of them is never without effect.
+
+use std::io::{self, PipeReader, PipeWriter, Read as _};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::error::signal_name;
+use crate::telemetry::stderr;
+
+/// Listens for the first signal. While one of these is held, there is something that can end in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals(watch::Receiver<Option<i32>>);
+
+impl Signals {
+    /// Takes the signals of this process, from now to its end.
+    ///
+    /// If the system refuses that, they keep their default action: the process ends at once.
+    pub(crate) fn take(whose: Whose) -> Self {
+        static TAKEN: OnceLock<watch::Sender<Option<i32>>> = OnceLock::new();
+        let mut fault = None;
+        let came = TAKEN.get_or_init(|| {
+            let (came, _) = watch::channel(None);
+            fault = start(came.clone(), whose).err();
+            came
+        });
+        if let Some(error) = fault {
+            warn!(target: "pleach::cancel", %error, "signals keep their default action");
+        }
+        Self(came.subscribe())
+    }
+
+    /// Returns the signal that has come, if one has.
+    pub(crate) fn came(&self) -> Option<i32> {
+        *self.0.borrow()
+    }
+
+    /// Waits for a signal and returns its number; at once, if one has come.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn first(&mut self) -> i32 {
+        match self.0.wait_for(Option::is_some).await.map(|came| *came) {
+            Ok(Some(signal)) => signal,
+            _ => std::future::pending().await, // the sender is never dropped
+        }
+    }
+}
+
+/// Whose signals are taken: it decides what an end at once looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A program's: it exits with 128 plus the signal's number, as shells have it.
+    Program,
+    /// An actor's: it dies of the signal, as its parent will see.
+    Actor,
+}
+
+impl Whose {
+    fn leave_at_once(self, signal: i32) -> ! {
+        let name = signal_name(signal);
+        stderr::offer(format!("interrupted by {name} again: leaving without clean-up\n").into());
+        stderr::wait_until_written();
+        match self {
+            Self::Program => exit_unconditionally(128 + signal),
+            Self::Actor => die_of(signal),
+        }
+    }
+}
+
+/// Ends this process by a signal, after everything in it has ended: its parent sees which.
+#[allow(unsafe_code)]
+pub(crate) fn die_of(signal: i32) -> ! {
+    stderr::wait_until_written();
+    if signal == libc::SIGQUIT {
+        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none); // then it leaves a core file
+    }
+    // SAFETY: both calls take plain numbers, and the default action is no function of this program's.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+    exit_unconditionally(128 + signal) // the thread blocks that signal
+}
+
+/// Ends this process, whatever its threads hold: nothing of the program's own runs any more.
+#[allow(unsafe_code)]
+fn exit_unconditionally(code: i32) -> ! {
+    // SAFETY: it takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Installs the handlers and starts the thread.
+fn start(came: watch::Sender<Option<i32>>, whose: Whose) -> io::Result<()> {
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&writer, true)?; // a handler never waits
+    let (writer, epoch) = (Arc::new(writer), Instant::now());
+    std::thread::Builder::new().name("pleach-signals".into()).spawn(move || listen(reader, &came, whose))?;
+    for signal in ENDING.into_iter().filter(|signal| *signal == libc::SIGTERM || !is_ignored(*signal)) {
+        handle(signal, writer.clone(), epoch)?;
+    }
+    Ok(())
+}
+
+/// Has a handler write what comes, and when, into the pipe.
+#[allow(unsafe_code)]
+fn handle(signal: i32, pipe: Arc<PipeWriter>, epoch: Instant) -> io::Result<()> {
+    let own = std::process::id();
+    let handler = move || {
+        if std::process::id() != own {
+            // A process that was forked off this one has the handler too, but not what it serves.
+            // SAFETY: both functions are async-signal-safe, and take plain numbers.
+            unsafe {
+                libc::signal(signal, libc::SIG_DFL);
+                libc::raise(signal); // delivered when this handler returns
+            }
+            return;
+        }
+        let _ = rustix::io::write(&*pipe, &Came { signal, at: epoch.elapsed() }.to_bytes()); // full: many have come
+    };
+    // SAFETY: the handler makes system calls only (getpid, clock_gettime, write). It does not allocate, lock or panic.
+    unsafe { signal_hook_registry::register(signal, handler) }.map(drop)
+}
+
+/// Returns whether whoever started this process had it ignore a signal.
+#[allow(unsafe_code)]
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: all zeros is a valid `sigaction`, and the call only fills it in.
+    unsafe {
+        let mut current = std::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(signal, std::ptr::null(), &mut current) == 0 && current.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// What the thread does.
+fn listen(mut pipe: PipeReader, told: &watch::Sender<Option<i32>>, whose: Whose) {
+    let (mut seen, mut bytes) = (Seen::default(), [0; Came::SIZE]);
+    // The handlers hold the other end for as long as the process lives.
+    while pipe.read_exact(&mut bytes).is_ok() {
+        let came = Came::from_bytes(bytes);
+        match seen.judge(came.at, told.receiver_count() > 0) {
+            Verdict::Ask => drop(told.send_replace(Some(came.signal))),
+            Verdict::Repeat => {}
+            Verdict::Leave => whose.leave_at_once(came.signal),
+        }
+    }
+}
+
+/// A signal as it goes through the pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Came {
+    signal: i32,
+    at: Duration,
+}
+
+impl Came {
+    const SIZE: usize = 12;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..4].copy_from_slice(&self.signal.to_ne_bytes());
+        bytes[4..].copy_from_slice(&(self.at.as_millis() as u64).to_ne_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let [a, b, c, d, at @ ..] = bytes;
+        Self { signal: i32::from_ne_bytes([a, b, c, d]), at: Duration::from_millis(u64::from_ne_bytes(at)) }
+    }
+}
+
+/// When the first signal came.
+#[derive(Debug, Default)]
+struct Seen(Option<Duration>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Ask,
+    Repeat,
+    Leave,
+}
+
+impl Seen {
+    /// Judges a signal. `can_ask` says whether there is something that can end in order.
+    fn judge(&mut self, at: Duration, can_ask: bool) -> Verdict {
+        match self.0 {
+            Some(first) if at.saturating_sub(first) < REPEAT => Verdict::Repeat,
+            None if can_ask => {
+                self.0 = Some(at);
+                Verdict::Ask
+            }
+            _ => Verdict::Leave,
+        }
+    }
+}
+
+/// The signals that end a program or an actor.
+const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// What comes so soon after the first signal is the same one: `timeout` and terminals send to a process and to its
+/// group, a service manager may send SIGHUP after SIGTERM. Nobody presses a key twice that fast.
+const REPEAT: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_asks_a_repeat_is_nothing_and_the_second_ends() {
+        let at = Duration::from_millis;
+        let mut seen = Seen::default();
+        let verdicts = [1000, 1001, 1199, 1200].map(|time| seen.judge(at(time), true));
+        assert_eq!(verdicts, [Verdict::Ask, Verdict::Repeat, Verdict::Repeat, Verdict::Leave]);
+    }
+
+    #[test]
+    fn where_nothing_can_end_in_order_the_first_ends_the_process() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.judge(Duration::ZERO, false), Verdict::Leave);
+        assert_eq!(seen.judge(Duration::ZERO, true), Verdict::Ask);
+        assert_eq!(seen.judge(REPEAT, false), Verdict::Leave);
+    }
+
+    #[test]
+    fn a_signal_passes_the_pipe_unchanged() {
+        let came = Came { signal: libc::SIGTERM, at: Duration::from_millis(1 << 40) };
+        assert_eq!(Came::from_bytes(came.to_bytes()), came);
+    }
+}

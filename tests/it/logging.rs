@@ -1,0 +1,335 @@
+//! Logging ends nothing and holds nothing up: standard error that is closed, gone or stalled, with debug records
+//! on; a subscriber of the program's own that panics, or blocks.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use libtest_mimic::Trial;
+use pleach::error::WaitStatus;
+use pleach::prelude::*;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::support::{Notes, RootProcess, Watched, note, over, patience};
+
+#[pleach::rpc]
+async fn pid() -> Result<u32> {
+    Ok(std::process::id())
+}
+
+#[pleach::rpc]
+async fn fails() -> anyhow::Result<()> {
+    anyhow::bail!("on purpose")
+}
+
+#[pleach::rpc]
+async fn panics() -> Result<()> {
+    panic!("on purpose")
+}
+
+/// Writes more to standard error than any pipe takes.
+#[pleach::rpc]
+async fn chatters() -> Result<u32> {
+    for line in 0..20_000 {
+        let _ = writeln!(std::io::stderr(), "line {line} of a chatterbox, long enough to fill a pipe soon");
+    }
+    Ok(std::process::id())
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = Vec::new();
+    let mut root = |name: &str, run: fn()| {
+        tests.push(Trial::test(format!("logging::{name}"), move || {
+            run();
+            Ok(())
+        }));
+    };
+    root("a_tree_whose_stderr_is_closed_lives_and_ends", closed);
+    root("a_tree_whose_stderr_has_no_reader_lives_and_ends", unread);
+    root("a_tree_whose_stderr_is_stalled_lives_and_ends", stalled);
+    root("what_stderr_did_not_take_is_counted", counted);
+    root("the_last_records_are_written_before_the_process_ends", last_records);
+    root("a_subscriber_that_panics_harms_nobody", panicking);
+    root("a_subscriber_that_blocks_holds_up_no_duty", blocking);
+    tests
+}
+
+fn command(scenario: &str, notes: &Notes) -> Command {
+    let mut command = RootProcess::command("logging", notes, scenario);
+    command.env("PLEACH_LOG", "trace");
+    command
+}
+
+fn assert_lives_and_ends(mut root: RootProcess, notes: &Notes) {
+    assert_eq!(notes.next(), "a life of a tree: done");
+    Watched::new(root.pid()).assert_gone_within(patience());
+    assert!(root.0.wait().unwrap().success());
+}
+
+fn closed() {
+    let notes = Notes::new();
+    let inner = command("life", &notes);
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" 2>&-"]).arg(inner.get_program());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert_lives_and_ends(RootProcess::spawn(command), &notes);
+}
+
+fn unread() {
+    let notes = Notes::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command("life", &notes);
+    command.stderr(writer);
+    assert_lives_and_ends(RootProcess::spawn(command), &notes);
+}
+
+fn stalled() {
+    let notes = Notes::new();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let mut command = command("life", &notes);
+    command.stderr(writer);
+    assert_lives_and_ends(RootProcess::spawn(command), &notes);
+}
+
+/// Nothing is read until the tree is done; then all of it.
+fn counted() {
+    let notes = Notes::new();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = command("life, then waits", &notes);
+    command.stderr(writer);
+    let mut root = RootProcess::spawn(command);
+    assert_eq!(notes.next(), "a life of a tree: done");
+    let reading = std::thread::spawn(move || {
+        let mut said = String::new();
+        reader.read_to_string(&mut said).map(|_| said)
+    });
+    let go = notes.expect("waits at ");
+    note(&go, "go");
+    Watched::new(root.pid()).assert_gone_within(patience());
+    root.0.wait().unwrap();
+    let said = reading.join().unwrap().unwrap();
+    assert!(said.contains(" lines dropped: nothing took them in time"), "{} bytes", said.len());
+}
+
+fn last_records() {
+    let notes = Notes::new();
+    let mut command = command("says goodbye", &notes);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.lines().filter(|line| line.contains("goodbye")).count(), 500, "{said}");
+}
+
+fn panicking() {
+    let notes = Notes::new();
+    let mut command = command("panicking subscriber", &notes);
+    command.env("RUST_BACKTRACE", "0").stderr(Stdio::null());
+    assert_lives_and_ends(RootProcess::spawn(command), &notes);
+}
+
+/// The first record of a failure never returns; the failure is acted on all the same.
+fn blocking() {
+    let notes = Notes::new();
+    let mut root = RootProcess::spawn(command("blocking subscriber", &notes));
+    let siblings = notes.expect("siblings ");
+    let siblings: Vec<_> = siblings.split(' ').map(|pid| Watched::new(pid.parse().unwrap())).collect();
+    let release = notes.expect("release me at ");
+    note(&release, "start");
+    notes.expect("blocked");
+    siblings.iter().for_each(|sibling| sibling.assert_gone_within(patience()));
+    note(&release, "go on");
+    let ended = notes.expect("ended: ");
+    assert!(ended.contains("on purpose"), "{ended}");
+    Watched::new(root.pid()).assert_gone_within(patience());
+    root.0.wait().unwrap();
+}
+
+/// The root of a test.
+pub(crate) fn root(notes: &str, scenario: &str) {
+    let flavor = pleach::__private::Flavor::MultiThread { workers: Some(4) };
+    match scenario {
+        "says goodbye" => {
+            pleach::telemetry::init(None);
+            (0..500).for_each(|number| tracing::warn!(number, "goodbye"));
+        }
+        "panicking subscriber" => {
+            tracing::subscriber::set_global_default(Panicking).unwrap();
+            run(pleach::__private::Flavor::CurrentThread, notes, false);
+        }
+        "blocking subscriber" => {
+            let blocking = Arc::new(Blocking::default());
+            tracing::subscriber::set_global_default(BlockingAt(blocking.clone(), notes.to_owned())).unwrap();
+            let ended = pleach::__private::run_main(flavor, siblings(notes.to_owned(), blocking));
+            note(notes, format!("ended: {ended:?}"));
+        }
+        other => {
+            pleach::telemetry::init(None);
+            run(pleach::__private::Flavor::CurrentThread, notes, other == "life, then waits");
+        }
+    }
+}
+
+fn run(flavor: pleach::__private::Flavor, notes: &str, waits: bool) {
+    let ended = pleach::__private::run_main(flavor, life());
+    note(notes, format!("a life of a tree: {}", ended.map_or_else(|error| format!("{error:?}"), |()| "done".into())));
+    if waits {
+        let go = Notes::new();
+        note(notes, format!("waits at {}", go.address()));
+        go.expect("go");
+        // After a line there is room for the count.
+        tracing::warn!("the last one");
+    }
+}
+
+/// Starts, calls, failures, panics, deaths, cancels: whatever writes a record.
+async fn life() -> Result<()> {
+    pleach::open_root(over("uds"), async |_| {
+        pleach::open_nursery(async |n| {
+            let daemon = n.start_actor("daemon").enable(module_path!()).env(SUBSCRIBER, subscriber()).await?;
+            let other = n.start_actor("other").enable(module_path!()).env(SUBSCRIBER, subscriber()).await?;
+            for _ in 0..300 {
+                daemon.run(pid()).await?;
+            }
+            assert!(daemon.run(fails()).await.is_err() && daemon.run(panics()).await.is_err());
+            other.run(chatters()).await?;
+            let found = pleach::find_actor("other").await?.expect("it is there");
+            found.run(pid()).await?;
+            daemon.cancel_actor().await?;
+            other.cancel_actor().await
+        })
+        .await?;
+        let failed: Result<()> = pleach::open_nursery(async |n| {
+            let victim = n.start_actor("victim").enable(module_path!()).env(SUBSCRIBER, subscriber()).await?;
+            Watched::new(victim.run(pid()).await?).kill();
+            std::future::pending().await
+        })
+        .await;
+        match failed {
+            Err(Error::ActorDied(died)) if died.status == WaitStatus::Signalled(9) => Ok(()),
+            other => Err(Error::Usage(format!("{other:?}"))),
+        }
+    })
+    .await
+}
+
+/// What the actors below are to have for a subscriber, too.
+fn subscriber() -> String {
+    let panics = std::env::var("IT_ARGS").is_ok_and(|scenario| scenario == "panicking subscriber");
+    if panics { "panicking".into() } else { "none".into() }
+}
+
+const SUBSCRIBER: &str = "IT_SUBSCRIBER";
+
+/// Sets the subscriber that the parent has chosen.
+pub(crate) fn before_entry() {
+    if std::env::var(SUBSCRIBER).is_ok_and(|kind| kind == "panicking") {
+        let _ = tracing::subscriber::set_global_default(Panicking); // the root's own comes later
+    }
+}
+
+/// One fails, the others are ended.
+async fn siblings(notes: String, blocking: Arc<Blocking>) -> Result<()> {
+    pleach::open_root(over("uds"), async |_| {
+        pleach::open_nursery(async |n| {
+            let (one, other) =
+                (n.start_actor("one").enable(module_path!()), n.start_actor("other").enable(module_path!()));
+            let (one, other) = (one.await?, other.await?);
+            note(&notes, format!("siblings {} {}", one.run(pid()).await?, other.run(pid()).await?));
+            let release = Arc::new(Notes::new());
+            note(&notes, format!("release me at {}", release.address()));
+            release.expect_async("start").await;
+            std::thread::spawn({
+                let (release, blocking) = (release.clone(), blocking.clone());
+                move || {
+                    release.expect("go on");
+                    blocking.release();
+                }
+            });
+            blocking.armed.store(true, Ordering::Release);
+            n.run_in_actor(fails()).await?;
+            std::future::pending().await
+        })
+        .await
+    })
+    .await
+}
+
+/// Panics at each record of the library.
+struct Panicking;
+
+impl Subscriber for Panicking {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("pleach::")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        panic!("a broken subscriber");
+    }
+
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Blocking {
+    armed: AtomicBool,
+    released: Mutex<bool>,
+    woken: Condvar,
+}
+
+impl Blocking {
+    fn release(&self) {
+        *self.released.lock().unwrap() = true;
+        self.woken.notify_all();
+    }
+}
+
+/// Blocks, once it is armed, at each record that something failed, until it is released.
+struct BlockingAt(Arc<Blocking>, String);
+
+impl Subscriber for BlockingAt {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("pleach::")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        if self.0.armed.load(Ordering::Acquire) && message.0.contains("failed") {
+            note(&self.1, "blocked");
+            let released = self.0.released.lock().unwrap();
+            drop(self.0.woken.wait_while(released, |released| !*released).unwrap());
+            self.0.armed.store(false, Ordering::Release);
+        }
+    }
+
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
