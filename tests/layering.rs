@@ -156,6 +156,22 @@ fn tasks_have_owners_and_queues_have_bounds() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
+/// How long something takes is decided by the scheduler: bounds of tests come from `tests/patience`.
+#[test]
+fn no_test_has_a_bound_of_its_own() {
+    let ways = ["elapsed() < ", "elapsed() <= ", "_within(", "recv_timeout(", "set_read_timeout(Some("];
+    let own = ways.map(|way| format!("{way}Duration::from_"));
+    let mut faults = Vec::new();
+    for file in ["src", "transports", "tests", "macros"].map(sources_below).concat() {
+        for (number, line) in read(&file).lines().enumerate() {
+            if own.iter().any(|bound| line.contains(bound)) {
+                faults.push(format!("{}:{}: a bound that does not grow with the load", shown(&file), number + 1));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
 /// A record goes by way of `src/log`, or is guarded where it stands; and standard error may be closed.
 #[test]
 fn nothing_that_is_said_can_end_who_says_it() {

@@ -12,7 +12,7 @@ use pleach::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::reaping::is_there;
-use crate::support::{Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test};
+use crate::support::{FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -160,7 +160,7 @@ async fn gives_up(protocol: &'static str) {
     let mut seen = None;
     let ended: Result<()> = in_nursery(over(protocol), async |n| {
         let supervision = Supervision::one_for_one()
-            .intensity(2, Duration::from_secs(60))
+            .intensity(2, FOREVER)
             .backoff(Backoff::none())
             .child(ChildSpec::daemon(daemon(&n, "idle")))
             .child(ChildSpec::run_once("job", fail));
@@ -176,7 +176,7 @@ async fn gives_up(protocol: &'static str) {
         }
         other => panic!("{other:?}"),
     }
-    assert_says(&ended, &["gave up on `job`", "2 restarts", "60s", "it never works", "`job`"]);
+    assert_says(&ended, &["gave up on `job`", "2 restarts", &format!("{FOREVER:?}"), "it never works", "`job`"]);
     let (events, supervisor) = seen.unwrap();
     let seen = rest(events).await;
     assert_eq!(seen.iter().filter(|event| *event == "job died").count(), 3, "{seen:?}");
@@ -421,11 +421,11 @@ async fn init_panics() {
 async fn start_under_way(gives_up: bool) {
     let notes = Arc::new(Notes::new());
     let hangs = notes.dir().join("hangs");
-    let patient = Config { connect_back: Duration::from_secs(60), ..over("uds") };
+    let patient = Config { connect_back: FOREVER, ..over("uds") };
     let ended = in_nursery(patient, async |n| {
         let hook = format!("hang_if {} {}", hangs.display(), notes.address());
         let hanging = ChildSpec::daemon(daemon(&n, "hanging").env("IT_BEFORE_ENTRY", hook));
-        let mut supervision = Supervision::one_for_one().intensity(1, Duration::from_secs(600)).child(hanging);
+        let mut supervision = Supervision::one_for_one().intensity(1, FOREVER).child(hanging);
         if gives_up {
             supervision = supervision.child(ChildSpec::daemon(daemon(&n, "other")));
         }

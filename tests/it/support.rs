@@ -91,6 +91,7 @@ pub(crate) fn over(protocol: &str) -> Config {
         cancel_ack: patience(),
         soft_reap: patience(),
         kill_after: patience(),
+        give_up_after: patience(),
         connect_back: patience(),
         handshake: patience(),
         task_cancel: scaled(default.task_cancel),
