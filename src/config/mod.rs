@@ -74,7 +74,8 @@ pub struct Config {
     /// that are just closing get there.
     #[serde(with = "duration")]
     pub peers: Duration,
-    /// How long a child that has acknowledged its cancellation may take to exit before it gets SIGTERM.
+    /// How long a child that has acknowledged its cancellation, or has said goodbye of its own accord, may take to
+    /// exit before it gets SIGTERM.
     /// Default: 3 s, because it may have children of its own to bring to their end.
     #[serde(with = "duration")]
     pub soft_reap: Duration,

@@ -12,7 +12,9 @@ use crate::panics;
 /// Has `callback` run at the end of this process's actor, after all its tasks and connections are gone.
 ///
 /// Callbacks run last in, first out, each once; one that panics is logged, and the others still run. They
-/// run on the actor's thread and hold up its end, so they should be short; nothing async is left to use.
+/// run on the actor's thread and hold up its end, so they should be short: a child's nursery gives it
+/// [`soft_reap`](crate::Config::soft_reap) for all of it. Nothing async is left to use. A callback that ends the
+/// process otherwise than with exit code 0 fails that nursery.
 /// One that is added when there is no actor waits for the next one: call this before
 /// [`init`](crate::init) or [`open_root`](crate::open_root), or any time later.
 ///
