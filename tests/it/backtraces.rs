@@ -27,7 +27,8 @@ async fn ping() -> Result<()> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let ways: [(&str, fn() -> Call<()>); 2] = [("error", fails), ("panic", panics)];
+    type Function = fn() -> Call<()>;
+    let ways: [(&str, Function); 2] = [("error", fails), ("panic", panics)];
     let mut tests = Vec::new();
     for protocol in PROCESSES {
         for (name, call) in ways {
