@@ -34,10 +34,13 @@ impl Error {
         }
     }
 
-    /// Returns how the actor's process ended whose death this reports, wherever that was found.
+    /// Returns how the actor's process ended whose death this reports, wherever that was found: the first one, if this
+    /// is a group; the last one, if a supervisor gave up.
     pub fn actor_died(&self) -> Option<&ActorDied> {
         match self.origin() {
             Self::ActorDied(died) => Some(died),
+            Self::Group(group) => group.errors.iter().find_map(Self::actor_died),
+            Self::GaveUp(gave_up) => gave_up.last.as_ref()?.actor_died(),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@
 //! | `inside` | one of ours in a foreign error |
 //! | `died`, `gave_up`, `group`, `refusal` | findings of the runtime that have parts |
 //! | `report` | an error for humans |
+//! | `ok` | no error |
 //! | `record`, `transport` | an error for machines |
 
 mod cancelled;
@@ -22,6 +23,7 @@ mod gave_up;
 mod group;
 mod inside;
 mod mismatch;
+pub(crate) mod ok;
 mod packed;
 mod payload;
 pub(crate) mod raised;

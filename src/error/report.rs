@@ -1,7 +1,7 @@
 //! An error for humans: what happened, why, where, and by way of whom.
 //!
-//! [`Report`] draws it in a frame; `{:?}` of an [`Error`] is the same without one, so that a `main`
-//! that returns the error prints it all.
+//! [`Report`] draws it in a frame; `{:?}` of an [`Error`] is the same without one, after the name of its variant, so
+//! that a `main` that returns the error and an assertion that fails print it all.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -60,16 +60,29 @@ impl fmt::Display for Report<'_> {
 }
 
 impl fmt::Debug for Error {
-    /// Prints for humans: the message, and what else is known, a line each.
+    /// Prints for humans: the variant and the message, and what else is known, a line each.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Vec::new();
-        Block::of(self).list("", "  ", &mut lines);
+        Block::of(self).list("", "  ", true, &mut lines);
         f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Error {
+    /// Returns whether both say the same, whichever of our variants or foreign types they are.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let [own, other] = [self, other].map(|error| {
+            let mut lines = Vec::new();
+            Block::of(error).list("", "  ", false, &mut lines);
+            lines
+        });
+        own == other
     }
 }
 
 /// One error: a message, what is known of it, and the members if it is a group.
 struct Block {
+    variant: &'static str,
     head: String,
     details: Vec<String>,
     members: Vec<Self>,
@@ -84,7 +97,8 @@ struct Line {
 
 impl Block {
     fn of(error: &Error) -> Self {
-        let mut block = Self { head: error.to_string(), details: causes_of(error), members: Vec::new() };
+        let (variant, head) = (error.variant(), error.to_string());
+        let mut block = Self { variant, head, details: causes_of(error), members: Vec::new() };
         match error.unwrapped() {
             Error::Group(group) => {
                 if matches!(error, Error::Group(_)) {
@@ -99,7 +113,9 @@ impl Block {
             }
             _ => {}
         }
-        if let Some(died) = error.actor_died().filter(|died| !died.stderr.is_empty()) {
+        if let Error::ActorDied(died) = error.origin()
+            && !died.stderr.is_empty()
+        {
             block.details.push(format!("its last words:\n  {}", died.stderr.join("\n  ")));
         }
         if let Error::Remote(remote) = error.unwrapped() {
@@ -126,12 +142,15 @@ impl Block {
         }
     }
 
-    /// As [`draw`](Self::draw), without a frame.
-    fn list(&self, first: &str, rest: &str, lines: &mut Vec<String>) {
-        lines.push(format!("{first}{}", self.head));
+    /// As [`draw`](Self::draw), without a frame, and with the names of the variants or without.
+    fn list(&self, first: &str, rest: &str, variants: bool, lines: &mut Vec<String>) {
+        lines.push(match variants {
+            true => format!("{first}{}: {}", self.variant, self.head),
+            false => format!("{first}{}", self.head),
+        });
         lines.extend(self.details.iter().flat_map(|detail| detail.lines()).map(|text| format!("{rest}{text}")));
         for member in &self.members {
-            member.list(&format!("{rest}- "), &format!("{rest}  "), lines);
+            member.list(&format!("{rest}- "), &format!("{rest}  "), variants, lines);
         }
     }
 }

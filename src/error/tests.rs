@@ -330,7 +330,12 @@ fn humans_read_where_and_why() {
     assert_eq!(group.report().color(false).to_string(), drawn);
     assert!(group.report().color(true).to_string().contains("\x1b[1;31m2 errors\x1b[0m"));
     let listed = format!("{group:?}");
-    assert!(listed.contains(&format!("\n  - {dead} died")) && listed.contains("\n      out of memory"), "{listed}");
+    assert!(
+        listed.contains(&format!("Group: 2 errors\n  - Remote: {raiser}: storing: 7 is too big\n    raised in"))
+            && listed.contains(&format!("\n  - ActorDied: {dead} died"))
+            && listed.contains("\n      out of memory"),
+        "{listed}"
+    );
 
     let caused = anyhow::Error::from(io::Error::other("disk full")).context("reading").context("planning");
     let came = sent(Error::from_boxed(boxed(caused)), Format::Json, &["leaf"]);
@@ -367,4 +372,43 @@ fn an_error_is_small_and_can_be_shared() {
     const { assert!(size_of::<Error>() <= 96) };
     fn shared<T: Clone + Send + Sync + 'static>() {}
     shared::<Error>();
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Transparent(Error);
+
+#[test]
+fn a_failing_assertion_shows_the_variant() {
+    for error in findings() {
+        assert!(format!("{error:?}").starts_with(&format!("{}: ", error.variant())), "{error:?}");
+    }
+    let timeout = || Error::Timeout { what: "the call".into(), after: Duration::from_secs(1) };
+    assert_eq!(format!("{:?}", timeout()), "Timeout: the call took longer than 1s");
+    let wrapped = Error::from_boxed(boxed(Transparent(timeout())));
+    assert_eq!(format!("{wrapped:?}"), "Local: the call took longer than 1s");
+    assert!(wrapped.says_the_same(&timeout()), "the name of a variant is no part of what it says");
+}
+
+#[test]
+fn a_death_is_found_in_a_group_and_behind_who_gave_up() {
+    let died = || findings().remove(14);
+    let group = |errors| Error::join(errors).unwrap_err();
+    let gave_up = |last| {
+        let (child, within) = ("worker".to_owned(), Duration::from_secs(1));
+        Error::GaveUp(Box::new(GaveUp { child, restarts: 3, within, last }))
+    };
+    let inner = group(vec![Error::Usage("inner".into()), died()]);
+    let relayed = sent(group(vec![Error::Usage("outer".into()), inner.clone()]), Format::Msgpack, &["mid", "top"]);
+    for error in [
+        group(vec![Error::Usage("first".into()), died()]),
+        group(vec![Error::Usage("outer".into()), inner]),
+        relayed,
+        gave_up(Some(died())),
+        group(vec![Error::Usage("first".into()), gave_up(Some(died()))]),
+    ] {
+        assert_eq!(error.actor_died().map(|died| died.status), Some(WaitStatus::Signalled(9)), "{error:?}");
+    }
+    assert!(gave_up(None).actor_died().is_none());
+    assert!(group(vec![Error::Usage("one".into()), Error::Usage("two".into())]).actor_died().is_none());
 }
