@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::frame;
 use super::run::Run;
-use super::tree::CancelScope;
+use super::tree::Node;
 use crate::error::{Error, Result};
 
 /// Runs `body`, and gives up on it `after` the given time: `None` if it was dropped.
@@ -29,8 +29,10 @@ use crate::error::{Error, Result};
 /// # }
 /// ```
 ///
-/// The time counts from the first poll. `None` is about this deadline (or this scope) only: when a
-/// scope around is cancelled, nothing after this line runs any more.
+/// The time counts from the first poll, and the scope of the body is made then: in a [`shield`](super::shield), it has
+/// nothing to do with what is outside of that. `None` is about this deadline (or this scope) only: when a scope around
+/// is cancelled, nothing after this line runs any more; unless a [`Shield`](super::Shield) that was there before still
+/// keeps the code around from being dropped, which then gets `None` too.
 ///
 /// # Panics
 /// When polled outside of a tokio runtime with a timer.
@@ -69,13 +71,14 @@ impl<F: Future> Future for MoveOnAfter<F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let limited = self.project().limited;
-        let ended = if limited.run.has_ended() { None } else { Some(ready!(limited.poll(cx))) };
+        let mut limited = self.project().limited;
+        let ended = if limited.run.has_ended() { None } else { Some(ready!(limited.as_mut().poll(cx))) };
+        let under_guard = limited.under_guard && frame::current().is_some_and(|around| around.is_held());
         match ended {
             Some(Ended::Done(value)) => Poll::Ready(Some(value)),
-            // There is no value to return. The body around is cancelled and this one's shield on it
-            // is gone, so its poller drops it as soon as all its other shields are gone too.
-            _ if frame::is_cancelled() => Poll::Pending,
+            // There is no value to return. The body around is cancelled and this one's shield on it is gone, so its
+            // poller drops it as soon as all its other shields are gone too: the code here may be what holds one.
+            _ if frame::is_cancelled() && !under_guard => Poll::Pending,
             _ => Poll::Ready(None),
         }
     }
@@ -120,8 +123,9 @@ pin_project! {
         #[pin]
         run: Run<F>,
         after: Duration,
-        scope: CancelScope,
         started: bool,
+        // Whether a shield on the body around was held before this one's.
+        under_guard: bool,
     }
 }
 
@@ -134,23 +138,21 @@ enum Ended<T> {
 
 impl<F: Future> Limited<F> {
     fn new(after: Duration, body: F) -> Self {
-        let scope = CancelScope::new();
-        Self { run: scope.run(body), after, scope, started: false }
+        Self { run: Run::without_scope(body), after, started: false, under_guard: false }
     }
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<F::Output>> {
-        let this = self.project();
-        if !*this.started {
-            *this.started = true;
+        let mut this = self.project();
+        if !std::mem::replace(this.started, true) {
+            *this.under_guard = frame::current().is_some_and(|around| around.is_held());
             // One that is past all clocks is none.
-            if let Some(at) = Instant::now().checked_add(*this.after) {
-                this.scope.set_deadline(at);
-            }
+            let at = Instant::now().checked_add(*this.after);
+            this.run.place(Node::with_deadline(frame::current_node(), at));
         }
-        Poll::Ready(match ready!(this.run.poll(cx)) {
+        Poll::Ready(match ready!(this.run.as_mut().poll(cx)) {
             Ok(value) => Ended::Done(value),
             // A deadline is this code's own affair; a cancellation of the code around goes before it.
-            Err(_) if this.scope.has_expired() && !frame::is_cancelled() => Ended::Expired(*this.after),
+            Err(_) if this.run.has_expired() && !frame::is_cancelled() => Ended::Expired(*this.after),
             Err(error) => Ended::Cancelled(error),
         })
     }

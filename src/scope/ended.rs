@@ -34,6 +34,27 @@ pub(crate) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended
     }
 }
 
+/// Runs `body` under `scope`, and keeps a failure that it meets its cancellation with (C-4).
+///
+/// # Errors
+/// The cancellation, if the body was dropped, or returned nothing worse after it had been told.
+pub(crate) async fn run_for_result<T, E: ScopeError>(
+    scope: &CancelScope,
+    body: impl Future<Output = Result<T, E>>,
+) -> Result<Result<T, E>> {
+    let mut returned = None;
+    let ended = scope.run(async { returned = Some(body.await) }).await;
+    match (ended, returned) {
+        (Ok(()), Some(output)) => Ok(output),
+        (Err(cancelled), Some(Err(own))) => match Error::from_boxed(boxed(own)) {
+            echo if echo.is_cancelled() => Err(cancelled),
+            failure => Ok(Err(failure.into())),
+        },
+        (Err(cancelled), _) => Err(cancelled),
+        (Ok(()), None) => unreachable!("a body that was not cancelled has returned"),
+    }
+}
+
 impl<T, E: ScopeError> Ended<Result<T, E>> {
     /// Makes one result of how the body of a nursery ended and what failed beside it, the body's first.
     ///

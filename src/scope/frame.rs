@@ -20,6 +20,11 @@ pub(super) fn current_node() -> Option<Arc<Node>> {
     CURRENT.try_with(|frame| frame.as_ref().map(|frame| frame.node().clone())).ok().flatten()
 }
 
+/// Returns whether the running code is in a shield, and not in a scope inside that.
+fn is_shielded() -> bool {
+    CURRENT.try_with(Option::is_none).unwrap_or(false)
+}
+
 /// Returns whether the running code is in a cancelled scope, without telling it.
 pub(super) fn is_cancelled() -> bool {
     current_node().is_some_and(|node| node.is_cancelled())
@@ -36,8 +41,8 @@ pub(super) fn tell_if_cancelled() -> bool {
 
 /// What a body, and the code inside it, share.
 pub(super) struct Frame {
-    /// The scope that the caller named.
-    asked: Arc<Node>,
+    /// The scope that the caller named, or the one that was made where the body is first polled.
+    asked: OnceLock<Arc<Node>>,
     /// The scope that the body got; see [`Frame::enter`].
     entered: OnceLock<Arc<Node>>,
     shields: Shields,
@@ -46,32 +51,44 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(asked: Arc<Node>) -> Arc<Self> {
+    pub(super) fn new(asked: Option<Arc<Node>>) -> Arc<Self> {
+        let asked = asked.map_or_else(OnceLock::new, OnceLock::from);
         Arc::new(Self { asked, entered: OnceLock::new(), shields: Shields::default(), told: AtomicBool::new(false) })
     }
 
     /// Finds the body's place in the tree, when it is first polled.
     ///
-    /// That is the scope that was asked for, unless it lies elsewhere than inside `around`, the scope
-    /// of the body around this one: then it is a new scope inside `around`, and the caller has to
-    /// cancel it when the one asked for is cancelled. Invariant 1.
+    /// That is the scope that was asked for, unless it lies elsewhere than inside `around`, the scope of the body
+    /// around this one, or beyond the shield around it: then it is a new scope, and the caller has to cancel it when
+    /// the one asked for is cancelled. Invariants 1 and 6.
     pub(super) fn enter(&self, around: Option<Arc<Node>>) -> Place {
+        let asked = self.asked();
         let place = match around {
-            Some(around) if !self.asked.is_inside(&around) => Place::Elsewhere(Node::stand_in(&self.asked, around)),
-            _ => Place::Asked(self.asked.clone()),
+            Some(around) if !asked.is_inside(&around) => {
+                Place::Elsewhere(Node::with_deadline(Some(around), asked.deadline()))
+            }
+            None if is_shielded() && asked.stops_at_shields() => {
+                Place::Shielded(Node::with_deadline(None, asked.own_deadline()))
+            }
+            _ => Place::Asked(asked.clone()),
         };
-        let (Place::Asked(node) | Place::Elsewhere(node)) = &place;
+        let (Place::Asked(node) | Place::Elsewhere(node) | Place::Shielded(node)) = &place;
         self.entered.get_or_init(|| node.clone());
         place
     }
 
+    /// Says which scope was asked for, unless that was said before.
+    pub(super) fn place(&self, asked: Arc<Node>) {
+        self.asked.get_or_init(|| asked);
+    }
+
     pub(super) fn asked(&self) -> &Arc<Node> {
-        &self.asked
+        self.asked.get_or_init(|| Node::with_deadline(None, None))
     }
 
     pub(super) fn node(&self) -> &Arc<Node> {
         // A body that was never polled is still dropped under the scope that was asked for.
-        self.entered.get().unwrap_or(&self.asked)
+        self.entered.get().unwrap_or_else(|| self.asked())
     }
 
     /// Returns whether the body knows of its cancellation: then what it returns is only an echo of it.
@@ -89,6 +106,11 @@ impl Frame {
         self.shields.release();
     }
 
+    /// Returns whether a shield is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.shields.is_held()
+    }
+
     /// Returns whether no shield is held; if one is, the last release will wake `waker`.
     pub(super) fn may_close(&self, waker: &Waker) -> bool {
         self.shields.all_released(waker)
@@ -101,4 +123,6 @@ pub(super) enum Place {
     Asked(Arc<Node>),
     /// In a scope of its own, because the one asked for is not inside the scope around the body.
     Elsewhere(Arc<Node>),
+    /// In a scope of its own, because there is a shield between the one asked for and the body.
+    Shielded(Arc<Node>),
 }

@@ -43,6 +43,8 @@
 //! 4. A body that ends after it was handed the cancellation as an error was cancelled; one that ends
 //!    without having noticed keeps its value.
 //! 5. The last shield of a cancelled body wakes the task that polls the body, wherever it is released.
+//! 6. A deadline's scope is where its body is first polled, not where it was written. A scope of the user is where it
+//!    was made; a body of it in a shield sees its own cancellation, and not one from beyond the shield.
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,7 @@ use crate::error::{Error, Result};
 
 mod deadline;
 mod ended;
+mod erased;
 mod frame;
 mod on_drop;
 mod run;
@@ -61,9 +64,12 @@ mod task_nursery;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod wait;
 
-pub(crate) use ended::{Ended, run_to_end};
+pub(crate) use ended::{Ended, run_for_result, run_to_end};
+pub(crate) use erased::Erased;
 pub(crate) use on_drop::OnDrop;
+pub(crate) use wait::{CancelWatch, cancellation, wait};
 
 pub use deadline::{FailAfter, MoveOnAfter, fail_after, move_on_after};
 pub use run::Run;

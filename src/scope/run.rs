@@ -36,7 +36,25 @@ pin_project! {
 
 impl<F: Future> Run<F> {
     pub(super) fn new(asked: Arc<Node>, body: F) -> Self {
-        let frame = Frame::new(asked);
+        Self::in_frame(Frame::new(Some(asked)), body)
+    }
+
+    /// A body whose scope is made, with [`place`](Self::place), when it is first polled.
+    pub(super) fn without_scope(body: F) -> Self {
+        Self::in_frame(Frame::new(None), body)
+    }
+
+    /// Says which scope the body runs under, before it is first polled.
+    pub(super) fn place(&self, scope: Arc<Node>) {
+        self.frame.place(scope);
+    }
+
+    /// Returns whether the deadline of the scope that was asked for has cancelled it.
+    pub(super) fn has_expired(&self) -> bool {
+        self.frame.asked().has_expired()
+    }
+
+    fn in_frame(frame: Arc<Frame>, body: F) -> Self {
         Self { body: Some(CURRENT.scope(Some(frame.clone()), body)), frame, watch: None, clock: None, around: None }
     }
 
@@ -119,6 +137,7 @@ impl Watch {
         let (own, asked) = match place {
             Place::Asked(node) => (node, None),
             Place::Elsewhere(node) => (node, Some(asked_node.token.clone().cancelled_owned())),
+            Place::Shielded(node) => (node, Some(asked_node.own_token().cancelled_owned())),
         };
         Self { own: own.token.clone().cancelled_owned(), asked, asked_node }
     }

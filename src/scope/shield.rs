@@ -52,9 +52,26 @@ impl fmt::Debug for Shield {
 
 /// Runs `body` to its end, whatever happens to the scope around it.
 ///
-/// Inside, the cancellation can't be seen: [`checkpoint`](super::checkpoint) is `Ok`, and new scopes
-/// have nothing to do with the ones outside. The scope around waits for the body, so give whatever
-/// may take long a deadline with [`move_on_after`](super::move_on_after).
+/// Inside, the cancellation can't be seen: [`checkpoint`](super::checkpoint) is `Ok`, and deadlines and new scopes
+/// have nothing to do with the ones outside, also those that were made out there, as the arguments of this function
+/// are. The scope around waits for the body, so give whatever may take long a deadline with
+/// [`move_on_after`](super::move_on_after).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+///
+/// use pleach::prelude::*;
+///
+/// let scope = CancelScope::new();
+/// let ended = scope.run(async {
+///     scope.cancel();
+///     let cleaned_up = shield(move_on_after(Duration::from_secs(5), async { "cleaned up" })).await;
+///     assert_eq!(cleaned_up, Some("cleaned up"));
+/// });
+/// assert!(ended.await.is_ok());
+/// # }
+/// ```
 ///
 /// # Cancel safety
 /// If dropped, the body is dropped with it: a shield stops scopes, not `select!` or `timeout`.

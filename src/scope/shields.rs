@@ -40,6 +40,11 @@ impl Shields {
         }
     }
 
+    /// Returns whether one is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.lock().count > 0
+    }
+
     /// Returns whether none is held; if one is, the last release will wake `waker`.
     pub(super) fn all_released(&self, waker: &Waker) -> bool {
         let mut held = self.lock();

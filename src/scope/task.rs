@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio::sync::oneshot;
 
-use super::{cancelled, checkpoint};
+use super::wait;
 use crate::error::{Cancelled, Error, Result};
 
 /// A task of a [`TaskNursery`](super::TaskNursery), for whoever wants its value.
@@ -28,12 +28,8 @@ impl<T> Task<T> {
     /// # Cancel safety
     /// If dropped, the task goes on and its value is lost.
     pub async fn join(self) -> Result<T> {
-        tokio::select! {
-            biased;
-            // Only a tokio runtime that shuts down drops a task before it has settled.
-            result = self.result => result.unwrap_or(Err(Error::Cancelled(Cancelled::Actor))),
-            () = cancelled() => checkpoint().and(Err(Error::Cancelled(Cancelled::Scope))),
-        }
+        // Only a tokio runtime that shuts down drops a task before it has settled.
+        wait(self.result).await?.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))
     }
 }
 

@@ -27,6 +27,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::checkpoint;
 use super::ended::{Ended, run_to_end};
+use super::erased::Erased;
 use super::on_drop::OnDrop;
 use super::shield::shield;
 use super::task::Task;
@@ -74,14 +75,37 @@ use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 /// # Cancel safety
 /// If dropped, `body` is dropped and the tasks are cancelled. What is shielded in them goes on in the
 /// background; nobody waits for it, and its failures are only logged.
-pub async fn open_task_nursery<T, E, F, Fut>(body: F) -> Result<T, E>
+#[expect(unsafe_code, reason = "see `Erased`")]
+pub fn open_task_nursery<'a, T, E, F, Fut>(body: F) -> impl Future<Output = Result<T, E>> + use<'a, T, E, F, Fut>
+where
+    T: 'a,
+    E: ScopeError,
+    F: FnOnce(TaskNursery) -> Fut + 'a,
+    Fut: Future<Output = Result<T, E>> + 'a,
+{
+    // SAFETY: that is what `is_send` checks.
+    unsafe { Erased::<Result<T, E>, F, Fut>::new(open(body)) }
+}
+
+#[expect(dead_code, reason = "the compiler has it")]
+fn is_send<T, E, F, Fut>(body: F) -> impl Send
+where
+    T: Send,
+    E: ScopeError,
+    F: FnOnce(TaskNursery) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+{
+    open(body)
+}
+
+async fn open<T, E, F, Fut>(body: F) -> Result<T, E>
 where
     E: ScopeError,
     F: FnOnce(TaskNursery) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
     checkpoint()?;
-    let inner = Inner { scope: CancelScope::new(), tasks: TaskTracker::new(), state: Mutex::default() };
+    let inner = Inner { scope: CancelScope::of_primitive(), tasks: TaskTracker::new(), state: Mutex::default() };
     let nursery = TaskNursery(Arc::new(inner));
     let dropped = nursery.clone();
     let guard = OnDrop::new(move || dropped.abandon());
@@ -260,9 +284,8 @@ impl Failure {
     /// Returns whether an error is recorded already, and comes back by way of a handle.
     fn is_among(failures: &[Self], error: &Error) -> bool {
         // On its way it may have changed its type, but not its text and its causes.
-        let text = format!("{error:?}");
         failures.iter().any(|Self { error: found, joinable }| {
-            found.is_same_failure(error) || (*joinable && format!("{found:?}") == text)
+            found.is_same_failure(error) || (*joinable && found.says_the_same(error))
         })
     }
 }

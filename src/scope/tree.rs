@@ -3,14 +3,15 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ended::run_for_result;
 use super::frame;
 use super::run::Run;
-use crate::error::{Cancelled, Error};
+use crate::error::{Cancelled, Error, Result, ScopeError};
 
 /// A part of the program that can be cancelled as one.
 ///
@@ -25,9 +26,31 @@ impl CancelScope {
     /// Makes a scope inside the scope of the code that asks, if it is in one.
     ///
     /// Cancelling that one cancels this one. In a shield, and outside of any scope, the new scope
-    /// stands alone.
+    /// stands alone; and whatever is run under it in a shield is out of reach of what the shield keeps off:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use pleach::prelude::*;
+    ///
+    /// let around = CancelScope::new();
+    /// let cleaned_up = async {
+    ///     around.cancel();
+    ///     // The scope is made out here, and cancelled already. Its body is in there.
+    ///     shield(CancelScope::new().run(async { "cleaned up" })).await
+    /// };
+    /// assert_eq!(around.run(cleaned_up).await.unwrap().unwrap(), "cleaned up");
+    /// # }
+    /// ```
+    ///
+    /// What has to be cancelled with the code around through a shield is run under a [`child`](Self::child).
     pub fn new() -> Self {
-        Self { node: Node::new(frame::current_node()) }
+        Self { node: Node::new(frame::current_node(), Reach::UpToShields) }
+    }
+
+    /// As [`new`](Self::new), for a primitive that runs its body in a shield, and lets it be cancelled with the code
+    /// around all the same.
+    pub(crate) fn of_primitive() -> Self {
+        Self { node: Node::new(frame::current_node(), Reach::ThroughShields) }
     }
 
     /// As [`new`](Self::new), with a deadline: the scope is cancelled when that has passed.
@@ -81,7 +104,7 @@ impl CancelScope {
 
     /// Makes a scope that is cancelled with this one, wherever the caller is.
     pub fn child(&self) -> Self {
-        Self { node: Node::new(Some(self.node.clone())) }
+        Self { node: Node::new(Some(self.node.clone()), Reach::ThroughShields) }
     }
 
     /// As [`child`](Self::child), with a deadline of its own.
@@ -105,16 +128,45 @@ impl CancelScope {
     ///
     /// The scope that the caller is in counts too: what cancels that one ends the body as well. Once
     /// the scope is cancelled the body is dropped as soon as no shield is held in it, at once if it
-    /// has not begun. A body that comes to its end all the same keeps its value.
+    /// has not begun. A body that comes to its end all the same keeps its value, unless it was told of the
+    /// cancellation by an error of a primitive; [`try_run`](Self::try_run) then keeps a failure.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] when the body was dropped. Drops in the
-    /// body have run by then.
+    /// [`Error::Cancelled`] when the body was dropped, or was told. Drops in the body have run by then.
     ///
     /// # Cancel safety
     /// If dropped, the body is dropped with it at once, shields or not.
     pub fn run<F: Future>(&self, body: F) -> Run<F> {
         Run::new(self.node.clone(), body)
+    }
+
+    /// As [`run`](Self::run), for a body that may fail: what it fails with is kept, also if it was told of its
+    /// cancellation before, unless it is only the echo of that.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use pleach::prelude::*;
+    ///
+    /// let scope = CancelScope::new();
+    /// let ended = scope.try_run(async {
+    ///     scope.cancel();
+    ///     match pleach::scope::checkpoint() {
+    ///         Err(_told) => Err(Error::Usage("the clean-up failed".into())),
+    ///         Ok(()) => Ok(()),
+    ///     }
+    /// });
+    /// assert_eq!(ended.await.unwrap_err().to_string(), "the clean-up failed");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `body` failed with, as it was if the scope is not cancelled, else through `From<Error>`;
+    /// [`Error::Cancelled`] when the body was dropped, or was told and returned nothing worse.
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub async fn try_run<T, E: ScopeError>(&self, body: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        run_for_result(self, body).await.unwrap_or_else(|cancelled| Err(cancelled.into()))
     }
 
     /// Lets a task that is to be spawned run under this scope; the same as [`run`](Self::run).
@@ -152,11 +204,6 @@ impl CancelScope {
         self.node.caught.load(Ordering::Acquire)
     }
 
-    /// Returns whether this very scope, and not only one around it, was cancelled by its deadline.
-    pub(super) fn has_expired(&self) -> bool {
-        self.node.cause.get() == Some(&Cancelled::Deadline)
-    }
-
     /// Returns the error of a body that this scope has cancelled.
     pub(super) fn error(&self) -> Error {
         Error::Cancelled(self.node.cause())
@@ -188,27 +235,72 @@ impl fmt::Debug for CancelScope {
 pub(super) struct Node {
     pub(super) token: CancellationToken,
     parent: Option<Arc<Self>>,
-    /// Set if this very node was cancelled, and not only one around it.
-    cause: OnceLock<Cancelled>,
+    reach: Reach,
+    own: Mutex<Own>,
     /// Its own; see [`Node::deadline`].
     deadline: OnceLock<Instant>,
     caught: AtomicBool,
 }
 
+/// How far a cancellation from around a scope reaches into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Not to bodies that run in a shield.
+    UpToShields,
+    /// To all of its bodies.
+    ThroughShields,
+}
+
+/// The cancellation of one very scope, and not only of one around it.
+#[derive(Default)]
+struct Own {
+    /// Set when it was cancelled.
+    cause: Option<Cancelled>,
+    /// Cancelled then; there once somebody has asked for it.
+    token: Option<CancellationToken>,
+}
+
 impl Node {
-    pub(super) fn new(parent: Option<Arc<Self>>) -> Arc<Self> {
+    pub(super) fn new(parent: Option<Arc<Self>>, reach: Reach) -> Arc<Self> {
         let token = parent.as_ref().map(|parent| parent.token.child_token()).unwrap_or_default();
-        let (cause, deadline) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Self { token, parent, cause, deadline, caught: AtomicBool::new(false) })
+        let (own, deadline) = (Mutex::default(), OnceLock::new());
+        Arc::new(Self { token, parent, reach, own, deadline, caught: AtomicBool::new(false) })
     }
 
-    /// Makes a scope inside `around` for a body that was to run in `asked`, which is elsewhere.
-    pub(super) fn stand_in(asked: &Self, around: Arc<Self>) -> Arc<Self> {
-        let node = Self::new(Some(around));
-        if let Some(at) = asked.deadline() {
+    /// Makes a scope for a body that is limited to a time from now on.
+    pub(super) fn with_deadline(parent: Option<Arc<Self>>, at: Option<Instant>) -> Arc<Self> {
+        let node = Self::new(parent, Reach::UpToShields);
+        if let Some(at) = at {
             node.deadline.set(at).expect("it is new");
         }
         node
+    }
+
+    /// Returns whether a body of this scope in a shield is out of reach of what lies around this scope.
+    pub(super) fn stops_at_shields(&self) -> bool {
+        self.reach == Reach::UpToShields && self.parent.is_some()
+    }
+
+    /// Returns the deadline of this very scope.
+    pub(super) fn own_deadline(&self) -> Option<Instant> {
+        self.deadline.get().copied()
+    }
+
+    /// Returns the token that is cancelled when this very scope is.
+    pub(super) fn own_token(&self) -> CancellationToken {
+        let mut own = self.own();
+        let token = own.token.get_or_insert_default().clone();
+        let is_cancelled = own.cause.is_some();
+        drop(own);
+        if is_cancelled {
+            token.cancel();
+        }
+        token
+    }
+
+    /// Returns whether this very scope, and not only one around it, was cancelled by its deadline.
+    pub(super) fn has_expired(&self) -> bool {
+        self.own().cause == Some(Cancelled::Deadline)
     }
 
     /// Returns the nearest deadline of this scope and of those around it.
@@ -231,10 +323,16 @@ impl Node {
     }
 
     pub(super) fn cancel(&self, cause: Cancelled) {
-        // The cause comes before the token, so that nobody sees one cancelled without its reason.
-        // A cause that is set already is the first one and stays.
-        let _ = self.cause.set(cause);
+        // The cause comes before the token, so that no scope is seen cancelled without its reason. One that is
+        // there already is the first and stays.
+        let mut own = self.own();
+        own.cause.get_or_insert(cause);
+        let token = own.token.clone();
+        drop(own);
         self.token.cancel();
+        if let Some(token) = token {
+            token.cancel();
+        }
     }
 
     pub(super) fn catch(&self) {
@@ -243,8 +341,12 @@ impl Node {
 
     /// Returns the reason nearest to this node.
     pub(super) fn cause(&self) -> Cancelled {
-        let nearest = self.ancestry().find_map(|node| node.cause.get().cloned());
+        let nearest = self.ancestry().find_map(|node| node.own().cause.clone());
         nearest.unwrap_or(Cancelled::Scope) // somebody cancelled a token by hand
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_inside(&self, other: &Self) -> bool {

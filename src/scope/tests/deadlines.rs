@@ -220,6 +220,95 @@ async fn a_body_that_cancels_its_own_deadline_scope_has_not_timed_out() {
     assert_eq!(nested.await, Some(7));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_where_it_is_first_polled() {
+    let scope = CancelScope::new();
+    let waits = || async {
+        sleep(SECOND / 2).await;
+        7
+    };
+    let before = (move_on_after(SECOND, waits()), fail_after(SECOND, waits()));
+    let outcome = scope
+        .run(async {
+            let _shield = Shield::enter();
+            let open = (move_on_after(SECOND, waits()), fail_after(SECOND, waits()));
+            scope.cancel();
+            // Written in here, awaited in a shield.
+            assert_eq!(shield(move_on_after(SECOND, waits())).await, Some(7));
+            assert_eq!(shield(fail_after(SECOND, waits())).await.unwrap(), 7);
+            assert_eq!(shield(open.0).await, Some(7));
+            assert_eq!(shield(async { open.1.await }).await.unwrap(), 7);
+            // They end there all the same, by themselves and by a nearer one around.
+            assert_eq!(shield(move_on_after(SECOND, pending::<()>())).await, None);
+            let late = shield(fail_after(SECOND, pending::<()>())).await;
+            assert!(matches!(late, Err(Error::Timeout { .. })));
+            let inner = shield(move_on_after(SECOND, move_on_after(SECOND * 2, pending::<()>())));
+            assert_eq!(inner.await, None);
+            // Written out there or in a shield, awaited in here.
+            assert_eq!(before.0.await, None);
+            assert!(is_cancelled(&before.1.await, &Cancelled::Scope));
+            let made = shield(async { fail_after(SECOND, waits()) }).await;
+            assert!(is_cancelled(&made.await, &Cancelled::Scope));
+        })
+        .await;
+    assert!(is_cancelled(&outcome, &Cancelled::Scope));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_is_noticed_without_a_wait_is_a_time_out_too() {
+    let busy = || async {
+        while checkpoint().is_ok() {
+            tokio::time::advance(SECOND / 10).await;
+        }
+    };
+    assert!(matches!(fail_after(SECOND, busy()).await, Err(Error::Timeout { .. })));
+    assert!(matches!(shield(fail_after(SECOND, busy())).await, Err(Error::Timeout { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_in_a_cancelled_scope_waits_for_no_shield_of_its_own() {
+    let scope = CancelScope::new();
+    let outcome = scope
+        .run(async {
+            let _shield = Shield::enter();
+            let pending = move_on_after(SECOND * 9, pending::<()>());
+            let cancel = async { scope.cancel() };
+            assert_eq!(tokio::join!(pending, cancel).0, None);
+        })
+        .await;
+    assert!(is_cancelled(&outcome, &Cancelled::Scope));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_in_a_shield_is_cancelled_by_itself_only() {
+    let around = CancelScope::new();
+    let outcome = around
+        .run(async {
+            let scope = CancelScope::new();
+            let (own, child) = (CancelScope::new(), CancelScope::current().unwrap().child());
+            around.cancel();
+            let body = || async {
+                assert!(checkpoint().is_ok() && current_deadline().is_none());
+                sleep(SECOND).await;
+                7
+            };
+            for _ in 0..2 {
+                assert_eq!(shield(scope.run(body())).await.unwrap(), 7);
+            }
+            assert_eq!(shield(CancelScope::new().try_run(async { Ok::<_, Error>(body().await) })).await.unwrap(), 7);
+            // By its deadline, by itself, before and meanwhile; and one that asked for it by what is around.
+            let limited = CancelScope::with_deadline(in_seconds(1));
+            assert!(is_cancelled(&shield(limited.run(pending::<()>())).await, &Cancelled::Deadline));
+            let cancel = async { own.cancel_because(Cancelled::Actor) };
+            let ended = shield(async { tokio::join!(own.run(pending::<()>()), cancel).0 }).await;
+            assert!(is_cancelled(&ended, &Cancelled::Actor) && own.cancelled_caught());
+            assert!(is_cancelled(&shield(own.run(pending::<()>())).await, &Cancelled::Actor));
+            assert!(is_cancelled(&shield(child.run(pending::<()>())).await, &Cancelled::Scope));
+        })
+        .await;
+    assert!(outcome.is_ok());
+}
+
 #[test]
 fn deadlines_work_on_many_threads() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();

@@ -491,7 +491,7 @@ async fn owe(inner: Plan, place: &Place) -> Result<()> {
     checkpoint()?;
     let (place, mark) = place.enter(Kind::Owes);
     let _shield = Shield::enter();
-    let (scope, inside) = (CancelScope::new(), place.clone());
+    let (scope, inside) = (CancelScope::of_primitive(), place.clone());
     let ended = shield(scope.run(act(inner, inside))).await;
     shield(wait(10, &place)).await;
     place.world.clean_ups.fetch_add(1, Ordering::Relaxed);
