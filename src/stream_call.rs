@@ -19,11 +19,12 @@ use serde::de::DeserializeOwned;
 
 use crate::channel::dialog::{DialogHandle, OpenedDialog};
 use crate::channel::{Channel, Explain, call_terms};
-use crate::context::{cancel_remote, cancelled, end_remote};
+use crate::context::{cancel_remote, end_remote};
 use crate::error::{Raised, Result, ScopeError};
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
+use crate::proto::dialog::Dialog;
 use crate::proto::inbox::Intake;
-use crate::scope::{self, CancelScope, Shield, shield};
+use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
 use crate::stream::{Lag, StreamReceiver, StreamSender};
 
 /// A function of `#[pleach::stream]` with its arguments, ready to be started by
@@ -66,13 +67,16 @@ impl<T> StreamCall<T> {
         let Self { export, args, buffer, lag, .. } = self;
         let intake = Intake { buffer: buffer.unwrap_or(channel.stream_buffer()), lag };
         let terms = call_terms(export.schema, scope::current_deadline());
-        let opened = OpenedDialog::pull(channel, ByteStr::from_static(export.path), &*args, terms, intake)?;
+        let opened = match OpenedDialog::pull(channel, ByteStr::from_static(export.path), &*args, terms, intake) {
+            Ok(opened) => opened,
+            Err(error) => return Err(peer.explain(error).await.into()),
+        };
         drop(args);
         let dialog = opened.handle();
         let stream = StreamReceiver::new(dialog.clone(), intake);
-        let scope = CancelScope::new();
+        let scope = CancelScope::of_primitive();
         // In a shield, so that the code around is told of its cancellation only when this is settled.
-        let ended = shield(scope.run(body(stream))).await;
+        let ended = shield(run_for_result(&scope, body(stream))).await;
         settle(dialog, export, peer, ended).await
     }
 }
@@ -90,6 +94,10 @@ async fn settle<X, E: ScopeError>(
     peer: &impl Explain,
     ended: Result<Result<X, E>>,
 ) -> Result<X, E> {
+    if let Ok(Ok(_)) = ended {
+        // From here on the peer may be lost: there is nothing more to get from it.
+        dialog.with(Dialog::request_cancel);
+    }
     if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
         return Err(peer.explain(scope::own_cancellation_or(export.explain(dialog.error_of(failed)))).await.into());
     }
@@ -98,7 +106,7 @@ async fn settle<X, E: ScopeError>(
         return Ok(value);
     }
     end_remote(dialog).await;
-    ended.unwrap_or_else(|_| Err(cancelled().into()))
+    ended.unwrap_or_else(|_| Err(cancellation().into()))
 }
 
 /// Prepares a stream; `#[pleach::stream]` calls this.

@@ -416,10 +416,19 @@ impl OpenedDialog {
     pub(crate) fn handle(&self) -> &DialogHandle {
         &self.0
     }
+
+    /// Tells the peer that nothing more will come from the block, which has a value, if it would wait for that.
+    pub(crate) fn leave(&self) {
+        if self.0.with(Dialog::leave) {
+            // If the connection is gone, the end follows.
+            let _ = self.0.send(&Outgoing::Stop { cid: self.0.cid() });
+        }
+    }
 }
 
 impl Drop for OpenedDialog {
     fn drop(&mut self) {
+        self.0.with(Dialog::leave);
         if self.0.state().end().is_none() {
             self.0.with(Dialog::request_cancel);
             self.0.0.channel.send_cancel(self.0.0.cid, None);

@@ -9,6 +9,7 @@
 //! | failed before | its error | its error |
 //! | was cancelled, not by this block | [`Error::ContextCancelled`] | the same, if it came before |
 //! | was cancelled by this block | the body's value | the body's error |
+//! | its connection was lost, and this block has cancelled it | the body's value | the body's error |
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,10 +20,10 @@ use super::OpenContext;
 use crate::call::Decode;
 use crate::channel::dialog::{DialogHandle, OpenedDialog};
 use crate::channel::{Channel, Explain, call_terms};
-use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::error::{Error, Result, ScopeError};
 use crate::exports::Export;
 use crate::proto::dialog::{End, TakeFirst};
-use crate::scope::{self, CancelScope, Shield, shield};
+use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
 
 /// A function of `#[pleach::context]` with its arguments, ready to be opened by
 /// [`Portal::open_context`](crate::Portal::open_context). Dropping it does nothing.
@@ -60,7 +61,10 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let _shield = Shield::enter();
         let Self { export, args, first, result, .. } = self;
         let terms = call_terms(export.schema, scope::current_deadline());
-        let opened = OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, terms)?;
+        let opened = match OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, terms) {
+            Ok(opened) => opened,
+            Err(error) => return Err(peer.explain(error).await.into()),
+        };
         drop(args);
         let dialog = opened.handle();
         let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
@@ -71,11 +75,11 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
                 return Err(peer.explain(error).await.into());
             }
         };
-        let scope = CancelScope::new();
+        let scope = CancelScope::of_primitive();
         dialog.interrupt_with(scope.clone());
         // In a shield, so that the code around is told of its cancellation only when this is settled.
-        let ended = shield(scope.run(body(OpenContext::new(dialog.clone(), result), value))).await;
-        settle(dialog, peer, ended).await
+        let ended = shield(run_for_result(&scope, body(OpenContext::new(dialog.clone(), result), value))).await;
+        settle(&opened, peer, ended).await
     }
 }
 
@@ -89,7 +93,7 @@ async fn first_value(dialog: &DialogHandle, export: &Export) -> Result<Payload> 
     let first = tokio::select! {
         biased;
         first = dialog.first() => first,
-        () = scope::cancelled() => return Err(cancelled()),
+        () = scope::cancelled() => return Err(cancellation()),
     };
     match first {
         TakeFirst::Value(value) => Ok(value),
@@ -103,17 +107,19 @@ async fn first_value(dialog: &DialogHandle, export: &Export) -> Result<Payload> 
 
 /// Leaves the block: the peer's failure goes before the body's, and that before the result.
 async fn settle<X, E: ScopeError>(
-    dialog: &DialogHandle,
+    opened: &OpenedDialog,
     peer: &impl Explain,
     ended: Result<Result<X, E>>,
 ) -> Result<X, E> {
+    let dialog = opened.handle();
     if let Ok(Ok(_)) = ended {
+        opened.leave();
         tokio::select! {
             biased;
             end = dialog.settled() => drop(end?),
             () = scope::cancelled() => {
                 end_remote(dialog).await;
-                return Err(cancelled().into());
+                return Err(cancellation().into());
             }
         }
     }
@@ -124,7 +130,7 @@ async fn settle<X, E: ScopeError>(
         Ok(Ok(value)) => Ok(value),
         failed_here => {
             end_remote(dialog).await;
-            failed_here.unwrap_or_else(|_| Err(cancelled().into()))
+            failed_here.unwrap_or_else(|_| Err(cancellation().into()))
         }
     }
 }
@@ -147,9 +153,4 @@ pub(crate) async fn cancel_remote(dialog: &DialogHandle) -> Result<()> {
         warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
     }
     Ok(())
-}
-
-/// The error of code whose scope was cancelled around it.
-pub(crate) fn cancelled() -> Error {
-    scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope))
 }

@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::block::ContextCall;
-pub(crate) use self::block::{cancel_remote, cancelled, end_remote};
+pub(crate) use self::block::{cancel_remote, end_remote};
 pub use self::open::OpenContext;
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;

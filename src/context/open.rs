@@ -11,7 +11,7 @@ use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::proto::dialog::End;
 use crate::proto::state::ContextState;
-use crate::scope::Shield;
+use crate::scope::{self, Shield};
 use crate::stream::OpenStream;
 
 /// The caller's side of a context, inside its block: the peer says `S`, takes `R`, sends `T`, returns `O`.
@@ -32,7 +32,8 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
     ///
     /// # Errors
     /// Awaiting it fails with [`Error::Usage`] when it was opened before, and with
-    /// [`Error::ContextCancelled`] when [`cancel`](Self::cancel) was called.
+    /// [`Error::ContextCancelled`] when [`cancel`](Self::cancel) was called; with [`Error::Usage`], too, when the
+    /// block was left.
     pub fn open_stream(&self) -> OpenStream<T, R> {
         OpenStream::new(self.dialog.clone())
     }
@@ -45,12 +46,12 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
     /// # Errors
     /// The function's own error; [`Error::ContextCancelled`] when it was cancelled, by this side too;
     /// [`Error::ActorTooSlow`] when this side has cancelled it and the peer does not acknowledge;
-    /// [`Error::Disconnected`].
+    /// [`Error::Disconnected`]; [`Error::Cancelled`].
     ///
     /// # Cancel safety
     /// Nothing but unread stream messages is lost; ask again.
     pub async fn result(&self) -> Result<O> {
-        let end = self.dialog.settled().await?;
+        let end = scope::wait(self.dialog.settled()).await??;
         self.read(end)
     }
 
@@ -70,9 +71,9 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
 
     /// Cancels the remote task and waits until it is over.
     ///
-    /// The block then ends without the task's [`Error::ContextCancelled`]. Should the task fail while it
-    /// cleans up, the block fails with that; should it have returned before, [`result`](Self::result) has
-    /// its value.
+    /// The block then ends without the task's [`Error::ContextCancelled`], also if its actor is lost meanwhile or was
+    /// before, and whoever takes from its stream gets the end of that. Should the task fail while it cleans up, the
+    /// block fails with that; should it have returned before, [`result`](Self::result) has its value.
     ///
     /// # Errors
     /// [`Error::ActorTooSlow`] when the peer did not acknowledge within `cancel_ack`. `Ok` if the
@@ -90,7 +91,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
         self.dialog.with(|state| state.cancel_called())
     }
 
-    /// Returns whether the peer has said since then that the function is over.
+    /// Returns whether that is so and the peer has said, since then or before, that the function is over.
     pub fn cancel_acked(&self) -> bool {
         self.dialog.with(|state| state.cancel_acked())
     }

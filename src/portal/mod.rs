@@ -20,7 +20,7 @@ use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::cancel_actor;
 use crate::runtime::lookup::Connection;
-use crate::scope::{self, Shield};
+use crate::scope::{self, Erased, Shield};
 use crate::stream::StreamReceiver;
 use crate::stream_call::StreamCall;
 
@@ -117,7 +117,7 @@ impl<T> Portal<T> {
     /// # Cancel safety
     /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
-        self.ready().await?;
+        self.peer.ready().await?;
         let (decode, export) = (call.decoder(), call.export());
         let terms = call_terms(export.schema, scope::current_deadline());
         let pending = self.peer.channel().call(call.target(), call.args(), terms);
@@ -138,17 +138,10 @@ impl<T> Portal<T> {
     /// # Cancel safety
     /// As [`run`](Self::run).
     pub async fn run_from_ns<R: DeserializeOwned>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R> {
-        self.ready().await?;
+        self.peer.ready().await?;
         let terms = call_terms(UNCHECKED, scope::current_deadline());
         let pending = self.peer.channel().call(ByteStr::from(path.to_owned()), args, terms);
         Ok(self.answer(pending).await?.decode()?)
-    }
-
-    /// Waits until a call may be sent.
-    async fn ready(&self) -> Result<()> {
-        scope::checkpoint()?;
-        self.peer.channel().room().await;
-        Ok(())
     }
 
     /// Waits for the answer of a call that has been sent.
@@ -178,14 +171,24 @@ impl<T> Portal<T> {
     ///
     /// # Cancel safety
     /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
-    pub async fn open_context<S, R, U, O, X, E, F, Fut>(&self, call: ContextCall<S, R, U, O>, body: F) -> Result<X, E>
+    #[expect(unsafe_code, reason = "see `Erased`")]
+    pub fn open_context<'a, S, R, U, O, X, E, F, Fut>(
+        &'a self,
+        call: ContextCall<S, R, U, O>,
+        body: F,
+    ) -> impl Future<Output = Result<X, E>> + use<'a, T, S, R, U, O, X, E, F, Fut>
     where
+        S: 'a,
+        R: 'a,
+        U: 'a,
+        O: 'a,
+        X: 'a,
         E: ScopeError,
-        F: FnOnce(OpenContext<S, R, U, O>, S) -> Fut,
-        Fut: Future<Output = Result<X, E>>,
+        F: FnOnce(OpenContext<S, R, U, O>, S) -> Fut + 'a,
+        Fut: Future<Output = Result<X, E>> + 'a,
     {
-        self.ready().await?;
-        call.open(self.peer.channel(), &self.peer, body).await
+        // SAFETY: that is what `context_is_send` checks.
+        unsafe { Erased::<Result<X, E>, F, Fut, S>::new(context(&self.peer, call, body)) }
     }
 
     /// Starts a stream function there and runs `body` with what it sends.
@@ -227,14 +230,21 @@ impl<T> Portal<T> {
     ///
     /// # Cancel safety
     /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
-    pub async fn open_stream_from<U, X, E, F, Fut>(&self, call: StreamCall<U>, body: F) -> Result<X, E>
+    #[expect(unsafe_code, reason = "see `Erased`")]
+    pub fn open_stream_from<'a, U, X, E, F, Fut>(
+        &'a self,
+        call: StreamCall<U>,
+        body: F,
+    ) -> impl Future<Output = Result<X, E>> + use<'a, T, U, X, E, F, Fut>
     where
+        U: 'a,
+        X: 'a,
         E: ScopeError,
-        F: FnOnce(StreamReceiver<U>) -> Fut,
-        Fut: Future<Output = Result<X, E>>,
+        F: FnOnce(StreamReceiver<U>) -> Fut + 'a,
+        Fut: Future<Output = Result<X, E>> + 'a,
     {
-        self.ready().await?;
-        call.open(self.peer.channel(), &self.peer, body).await
+        // SAFETY: that is what `stream_is_send` checks.
+        unsafe { Erased::<Result<X, E>, F, Fut>::new(stream(&self.peer, call, body)) }
     }
 
     /// Asks the actor to end itself, with everything below it.
@@ -296,7 +306,7 @@ impl<T> Portal<T> {
             return Err(Error::Usage(format!("{} runs no function of its own", self.id())));
         };
         let mut result = result.clone();
-        let settled = result.wait_for(Option::is_some).await;
+        let settled = scope::wait(result.wait_for(Option::is_some)).await?;
         match settled.as_deref() {
             Ok(Some(Ok(payload))) => Ok(decode(payload)?),
             Ok(Some(Err(error))) => Err(error.clone()),
@@ -338,6 +348,49 @@ impl<T> fmt::Debug for Portal<T> {
     }
 }
 
+async fn context<S, R, U, O, X, E, F, Fut>(peer: &Peer, call: ContextCall<S, R, U, O>, body: F) -> Result<X, E>
+where
+    E: ScopeError,
+    F: FnOnce(OpenContext<S, R, U, O>, S) -> Fut,
+    Fut: Future<Output = Result<X, E>>,
+{
+    peer.ready().await?;
+    call.open(peer.channel(), peer, body).await
+}
+
+#[expect(dead_code, reason = "the compiler has it")]
+fn context_is_send<S, R, U, O, X, E, F, Fut>(peer: &Peer, call: ContextCall<S, R, U, O>, body: F) -> impl Send
+where
+    S: Send,
+    X: Send,
+    E: ScopeError,
+    F: FnOnce(OpenContext<S, R, U, O>, S) -> Fut + Send,
+    Fut: Future<Output = Result<X, E>> + Send,
+{
+    context(peer, call, body)
+}
+
+async fn stream<U, X, E, F, Fut>(peer: &Peer, call: StreamCall<U>, body: F) -> Result<X, E>
+where
+    E: ScopeError,
+    F: FnOnce(StreamReceiver<U>) -> Fut,
+    Fut: Future<Output = Result<X, E>>,
+{
+    peer.ready().await?;
+    call.open(peer.channel(), peer, body).await
+}
+
+#[expect(dead_code, reason = "the compiler has it")]
+fn stream_is_send<U, X, E, F, Fut>(peer: &Peer, call: StreamCall<U>, body: F) -> impl Send
+where
+    X: Send,
+    E: ScopeError,
+    F: FnOnce(StreamReceiver<U>) -> Fut + Send,
+    Fut: Future<Output = Result<X, E>> + Send,
+{
+    stream(peer, call, body)
+}
+
 /// Waits for an answer; when the scope around is cancelled, cancels the remote task first.
 async fn wait(mut pending: Pending) -> Result<Payload> {
     let _shield = Shield::enter();
@@ -349,7 +402,7 @@ async fn wait(mut pending: Pending) -> Result<Payload> {
             if let Err(late) = pending.cancel().await {
                 warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");
             }
-            Err(scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope)))
+            Err(scope::cancellation())
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{Channel, Explain};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::lookup::Connection;
+use crate::scope;
 use crate::spawn::judge::{Asked, End, Seen, Verdict, When, judge};
 use crate::spawn::{Child, Exit};
 
@@ -33,6 +34,12 @@ impl Peer {
             Self::Child(member) => &member.runtime,
             Self::Other(connection) => &connection.runtime,
         }
+    }
+
+    /// Waits until a call may be sent.
+    pub(super) async fn ready(&self) -> Result<()> {
+        scope::checkpoint()?;
+        scope::wait(self.channel().room()).await
     }
 
     pub(super) fn mark_asked(&self) {

@@ -16,10 +16,11 @@
 //!                  ▼
 //!                Stopped: what comes is forgotten
 //!
-//! the end, for the side that opened it     has it asked to cancel?     no        yes
-//!   the function returned                                              value     value
-//!   it was cancelled, the connection was lost                          raised    absorbed
-//!   it failed                                                          raised    raised
+//! the end, for the side that opened it     has it asked to cancel?     no        before    after
+//!   the function returned                                              value     value     value
+//!   it was cancelled                                                   raised    absorbed  raised
+//!   the connection was lost                                            raised    absorbed  absorbed
+//!   it failed                                                          raised    raised    raised
 //! ```
 //! The receiver grants credit for as many messages as it buffers, and gives it back as its task takes
 //! them, see `inbox.rs`. So a connection's message loop never waits for a slow task.
@@ -31,6 +32,7 @@
 //! 1. What arrived before the end is handed out before the end is; what was lost is told in its place.
 //! 2. A stream is opened once and stopped once; `started` is said once.
 //! 3. The first end counts: a value that the function returned before a cancel reached it wins.
+//! 4. Nothing depends on whether a lost connection is noticed before or after this side asks to cancel.
 
 use pleach_wire::Payload;
 use pleach_wire::msg::INITIAL_CREDIT;
@@ -46,7 +48,11 @@ pub(crate) struct Dialog {
     inbox: Inbox,
     peer_stopped: bool,
     cancel_called: bool,
+    /// Whether that was before the end, so that the end may be its doing.
+    cancel_in_time: bool,
     end: Option<End>,
+    /// The block that opened the dialog has been left.
+    left: bool,
     stream: Stream,
     credit: u32,
     /// Whether the peer has opened its stream, and lets senders wait.
@@ -171,7 +177,7 @@ pub(crate) enum Misuse {
     #[error("the stream of this context was opened before: it can be opened once")]
     OpenedBefore,
     /// Too late.
-    #[error("the context is over")]
+    #[error("the context is over: its function has returned, or its block was left")]
     Over,
     /// This side has cancelled the context.
     #[error("this side has cancelled the context")]
@@ -186,7 +192,9 @@ impl Dialog {
             inbox: Inbox::new(INITIAL_CREDIT),
             peer_stopped: false,
             cancel_called: false,
+            cancel_in_time: false,
             end: None,
+            left: false,
             stream: Stream::NotOpened,
             credit: INITIAL_CREDIT,
             peer_stream: None,
@@ -255,9 +263,17 @@ impl Dialog {
         self.end.get_or_insert(end);
     }
 
-    /// This side asks to cancel the function, unless that is over: then its end is somebody else's doing.
+    /// This side asks to cancel the function. If that has ended, its end is not this side's doing.
     pub(crate) fn request_cancel(&mut self) {
-        self.cancel_called |= self.end.is_none();
+        self.cancel_called = true;
+        self.cancel_in_time |= self.end.is_none();
+    }
+
+    /// The block that opened the dialog has been left. Returns whether the peer must be told that no stream
+    /// messages will come: one whose stream is open is told when that is closed.
+    pub(crate) fn leave(&mut self) -> bool {
+        self.left = true;
+        self.stream == Stream::NotOpened && self.end.is_none()
     }
 
     /// The callee is about to say its first value.
@@ -294,6 +310,9 @@ impl Dialog {
     pub(crate) fn open_stream(&mut self, buffer: u32) -> Result<(), Misuse> {
         if self.cancel_called {
             return Err(Misuse::Cancelled);
+        }
+        if self.left || (self.side == Side::Callee && self.end.is_some()) {
+            return Err(Misuse::Over);
         }
         match (self.stream, self.side, &self.first) {
             (Stream::NotOpened, Side::Callee, First::Awaited) => return Err(Misuse::NotStarted),
@@ -343,8 +362,9 @@ impl Dialog {
             Popped::Empty => {}
         }
         match &self.end {
-            Some(End::Value(_)) => Take::Stopped,
-            Some(failed) => Take::Failed(failed.clone()),
+            Some(end) if matches!(end, End::Left) || self.failure().is_some() => Take::Failed(end.clone()),
+            // What this side has asked for is no failure of the stream either: that just ends.
+            Some(_returned_or_absorbed) => Take::Stopped,
             None if self.peer_stopped || self.stream == Stream::Stopped => Take::Stopped,
             None => Take::Wait,
         }
@@ -378,16 +398,17 @@ impl Dialog {
         self.cancel_called
     }
 
-    /// Returns whether the peer has answered after this side had asked to cancel: the function is over.
+    /// Returns whether this side has asked to cancel, and the peer has answered: the function is over.
     pub(crate) fn cancel_acked(&self) -> bool {
         self.cancel_called && matches!(self.end, Some(End::Value(_) | End::Error(_) | End::Cancelled(..)))
     }
 
-    /// Returns the end if it is a failure that the side which opened the dialog has to be told of.
+    /// Returns the end if it is a failure that this side has to be told of.
     pub(crate) fn failure(&self) -> Option<&End> {
         self.end.as_ref().filter(|end| match end {
             End::Error(_) => true,
-            End::Cancelled(..) | End::Lost => !self.cancel_called,
+            End::Cancelled(..) => !self.cancel_in_time,
+            End::Lost => !self.cancel_called,
             End::Value(_) | End::Left => false,
         })
     }

@@ -8,6 +8,7 @@
 
 mod addresses;
 mod backtraces;
+mod blocks;
 mod calls;
 mod cancels;
 mod certificates;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     let groups = [
         addresses::tests(),
         backtraces::tests(),
+        blocks::tests(),
         calls::tests(),
         cancels::tests(),
         certificates::tests(),

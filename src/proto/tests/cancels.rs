@@ -1,7 +1,7 @@
 //! Cancel requests, their acknowledgements, and what comes too late.
 
 use super::*;
-use crate::proto::dialog::{Canceller, Dialog, End, Misuse, Side};
+use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Side, Take};
 use crate::proto::session::Outcome;
 
 #[test]
@@ -141,7 +141,6 @@ fn only_who_asked_absorbs_a_cancellation() {
         assert!(ended(true, End::Cancelled(unit(), by)).failure().is_none(), "{by:?}");
     }
     assert!(ended(false, End::Lost).failure().is_some());
-    assert!(ended(true, End::Lost).failure().is_none());
     for asked in [false, true] {
         assert!(ended(asked, End::Error(unit())).failure().is_some(), "a failure is never swallowed");
         assert!(ended(asked, End::Value(unit())).failure().is_none());
@@ -174,4 +173,73 @@ fn a_cancelled_context_opens_no_stream() {
     let mut caller = Dialog::new(Side::Caller);
     caller.request_cancel();
     assert_eq!(caller.open_stream(64), Err(Misuse::Cancelled));
+}
+
+#[test]
+fn a_lost_connection_is_absorbed_whether_it_is_noticed_before_the_request_or_after() {
+    let mut late = ended(false, End::Lost);
+    late.request_cancel();
+    for caller in [ended(true, End::Lost), late] {
+        assert!(caller.failure().is_none());
+    }
+}
+
+#[test]
+fn a_request_after_the_end_is_noted_and_changes_nothing_else() {
+    for (end, fails) in [
+        (End::Value(unit()), false),
+        (End::Error(unit()), true),
+        (End::Cancelled(unit(), Canceller::Peer), true),
+        (End::Cancelled(unit(), Canceller::Other), true),
+    ] {
+        let mut caller = ended(false, end);
+        let state = caller.state();
+        caller.request_cancel();
+        assert!(caller.cancel_called() && caller.cancel_acked());
+        assert_eq!((caller.failure().is_some(), caller.state()), (fails, state));
+        assert_eq!(caller.open_stream(64), Err(Misuse::Cancelled));
+    }
+}
+
+#[test]
+fn whoever_takes_from_a_stream_whose_context_absorbs_the_end_gets_an_end() {
+    for (asked, end, fails) in [
+        (true, End::Cancelled(unit(), Canceller::Us), false),
+        (true, End::Lost, false),
+        (true, End::Error(unit()), true),
+        (false, End::Cancelled(unit(), Canceller::Peer), true),
+        (false, End::Lost, true),
+    ] {
+        let (mut caller, _) = super::streams::streaming(64, true);
+        assert_eq!(caller.handle_yield(unit()), Arrival::Kept);
+        if asked {
+            caller.request_cancel();
+        }
+        caller.handle_end(end);
+        assert!(matches!(caller.take_item(), Take::Item(..)), "what came before the end comes first");
+        assert_eq!(matches!(caller.take_item(), Take::Failed(_)), fails);
+        assert_eq!(matches!(caller.take_item(), Take::Stopped), !fails);
+    }
+}
+
+#[test]
+fn a_context_whose_block_was_left_opens_no_stream_and_says_that_none_will_come() {
+    for end in [None, Some(End::Value(unit())), Some(End::Lost)] {
+        let mut caller = Dialog::new(Side::Caller);
+        let ended = end.is_some();
+        if let Some(end) = end {
+            caller.handle_end(end);
+        }
+        assert_eq!(caller.leave(), !ended);
+        assert_eq!(caller.open_stream(64), Err(Misuse::Over));
+    }
+    // One whose stream is open tells it when that is closed, which may be later.
+    let (mut caller, _) = super::streams::streaming(64, true);
+    assert!(!caller.leave());
+    assert!(caller.finish());
+    // A function that has returned opens none either.
+    let mut callee = Dialog::new(Side::Callee);
+    callee.start().unwrap();
+    callee.handle_end(End::Left);
+    assert_eq!(callee.open_stream(64), Err(Misuse::Over));
 }
