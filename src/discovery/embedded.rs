@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
+use crate::scope;
 
 /// The registry of an actor that is not its registrar.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Embedded {
         let lines = self.lines()?;
         let asked = lines.iter().map(|line| self.within_bound(line, self.ask_one(line, &call)));
         let (mut answers, mut faults) = (Vec::new(), Vec::new());
-        for answer in join_all(asked).await {
+        for answer in scope::wait(join_all(asked)).await? {
             match answer {
                 Ok(answer) => answers.push(answer),
                 Err(fault) => faults.push(fault),
@@ -115,7 +116,8 @@ impl Registry for Embedded {
         let start = |site: &Site| Keeper::start(&runtime, site.clone(), actor.clone());
         let keepers: Arc<[Keeper]> = self.sites.iter().map(start).collect();
         let bound = runtime.config().dial;
-        let tried = join_all(keepers.iter().map(|keeper| tokio::time::timeout(bound, keeper.tried()))).await;
+        let tried =
+            scope::wait(join_all(keepers.iter().map(|keeper| tokio::time::timeout(bound, keeper.tried())))).await?;
         for (site, tried) in self.sites.iter().zip(tried) {
             match tried {
                 Ok(Ok(())) => {}
@@ -145,7 +147,7 @@ impl Registry for Embedded {
     async fn wait_for(&self, name: &str) -> Result<Vec<Registered>> {
         let lines = self.lines()?;
         let waiting = lines.iter().map(|line| Box::pin(self.ask_one(line, || registrar::wait_for(name.to_owned()))));
-        select_ok(waiting).await.map(|(found, _others)| found)
+        scope::wait(select_ok(waiting)).await?.map(|(found, _others)| found)
     }
 
     async fn list(&self) -> Result<Vec<Registered>> {

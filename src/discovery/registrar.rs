@@ -16,6 +16,7 @@ use super::table::{Hold, Table};
 use super::{Registered, Registration, Registry};
 use crate::error::{Error, Result};
 use crate::runtime::current;
+use crate::scope;
 
 /// Returns all actors of this name, newest first.
 ///
@@ -35,7 +36,7 @@ pub async fn find(name: String) -> Result<Vec<Registered>> {
 /// If dropped, nothing stays.
 #[pleach::rpc]
 pub async fn wait_for(name: String) -> Result<Vec<Registered>> {
-    Ok(table()?.wait_for(&name).await)
+    scope::wait(table()?.wait_for(&name)).await
 }
 
 /// Returns everybody, in the order in which they came.
@@ -89,7 +90,7 @@ impl Registry for Local {
     }
 
     async fn wait_for(&self, name: &str) -> Result<Vec<Registered>> {
-        Ok(self.0.wait_for(name).await)
+        scope::wait(self.0.wait_for(name)).await
     }
 
     async fn list(&self) -> Result<Vec<Registered>> {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::exports::BoxFuture;
 use crate::portal::Portal;
 use crate::runtime::Runtime;
+use crate::scope;
 
 /// Looks up an actor by its name, anywhere in the tree, and in the trees that have joined the same registrar.
 ///
@@ -77,6 +78,10 @@ impl FindActor {
     /// # Cancel safety
     /// As [`FindActor`].
     pub async fn all(self) -> Result<Vec<Portal>> {
+        scope::wait(self.everyone()).await?
+    }
+
+    async fn everyone(self) -> Result<Vec<Portal>> {
         let runtime = here()?;
         let registry = registry_of(&runtime)?;
         let found = registry.find(&self.name).await?;
@@ -121,7 +126,7 @@ impl IntoFuture for FindActor {
     type IntoFuture = BoxFuture<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.newest())
+        Box::pin(async { scope::wait(self.newest()).await? })
     }
 }
 
@@ -157,7 +162,11 @@ impl fmt::Debug for FindActor {
 /// # use std::future::IntoFuture as _;
 /// ```
 pub async fn wait_for_actor(name: impl Into<String>) -> Result<Portal> {
-    let (name, runtime) = (name.into(), here()?);
+    scope::wait(awaited(name.into())).await?
+}
+
+async fn awaited(name: String) -> Result<Portal> {
+    let runtime = here()?;
     let registry = registry_of(&runtime)?;
     loop {
         let found = registry.wait_for(&name).await?;
@@ -179,7 +188,7 @@ pub async fn wait_for_actor(name: impl Into<String>) -> Result<Portal> {
 /// Nothing is lost.
 pub async fn query_actor(name: impl Into<String>) -> Result<Option<Registered>> {
     let registry = registry_of(&*here()?)?;
-    Ok(registry.find(&name.into()).await?.into_iter().next())
+    Ok(scope::wait(registry.find(&name.into())).await??.into_iter().next())
 }
 
 /// The first of these that can be reached. None, if each of them is gone.

@@ -55,7 +55,7 @@ use crate::scope;
 /// # }
 /// ```
 pub async fn get_root() -> Result<Portal> {
-    Ok(Portal::connected(here()?.connect_to_root().await?))
+    Ok(Portal::connected(scope::wait(here()?.connect_to_root()).await??))
 }
 
 /// Returns a portal to the actor that keeps the names: the registrar.
@@ -90,7 +90,7 @@ pub async fn get_root() -> Result<Portal> {
 /// # }
 /// ```
 pub async fn get_registry() -> Result<Portal> {
-    Ok(Portal::connected(here()?.connect_to_registrar().await?))
+    Ok(Portal::connected(scope::wait(here()?.connect_to_registrar()).await??))
 }
 
 /// The actor whose code this is, unless the scope around is cancelled.

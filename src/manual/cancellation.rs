@@ -7,14 +7,22 @@
 //! # Scopes
 //! - **C-1** A cancelled scope drops its body at the body's next wait, unless a shield is held in it; then as
 //!   soon as the last one is released. No code of the body runs after its scope has returned.
-//! - **C-2** Cancellation is level-triggered. In a cancelled scope every primitive of this library returns
-//!   [`Error::Cancelled`](crate::Error::Cancelled) at once; in a shield none does.
+//! - **C-2** Cancellation is level-triggered. In a cancelled scope every primitive of this library that would have to
+//!   wait returns [`Error::Cancelled`](crate::Error::Cancelled) at once, also under a
+//!   [`Shield`](crate::scope::Shield) that keeps its scope from dropping it; in a [`shield`](crate::shield) none does.
+//!   What is there already may still be taken, and what can be done without a wait is done. Those without an error to
+//!   return just return. Only what brings something to its end (`cancel`, `close`, `shutdown`) is seen through, within
+//!   the bounds that it has.
 //! - **C-3** Clean-up nests inside-out: what was entered last is cleaned up first, and each clean-up runs exactly
 //!   once, whether the scope was cancelled, its body failed, panicked, or was dropped.
 //! - **C-4** A body that ends without having been told of the cancellation keeps its value. One that was told, by
-//!   an error of a primitive, counts as cancelled, whatever it returns.
+//!   an error of a primitive, counts as cancelled, whatever value it returns. An error that is more than the echo of
+//!   its cancellation is kept: by nurseries, by the blocks of contexts and streams, and by
+//!   [`try_run`](crate::CancelScope::try_run). [`run`](crate::CancelScope::run) and deadlines take any future, and
+//!   can't tell an error from a value.
 //! - **C-5** The deadline of a scope is the nearest of its own and those around it. When it passes, the scope is
-//!   cancelled as by [`cancel`](crate::CancelScope::cancel).
+//!   cancelled as by [`cancel`](crate::CancelScope::cancel). It belongs to the scope in which its body is first polled:
+//!   one that is awaited in a shield has nothing to do with what is outside of that, wherever it was written.
 //! - **C-6** Dropping the future of a scope, as `select!` and `tokio::time::timeout` do, drops its body at once,
 //!   shields or not. What then still owes clean-up that takes time is handed to the runtime, which does not end
 //!   before it is done.
@@ -62,14 +70,19 @@
 //!
 //! # Contexts
 //! - **C-22** Leaving [`open_context`](crate::Portal::open_context) waits for the task: for its result when the body has
-//!   returned, for the acknowledgement of its cancellation when the body failed or was cancelled.
+//!   returned, for the acknowledgement of its cancellation when the body failed or was cancelled. A task that takes
+//!   from a stream which the body has not opened gets the end of it.
 //! - **C-23** The failure of the task interrupts the body, wherever that waits, and comes out at the end of the block.
 //! - **C-24** The outcome of a block is the task's error, else the body's error, else the value. A failure of the
 //!   clean-up does not replace an error that is on its way.
 //! - **C-25** [`Error::ContextCancelled`](crate::Error::ContextCancelled) is absorbed only by the block whose context
 //!   asked for the cancellation. Whoever else meets it gets it, with the actor that asked: a peer, a third actor, this
 //!   actor by [`cancel_actor`](crate::Portal::cancel_actor), or the callee by itself. A result that was on its way
-//!   before the request came counts instead.
+//!   before the request came counts instead. Where the cancellation is absorbed, other tasks of the block get the end
+//!   of the stream.
+//!   A block that has asked is not failed by the loss of its peer either, whether that is noticed before the request or
+//!   after it: there is no task any more. Leaving the block of a one-way stream with a value is such a request. What
+//!   an actor's death means is for its nursery to say (C-10).
 //! - **C-26** The first value is said once, before the stream is opened and before the task returns; anything else is an
 //!   error of whoever did it, and says so.
 //! - **C-27** Both sides of a dialog mean the same types: inside one program the compiler holds it, between two

@@ -46,7 +46,7 @@ use crate::config::Config;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::root::open_root;
 use crate::runtime::{Runtime, current, leave_to_reaper};
-use crate::scope::{self, CancelScope, Ended, OnDrop, run_to_end, shield};
+use crate::scope::{self, CancelScope, Ended, Erased, OnDrop, run_to_end, shield};
 
 /// Opens a nursery, runs `body` in it, and waits until every actor started in it has ended.
 ///
@@ -86,7 +86,30 @@ use crate::scope::{self, CancelScope, Ended, OnDrop, run_to_end, shield};
 /// # Cancel safety
 /// If dropped, `body` is dropped and the children are brought to their end in the background; the
 /// program does not exit before that is done.
-pub async fn open_nursery<T, E, F, Fut>(body: F) -> Result<T, E>
+#[expect(unsafe_code, reason = "see `Erased`")]
+pub fn open_nursery<'a, T, E, F, Fut>(body: F) -> impl Future<Output = Result<T, E>> + use<'a, T, E, F, Fut>
+where
+    T: 'a,
+    E: ScopeError,
+    F: FnOnce(Nursery) -> Fut + 'a,
+    Fut: Future<Output = Result<T, E>> + 'a,
+{
+    // SAFETY: that is what `is_send` checks.
+    unsafe { Erased::<Result<T, E>, F, Fut>::new(open(body)) }
+}
+
+#[expect(dead_code, reason = "the compiler has it")]
+fn is_send<T, E, F, Fut>(body: F) -> impl Send
+where
+    T: Send,
+    E: ScopeError,
+    F: FnOnce(Nursery) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+{
+    open(body)
+}
+
+async fn open<T, E, F, Fut>(body: F) -> Result<T, E>
 where
     E: ScopeError,
     F: FnOnce(Nursery) -> Fut,
@@ -124,10 +147,7 @@ where
     let errors = std::mem::take(&mut nursery.state().errors);
     // The body may have seen what its monitors saw, and a function's result is the very same error.
     let known = errors.clone();
-    let is_known = |own: &Error| {
-        let text = format!("{own:?}");
-        known.iter().any(|found| found.is_same_failure(own) || format!("{found:?}") == text)
-    };
+    let is_known = |own: &Error| known.iter().any(|found| found.is_same_failure(own) || found.says_the_same(own));
     ended.settle(&nursery.0.scope, joined, errors, is_known)
 }
 
@@ -163,7 +183,7 @@ impl Nursery {
     fn new(runtime: Arc<Runtime>) -> Self {
         Self(Arc::new(Inner {
             runtime,
-            scope: CancelScope::new(),
+            scope: CancelScope::of_primitive(),
             state: Mutex::default(),
             joining: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -224,12 +244,12 @@ impl Nursery {
 
     /// Waits until the block has been left and nothing that was started in it is alive.
     ///
-    /// For code outside of the block: inside, it would wait for itself.
+    /// For code outside of the block: inside, it would wait for itself. In a cancelled scope it returns at once.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn exited(&self) {
-        self.0.exited.cancelled().await;
+        let _ = scope::wait(self.0.exited.cancelled()).await; // it has no error to return
     }
 
     /// Returns how the actors that have ended came to their end; also after the block was left.

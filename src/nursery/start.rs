@@ -102,7 +102,7 @@ impl Nursery {
             }
         });
         drop(admitted);
-        let started = started.await;
+        let started = scope::wait(started).await?;
         drop(waiting.disarm());
         // The task is lost only together with the async runtime below it.
         let (unclaimed, portal) = started.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;

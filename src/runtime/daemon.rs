@@ -4,7 +4,7 @@ use super::handle::Actor;
 use super::root::open_exposing;
 use super::signals::{Signals, Whose};
 use crate::config::Config;
-use crate::error::{Cancelled, Error, Result, signal_name};
+use crate::error::{Error, Result, signal_name};
 use crate::scope::{self, Shield};
 
 /// Boots the root of a tree that serves the functions of `modules` until it is asked to end.
@@ -16,8 +16,8 @@ use crate::scope::{self, Shield};
 /// a second signal ends the process at once ([`crate::manual::signals`]).
 ///
 /// # Errors
-/// As [`open_root`](crate::open_root); [`Error::Transport`] when it can't listen;
-/// [`Error::Cancelled`] when a scope around it is cancelled.
+/// As [`open_root`](crate::open_root); [`Error::Transport`](crate::Error::Transport) when it can't listen;
+/// [`Error::Cancelled`](crate::Error::Cancelled) when a scope around it is cancelled.
 ///
 /// # Cancel safety
 /// As [`open_root`](crate::open_root).
@@ -54,6 +54,6 @@ async fn serve(actor: &Actor, mut signals: Signals) -> Result<()> {
             Ok(())
         }
         () = runtime.stop_requested() => Ok(()),
-        () = scope::cancelled() => Err(scope::checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope))),
+        () = scope::cancelled() => Err(scope::cancellation()),
     }
 }

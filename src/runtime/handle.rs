@@ -11,6 +11,7 @@ use super::{Runtime, current};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::discovery::Registry;
+use crate::scope;
 
 /// A handle on an actor that runs here. Dropping it does nothing.
 #[derive(Clone, Debug)]
@@ -37,12 +38,12 @@ impl Actor {
     }
 
     /// Returns where it listens now. A root listens nowhere until it has started a child, unless its configuration
-    /// says where.
+    /// says where. While it opens a listener this waits; in a cancelled scope it returns nothing instead.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn addresses(&self) -> Vec<Address> {
-        self.0.addresses().await
+        scope::wait(self.0.addresses()).await.unwrap_or_default()
     }
 
     /// Returns whether it keeps the names of its tree: a root does, unless it has joined another registrar.
@@ -105,12 +106,13 @@ impl Actor {
     /// Waits until it has ended: its tasks, its connections, its children, its exit callbacks.
     ///
     /// This is for code around the actor, such as another thread that shows progress. What runs inside is
-    /// part of what has to end first, and never gets past this.
+    /// part of what has to end first, and never gets past this, unless it is in a cancelled scope, where this returns
+    /// at once.
     ///
     /// # Cancel safety
     /// Nothing is lost; ask again.
     pub async fn cancel_complete(&self) {
-        self.0.stopped().await;
+        let _ = scope::wait(self.0.stopped()).await; // it has no error to return
     }
 
     pub(crate) fn runtime(&self) -> Arc<Runtime> {

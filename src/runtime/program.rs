@@ -54,7 +54,7 @@ pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
 async fn run_until_signal<T>(signals: &mut Signals, body: impl Future<Output = T>) -> Result<T, i32> {
     let scope = CancelScope::new();
     // In a scope of its own, so that nothing in it gets hold of this one.
-    let mut running = std::pin::pin!(scope.run(async { CancelScope::new().run(body).await }));
+    let mut running = std::pin::pin!(scope.run(async { CancelScope::new().run(Box::pin(body)).await }));
     let signal = tokio::select! {
         biased;
         signal = signals.first() => signal,

@@ -12,7 +12,7 @@ use crate::discovery;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::key_file;
 use crate::proto::membership::TreeKey;
-use crate::scope::{self, CancelScope, OnDrop, shield};
+use crate::scope::{self, CancelScope, Erased, OnDrop, shield};
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -42,13 +42,29 @@ use crate::scope::{self, CancelScope, OnDrop, shield};
 /// # Ok(())
 /// # }
 /// ```
-pub fn open_root<T, E, F, Fut>(config: Config, body: F) -> impl Future<Output = Result<T, E>>
+#[expect(unsafe_code, reason = "see `Erased`")]
+pub fn open_root<'a, T, E, F, Fut>(
+    config: Config,
+    body: F,
+) -> impl Future<Output = Result<T, E>> + use<'a, T, E, F, Fut>
 where
+    T: 'a,
     E: ScopeError,
-    F: FnOnce(Actor) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
+    F: FnOnce(Actor) -> Fut + 'a,
+    Fut: Future<Output = Result<T, E>> + 'a,
 {
-    // Not one more async function around it: the types of programs are deep enough.
+    // SAFETY: that is what `is_send` checks.
+    unsafe { Erased::<Result<T, E>, F, Fut>::new(open_exposing(config, Vec::new(), body)) }
+}
+
+#[expect(dead_code, reason = "the compiler has it")]
+fn is_send<T, E, F, Fut>(config: Config, body: F) -> impl Send
+where
+    T: Send,
+    E: ScopeError,
+    F: FnOnce(Actor) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+{
     open_exposing(config, Vec::new(), body)
 }
 
@@ -59,6 +75,7 @@ where
     F: FnOnce(Actor) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    scope::checkpoint()?;
     if let Some(runtime) = current_task() {
         return Err(Error::Usage(format!("this code runs in {} already: open a nursery instead", runtime.id())).into());
     }
@@ -69,7 +86,7 @@ where
         dropped.mark_leaving();
         leave_to_reaper(Box::pin(async move { dropped.shut_down().await }));
     });
-    let scope = CancelScope::new();
+    let scope = CancelScope::of_primitive();
     let ended = shield(async {
         let actor = Actor::new(runtime.clone());
         let joined = async {

@@ -59,7 +59,7 @@ impl<R, T> MsgStream<R, T> {
     /// [`Error::StreamOverrun`] when the buffer is full and the peer does not let senders wait, or does
     /// not open its stream; the peer's own error when it has failed; [`Error::Usage`] when the context is
     /// over; [`Error::Closed`] when this side was closed before; [`Error::Transport`] when the message
-    /// can't be sent; [`Error::Disconnected`].
+    /// can't be sent; [`Error::Disconnected`]; [`Error::Cancelled`], if it would have to wait.
     ///
     /// # Cancel safety
     /// If dropped before it resolves, nothing was sent.
@@ -75,7 +75,8 @@ impl<R, T> MsgStream<R, T> {
     /// # Errors
     /// The peer's own error when it has failed; [`Error::Lagged`], if this side keeps the newest only or is
     /// slower than a subscription;
-    /// [`Error::Transport`] when the message is no `R`; [`Error::Disconnected`].
+    /// [`Error::Transport`] when the message is no `R`; [`Error::Disconnected`]; [`Error::Cancelled`], if it would have
+    /// to wait.
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no message is lost: the next one to ask gets it, in whichever task.
@@ -166,7 +167,7 @@ impl<R, T: Serialize> Sink<T> for MsgStream<R, T> {
         self.sending.start_send(&value)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.sending.poll_flush(cx)
     }
 

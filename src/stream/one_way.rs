@@ -32,7 +32,8 @@ impl<T> StreamSender<T> {
     ///
     /// # Errors
     /// [`Error::StreamOverrun`] when the buffer is full and the caller does not let senders wait;
-    /// [`Error::Transport`] when the message can't be sent; [`Error::Disconnected`]. Pass it on with `?`.
+    /// [`Error::Transport`] when the message can't be sent; [`Error::Disconnected`]; [`Error::Cancelled`], if it would
+    /// have to wait. Pass it on with `?`.
     ///
     /// # Cancel safety
     /// If dropped before it resolves, nothing was sent.
@@ -56,11 +57,11 @@ impl<T: Serialize> Sink<T> for StreamSender<T> {
         self.sending.start_send(&value)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.sending.poll_flush(cx)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.sending.poll_flush(cx)
     }
 }
@@ -90,7 +91,7 @@ impl<T> StreamReceiver<T> {
     /// # Errors
     /// The function's own error, after what it had sent; [`Error::Lagged`], with
     /// [`Lag::DropOldest`](crate::Lag::DropOldest) or if this is slower than a subscription; [`Error::Transport`] when the message is no `T`;
-    /// [`Error::Disconnected`].
+    /// [`Error::Disconnected`]; [`Error::Cancelled`], if it would have to wait.
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no message is lost: the next one to ask gets it, in whichever task.

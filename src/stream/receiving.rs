@@ -12,14 +12,16 @@ use serde::de::DeserializeOwned;
 use super::Subscription;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
-use crate::proto::dialog::{End, Misuse, Take};
+use crate::proto::dialog::{Misuse, Take};
 use crate::proto::inbox::{Intake, Lag};
+use crate::scope::CancelWatch;
 use crate::trionics::{BroadcastReceiver, broadcast};
 
 /// What comes from the peer.
 pub(super) struct Receiving<R> {
     dialog: DialogHandle,
     from: From<R>,
+    cancel: CancelWatch,
     /// How many messages this side buffers.
     buffer: usize,
 }
@@ -51,7 +53,7 @@ impl<R> Receiving<R> {
     /// Takes the messages of a stream that is open.
     pub(super) fn opened(dialog: DialogHandle, intake: Intake) -> Self {
         let from = From::Dialog(Messages { dialog: dialog.clone(), failure_told: false, types: PhantomData });
-        Self { dialog, from, buffer: intake.buffer as usize }
+        Self { dialog, from, cancel: CancelWatch::default(), buffer: intake.buffer as usize }
     }
 
     pub(super) fn dialog(&self) -> &DialogHandle {
@@ -72,9 +74,13 @@ impl<R> Receiving<R> {
     where
         R: DeserializeOwned,
     {
-        match &mut self.from {
+        let message = match &mut self.from {
             From::Dialog(messages) => messages.poll(cx),
             From::Broadcast(receiver) => poll_broadcast(receiver, cx),
+        };
+        match message {
+            Poll::Pending => self.cancel.poll(cx).map(|cancelled| Some(Err(cancelled))),
+            ready => ready,
         }
     }
 
@@ -139,8 +145,8 @@ pub(super) fn poll_broadcast<R>(
 
 /// What a consumer gets after the last message: the same however often it asks.
 pub(super) fn over<R>(dialog: &DialogHandle) -> Result<Option<R>> {
-    match dialog.with(|state| state.end().cloned()) {
-        None | Some(End::Value(_) | End::Left) => Ok(None),
+    match dialog.with(|state| state.failure().cloned()) {
+        None => Ok(None),
         Some(failed) => Err(dialog.error_of(failed)),
     }
 }

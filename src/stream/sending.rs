@@ -12,12 +12,14 @@ use crate::actor::shown;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::proto::dialog::Permit;
+use crate::scope::{self, CancelWatch};
 
 /// What goes to the peer.
 pub(super) struct Sending<T> {
     dialog: DialogHandle,
     /// For a sink, which gets its permit before its message.
     sink: Sink,
+    cancel: CancelWatch,
     types: PhantomData<fn(T)>,
 }
 
@@ -31,7 +33,7 @@ enum Sink {
 
 impl<T> Sending<T> {
     pub(super) fn new(dialog: DialogHandle) -> Self {
-        Self { dialog, sink: Sink::Idle, types: PhantomData }
+        Self { dialog, sink: Sink::Idle, cancel: CancelWatch::default(), types: PhantomData }
     }
 
     pub(super) fn dialog(&self) -> &DialogHandle {
@@ -43,12 +45,22 @@ impl<T> Sending<T> {
         T: Serialize,
     {
         // In this order, so that whoever drops this has lost no permit, and has sent nothing.
-        std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
-        check(&self.dialog, self.dialog.permit().await)?;
+        let permit = scope::wait(async {
+            std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
+            self.dialog.permit().await
+        });
+        check(&self.dialog, permit.await?)?;
         self.send_permitted(&value)
     }
 
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.poll_permit(cx) {
+            Poll::Pending => self.cancel.poll(cx).map(Err),
+            Poll::Ready(permit) => Poll::Ready(check(&self.dialog, permit)),
+        }
+    }
+
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Permit> {
         ready!(self.dialog.poll_room(cx));
         let permit = match &mut self.sink {
             Sink::Ready => Permit::Granted,
@@ -57,13 +69,13 @@ impl<T> Sending<T> {
                 Permit::Wait | Permit::NotOpened => {
                     let dialog = self.dialog.clone();
                     self.sink = Sink::Waiting(Box::pin(async move { dialog.permit().await }));
-                    return self.poll_ready(cx);
+                    return self.poll_permit(cx);
                 }
                 settled => settled,
             },
         };
         self.sink = if permit == Permit::Granted { Sink::Ready } else { Sink::Idle };
-        Poll::Ready(check(&self.dialog, permit))
+        Poll::Ready(permit)
     }
 
     pub(super) fn start_send(&mut self, value: &T) -> Result<()>
@@ -78,8 +90,11 @@ impl<T> Sending<T> {
         }
     }
 
-    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.dialog.poll_room(cx).map(Ok)
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.dialog.poll_room(cx) {
+            Poll::Pending => self.cancel.poll(cx).map(Err),
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+        }
     }
 
     fn send_permitted(&self, value: &T) -> Result<()>

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{BoxError, Error, Result, ScopeError};
-use crate::scope::open_task_nursery;
+use crate::scope::{open_task_nursery, wait};
 
 /// Enters several blocks at once, and runs `body` with their values, in the order of `openers`.
 ///
@@ -112,15 +112,14 @@ impl<T> Gate<T> {
     /// Hands over the value of the block that was entered, and waits until the body has returned.
     ///
     /// # Errors
-    /// None of its own; it returns a result so that it can be the end of a block.
+    /// [`Error::Cancelled`] when the block is cancelled; else none, so that it can be the end of a block.
     ///
     /// # Cancel safety
     /// If dropped, the value has been handed over; the block is to be left.
     pub async fn enter(self, value: T) -> Result<()> {
         // Without anybody to take it, this task is being cancelled.
         let _ = self.entered.send(value);
-        self.leave.cancelled().await;
-        Ok(())
+        wait(self.leave.cancelled()).await
     }
 }
 
@@ -140,7 +139,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::scope::{CancelScope, Shield, cancelled, shield};
+    use crate::scope::{CancelScope, Shield, shield};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -163,9 +162,8 @@ mod tests {
     async fn block(gate: Gate<u64>, number: u64, enters_after: Duration, log: Log) -> Result<()> {
         let _shield = Shield::enter();
         sleep(enters_after).await;
-        tokio::select! {
-            left = gate.enter(number) => left?,
-            () = cancelled() => log.note(format!("cancelled {number}")),
+        if gate.enter(number).await.is_err() {
+            log.note(format!("cancelled {number}"));
         }
         shield(sleep(SECOND)).await;
         log.note(format!("left {number}"));

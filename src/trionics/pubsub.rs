@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Result, ScopeError};
+use crate::scope::wait;
 
 /// A source of values by topic, run once for all of its subscribers.
 ///
@@ -81,7 +82,7 @@ impl<K: Ord + Clone, V: Clone> Publisher<K, V> {
     /// Up to 64 publications wait for a slow sink; beyond that, it holds up the source, and so everybody.
     ///
     /// # Errors
-    /// What `sink` failed with: this subscriber leaves, the others go on. What the source failed with, if
+    /// [`Error::Cancelled`](crate::Error::Cancelled). What `sink` failed with: this subscriber leaves, the others go on. What the source failed with, if
     /// it ran here: the next subscriber starts it again.
     ///
     /// # Cancel safety
@@ -95,7 +96,7 @@ impl<K: Ord + Clone, V: Clone> Publisher<K, V> {
         let (queue, mut waiting) = mpsc::channel(BUFFER);
         let entry = self.subscribers.enter(topics.into_iter().collect(), queue);
         let mut hands_over = pin!(async {
-            while let Some(part) = waiting.recv().await {
+            while let Some(part) = wait(waiting.recv()).await? {
                 sink(part).await?;
             }
             Ok(())
@@ -111,9 +112,9 @@ impl<K: Ord + Clone, V: Clone> Publisher<K, V> {
 
     /// Waits for the turn and runs the source; returns when that has ended for all.
     async fn run_source(&self, entry: &Entry<K, V>) -> Result<()> {
-        let _turn = self.turn.acquire().await.expect("nobody closes it");
+        let _turn = wait(self.turn.acquire()).await?.expect("nobody closes it");
         if !entry.is_valid() {
-            return pending().await; // the rest of its queue is all that comes: invariant 2
+            return wait(pending()).await?; // the rest of its queue is all that comes: invariant 2
         }
         (self.source)(Feed(self.subscribers.clone())).await?;
         // Before the turn is given away. Their queues end when they have been emptied.
@@ -137,13 +138,17 @@ impl<K: Ord + Clone, V: Clone> Feed<K, V> {
         self.0.lock().entries.values().flat_map(|subscriber| subscriber.topics.iter().cloned()).collect()
     }
 
-    /// Gives each subscriber the part that it wants; waits while somebody's queue is full.
+    /// Gives each subscriber the part that it wants; waits while somebody's queue is full. In a cancelled scope it gives
+    /// up there.
     ///
     /// # Cancel safety
     /// If dropped, some subscribers may have got their part.
     pub async fn publish(&self, values: BTreeMap<K, V>) {
         for (queue, part) in self.0.parts(&values) {
-            let _ = queue.send(part).await; // who has left meanwhile wants nothing
+            if let Err(_cancelled) = wait(queue.send(part)).await {
+                return;
+            }
+            // Who has left meanwhile wants nothing.
         }
     }
 }

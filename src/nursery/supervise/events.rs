@@ -9,6 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::actor::{ActorId, shown};
 use crate::error::Error;
+use crate::scope;
 
 /// Something that happened to a supervised child, which is meant by its name.
 #[derive(Clone, Debug)]
@@ -76,13 +77,13 @@ pub struct SupervisorEvents {
 }
 
 impl SupervisorEvents {
-    /// Waits for the next event; `None` when the supervisor has ended.
+    /// Waits for the next event; `None` when the supervisor has ended, and instead of a wait in a cancelled scope.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn recv(&mut self) -> Option<SupervisorEvent> {
         loop {
-            match self.receiver.recv().await {
+            match scope::wait(self.receiver.recv()).await.ok()? {
                 Ok(event) => return Some(event),
                 Err(RecvError::Lagged(missed)) => self.missed += missed,
                 Err(RecvError::Closed) => return None,

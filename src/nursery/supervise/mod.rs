@@ -247,7 +247,7 @@ impl Nursery {
         self.0.tasks.spawn(within(self.0.runtime.clone(), runner.run(children, ready)));
         drop(admitted);
         // The task is lost only together with the async runtime below it.
-        started.await.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;
+        scope::wait(started).await?.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;
         drop(waiting.disarm());
         Ok(supervisor)
     }
@@ -285,7 +285,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`Error::Usage`] when there is no such child, or it is over; [`Error::GaveUp`] when the supervisor
-    /// gave up; [`Error::Cancelled`] when it was shut down.
+    /// gave up; [`Error::Cancelled`] when it was shut down, or the scope around is cancelled.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -295,7 +295,7 @@ impl Supervisor {
             return Err(Error::Usage(format!("no `{child}` is supervised here, only {}", known.join(", "))));
         };
         let mut status = status.subscribe();
-        let settled = status.wait_for(|status| !matches!(status, Status::Down)).await;
+        let settled = scope::wait(status.wait_for(|status| !matches!(status, Status::Down))).await?;
         match settled.as_deref() {
             Ok(Status::Up(portal)) => Ok(portal.clone()),
             Ok(Status::Failed(error)) => Err(error.clone()),
@@ -317,17 +317,21 @@ impl Supervisor {
     /// If dropped once it was polled, the children are stopped all the same.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();
-        drop(self.ended().await); // its nursery has the error
+        drop(self.outcome().await); // its nursery has the error
     }
 
     /// Waits until the supervisor has nobody to keep up any more.
     ///
     /// # Errors
-    /// [`Error::GaveUp`]; its nursery fails with the same.
+    /// [`Error::GaveUp`]; its nursery fails with the same. [`Error::Cancelled`] when the scope around is cancelled.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn ended(&self) -> Result<()> {
+        scope::wait(self.outcome()).await?
+    }
+
+    async fn outcome(&self) -> Result<()> {
         let mut outcome = self.0.outcome.subscribe();
         let outcome = outcome.wait_for(Option::is_some).await;
         outcome.map_or(Ok(()), |outcome| outcome.clone().unwrap_or(Ok(())))

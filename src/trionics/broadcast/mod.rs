@@ -38,6 +38,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_util::{FutureExt as _, Stream};
 
 use crate::error::{Error, Result};
+use crate::scope::CancelWatch;
 
 /// Makes a stream one that many can consume; returns the first of them.
 ///
@@ -58,7 +59,7 @@ where
         subscribed: 1,
     };
     let shared = Shared { state: Mutex::new(state), waker: waiting.clone().into(), waiting };
-    BroadcastReceiver { shared: Arc::new(shared), id: 0, next: 0, closed: false }
+    BroadcastReceiver { shared: Arc::new(shared), id: 0, next: 0, closed: false, cancel: CancelWatch::default() }
 }
 
 /// One consumer of a [`broadcast`].
@@ -71,6 +72,7 @@ pub struct BroadcastReceiver<T> {
     /// The number of the item that it takes next.
     next: u64,
     closed: bool,
+    cancel: CancelWatch,
 }
 
 impl<T> BroadcastReceiver<T> {
@@ -78,7 +80,7 @@ impl<T> BroadcastReceiver<T> {
     ///
     /// # Errors
     /// [`Error::Lagged`] when this consumer was too slow, once for each time; what is taken next is the
-    /// oldest item in the window. [`Error::Closed`] after [`close`](Self::close).
+    /// oldest item in the window. [`Error::Closed`] after [`close`](Self::close). [`Error::Cancelled`].
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no item is lost, for this consumer or for another.
@@ -88,11 +90,18 @@ impl<T> BroadcastReceiver<T> {
 
     /// Takes the next item if that takes no waiting; `None` if it does. Otherwise as [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Option<Result<Option<T>>> {
-        self.recv().now_or_never()
+        std::future::poll_fn(|cx| self.poll_item(cx)).now_or_never()
     }
 
     /// As [`recv`](Self::recv), for those who poll.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<T>>> {
+        match self.poll_item(cx) {
+            Poll::Pending => self.cancel.poll(cx).map(Err),
+            ready => ready,
+        }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<T>>> {
         if self.closed {
             return Poll::Ready(Err(closed()));
         }
@@ -124,7 +133,7 @@ impl<T> BroadcastReceiver<T> {
         state.subscribed += 1;
         state.subscribers += 1;
         drop(state);
-        Ok(Self { shared: self.shared.clone(), id, next, closed: false })
+        Ok(Self { shared: self.shared.clone(), id, next, closed: false, cancel: CancelWatch::default() })
     }
 
     /// Ends this subscription; what it has not taken is forgotten. Other consumers notice nothing.
