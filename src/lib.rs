@@ -47,6 +47,7 @@ extern crate self as pleach;
 mod log;
 
 mod actor;
+mod arguments;
 mod call;
 mod channel;
 pub mod config;
@@ -117,6 +118,7 @@ pub mod __private {
     pub use pleach_wire::blob;
     pub use serde;
 
+    pub use crate::arguments::NoArguments;
     pub use crate::call::{call, call_blob};
     pub use crate::context::{context_call, invoke_context};
     pub use crate::error::raised::Raised;

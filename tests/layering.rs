@@ -47,6 +47,7 @@ const LAYERS: &[Layer] = &[
     // Who an actor is, is plain data that the handshake carries.
     Layer { at: "src/proto", uses: &["actor"], never: &["tokio", "Instant", "SystemTime", "std::net", "async "] },
     Layer { at: "src/actor.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/arguments.rs", uses: &[], never: TRANSPORTS },
     // `__private` is what the code of its macro calls.
     Layer { at: "src/error", uses: &["__private", "actor", "log", "panics", "telemetry", "traces"], never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },

@@ -123,6 +123,20 @@ impl Exposed {
         let shown_name = name.unraw().to_string();
         let shown_arguments = self.shown_arguments();
         let expecting = format!("the arguments ({shown_arguments})");
+        // Nothing can be written in more ways than as an empty structure.
+        let (read_from, read) = match arguments.is_empty() {
+            true => (
+                quote!(from = "::pleach::__private::NoArguments"),
+                Some(quote! {
+                    impl ::core::convert::From<::pleach::__private::NoArguments> for __PleachArguments {
+                        fn from(_: ::pleach::__private::NoArguments) -> Self {
+                            Self {}
+                        }
+                    }
+                }),
+            ),
+            false => (quote!(deny_unknown_fields, expecting = #expecting), None),
+        };
         let body = Signature { ident: Ident::new("__pleach_body", name.span()), ..sig.clone() };
 
         // `dead_code`: peers call it, whether or not this program does. `unused_async`: it has to be async.
@@ -131,10 +145,12 @@ impl Exposed {
             #[allow(dead_code)]
             #vis fn #name(#(#names: #types),*) -> #call_type {
                 #[derive(::pleach::__private::serde::Serialize, ::pleach::__private::serde::Deserialize)]
-                #[serde(crate = "::pleach::__private::serde", deny_unknown_fields, expecting = #expecting)]
+                #[serde(crate = "::pleach::__private::serde", #read_from)]
                 struct __PleachArguments {
                     #(#blobs #names: #types,)*
                 }
+
+                #read
 
                 #(#inside)*
                 #[allow(clippy::unused_async)]

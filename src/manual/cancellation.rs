@@ -38,8 +38,8 @@
 //!   those, is alive, but for one that even SIGKILL does not end (C-12). What else its actors have started has ended,
 //!   too, if it stayed in their process groups; daemons, which have left those, end with the root.
 //! - **C-10** An actor that dies, or whose one function fails, fails its nursery at once: the body is cancelled, the
-//!   other actors are brought to their end, and the error says who it was and how it ended (exit status or signal,
-//!   last lines of its standard error). This is so for daemons too. A crash stays one when the actor is asked to end
+//!   other actors are brought to their end, without waiting for a body that holds a shield, and the error says who it
+//!   was and how it ended (exit status or signal, last lines of its standard error). This is so for daemons too. A crash stays one when the actor is asked to end
 //!   a moment later, and one in its clean-up or in an exit callback fails its nursery as well. An actor has not failed
 //!   when it left in order, asked by anybody or of its own accord, nor when its nursery had to force it (C-12).
 //! - **C-11** A nursery whose body has returned waits for its actors with one function, and then for its daemons:

@@ -279,10 +279,12 @@ impl Nursery {
         }
     }
 
-    /// Records a failure and cancels the body (invariant 2).
+    /// Records a failure, cancels the body (invariant 2), and has the other members ended: a body that holds a shield
+    /// is not waited for.
     fn fail(&self, error: Error) {
         self.state().errors.push(error.clone());
         self.0.scope.cancel_because(Cancelled::Nursery);
+        self.end_all(false);
         debug!(target: "pleach::cancel", %error, "a child failed: cancelled its nursery");
     }
 

@@ -128,7 +128,8 @@ impl<T> Portal<T> {
 
     /// Runs a function that is known by its path only, e.g. of another program.
     ///
-    /// `args` are the function's arguments: a structure with their names, or a tuple in their order. The
+    /// `args` are the function's arguments: a structure with their names, or a tuple in their order, which is `()` if
+    /// there are none. The
     /// peer can't check beforehand that both programs declare the function alike, as it does for
     /// [`run`](Self::run).
     ///

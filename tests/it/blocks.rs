@@ -1,12 +1,14 @@
 //! Blocks of contexts and one-way streams at odd moments: left early, cancelled late, beside a peer that is gone.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{PROCESSES, assert_says, in_root, matrix, matrix_over, with_peer};
+use crate::support::{Notes, PROCESSES, assert_says, in_root, matrix, matrix_over, note, with_peer};
 
 /// Opens its stream, and returns how many messages came before the end of it.
 #[pleach::context]
@@ -45,7 +47,7 @@ async fn sends(out: &mut StreamSender<u32>, forever: bool) -> Result<()> {
 }
 
 #[pleach::rpc]
-async fn add(a: u64, b: u64) -> Result<u64> {
+async fn plus(a: u64, b: u64) -> Result<u64> {
     Ok(a + b)
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix("blocks::a_cancel_after_the_end_was_called_all_the_same", cancelled_late),
         matrix("blocks::another_task_of_a_cancelled_block_gets_the_end_of_the_stream", end_of_stream),
         matrix("blocks::an_error_that_a_body_meets_its_cancellation_with_is_kept", real_error),
+        matrix("blocks::a_failure_ends_the_siblings_although_the_body_holds_a_shield", siblings),
         matrix_over(&PROCESSES, "blocks::whatever_is_opened_to_an_actor_that_just_died_says_so", just_died),
         matrix_over(&PROCESSES, "blocks::a_block_that_has_cancelled_is_not_failed_by_a_lost_peer", lost),
         matrix_over(&PROCESSES, "blocks::a_stream_block_with_a_value_is_not_failed_by_a_lost_peer", lost_stream),
@@ -213,6 +216,45 @@ fn check(ended: Result<Result<()>>, worse: bool) {
     }
 }
 
+/// Notes when it is dropped.
+#[pleach::rpc]
+async fn stays(notes: String) -> Result<()> {
+    struct Dropped(String);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            note(&self.0, "dropped");
+        }
+    }
+    let _dropped = Dropped(notes.clone());
+    note(&notes, "begun");
+    std::future::pending().await
+}
+
+async fn siblings(config: Config) {
+    let notes = Arc::new(Notes::new());
+    in_root(config, async |_| {
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let _shield = Shield::enter();
+            n.run_in_actor(stays(notes.address())).await?;
+            notes.expect_async("begun").await;
+            n.run_in_actor(fails()).await?;
+            // The body does not end before its sibling has.
+            notes.expect_async("dropped").await;
+            Ok(())
+        })
+        .await;
+        assert_says(&ended, &["as planned"]);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[pleach::rpc]
+async fn fails() -> Result<()> {
+    Err(Error::Usage("as planned".into()))
+}
+
 /// Runs `body` with a daemon, in a shield: the nursery learns of that actor's death too.
 async fn with_victim<F, Fut>(config: Config, body: F)
 where
@@ -248,8 +290,8 @@ async fn just_died(config: Config) {
                     Ok(())
                 })
                 .await;
-            let named: Result<u64> = portal.run_from_ns("it::blocks::add", &(1, 2)).await;
-            for ended in [portal.run(add(1, 2)).await.map(drop), named.map(drop), context, stream] {
+            let named: Result<u64> = portal.run_from_ns("it::blocks::plus", &(1, 2)).await;
+            for ended in [portal.run(plus(1, 2)).await.map(drop), named.map(drop), context, stream] {
                 assert!(matches!(ended, Err(Error::ActorDied(_))), "{ended:?}");
             }
         }

@@ -52,6 +52,7 @@ mod support;
 mod surroundings;
 mod toy;
 mod trees;
+mod waits;
 
 use std::process::ExitCode;
 
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         supervise::tests(),
         surroundings::tests(),
         trees::tests(),
+        waits::tests(),
     ];
     let mut tests: Vec<Trial> = groups.into_iter().flatten().collect();
     tests.extend(toy::tests());

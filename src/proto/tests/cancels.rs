@@ -210,7 +210,7 @@ fn whoever_takes_from_a_stream_whose_context_absorbs_the_end_gets_an_end() {
         (false, End::Cancelled(unit(), Canceller::Peer), true),
         (false, End::Lost, true),
     ] {
-        let (mut caller, _) = super::streams::streaming(64, true);
+        let (mut caller, _) = streams::streaming(64, true);
         assert_eq!(caller.handle_yield(unit()), Arrival::Kept);
         if asked {
             caller.request_cancel();
@@ -234,7 +234,7 @@ fn a_context_whose_block_was_left_opens_no_stream_and_says_that_none_will_come()
         assert_eq!(caller.open_stream(64), Err(Misuse::Over));
     }
     // One whose stream is open tells it when that is closed, which may be later.
-    let (mut caller, _) = super::streams::streaming(64, true);
+    let (mut caller, _) = streams::streaming(64, true);
     assert!(!caller.leave());
     assert!(caller.finish());
     // A function that has returned opens none either.

@@ -1,0 +1,178 @@
+//! C-2: in a cancelled scope nothing of the library waits, also under a shield that is older than the wait.
+//!
+//! The public async functions are read from the sources, so that a new one can't be forgotten: each of them is in
+//! [`WAITS`], and in `cases`, which has it wait for something that does not come.
+
+mod cases;
+mod sources;
+
+use std::collections::BTreeSet;
+
+use libtest_mimic::Trial;
+use pleach::prelude::*;
+use pleach::scope::Shield;
+
+use crate::support::{in_root, over, patience, test};
+
+/// What a function does in a cancelled scope.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Does {
+    /// It fails with the cancellation, whether that comes before it is called or while it waits.
+    Fails,
+    /// It fails with the cancellation that is there already. Here, it does not wait for long otherwise.
+    FailsIfLate,
+    /// It returns: because it has no error to return, never waits for others, or brings something to its end.
+    Returns,
+    /// It can't be had here; its waits are bounded by what it is given.
+    Elsewhere,
+}
+
+use Does::{Elsewhere, Fails, FailsIfLate, Returns};
+
+/// All public functions that may wait.
+#[rustfmt::skip]
+const WAITS: &[(&str, Does)] = &[
+    ("Actor::addresses", Returns),
+    ("Actor::cancel_complete", Returns),
+    ("BroadcastReceiver::poll_recv", Fails),
+    ("BroadcastReceiver::recv", Fails),
+    ("Stream for BroadcastReceiver", Fails),
+    ("IntoFuture for Call", Fails),
+    ("CancelScope::try_run", Fails),
+    ("Future for FailAfter", Fails),
+    ("Future for MoveOnAfter", Returns),
+    ("Future for Run", Fails),
+    ("Future for Shielded", Returns),
+    ("Context::started", Returns),
+    ("Etcd::connect", Elsewhere),
+    ("Feed::publish", Returns),
+    ("FindActor::all", FailsIfLate),
+    ("FindActor::required", FailsIfLate),
+    ("IntoFuture for FindActor", FailsIfLate),
+    ("Gate::enter", Fails),
+    ("MsgStream::close", Returns),
+    ("MsgStream::recv", Fails),
+    ("MsgStream::send", Fails),
+    ("Sink for MsgStream", Fails),
+    ("Stream for MsgStream", Fails),
+    ("Nursery::cancel", Returns),
+    ("Nursery::exited", Returns),
+    ("Nursery::supervise", FailsIfLate),
+    ("IntoFuture for Start", FailsIfLate),
+    ("OpenContext::cancel", Returns),
+    ("OpenContext::result", Fails),
+    ("IntoFuture for OpenStream", Returns),
+    ("Portal::cancel_actor", Returns),
+    ("Portal::close", Returns),
+    ("Portal::open_context", Fails),
+    ("Portal::open_stream_from", Fails),
+    ("Portal::result", Fails),
+    ("Portal::run", Fails),
+    ("Portal::run_from_ns", Fails),
+    ("Publisher::subscribe", Fails),
+    ("Registration::leave", Elsewhere),
+    ("Registry::find", Returns),
+    ("Registry::list", Returns),
+    ("Registry::register", Elsewhere),
+    ("Registry::remove", Returns),
+    ("Registry::wait_for", Fails),
+    ("StreamReceiver::recv", Fails),
+    ("Stream for StreamReceiver", Fails),
+    ("StreamSender::send", Fails),
+    ("Sink for StreamSender", Fails),
+    ("Subscription::recv", Fails),
+    ("Stream for Subscription", Fails),
+    ("Supervisor::ended", Fails),
+    ("Supervisor::portal", Fails),
+    ("Supervisor::shutdown", Returns),
+    ("SupervisorEvents::recv", Returns),
+    ("Task::join", Fails),
+    ("cluster::open_actor_cluster", Fails),
+    ("daemon::run_daemon", FailsIfLate),
+    ("find::query_actor", FailsIfLate),
+    ("find::wait_for_actor", Fails),
+    ("gather::gather_contexts", Fails),
+    ("lookup::get_registry", FailsIfLate),
+    ("lookup::get_root", FailsIfLate),
+    ("nursery::open_nursery", Fails),
+    ("registrar::find", Returns),
+    ("registrar::knows", Returns),
+    ("registrar::list", Returns),
+    ("registrar::remove", Returns),
+    ("registrar::wait_for", Fails),
+    ("root::open_root", FailsIfLate),
+    ("scope::cancelled", Returns),
+    ("task_nursery::open_task_nursery", Fails),
+];
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let cases = WAITS.iter().filter(|(_, does)| *does != Elsewhere).map(|&(name, does)| {
+        let title = name.replace([' ', ':'], "_");
+        test(format!("waits::{title}_ends_with_its_scope"), move || ends(name, does))
+    });
+    cases.chain([test("waits::each_public_async_function_is_known", known)]).collect()
+}
+
+async fn known() {
+    let found = sources::public_waits();
+    let known: BTreeSet<String> = WAITS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let (new, gone): (Vec<_>, Vec<_>) = (found.difference(&known).collect(), known.difference(&found).collect());
+    assert!(new.is_empty() && gone.is_empty(), "not in the table: {new:?}; only there: {gone:?}");
+}
+
+async fn ends(name: &'static str, does: Does) {
+    for when in [When::Before, When::Meanwhile] {
+        let mut told = None;
+        in_root(over("mem"), async |root| {
+            root.enable(module_path!());
+            pleach::open_nursery(async |n| {
+                let portal = n.start_actor("peer").enable(module_path!()).await?;
+                told = Some(cases::run(name, when, &n, &portal).await?);
+                n.cancel(false).await;
+                Ok(())
+            })
+            .await
+        })
+        .await
+        .unwrap();
+        let is_cancelled = matches!(told.unwrap(), Some(error) if error.is_cancelled());
+        match does {
+            Fails => assert!(is_cancelled, "{name} does not fail if it is cancelled {when:?}"),
+            FailsIfLate if when == When::Before => assert!(is_cancelled, "{name} does not fail"),
+            _ => {}
+        }
+    }
+}
+
+/// When the scope is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+enum When {
+    Before,
+    Meanwhile,
+}
+
+/// What a wait failed with, if it did, in a scope that is cancelled and under a shield that is older.
+async fn told<T>(when: When, wait: impl Future<Output = Result<T>>) -> Option<Error> {
+    back(when, wait).await.err()
+}
+
+/// What a wait came back with, there.
+async fn back<T>(when: When, wait: impl Future<Output = T>) -> T {
+    let scope = CancelScope::new();
+    let mut came = None;
+    let run = scope.run(async {
+        let _shield = Shield::enter();
+        if when == When::Before {
+            scope.cancel();
+        }
+        let cancels = async {
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            scope.cancel();
+        };
+        came = Some(tokio::join!(wait, cancels).0);
+    });
+    tokio::time::timeout(patience(), run).await.expect("it waits on in a cancelled scope").ok();
+    came.expect("it has come back")
+}
