@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::{IntoFuture as _, pending};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt as _, stream};
@@ -200,15 +200,13 @@ async fn of_streams(name: &str, when: When, portal: &Portal) -> Result<Option<Op
         }
         "Feed::publish" => publish(when).await,
         "Gate::enter" => {
-            let seen = Arc::new(Mutex::new(None));
-            let note = seen.clone();
+            let (note, seen) = tokio::sync::oneshot::channel();
             let openers = [async move |gate: Gate<()>| {
-                let told_of = told(when, gate.enter(())).await;
-                *note.lock().unwrap() = told_of;
+                note.send(told(when, gate.enter(())).await).unwrap();
                 pleach::Ok(())
             }];
-            gather_contexts(openers, async |_| pleach::Ok(())).await?;
-            seen.lock().unwrap().take()
+            // The gate stays closed until the opener has come back from it.
+            gather_contexts(openers, async |_| pleach::Ok(seen.await.unwrap())).await?
         }
         "MsgStream::close"
         | "MsgStream::recv"
@@ -236,7 +234,12 @@ async fn of_streams(name: &str, when: When, portal: &Portal) -> Result<Option<Op
         }
         "StreamSender::send" | "Sink for StreamSender" => {
             let call = fills(when, name.starts_with("Sink"));
-            let filled: Result<()> = portal.open_stream_from(call, async |_untaken| pending().await).await;
+            let filled: Result<()> = portal
+                .open_stream_from(call, async |mut stream| {
+                    while stream.recv().await?.is_some() {}
+                    Ok(())
+                })
+                .await;
             let as_it_should = filled.as_ref().is_err_and(|error| error.to_string().contains("as it should be"));
             if as_it_should { Some(Error::Cancelled(pleach::error::Cancelled::Scope)) } else { filled.err() }
         }

@@ -123,10 +123,9 @@ async fn known() {
 async fn ends(name: &'static str, does: Does) {
     for when in [When::Before, When::Meanwhile] {
         let mut told = None;
-        in_root(over("mem"), async |root| {
-            root.enable(module_path!());
+        in_root(over("mem"), async |_| {
             pleach::open_nursery(async |n| {
-                let portal = n.start_actor("peer").enable(module_path!()).await?;
+                let portal = n.start_actor("peer").enable(concat!(module_path!(), "::cases")).await?;
                 told = Some(cases::run(name, when, &n, &portal).await?);
                 n.cancel(false).await;
                 Ok(())
