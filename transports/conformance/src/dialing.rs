@@ -1,7 +1,10 @@
 //! Addresses, listeners, refusals and probes.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
 use futures_util::future::join_all;
 use pleach_patience::{patience, soon};
+use pleach_wire::address::HostPort;
 use pleach_wire::{Address, Listener, MsgTransportExt, TransportError};
 
 use crate::say::{number, number_of, one};
@@ -33,6 +36,27 @@ pub async fn listening_twice_is_refused(subject: &Subject) {
     }
     // The first one is as it was.
     meet(subject, first).await.close().await;
+}
+
+/// The name `localhost` is bound at all its addresses, at one port, and dialers at each of them get through.
+pub async fn localhost_is_bound_at_all_its_addresses(subject: &Subject) {
+    let Some(at) = subject.address().host_port().cloned() else { return };
+    let named = |host: &str, port| subject.address().at(HostPort::new(host, port));
+    let mut listener = subject.listen_on(&named("localhost", at.port)).await;
+    let port = listener.local_address().host_port().unwrap().port;
+    // Twice, so that none is forgotten once it has had its turn.
+    for ip in loopback_addresses().into_iter().cycle().take(4) {
+        let address = named(&ip.to_string(), port);
+        let (dialer, acceptor) = tokio::join!(subject.dial(&address), subject.accept(&mut listener));
+        acceptor.send(&[number(&1)]).await.unwrap();
+        assert_eq!(number_of(&one(&dialer).await), 1);
+    }
+}
+
+/// Those that this machine has.
+fn loopback_addresses() -> Vec<IpAddr> {
+    let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    loopback.into_iter().filter(|ip| UdpSocket::bind((*ip, 0)).is_ok()).collect()
 }
 
 /// When `close` returns, the address can be bound again, connections of before notwithstanding.

@@ -14,6 +14,7 @@
 //! | [`cancel`] | futures dropped at every point |
 //! | [`dialing`] | addresses, listeners, refusals, probes |
 //! | [`cuts`] | connections that break at any byte |
+//! | [`slow`] | slow lines (see [`line`](mod@line)) |
 //!
 //! # What must stay true
 //! 1. A check waits for events, never for time; [`run`] bounds it.
@@ -33,8 +34,10 @@ pub mod endings;
 pub mod exchange;
 pub mod faulty;
 pub mod limits;
+pub mod line;
 pub mod overtaking;
 mod say;
+pub mod slow;
 mod subject;
 
 pub use faulty::{Faulty, Plan};
@@ -71,6 +74,10 @@ macro_rules! conformance {
                 $crate::checks!(super::subject());
                 $crate::checks_of!(super::subject(), dialing: [a_thousand_probes_cost_nothing]);
                 $crate::checks_of!(super::subject(), overtaking: [a_control_message_overtakes_large_ones]);
+                $crate::checks_of!(super::subject(), slow: [
+                    control_waits_for_little_of_a_flood,
+                    last_words_get_through_a_slow_line,
+                ]);
                 $crate::checks_of!(super::subject(), cuts: [
                     a_cut_connection_delivers_whole_messages_in_order_and_ends,
                     a_cut_inside_a_large_message_is_a_fault,
@@ -140,6 +147,7 @@ macro_rules! checks {
         $crate::checks_of!($subject, dialing: [
             a_refused_dial_is_an_error_in_time,
             listening_twice_is_refused,
+            localhost_is_bound_at_all_its_addresses,
             an_address_is_free_after_close,
             an_address_is_free_soon_after_drop,
             connections_outlive_their_listener,

@@ -4,12 +4,15 @@
 //! like any data, and a closed connection takes no acknowledgements that would open the window. So an
 //! abort in the middle of a transfer would be silent, and the peer would find out by the idle time-out.
 //! The one datagram does the network no harm.
+//!
+//! As it learns of every acknowledgement, it also counts how far the data has got.
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use pleach_wire::Traffic;
 use quinn::Connection;
 use quinn::congestion::{Controller, ControllerFactory, CubicConfig};
 use quinn_proto::RttEstimator;
@@ -30,7 +33,11 @@ impl Yielding {
 
 impl ControllerFactory for Yielding {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        Box::new(Yields { cubic: self.cubic.clone().build(now, current_mtu), yields: Arc::default() })
+        Box::new(Yields {
+            cubic: self.cubic.clone().build(now, current_mtu),
+            yields: Arc::default(),
+            flow: Arc::default(),
+        })
     }
 }
 
@@ -41,9 +48,45 @@ pub(crate) fn yield_to_last_word(connection: &Connection) {
     }
 }
 
+/// Returns what is known of the way that the data of `connection` has made.
+pub(crate) fn flow(connection: &Connection) -> Arc<Flow> {
+    let controller = connection.congestion_state().into_any().downcast::<Yields>();
+    controller.map(|controller| controller.flow.clone()).unwrap_or_default()
+}
+
+/// How far the data of one connection has got.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    acknowledged: AtomicU64,
+    outstanding: AtomicUsize,
+}
+
+impl Flow {
+    /// Takes that a stream has taken so many bytes.
+    pub(crate) fn note_written(&self, bytes: usize) {
+        self.outstanding.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn note_acknowledged(&self, bytes: u64) {
+        self.acknowledged.fetch_add(bytes, Ordering::Relaxed);
+        // Packets are a little larger than what they carry: what is outstanding is off by so much, until all is there.
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let _ = self
+            .outstanding
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(bytes)));
+    }
+
+    /// Returns the bytes that the peer's QUIC has acknowledged, and those that streams have taken and it has not.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let moved = self.acknowledged.load(Ordering::Relaxed);
+        Traffic { moved, waiting: self.outstanding.load(Ordering::Relaxed) }
+    }
+}
+
 struct Yields {
     cubic: Box<dyn Controller>,
     yields: Arc<AtomicBool>,
+    flow: Arc<Flow>,
 }
 
 impl Controller for Yields {
@@ -52,6 +95,7 @@ impl Controller for Yields {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        self.flow.note_acknowledged(bytes);
         self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
@@ -72,7 +116,7 @@ impl Controller for Yields {
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Self { cubic: self.cubic.clone_box(), yields: self.yields.clone() })
+        Box::new(Self { cubic: self.cubic.clone_box(), yields: self.yields.clone(), flow: self.flow.clone() })
     }
 
     fn initial_window(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! Dialling: every address that a name has, the first that answers wins.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -22,12 +22,14 @@ use crate::{host, resolve, tls, tuning};
 /// If dropped before it resolves, all attempts are closed and their sockets are free.
 pub(crate) async fn dial(address: &Address, settings: &Settings) -> Result<Link, TransportError> {
     let found = resolve(address).await.map_err(|error| TransportError::dial(address, error))?;
-    let config = tls::client(settings, host(address))?;
+    let near = tls::client(settings, host(address), None)?;
+    let far = tls::client(settings, host(address), Some(settings.silence))?;
     let mut waiting = found.into_iter();
     let mut attempts = FuturesUnordered::new();
     let mut failure = None;
     loop {
         if let Some(peer) = waiting.next() {
+            let config = if tuning::is_on_this_host(local_for(peer), peer.ip()) { &near } else { &far };
             attempts.push(attempt(address, peer, config.clone(), settings));
         }
         // Outcomes first; time only starts a further attempt.
@@ -43,6 +45,14 @@ pub(crate) async fn dial(address: &Address, settings: &Settings) -> Result<Link,
             return Err(failure);
         }
     }
+}
+
+/// The address of this host from which datagrams to `peer` go; nothing is sent to find out.
+fn local_for(peer: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(peer).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 async fn attempt(

@@ -25,8 +25,7 @@ pub(crate) fn connection(error: ConnectionError) -> io::Error {
         }
         ConnectionError::LocallyClosed => NotConnected,
         ConnectionError::TimedOut => {
-            let why = format!("nothing came from the peer for {} s, it is gone", crate::tuning::MAX_IDLE_MS / 1000);
-            return io::Error::new(TimedOut, why);
+            return io::Error::new(TimedOut, "nothing came from the peer for too long, it is gone");
         }
         _ => Other,
     };

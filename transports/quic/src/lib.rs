@@ -34,7 +34,9 @@
 //! would save a file and a receive buffer per connection, but an endpoint belongs to the runtime that it
 //! was made on and would die with it under the feet of others.
 //!
-//! A peer that vanishes without a word (power, network, SIGKILL) is noticed after 10 s, see `tuning`.
+//! # Peers that vanish
+//! A peer on another host that vanishes without a word (power, network, SIGKILL) is noticed after
+//! [`Settings::silence`]. One on this host is not: it may be stopped. Who has to know watches its process.
 
 #![forbid(unsafe_code)]
 
@@ -52,6 +54,7 @@ mod tuning;
 use std::io;
 
 use pleach_wire::address::HostPort;
+use pleach_wire::bind;
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
 
 /// The protocol of connections over QUIC. Holds nothing; what is needed comes with the [`Settings`].
@@ -69,6 +72,10 @@ impl Protocol for Quic {
 
     fn reach(&self) -> Reach {
         Reach::Network
+    }
+
+    fn ends_with_process(&self) -> bool {
+        false
     }
 
     fn any_address(&self, _settings: &Settings) -> Address {
@@ -94,13 +101,9 @@ fn host(address: &Address) -> &str {
 
 /// Returns the socket addresses that `address` stands for, at least one.
 async fn resolve(address: &Address) -> io::Result<Vec<std::net::SocketAddr>> {
-    let Address::Quic(HostPort { host, port }) = address else {
+    let Address::Quic(at) = address else {
         let why = format!("{address} is no address of quic; they look like quic://127.0.0.1:1616");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     };
-    let found: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await?.collect();
-    if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, format!("the name `{host}` has no address")));
-    }
-    Ok(found)
+    bind::addresses(at, tokio::net::lookup_host((at.host.as_str(), at.port)).await?)
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use pleach_wire::Link;
 use pleach_wire::transport::{AcceptLanes, Ends, Lanes, OpenLanes};
+use pleach_wire::{Link, Traffic};
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, StoppedError, VarInt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::congestion::Flow;
 use crate::driver::Driver;
 use crate::site::Site;
 use crate::{congestion, ending};
@@ -25,13 +26,15 @@ pub(crate) struct Live {
     pub(crate) connection: Connection,
     /// Whether the control stream was shut down, and the peer has everything.
     finished: AtomicBool,
+    flow: Arc<Flow>,
     driver: Driver,
     _site: Arc<Site>,
 }
 
 impl Live {
     pub(crate) fn new(connection: Connection, driver: Driver, site: Arc<Site>) -> Self {
-        Self { connection, finished: AtomicBool::new(false), driver, _site: site }
+        let flow = congestion::flow(&connection);
+        Self { connection, finished: AtomicBool::new(false), flow, driver, _site: site }
     }
 
     /// Makes the link of a connection whose control stream is `send` and `recv`.
@@ -82,7 +85,9 @@ struct Writer {
 
 impl AsyncWrite for Writer {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf).map_err(ending::writing)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf)).map_err(ending::writing)?;
+        self.live.flow.note_written(written);
+        Poll::Ready(Ok(written))
     }
 
     /// Nothing to do: quinn sends what it has taken as soon as the network lets it.
@@ -130,6 +135,10 @@ impl OpenLanes for Opener {
         self.opening = None;
         let stream = opened.map_err(ending::connection)?;
         Poll::Ready(Ok(Box::new(Writer { shutting: None, stream, control: false, live: self.live.clone() })))
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.live.flow.traffic()
     }
 }
 

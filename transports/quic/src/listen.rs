@@ -7,53 +7,57 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use futures_util::future::select_all;
 use pleach_tls::pending::Pending;
-use pleach_wire::address::HostPort;
-use pleach_wire::{Address, Link, Listener, Settings, TransportError, log};
-use quinn::Incoming;
+use pleach_wire::{Address, Link, Listener, Settings, TransportError, bind, log};
+use quinn::{Incoming, ServerConfig};
 
 use crate::handshake::HalfOpen;
 use crate::site::Site;
 use crate::{resolve, tls, tuning};
 
-/// A bound UDP port. Dropping it lets nobody new in, refuses who waits, and frees the port as the crate's docs say.
+/// A bound UDP port, at each address of a name. Dropping it lets nobody new in, refuses who waits, and frees the port as the crate's docs say.
 pub(crate) struct QuicListener {
     /// Declared before the site: each holds it.
     handshakes: Pending,
-    site: Arc<Site>,
+    /// One for each address of its name; the one to be asked first comes first.
+    sites: Vec<Arc<Site>>,
     address: Address,
     settings: Settings,
+    /// For dialers on this host, who may be silent for any time.
+    near: Arc<ServerConfig>,
 }
 
 impl QuicListener {
     pub(crate) async fn bind(address: &Address, settings: &Settings) -> Result<Self, TransportError> {
-        let config = tls::server(settings)?;
-        let mut failure = None;
-        for at in resolve(address).await.map_err(|error| TransportError::listen(address, error))? {
-            match Site::bind(at, Some(config.clone()), settings.mtu) {
-                Ok(site) => return Self::on(site, settings).map_err(|error| TransportError::listen(address, error)),
-                Err(error) => failure = Some(failure.unwrap_or(error)),
-            }
-        }
-        let failure = failure.expect("a resolved name has an address, and each that failed said why");
-        Err(TransportError::listen(address, failure))
-    }
-
-    fn on(site: Site, settings: &Settings) -> io::Result<Self> {
-        let address = Address::Quic(HostPort::from(site.endpoint.local_addr()?));
-        Ok(Self { handshakes: Pending::default(), site: Arc::new(site), address, settings: settings.clone() })
+        let config = tls::server(settings, Some(settings.silence))?;
+        let near = Arc::new(tls::server(settings, None)?);
+        let found = resolve(address).await.map_err(|error| TransportError::listen(address, error))?;
+        let bound = bind::bind_all(&found, |at| {
+            let site = Site::bind(at, Some(config.clone()), settings.mtu)?;
+            let at = site.endpoint.local_addr()?;
+            Ok((Arc::new(site), at))
+        });
+        let (sites, at): (_, Vec<_>) =
+            bound.map_err(|error| TransportError::listen(address, error))?.into_iter().unzip();
+        let address = bind::dialled_as(address, &at);
+        Ok(Self { handshakes: Pending::default(), sites, address, settings: settings.clone(), near })
     }
 
     /// Starts one handshake, or asks the dialer to prove its address first.
-    fn begin(&mut self, incoming: Incoming) {
+    fn begin(&mut self, incoming: Incoming, site: Arc<Site>) {
         if self.handshakes.len() >= tuning::PROVE_ADDRESS && incoming.may_retry() {
             incoming.retry().expect("asked just before");
             return;
         }
         let peer = incoming.remote_address();
-        match incoming.accept() {
+        let accepted = match tuning::is_on_this_host(incoming.local_ip(), peer.ip()) {
+            true => incoming.accept_with(self.near.clone()),
+            false => incoming.accept(),
+        };
+        match accepted {
             Ok(connecting) => {
-                let half_open = HalfOpen::new(connecting, self.site.clone());
+                let half_open = HalfOpen::new(connecting, site);
                 self.handshakes.begin(peer.ip(), shake(half_open, peer, self.settings.clone()));
             }
             Err(error) => {
@@ -71,6 +75,12 @@ async fn shake(half_open: HalfOpen, peer: SocketAddr, settings: Settings) -> Res
     shaken.map_err(|_| late())?.map_err(|failure| failure.accepting(peer, &settings))
 }
 
+/// Waits for the next dial at any of the sites, and tells at which; nothing, if its socket has failed.
+async fn incoming(sites: &[Arc<Site>]) -> (Option<Incoming>, usize) {
+    let (incoming, at, _others) = select_all(sites.iter().map(|site| Box::pin(site.endpoint.accept()))).await;
+    (incoming, at)
+}
+
 #[async_trait::async_trait]
 impl Listener for QuicListener {
     fn local_address(&self) -> &Address {
@@ -84,14 +94,19 @@ impl Listener for QuicListener {
                 if let Some(until) = full_until {
                     tokio::time::sleep_until(until).await;
                 }
-                self.site.endpoint.accept().await
+                incoming(&self.sites).await
             };
             // Those who are through first, then new ones.
             tokio::select! {
                 biased;
                 shaken = self.handshakes.next() => return shaken,
-                incoming = next => match incoming {
-                    Some(incoming) => self.begin(incoming),
+                (incoming, at) = next => match incoming {
+                    Some(incoming) => {
+                        let site = self.sites[at].clone();
+                        // A flood at one address must not starve another.
+                        self.sites.rotate_left(1);
+                        self.begin(incoming, site);
+                    }
                     None => break,
                 },
             }
@@ -108,10 +123,12 @@ impl Listener for QuicListener {
 
 impl Drop for QuicListener {
     fn drop(&mut self) {
-        self.site.endpoint.set_server_config(None);
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(incoming)) = pin!(self.site.endpoint.accept()).poll(&mut cx) {
-            incoming.refuse();
+        for site in &self.sites {
+            site.endpoint.set_server_config(None);
+            while let Poll::Ready(Some(incoming)) = pin!(site.endpoint.accept()).poll(&mut cx) {
+                incoming.refuse();
+            }
         }
     }
 }

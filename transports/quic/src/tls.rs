@@ -1,6 +1,7 @@
 //! Mutual TLS within QUIC: the configurations of `pleach-tls`, and where QUIC hides its alerts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pleach_tls::config;
 use pleach_tls::refusal::{By, Refusal};
@@ -10,27 +11,31 @@ use quinn::{ClientConfig, ConnectionError, ServerConfig, TransportErrorCode};
 
 use crate::tuning;
 
-/// The dialer's side, for a listener at `host`.
+/// The dialer's side, for a listener at `host` that may be silent for so long.
 ///
 /// # Errors
 /// [`TransportError::Tls`] when there is no identity, or it is no good.
-pub(crate) fn client(settings: &Settings, host: &str) -> Result<ClientConfig, TransportError> {
+pub(crate) fn client(
+    settings: &Settings,
+    host: &str,
+    silence: Option<Duration>,
+) -> Result<ClientConfig, TransportError> {
     let crypto = QuicClientConfig::try_from(config::client(settings, host)?);
     let mut config = ClientConfig::new(Arc::new(crypto.expect("ring has the cipher suite that QUIC begins with")));
-    config.transport_config(Arc::new(tuning::transport(settings.mtu, 0)));
+    config.transport_config(Arc::new(tuning::transport(settings.mtu, 0, silence)));
     Ok(config)
 }
 
-/// The listener's side.
+/// The listener's side, for dialers that may be silent for so long.
 ///
 /// # Errors
 /// [`TransportError::Tls`] when there is no identity, or it is no good.
-pub(crate) fn server(settings: &Settings) -> Result<ServerConfig, TransportError> {
+pub(crate) fn server(settings: &Settings, silence: Option<Duration>) -> Result<ServerConfig, TransportError> {
     let crypto = QuicServerConfig::try_from(config::server(settings)?);
     let crypto = crypto.expect("ring has the cipher suite that QUIC begins with");
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     // The dialer opens the control stream.
-    config.transport_config(Arc::new(tuning::transport(settings.mtu, 1))).max_incoming(tuning::BACKLOG);
+    config.transport_config(Arc::new(tuning::transport(settings.mtu, 1, silence))).max_incoming(tuning::BACKLOG);
     Ok(config)
 }
 

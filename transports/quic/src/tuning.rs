@@ -1,5 +1,6 @@
 //! Limits, timers and datagram sizes, each with its reason.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,11 +19,12 @@ pub(crate) fn endpoint(mtu: Option<u16>) -> EndpointConfig {
 }
 
 /// The configuration of a connection, the same on both sides but for the streams that the peer may open.
-pub(crate) fn transport(mtu: Option<u16>, bidirectional: u32) -> TransportConfig {
+/// `silence`: how long the peer may be silent; for ever, if there is nothing.
+pub(crate) fn transport(mtu: Option<u16>, bidirectional: u32, silence: Option<Duration>) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
-        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(MAX_IDLE_MS))))
-        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(silence.map(idle_timeout))
+        .keep_alive_interval(silence.map(|silence| idle_period(silence) * 3 / 10))
         .max_concurrent_bidi_streams(VarInt::from_u32(bidirectional))
         .max_concurrent_uni_streams(VarInt::from_u32(LANES))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
@@ -39,11 +41,20 @@ pub(crate) fn transport(mtu: Option<u16>, bidirectional: u32) -> TransportConfig
     config
 }
 
-/// A peer is gone when nothing came for so long: three keep-alives in a row were lost, and one second is left over.
-pub(crate) const MAX_IDLE_MS: u32 = 10_000;
+/// Whether a peer is on this host: then it may be silent for any time, as one that is stopped is.
+pub(crate) fn is_on_this_host(local: Option<IpAddr>, peer: IpAddr) -> bool {
+    peer.is_loopback() || local == Some(peer)
+}
 
-/// Keeps the connection, and the entries of routers on the way, alive; under `MAX_IDLE_MS` / 3.
-const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// A peer is gone when nothing came for so long: three keep-alives in a row were lost, and a tenth is left over.
+fn idle_timeout(silence: Duration) -> IdleTimeout {
+    VarInt::try_from(idle_period(silence).as_millis() as u64).map_or_else(|_| VarInt::MAX.into(), IdleTimeout::from)
+}
+
+/// Within what a connection works with: keep-alives are to be rare, and numbers of milliseconds small.
+fn idle_period(silence: Duration) -> Duration {
+    silence.clamp(Duration::from_secs(1), Duration::from_secs(365 * 24 * 3600))
+}
 
 /// A handshake that a peer began and does not finish is given up after this; the actors' handshake has as long.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -24,11 +24,12 @@ mod tls;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use pleach_wire::address::HostPort;
 use pleach_wire::transport::Ends;
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use self::linger::Lingering;
 #[cfg(feature = "tls")]
@@ -56,32 +57,21 @@ impl Protocol for Tcp {
         Address::Tcp(HostPort::new("127.0.0.1", 0))
     }
 
-    async fn dial(&self, address: &Address, _settings: &Settings) -> Result<Link, TransportError> {
-        connect(address).await.map_err(|error| TransportError::dial(address, error))
+    async fn dial(&self, address: &Address, settings: &Settings) -> Result<Link, TransportError> {
+        connect(address, settings.silence).await.map_err(|error| TransportError::dial(address, error))
     }
 
-    async fn listen(&self, address: &Address, _settings: &Settings) -> Result<Box<dyn Listener>, TransportError> {
-        let bound = self.bind(address).await;
-        bound.map(|listener| Box::new(listener) as _).map_err(|error| TransportError::listen(address, error))
+    async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError> {
+        let bound = async {
+            let (sockets, address) = socket::Bound::bind(address, &resolve(address).await?, |at| self.allows(at))?;
+            Ok(Bound { sockets, address, silence: settings.silence })
+        };
+        bound.await.map(|listener| Box::new(listener) as _).map_err(|error| TransportError::listen(address, error))
     }
 }
 
 impl Tcp {
-    async fn bind(self, address: &Address) -> io::Result<Bound> {
-        let mut failure = None;
-        for at in resolve(address).await? {
-            match self.bind_one(at) {
-                Ok(listener) => {
-                    let address = Address::Tcp(listener.local_addr()?.into());
-                    return Ok(Bound { listener, address });
-                }
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        Err(failure.expect("a resolved name has an address, and each that failed said why"))
-    }
-
-    fn bind_one(self, at: SocketAddr) -> io::Result<TcpListener> {
+    fn allows(self, at: SocketAddr) -> io::Result<()> {
         if !at.ip().is_loopback() && !self.allow_non_loopback {
             let why = format!(
                 "{} is no loopback address, and TCP is not encrypted; use tls+tcp or quic, which are, or allow it \
@@ -90,15 +80,16 @@ impl Tcp {
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
-        socket::listen(at)
+        Ok(())
     }
 }
 
 /// A bound port. Dropping it frees the port; connections that nobody accepted are reset.
 #[derive(Debug)]
 struct Bound {
-    listener: TcpListener,
+    sockets: socket::Bound,
     address: Address,
+    silence: Duration,
 }
 
 #[async_trait::async_trait]
@@ -108,17 +99,17 @@ impl Listener for Bound {
     }
 
     async fn accept(&mut self) -> Result<Link, TransportError> {
-        let accepted = socket::accept(&self.listener).await.and_then(link);
+        let accepted = socket::accept(&self.sockets, self.silence).await.and_then(link);
         accepted.map_err(|error| TransportError::listen(&self.address, error))
     }
 
     async fn close(self: Box<Self>) {}
 }
 
-async fn connect(address: &Address) -> io::Result<Link> {
+async fn connect(address: &Address, silence: Duration) -> io::Result<Link> {
     let mut failure = None;
     for at in resolve(address).await? {
-        match socket::connect(at).await.and_then(link) {
+        match socket::connect(at, silence).await.and_then(link) {
             Ok(link) => return Ok(link),
             Err(error) => failure = Some(error),
         }

@@ -1,24 +1,61 @@
 //! TCP sockets, as both protocols of this crate want them.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pleach_wire::Address;
 use pleach_wire::address::HostPort;
+use pleach_wire::bind;
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Returns the socket addresses that a host has, at least one.
 pub(crate) async fn resolve(at: &HostPort) -> io::Result<Vec<SocketAddr>> {
-    let found: Vec<_> = tokio::net::lookup_host((at.host.as_str(), at.port)).await?.collect();
-    if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the host name has no address"));
-    }
-    Ok(found)
+    bind::addresses(at, tokio::net::lookup_host((at.host.as_str(), at.port)).await?)
 }
 
-/// Binds a port.
-pub(crate) fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+/// The sockets of one listener: one for each address of its name.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    sockets: Vec<TcpListener>,
+    /// Where the next look for a connection begins, so that a flood at one address does not starve another.
+    turn: AtomicUsize,
+}
+
+impl Bound {
+    /// Binds all of `found`, and returns what peers dial, too. `allows` may refuse an address.
+    pub(crate) fn bind(
+        asked: &Address,
+        found: &[SocketAddr],
+        allows: impl Fn(SocketAddr) -> io::Result<()>,
+    ) -> io::Result<(Self, Address)> {
+        let bound = bind::bind_all(found, |at| {
+            allows(at)?;
+            let socket = listen(at)?;
+            let at = socket.local_addr()?;
+            Ok((socket, at))
+        })?;
+        let (sockets, addresses): (_, Vec<_>) = bound.into_iter().unzip();
+        Ok((Self { sockets, turn: AtomicUsize::new(0) }, bind::dialled_as(asked, &addresses)))
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (turn, count) = (self.turn.load(Ordering::Relaxed), self.sockets.len());
+        for at in (turn..turn + count).map(|at| at % count) {
+            if let Poll::Ready(accepted) = self.sockets[at].poll_accept(cx) {
+                self.turn.store(at + 1, Ordering::Relaxed);
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(socket2::Domain::for_address(at), socket2::Type::STREAM, None)?;
     // Without it a port stays taken for a minute after its connections ended. It does not let two listen.
     socket.set_reuse_address(true)?;
@@ -35,8 +72,8 @@ pub(crate) fn listen(at: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Cancel safety
 /// If dropped before it resolves, no connection is lost.
-pub(crate) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
-    let accepted = listener.accept().await.and_then(|(stream, _)| prepared(stream));
+pub(crate) async fn accept(listener: &Bound, silence: Duration) -> io::Result<TcpStream> {
+    let accepted = poll_fn(|cx| listener.poll_accept(cx)).await.and_then(|(stream, _)| prepared(stream, silence));
     if let Err(failed) = &accepted
         && !concerns_one_connection(failed)
     {
@@ -49,8 +86,8 @@ pub(crate) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
 ///
 /// # Cancel safety
 /// If dropped before it resolves, the attempt is given up.
-pub(crate) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    let stream = prepared(TcpStream::connect(to).await?)?;
+pub(crate) async fn connect(to: SocketAddr, silence: Duration) -> io::Result<TcpStream> {
+    let stream = prepared(TcpStream::connect(to).await?, silence)?;
     // A free port of the dialer's own range can be connected to itself: nobody listens there.
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -58,10 +95,17 @@ pub(crate) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
+fn prepared(stream: TcpStream, silence: Duration) -> io::Result<TcpStream> {
     // Messages are coalesced above; waiting for more in the kernel only adds delay.
     stream.set_nodelay(true)?;
-    SockRef::from(&stream).set_tcp_keepalive(
+    let socket = SockRef::from(&stream);
+    // What the kernel has taken can't be overtaken any more: it takes little more than it can send.
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    let (local, peer) = (stream.local_addr()?.ip(), stream.peer_addr()?.ip());
+    if !peer.is_loopback() && peer != local {
+        socket.set_tcp_user_timeout(Some(silence.min(LONGEST_SILENCE)))?;
+    }
+    socket.set_tcp_keepalive(
         &TcpKeepalive::new().with_time(KEEP_ALIVE_AFTER).with_interval(KEEP_ALIVE_EVERY).with_retries(KEEP_ALIVE_TRIES),
     )?;
     Ok(stream)
@@ -78,6 +122,13 @@ const BACKLOG: i32 = 1024;
 
 /// How long `accept` waits before it reports that the process or system is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes that the kernel takes beyond what it has sent. With its usual buffer, which grows to megabytes, control would
+/// wait behind them for seconds on a slow line; with this, a fast one is still busy while its writer wakes up.
+const UNSENT: u32 = 32 << 10;
+
+/// The kernel counts milliseconds in 32 bits, and takes 0 for its own choice.
+const LONGEST_SILENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Silence after which the kernel asks whether a peer is alive: a dead host is noticed within a minute.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);

@@ -69,6 +69,9 @@ pub enum TransportError {
     /// The peer did not get through the handshake.
     #[error("handshake: {0}")]
     Handshake(String),
+    /// The peer belongs to the tree, and is another one than was to be there.
+    #[error("handshake: {0}")]
+    WrongPeer(Box<WrongPeer>),
     /// The peer does not read what is sent to it, and too much waits here.
     #[error(
         "{waiting} bytes wait for a peer that does not read them, over the limit of {limit} bytes: is it stopped, or \
@@ -90,6 +93,14 @@ pub enum TransportError {
         silent: Duration,
         /// Which limit that was over.
         limit: SilenceLimit,
+    },
+    /// This side closed the connection, and not all that it had sent has reached the peer.
+    #[error("the connection was closed before {bytes} bytes had reached the peer: {limit}")]
+    Undelivered {
+        /// How many, as far as this side knows.
+        bytes: usize,
+        /// Why it did not wait for longer.
+        limit: DrainLimit,
     },
     /// Nobody could be reached at the address.
     #[error("can't connect to {address}: {source}")]
@@ -150,6 +161,8 @@ pub enum SilenceLimit {
     OwnLease(Duration),
     /// So long a silence was too unlikely, after how the peer's heartbeats had come: this value of phi.
     Phi(usize),
+    /// The network had no answer from the peer's host for so long.
+    Network(Duration),
 }
 
 impl std::fmt::Display for SilenceLimit {
@@ -159,7 +172,43 @@ impl std::fmt::Display for SilenceLimit {
             Self::OwnLease(lease) => {
                 write!(f, "no heartbeat sent in this time was answered, and the lease of {lease:?} is over (`lease`)")
             }
+            Self::Network(time) => write!(f, "the network had no answer from there within {time:?} (`lease`)"),
             Self::Phi(limit) => write!(f, "so long a silence is too unlikely, phi is over {limit} (`dead_after`)"),
+        }
+    }
+}
+
+/// Another actor than the one that was dialled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{found} answers at {address} instead of {wanted}")]
+pub struct WrongPeer {
+    /// Where it was found.
+    pub address: String,
+    /// Who was to be there.
+    pub wanted: String,
+    /// Who is.
+    pub found: String,
+}
+
+/// Why a connection that is being closed waited no longer for the peer to take the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DrainLimit {
+    /// For so long, nothing had moved.
+    Stalled(Duration),
+    /// It had taken so long altogether.
+    Total(Duration),
+    /// The peer took no more: it had ended, or the connection had.
+    Broken,
+}
+
+impl std::fmt::Display for DrainLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stalled(time) => write!(f, "none of them had moved for {time:?} (`drain`)"),
+            Self::Total(time) => write!(f, "closing had taken {time:?} (`peers`)"),
+            Self::Broken => f.write_str("the peer took no more"),
         }
     }
 }
@@ -172,17 +221,25 @@ pub struct TransportClosed {
     pub by: Ended,
     /// The reason in words, as far as it is known.
     pub why: String,
+    /// Whether the side that closed it had said so in a goodbye, and the other one has heard that.
+    pub in_order: bool,
 }
 
 impl TransportClosed {
     /// The end of a connection that the peer closed.
     pub fn by_peer(why: impl Into<String>) -> Self {
-        Self { by: Ended::Peer, why: why.into() }
+        Self { by: Ended::Peer, why: why.into(), in_order: false }
     }
 
     /// The end of a connection that this side closed.
     pub fn by_us(why: impl Into<String>) -> Self {
-        Self { by: Ended::Us, why: why.into() }
+        Self { by: Ended::Us, why: why.into(), in_order: false }
+    }
+
+    /// The same end, after a goodbye.
+    #[must_use]
+    pub fn after_goodbye(self) -> Self {
+        Self { in_order: true, ..self }
     }
 }
 

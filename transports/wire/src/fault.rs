@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::address::Address;
-use crate::error::{Ended, SilenceLimit, TransportClosed, TransportError};
+use crate::error::{DrainLimit, Ended, SilenceLimit, TransportClosed, TransportError, WrongPeer};
 
 /// A [`TransportError`] as plain data.
 #[derive(Serialize, Deserialize)]
@@ -20,6 +20,8 @@ enum Fault {
     Closed {
         by_us: bool,
         why: String,
+        #[serde(default)]
+        in_order: bool,
     },
     Truncated {
         received: usize,
@@ -44,6 +46,7 @@ enum Fault {
         to_peer: bool,
     },
     Handshake(String),
+    WrongPeer(WrongPeer),
     Backlog {
         waiting: usize,
         limit: usize,
@@ -52,6 +55,10 @@ enum Fault {
     Silent {
         silent: Duration,
         limit: SilenceLimit,
+    },
+    Undelivered {
+        bytes: usize,
+        limit: DrainLimit,
     },
     Dial {
         #[serde(with = "as_text")]
@@ -108,7 +115,7 @@ impl From<TransportError> for Fault {
     fn from(error: TransportError) -> Self {
         use TransportError as T;
         match error {
-            T::Closed(closed) => Self::Closed { by_us: closed.by == Ended::Us, why: closed.why },
+            T::Closed(TransportClosed { by, why, in_order }) => Self::Closed { by_us: by == Ended::Us, why, in_order },
             T::Truncated { received, expected } => Self::Truncated { received, expected },
             T::Reset(source) => Self::Reset(source.into()),
             T::Decode { codec, why } => Self::Decode { codec: codec.into(), why },
@@ -118,9 +125,11 @@ impl From<TransportError> for Fault {
                 Self::FrameTooLarge { size, limit, to_peer: direction == TO_PEER }
             }
             T::Handshake(why) => Self::Handshake(why),
+            T::WrongPeer(found) => Self::WrongPeer(*found),
             T::Backlog { waiting, limit } => Self::Backlog { waiting, limit },
             T::Idle(time) => Self::Idle(time),
             T::Silent { silent, limit } => Self::Silent { silent, limit },
+            T::Undelivered { bytes, limit } => Self::Undelivered { bytes, limit },
             T::Dial { address, source } => Self::Dial { address, source: source.into() },
             T::Listen { address, source } => Self::Listen { address, source: source.into() },
             T::Unknown { codec, protocol, available } => Self::Unknown { codec, protocol, available },
@@ -132,8 +141,10 @@ impl From<TransportError> for Fault {
 impl From<Fault> for TransportError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Closed { by_us: true, why } => TransportClosed::by_us(why).into(),
-            Fault::Closed { by_us: false, why } => TransportClosed::by_peer(why).into(),
+            Fault::Closed { by_us, why, in_order } => {
+                let by = if by_us { Ended::Us } else { Ended::Peer };
+                TransportClosed { by, why, in_order }.into()
+            }
             Fault::Truncated { received, expected } => Self::Truncated { received, expected },
             Fault::Reset(source) => Self::Reset(source.into()),
             Fault::Decode { codec, why } => Self::Decode { codec: known(&codec), why },
@@ -143,9 +154,11 @@ impl From<Fault> for TransportError {
                 Self::FrameTooLarge { size, limit, direction: if to_peer { TO_PEER } else { FROM_PEER } }
             }
             Fault::Handshake(why) => Self::Handshake(why),
+            Fault::WrongPeer(found) => Self::WrongPeer(Box::new(found)),
             Fault::Backlog { waiting, limit } => Self::Backlog { waiting, limit },
             Fault::Idle(time) => Self::Idle(time),
             Fault::Silent { silent, limit } => Self::Silent { silent, limit },
+            Fault::Undelivered { bytes, limit } => Self::Undelivered { bytes, limit },
             Fault::Dial { address, source } => Self::Dial { address, source: source.into() },
             Fault::Listen { address, source } => Self::Listen { address, source: source.into() },
             Fault::Unknown { codec, protocol, available } => Self::Unknown { codec, protocol, available },
@@ -212,6 +225,9 @@ mod tests {
         let Some(last) = last else { return Some(TransportClosed::by_us("done").into()) };
         Some(match last {
             T::Closed(TransportClosed { by: Ended::Us, .. }) => TransportClosed::by_peer("done").into(),
+            T::Closed(TransportClosed { in_order: false, .. }) => {
+                TransportClosed::by_peer("done").after_goodbye().into()
+            }
             T::Closed(_) => T::Truncated { received: 3, expected: 9 },
             T::Truncated { .. } => T::Reset(Arc::new(io::Error::from_raw_os_error(104))),
             T::Reset(source) if source.raw_os_error().is_some() => {
@@ -223,7 +239,18 @@ mod tests {
             T::Encode { .. } => T::FrameTooLarge { size: 9, limit, direction: FROM_PEER },
             T::FrameTooLarge { direction: FROM_PEER, .. } => T::FrameTooLarge { size: 9, limit, direction: TO_PEER },
             T::FrameTooLarge { .. } => T::Handshake(why),
-            T::Handshake(_) => T::Backlog { waiting: 9, limit },
+            T::Handshake(_) => {
+                let [address, wanted, found] = ["tcp://127.0.0.1:9", "actor `a`", "actor `b`"].map(str::to_owned);
+                T::WrongPeer(Box::new(WrongPeer { address, wanted, found }))
+            }
+            T::WrongPeer(_) => T::Undelivered { bytes: 9, limit: DrainLimit::Broken },
+            T::Undelivered { limit: DrainLimit::Broken, .. } => {
+                T::Undelivered { bytes: 9, limit: DrainLimit::Stalled(Duration::from_nanos(1)) }
+            }
+            T::Undelivered { limit: DrainLimit::Stalled(_), .. } => {
+                T::Undelivered { bytes: 9, limit: DrainLimit::Total(Duration::MAX) }
+            }
+            T::Undelivered { .. } => T::Backlog { waiting: 9, limit },
             T::Backlog { .. } => T::Idle(Duration::from_millis(3)),
             T::Idle(_) => T::Silent { silent: Duration::MAX, limit: SilenceLimit::Phi(8) },
             T::Silent { limit: SilenceLimit::Phi(_), .. } => {
@@ -231,6 +258,9 @@ mod tests {
             }
             T::Silent { limit: SilenceLimit::Lease(_), .. } => {
                 T::Silent { silent: Duration::ZERO, limit: SilenceLimit::OwnLease(Duration::from_nanos(1)) }
+            }
+            T::Silent { limit: SilenceLimit::OwnLease(_), .. } => {
+                T::Silent { silent: Duration::ZERO, limit: SilenceLimit::Network(Duration::MAX) }
             }
             T::Silent { .. } => T::dial(&address, io::Error::from_raw_os_error(111)),
             T::Dial { .. } => T::listen(&address, io::Error::new(io::ErrorKind::AddrInUse, "in use")),

@@ -12,12 +12,14 @@
 //! | [`transport`] | the [`MsgTransport`] seam, and what a protocol implements to dial and listen |
 //! | [`registry`] | `(codec, protocol)` → how to make a [`MsgTransport`] |
 //! | [`address`] | where to dial, as URI or multiaddr |
+//! | [`bind`] | binding a name that has several addresses |
 //! | [`error`] | how a connection ends |
 //! | [`log`] | records of a log, which can't end the code that writes them |
 
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod bind;
 pub mod blob;
 pub mod codec;
 pub mod error;
@@ -35,8 +37,8 @@ pub mod transport;
 pub use address::Address;
 pub use blob::Blob;
 pub use codec::{Codec, Encode, Format, Json, Msgpack, Payload};
-pub use error::{Ended, SilenceLimit, TransportClosed, TransportError};
+pub use error::{DrainLimit, Ended, SilenceLimit, TransportClosed, TransportError, WrongPeer};
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};
 pub use terms::CallTerms;
-pub use transport::{Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity};
+pub use transport::{Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity, Traffic};

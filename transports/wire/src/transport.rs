@@ -104,6 +104,12 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// Ends the connection at once; wakes everybody who waits on it. May be called again.
     fn abort(&self);
 
+    /// Returns what has moved on this connection, and what still waits to; after its end, what was cut. A close takes
+    /// as long as something moves. Where that is not known, as the default says, it takes a fixed time.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
     /// Sets the largest frame, in bytes, that this side takes and sends. Small until the peer has proved itself.
     fn set_max_frame(&self, bytes: usize);
 
@@ -164,6 +170,12 @@ pub trait Protocol: fmt::Debug + Send + Sync + 'static {
     /// How far it reaches.
     fn reach(&self) -> Reach;
 
+    /// Returns whether a connection ends when the process at its other end does, even one that was killed: where the
+    /// system keeps connections, it ends them too. Who says no (QUIC) has its peers' processes watched instead.
+    fn ends_with_process(&self) -> bool {
+        true
+    }
+
     /// Returns an address to listen on where nobody chose one: a free port, a fresh path.
     fn any_address(&self, settings: &Settings) -> Address;
 
@@ -181,6 +193,15 @@ pub trait Protocol: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`TransportError::Listen`]: in use, not allowed, or no address of this protocol.
     async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError>;
+}
+
+/// What has moved on a connection, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Sent and received so far; where the peer's side confirms what it gets, what it has confirmed, too.
+    pub moved: u64,
+    /// Queued here, or taken by the network and not yet confirmed, as far as that is known.
+    pub waiting: usize,
 }
 
 /// A bound address. Dropping it stops listening at once, but may free the address a moment later.
@@ -258,6 +279,12 @@ pub trait OpenLanes: Send {
     /// # Errors
     /// The connection's end.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncWrite + Send + Unpin>>>;
+
+    /// Returns what the peer's side has confirmed of all streams of the connection, and what those have taken and
+    /// is not confirmed yet. The default says nothing about it.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
 }
 
 /// Accepts further streams of a connection.
@@ -274,6 +301,9 @@ pub trait AcceptLanes: Send {
 pub struct Settings {
     /// How long a dial may take. Applied by the caller of [`Protocol::dial`], for all protocols alike.
     pub dial_timeout: Duration,
+    /// How long the network may leave a peer on another host without an answer before its connection has ended: the
+    /// net below the heartbeats above. A peer on this host may be silent for any time: it is stopped, or busy.
+    pub silence: Duration,
     /// The directory for Unix sockets that nobody named, mode 0700.
     pub socket_dir: PathBuf,
     /// Who we are to TLS, for protocols that use it.
@@ -287,6 +317,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             dial_timeout: Duration::from_secs(3),
+            silence: Duration::from_secs(10),
             socket_dir: std::env::temp_dir().join(format!("pleach-{}", std::process::id())),
             tls: None,
             mtu: None,

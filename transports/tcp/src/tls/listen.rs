@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pleach_tls::pending::Pending;
 use pleach_wire::{Address, Link, Listener, Settings, TransportError};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -17,7 +17,7 @@ use crate::socket;
 /// A bound port. Dropping it frees the port, ends the handshakes that are under way, and resets connections
 /// that nobody accepted.
 pub(super) struct TlsListener {
-    listener: TcpListener,
+    sockets: socket::Bound,
     handshakes: Pending,
     address: Address,
     config: Arc<ServerConfig>,
@@ -25,9 +25,8 @@ pub(super) struct TlsListener {
 }
 
 impl TlsListener {
-    pub(super) fn on(listener: TcpListener, config: Arc<ServerConfig>, settings: &Settings) -> io::Result<Self> {
-        let address = Address::TlsTcp(listener.local_addr()?.into());
-        Ok(Self { listener, handshakes: Pending::default(), address, config, settings: settings.clone() })
+    pub(super) fn on(sockets: socket::Bound, address: Address, config: Arc<ServerConfig>, settings: &Settings) -> Self {
+        Self { sockets, handshakes: Pending::default(), address, config, settings: settings.clone() }
     }
 }
 
@@ -39,7 +38,7 @@ impl Listener for TlsListener {
 
     async fn accept(&mut self) -> Result<Link, TransportError> {
         loop {
-            let next = accept_after(&self.listener, self.handshakes.full_until());
+            let next = accept_after(&self.sockets, self.handshakes.full_until(), self.settings.silence);
             // Those who are through first, then new ones.
             tokio::select! {
                 biased;
@@ -58,11 +57,15 @@ impl Listener for TlsListener {
 }
 
 /// Takes the next connection, and where it comes from, once there is room.
-async fn accept_after(listener: &TcpListener, full_until: Option<Instant>) -> io::Result<(TcpStream, IpAddr)> {
+async fn accept_after(
+    sockets: &socket::Bound,
+    full_until: Option<Instant>,
+    silence: Duration,
+) -> io::Result<(TcpStream, IpAddr)> {
     if let Some(until) = full_until {
         tokio::time::sleep_until(until).await;
     }
-    let stream = socket::accept(listener).await?;
+    let stream = socket::accept(sockets, silence).await?;
     let source = stream.peer_addr()?.ip();
     Ok((stream, source))
 }

@@ -57,7 +57,7 @@ impl Protocol for TlsTcp {
         let config = Arc::new(config::client(settings, host)?);
         let mut failure = None;
         for at in found {
-            let attempt = match socket::connect(at).await {
+            let attempt = match socket::connect(at, settings.silence).await {
                 Ok(stream) => handshake::dial(stream, config.clone(), address, settings).await,
                 Err(error) => Err(dialled(error)),
             };
@@ -73,14 +73,8 @@ impl Protocol for TlsTcp {
         let bound = |error| TransportError::listen(address, error);
         let (_, found) = resolve(address).await.map_err(bound)?;
         let config = Arc::new(config::server(settings)?);
-        let mut failure = None;
-        for at in found {
-            match socket::listen(at).and_then(|socket| TlsListener::on(socket, config.clone(), settings)) {
-                Ok(listener) => return Ok(Box::new(listener)),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        Err(bound(failure.expect("a resolved name has an address, and each that failed said why")))
+        let (sockets, address) = socket::Bound::bind(address, &found, |_| Ok(())).map_err(bound)?;
+        Ok(Box::new(TlsListener::on(sockets, address, config, settings)))
     }
 }
 

@@ -42,7 +42,7 @@ use self::writer::FrameWriter;
 use crate::codec::{Codec, Format};
 use crate::error::{TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
-use crate::transport::{Ends, Lane, Link, MsgTransport, pin};
+use crate::transport::{Ends, Lane, Link, MsgTransport, Traffic, pin};
 
 /// Messages in frames over a byte link.
 ///
@@ -66,6 +66,8 @@ struct Outbound {
     waiting_for_room: Vec<(Lane, Waker)>,
     /// The link takes no more and has the flusher's waker: waking the flusher now would only make it spin.
     blocked: bool,
+    /// When sending ended: what had moved on other lanes, and what was cut.
+    at_end: Traffic,
     state: Sending,
 }
 
@@ -101,6 +103,7 @@ impl<C: Codec> Framed<C> {
                 displaced: Vec::new(),
                 waiting_for_room: Vec::new(),
                 blocked: false,
+                at_end: Traffic::default(),
                 state: Sending::Open,
             }),
             inbound: Mutex::new(Inbound {
@@ -225,6 +228,11 @@ impl<C: Codec> MsgTransport for Framed<C> {
         }
     }
 
+    fn traffic(&self) -> Traffic {
+        let Traffic { moved, waiting } = self.outbound().traffic();
+        Traffic { moved: moved + self.inbound().received(), waiting }
+    }
+
     fn set_max_frame(&self, bytes: usize) {
         self.max_frame.store(bytes, Ordering::Relaxed);
     }
@@ -268,6 +276,12 @@ impl Outbound {
         false
     }
 
+    fn traffic(&self) -> Traffic {
+        let lanes = self.lanes.as_ref().map(lanes::Writers::traffic).unwrap_or_default();
+        let waiting = self.at_end.waiting + self.frames.queued.len() + lanes.waiting;
+        Traffic { moved: self.at_end.moved + self.frames.written + lanes.moved, waiting }
+    }
+
     fn set_flusher(&mut self, cx: &Context<'_>) {
         if !self.flusher.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             // Without this, of two tasks that wait in a flush only the later one would ever wake.
@@ -278,6 +292,7 @@ impl Outbound {
     /// Writes what is queued. Invariant 2: always with the flusher's waker, whoever calls.
     fn poll_write(&mut self) -> Poll<Result<(), TransportError>> {
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
+        self.frames.queued.hold_last(self.lanes.as_ref().is_some_and(lanes::Writers::is_busy));
         let mut written = self.frames.poll_write(&mut cx);
         self.blocked = written.is_pending() && self.flusher.is_some();
         let queued = &self.frames.queued;
@@ -285,7 +300,12 @@ impl Outbound {
             waiting.wake();
         }
         if let Some(lanes) = &mut self.lanes {
-            written = both(written, lanes.poll_write(&cx));
+            let lanes_written = lanes.poll_write(&cx);
+            // The good-bye of a connection is its last word on any stream.
+            if self.frames.queued.hold_last(lanes.is_busy()) && written.is_ready() {
+                written = self.frames.poll_write(&mut cx);
+            }
+            written = both(written, lanes_written);
         }
         if written.is_ready() {
             self.displaced.drain(..).for_each(Waker::wake);
@@ -321,6 +341,8 @@ impl Outbound {
         if matches!(self.state, Sending::Finished | Sending::Ended(_)) {
             return;
         }
+        let waiting = if matches!(end, Sending::Finished) { 0 } else { self.traffic().waiting };
+        self.at_end = Traffic { moved: self.lanes.as_ref().map_or(0, |lanes| lanes.traffic().moved), waiting };
         self.state = end;
         self.frames.let_go();
         self.lanes = None;
@@ -337,6 +359,10 @@ impl Outbound {
 }
 
 impl Inbound {
+    fn received(&self) -> u64 {
+        self.frames.received() + self.lanes.as_ref().map_or(0, lanes::Readers::received)
+    }
+
     /// As [`FrameReader::poll_frames`], over all lanes: what has arrived on any of them comes before the end.
     fn poll_all_lanes<C: Codec>(
         &mut self,

@@ -30,11 +30,18 @@ pub(super) struct FrameReader {
     buffer: BytesMut,
     assembly: Assembly,
     end: Option<TransportError>,
+    /// Bytes that have come.
+    received: u64,
 }
 
 impl FrameReader {
     pub(super) fn new(reader: Box<dyn AsyncRead + Send + Unpin>) -> Self {
-        Self { reader, buffer: BytesMut::new(), assembly: Assembly::default(), end: None }
+        Self { reader, buffer: BytesMut::new(), assembly: Assembly::default(), end: None, received: 0 }
+    }
+
+    /// Bytes that have come so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -74,7 +81,7 @@ impl FrameReader {
             }
             match ready!(self.poll_read(cx)) {
                 Ok(0) => self.end(self.end_of_file()),
-                Ok(_) => {}
+                Ok(read) => self.received += read as u64,
                 Err(error) => self.end(link_error(error, self.is_at_boundary())),
             }
         }

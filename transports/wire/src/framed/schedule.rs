@@ -13,7 +13,7 @@
 //!
 //! # Invariants
 //! 1. Messages with the same [`Key`](super::bulk::Key) leave in the order in which they were queued.
-//! 2. `last` goes only when nothing else waits.
+//! 2. `last` goes only when nothing else waits, here and, while it is held, on other streams.
 
 use super::bulk::{Bulk, Place};
 use super::frame::CHUNK;
@@ -30,6 +30,8 @@ pub(super) struct Schedule {
     data: FrameQueue,
     bulk: Bulk,
     last: FrameQueue,
+    /// Whether `last` waits for other streams: it counts as queued, but not as to be written.
+    holds_last: bool,
     /// Bytes of control since data or bulk had a turn.
     control_run: usize,
     /// Bytes of data since bulk had a turn.
@@ -61,6 +63,7 @@ impl Schedule {
             data: FrameQueue::default(),
             bulk: Bulk::default(),
             last: FrameQueue::default(),
+            holds_last: false,
             control_run: 0,
             data_run: 0,
         }
@@ -94,6 +97,13 @@ impl Schedule {
         Ok(())
     }
 
+    /// Holds `last` back from now on, or no more. Returns whether there is one that may go now.
+    pub(super) fn hold_last(&mut self, holds: bool) -> bool {
+        // One that was begun has to be finished.
+        self.holds_last = holds && self.last.unfinished() == 0;
+        !self.holds_last && !self.last.is_empty()
+    }
+
     /// Lets large messages take turns that may do so now.
     pub(super) fn admit(&mut self) {
         if !self.bulk.is_empty() {
@@ -103,7 +113,7 @@ impl Schedule {
 
     /// What waits, if it is control alone and lies in one piece: the usual case, and the cheapest to write.
     pub(super) fn only_control(&self) -> Option<&[u8]> {
-        if self.data.is_empty() && self.bulk.is_empty() && self.last.is_empty() {
+        if self.data.is_empty() && self.bulk.is_empty() && (self.holds_last || self.last.is_empty()) {
             return self.control.in_one_piece();
         }
         None
@@ -123,7 +133,7 @@ impl Schedule {
         }
         for (source, offered) in self.order().into_iter().zip(&mut offer.0[1..]) {
             let before = slices.bytes();
-            if source != Source::Last || self.bulk.is_empty() {
+            if source != Source::Last || (self.bulk.is_empty() && !self.holds_last) {
                 self.frames(source).offer_more(slices);
             }
             *offered = (source, slices.bytes() - before);
@@ -173,8 +183,10 @@ impl Schedule {
         self.control.len() + self.data.len() + self.bulk.len() + self.last.len()
     }
 
+    /// Returns whether there is nothing to be written now.
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        let held = if self.holds_last { self.last.len() } else { 0 };
+        self.len() == held
     }
 
     /// Returns whether less than `mark` waits ahead of a message on `lane`: small ones, and what is large of

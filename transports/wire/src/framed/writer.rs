@@ -13,17 +13,20 @@ use crate::transport::{Lane, pin};
 pub(super) struct FrameWriter {
     pub(super) link: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) queued: Schedule,
+    /// Bytes that the link has taken.
+    pub(super) written: u64,
 }
 
 impl FrameWriter {
     /// The connection's own stream.
     pub(super) fn new(link: Box<dyn AsyncWrite + Send + Unpin>) -> Self {
-        Self { link, queued: Schedule::new(Lane::CONTROL) }
+        Self { link, queued: Schedule::new(Lane::CONTROL), written: 0 }
     }
 
     /// The stream of a lane, which is not open yet. It begins with the lane's id.
     pub(super) fn for_lane(lane: Lane) -> Self {
-        Self { link: Box::new(tokio::io::sink()), queued: Schedule::opening_with(&lane.0.to_le_bytes(), lane) }
+        let queued = Schedule::opening_with(&lane.0.to_le_bytes(), lane);
+        Self { link: Box::new(tokio::io::sink()), queued, written: 0 }
     }
 
     /// Writes until nothing is left.
@@ -41,6 +44,7 @@ impl FrameWriter {
         if let Some(bytes) = self.queued.only_control() {
             let written = ready!(pin(&mut self.link).poll_write(cx, bytes))?;
             self.queued.consume_control(written);
+            self.written += written as u64;
             return Poll::Ready(Ok(written));
         }
         self.queued.admit();
@@ -48,12 +52,13 @@ impl FrameWriter {
         let offer = self.queued.offer(&mut slices);
         let written = ready!(pin(&mut self.link).poll_write_vectored(cx, slices.as_slice()))?;
         self.queued.consume(&offer, written);
+        self.written += written as u64;
         Poll::Ready(Ok(written))
     }
 
     /// Drops the link's sending half and what is queued.
     pub(super) fn let_go(&mut self) {
-        *self = Self::new(Box::new(tokio::io::sink()));
+        *self = Self { written: self.written, ..Self::new(Box::new(tokio::io::sink())) };
     }
 }
 

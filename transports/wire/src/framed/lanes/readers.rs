@@ -26,6 +26,8 @@ pub(in crate::framed) struct Readers {
     /// Empty between calls; kept for its capacity.
     movable: Vec<u64>,
     next_slot: u64,
+    /// What has come on lanes that have ended.
+    received_before: u64,
 }
 
 struct Reader {
@@ -46,7 +48,19 @@ enum Stage {
 
 impl Readers {
     pub(in crate::framed) fn new(acceptor: Box<dyn AcceptLanes>) -> Self {
-        Self { acceptor, readers: BTreeMap::new(), woken: Arc::default(), movable: Vec::new(), next_slot: 0 }
+        Self {
+            acceptor,
+            readers: BTreeMap::new(),
+            woken: Arc::default(),
+            movable: Vec::new(),
+            next_slot: 0,
+            received_before: 0,
+        }
+    }
+
+    /// Bytes of frames that have come so far.
+    pub(in crate::framed) fn received(&self) -> u64 {
+        self.received_before + self.readers.values().map(Reader::received).sum::<u64>()
     }
 
     /// Appends every message that has arrived whole on any lane. With nothing appended, `cx` is woken.
@@ -74,7 +88,10 @@ impl Readers {
                 reader.slot.take_off();
                 match reader.poll_frames(codec, limit, batch) {
                     Poll::Ready(Ok(())) => reader.slot.list(), // there may be more: the next call looks
-                    Poll::Ready(Err(TransportError::Closed(_))) => drop(self.readers.remove(&slot)),
+                    Poll::Ready(Err(TransportError::Closed(_))) => {
+                        self.received_before += reader.received();
+                        self.readers.remove(&slot);
+                    }
                     Poll::Ready(Err(fault)) => return Err(fault),
                     Poll::Pending => {}
                 }
@@ -99,6 +116,13 @@ impl Readers {
 }
 
 impl Reader {
+    fn received(&self) -> u64 {
+        match &self.stage {
+            Stage::Named { .. } => 0,
+            Stage::Frames(frames) => frames.received(),
+        }
+    }
+
     fn poll_frames<C: Codec>(
         &mut self,
         codec: &C,

@@ -17,7 +17,7 @@ use crate::codec::Codec;
 use crate::error::TransportError;
 use crate::framed::writer::FrameWriter;
 use crate::msg::Outgoing;
-use crate::transport::{Lane, OpenLanes, pin};
+use crate::transport::{Lane, OpenLanes, Traffic, pin};
 
 /// The lanes that this side sends on.
 pub(in crate::framed) struct Writers {
@@ -33,6 +33,8 @@ pub(in crate::framed) struct Writers {
     /// Empty between calls; kept for its capacity.
     movable: Vec<u64>,
     next_slot: u64,
+    /// What was written on lanes that are gone.
+    written_before: u64,
 }
 
 struct Writer {
@@ -56,7 +58,21 @@ impl Writers {
             woken: Arc::default(),
             movable: Vec::new(),
             next_slot: 0,
+            written_before: 0,
         }
+    }
+
+    /// What was written or confirmed, and what waits, over all lanes and the connection's own stream.
+    pub(in crate::framed) fn traffic(&self) -> Traffic {
+        let below = self.opener.traffic();
+        let written: u64 = self.writers.values().map(|writer| writer.frames.written).sum();
+        let queued: usize = self.writers.values().map(|writer| writer.frames.queued.len()).sum();
+        Traffic { moved: self.written_before + written + below.moved, waiting: queued + below.waiting }
+    }
+
+    /// Returns whether something is still to be written or finished.
+    pub(in crate::framed) fn is_busy(&self) -> bool {
+        self.busy > 0
     }
 
     /// Queues one frame on `lane` and returns the bytes that wait there.
@@ -135,6 +151,7 @@ impl Writers {
                 // A stream may wake its writer although there is nothing to write.
                 self.busy -= usize::from(mem::take(&mut writer.busy));
                 if writer.finishing {
+                    self.written_before += writer.frames.written;
                     self.writers.remove(&slot);
                 }
             }
