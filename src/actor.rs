@@ -1,12 +1,16 @@
 //! Who an actor is.
 //!
 //! Only identity lives here; the running actor is [`crate::runtime::Runtime`].
+//!
+//! Where it is, is not told by the name of its host: hosts may have the same one, and containers share a host without
+//! seeing each other's processes or networks. So each actor has a [`Place`] besides.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// The identity of one actor: a name for humans, a uuid for everything else.
@@ -18,7 +22,14 @@ pub struct ActorId {
     uuid: Uuid,
     pid: u32,
     host: Arc<str>,
+    /// Unknown for one that has not said it.
+    #[serde(default)]
+    place: Place,
 }
+
+/// Where processes see each other, and one network of this host's own: a boot of a kernel, with namespaces in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Place(u64);
 
 impl ActorId {
     /// A fresh identity in this process.
@@ -28,7 +39,7 @@ impl ActorId {
 
     /// The identity that a parent has given to this process.
     pub(crate) fn with_uuid(name: &str, uuid: Uuid) -> Self {
-        Self { name: name.into(), uuid, pid: std::process::id(), host: this_host().into() }
+        Self { name: name.into(), uuid, pid: std::process::id(), host: this_host().into(), place: Place::here() }
     }
 
     /// The same identity in another process: what a parent knows of a child before it connects.
@@ -38,7 +49,7 @@ impl ActorId {
 
     /// The same identity on another host: what a parent knows of a child there before it connects.
     pub(crate) fn on(self, host: &str) -> Self {
-        Self { pid: 0, host: host.into(), ..self }
+        Self { pid: 0, host: host.into(), place: Place::default(), ..self }
     }
 
     /// Returns the name that it was started with.
@@ -56,9 +67,50 @@ impl ActorId {
         self.pid
     }
 
+    /// Returns whether both are on one host, and in the same namespaces there: the system tells each of the end of the
+    /// other's process, and local addresses lead from one to the other.
+    pub(crate) fn is_at_place_of(&self, other: &Self) -> bool {
+        self.place == other.place && self.place != Place::default()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
     /// Returns the name of the host on which it runs.
     pub fn host(&self) -> &str {
         &self.host
+    }
+}
+
+#[cfg(test)]
+impl ActorId {
+    pub(crate) fn at_place(self, number: u64) -> Self {
+        Self { place: Place(number), ..self }
+    }
+
+    pub(crate) fn renamed(self, host: &str) -> Self {
+        Self { host: host.into(), ..self }
+    }
+}
+
+impl Place {
+    /// That of this process. What the system does not tell is left out.
+    fn here() -> Self {
+        static HERE: OnceLock<Place> = OnceLock::new();
+        *HERE.get_or_init(|| {
+            let boot = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_else(|_| this_host().into_bytes());
+            let mut hash = Sha256::new().chain_update(boot);
+            for namespace in ["pid", "net"] {
+                let link = std::fs::read_link(format!("/proc/self/ns/{namespace}")).unwrap_or_default();
+                hash.update(link.as_os_str().as_encoded_bytes());
+                hash.update([0]);
+            }
+            let hash: [u8; 32] = hash.finalize().into();
+            let first: [u8; 8] = std::array::from_fn(|at| hash[at]);
+            // Never the unknown place.
+            Self(u64::from_le_bytes(first).max(1))
+        })
     }
 }
 
@@ -79,7 +131,7 @@ impl std::hash::Hash for ActorId {
 impl fmt::Display for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "actor `{}` (", shown(&self.name))?;
-        match (self.pid, *self.host == this_host()) {
+        match (self.pid, self.place == Place::here()) {
             (pid, true) => write!(f, "pid {pid})"),
             (0, false) => write!(f, "{})", self.host),
             (pid, false) => write!(f, "pid {pid} at {})", self.host),

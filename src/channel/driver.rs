@@ -4,21 +4,24 @@
 //! however busy the tasks are.
 //!
 //! ```text
-//! Running ──close requested──► Draining ──peer's end, or the drain's deadline──► Ended
-//!    └──────────────── the peer's end, or a fault ──────────────────────────────►┘
+//! Running ──close requested──► Draining ──peer's end──► Finishing ──all is sent──► Ended
+//!    ├────────────────── peer's end ───────────────────────►┘                        ▲
+//!    └──────────────────── a fault, or nothing moves any more (from any) ────────────┘
 //! ```
+//! How long that may take is the business of [`drain`](super::drain).
 
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, Cid, Msg, Outgoing, Payload, TransportClosed, TransportError};
+use pleach_wire::{ByteStr, Cid, DrainLimit, Msg, Outgoing, Payload, SilenceLimit, TransportClosed, TransportError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::dialog::DialogHandle;
+use super::drain::{Drain, Draining};
 use super::records::Kind;
 use super::{Channel, ReplyTo};
 use crate::error::{Cancelled, Packed, Refusal};
@@ -51,9 +54,9 @@ pub(crate) struct Asked {
 /// Runs the connection until it ends; wakes everybody who waits on it.
 ///
 /// `batch` holds messages that came with the end of the handshake.
-pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<Msg>, drain: Duration) {
+pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<Msg>, drain: Drain) {
     let mut ending = Ending { channel: &channel, end: None };
-    let mut driver = Driver { channel: &channel, serve: &*serve, drain, drain_until: None, sleep: None, left: None };
+    let mut driver = Driver::new(&channel, &*serve, drain);
     let end = loop {
         for msg in batch.drain(..) {
             driver.handle(msg);
@@ -119,14 +122,25 @@ fn log_end(channel: &Channel) {
 struct Driver<'a> {
     channel: &'a Channel,
     serve: &'a dyn Serve,
-    drain: Duration,
-    drain_until: Option<Instant>,
+    drain: Drain,
+    draining: Option<Draining>,
+    /// Whether it was this side that began to close.
+    by_us: bool,
+    /// How the peer's direction has ended, while this side's is not finished.
+    peer_end: Option<TransportError>,
+    /// Closing took too long.
+    gave_up: Option<TransportError>,
     sleep: Option<Pin<Box<Sleep>>>,
     /// Why the peer said that it leaves.
     left: Option<ByteStr>,
 }
 
-impl Driver<'_> {
+impl<'a> Driver<'a> {
+    fn new(channel: &'a Channel, serve: &'a dyn Serve, drain: Drain) -> Self {
+        let (draining, by_us, peer_end, gave_up, sleep, left) = (None, false, None, None, None, None);
+        Self { channel, serve, drain, draining, by_us, peer_end, gave_up, sleep, left }
+    }
+
     /// Writes and waits until messages have come.
     async fn next(&mut self, batch: &mut Vec<Msg>) -> Result<(), TransportError> {
         std::future::poll_fn(|cx| self.poll_next(cx, batch)).await
@@ -134,15 +148,31 @@ impl Driver<'_> {
 
     /// The order: a close that was asked for, what is queued, what has come, timers.
     fn poll_next(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
-        if self.drain_until.is_none() && self.channel.0.closing.load(Ordering::Acquire) {
+        if self.draining.is_none() && self.channel.0.closing.load(Ordering::Acquire) {
+            self.by_us = self.channel.peer_gone().is_none();
             self.start_draining();
         }
         let transport = self.channel.transport();
         // A failed write is not the end: what the peer sent before is still read.
-        let _ = if self.drain_until.is_some() { transport.poll_close(cx) } else { transport.poll_flush(cx) };
-        if let Poll::Ready(received) = transport.poll_recv(cx, batch) {
+        let mut sent = if self.draining.is_some() { transport.poll_close(cx) } else { transport.poll_flush(cx) };
+        if self.peer_end.is_none()
+            && let Poll::Ready(received) = transport.poll_recv(cx, batch)
+        {
             self.channel.note_heard();
-            return Poll::Ready(received);
+            match received {
+                // It sends no more, but may still read: what it was owed goes out first.
+                Err(end) if end.is_closed() => {
+                    self.peer_end = Some(end);
+                    self.start_draining();
+                    sent = transport.poll_close(cx);
+                }
+                received => return Poll::Ready(received),
+            }
+        }
+        if sent.is_ready()
+            && let Some(end) = self.peer_end.take()
+        {
+            return Poll::Ready(Err(end));
         }
         while let Some(at) = self.timer() {
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
@@ -158,24 +188,28 @@ impl Driver<'_> {
 
     fn timer(&self) -> Option<Instant> {
         let overdue = self.channel.session().poll_timeout().map(|at| self.channel.0.epoch + at);
-        let watch = self.channel.watch_timeout().filter(|_| self.drain_until.is_none());
-        [overdue, self.drain_until, watch].into_iter().flatten().min()
+        let watch = self.channel.watch_timeout().filter(|_| self.draining.is_none());
+        let look = self.draining.as_ref().map(|draining| draining.next_look(self.channel.peer_gone()));
+        [overdue, look, watch].into_iter().flatten().min()
     }
 
     /// Looks after the watch between two batches: with a peer that never pauses, the timer's turn does not come.
-    fn look_if_due(&self) -> Result<(), TransportError> {
-        match self.drain_until {
+    fn look_if_due(&mut self) -> Result<(), TransportError> {
+        match self.draining {
             None if self.channel.watch_timeout().is_some_and(|at| at <= Instant::now()) => self.channel.look_at_watch(),
+            Some(_) if self.timer().is_some_and(|at| at <= Instant::now()) => self.handle_timeout(),
             _ => Ok(()),
         }
     }
 
     fn start_draining(&mut self) {
-        if self.channel.0.peer_gone.load(Ordering::Acquire) {
-            self.drain_until = Some(Instant::now() + LAST_PACKETS);
+        if self.draining.is_some() {
             return;
         }
-        self.drain_until = Some(Instant::now() + self.drain);
+        self.draining = Some(Draining::begin(self.drain, self.channel.transport().traffic()));
+        if self.channel.peer_gone().is_some() {
+            return;
+        }
         let goodbye = Outgoing::Bye { why: ByteStr::from_static(GOODBYE) };
         if let Err(error) = self.channel.transport().queue(Lane::CONTROL, &goodbye) {
             debug!(target: "pleach::transport", peer = %self.channel.peer(), %error, "no goodbye");
@@ -184,16 +218,9 @@ impl Driver<'_> {
 
     fn handle_timeout(&mut self) -> Result<(), TransportError> {
         drop(self.channel.session().handle_timeout(self.channel.now()));
-        match self.drain_until {
-            Some(until) if Instant::now() >= until && self.channel.0.peer_gone.load(Ordering::Acquire) => {
-                Err(TransportClosed::by_peer("its process has ended").into())
-            }
-            Some(until) if Instant::now() >= until => {
-                Err(TransportClosed::by_us(format!("the peer did not close within {:?}", self.drain)).into())
-            }
-            None => self.channel.look_at_watch(),
-            Some(_) => Ok(()),
-        }
+        let Some(draining) = &mut self.draining else { return self.channel.look_at_watch() };
+        let looked = draining.look(self.channel.transport().traffic(), self.channel.peer_gone());
+        looked.inspect_err(|end| self.gave_up = Some(end.clone()))
     }
 
     fn handle(&mut self, msg: Msg) {
@@ -271,13 +298,23 @@ impl Driver<'_> {
 
     /// Says in whose interest the connection ended, as far as it is known.
     fn name_end(&self, end: TransportError) -> TransportError {
-        if let Some(fault) = self.channel.0.fault.get() {
+        if let Some(fault) = self.channel.0.fault.get().or(self.gave_up.as_ref()) {
             return fault.clone();
         }
-        let by_us = self.drain_until.is_some() && !self.channel.0.peer_gone.load(Ordering::Acquire);
+        // The network's own patience is over, which is the net below the heartbeats.
+        if let TransportError::Reset(error) = &end
+            && error.kind() == ErrorKind::TimedOut
+        {
+            let silent = self.channel.0.silence;
+            return TransportError::Silent { silent, limit: SilenceLimit::Network(silent) };
+        }
+        let bytes = self.channel.transport().traffic().waiting;
         match (&end, &self.left) {
-            (TransportError::Closed(_), _) if by_us => TransportClosed::by_us(GOODBYE).into(),
-            (TransportError::Closed(_), Some(why)) => TransportClosed::by_peer(&**why).into(),
+            (TransportError::Closed(_), None) if self.by_us && bytes > 0 => {
+                TransportError::Undelivered { bytes, limit: DrainLimit::Broken }
+            }
+            (TransportError::Closed(_), _) if self.by_us => TransportClosed::by_us(GOODBYE).after_goodbye().into(),
+            (TransportError::Closed(_), Some(why)) => TransportClosed::by_peer(&**why).after_goodbye().into(),
             _ => end,
         }
     }
@@ -303,7 +340,4 @@ fn log_late(channel: &Channel, outcome: &Outcome) {
 }
 
 /// What an actor says when it closes a connection in order.
-pub(crate) const GOODBYE: &str = "finished";
-
-/// How long the last packets of a peer whose process has ended may take through this host's buffers.
-const LAST_PACKETS: Duration = Duration::from_millis(20);
+const GOODBYE: &str = "finished";

@@ -1,7 +1,7 @@
 //! A peer that is silent: the watch over a connection, and what its verdicts do.
 //!
-//! Connections within a host are not watched: the system tells when a process there is gone, and one that is
-//! stopped, under a debugger say, must not be taken for dead. A heartbeat is answered on every connection, by the
+//! Connections within a host are not watched: the system tells when a process there is gone
+//! ([`processes`](crate::runtime)), and one that is stopped, under a debugger say, must not be taken for dead. A heartbeat is answered on every connection, by the
 //! message loop, whatever the tasks do; a task that blocks the loop's thread blocks that too.
 
 use std::sync::{MutexGuard, PoisonError};
@@ -12,7 +12,6 @@ use pleach_wire::{Outgoing, TransportError};
 use tokio::time::Instant;
 
 use super::Channel;
-use super::driver::GOODBYE;
 use crate::proto::liveness::{Standing, Verdict, Watch};
 
 /// Whether a peer is alive, as far as this side can know.
@@ -64,7 +63,7 @@ impl Channel {
 
     /// Returns whether one side closed the connection, and the other one knows that.
     pub(crate) fn ended_in_order(&self) -> bool {
-        matches!(self.end(), Some(TransportError::Closed(closed)) if closed.why == GOODBYE)
+        matches!(self.end(), Some(TransportError::Closed(closed)) if closed.in_order)
     }
 
     /// Returns when this side's lease is over, if the peer holds it.

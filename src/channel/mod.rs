@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
+//! | [`drain`] | the end of a connection: what is under way still gets through |
 //! | [`dialog`] | a context: a dialog of many messages |
 //! | [`answers`] | how a task of the peer ends |
 //! | [`watched`] | a dialog's state, and who waits on it |
@@ -31,6 +32,7 @@
 
 mod answers;
 pub(crate) mod dialog;
+pub(crate) mod drain;
 pub(crate) mod driver;
 mod failure;
 pub(crate) mod handshake;
@@ -40,7 +42,7 @@ pub(crate) mod records;
 mod tests;
 mod watched;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -53,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answers::Ender;
 use self::dialog::DialogHandle;
+use self::drain::PeerGone;
 pub use self::liveness::Liveness;
 use self::records::{Kind, Records};
 use crate::actor::ActorId;
@@ -80,13 +83,14 @@ struct Shared {
     ignored: AtomicU64,
     closing: AtomicBool,
     /// The peer's process has ended: what it had sent is here already, and nothing more will come.
-    peer_gone: AtomicBool,
+    peer_gone: AtomicU8,
     /// The peer has acknowledged a request to end itself.
     end_acknowledged: AtomicBool,
     ended: CancellationToken,
     end: OnceLock<TransportError>,
     lasts: bool,
     max_backlog: usize,
+    silence: Duration,
     /// Why this side has given the connection up.
     fault: OnceLock<TransportError>,
     /// What the peer's runtime has failed with, set before the token is cancelled.
@@ -135,6 +139,8 @@ pub(crate) struct Terms {
     pub(crate) max_tasks: usize,
     /// How many bytes may wait to be sent before the connection is given up.
     pub(crate) max_backlog: usize,
+    /// How long the network may leave the peer's host without an answer.
+    pub(crate) silence: Duration,
     /// How many stream messages a dialog buffers unless it says otherwise.
     pub(crate) stream_buffer: usize,
     /// Who asked this side's actor to end.
@@ -163,12 +169,13 @@ impl Channel {
             last_batch: AtomicUsize::new(0),
             ignored: AtomicU64::new(0),
             closing: AtomicBool::new(false),
-            peer_gone: AtomicBool::new(false),
+            peer_gone: AtomicU8::new(ALIVE),
             end_acknowledged: AtomicBool::new(false),
             ended: CancellationToken::new(),
             end: OnceLock::new(),
             lasts: terms.lasts,
             max_backlog: terms.max_backlog,
+            silence: terms.silence,
             fault: OnceLock::new(),
             failure: OnceLock::new(),
             failed: CancellationToken::new(),
@@ -222,8 +229,9 @@ impl Channel {
     }
 
     /// Tells the driver that the peer's process has ended. Not every transport notices that soon.
-    pub(crate) fn note_peer_gone(&self) {
-        self.0.peer_gone.store(true, Ordering::Release);
+    pub(crate) fn note_peer_gone(&self, how: PeerGone) {
+        let how = if how == PeerGone::Exited { EXITED } else { KILLED };
+        self.0.peer_gone.fetch_max(how, Ordering::AcqRel);
         self.request_close();
     }
 
@@ -235,6 +243,15 @@ impl Channel {
     /// Returns whether the peer has acknowledged a request to end itself.
     pub(crate) fn end_acknowledged(&self) -> bool {
         self.0.end_acknowledged.load(Ordering::Acquire)
+    }
+
+    /// Returns how the peer's process has ended, if it has.
+    fn peer_gone(&self) -> Option<PeerGone> {
+        match self.0.peer_gone.load(Ordering::Acquire) {
+            ALIVE => None,
+            KILLED => Some(PeerGone::Killed),
+            _ => Some(PeerGone::Exited),
+        }
     }
 
     /// Starts a call: the message is queued, and on its way unless others are being sent.
@@ -420,6 +437,11 @@ impl std::fmt::Debug for Channel {
         f.debug_struct("Channel").field("peer", self.peer()).field("end", &self.end()).finish_non_exhaustive()
     }
 }
+
+/// The peer's process, as far as it is known. What says more is the higher number.
+const ALIVE: u8 = 0;
+const KILLED: u8 = 1;
+const EXITED: u8 = 2;
 
 /// The schema of a caller that does not know how the function is declared.
 pub(crate) const UNCHECKED: u64 = 0;

@@ -9,10 +9,13 @@ use pleach_wire::transport::Ends;
 use pleach_wire::{Format, Key, Msg, Settings};
 
 use super::dialog::OpenedDialog;
+use super::drain::Drain;
 use super::driver::{Asked, Serve};
 use super::*;
 use crate::error::{BoxError, Cancelled, ContextCancelled, Raised};
 use crate::proto::dialog::{End, Permit, Take, TakeFirst};
+
+const DRAIN: Drain = Drain { stalled: Duration::from_secs(1), total: Duration::from_secs(3) };
 
 /// A transport that remembers on which lane each message was queued, and which lanes were closed.
 struct Recorded {
@@ -119,6 +122,7 @@ impl Half {
             cancel_ack: pleach_patience::patience(),
             max_tasks: 10,
             max_backlog: usize::MAX,
+            silence: Duration::from_secs(10),
             stream_buffer: 64,
             ender: ender.clone(),
             lasts: false,
@@ -127,7 +131,7 @@ impl Half {
         };
         let channel = Channel::new(transport.clone(), terms);
         let (asking, asked) = tokio::sync::mpsc::channel(10);
-        tokio::spawn(driver::run(channel.clone(), Arc::new(Asking(asking)), Vec::new(), Duration::from_secs(1)));
+        tokio::spawn(driver::run(channel.clone(), Arc::new(Asking(asking)), Vec::new(), DRAIN));
         Self { channel, transport, asked, ender }
     }
 
@@ -424,6 +428,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             cancel_ack,
             max_tasks: 1,
             max_backlog: usize::MAX,
+            silence: Duration::from_secs(10),
             stream_buffer: 64,
             ender: Ender::default(),
             lasts: false,

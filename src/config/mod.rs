@@ -66,12 +66,12 @@ pub struct Config {
     /// How long a cancelled remote task may take for its clean-up. Default: 500 ms.
     #[serde(with = "duration")]
     pub task_cancel: Duration,
-    /// How long a closing connection still reads what the peer had sent. Default: 500 ms, for the final
-    /// acknowledgements; a peer that keeps talking must not keep the connection.
+    /// How long a closing connection waits for the next byte to move, in either direction, before it cuts what is left
+    /// and says how much. Default: 500 ms, more than a line takes that works; `peers` bounds all of it.
     #[serde(with = "duration")]
     pub drain: Duration,
-    /// How long an actor that ends waits for its remaining connections. Default: 3 s, so that peers
-    /// that are just closing get there.
+    /// How long closing a connection may take altogether, and an actor that ends waits for its remaining ones.
+    /// Default: 3 s, so that last words get through a slow line, and peers that are just closing get there.
     #[serde(with = "duration")]
     pub peers: Duration,
     /// How long a child that has acknowledged its cancellation, or has said goodbye of its own accord, may take to
@@ -135,8 +135,8 @@ pub struct Config {
     /// How long an actor lives, and counts as alive, without its parent on another host having answered: it ends
     /// itself then, and its parent gives it up no sooner. At least three heartbeats, so that one may be lost; and
     /// three round trips, as it counts from when the child begins to connect. No task there may block its thread for so long.
-    /// Default: 10 s: longer than a route takes to change. A higher one has no effect over QUIC, which gives up a
-    /// silent connection after 10 s.
+    /// Default: 10 s: longer than a route takes to change. The network gives up a host that does not answer after as
+    /// long; an actor on this host may be silent for any time.
     #[serde(with = "patience")]
     pub lease: Duration,
     /// How unlikely a peer's silence has to be for it to be suspected, as the number of zeros behind the point
@@ -168,7 +168,8 @@ pub struct Config {
     /// Whether actors may listen where other hosts reach them without encryption. Default: no.
     #[serde(with = "switch")]
     pub allow_non_loopback: bool,
-    /// Where the root listens besides what its children need, e.g. `quic://0.0.0.0:1616`; the actors below it on
+    /// Where the root listens from its start, besides what its children need, e.g. `quic://0.0.0.0:1616`; the name
+    /// `localhost` means both `127.0.0.1` and `[::1]`. The actors below it on
     /// its host listen the same way on ports that the system chooses. Default: nowhere. In a file a list of
     /// addresses, in the environment with commas between them.
     #[serde(with = "addresses")]

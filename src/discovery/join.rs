@@ -16,6 +16,7 @@ use super::outside::outside;
 use super::registrar::{self, Local};
 use super::table::Table;
 use super::{Endpoint, Registered, Registration, Registry, Site};
+use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
@@ -105,7 +106,8 @@ pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
             // Before anybody is let in: whoever is, gets an entry.
             let names = runtime.set_names(Names::new(Role::Registrar(Arc::default())))?;
             names.register(runtime.registered().await).await?;
-            runtime.listen_at(reserved).await
+            runtime.listen_at(reserved).await?;
+            runtime.listen_as_configured().await
         }
         Elected::Member(sites) => {
             runtime.listen_everywhere().await?;
@@ -164,6 +166,20 @@ impl Runtime {
     pub(crate) fn update_entry(&self, listening: Vec<Endpoint>) {
         if let Some(table) = self.table() {
             table.update(&self.registered_at(listening));
+        }
+    }
+
+    /// Takes the entry of an actor out whose process has ended, as this one has seen: it can't come back, in no
+    /// incarnation. Whoever keeps the names may be where that is not noticed.
+    pub(crate) async fn take_out_dead(&self, who: &ActorId) {
+        let Some(names) = self.names().filter(|_| !self.is_stopping()) else { return };
+        let dead = Registered { who: who.clone(), incarnation: u64::MAX, listening: Vec::new() };
+        let (registry, bound) = (names.registry(), self.config().deregister);
+        let removed = tokio::time::timeout(bound, registry.remove(&dead)).await;
+        match removed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(target: "pleach::runtime", actor = %who, %error, "dead, and still registered"),
+            Err(_late) => debug!(target: "pleach::runtime", actor = %who, ?bound, "dead, and not taken out in time"),
         }
     }
 

@@ -24,8 +24,8 @@
 //!    incarnation counts.
 //! 2. An entry goes with its actor: whoever keeps the names notices that an actor is gone, also one that
 //!    could not say so.
-//! 3. An address is compared, and counts as empty, only on the host of its actor, by the host's name: two hosts or
-//!    networks may use the same one. So hosts need names of their own.
+//! 3. An address is compared, and counts as empty, only at the place of its actor: two hosts or networks may use the
+//!    same one.
 
 mod election;
 mod embedded;

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{Endpoint, Registered};
-use crate::actor::ActorId;
+use crate::actor::{ActorId, Place};
 
 /// The table, shared by all who enter, leave and ask.
 #[derive(Debug, Default)]
@@ -161,8 +161,8 @@ struct Entry {
     holds: BTreeSet<u64>,
 }
 
-/// An address, on a host, and if only a process can mean it, in that one.
-type Claim = (String, u32, String);
+/// An address, at a place, and if only a process can mean it, in that one.
+type Claim = (Place, String, u32, String);
 
 impl Entries {
     /// Enters an actor and returns the number of its new hold.
@@ -256,7 +256,9 @@ impl Entries {
 fn claim_of(who: &ActorId, endpoint: &Endpoint) -> Claim {
     let is_within_process = matches!(endpoint.address.parse(), Ok(Address::Mem(_)));
     let process = if is_within_process { who.pid() } else { 0 };
-    (who.host().to_owned(), process, endpoint.address.clone())
+    // One that has not said where it is, is told from others by the name of its host.
+    let host = if who.place() == Place::default() { who.host().to_owned() } else { String::new() };
+    (who.place(), host, process, endpoint.address.clone())
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use crate::discovery::{Registered, Registry};
 use crate::error::Error;
 use crate::portal::Portal;
 use crate::runtime::Runtime;
-use crate::runtime::dial::is_anothers;
 
 /// What became of an entry.
 pub(super) enum Reached {
@@ -35,7 +34,7 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
             Err(error) => error,
         };
         let is_nobody = nobody_is_there(&error);
-        if is_nobody && actor.who.host() == runtime.id().host() {
+        if is_nobody && actor.who.is_at_place_of(runtime.id()) {
             debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but gone");
             return match registry.remove(actor).await {
                 Ok(()) => Reached::Stale,
@@ -63,7 +62,7 @@ fn nobody_is_there(error: &Error) -> bool {
         TransportError::Dial { source, .. } => {
             matches!(source.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound)
         }
-        fault => is_anothers(fault),
+        fault => matches!(fault, TransportError::WrongPeer(_)),
     })
 }
 
@@ -92,3 +91,17 @@ const ATTEMPTS: u32 = 5;
 
 /// After the first attempt; each further one is as much longer. Together they take half a second.
 const PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_says_takes_no_entry_out() {
+        let said = "the listener refuses: actor `x` answers at tcp://127.0.0.1:1 instead of actor `y`";
+        assert!(!nobody_is_there(&TransportError::Handshake(said.into()).into()));
+        let [address, wanted, found] = ["tcp://127.0.0.1:1", "actor `y`", "actor `x`"].map(str::to_owned);
+        let found = TransportError::WrongPeer(Box::new(pleach_wire::WrongPeer { address, wanted, found }));
+        assert!(nobody_is_there(&found.into()));
+    }
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use pleach_wire::{Address, MsgTransport, MsgTransportExt, Reach, Settings, TransportError};
+use pleach_wire::{Address, MsgTransport, MsgTransportExt, Reach, Settings, TransportError, WrongPeer};
 use tokio::time::timeout;
 
 use super::Runtime;
@@ -146,8 +146,9 @@ impl Runtime {
         }
         let accepted = handshake::dial(&*transport, &identity).await?;
         if !wanted.fits(&accepted.member) {
-            let found = format!("{} answers at {address} {INSTEAD} {wanted}", accepted.member.who);
-            return Err(TransportError::Handshake(found).into());
+            let (wanted, found) = (wanted.to_string(), accepted.member.who.to_string());
+            let wrong = WrongPeer { address: address.to_string(), wanted, found };
+            return Err(TransportError::WrongPeer(Box::new(wrong)).into());
         }
         let kin = self.kin(&accepted.member.who, false);
         let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, *lasts, kin);
@@ -157,7 +158,7 @@ impl Runtime {
 
     /// Where to dial it, nearest first, without what does not reach so far.
     fn nearest_first<'a>(&self, who: &ActorId, at: &'a [Endpoint]) -> Vec<&'a Endpoint> {
-        let same_host = who.host() == self.id.host();
+        let same_host = who.is_at_place_of(&self.id);
         let needed = match (same_host, who.pid() == self.id.pid()) {
             (true, true) => Reach::Process,
             (true, false) => Reach::Host,
@@ -171,11 +172,6 @@ impl Runtime {
         reached.sort_by_key(|at| (reach(at), if same_host { Reverse(local(at)) } else { Reverse(!local(at)) }));
         reached
     }
-}
-
-/// Whether an address was found to be somebody else's than the actor's that was dialled.
-pub(crate) fn is_anothers(error: &TransportError) -> bool {
-    matches!(error, TransportError::Handshake(why) if why.contains(INSTEAD))
 }
 
 /// What a dialer says of itself, and who is to be at the other end.
@@ -217,9 +213,6 @@ impl fmt::Display for Wanted<'_> {
         }
     }
 }
-
-/// Tells what is said of an address that is another actor's now.
-const INSTEAD: &str = "instead of";
 
 /// How long the end of a probe may take.
 const PROBE_CLOSE: Duration = Duration::from_millis(200);

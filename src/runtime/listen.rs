@@ -3,7 +3,6 @@
 //! A listener is opened for each transport when it is first needed. The two addresses differ where an
 //! actor is bound to every interface of its host, or where a router stands in between.
 
-use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +22,8 @@ use crate::proto::handshake::Endpoint;
 #[derive(Debug)]
 pub(super) struct Bound {
     transport: Key,
+    /// Where it was to listen: [`Config::listen`] says so, or a registrar's address.
+    asked: Address,
     address: Address,
     /// What others are told of it.
     told: Vec<Endpoint>,
@@ -47,6 +48,7 @@ fn file_of(address: &Address) -> Option<&Path> {
 /// A listener that is open, but accepts nobody yet. Dropping it closes it.
 pub(crate) struct Reserved {
     transport: Key,
+    asked: Address,
     kind: TransportType,
     listener: Box<dyn Listener>,
 }
@@ -70,14 +72,13 @@ impl Runtime {
     pub(crate) async fn listen(self: &Arc<Self>, transport: &Key) -> Result<Vec<Endpoint>> {
         let mut listening = self.listening.lock().await;
         listening.retain(|bound| !bound.is_lost());
-        if !listening.iter().any(|bound| bound.transport == *transport) {
-            let own = self.config.listen.iter().filter(|at| at.protocol() == transport.protocol);
-            let mut addresses: Vec<_> = own.cloned().collect();
-            if addresses.is_empty() {
-                let kind = self.registry.find(transport)?;
-                addresses.push(kind.protocol().any_address(&self.settings(transport)?));
-            }
-            for address in addresses {
+        let mut missing = missing(&self.config.listen, &listening, transport);
+        if missing.is_empty() && !listening.iter().any(|bound| bound.transport == *transport) {
+            let kind = self.registry.find(transport)?;
+            missing.push(kind.protocol().any_address(&self.settings(transport)?));
+        }
+        if !missing.is_empty() {
+            for address in missing {
                 listening.push(self.bind(transport, &address).await?);
             }
             self.update_entry(told(&listening).cloned().collect());
@@ -115,8 +116,19 @@ impl Runtime {
     /// # Cancel safety
     /// As [`listen`](Self::listen).
     pub(crate) async fn listen_everywhere(self: &Arc<Self>) -> Result<()> {
-        let further = self.config.listen.iter().map(Address::protocol);
-        for protocol in iter::once(&*self.config.transport).chain(further) {
+        self.listen(&Key::new(&self.config.codec, &*self.config.transport)).await?;
+        self.listen_as_configured().await
+    }
+
+    /// Listens wherever [`Config::listen`] says.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Cancel safety
+    /// As [`listen`](Self::listen).
+    pub(crate) async fn listen_as_configured(self: &Arc<Self>) -> Result<()> {
+        for protocol in self.config.listen.iter().map(Address::protocol) {
             self.listen(&Key::new(&self.config.codec, protocol)).await?;
         }
         Ok(())
@@ -142,7 +154,7 @@ impl Runtime {
             self.sockets.hold().map_err(|error| TransportError::listen(address, error))?;
         }
         let listener = kind.listen(address, &self.settings(transport)?).await?;
-        Ok(Reserved { transport: transport.clone(), kind, listener })
+        Ok(Reserved { transport: transport.clone(), asked: address.clone(), kind, listener })
     }
 
     /// Accepts connections at listeners that were opened before.
@@ -166,7 +178,7 @@ impl Runtime {
     }
 
     fn serve(self: &Arc<Self>, reserved: Reserved) -> Result<Bound> {
-        let Reserved { transport, kind, listener } = reserved;
+        let Reserved { transport, asked, kind, listener } = reserved;
         let address = listener.local_address().clone();
         debug!(target: "pleach::transport", %address, "listening");
         let told = self.advertised(&transport, &address)?;
@@ -174,7 +186,7 @@ impl Runtime {
         if file_of(&address).is_some() {
             self.keep_among(&self.listeners, self.clone().listen_again(transport.clone()));
         }
-        Ok(Bound { transport, address, told })
+        Ok(Bound { transport, asked, address, told })
     }
 
     /// Listens again when the file of a socket is gone: cleaners of temporary files remove old ones.
@@ -216,9 +228,30 @@ impl Runtime {
 impl Config {
     /// The same for an actor that this one starts on its host: ports and socket paths are taken.
     pub(crate) fn for_child(&self) -> Self {
-        let free = |at: &Address| Some(at.clone().at(HostPort::new(at.host_port()?.host.clone(), 0)));
-        Self { listen: self.listen.iter().filter_map(free).collect(), advertise: Vec::new(), ..self.clone() }
+        Self { listen: self.listen.iter().filter_map(at_a_free_port).collect(), advertise: Vec::new(), ..self.clone() }
     }
+}
+
+/// Where an actor is to listen for `transport`, by its configuration, and does not yet. A port that it listens at
+/// for another codec is taken: for this one the system chooses.
+fn missing(configured: &[Address], listening: &[Bound], transport: &Key) -> Vec<Address> {
+    let own = configured.iter().filter(|at| at.protocol() == transport.protocol);
+    own.filter_map(|at| {
+        let free = at_a_free_port(at);
+        let serves = |bound: &Bound| bound.asked == *at || free.as_ref() == Some(&bound.asked);
+        let is_taken = listening.iter().any(|bound| bound.asked == *at);
+        match listening.iter().any(|bound| bound.transport == *transport && serves(bound)) {
+            true => None,
+            false if is_taken => free,
+            false => Some(at.clone()),
+        }
+    })
+    .collect()
+}
+
+/// The same address with a port that the system chooses; none, where there are no ports.
+fn at_a_free_port(at: &Address) -> Option<Address> {
+    Some(at.clone().at(HostPort::new(at.host_port()?.host.clone(), 0)))
 }
 
 fn told(listening: &[Bound]) -> impl Iterator<Item = &Endpoint> {
@@ -254,6 +287,28 @@ mod tests {
         let listen: Vec<_> = config.listen.iter().map(Address::to_string).collect();
         assert_eq!(listen, ["quic://10.9.0.1:0", "tcp://[::]:0"]);
         assert_eq!(config.advertise, []);
+    }
+
+    #[test]
+    fn each_configured_address_is_listened_at_once_whatever_listens_already() {
+        let (msgpack, json) = (Key::new("msgpack", "tcp"), Key::new("json", "tcp"));
+        let configured = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2", "quic://127.0.0.1:3"].map(|at| at.parse().unwrap());
+        let bound = |transport: &Key, at: &str| {
+            let at: Address = at.parse().unwrap();
+            Bound { transport: transport.clone(), asked: at.clone(), address: at, told: Vec::new() }
+        };
+        let missing = |listening: &[Bound], transport| -> Vec<String> {
+            missing(&configured, listening, transport).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(missing(&[], &msgpack), ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"]);
+        // As a registrar that listens where it is asked for names.
+        let registrar = [bound(&msgpack, "tcp://127.0.0.1:9")];
+        assert_eq!(missing(&registrar, &msgpack), ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"]);
+        let all = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"].map(|at| bound(&msgpack, at));
+        assert!(missing(&all, &msgpack).is_empty());
+        // The ports are taken: those of another codec are the system's choice.
+        assert_eq!(missing(&all, &json), ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+        assert!(missing(&[bound(&json, "tcp://127.0.0.1:0"), bound(&msgpack, "tcp://127.0.0.1:1")], &json).is_empty());
     }
 
     #[test]

@@ -13,13 +13,14 @@ use crate::proto::liveness::{Kin, Patience};
 
 impl Runtime {
     /// What a peer is to this actor, if it is to be watched: one that was started as if on another host, and
-    /// any on another host.
+    /// any at another [place](ActorId::is_at_place_of), whatever that calls itself.
     pub(super) fn kin(&self, peer: &ActorId, is_watched_child: bool) -> Option<Kin> {
         let origin = self.origin.as_ref().filter(|origin| origin.parent == *peer);
+        let is_elsewhere = !peer.is_at_place_of(&self.id);
         match origin {
-            Some(origin) => origin.watched.then_some(Kin::Parent),
+            Some(origin) => (origin.watched || is_elsewhere).then_some(Kin::Parent),
             None if is_watched_child => Some(Kin::Child),
-            None => (peer.host() != self.id.host()).then_some(Kin::Other),
+            None => is_elsewhere.then_some(Kin::Other),
         }
     }
 
@@ -83,6 +84,18 @@ mod tests {
         for actor in actors {
             actor.shut_down().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_peer_on_another_host_of_the_same_name_is_watched() {
+        let (here, there) = (actor("here"), actor("there"));
+        assert_eq!(here.kin(&there.id, false), None);
+        let namesake = there.id.clone().at_place(1);
+        assert_eq!(namesake.host(), here.id.host());
+        assert_eq!(here.kin(&namesake, false), Some(Kin::Other));
+        // And one of another name is not, if it is on this one: names of hosts may change.
+        assert_eq!(here.kin(&there.id.clone().renamed("elsewhere"), false), None);
+        over(&[&here, &there]).await;
     }
 
     #[tokio::test]

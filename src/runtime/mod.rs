@@ -10,6 +10,7 @@
 //! | [`dial`] | from what is known of an actor to a connection with it |
 //! | [`server`] | accepting connections, and serving them |
 //! | [`losses`] | peers that may be lost without a word |
+//! | [`processes`] | peers on this host, whose connections end with their processes |
 //! | [`door`] | which strangers are talked to, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`awaited`] | children that have been started and have not connected back |
@@ -42,6 +43,7 @@ pub(crate) mod lifetime;
 mod listen;
 pub(crate) mod lookup;
 mod losses;
+mod processes;
 pub(crate) mod program;
 pub(crate) mod root;
 pub(crate) mod server;
@@ -312,6 +314,7 @@ impl Runtime {
         };
         Ok(Settings {
             dial_timeout: self.config.dial,
+            silence: self.config.lease,
             socket_dir: self.socket_dir(),
             tls: tls.map(Arc::new),
             ..Settings::default()

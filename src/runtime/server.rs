@@ -12,8 +12,10 @@ use std::sync::atomic::Ordering;
 use pleach_wire::{Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 
 use super::door::{Door, Place};
+use super::processes::unless_process_ends;
 use super::{Runtime, lock};
 use crate::actor::ActorId;
+use crate::channel::drain::Drain;
 use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
@@ -58,6 +60,7 @@ impl Runtime {
             max_tasks: self.config.max_tasks,
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
+            silence: self.config.lease,
             ender: self.ender.clone(),
             stream_buffer: self.config.stream_buffer,
             lasts,
@@ -70,10 +73,13 @@ impl Runtime {
         // Whoever connects to a registrar is entered for as long as that lasts.
         let table = self.table().filter(|_| role == Role::Listener);
         let entry = table.and_then(|table| table.enter(Registered { who, incarnation, listening }));
+        let process = self.process_to_watch(&channel);
         let (runtime, driven) = (self.clone(), channel.clone());
         let drive = async move {
             let _entry = entry;
-            driver::run(driven.clone(), Arc::new(runtime.clone()), early, runtime.config.drain).await;
+            let drain = Drain { stalled: runtime.config.drain, total: runtime.config.peers };
+            let serve = driver::run(driven.clone(), Arc::new(runtime.clone()), early, drain);
+            unless_process_ends(&driven, serve, process).await;
             runtime.note_end(&driven, incarnation);
             lock(&runtime.peers).remove(&number);
         };

@@ -65,7 +65,8 @@ impl Runtime {
                 channel.ended().await;
             }
         };
-        self.bounded("connections", self.config.peers, ended).await;
+        // Each sees to its own bound, and says what it cuts; this is for one whose loop is stuck.
+        self.bounded("connections", self.config.peers.saturating_add(self.config.drain), ended).await;
     }
 
     fn split_peers(&self) -> (Vec<Channel>, Vec<Channel>) {

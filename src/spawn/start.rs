@@ -14,6 +14,8 @@ use super::{
     Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, program, slurm, thread,
 };
 use crate::actor::ActorId;
+use crate::channel::Channel;
+use crate::channel::drain::PeerGone;
 use crate::config::host::{Engine, is_destination};
 use crate::config::{Config, Host};
 use crate::error::{Cancelled, Error, Result, WaitStatus};
@@ -76,12 +78,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
             return Err(failed(too_late(&spec, &words) + &obstacle));
         }
     };
-    let (ended, watched) = (channel.clone(), process.clone());
-    runtime.keep(async move {
-        if watched.exited().await.seen {
-            ended.note_peer_gone();
-        }
-    });
+    runtime.keep(see_to_end(runtime.clone(), channel.clone(), process.clone()));
     // On another host only the actor itself knows its process.
     Ok(Child { id: channel.peer().clone(), channel, process })
 }
@@ -110,6 +107,23 @@ fn obstacle(runtime: &Runtime, order: &Order, begun: std::time::Instant) -> Opti
     let refused = runtime.not_accepted_since(begun);
     let refused = refused.map(|why| format!("{} could not accept a connection: {why}", runtime.id()));
     refused.or_else(|| program::impostor().filter(|_| order.host.is_local()))
+}
+
+/// Waits for the end of a child's process; ends its connection then, and its entry wherever names are kept: others
+/// may have had no word of it.
+async fn see_to_end(runtime: Arc<Runtime>, channel: Channel, process: Process) {
+    let exit = process.exited().await;
+    if !exit.seen {
+        return;
+    }
+    let exited_by_itself = matches!(exit.status, WaitStatus::Exited(_));
+    channel.note_peer_gone(if exited_by_itself { PeerGone::Exited } else { PeerGone::Killed });
+    if exited_by_itself {
+        channel.ended().await; // it may have said goodbye, and has left its registry then
+    }
+    if !channel.ended_in_order() {
+        runtime.take_out_dead(channel.peer()).await;
+    }
 }
 
 /// Ends a process that has not connected back (invariant 2 of `spawn`). One on another host that nothing is heard
