@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{in_root, over, test};
+use crate::support::{Meeting, in_root, over, test};
 
 #[pleach::rpc]
 async fn double(n: u64) -> Result<u64> {
@@ -59,8 +59,42 @@ async fn nobody_is_where_the_parent_says() {
     assert!(free.iter().all(|at| words.contains(&at.to_string())), "{words}");
 }
 
+/// A root that keeps its own names listens where it is told, before anybody needs that; one that keeps them for
+/// others does so beside the address where it is asked for names. Nobody needs a child for that.
+async fn configured_addresses_are_listened_at(keeps_others_names: bool) {
+    let meeting = Meeting::new();
+    for protocol in ["tcp", "uds", "quic", "tls+tcp"] {
+        let listen = vec![meeting.address(protocol)];
+        let names = if keeps_others_names { vec![meeting.address("tcp")] } else { Vec::new() };
+        let config = Config { listen: listen.clone(), ..meeting.config(&names) };
+        in_root(config, async |root| {
+            let bound = root.addresses().await;
+            let expected = [names, listen].concat();
+            assert!(expected.iter().all(|at| bound.contains(at)), "{bound:?} instead of {expected:?}");
+            assert_eq!(bound.len(), expected.len());
+            let own = pleach::query_actor("root").await?.expect("it is entered").listening;
+            assert_eq!(own.len(), expected.len(), "others are told of all: {own:?}");
+            // The port is taken by the first codec; another one gets along.
+            pleach::open_nursery(async |n| {
+                let portal = n.start_actor("child").codec("json").transport(protocol).enable(module_path!()).await?;
+                assert_eq!(portal.run(double(21)).await?, 42);
+                portal.cancel_actor().await
+            })
+            .await
+        })
+        .await
+        .unwrap();
+    }
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
+        test("addresses::a_root_listens_as_configured_although_it_keeps_its_own_names", || {
+            configured_addresses_are_listened_at(false)
+        }),
+        test("addresses::a_registrar_listens_as_configured_beside_its_own_address", || {
+            configured_addresses_are_listened_at(true)
+        }),
         test("addresses::bound_to_every_interface", bound_to_every_interface),
         test("addresses::the_first_addresses_lead_nowhere", the_first_addresses_lead_nowhere),
         test("addresses::nobody_is_where_the_parent_says", nobody_is_where_the_parent_says),

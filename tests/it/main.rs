@@ -31,10 +31,12 @@ mod gather;
 mod joining;
 mod kill_matrix;
 mod limits;
+mod lines;
 mod liveness;
 mod logging;
 mod lookup;
 mod names;
+mod namesakes;
 mod promises;
 mod reaping;
 mod registry;
@@ -89,10 +91,12 @@ fn main() -> ExitCode {
         joining::tests(),
         kill_matrix::tests(),
         limits::tests(),
+        lines::tests(),
         liveness::tests(),
         logging::tests(),
         lookup::tests(),
         names::tests(),
+        namesakes::tests(),
         promises::tests(),
         reaping::tests(),
         registry::tests(),

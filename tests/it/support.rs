@@ -421,6 +421,7 @@ pub(crate) fn become_root_if_told() {
         "daemon" => crate::runtime::daemon_root(&notes, &args),
         "what_is_left" => crate::clauses_order::what_is_left_root(&notes),
         "shutdown_order" => crate::runtime::ordered_root(&notes),
+        "namesake" => crate::namesakes::namesake_root(&notes, &args),
         "service" => crate::joining::service_root(&notes, &args),
         "registry_load" => crate::registry::load_root(&notes),
         other => panic!("no scenario `{other}`"),
