@@ -36,12 +36,16 @@ pub(crate) fn offer(line: Vec<u8>) {
 pub(crate) async fn pass_on(line: &[u8]) {
     let Some(queue) = queue() else { return };
     loop {
-        // No new wait for each line once nothing is taken.
-        let patience = if queue.is_stalled() { Duration::ZERO } else { STALLED };
-        match tokio::time::timeout(patience, queue.lines.reserve()).await {
+        match queue.lines.try_reserve() {
+            Ok(place) => return queue.put(place, line.to_vec()),
+            // No wait for each line once nothing is taken: even the shortest takes a millisecond.
+            Err(_) if queue.is_stalled() => return queue.drop_one(),
+            Err(_) => {}
+        }
+        match tokio::time::timeout(STALLED, queue.lines.reserve()).await {
             Ok(Ok(place)) => return queue.put(place, line.to_vec()),
-            Err(_late) if !queue.is_stalled() => {}
-            Ok(Err(_)) | Err(_) => return queue.drop_one(),
+            Ok(Err(_)) => return queue.drop_one(),
+            Err(_late) => {}
         }
     }
 }
