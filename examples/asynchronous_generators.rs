@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
                         break;
                     }
                 }
-                Ok::<_, Error>(())
+                pleach::Ok(())
             })
             .await?;
         println!("here: stream terminated");

@@ -32,7 +32,7 @@ async fn main() -> Result<()> {
                         println!("{name}: {number}");
                         tally(number);
                     }
-                    Ok::<_, Error>(())
+                    pleach::Ok(())
                 })
                 .await
         };

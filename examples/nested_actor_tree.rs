@@ -31,7 +31,7 @@ async fn squares(numbers: Vec<u64>) -> Result<Vec<u64>> {
         for leaf in leaves {
             leaf.cancel_actor().await?;
         }
-        Ok::<_, Error>(answers.into_iter().map(|(_leaf, square)| square).collect())
+        pleach::Ok(answers.into_iter().map(|(_leaf, square)| square).collect())
     })
     .await?;
     println!("supervisor: my leaves have ended");

@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
         for words in try_join_all(portals.values().map(|portal| portal.run(introduce_yourself()))).await? {
             println!("here is {words}");
         }
-        Ok::<_, Error>(portals.len())
+        pleach::Ok(portals.len())
     })
     .await?;
     println!("{number} actors were started and cancelled");

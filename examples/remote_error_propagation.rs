@@ -19,7 +19,7 @@ async fn main() -> Result<()> {
         }
         n.run_in_actor(parse("forty-two".into())).name("parser").await?;
         // Nobody cancels the daemons: without the failure, this would wait for ever.
-        Ok::<_, Error>(())
+        pleach::Ok(())
     })
     .await;
     match outcome {

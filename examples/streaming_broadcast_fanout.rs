@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
                     for number in 1..=3 {
                         tasks.spawn(subscriber(number, stream.subscribe()))?;
                     }
-                    Ok::<_, Error>(())
+                    pleach::Ok(())
                 })
                 .await
             })

@@ -50,7 +50,7 @@ async fn aggregate(ctx: &mut Context<(), (), u64>, count: u64) -> Result<()> {
                             out.send(number).await?;
                         }
                     }
-                    Ok::<_, Error>(())
+                    pleach::Ok(())
                 })
                 .await?;
             streamer.cancel_actor().await
@@ -76,11 +76,11 @@ async fn main() -> Result<()> {
                     numbers.push(number);
                 }
                 println!("streamed in {:.3} s", streaming.elapsed().as_secs_f64());
-                Ok::<_, Error>(numbers)
+                pleach::Ok(numbers)
             })
             .await?;
         aggregator.cancel_actor().await?;
-        Ok::<_, Error>(numbers)
+        pleach::Ok(numbers)
     })
     .await?;
     println!("all of it took {:.3} s", began.elapsed().as_secs_f64());

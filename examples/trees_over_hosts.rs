@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
             for words in try_join_all(calls).await? {
                 println!("{words}");
             }
-            Ok::<_, Error>(())
+            pleach::Ok(())
         })
         .await
     })

@@ -117,13 +117,13 @@ async fn count_all(config: Config, plan: Plan, places: Places) -> Result<Tally> 
                     tally.borrow_mut().add(&chunk, reply);
                     bar.inc(chunk.bytes);
                 }
-                Ok::<_, Error>(())
+                pleach::Ok(())
             };
             // One lane of each worker before the second of any.
             let lanes = std::iter::repeat_n(&workers, LANES).flatten();
             try_join_all(lanes.map(lane)).await?;
             try_join_all(workers.iter().map(Worker::cancel)).await?;
-            Ok::<_, Error>(())
+            pleach::Ok(())
         })
         .await
     })

@@ -56,7 +56,7 @@ impl Places {
     pub(crate) async fn start(&self, n: &Nursery) -> Result<Vec<Worker>> {
         let start = async |(number, host): (usize, &Host)| {
             let start = n.start_actor(format!("counter-{}", number + 1)).enable(count::MODULE);
-            Ok::<_, Error>(Worker { portal: start.on(host.clone()).await?, reads_files: host.is_local() })
+            pleach::Ok(Worker { portal: start.on(host.clone()).await?, reads_files: host.is_local() })
         };
         try_join_all(self.0.iter().enumerate().map(start)).await
     }
