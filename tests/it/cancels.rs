@@ -426,7 +426,8 @@ async fn by_a_signal(config: Config) {
 
 async fn too_slow(config: Config) {
     // S24, S51.
-    let config = Config { cancel_ack: soon(), ..config };
+    // Twice, before QUIC gives up a peer that is stopped.
+    let config = Config { cancel_ack: soon() / 2, ..config };
     with_peer(config, async |_, portal| {
         let mut pid = None;
         let ended: Result<()> = portal

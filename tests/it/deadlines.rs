@@ -197,7 +197,7 @@ pub(crate) fn stopped_caller_root(notes: &str, protocol: &str) {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = tokio.block_on(in_root(over(protocol), async |_| {
         with_peer(async |portal| {
-            let late = fail_after(2 * soon(), portal.run(stays(notes.to_owned()))).await;
+            let late = fail_after(soon(), portal.run(stays(notes.to_owned()))).await;
             assert!(is_timeout(&late), "{late:?}");
             Ok(())
         })

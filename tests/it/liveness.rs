@@ -11,7 +11,7 @@ use pleach::{ChildSpec, Liveness, Supervision, SupervisorEvent};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::relay::{BOTH, Relay, Way};
-use crate::support::{FOREVER, Log, Notes, RootProcess, Watched, in_nursery, note, over, patience, scaled, soon, test};
+use crate::support::{FOREVER, Log, Notes, RootProcess, Watched, in_nursery, note, over, patience, soon, test};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -65,8 +65,8 @@ pub(crate) fn tests() -> Vec<Trial> {
 /// Quick enough for a test; on a busy machine all of it takes longer.
 fn quick(config: Config) -> Config {
     Config {
-        heartbeat: scaled(Duration::from_millis(50)),
-        lease: scaled(Duration::from_secs(1)),
+        heartbeat: soon() / 20,
+        lease: soon(),
         cancel_ack: soon(),
         soft_reap: soon(),
         kill_after: soon(),

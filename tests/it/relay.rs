@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pleach::Config;
+use pleach_patience::patience;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -54,7 +55,14 @@ impl Relay {
             (parent, here)
         };
         let at = |address: SocketAddr| vec![format!("{protocol}://{address}").parse().unwrap()];
-        let configured = Config { transport: protocol.into(), ..Config::default() };
+        let patience = patience();
+        let configured = Config {
+            transport: protocol.into(),
+            connect_back: patience,
+            handshake: patience,
+            dial: patience,
+            ..Config::default()
+        };
         let config = Config { listen: at(parent), advertise: at(here), ..configured };
         Self { config, lines, _running: running }
     }

@@ -36,13 +36,11 @@ fn goes_on(protocol: &str) {
     let mut root = RootProcess::start_logged("stranger_flood", &notes, protocol);
     let address: Address = notes.expect("listens").parse().unwrap();
     let flood = Flood::start(address);
-    let calm: u64 = notes.expect("calm").parse().unwrap();
-    let [busy, before, after]: [u64; 3] = serde_json::from_str(&notes.expect("flooded")).unwrap();
+    let [before, after]: [u64; 2] = serde_json::from_str(&notes.expect("flooded")).unwrap();
     notes.expect("done");
     let came = flood.end();
     assert!(root.0.wait().unwrap().success());
     assert!(came > 10, "only {came} strangers came");
-    assert!(busy > CALLS as u64 / 10, "{busy} calls in the time of the flood, {calm} ms for {CALLS} before");
     assert!(after < before + MORE, "the memory went from {before} to {after} KiB");
     let log = std::fs::read_to_string(notes.dir().join("log")).unwrap();
     let told: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
@@ -56,20 +54,18 @@ pub(crate) fn root(notes: &str, protocol: &str) {
     let tree = pleach::open_root(config, async |actor| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable("it::strangers").await?;
-            let began = Instant::now();
             for _ in 0..CALLS {
                 portal.run(ping()).await?;
             }
-            let calm = began.elapsed();
             let before = anonymous_memory();
             note(notes, format!("listens {}", actor.addresses().await[0]));
-            note(notes, format!("calm {}", calm.as_millis()));
+            // A member gets through, however many strangers come meanwhile.
             let (began, mut calls) = (Instant::now(), 0);
-            while began.elapsed() < FLOODED {
+            while calls < CALLS || began.elapsed() < FLOODED {
                 portal.run(ping()).await?;
                 calls += 1;
             }
-            note(notes, format!("flooded {:?}", [calls, before, anonymous_memory()]));
+            note(notes, format!("flooded {:?}", [before, anonymous_memory()]));
             portal.cancel_actor().await
         })
         .await
@@ -156,10 +152,10 @@ fn anonymous_memory() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Calls before the flood.
-const CALLS: u32 = 500;
+/// Calls before the flood, and the fewest in it.
+const CALLS: u32 = 100;
 
-/// How long calls are made in the flood.
+/// How long calls are made in the flood at least.
 const FLOODED: Duration = Duration::from_secs(2);
 
 /// Strangers that stay connected.

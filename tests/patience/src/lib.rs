@@ -24,8 +24,10 @@ pub fn patience() -> Duration {
 }
 
 /// Returns a bound that strikes in a test where a peer is stuck: far above what one needs that is well.
+///
+/// It stays well below the ten seconds after which QUIC gives up a peer that says nothing.
 pub fn soon() -> Duration {
-    scaled(Duration::from_secs(1))
+    scaled(Duration::from_secs(1)).min(Duration::from_secs(5))
 }
 
 /// A bound that must not strike: longer than any patience.
