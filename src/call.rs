@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::exports::{BoxFuture, Export, Outcome};
+use crate::fidelity;
 
 /// A function of `#[pleach::rpc]` together with its arguments, ready to run anywhere.
 ///
@@ -113,23 +114,25 @@ impl<T> fmt::Debug for Call<T> {
 /// Prepares a call; `#[pleach::rpc]` calls this.
 pub fn call<A, F, Fut, R>(export: &'static Export, args: A, run: F) -> Call<R::Value>
 where
-    A: Serialize + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
     F: FnOnce(A) -> Fut + Send + 'static,
     Fut: Future<Output = R> + Send + 'static,
     R: Outcome,
     R::Value: DeserializeOwned,
 {
+    fidelity::check(&args);
     Call { export, body: Box::new(Prepared { args, run }), decode: Payload::decode }
 }
 
 /// As [`call`], for a function that returns a byte string.
 pub fn call_blob<A, F, Fut, R>(export: &'static Export, args: A, run: F) -> Call<Bytes>
 where
-    A: Serialize + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
     F: FnOnce(A) -> Fut + Send + 'static,
     Fut: Future<Output = R> + Send + 'static,
     R: Outcome<Value = Bytes>,
 {
+    fidelity::check(&args);
     let decode = |payload: &Payload| payload.decode::<Blob>().map(|blob| blob.0);
     Call { export, body: Box::new(Prepared { args, run }), decode }
 }

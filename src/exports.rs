@@ -16,8 +16,10 @@ use serde::de::DeserializeOwned;
 use crate::channel::Channel;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{BoxError, Error, Raised, Refusal, Result};
+use crate::fidelity;
 use crate::panics::{Answered, Panic};
 use crate::scope::{self, Shield};
+use crate::shape::Shapes;
 use crate::traces;
 
 /// A boxed future that may change threads.
@@ -34,10 +36,10 @@ pub struct Export {
     /// The types of its dialog; only a context has some.
     dialog: &'static str,
     /// Tells its declaration from others: of its path and the text of its types.
-    ///
-    /// It does not see behind the names of types: two programs that declare `f(order: Order)` agree,
-    /// whatever each takes an `Order` to be.
-    pub(crate) schema: u64,
+    declared: u64,
+    /// Fills in the shapes of its types, if they are known.
+    shapes: Option<fn(&mut Shapes)>,
+    schema: OnceLock<u64>,
     pub(crate) invoke: fn(Request) -> Invoked,
 }
 
@@ -81,8 +83,30 @@ impl Export {
         [path, name, arguments, returns, dialog]: [&'static str; 5],
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        let schema = fingerprint(&[path, arguments, returns, dialog]);
-        Self { path, name, arguments, returns, kind, dialog, schema, invoke }
+        let declared = fingerprint(&[path, arguments, returns, dialog]);
+        let schema = OnceLock::new();
+        Self { path, name, arguments, returns, kind, dialog, declared, shapes: None, schema, invoke }
+    }
+
+    /// Adds the shapes of its types; `#[pleach::rpc]` and its like call this.
+    pub const fn tracing(mut self, shapes: fn(&mut Shapes)) -> Self {
+        self.shapes = Some(shapes);
+        self
+    }
+
+    /// Tells this function from others of its path: by the text of its declaration, and by what its types look like
+    /// inside, as far as that can be traced. Traced once, when it is first called.
+    pub(crate) fn schema(&self) -> u64 {
+        *self.schema.get_or_init(|| match &self.shape()[..] {
+            [] => self.declared,
+            lines => never_0(lines.iter().fold(self.declared, |hash, line| hashed(hash, line))),
+        })
+    }
+
+    fn shape(&self) -> Vec<String> {
+        let mut shapes = Shapes::default();
+        self.shapes.iter().for_each(|fill| fill(&mut shapes));
+        shapes.sorted()
     }
 
     /// Returns the module that has to be enabled.
@@ -101,29 +125,49 @@ impl Export {
         }
     }
 
+    /// Returns its declaration and the shapes behind it, a line for each leaf; for a comparison with another program's.
+    pub(crate) fn shown(&self) -> String {
+        let mut shown = vec![self.signature()];
+        shown.extend(self.shape().into_iter().take(MAX_SHOWN));
+        shown.join("\n")
+    }
+
     /// Says what this program's declaration is, in the error of a peer that has another one.
     pub(crate) fn explain(&self, mut error: Error) -> Error {
         if let Error::Refused { why: Refusal::SchemaMismatch { here, .. }, .. } = &mut error {
-            *here = self.signature().into();
+            *here = self.shown().into();
         }
         error
     }
 }
+
+/// How many leaves of its types are told to a peer that has others.
+const MAX_SHOWN: usize = 500;
 
 /// The 64-bit FNV-1a hash of some texts, each with an end of its own. Never 0, which says nothing.
 const fn fingerprint(texts: &[&str]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut text = 0;
     while text < texts.len() {
-        let bytes = texts[text].as_bytes();
-        let mut at = 0;
-        while at <= bytes.len() {
-            let byte = if at < bytes.len() { bytes[at] } else { 0xff };
-            hash = (hash ^ byte as u64).wrapping_mul(0x100_0000_01b3);
-            at += 1;
-        }
+        hash = hashed(hash, texts[text]);
         text += 1;
     }
+    never_0(hash)
+}
+
+/// Adds a text to a hash.
+const fn hashed(mut hash: u64, text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at <= bytes.len() {
+        let byte = if at < bytes.len() { bytes[at] } else { 0xff };
+        hash = (hash ^ byte as u64).wrapping_mul(0x100_0000_01b3);
+        at += 1;
+    }
+    hash
+}
+
+const fn never_0(hash: u64) -> u64 {
     if hash == 0 { 1 } else { hash }
 }
 
@@ -149,12 +193,12 @@ pub(crate) fn table() -> Result<&'static BTreeMap<&'static str, &'static Export>
     made.as_ref().map_err(|why| Error::Usage(why.clone()))
 }
 
-/// Returns the fingerprint of each exposed function, in order: equal for equal programs, and for equal
-/// functions of different ones.
+/// Returns the fingerprint of each exposed function's declaration, in order: equal for equal programs, and for equal
+/// functions of different ones. What their types look like inside is compared when one is called.
 pub(crate) fn fingerprints() -> &'static [u64] {
     static FINGERPRINTS: OnceLock<Vec<u64>> = OnceLock::new();
     FINGERPRINTS.get_or_init(|| {
-        let mut all: Vec<u64> = EXPORTS.iter().map(|export| export.schema).collect();
+        let mut all: Vec<u64> = EXPORTS.iter().map(|export| export.declared).collect();
         all.sort_unstable();
         all
     })
@@ -299,7 +343,7 @@ where
     A: DeserializeOwned,
     F: Future<Output = R> + Send + 'static,
     R: Outcome,
-    R::Value: Serialize + 'static,
+    R::Value: Serialize + DeserializeOwned + 'static,
 {
     invoke_with(request, run, |value| value)
 }
@@ -323,7 +367,7 @@ where
     F: Future<Output = R> + Send + 'static,
     R: Outcome,
     R::Value: 'static,
-    V: Serialize + 'static,
+    V: Serialize + DeserializeOwned + 'static,
 {
     let Request { args, answer, .. } = request;
     let args = match args.decode() {
@@ -339,7 +383,7 @@ where
     F: Future<Output = R> + Send + 'static,
     R: Outcome,
     R::Value: 'static,
-    V: Serialize + 'static,
+    V: Serialize + DeserializeOwned + 'static,
 {
     Box::pin(async move {
         let ended = Answered::new(task).await;
@@ -375,13 +419,17 @@ impl Failure {
 }
 
 /// Answers with a value; it is gone before anything waits, so that it need not be `Send` by itself.
-fn told<R: Outcome, V: Serialize + 'static>(
+fn told<R: Outcome, V: Serialize + DeserializeOwned + 'static>(
     ended: std::result::Result<R, Panic>,
     answer: Answer,
     wrap: fn(R::Value) -> V,
 ) -> Told {
     match ended.map(Outcome::into_outcome) {
-        Ok(Ok(value)) => Told::Value(answer.value(wrap(value))),
+        Ok(Ok(value)) => {
+            let value = wrap(value);
+            fidelity::check(&value);
+            Told::Value(answer.value(value))
+        }
         Ok(Err(raised)) => Told::Failure(Failure::Raised(raised), answer),
         Err(panic) => Told::Failure(Failure::Panic(panic), answer),
     }

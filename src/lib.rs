@@ -55,6 +55,7 @@ mod context;
 pub mod discovery;
 pub mod error;
 mod exports;
+mod fidelity;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -67,6 +68,7 @@ mod portal;
 mod proto;
 mod runtime;
 pub mod scope;
+mod shape;
 mod spawn;
 mod stream;
 mod stream_call;
@@ -126,5 +128,6 @@ pub mod __private {
     pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
     pub use crate::runtime::flavor::Flavor;
     pub use crate::runtime::program::run_main;
+    pub use crate::shape::Shapes;
     pub use crate::stream_call::{invoke_generator, invoke_stream, stream_call};
 }

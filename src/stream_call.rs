@@ -22,6 +22,7 @@ use crate::channel::{Channel, Explain, call_terms};
 use crate::context::{cancel_remote, end_remote};
 use crate::error::{Raised, Result, ScopeError};
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
+use crate::fidelity;
 use crate::proto::dialog::Dialog;
 use crate::proto::inbox::Intake;
 use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
@@ -66,7 +67,7 @@ impl<T> StreamCall<T> {
         let _shield = Shield::enter();
         let Self { export, args, buffer, lag, .. } = self;
         let intake = Intake { buffer: buffer.unwrap_or(channel.stream_buffer()), lag };
-        let terms = call_terms(export.schema, scope::current_deadline());
+        let terms = call_terms(export.schema(), scope::current_deadline());
         let opened = match OpenedDialog::pull(channel, ByteStr::from_static(export.path), &*args, terms, intake) {
             Ok(opened) => opened,
             Err(error) => return Err(peer.explain(error).await.into()),
@@ -112,9 +113,10 @@ async fn settle<X, E: ScopeError>(
 /// Prepares a stream; `#[pleach::stream]` calls this.
 pub fn stream_call<T, A>(export: &'static Export, args: A) -> StreamCall<T>
 where
-    A: Serialize + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
     T: DeserializeOwned,
 {
+    fidelity::check(&args);
     StreamCall { export, args: Box::new(args), buffer: None, lag: Lag::Wait, types: PhantomData }
 }
 

@@ -63,8 +63,10 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/panics.rs", uses: &["telemetry", "traces"], never: TRANSPORTS },
     Layer { at: "src/transports.rs", uses: &[], never: &[] },
     Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
+    Layer { at: "src/fidelity.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/shape", uses: &[], never: TRANSPORTS },
     Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },
-    Layer { at: "src/call.rs", uses: &["error", "exports"], never: TRANSPORTS },
+    Layer { at: "src/call.rs", uses: &["error", "exports", "fidelity"], never: TRANSPORTS },
     Layer { at: "src/context", uses: CONTEXT, never: TRANSPORTS },
     Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/trionics/cluster.rs", uses: CLUSTER, never: TRANSPORTS },
@@ -88,10 +90,12 @@ const LAYERS: &[Layer] = &[
 
 const ANY: &[&str] = &["*"];
 const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "log", "panics", "proto", "scope", "sync"];
-const BELOW_RUNTIME: &[&str] = &["actor", "channel", "config", "error", "panics", "proto", "scope", "traces"];
-const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "proto", "scope", "stream"];
+const BELOW_RUNTIME: &[&str] =
+    &["actor", "channel", "config", "error", "fidelity", "panics", "proto", "scope", "traces", "shape"];
+const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "fidelity", "proto", "scope", "stream"];
 const CLUSTER: &[&str] = &["config", "error", "nursery", "portal", "runtime"];
-const STREAM_CALL: &[&str] = &["call", "channel", "context", "error", "exports", "proto", "scope", "stream"];
+const STREAM_CALL: &[&str] =
+    &["call", "channel", "context", "error", "exports", "fidelity", "proto", "scope", "stream"];
 const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[

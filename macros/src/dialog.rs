@@ -41,6 +41,11 @@ impl Dialog {
         quote!(#(#messages),*)
     }
 
+    /// Returns what it says first, what it receives and what it sends.
+    pub(crate) fn messages(&self) -> &[Type; 3] {
+        &self.messages
+    }
+
     /// Returns the types of the messages as people write them.
     pub(crate) fn shown(&self) -> String {
         text::of(self.types())

@@ -114,12 +114,12 @@ impl Exposed {
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "::pleach::__private::blob")])));
         // Compile errors about the body's future point to the function's name.
-        let Wiring { call_type, invoke, run, export, shown_returns, shown_dialog, call, run_here } = match &self.speech
-        {
-            Speech::Answer(returned) => self.wire_call(returned, name.span()),
-            Speech::Dialog(dialog, returned) => self.wire_dialog(dialog, returned, name.span()),
-            Speech::Stream(source) => self.wire_stream(source, name.span()),
-        };
+        let Wiring { call_type, invoke, run, export, shapes, shown_returns, shown_dialog, call, run_here } =
+            match &self.speech {
+                Speech::Answer(returned) => self.wire_call(returned, name.span()),
+                Speech::Dialog(dialog, returned) => self.wire_dialog(dialog, returned, name.span()),
+                Speech::Stream(source) => self.wire_stream(source, name.span()),
+            };
         let shown_name = name.unraw().to_string();
         let shown_arguments = self.shown_arguments();
         let expecting = format!("the arguments ({shown_arguments})");
@@ -169,7 +169,11 @@ impl Exposed {
                     #shown_returns,
                     #shown_dialog
                     __pleach_invoke,
-                );
+                )
+                .tracing(|shapes| {
+                    shapes.arguments::<__PleachArguments>();
+                    #shapes
+                });
 
                 ::pleach::__private::#call(&__PLEACH_EXPORT, __PleachArguments { #(#names),* } #run_here)
             }
@@ -189,6 +193,7 @@ impl Exposed {
             run_here: Some(quote!(, #run)),
             run,
             export: format_ident!("new"),
+            shapes: quote!(shapes.of::<#value>("its result:");),
             shown_returns: text::of(returned.ty.to_token_stream()),
             shown_dialog: None,
             call,
@@ -198,11 +203,18 @@ impl Exposed {
     fn wire_dialog(&self, dialog: &Dialog, returned: &Returned, at: Span) -> Wiring {
         let value = returned.value_type();
         let (messages, shown) = (dialog.types(), dialog.shown());
+        let [started, received, sent] = dialog.messages();
         Wiring {
             call_type: quote!(::pleach::ContextCall<#messages, #value>),
             invoke: quote!(invoke_context),
             run: self.run_lending(&dialog.context, at),
             export: format_ident!("context"),
+            shapes: quote! {
+                shapes.of::<#started>("what it says first:");
+                shapes.of::<#received>("what it receives:");
+                shapes.of::<#sent>("what it sends:");
+                shapes.of::<#value>("its result:");
+            },
             shown_returns: text::of(returned.ty.to_token_stream()),
             shown_dialog: Some(quote!(#shown,)),
             call: format_ident!("context_call"),
@@ -221,6 +233,7 @@ impl Exposed {
             invoke,
             run,
             export: format_ident!("stream"),
+            shapes: quote!(shapes.of::<#item>("what it sends:");),
             shown_returns: text::of(item.to_token_stream()),
             shown_dialog: None,
             call: format_ident!("stream_call"),
@@ -261,6 +274,8 @@ struct Wiring {
     run: TokenStream,
     /// The constructor of the export.
     export: Ident,
+    /// Adds the shapes of what it says and returns.
+    shapes: TokenStream,
     /// What callers get.
     shown_returns: String,
     /// What the export has to know besides, with a comma behind it.

@@ -60,7 +60,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
     {
         let _shield = Shield::enter();
         let Self { export, args, first, result, .. } = self;
-        let terms = call_terms(export.schema, scope::current_deadline());
+        let terms = call_terms(export.schema(), scope::current_deadline());
         let opened = match OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, terms) {
             Ok(opened) => opened,
             Err(error) => return Err(peer.explain(error).await.into()),

@@ -30,6 +30,7 @@ pub use self::open::OpenContext;
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
+use crate::fidelity;
 use crate::stream::OpenStream;
 
 /// The callee's side of a context: says `S` first, takes `R` and sends `T` over the stream.
@@ -114,10 +115,11 @@ impl<S, R, T> fmt::Debug for Context<S, R, T> {
 /// Prepares a context; `#[pleach::context]` calls this.
 pub fn context_call<S, R, T, O, A>(export: &'static Export, args: A) -> ContextCall<S, R, T, O>
 where
-    A: Serialize + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
     S: DeserializeOwned,
     O: DeserializeOwned,
 {
+    fidelity::check(&args);
     ContextCall::new(export, Box::new(args), Payload::decode, Payload::decode)
 }
 
@@ -130,7 +132,7 @@ where
     A: DeserializeOwned,
     F: Future<Output = R> + Send + 'static,
     R: Outcome,
-    R::Value: Serialize + 'static,
+    R::Value: Serialize + DeserializeOwned + 'static,
 {
     let Request { args, answer, dialog } = request;
     let args = match args.decode() {

@@ -146,7 +146,7 @@ impl fmt::Display for Site {
 /// Runs one of the registrar's functions at the other end of a connection.
 async fn ask<T>(channel: &Channel, call: Call<T>) -> Result<T> {
     let (decode, export) = (call.decoder(), call.export());
-    let pending = channel.call(call.target(), call.args(), call_terms(export.schema, None));
+    let pending = channel.call(call.target(), call.args(), call_terms(export.schema(), None));
     drop(call); // it can't be held across a wait
     let answer = pending?.outcome().await.map_err(|error| export.explain(error))?;
     Ok(decode(&answer)?)

@@ -1,11 +1,16 @@
 //! How two declarations of one function differ, for people: what the caller's program was built with,
 //! and what the peer's has.
 //!
-//! A declaration is the text of [`Export::signature`](crate::exports), e.g.
-//! `f(Context<String, u64, u64>, limit: u64) -> u64`. It comes from a peer, so any text is taken.
+//! A declaration is the text of [`Export::shown`](crate::exports): a line such as
+//! `f(Context<String, u64, u64>, limit: u64) -> u64`, and one for each leaf of its types (`order: Order.price: u32`).
+//! It comes from a peer, so any text is taken.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shows both declarations, and names each part that differs, a line each.
 pub(super) fn lines(here: &str, there: &str) -> String {
+    let (here, our_leaves) = here.split_once('\n').unwrap_or((here, ""));
+    let (there, their_leaves) = there.split_once('\n').unwrap_or((there, ""));
     if here.is_empty() {
         return format!("; there: {there}");
     }
@@ -20,8 +25,41 @@ pub(super) fn lines(here: &str, there: &str) -> String {
         let value = |part: Option<&(String, &str)>| part.map_or("missing".into(), |(_, text)| format!("`{text}`"));
         text.push_str(&format!("\n  {name}: {} here, {} there", value(one), value(other)));
     }
+    // Without the leaves of both sides, nothing can be said of them.
+    if !our_leaves.is_empty() && !their_leaves.is_empty() {
+        leaves(&mut text, our_leaves, their_leaves);
+    }
     text
 }
+
+/// Names the leaves that only one side has, or that are of another type there.
+fn leaves(text: &mut String, here: &str, there: &str) {
+    let (ours, theirs) = (by_place(here), by_place(there));
+    let places: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+    let mut differences = places.into_iter().filter(|place| ours.get(*place) != theirs.get(*place));
+    let value = |types: Option<&Vec<&str>>| types.map_or("missing".into(), |types| format!("`{}`", types.join(", ")));
+    for place in differences.by_ref().take(MAX_LEAVES) {
+        let (one, other) = (value(ours.get(place)), value(theirs.get(place)));
+        text.push_str(&format!("\n  {place}: {one} here, {other} there"));
+    }
+    match differences.count() {
+        0 => {}
+        more => text.push_str(&format!("\n  and {more} more")),
+    }
+}
+
+/// What stands at each place: of a variant, the place is its name.
+fn by_place(leaves: &str) -> BTreeMap<&str, Vec<&str>> {
+    let mut places = BTreeMap::<_, Vec<_>>::new();
+    for leaf in leaves.lines() {
+        let (place, what) = leaf.rsplit_once(": ").unwrap_or((leaf, "a value"));
+        places.entry(place).or_default().push(what);
+    }
+    places
+}
+
+/// How many leaves that differ are named.
+const MAX_LEAVES: usize = 12;
 
 /// Cuts a declaration into its parts, each with what people call it: the result first, because there is
 /// always one, then what a context says, takes and sends, then the arguments.
@@ -106,6 +144,22 @@ mod tests {
             assert_eq!(named, differences);
             assert!(text.contains(here) && text.contains(there));
         }
+    }
+
+    #[test]
+    fn each_leaf_that_differs_is_named() {
+        let here = "f(order: Order) -> ()\nits result: ()\norder: Order.buy: u32\norder: Order.sell: u32";
+        let there = "f(order: Order) -> ()\nits result: ()\norder: Order.buy: u64\norder: Order.sold: u32";
+        let text = lines(here, there);
+        let named: Vec<_> = text.lines().skip(3).map(str::trim).collect();
+        assert_eq!(
+            named,
+            [
+                "order: Order.buy: `u32` here, `u64` there",
+                "order: Order.sell: `u32` here, missing there",
+                "order: Order.sold: missing here, `u32` there",
+            ]
+        );
     }
 
     #[test]

@@ -35,11 +35,12 @@ pub enum Refusal {
     /// The peer's program declares the function differently: with other names or types of arguments or
     /// messages, or another result. Build both from the same sources.
     ///
-    /// What is compared is the text of the two declarations. Types are known by their names there, so what a
-    /// type of the same name looks like inside is not seen: that shows, if it does, when a value is decoded.
+    /// What is compared is the text of the two declarations, and the shapes of their types: names and types of all
+    /// fields and variants, in any order. What serde buffers (tagged, untagged and flattened types) has no shape; there,
+    /// a field that is missing or does not fit is an error when a value is read.
     #[error("the two programs declare it differently{}", mismatch::lines(.here, .there))]
     SchemaMismatch {
-        /// Its declaration in the program of the caller, who fills this in.
+        /// Its declaration in the program of the caller, who fills this in: a line, and one for each leaf of its types.
         here: Box<str>,
         /// Its declaration in the program of the peer.
         there: Box<str>,

@@ -85,8 +85,10 @@
 //!   an actor's death means is for its nursery to say (C-10).
 //! - **C-26** The first value is said once, before the stream is opened and before the task returns; anything else is an
 //!   error of whoever did it, and says so.
-//! - **C-27** Both sides of a dialog mean the same types: inside one program the compiler holds it, between two
-//!   programs the opening is refused with a comparison of both declarations.
+//! - **C-27** Both sides of a dialog mean the same types: inside one program the compiler holds it. Between two programs
+//!   another order of fields is no difference; where names or types differ, as far as they can be traced through
+//!   `Deserialize`, the opening is refused with a comparison of both declarations, and what can't be traced is an error
+//!   that names the field which is missing or does not fit.
 //! - **C-28** When a dialog has ended, nothing of it is kept; a message for it that comes late is ignored.
 //!
 //! # Streams

@@ -6,6 +6,7 @@
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
 //! | [`hosts`] | trees over many hosts: what is needed, what happens, what ends it |
+//! | [`values`] | what arrives of a value, over which codec, and what is refused |
 //! | [`rows`] | each row of the behaviour that this library took over, and the test that holds it |
 //!
 //! There is no code here. Code and tests cite a clause by its number, as in `// C-12` or `// SEC-4`, and a row as in
@@ -16,3 +17,4 @@ pub mod hosts;
 pub mod rows;
 pub mod security;
 pub mod signals;
+pub mod values;

@@ -58,7 +58,7 @@ impl Nursery {
     {
         let enter = move |nursery: &Self, member: Arc<Member>, overseer| {
             // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
-            let terms = call_terms(call.export().schema, nursery.0.scope.deadline());
+            let terms = call_terms(call.export().schema(), nursery.0.scope.deadline());
             // The arguments' own code runs here. Its panic is a failure of the function, like its other errors.
             let call_it = AssertUnwindSafe(|| member.child.channel.call(call.target(), call.args(), terms));
             let pending = catch_unwind(call_it).unwrap_or_else(|_| Err(Error::Panicked(take_caught().message)));

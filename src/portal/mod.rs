@@ -119,7 +119,7 @@ impl<T> Portal<T> {
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
         self.peer.ready().await?;
         let (decode, export) = (call.decoder(), call.export());
-        let terms = call_terms(export.schema, scope::current_deadline());
+        let terms = call_terms(export.schema(), scope::current_deadline());
         let pending = self.peer.channel().call(call.target(), call.args(), terms);
         drop(call);
         let value = self.answer(pending).await.map_err(|error| export.explain(error))?;

@@ -39,8 +39,8 @@ impl Serve for Arc<Runtime> {
             let why = Refusal::WrongKind { is: export.kind };
             return answer.refuse(target.to_string(), why);
         }
-        if schema != UNCHECKED && schema != export.schema {
-            let why = Refusal::SchemaMismatch { here: "".into(), there: export.signature().into() };
+        if schema != UNCHECKED && schema != export.schema() {
+            let why = Refusal::SchemaMismatch { here: "".into(), there: export.shown().into() };
             return answer.refuse(target.to_string(), why);
         }
         // The arguments' own code runs here. If it panics, the answer has been given while it unwound.

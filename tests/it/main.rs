@@ -54,6 +54,7 @@ mod support;
 mod surroundings;
 mod toy;
 mod trees;
+mod values;
 mod waits;
 
 use std::process::ExitCode;
@@ -63,6 +64,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     support::hooks_before_entry();
     toy::register();
+    values::register();
     pleach::init();
     support::become_root_if_told();
     let groups = [
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
         supervise::tests(),
         surroundings::tests(),
         trees::tests(),
+        values::tests(),
         waits::tests(),
     ];
     let mut tests: Vec<Trial> = groups.into_iter().flatten().collect();

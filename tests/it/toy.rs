@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::support::{in_root, over, test};
 
 #[derive(Debug)]
-struct Toy;
+pub(crate) struct Toy;
 
 struct ToyListener(Address, Receiver<DuplexStream>);
 

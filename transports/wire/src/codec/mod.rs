@@ -6,8 +6,9 @@
 //! [`Format`] and one line in the registry; a user's own codec needs neither: it is a [`CustomFormat`].
 //!
 //! What the built-in formats promise of values: one that `serde_json` would bring back comes back, and any other comes
-//! back too or is an error at its sender, which says where in the value ([`writing`]).
+//! back too or is an error at its sender, which says where in the value (`writing.rs`).
 
+mod comparing;
 mod custom;
 mod envelope;
 mod json;
@@ -21,6 +22,7 @@ use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::comparing::lost;
 pub use self::custom::{CustomCodec, CustomFormat};
 pub use self::json::Json;
 pub use self::msgpack::Msgpack;

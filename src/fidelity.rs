@@ -1,0 +1,54 @@
+//! Debug builds say once for each type that a value of it does not come back.
+//!
+//! What a codec would lose is an error at the sender. This is about what no codec sees: `untagged` variants that look
+//! alike, a field that is left out and has no `default`, and what else the type's own code reads as something else.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Tries one of the first values of a type, where assertions are on.
+pub(crate) fn check<T: Serialize + DeserializeOwned>(value: &T) {
+    #[cfg(debug_assertions)]
+    trying::one(value);
+    #[cfg(not(debug_assertions))]
+    let _ = value;
+}
+
+#[cfg(debug_assertions)]
+mod trying {
+    use std::any::type_name;
+    use std::collections::BTreeMap;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    pub(super) fn one<T: Serialize + DeserializeOwned>(value: &T) {
+        let name = type_name::<T>();
+        if !is_early(name) {
+            return;
+        }
+        // A panic of the type's own code comes once more, where the value is sent or read.
+        let lost = catch_unwind(AssertUnwindSafe(|| pleach_wire::codec::lost(value)));
+        if let Ok(Some(how)) = lost {
+            *TRIED.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() = ENOUGH;
+            warn!(
+                target: "pleach::runtime", type_name = name, how,
+                "a value of this type does not come back as it was sent; see `pleach::manual::values`"
+            );
+        }
+    }
+
+    /// Returns whether this is one of the first values of its type, and nothing has been said of it.
+    fn is_early(name: &'static str) -> bool {
+        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = tried.entry(name).or_default();
+        *count = count.saturating_add(1).min(ENOUGH);
+        *count < ENOUGH
+    }
+
+    /// After so many values nothing is expected of more.
+    const ENOUGH: u8 = 32;
+
+    static TRIED: Mutex<BTreeMap<&str, u8>> = Mutex::new(BTreeMap::new());
+}
