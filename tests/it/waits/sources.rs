@@ -83,8 +83,7 @@ fn wait_at<'a>(lines: &[&'a str], in_trait: bool) -> Option<&'a str> {
     let name = name_at(line.strip_prefix("pub fn ")?);
     let head: String = lines.iter().map(|line| format!("{line} ")).take_while(|line| line.trim() != "").collect();
     let head = head.split(" {").next().unwrap_or_default();
-    let returned = head.split("->").last().unwrap_or_default();
-    (name.starts_with("poll_") || returned.trim_start().starts_with("impl Future")).then_some(name)
+    (name.starts_with("poll_") || head.contains("-> impl Future")).then_some(name)
 }
 
 /// A header behind `impl`, without the parameters that it declares, and without paths.
