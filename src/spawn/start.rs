@@ -67,7 +67,9 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
         channel = expected.connected() => channel,
         exit = process.exited() => {
             let died = died(&id, &exit, When::BeforeItConnected);
-            return Err(match obstacle(runtime, &order, begun) {
+            // One that a signal has killed has died of that.
+            let left = matches!(exit.status, WaitStatus::Exited(_));
+            return Err(match obstacle(runtime, &order, begun).filter(|_| left) {
                 Some(obstacle) => failed(format!("{died}; {obstacle}")),
                 None => died,
             });

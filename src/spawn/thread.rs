@@ -50,9 +50,15 @@ impl Launcher for Threads {
             };
             // It has nothing left to do; a panic of it shows as a missing code.
             let _ = thread.join();
-            let status = code.map_or(WaitStatus::Unknown, WaitStatus::Exited);
+            let status = match code {
+                Some(code) if code != 0 && kill.is_cancelled() => WaitStatus::Signalled(SIGKILL),
+                code => code.map_or(WaitStatus::Unknown, WaitStatus::Exited),
+            };
             exited.send_replace(Some(Exit { status, stderr: Vec::new(), seen: true }));
         });
         Ok(Launched { process, keeper })
     }
 }
+
+/// What a thread that was killed has in the place of a signal.
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
