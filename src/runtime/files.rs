@@ -40,12 +40,13 @@ pub(crate) fn explain(error: &io::Error) -> String {
 pub(super) struct Refused(Mutex<Option<(Instant, String)>>);
 
 impl Refused {
+    /// Takes note of a failure, if files had run out. What a stranger does to a connection is no matter here.
     pub(super) fn note(&self, error: &TransportError) {
-        let why = match error {
-            TransportError::Listen { source, .. } => explain(source),
-            other => other.to_string(),
-        };
-        lock(&self.0).replace((Instant::now(), why));
+        if let TransportError::Listen { source, .. } = error
+            && matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+        {
+            lock(&self.0).replace((Instant::now(), explain(source)));
+        }
     }
 
     /// Returns why a connection was not accepted since then.
