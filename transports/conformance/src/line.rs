@@ -3,6 +3,7 @@
 //! It holds little, as a good router does. What a sender's own system holds is what the checks are about.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -170,11 +171,11 @@ async fn relay_datagrams(near: UdpSocket, far: SocketAddr, [there, back]: [Arc<P
         tokio::select! {
             received = near.recv_from(&mut datagram) => {
                 let (len, dialer) = received?;
-                if !dialers.contains_key(&dialer) {
+                if let Entry::Vacant(new) = dialers.entry(dialer) {
                     let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
                     socket.connect(far).await?;
                     works.push(Box::pin(take_in(socket.clone(), near.clone(), dialer, inwards.clone(), back.clone())));
-                    dialers.insert(dialer, socket);
+                    new.insert(socket);
                 }
                 send(&outwards, &there, &datagram[..len], dialers[&dialer].clone(), None);
             }
