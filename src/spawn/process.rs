@@ -81,14 +81,15 @@ pub(super) async fn spawn(mut command: std::process::Command, spec: &ChildSpec) 
 }
 
 /// Starts another program, which does not outlive this one, in a group of its own.
+#[cfg(feature = "ssh")]
 pub(super) async fn spawn_bound(command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
     let mut command = dying_with_us(command, rustix::process::Signal::KILL);
     command.kill_on_drop(true);
     spawn_on_lasting_thread(command).await
 }
 
-/// As [`spawn_bound`], for a program that has something to do before it ends: it gets SIGTERM when this one ends,
-/// and nothing when it is dropped.
+/// Starts another program that has something to do before it ends: it gets SIGTERM when this one ends, and nothing
+/// when it is dropped.
 pub(super) async fn spawn_asked(command: std::process::Command) -> std::io::Result<(TokioChild, OwnChild)> {
     spawn_on_lasting_thread(dying_with_us(command, rustix::process::Signal::TERM)).await
 }
@@ -211,8 +212,10 @@ async fn keep(
 }
 
 /// Kills another program's group when its keeper is dropped instead of finished.
+#[cfg(feature = "ssh")]
 pub(super) struct KillGroupOnDrop(pub(super) u32);
 
+#[cfg(feature = "ssh")]
 impl Drop for KillGroupOnDrop {
     fn drop(&mut self) {
         if let Some(group) = raw_pid(self.0) {

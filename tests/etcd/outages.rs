@@ -8,7 +8,7 @@ use pleach::error::Result;
 
 use crate::registry_suite::{Subject, actor};
 use crate::server::Server;
-use crate::{LEASE, REQUEST, SHORT_LEASE, test, with_registry};
+use crate::{LEASE, SHORT_LEASE, test, with_registry};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![

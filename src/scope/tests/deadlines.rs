@@ -237,7 +237,7 @@ async fn a_deadline_is_where_it_is_first_polled() {
             assert_eq!(shield(move_on_after(SECOND, waits())).await, Some(7));
             assert_eq!(shield(fail_after(SECOND, waits())).await.unwrap(), 7);
             assert_eq!(shield(open.0).await, Some(7));
-            assert_eq!(shield(async { open.1.await }).await.unwrap(), 7);
+            assert_eq!(shield(open.1).await.unwrap(), 7);
             // They end there all the same, by themselves and by a nearer one around.
             assert_eq!(shield(move_on_after(SECOND, pending::<()>())).await, None);
             let late = shield(fail_after(SECOND, pending::<()>())).await;
@@ -247,7 +247,7 @@ async fn a_deadline_is_where_it_is_first_polled() {
             // Written out there or in a shield, awaited in here.
             assert_eq!(before.0.await, None);
             assert!(is_cancelled(&before.1.await, &Cancelled::Scope));
-            let made = shield(async { fail_after(SECOND, waits()) }).await;
+            let (made,) = shield(async { (fail_after(SECOND, waits()),) }).await;
             assert!(is_cancelled(&made.await, &Cancelled::Scope));
         })
         .await;

@@ -88,8 +88,8 @@ async fn of_scopes(name: &str, when: When) -> Option<Option<Error>> {
         "Future for FailAfter" => told(when, fail_after(LONG, pending::<()>())).await,
         "Future for MoveOnAfter" => quiet(back(when, move_on_after(LONG, pending::<()>())).await),
         "Future for Run" => told(when, CancelScope::new().run(pending::<()>())).await,
-        "Future for Shielded" => quiet(back(when, shield(tokio::task::yield_now())).await),
-        "scope::cancelled" => quiet(back(when, scope::cancelled()).await),
+        "Future for Shielded" => only_returns(back(when, shield(tokio::task::yield_now()))).await,
+        "scope::cancelled" => only_returns(back(when, scope::cancelled())).await,
         _ => return None,
     })
 }
@@ -99,7 +99,7 @@ async fn of_names(name: &str, when: When) -> Result<Option<Option<Error>>> {
     let registry = actor.registry().unwrap();
     Ok(Some(match name {
         "Actor::addresses" => quiet(back(when, actor.addresses()).await),
-        "Actor::cancel_complete" => quiet(back(when, actor.cancel_complete()).await),
+        "Actor::cancel_complete" => only_returns(back(when, actor.cancel_complete())).await,
         "IntoFuture for Call" | "registrar::wait_for" => {
             told(when, registrar::wait_for("nobody".into()).into_future()).await
         }
@@ -154,7 +154,7 @@ async fn of_nurseries(name: &str, when: When, n: &Nursery) -> Result<Option<Opti
             })
             .await?
         }
-        "Nursery::exited" => quiet(back(when, n.exited()).await),
+        "Nursery::exited" => only_returns(back(when, n.exited())).await,
         "IntoFuture for Start" => told(when, n.start_actor("late").into_future()).await,
         "Nursery::supervise"
         | "Supervisor::ended"
@@ -304,7 +304,7 @@ async fn supervised(name: &str, when: When, n: &Nursery) -> Result<Option<Error>
     Ok(match name {
         "Supervisor::ended" => told(when, supervisor.ended()).await,
         "Supervisor::portal" => told(when, supervisor.portal("child")).await,
-        "Supervisor::shutdown" => quiet(back(when, supervisor.shutdown()).await),
+        "Supervisor::shutdown" => only_returns(back(when, supervisor.shutdown())).await,
         _ => {
             assert!(back(when, events.recv()).await.is_none());
             None
@@ -341,6 +341,12 @@ fn silence() -> BroadcastReceiver<u64> {
 /// The error of a last item.
 fn last<T>(item: Option<Result<T>>) -> Option<Error> {
     item?.err()
+}
+
+/// For what returns nothing.
+async fn only_returns(back: impl Future<Output = ()>) -> Option<Error> {
+    back.await;
+    None
 }
 
 fn quiet<T>(_: T) -> Option<Error> {

@@ -52,6 +52,7 @@ fn the_last_shield_wakes_the_poller() {
         // What was shielded is over, and can be seen.
         assert!(tidied.iter().all(|done| done.load(Ordering::Relaxed)));
         holders.into_iter().for_each(|holder| holder.join().unwrap());
+        assert!(!shields.is_held());
     });
 }
 
