@@ -311,7 +311,10 @@ async fn cancelled() {
 /// The same actor on the host of another one.
 fn as_here(who: &ActorId, neighbour: &ActorId) -> ActorId {
     let mut here = serde_json::to_value(who).unwrap();
-    here["host"] = neighbour.host().into();
+    let neighbour = serde_json::to_value(neighbour).unwrap();
+    for part in ["host", "place"] {
+        here[part] = neighbour[part].clone();
+    }
     serde_json::from_value(here).unwrap()
 }
 

@@ -112,7 +112,7 @@ async fn tells_why(notes: String) -> Result<()> {
     pleach::scope::cancelled().await;
     match pleach::scope::checkpoint() {
         Err(Error::Cancelled(Cancelled::Caller(Some(actor)))) => note(&notes, format!("by {}", actor.name())),
-        Err(Error::Cancelled(Cancelled::Actor)) => note(&notes, "by its actor"),
+        Err(Error::Cancelled(Cancelled::Signal(number))) => note(&notes, format!("by signal {number}")),
         other => note(&notes, format!("{other:?}")),
     }
     Ok(())
@@ -150,7 +150,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("promises::an_acknowledged_child_that_does_not_go_is_made_to", acknowledged_and_stays),
         test("promises::a_silent_stranger_holds_up_no_shutdown", silent_stranger),
         test("promises::the_bodys_error_comes_alone_when_its_children_are_killed", own_error_alone),
-        test("promises::sigterm_from_elsewhere_is_a_clean_end_and_a_failure", terminated),
+        test("promises::sigterm_from_elsewhere_ends_an_actor_in_order_and_is_a_failure", terminated),
         test("promises::for_ever_is_a_duration", for_ever_durations),
         test("promises::a_start_that_was_dropped_is_over_when_its_nursery_is", dropped_start),
         test("promises::anyhow_keeps_source_and_hops", anyhow_hops),
@@ -318,8 +318,8 @@ async fn terminated() {
         tokio::join!(portal.run(tells_why(notes.address())), told).1
     })
     .await;
-    assert_says(&ended, &["`daemon`", "exited with code 1", "terminated by a signal"]);
-    notes.expect_async("by its actor").await;
+    assert_says(&ended, &["`daemon`", "signal 15 (SIGTERM) killed it"]);
+    notes.expect_async("by signal 15").await;
 }
 
 // S24, S37

@@ -335,13 +335,17 @@ async fn told_to_its_function() {
 async fn told_to_another_caller() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_root(over("uds"), async |_| {
-        pleach::open_nursery(async |n| {
-            n.start_actor("target").enable(module_path!()).await?;
-            n.run_in_actor(calls_another("target".into(), notes.address())).name("caller").await?;
-            send(notes.expect_async("waits ").await.parse().unwrap(), Signal::TERM);
-            let told = shield(notes.expect_async("by Some(15) of target: ")).await;
-            assert!(told.contains("its process got SIGTERM"), "{told}");
-            std::future::pending().await
+        // The caller is no sibling: those are cancelled as soon as the death is known.
+        pleach::open_nursery(async |callers| {
+            pleach::open_nursery(async |n| {
+                n.start_actor("target").enable(module_path!()).await?;
+                callers.run_in_actor(calls_another("target".into(), notes.address())).name("caller").await?;
+                send(notes.expect_async("waits ").await.parse().unwrap(), Signal::TERM);
+                let told = shield(notes.expect_async("by Some(15) of target: ")).await;
+                assert!(told.contains("its process got SIGTERM"), "{told}");
+                std::future::pending().await
+            })
+            .await
         })
         .await
     })
