@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 /// # }
 /// ```
 ///
-/// The time counts from the first poll, and the scope of the body is made then: in a [`shield`](super::shield), it has
+/// The time counts from the first poll, and the scope of the body is made then: in a [`shield`](super::shield()), it has
 /// nothing to do with what is outside of that. `None` is about this deadline (or this scope) only: when a scope around
 /// is cancelled, nothing after this line runs any more; unless a [`Shield`](super::Shield) that was there before still
 /// keeps the code around from being dropped, which then gets `None` too.

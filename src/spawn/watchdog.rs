@@ -1,6 +1,6 @@
 //! The end of a child whose parent is gone, on a thread of its own.
 //!
-//! On one host the kernel kills a child when its parent is gone ([`ties`](super::ties)), but there are ways to
+//! On one host the kernel kills a child when its parent is gone ([`ties`]), but there are ways to
 //! make it forget or refuse that. From another host there is only the end of standard input, which may never come
 //! over a line that is cut, and the lease ([`crate::proto::liveness`]). Each ends the actor in order, as long as its
 //! message loop runs; where a task blocks the loop's thread, nothing async does. So this thread watches all of them
