@@ -4,6 +4,7 @@
 //! 1. Each task is answered once, before its cancel request is acknowledged, and on one lane with that.
 //! 2. A dialog's result goes behind its stream messages, on the dialog's lane. A context's error does not wait
 //!    for them, because it interrupts whoever takes them; that of a one-way stream is the last of its messages.
+//! 3. The end of a one-way stream whose caller has cancelled it waits for no message: that caller takes no more.
 
 use std::sync::{Arc, OnceLock};
 
@@ -111,8 +112,10 @@ impl Channel {
         };
         // Whatever the function has left behind sends nothing after the answer.
         finished.dialog.iter().for_each(DialogHandle::leave);
-        let behind_messages =
-            |dialog: &&DialogHandle| matches!(answer, Outgoing::Return { .. }) || dialog.kind() == FunctionKind::Stream;
+        let behind_messages = |dialog: &&DialogHandle| match dialog.kind() {
+            FunctionKind::Stream => !finished.ack_due,
+            _ => matches!(answer, Outgoing::Return { .. }),
+        };
         let sent = match finished.dialog.as_ref().filter(behind_messages) {
             Some(dialog) => dialog.send_in_order(answer, others),
             None => self.send(Lane::CONTROL, answer, others).map(|()| Lane::CONTROL),

@@ -36,6 +36,13 @@ async fn pours(ctx: &mut Context<(), (), Blob>) -> Result<()> {
     }
 }
 
+#[pleach::stream]
+async fn gushes(out: &mut StreamSender<Blob>) -> Result<()> {
+    loop {
+        out.send(Blob::from(vec![7; 64 << 10])).await?;
+    }
+}
+
 #[pleach::context]
 async fn stays(ctx: &mut Context<(), (), ()>) -> Result<()> {
     ctx.started(()).await?;
@@ -58,10 +65,11 @@ async fn for_ever() -> Result<()> {
     std::future::pending().await
 }
 
-/// A tree whose children reach their parent over a line of this rate, in bytes per second.
+/// A tree whose children reach their parent over a line of this rate, in bytes per second. `body` gets what tells the
+/// bytes that the parent has been sent.
 async fn behind_a_line<F, Fut>(config: Config, rate: u64, body: F)
 where
-    F: FnOnce() -> Fut,
+    F: FnOnce(Box<dyn Fn() -> u64>) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
     let meeting = Meeting::new();
@@ -71,13 +79,14 @@ where
     let (drain, peers, soft_reap) = (scaled(config.drain), scaled(config.peers), scaled(config.soft_reap));
     let (listen, advertise) = (vec![at], vec![line.address.clone()]);
     let config = Config { listen, advertise, drain, peers, soft_reap, ..config };
-    line.carry(in_root(config, async |_| body().await)).await.unwrap();
+    let meter = line.meter();
+    line.carry(in_root(config, async |_| body(Box::new(move || meter()[0])).await)).await.unwrap();
 }
 
 /// A child that is cancelled has much to say, and the line needs longer for it than `drain`.
 async fn last_words(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
-    behind_a_line(over(protocol), SLOW, async || {
+    behind_a_line(over(protocol), SLOW, async |_| {
         let words = pleach::open_nursery(async |n| {
             let portal = n.start_actor("child").enable(module_path!()).await?;
             let answer = portal.run(answers_when_cancelled(LAST_WORDS, notes.address()));
@@ -168,7 +177,7 @@ async fn weigh(blob: Blob) -> Result<usize> {
 /// Calls and cancels beside a flood take no longer than what is on the line already.
 async fn control_beside_a_flood(protocol: &'static str) {
     let config = Config { cancel_ack: soon(), ..over(protocol) };
-    behind_a_line(config, SLOW, async || {
+    behind_a_line(config, SLOW, async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("child").enable(module_path!()).await?;
             portal
@@ -197,6 +206,34 @@ async fn control_beside_a_flood(protocol: &'static str) {
                 })
                 .await?;
             portal.cancel_actor().await
+        })
+        .await
+    })
+    .await;
+}
+
+/// Leaving a one-way stream that floods waits for what is on the line already, and not for what the sender's side has
+/// taken: it is the same with asking the actor to end right after.
+async fn leaving_a_flood(protocol: &'static str) {
+    let config = Config { cancel_ack: soon(), ..over(protocol) };
+    behind_a_line(config, SLOW, async |arrived| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("child").enable(module_path!()).await?;
+            let left_at = portal
+                .open_stream_from(gushes(), async |mut flood| {
+                    // Past what the buffers on the way grow to.
+                    for _ in 0..32 {
+                        flood.recv().await?.expect("it never ends");
+                    }
+                    Ok::<_, Error>(arrived())
+                })
+                .await?;
+            let at_acknowledgement = arrived();
+            portal.cancel_actor().await?;
+            for went in [at_acknowledgement - left_at, arrived() - at_acknowledgement] {
+                assert!(went < AHEAD, "{went} bytes went before an acknowledgement");
+            }
+            Ok(())
         })
         .await
     })
@@ -271,6 +308,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         tests.push(test(format!("lines::control_waits_for_no_flood_on_a_slow_line_over_{protocol}"), move || {
             control_beside_a_flood(protocol)
         }));
+        tests.push(test(format!("lines::leaving_waits_for_no_flood_on_a_slow_line_over_{protocol}"), move || {
+            leaving_a_flood(protocol)
+        }));
         tests.push(test(format!("lines::a_stopped_child_here_is_not_given_up_over_{protocol}"), move || {
             stopped(protocol)
         }));
@@ -285,6 +325,9 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 /// 10 Mbit/s.
 const SLOW: u64 = 1_250_000;
+
+/// What may arrive before an acknowledgement: what was on the line, and what the systems at its ends hold.
+const AHEAD: u64 = 768 << 10;
 
 /// They take 1.2 s on the slow line.
 const LAST_WORDS: usize = 1_500_000;
