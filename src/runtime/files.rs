@@ -1,13 +1,11 @@
 //! The limit of open files: raised as far as this process may, and named where it is reached.
 
 use std::io;
-use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pleach_wire::TransportError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use super::lock;
+use tokio::sync::watch;
 
 /// Raises the soft limit to the hard one. The soft one is low for programs that use `select`, and each actor takes
 /// some files of its parent's.
@@ -35,9 +33,17 @@ pub(crate) fn explain(error: &io::Error) -> String {
     }
 }
 
-/// The last time that a listener could not accept a connection, and why.
+/// What listeners could not accept because files had run out.
 #[derive(Debug, Default)]
-pub(super) struct Refused(Mutex<Option<(Instant, String)>>);
+pub(super) struct Refused(watch::Sender<Row>);
+
+/// Failures in a row: nothing was accepted between them.
+#[derive(Debug, Default)]
+struct Row {
+    /// While it lasts.
+    first: Option<Instant>,
+    last: Option<(Instant, String)>,
+}
 
 impl Refused {
     /// Takes note of a failure, if files had run out. What a stranger does to a connection is no matter here.
@@ -45,15 +51,39 @@ impl Refused {
         if let TransportError::Listen { source, .. } = error
             && matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
         {
-            lock(&self.0).replace((Instant::now(), explain(source)));
+            let (now, why) = (Instant::now(), explain(source));
+            self.0.send_modify(|row| {
+                row.first.get_or_insert(now);
+                row.last = Some((now, why));
+            });
         }
+    }
+
+    /// Takes note that a connection was accepted: there are files again.
+    pub(super) fn note_accepted(&self) {
+        self.0.send_if_modified(|row| row.first.take().is_some());
     }
 
     /// Returns why a connection was not accepted since then.
     pub(super) fn since(&self, begun: Instant) -> Option<String> {
-        lock(&self.0).as_ref().filter(|(at, _)| *at >= begun).map(|(_, why)| why.clone())
+        self.0.borrow().last.as_ref().filter(|(at, _)| *at >= begun).map(|(_, why)| why.clone())
+    }
+
+    /// Waits until files have been missing for a while since then: not for a moment, as while many are opened at once.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn lasting(&self, begun: Instant) {
+        let lasts = |row: &Row| match (row.first, &row.last) {
+            (Some(first), Some((last, _))) => last.saturating_duration_since(first.max(begun)) >= A_WHILE,
+            _ => false,
+        };
+        let _ = self.0.subscribe().wait_for(lasts).await; // the sender is here
     }
 }
+
+/// How long files are missing before a start is given up; a listener tries many times in it.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -299,6 +299,14 @@ impl Runtime {
         self.refused.since(begun)
     }
 
+    /// Waits until connections could not be accepted for a while since then, because files had run out.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn accepts_nobody(&self, begun: Instant) {
+        self.refused.lasting(begun).await;
+    }
+
     /// What the transports need to know.
     ///
     /// # Errors

@@ -160,6 +160,7 @@ pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut 
         };
         match accepted {
             Ok((link, place)) => {
+                runtime.refused.note_accepted();
                 let full = lock(&runtime.peers).len() >= runtime.config.max_connections;
                 let (transport, peer) = (kind.wrap(link), runtime.clone());
                 match full {

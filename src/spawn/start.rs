@@ -74,6 +74,11 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
                 None => died,
             });
         }
+        () = runtime.accepts_nobody(begun) => {
+            kill(&process, spec.config.give_up_after).await;
+            let obstacle = obstacle(runtime, &order, begun).unwrap_or_default();
+            return Err(failed(format!("it could not connect back and was killed; {obstacle}")));
+        }
         () = tokio::time::sleep(spec.config.connect_back) => {
             let words = kill(&process, spec.config.give_up_after).await.stderr;
             let obstacle = obstacle(runtime, &order, begun).map(|obstacle| format!("; {obstacle}")).unwrap_or_default();

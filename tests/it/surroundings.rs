@@ -6,12 +6,11 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, RootProcess, assert_says, in_nursery, in_root, note, over, scaled, test};
+use crate::support::{FOREVER, Notes, RootProcess, assert_says, in_nursery, in_root, note, over, test};
 
 #[pleach::rpc]
 async fn answer() -> Result<u32> {
@@ -166,7 +165,8 @@ fn few_files() {
 
 pub(crate) fn few_files_root(notes: &str) {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let config = Config { connect_back: scaled(Duration::from_millis(500)), ..over("tcp") };
+    // A start that finds no file left says so by itself.
+    let config = Config { connect_back: FOREVER, ..over("tcp") };
     let ended = tokio.block_on(in_nursery(config, async |n| {
         let mut actors = Vec::new();
         for number in 0..20 {
