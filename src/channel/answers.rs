@@ -28,6 +28,11 @@ impl Ender {
     pub(crate) fn note(&self, ender: &ActorId) {
         self.0.get_or_init(|| ender.clone());
     }
+
+    /// Returns who has asked, if an actor has.
+    pub(super) fn asked(&self) -> Option<&ActorId> {
+        self.0.get()
+    }
 }
 
 impl Channel {
@@ -79,7 +84,7 @@ impl Channel {
         let inside = ContextCancelled::inside(self.here(), &cause);
         let canceller = match cause {
             Cancelled::Deadline => Some(self.peer().clone()), // it came with the call
-            Cancelled::Actor => self.0.ender.0.get().cloned(),
+            Cancelled::Actor => self.0.ender.asked().cloned(),
             _ => inside.canceller,
         };
         Some(ContextCancelled { canceller, ..inside })

@@ -111,6 +111,10 @@ fn log_end(channel: &Channel) {
             let Some(count) = CLOSED.count() else { return };
             debug!(target: "pleach::transport", peer = %channel.peer(), %closed, count, "connection closed");
         }
+        Some(fault) if channel.ends_with_actor(fault) => {
+            let Some(count) = CLOSED.count() else { return };
+            debug!(target: "pleach::transport", peer = %channel.peer(), %fault, count, "connection ended with its actor");
+        }
         Some(fault) => {
             let Some(count) = LOST.count() else { return };
             warn!(target: "pleach::transport", peer = %channel.peer(), %fault, count, "connection lost");

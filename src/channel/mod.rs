@@ -245,6 +245,13 @@ impl Channel {
         self.0.end_acknowledged.load(Ordering::Acquire)
     }
 
+    /// Returns whether `fault` is what one of the two has asked for when it asked the other to end: what was on its
+    /// way to an actor is cut then. What that still had to say is not.
+    fn ends_with_actor(&self, fault: &TransportError) -> bool {
+        let said_all = !matches!(fault, TransportError::Undelivered { .. });
+        self.end_acknowledged() || (said_all && self.0.ender.asked() == Some(self.peer()))
+    }
+
     /// Returns how the peer's process has ended, if it has.
     fn peer_gone(&self) -> Option<PeerGone> {
         match self.0.peer_gone.load(Ordering::Acquire) {

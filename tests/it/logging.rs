@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::error::WaitStatus;
@@ -13,7 +14,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::{Notes, RootProcess, Watched, note, over, patience};
+use crate::support::{Notes, PROCESSES, RootProcess, Watched, note, over, patience, soon};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -52,6 +53,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     root("a_tree_whose_stderr_is_stalled_lives_and_ends", stalled);
     root("what_stderr_did_not_take_is_counted", counted);
     root("the_last_records_are_written_before_the_process_ends", last_records);
+    root("ending_an_actor_in_the_middle_of_blobs_is_no_warning", amid_blobs);
     root("a_subscriber_that_panics_harms_nobody", panicking);
     root("a_subscriber_that_blocks_holds_up_no_duty", blocking);
     tests
@@ -123,6 +125,17 @@ fn last_records() {
     assert_eq!(said.lines().filter(|line| line.contains("goodbye")).count(), 500, "{said}");
 }
 
+/// Over each transport, and with blobs that go to the actor as well as those that come from it.
+fn amid_blobs() {
+    for protocol in PROCESSES {
+        let notes = Notes::new();
+        let mut command = command(protocol, &notes);
+        let output = command.env("PLEACH_LOG", "pleach=warn").stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "over {protocol}: {said}");
+    }
+}
+
 fn panicking() {
     let notes = Notes::new();
     let mut command = command("panicking subscriber", &notes);
@@ -165,6 +178,10 @@ pub(crate) fn root(notes: &str, scenario: &str) {
             let ended = pleach::__private::run_main(flavor, siblings(notes.to_owned(), blocking));
             note(notes, format!("ended: {ended:?}"));
         }
+        protocol if PROCESSES.contains(&protocol) => {
+            pleach::telemetry::init(None);
+            pleach::__private::run_main(flavor, ends_amid_blobs(over(protocol))).unwrap();
+        }
         other => {
             pleach::telemetry::init(None);
             run(pleach::__private::Flavor::CurrentThread, notes, other == "life, then waits");
@@ -183,6 +200,59 @@ fn run(flavor: pleach::__private::Flavor, notes: &str, waits: bool) {
         tracing::warn!("the last one");
     }
 }
+
+async fn ends_amid_blobs(config: Config) -> Result<()> {
+    // What an actor says last has the time that it needs. What is on its way to one is cut, on any machine.
+    let patient = Config { peers: soon(), soft_reap: soon(), ..config.clone() };
+    pleach::open_root(patient, async |_| pleach::open_nursery(async |n| ends_a_giver(&n).await).await).await?;
+    let hasty = Config { peers: Duration::from_millis(20), ..config };
+    pleach::open_root(hasty, async |_| pleach::open_nursery(async |n| ends_a_taker(&n).await).await).await
+}
+
+async fn ends_a_giver(n: &Nursery) -> Result<()> {
+    let giver = n.start_actor("giver").enable(module_path!()).await?;
+    let ended: Result<()> = giver
+        .open_stream_from(gives(), async |mut blobs| {
+            blobs.recv().await?;
+            giver.cancel_actor().await?;
+            while blobs.recv().await?.is_some() {}
+            Ok(())
+        })
+        .await;
+    assert!(matches!(ended, Err(Error::ContextCancelled(_))), "{ended:?}");
+    Ok(())
+}
+
+async fn ends_a_taker(n: &Nursery) -> Result<()> {
+    let taker = n.start_actor("taker").enable(module_path!()).await?;
+    let ended: Result<()> = taker
+        .open_context(takes_nothing(), async |ctx, ()| {
+            let stream = ctx.open_stream().await?;
+            stream.send(Blob::from(vec![7; MUCH])).await?;
+            taker.cancel_actor().await?;
+            ctx.result().await
+        })
+        .await;
+    assert!(ended.is_err(), "{ended:?}");
+    Ok(())
+}
+
+#[pleach::context]
+async fn takes_nothing(ctx: &mut Context<(), Blob, ()>) -> Result<()> {
+    ctx.started(()).await?;
+    let _stream = ctx.open_stream().await?;
+    std::future::pending().await
+}
+
+#[pleach::stream]
+async fn gives(out: &mut StreamSender<Blob>) -> Result<()> {
+    loop {
+        out.send(Blob::from(vec![7; 4 << 20])).await?;
+    }
+}
+
+/// More than gets to an actor in the time that it has here.
+const MUCH: usize = 60 << 20;
 
 /// Starts, calls, failures, panics, deaths, cancels: whatever writes a record.
 async fn life() -> Result<()> {
