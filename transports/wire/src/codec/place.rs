@@ -2,6 +2,7 @@
 //!
 //! A value is written and read by its own code, which passes errors up and knows nothing of places. So each level
 //! that passes a failure notes its own step here, the innermost first; as long as all goes well, nothing is written.
+//! Where even that costs too much, a first try goes [`Untraced`], and only if it fails a second one leaves a trail.
 //! A writer has the names of fields at hand. A reader only counts what it has passed: its steps become names when the
 //! bytes are walked once more, by code that is the same for all types ([`Reader::name`]).
 
@@ -34,14 +35,29 @@ impl Step {
     }
 }
 
-impl Trail {
-    /// Notes one step of a failure that is on its way up.
+/// What is told each step of a failure that is on its way up.
+pub(super) trait Notes: Copy {
+    fn note(self, step: impl FnOnce() -> Step);
+}
+
+impl Notes for &Trail {
     #[cold]
     #[inline(never)]
-    pub(super) fn note(&self, step: Step) {
-        self.0.borrow_mut().push(step);
+    fn note(self, step: impl FnOnce() -> Step) {
+        self.0.borrow_mut().push(step());
     }
+}
 
+/// Notes nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Untraced;
+
+impl Notes for Untraced {
+    #[inline]
+    fn note(self, _: impl FnOnce() -> Step) {}
+}
+
+impl Trail {
     /// Returns the steps, the outermost first.
     fn steps(&self) -> Vec<Step> {
         self.0.borrow().iter().rev().cloned().collect()

@@ -10,15 +10,15 @@
 //!
 //! Nothing is allocated, and nothing is kept but for a failure: see [`super::place`].
 
+mod counting;
+
 use std::marker::PhantomData;
 
-use serde::ser::{
-    Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
-    SerializeTupleStruct, SerializeTupleVariant, Serializer,
-};
+use serde::ser::{Error, Serialize, Serializer};
 
+use self::counting::Counting;
 use super::MAX_DEPTH;
-use super::place::{Step, Trail};
+use super::place::{Notes, Step, Trail};
 use crate::blob;
 
 /// What a format can't carry.
@@ -34,18 +34,16 @@ pub(super) trait Limits: Copy {
 /// Writes `value` into `writer`.
 ///
 /// # Errors
-/// Those of `writer`, and when the value would not come back. The trail leads to the place.
-pub(super) fn write<T: Serialize + ?Sized, S: Serializer, L: Limits>(
+/// Those of `writer`, and when the value would not come back. The notes lead to the place.
+#[inline]
+pub(super) fn write<T: Serialize + ?Sized, S: Serializer, N: Notes, L: Limits>(
     value: &T,
     writer: S,
-    trail: &Trail,
+    notes: N,
     _: L,
 ) -> Result<S::Ok, S::Error> {
-    value.serialize(whole::<S, L>(writer, trail))
-}
-
-fn whole<S, L: Limits>(inner: S, trail: &Trail) -> Writing<'_, S, L> {
-    Writing { inner, at: At { trail, left: MAX_DEPTH as u8, within: Within::Other, limits: PhantomData } }
+    let at = At::<N, L> { notes, left: MAX_DEPTH as u8, within: Within::Other, limits: PhantomData };
+    value.serialize(Writing { inner: writer, at })
 }
 
 /// A value that a format of another crate writes: it does not see the serializer.
@@ -74,23 +72,16 @@ enum Within {
 }
 
 /// The place of a value.
-struct At<'a, L> {
-    trail: &'a Trail,
+#[derive(Clone, Copy)]
+struct At<N, L> {
+    notes: N,
     /// How many levels may come below.
     left: u8,
     within: Within,
     limits: PhantomData<L>,
 }
 
-impl<L> Clone for At<'_, L> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<L> Copy for At<'_, L> {}
-
-impl<'a, L: Limits> At<'a, L> {
+impl<N: Notes, L: Limits> At<N, L> {
     /// The place of what is `levels` further down.
     #[inline]
     fn below<E: Error>(self, levels: u8) -> Result<Self, E> {
@@ -106,7 +97,7 @@ impl<'a, L: Limits> At<'a, L> {
     }
 
     #[inline]
-    fn part<'p, T: ?Sized>(&'p self, value: &'p T) -> Part<'p, T, L> {
+    fn part<T: ?Sized>(self, value: &T) -> Part<'_, T, N, L> {
         Part { value, at: self }
     }
 
@@ -140,28 +131,23 @@ fn not_finite<E: Error>(number: f64) -> E {
     E::custom(format_args!("{number} is no number of JSON; send it as text, or use `msgpack`"))
 }
 
-#[cold]
-fn wrong_length<E: Error>(announced: usize, written: usize) -> E {
-    E::custom(format_args!("its `Serialize` announces {announced} elements and writes {written}"))
-}
-
 /// A value inside another one.
-struct Part<'a, T: ?Sized, L> {
+struct Part<'a, T: ?Sized, N, L> {
     value: &'a T,
-    at: &'a At<'a, L>,
+    at: At<N, L>,
 }
 
-impl<T: Serialize + ?Sized, L: Limits> Serialize for Part<'_, T, L> {
+impl<T: Serialize + ?Sized, N: Notes, L: Limits> Serialize for Part<'_, T, N, L> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(Writing { inner: serializer, at: *self.at })
+        self.value.serialize(Writing { inner: serializer, at: self.at })
     }
 }
 
 /// A serializer, and where in the whole value it is.
-struct Writing<'a, S, L> {
+struct Writing<S, N, L> {
     inner: S,
-    at: At<'a, L>,
+    at: At<N, L>,
 }
 
 /// Hands a plain value on.
@@ -174,16 +160,16 @@ macro_rules! plain {
     )*};
 }
 
-impl<'a, S: Serializer, L: Limits> Serializer for Writing<'a, S, L> {
+impl<S: Serializer, N: Notes, L: Limits> Serializer for Writing<S, N, L> {
     type Ok = S::Ok;
     type Error = S::Error;
-    type SerializeSeq = Counting<'a, S::SerializeSeq, L>;
-    type SerializeTuple = Counting<'a, S::SerializeTuple, L>;
-    type SerializeTupleStruct = Counting<'a, S::SerializeTupleStruct, L>;
-    type SerializeTupleVariant = Counting<'a, S::SerializeTupleVariant, L>;
-    type SerializeMap = Counting<'a, S::SerializeMap, L>;
-    type SerializeStruct = Counting<'a, S::SerializeStruct, L>;
-    type SerializeStructVariant = Counting<'a, S::SerializeStructVariant, L>;
+    type SerializeSeq = Counting<S::SerializeSeq, N, L>;
+    type SerializeTuple = Counting<S::SerializeTuple, N, L>;
+    type SerializeTupleStruct = Counting<S::SerializeTupleStruct, N, L>;
+    type SerializeTupleVariant = Counting<S::SerializeTupleVariant, N, L>;
+    type SerializeMap = Counting<S::SerializeMap, N, L>;
+    type SerializeStruct = Counting<S::SerializeStruct, N, L>;
+    type SerializeStructVariant = Counting<S::SerializeStructVariant, N, L>;
 
     plain! {
         serialize_bool(value: bool) serialize_i8(value: i8) serialize_i16(value: i16) serialize_i32(value: i32)
@@ -263,7 +249,7 @@ impl<'a, S: Serializer, L: Limits> Serializer for Writing<'a, S, L> {
         let below = self.at.below(1)?;
         let written = self.inner.serialize_newtype_variant(name, at, variant, &below.part(value));
         if written.is_err() {
-            self.at.trail.note(Step::named(variant));
+            self.at.notes.note(|| Step::named(variant));
         }
         written
     }
@@ -296,7 +282,7 @@ impl<'a, S: Serializer, L: Limits> Serializer for Writing<'a, S, L> {
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
         let below = self.at.below(2)?;
         let inner = self.inner.serialize_tuple_variant(name, at, variant, len)?;
-        Ok(Counting { variant: Some(variant), ..Counting::new(inner, below, Some(len)) })
+        Ok(Counting::of_variant(variant, inner, below, len))
     }
 
     #[inline]
@@ -324,7 +310,7 @@ impl<'a, S: Serializer, L: Limits> Serializer for Writing<'a, S, L> {
     ) -> Result<Self::SerializeStructVariant, S::Error> {
         let below = self.at.below(2)?;
         let inner = self.inner.serialize_struct_variant(name, at, variant, len)?;
-        Ok(Counting { variant: Some(variant), ..Counting::new(inner, below, Some(len)) })
+        Ok(Counting::of_variant(variant, inner, below, len))
     }
 
     #[inline]
@@ -340,151 +326,3 @@ impl<'a, S: Serializer, L: Limits> Serializer for Writing<'a, S, L> {
 
 /// As `serde_json` calls a text that it passes on as it is.
 pub(super) const RAW_JSON: &str = "$serde_json::private::RawValue";
-
-/// Several values in a row, and how many there should be.
-struct Counting<'a, C, L> {
-    inner: C,
-    at: At<'a, L>,
-    written: usize,
-    announced: Option<usize>,
-    /// Of an enum, whose name is a step of its own.
-    variant: Option<&'static str>,
-}
-
-impl<'a, C, L: Limits> Counting<'a, C, L> {
-    #[inline]
-    fn new(inner: C, at: At<'a, L>, announced: Option<usize>) -> Self {
-        Self { inner, at, written: 0, announced, variant: None }
-    }
-
-    /// Counts one value; where it failed is noted.
-    #[inline]
-    fn counted<E: Error>(&mut self, written: Result<(), E>, key: Option<&'static str>) -> Result<(), E> {
-        if written.is_err() {
-            self.note(key.map_or(Step::Element(self.written), Step::named));
-        }
-        self.written += 1;
-        written
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn note(&self, step: Step) {
-        self.at.trail.note(step);
-        if let Some(variant) = self.variant {
-            self.at.trail.note(Step::named(variant));
-        }
-    }
-
-    #[inline]
-    fn check<E: Error>(&self) -> Result<(), E> {
-        match self.announced {
-            Some(announced) if announced != self.written => Err(wrong_length(announced, self.written)),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The four that take one unnamed value after the other.
-macro_rules! elements {
-    ($($compound:ident $method:ident)*) => {$(
-        impl<C: $compound, L: Limits> $compound for Counting<'_, C, L> {
-            type Ok = C::Ok;
-            type Error = C::Error;
-
-            #[inline]
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-                let written = self.inner.$method(&self.at.part(value));
-                self.counted(written, None)
-            }
-
-            #[inline]
-            fn end(self) -> Result<C::Ok, C::Error> {
-                self.check::<C::Error>()?;
-        self.inner.end()
-            }
-        }
-    )*};
-}
-
-elements! {
-    SerializeSeq serialize_element
-    SerializeTuple serialize_element
-    SerializeTupleStruct serialize_field
-    SerializeTupleVariant serialize_field
-}
-
-/// The two that take fields.
-macro_rules! fields {
-    ($($compound:ident)*) => {$(
-        impl<C: $compound, L: Limits> $compound for Counting<'_, C, L> {
-            type Ok = C::Ok;
-            type Error = C::Error;
-
-            #[inline]
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), C::Error> {
-                let written = self.inner.serialize_field(key, &self.at.part(value));
-                self.counted(written, Some(key))
-            }
-
-            #[inline]
-            fn skip_field(&mut self, key: &'static str) -> Result<(), C::Error> {
-                self.inner.skip_field(key)
-            }
-
-            #[inline]
-            fn end(self) -> Result<C::Ok, C::Error> {
-                self.check::<C::Error>()?;
-        self.inner.end()
-            }
-        }
-    )*};
-}
-
-fields!(SerializeStruct SerializeStructVariant);
-
-impl<C: SerializeMap, L: Limits> SerializeMap for Counting<'_, C, L> {
-    type Ok = C::Ok;
-    type Error = C::Error;
-
-    #[inline]
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
-        self.inner.serialize_key(&self.at.part(key))
-    }
-
-    #[inline]
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
-        let written = self.inner.serialize_value(&self.at.part(value));
-        self.counted(written, None)
-    }
-
-    #[inline]
-    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
-        &mut self,
-        key: &K,
-        value: &V,
-    ) -> Result<(), C::Error> {
-        let written = self.inner.serialize_entry(&self.at.part(key), &self.at.part(value));
-        if written.is_err() {
-            self.note(key_text(key).map_or(Step::Element(self.written), Step::Named));
-        }
-        self.written += 1;
-        written
-    }
-
-    #[inline]
-    fn end(self) -> Result<C::Ok, C::Error> {
-        self.check::<C::Error>()?;
-        self.inner.end()
-    }
-}
-
-/// A key as people write it, if it is a text or a number.
-#[cold]
-fn key_text<K: Serialize + ?Sized>(key: &K) -> Option<String> {
-    match serde_json::to_value(key).ok()? {
-        serde_json::Value::String(text) => Some(text),
-        serde_json::Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
