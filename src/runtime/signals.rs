@@ -14,8 +14,10 @@
 //!    standard error (beyond a bound).
 //! 2. From the moment in which signals are taken to the end of the process, one of them is never without effect.
 
+use std::future::poll_fn;
 use std::io::{self, PipeReader, PipeWriter, Read as _};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -52,13 +54,21 @@ impl Signals {
 
     /// Waits for a signal and returns its number; at once, if one has come.
     ///
+    /// All who listen agree: once one of them has it, it is there for each of the others that is polled.
+    ///
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn first(&mut self) -> i32 {
-        match self.0.wait_for(Option::is_some).await.map(|came| *came) {
-            Ok(Some(signal)) => signal,
-            _ => std::future::pending().await, // the sender is never dropped
-        }
+        let this = self.clone();
+        let mut told = std::pin::pin!(self.0.wait_for(Option::is_some));
+        // The channel wakes its receivers one after the other, and a receiver that was not woken yet does not look.
+        poll_fn(|cx| {
+            if this.came().is_none() && told.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            this.came().map_or(Poll::Pending, Poll::Ready) // never pending here: the sender is never dropped
+        })
+        .await
     }
 }
 
@@ -235,6 +245,27 @@ mod tests {
         assert_eq!(seen.judge(Duration::ZERO, false), Verdict::Leave);
         assert_eq!(seen.judge(Duration::ZERO, true), Verdict::Ask);
         assert_eq!(seen.judge(REPEAT, false), Verdict::Leave);
+    }
+
+    /// Which of several waits is woken first is chance: each must see what one has seen.
+    #[test]
+    fn all_who_listen_have_it_once_one_has() {
+        use std::pin::pin;
+        use std::task::{Context, Waker};
+
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..2000 {
+            let (came, listens) = watch::channel(None);
+            let mut all = vec![Signals(listens); 8];
+            let (first, others) = all.split_first_mut().expect("there are eight");
+            let mut first = pin!(first.first());
+            let mut others: Vec<_> = others.iter_mut().map(|other| Box::pin(other.first())).collect();
+            assert!(others.iter_mut().all(|other| other.as_mut().poll(&mut cx).is_pending()));
+            let sent = std::thread::spawn(move || came.send_replace(Some(libc::SIGTERM)));
+            while first.as_mut().poll(&mut cx).is_pending() {}
+            assert!(others.iter_mut().all(|other| other.as_mut().poll(&mut cx).is_ready()));
+            sent.join().expect("sending does not panic");
+        }
     }
 
     #[test]
