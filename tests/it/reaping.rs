@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
+use pleach::scope::{self, Shield};
 use pleach::{EndedBy, WaitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -27,6 +28,15 @@ async fn for_ever() -> Result<()> {
 
 #[pleach::rpc]
 async fn fail(text: String) -> anyhow::Result<()> {
+    anyhow::bail!(text)
+}
+
+/// Fails for a reason of its own, once it is cancelled.
+#[pleach::rpc]
+async fn fail_when_cancelled(notes: String, text: String) -> anyhow::Result<()> {
+    let _shield = Shield::enter();
+    note(&notes, "waits");
+    scope::cancelled().await;
     anyhow::bail!(text)
 }
 
@@ -419,11 +429,13 @@ async fn body_panics() {
 }
 
 async fn group() {
+    let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_nursery(over("uds"), async |n| {
-        // A shield lets all of them fail before the first failure cancels the others.
+        // The failure of the first cancels the other one at once; the body goes on in its shield.
         shield(async {
+            let two = n.run_in_actor(fail_when_cancelled(notes.address(), "the second child's".into())).await?;
+            notes.expect_async("waits").await;
             let one = n.run_in_actor(fail("the first child's".into())).await?;
-            let two = n.run_in_actor(fail("the second child's".into())).await?;
             let (one, two) = tokio::join!(one.result(), two.result());
             assert!(one.is_err() && two.is_err());
             Err(Error::Usage("the body's".into()))

@@ -66,19 +66,23 @@ pub(crate) fn tests() -> Vec<Trial> {
         }));
     };
     for (signal, code) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143)] {
-        root(format!("{signal:?}_ends_a_tree_in_order"), Box::new(move || in_order(signal, code)));
-        root(format!("{signal:?}_ends_a_daemon_in_order"), Box::new(move || ends_daemon(signal)));
+        let name = name(signal);
+        root(format!("{name}_ends_a_tree_in_order"), Box::new(move || in_order(signal, code)));
+        root(format!("{name}_ends_a_daemon_in_order"), Box::new(move || ends_daemon(signal)));
         for phase in ["computes", "blocks", "cleans_up", "runs_callbacks"] {
             root(
-                format!("a_second_one_ends_a_program_that_{phase}_after_{signal:?}"),
+                format!("a_second_one_ends_a_program_that_{phase}_after_{name}"),
                 Box::new(move || second(phase, signal)),
             );
         }
-        root(format!("after_the_body_{signal:?}_ends_the_program"), Box::new(move || after_the_body(signal, code)));
+        root(format!("after_the_body_{name}_ends_the_program"), Box::new(move || after_the_body(signal, code)));
     }
     root("one_that_came_twice_at_once_is_one".into(), Box::new(twice_at_once));
     for ignored in [Signal::HUP, Signal::INT, Signal::QUIT] {
-        root(format!("what_the_launcher_ignored_stays_ignored: {ignored:?}"), Box::new(move || stays_ignored(ignored)));
+        root(
+            format!("what_the_launcher_ignored_stays_ignored: {}", name(ignored)),
+            Box::new(move || stays_ignored(ignored)),
+        );
     }
     root("what_a_program_starts_has_no_mask_and_no_handler".into(), Box::new(inherited));
     root("a_tree_that_was_stopped_from_the_terminal_goes_on".into(), Box::new(job_control));
@@ -86,7 +90,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         tests
             .push(test(format!("signals::a_tree_that_was_stopped_goes_on_over_{protocol}"), move || stopped(protocol)));
         for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
-            tests.push(test(format!("signals::{signal:?}_to_one_actor_is_the_cause_over_{protocol}"), move || {
+            let name = name(signal);
+            tests.push(test(format!("signals::{name}_to_one_actor_is_the_cause_over_{protocol}"), move || {
                 to_one_actor(protocol, signal)
             }));
         }
@@ -97,6 +102,11 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("signals::a_second_one_ends_an_actor_that_computes", to_a_busy_actor));
     tests.push(test("signals::a_supervised_actor_that_gets_one_is_started_again", supervised));
     tests
+}
+
+/// A signal's name, e.g. `SIGINT`.
+fn name(signal: Signal) -> String {
+    format!("{signal:?}").trim_matches('"').replace("Signal::", "SIG")
 }
 
 /// A root process, and the group that it leads, as a shell starts one.
