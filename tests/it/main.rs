@@ -67,6 +67,7 @@ fn main() -> ExitCode {
     values::register();
     pleach::init();
     support::become_root_if_told();
+    support::restore_signals();
     let groups = [
         addresses::tests(),
         backtraces::tests(),
@@ -117,5 +118,12 @@ fn main() -> ExitCode {
     ];
     let mut tests: Vec<Trial> = groups.into_iter().flatten().collect();
     tests.extend(toy::tests());
-    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert_with(threads);
+    libtest_mimic::run(&arguments, tests).exit_code()
+}
+
+/// Most tests wait most of the time: for a process to start, a bound to strike, a lease to pass.
+fn threads() -> usize {
+    3 * std::thread::available_parallelism().map_or(1, |number| number.get())
 }

@@ -429,6 +429,16 @@ pub(crate) fn become_root_if_told() {
     std::process::exit(0);
 }
 
+/// Gives this process, and so what its tests start, the signals that a terminal gives: a shell has its background
+/// jobs ignore SIGINT, `nohup` has them ignore SIGHUP.
+#[expect(unsafe_code, reason = "no safe crate here sets a signal back to its default")]
+pub(crate) fn restore_signals() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: the default action is no function of this program's.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// What an actor process of a test does before it becomes an actor, if its parent says so.
 pub(crate) fn hooks_before_entry() {
     let is_actor = std::env::args().nth(1).is_some_and(|argument| argument == "--pleach-actor");
