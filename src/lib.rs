@@ -18,7 +18,7 @@
 //!         let portal = n.start_actor("worker").enable(module_path!()).await?;
 //!         assert_eq!(portal.run(add(1, 2)).await?, 3); // there
 //!         assert_eq!(add(1, 2).await?, 3); // here
-//!         portal.cancel_actor().await // a daemon lives until somebody cancels it
+//!         portal.cancel_actor().await // a daemon lives until it is cancelled
 //!     })
 //!     .await
 //! }
@@ -30,8 +30,8 @@
 //!   portal.run(add(1, 2))                                        add's body
 //!     │ portal/                                                    ▲ runtime/dispatch.rs: one task each
 //!     ▼                                                            │ exports.rs: name → function
-//!   channel/ ── proto/session: which call is that? ──┐         channel/driver.rs: the message loop
-//!     │ encodes once, into the connection's buffer   │             ▲ proto/session: whose message is that?
+//!   channel/ ── proto/session: the call's id ───────┐         channel/driver.rs: the message loop
+//!     │ encodes once, into the connection's buffer   │             ▲ proto/session: the message's dialog
 //!     ▼                                              │             │
 //!   transports/wire: frames ─► tcp, uds, quic, mem ──┼──────► transports/wire
 //! ```
@@ -40,7 +40,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
-// The macros write `::pleach::…`; so this crate must know itself by that name.
+// The macros write `::pleach::…`, so this crate must know itself by that name.
 extern crate self as pleach;
 
 #[macro_use]
@@ -105,7 +105,7 @@ pub use crate::spawn::reap::{EndedBy, Ending};
 pub use crate::stream::{Lag, MsgStream, OpenStream, StreamReceiver, StreamSender, Subscription};
 pub use crate::stream_call::StreamCall;
 
-/// What most programs need: `use pleach::prelude::*`.
+/// The items that most programs need: `use pleach::prelude::*`.
 pub mod prelude {
     pub use crate::{
         Blob, Call, CancelScope, Config, Context, Error, MsgStream, Nursery, OpenContext, Portal, Result,
@@ -113,7 +113,7 @@ pub mod prelude {
     };
 }
 
-/// What the macros' code calls. Not for other use: it may change with any version.
+/// Called by the macros' code. Not for other use: it may change with any version.
 #[doc(hidden)]
 pub mod __private {
     pub use linkme;

@@ -1,4 +1,4 @@
-//! Trees over many hosts: what is needed, what happens, what ends it.
+//! Trees over many hosts: requirements, start, end.
 //!
 //! ```no_run
 //! # use pleach::prelude::*;
@@ -16,50 +16,48 @@
 //! .await
 //! # }
 //! ```
-//! # What is needed
-//! - `ssh node2` works without a question: a key or an agent, and the host's key in `known_hosts`. An unknown key is
-//!   never accepted, whatever the configuration says; log in by hand once, and compare the fingerprint.
+//! # Requirements
+//! - `ssh node2` works without a prompt: with a key or an agent, and the host's key in `known_hosts`. An unknown host
+//!   key is never accepted, whatever the configuration says; log in by hand once, and compare the fingerprint.
 //! - The machine is of the same kind as this one. The program need not be there: if the file at its own path, or the
 //!   one that [`Host::program`](crate::Host::program) names, has another SHA-256 than the running one, it is copied to
 //!   `~/.cache/pleach` there (`XDG_CACHE_HOME` is respected).
-//! - From there, one of this parent's addresses can be reached over the network. See below if not.
-//!
-//! # What happens
-//! 1. The parent listens at all its interfaces, by QUIC unless told otherwise, or where
+//! - That host can reach one of this parent's addresses over the network. See below if not.
+//! # Start
+//! 1. The parent listens on all its interfaces, over QUIC unless configured otherwise, or where
 //!    [`Config::listen`](crate::Config::listen) says. Only members of the tree get in.
-//! 2. `ssh` logs in once for up to eight actors of a parent at one host, and runs a keeper there: this program, in
-//!    another role. It gets the secrets over its standard input; they are in no argument, variable or file.
-//! 3. The keeper starts the actor, which connects to the parent. What it writes to either output comes out of the
-//!    parent's standard error, with its name in front.
+//! 2. `ssh` logs in once for up to eight actors of a parent at one host, and runs an agent there: this program, in
+//!    another role. The agent gets the secrets over its standard input; they are never in an argument, variable or
+//!    file.
+//! 3. The agent starts the actor, which connects to the parent. The parent copies both outputs of the actor to its own
+//!    standard error, prefixed with the actor's name.
 //!
-//! Actors are found by name from every host, and called without their parent in between. One that is started on the
-//! parent's own host listens only for others there, unless [`Config::listen`](crate::Config::listen) says otherwise.
-//!
-//! # What ends it
+//! Actors are found by name from every host, and called directly, not through their parent. An actor on the parent's
+//! own host listens on that host only, unless [`Config::listen`](crate::Config::listen) says otherwise.
+//! # End
 //! | what happens | what follows |
 //! |---|---|
-//! | the actor is cancelled, or its nursery ends | asked, then SIGTERM and SIGKILL through its keeper |
-//! | the actor dies | the parent has its exit status or signal, and its last lines |
-//! | the parent is killed | `ssh` is killed with it; the keeper reads the end of file, and ends the actor and all below it |
-//! | `ssh` or `srun` dies, or the host's `sshd` | the same there; the parent has an error that says what was said last |
-//! | the keeper is killed | the kernel kills the actor and all below it; the next keeper there removes its directory |
-//! | the network is cut | the actor ends when its lease is over; `ssh` notices after three unanswered questions |
-//! | the parent's whole machine is gone | the actor ends when its lease is over; a job of Slurm that was made for it is cancelled from its node |
+//! | the actor is cancelled, or its nursery ends | it is asked to end, then gets SIGTERM and SIGKILL through its agent |
+//! | the actor dies | the parent gets its exit status or signal, and the last lines of its output |
+//! | the parent is killed | `ssh` is killed with it; the agent reads the end of file, and ends the actor and all below it |
+//! | `ssh` or `srun` dies, or the host's `sshd` | the same there; the parent gets an error with the last output |
+//! | the agent is killed | the kernel kills the actor and all below it; the next agent there removes its directory |
+//! | the network is cut | the actor ends when its lease expires; `ssh` notices after three unanswered keep-alives |
+//! | the parent's machine fails | the actor ends when its lease expires; a Slurm job that was made for it is cancelled from its node |
 //!
-//! That `ssh` or `srun` has ended here says nothing of the actor, which may live: it counts as lost. A supervisor puts
-//! nobody in its place, and its nursery does not end, before it must have ended: when it has closed its connection in
-//! order, or its [`lease`](crate::Config::lease) is over, and [`ladder`](crate::Config::ladder) after that, in which what
-//! does not listen is killed there.
+//! When the local `ssh` or `srun` ends, the actor may still live: it counts as lost. Its supervisor does not replace
+//! it, and its nursery does not end, before the actor must have ended: once it has closed its connection in order, or
+//! its [`lease`](crate::Config::lease) has expired, and [`ladder`](crate::Config::ladder) has passed after that, in
+//! which a process that does not respond is killed there.
 //!
 //! # Hosts in configuration
 //! `[[hosts]]` in `pleach.toml`, `PLEACH_HOSTS="ssh:a*2,local"`, or a file of their own; see [`Hosts`](crate::Hosts).
 //!
-//! # Behind a router
-//! An actor there dials its parent. If the parent's addresses mean nothing there, because a router translates them,
-//! there are three ways:
+//! # Behind a router An actor dials its parent. If a router translates the parent's addresses, so that they mean
+//! nothing on the actor's host, there are three ways:
 //! - The router forwards a port. `listen = ["quic://0.0.0.0:1616"]` fixes the port here, and
-//!   `advertise = ["quic://gate.example:1616"]` is what actors there are told.
-//! - `ssh` brings the connections along. It carries TCP only, so QUIC is out:
+//!   `advertise = ["quic://gate.example:1616"]` is the address that actors there get.
+//! - `ssh` forwards the connections. It carries TCP only, so not QUIC:
 //!
 //!   ```text
 //!   # ~/.ssh/config                              # pleach.toml
@@ -69,10 +67,9 @@
 //!                                                on = "ssh:node2"
 //!                                                transport = "tcp"
 //!                                                listen = ["tcp://127.0.0.1:0"]
-//!   ```
-//!   Both ends are on loopback, and `ssh` encrypts what is between; `tls+tcp` in place of `tcp` keeps other users of
-//!   that host out of it, too. One parent per host can have the port, and one login: so at most eight actors.
-//! - A relay for UDP (a port of some host that both reach, forwarded here) works as a router does: `advertise` names it.
+//!   ``` Both ends are on loopback, and `ssh` encrypts the way between; `tls+tcp` in place of `tcp` keeps other users
+//!   of that host out, too. Only one parent per host can have the port, over one login: so at most eight actors.
+//! - A UDP relay (a forwarded port of a host that both reach) works like a router: `advertise` names it.
 //!
-//! What does not work: two hosts that reach neither each other nor a host between them, other than through `ssh`. Their
+//! Not supported: two hosts that reach neither each other nor a host between them, other than through `ssh`. Their
 //! actors talk to their parents only.

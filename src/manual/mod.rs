@@ -1,13 +1,13 @@
-//! The handbook: what you can rely on, clause by clause, and where it is proved.
+//! The handbook: the guarantees, clause by clause, and the tests that hold them.
 //!
-//! | page | what it holds |
+//! | page | contents |
 //! |---|---|
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
-//! | [`hosts`] | trees over many hosts: what is needed, what happens, what ends it |
-//! | [`values`] | what arrives of a value, over which codec, and what is refused |
-//! | [`rows`] | each row of the behaviour that this library took over, and the test that holds it |
+//! | [`hosts`] | trees over many hosts: requirements, start, end |
+//! | [`values`] | which values arrive unchanged over which codec, and which are refused |
+//! | [`rows`] | each row of the specified behaviour, and the test that holds it |
 //!
 //! There is no code here. Code and tests cite a clause by its number, as in `// C-12` or `// SEC-4`, and a row as in
 //! `// S47`; `tests/manual.rs` fails when a row has no test, or a cited clause does not exist.

@@ -1,4 +1,4 @@
-//! Each row of the behaviour that this library took over, and the test that holds it.
+//! Each row of the specified behaviour, and the test that holds it.
 //!
 //! The rows are those of the system that this one follows: flow control and errors (S01–S21), cancellation
 //! (S22–S29), results and reaping (S30–S38), records and transports (S39–S48), streams, contexts and broadcasts
@@ -6,12 +6,12 @@
 //! tests than the one named here: look for its number in a comment. `tests/manual.rs` demands that each number is in
 //! one of the two lists.
 //!
-//! | row | what holds | file | test |
+//! | row | behaviour | file | test |
 //! |---|---|---|---|
 //! | S01 | a full buffer of an opened stream makes its sender wait | `tests/it/streams.rs` | `overrun_by_callee` |
 //! | S02 | an overrun names both sides, and a stream that was never opened | `tests/it/streams.rs` | `overrun_by_callee` |
 //! | S03 | what is kept of a task goes when it ends | `src/channel/tests.rs` | `a_context_has_a_lane_and_gives_it_back` |
-//! | S04 | a message of no dialog harms nobody | `src/channel/tests.rs` | `strange_messages_are_counted_and_harm_nobody` |
+//! | S04 | a message without a dialog has no effect | `src/channel/tests.rs` | `strange_messages_are_counted_and_harm_nobody` |
 //! | S05 | before a stream is opened, its buffer is all there is | `tests/it/streams.rs` | `ends` |
 //! | S06 | a failure that comes after the block is only noted | `tests/it/cancels.rs` | `by_itself` |
 //! | S07 | without back-pressure a full buffer is the sender's error | `tests/it/streams.rs` | `overrun_at` |
@@ -21,19 +21,19 @@
 //! | S11 | the size of a buffer can be chosen, larger and smaller | `tests/it/streams.rs` | `overrun` |
 //! | S12 | errors are not lost to a full buffer | `tests/it/cancels.rs` | `by_its_actor` |
 //! | S13 | an error from below keeps its source when it is passed on | `tests/it/errors.rs` | `inception` |
-//! | S14 | a cancellation is an error only for who did not ask for it | `tests/it/cancels.rs` | `by_the_context` |
+//! | S14 | a cancellation is an error only for those that did not request it | `tests/it/cancels.rs` | `by_the_context` |
 //! | S15 | one way to start a remote task; its refusal is the error of the start | `tests/it/contexts.rs` | `wrong_kind` |
 //! | S16 | a function is called in the way it was declared | `tests/it/contexts.rs` | `wrong_kind` |
 //! | S17 | a context is the dialog of two tasks | `tests/it/contexts.rs` | `dialog` |
-//! | S18 | what comes before the task is ready is kept | `tests/it/contexts.rs` | `dialog` |
-//! | S19 | a sender learns that nobody takes its messages | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S18 | messages that arrive before the task is ready are kept | `tests/it/contexts.rs` | `dialog` |
+//! | S19 | a sender learns that its messages are not received | `tests/it/streams.rs` | `overrun_by_callee` |
 //! | S20 | no stream before the first value | `tests/it/contexts.rs` | `misuse` |
 //! | S21 | one first value | `tests/it/contexts.rs` | `misuse` |
 //! | S22 | an actor that is cancelled winds up its own streams | `tests/it/runtime.rs` | `has_the_last_word` |
-//! | S23 | what a cancelled actor says before it goes is heard | `tests/it/runtime.rs` | `has_the_last_word` |
+//! | S23 | the last messages of a cancelled actor are received | `tests/it/runtime.rs` | `has_the_last_word` |
 //! | S24 | a cancel request is acknowledged | `tests/it/lookup.rs` | `root_cancelled` |
 //! | S25 | what fails beside the tasks of a child goes up to its parent | `tests/it/failures.rs` | `child_fails` |
-//! | S26 | a nursery says when it is over | `tests/it/runtime.rs` | `has_the_last_word` |
+//! | S26 | a nursery tells when it has ended | `tests/it/runtime.rs` | `has_the_last_word` |
 //! | S27 | a connection is read to its end | `tests/it/runtime.rs` | `has_the_last_word` |
 //! | S28 | a peer remembers that its end was asked for | `tests/it/runtime.rs` | `many_cancels` |
 //! | S29 | a start that is cancelled leaves nothing | `tests/it/reaping.rs` | `cancelled_before_exec` |
@@ -48,47 +48,47 @@
 //! | S38 | cancelling does not cancel cancellations | `tests/it/runtime.rs` | `many_cancels` |
 //! | S39 | each layer of the log can be asked for alone | `src/telemetry/mod.rs` | `a_layer_can_be_asked_for_alone` |
 //! | S40 | a record says where it was made | `src/telemetry/mod.rs` | `a_record_says_where_it_was_made` |
-//! | S41 | messages are sent and received, over whatever carries them | `transports/conformance/src/exchange.rs` | `messages_arrive_in_order_both_ways` |
+//! | S41 | messages are sent and received, over any link | `transports/conformance/src/exchange.rs` | `messages_arrive_in_order_both_ways` |
 //! | S42 | transports are found by codec and protocol | `transports/wire/tests/registry.rs` | `an_unknown_key_lists_what_there_is` |
-//! | S43 | an accepted connection becomes a channel, apart from the way there | `src/channel/handshake.rs` | `members_of_one_tree_find_each_other` |
+//! | S43 | an accepted connection becomes a channel, whatever carries it | `src/channel/handshake.rs` | `members_of_one_tree_find_each_other` |
 //! | S44 | a connection that has ended stays ended | `transports/conformance/src/endings.rs` | `what_has_ended_refuses_messages` |
 //! | S45 | an actor is the same one wherever its id comes from | `src/actor.rs` | `an_id_that_was_sent_is_the_same_key` |
-//! | S46 | a graceful end is told from a fault | `transports/conformance/src/cuts.rs` | `a_reset_between_frames_is_a_graceful_end` |
+//! | S46 | a graceful end is distinguished from a fault | `transports/conformance/src/cuts.rs` | `a_reset_between_frames_is_a_graceful_end` |
 //! | S47 | a frame is its length, little-endian, and one message | `transports/wire/tests/interleaving.rs` | `what_is_written_is_as_documented` |
-//! | S48 | another codec takes the place of the built-in one | `transports/wire/tests/registry.rs` | `a_codec_from_outside_carries_values` |
+//! | S48 | another codec replaces the built-in one | `transports/wire/tests/registry.rs` | `a_codec_from_outside_carries_values` |
 //! | S49 | a stream lives as long as its block, not as its consumer | `tests/it/streams.rs` | `cancelled_consumers` |
-//! | S50 | no stream in a cancelled context | `tests/it/cancels.rs` | `by_the_context` |
+//! | S50 | a cancelled context opens no stream | `tests/it/cancels.rs` | `by_the_context` |
 //! | S51 | a cancel request that is not acknowledged in time is reported | `tests/it/cancels.rs` | `too_slow` |
 //! | S52 | the window of a broadcast is chosen | `tests/it/streams.rs` | `subscribers` |
-//! | S53 | each consumer is its own | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
-//! | S54 | a closed consumer says so | `tests/it/streams.rs` | `subscribers` |
+//! | S53 | consumers are independent | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
+//! | S54 | a closed consumer reports that it is closed | `tests/it/streams.rs` | `subscribers` |
 //! | S55 | the stream is used on when others have subscribed | `tests/it/streams.rs` | `subscribers` |
 //! | S56 | any stream can have several consumers | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
 //! | S57 | a stream has subscriptions | `tests/it/streams.rs` | `subscribers` |
 //! | S58 | consumers share one state | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
 //! | S59 | a consumer can change tasks | `tests/it/streams.rs` | `subscribers` |
 //! | S60 | a consumer can be handed to any task | `src/trionics/broadcast/tests.rs` | `a_consumer_may_move_to_another_task` |
-//! | S61 | a slow consumer is told what it lost | `tests/it/streams.rs` | `subscribers` |
-//! | S62 | closing a consumer concerns nobody else | `src/trionics/broadcast/tests.rs` | `a_closed_consumer_says_so_and_concerns_nobody_else` |
+//! | S61 | a slow consumer learns how many it lost | `tests/it/streams.rs` | `subscribers` |
+//! | S62 | closing a consumer leaves the others alone | `src/trionics/broadcast/tests.rs` | `a_closed_consumer_says_so_and_concerns_nobody_else` |
 //! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams.rs` | `cancelled_consumers` |
-//! | S70 | whoever is being debugged is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
+//! | S70 | an actor with a debugger attached is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
 //! | S72 | the end of a stream is final | `tests/it/streams.rs` | `ends` |
-//! | S73 | closing a stream leaves the result its way | `tests/it/streams.rs` | `closed` |
+//! | S73 | closing a stream does not affect the result | `tests/it/streams.rs` | `closed` |
 //! | S74 | a task is cancelled when its block fails, or on request | `tests/it/cancels.rs` | `by_the_context` |
 //! | S75 | a result can be asked for again and again | `tests/it/cancels.rs` | `by_the_context` |
 //! | S76 | a block waits for the result | `tests/it/cancels.rs` | `by_the_bodys_error` |
 //! | S77 | a context knows whether it was cancelled | `tests/it/cancels.rs` | `by_the_context` |
 //! | S78 | the end of a stream is the same for each consumer | `tests/it/streams.rs` | `ends` |
-//! | S79 | the end of a stream is a value, no error | `tests/it/streams.rs` | `ends` |
+//! | S79 | the end of a stream is a value, not an error | `tests/it/streams.rs` | `ends` |
 //! | S81 | messages both ways; none after the end | `tests/it/streams.rs` | `splits` |
-//! | S82 | a context is opened, and says a first value | `tests/it/contexts.rs` | `dialog` |
+//! | S82 | a context is opened, and sends a first value | `tests/it/contexts.rs` | `dialog` |
 //! | S83 | a return without a first value is an error | `tests/it/contexts.rs` | `misuse` |
 //! | S84 | closing a stream cancels nothing | `tests/it/streams.rs` | `closed` |
 //! | S85 | both directions are alike | `tests/it/streams.rs` | `splits` |
 //! | S86 | a one-way stream is not stopped, but cancelled | `src/proto/tests/one_way.rs` | `a_one_way_stream_goes_one_way` |
 //! | S87 | a root that looks for a registrar leaves no trace there | `tests/it/election.rs` | `no_trace` |
-//! | S88 | a connection that ends before its handshake harms nobody | `tests/it/election.rs` | `no_trace` |
-//! | S89 | a child that has not connected is killed when nobody waits for it | `tests/it/reaping.rs` | `cancelled_before_connect` |
+//! | S88 | a connection that ends before its handshake has no effect | `tests/it/election.rs` | `no_trace` |
+//! | S89 | a child that has not connected is killed when its start is cancelled | `tests/it/reaping.rs` | `cancelled_before_connect` |
 //! | S90 | leaving a one-way stream cancels its function | `tests/it/streams.rs` | `ends` |
 //! | S91 | three kinds of functions | `tests/it/streams.rs` | `ends` |
 //! | S92 | each kind has its own call | `tests/it/streams.rs` | `wrong_kind` |
@@ -100,41 +100,40 @@
 //! | S98 | a root is booted by hand or by the first nursery; it joins a registrar, or is it | `tests/it/election.rs` | `next_one_joins` |
 //! | S99 | a daemon serves until it is cancelled; other programs find it | `tests/it/joining.rs` | `daemon` |
 //! | S100 | a function by its path, the runtime's own included | `tests/it/calls.rs` | `refusals` |
-//! | S101 | functions are named by themselves | `tests/it/calls.rs` | `values_cross` |
+//! | S101 | functions are named by their paths | `tests/it/calls.rs` | `values_cross` |
 //! | S102 | each process has its own statics | `tests/it/runtime.rs` | `own_statics` |
-//! | S103 | a stream can be taken on by another task | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S103 | a stream can be continued by another task | `tests/it/streams.rs` | `cancelled_consumers` |
 //! | S105 | listeners end before the tasks around them | `tests/it/runtime.rs` | `ordered` |
-//! | S106 | an actor knows that it was cancelled, and when that is over | `tests/it/runtime.rs` | `ends_itself` |
+//! | S106 | an actor knows that it was cancelled, and when that has completed | `tests/it/runtime.rs` | `ends_itself` |
 //! | S107 | the last task counts, also when it fails | `tests/it/runtime.rs` | `failing_tasks` |
-//! | S108 | waiting for a result tells a failure from a cancellation | `tests/it/runtime.rs` | `failing_tasks` |
-//! | S109 | everybody can reach the root | `tests/it/lookup.rs` | `each_level` |
+//! | S108 | waiting for a result distinguishes a failure from a cancellation | `tests/it/runtime.rs` | `failing_tasks` |
+//! | S109 | every actor can reach the root | `tests/it/lookup.rs` | `each_level` |
 //! | S110 | a lost connection ends the tasks that its peer had started | `tests/it/runtime.rs` | `caller_dies` |
-//! | S111 | a hard kill asks nobody, and is noted first | `tests/it/reaping.rs` | `hard_kill` |
+//! | S111 | a hard kill does not ask, and is noted first | `tests/it/reaping.rs` | `hard_kill` |
 //! | S115 | callbacks run at the end of an actor, after all of its tasks | `tests/it/clauses_order.rs` | `child` |
 //! | S120 | the nursery of a child is found by its id | `tests/it/reaping.rs` | `exited` |
 //! | S121 | the end of the root cancels the nurseries below it | `tests/it/lookup.rs` | `root_cancelled` |
 //! | S122 | a child runs with the settings of its parent | `tests/it/trees.rs` | `told_threads` |
 //! | S123 | the end of an actor in six steps | `tests/it/runtime.rs` | `ordered` |
-//! | S124 | the connection to the parent is nearly the last to go | `tests/it/runtime.rs` | `ordered` |
+//! | S124 | the connection to the parent closes nearly last | `tests/it/runtime.rs` | `ordered` |
 //! | S125 | an actor that is cancelled tells its parent | `tests/it/runtime.rs` | `ordered` |
-//!
-//! # Not there
+//! # Absent
 //!
 //! Most of these wait for a debugger's prompt within a tree.
 //!
 //! - S63: the numbering leaves it out.
 //! - S64: the numbering leaves it out.
-//! - S65: there is no prompt of a debugger that an interrupt could be kept from.
-//! - S67: no child holds the terminal, so the end of a root waits for none that does.
+//! - S65: there is no debugger prompt to protect from an interrupt.
+//! - S67: children never hold the terminal, so the end of a root need not wait for one.
 //! - S68: requests for the terminal do not queue, so cancellations do not wait for them.
 //! - S69: a child does not lock the terminal, so there is no such transaction to be shielded.
 //! - S71: the root has no function that locks the terminal.
 //! - S80: the numbering leaves it out.
 //! - S104: no debugger is started from here that would have to leave interrupts alone.
-//! - S112: it was tried there, and replaced by S113.
+//! - S112: replaced by S113.
 //! - S113: a child does not ask for the terminal, so its cancellation has no such request to cancel first.
-//! - S114: it was not kept there: an actor that is interrupted ends in order.
-//! - S116: there are no breakpoints to be entered again.
+//! - S114: dropped: an actor that is interrupted ends in order.
+//! - S116: there are no breakpoints to re-enter.
 //! - S117: one process at a time can be debugged, by a debugger that is attached from outside (S36, S70).
-//! - S118: it was a wish there: standard input is not passed on to other hosts.
+//! - S118: never specified; standard input is not passed on to other hosts.
 //! - S119: a child can't be entered by a breakpoint of its own.

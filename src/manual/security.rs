@@ -1,70 +1,71 @@
-//! Who can do what to a tree: strangers on the network, other users of the host, and its members.
+//! Security of a tree: against strangers on the network, other users of the host, and its members.
 //!
-//! A *stranger* is whoever has not proved that it knows the tree's key; a *member* is whoever has. The root makes
-//! the key at random, or reads it from a file, and each actor hands it to its children. So a tree's members are its
-//! own processes, and those of other programs that were given the same file. Bounds are settings of
-//! [`Config`](crate::Config), with these names.
+//! A *stranger* is a peer that has not proved that it knows the tree's key; a *member* is one that has. The root makes
+//! the key at random, or reads it from a file, and each actor passes it to its children. So a tree's members are its
+//! own processes, and those of other programs with the same file. Bounds are settings of [`Config`](crate::Config),
+//! with these names.
 //!
 //! # A stranger on the network
-//! - **SEC-1** For a stranger no function runs and no value of the program is read: before the proof nothing but the
-//!   handshake's own messages is taken, and anything else ends the connection.
+//! - **SEC-1** No function runs for a stranger and no value of the program is read: before the proof only the
+//!   handshake's own messages are accepted, and anything else ends the connection.
 //! - **SEC-2** Both sides prove that they know the key, without showing it: each answers the other's fresh challenge
-//!   with an HMAC over all that was said. What was recorded fits no other connection, what a side has said can't be
-//!   sent back to it, and who changes a message on the way is found out.
-//!   Over QUIC and `tls+tcp` the proofs hold for that one encrypted connection, so whoever has a certificate but not
-//!   the key can't stand between two members and hand on what they say.
-//! - **SEC-3** Whoever connects and leaves, or only asks whether somebody is there, leaves nothing behind.
-//! - **SEC-4** A handshake has one deadline, `handshake`, for all that is sent and received in it, and frames of 64 KiB
-//!   at most. Silence at any stage, bytes that dribble in, and answers that are not read gain nothing.
-//! - **SEC-5** Strangers keep no member out: at most `max_pending_handshakes` are talked to at each listener, and then
-//!   a newcomer gets the place of the one who has been there longest, of those of the source with the most places. A
-//!   child that is waited for keeps its place.
+//!   with an HMAC over the whole exchange. A recorded proof is useless on another connection, a side's own message
+//!   can't be reflected to it, and tampering in transit is detected. Over QUIC and `tls+tcp` the proofs are bound to
+//!   that one encrypted connection, so a man in the middle with a certificate but without the key can't relay between
+//!   two members.
+//! - **SEC-3** A peer that connects and leaves, or only probes the port, leaves nothing behind.
+//! - **SEC-4** A handshake has one deadline, `handshake`, for everything sent and received in it, and frames of 64 KiB
+//!   at most. Silence at any stage, trickling bytes, and unread answers don't extend it.
+//! - **SEC-5** Strangers can't keep members out: each listener has at most `max_pending_handshakes` pending handshakes;
+//!   when full, a new connection evicts the oldest of those from the source with the most. An expected child is never
+//!   evicted.
 //! - **SEC-6** More than `max_connection_rate` connections per second from one address, or of one user, are closed
-//!   before a byte of them is read; over QUIC and `tls+tcp`, after TLS. Children that are waited for come on top of it.
-//! - **SEC-7** In a flood of strangers members' calls go on, memory is bounded, and the log gets a line per second of
-//!   each kind, with a count. Of TLS handshakes, 256 are under way at most at each listener, for 10 s each at most;
-//!   when they are all silent, a newcomer gets the place of one that has had half a second, chosen as in SEC-5. With
-//!   128 of them under way, QUIC asks a dialer to prove first that it receives at its address.
-//! - **SEC-8** A size that is only announced takes little memory: it grows with what arrives. Payloads are nested 128
-//!   levels deep at most, of arrays, maps and enum variants, and deeper ones are an error, not an overflow.
-//! - **SEC-9** Over QUIC and `tls+tcp` a stranger does not get as far as the handshake: both sides show a certificate of
-//!   an authority that the other believes, in TLS 1.3. Its keys are made for one connection: what was recorded can't be
-//!   read by whoever gets the tree's key or a certificate's later.
+//!   before a byte of them is read; over QUIC and `tls+tcp`, after TLS. Expected children don't count.
+//! - **SEC-7** In a flood of strangers members' calls go on, memory is bounded, and the log gets one line per second of
+//!   each kind, with a count. Each listener has at most 256 pending TLS handshakes, for 10 s each at most; when all are
+//!   silent, a new connection evicts one older than half a second, chosen as in SEC-5. With 128 of them pending, QUIC
+//!   makes a dialer validate its address first.
+//! - **SEC-8** An announced size reserves little memory: memory grows with the bytes that arrive. Payloads are nested
+//!   128 levels deep at most, of arrays, maps and enum variants, and deeper ones are an error, not an overflow.
+//! - **SEC-9** Over QUIC and `tls+tcp` a stranger does not get as far as the handshake: both sides present a
+//!   certificate of an authority that the other trusts, in TLS 1.3, with forward secrecy: recorded traffic can't be
+//!   read with the tree's key or a certificate's key that leaks later.
 //! - **SEC-10** TCP, which is not encrypted, listens on loopback addresses only, unless `allow_non_loopback` says
-//!   otherwise. Then the handshake still keeps strangers out, and whoever is on the way reads and changes the rest.
+//!   otherwise. Then the handshake still keeps strangers out, but an attacker on the path can read and change the rest.
 //!
 //! # Another user of the host
-//! - **SEC-11** A Unix socket is reached by processes of the same user and root's only. Three things see to that, each
-//!   of them alone: the directory's mode 0700, the socket's mode 0600, and the kernel's word for who the peer is. A
-//!   listener of another user is not spoken to either.
-//! - **SEC-12** A directory for sockets that belongs to somebody else, is open to others, or is a symbolic link is
+//! - **SEC-11** Only processes of the same user and of root reach a Unix socket. Three checks ensure that, each by
+//!   itself: the directory's mode 0700, the socket's mode 0600, and the peer's credentials from the kernel. A dialer
+//!   refuses a listener of another user, too.
+//! - **SEC-12** A directory for sockets that belongs to another user, is open to others, or is a symbolic link is
 //!   refused.
-//! - **SEC-13** The key is in no argument, no environment variable and no log: a child reads it from its standard input,
-//!   which is a pipe, and which it replaces before anything else runs. On another host that pipe is the standard input
-//!   of `ssh` or `srun`, whose encryption and whose access rules are then the key's.
+//! - **SEC-13** The key never appears in an argument, an environment variable or a log: a child reads it from its
+//!   standard input, which is a pipe, and which it replaces before anything else runs. On another host that pipe is the
+//!   standard input of `ssh` or `srun`, whose encryption and whose access rules are then the key's.
 //!
 //! # A member
 //! - **SEC-14** A member may call the functions of the modules that were enabled for an actor, and no others.
-//! - **SEC-15** What one member takes of another is bounded: messages by `max_frame`, tasks by `max_tasks`, answers
+//! - **SEC-15** What one member can use of another is bounded: messages by `max_frame`, tasks by `max_tasks`, answers
 //!   that it does not read by `max_backlog`, stream messages by their buffer, connections by `max_connections`.
-//! - **SEC-16** A message that makes no sense harms nobody: it is counted and ignored, or ends that one connection.
+//! - **SEC-16** A senseless message is harmless: it is counted and ignored, or ends that one connection.
 //!
 //! # Several hosts and programs
-//! - **SEC-17** Whoever can read a `key_file` is a member of every tree that uses it. So it belongs to the user that runs
-//!   the program, with mode 0600, or is refused; it is made like that if it is missing. Trees of other keys do not mix.
-//! - **SEC-18** Without `certificates`, the authority's private key is derived from the tree's key: whoever knows the key
-//!   is the authority, and nobody else.
-//! - **SEC-19** `certificates` replaces that authority. A certificate is then good for the hosts that it names, and for
-//!   no others. It lets nobody in by itself: the handshake asks for the tree's key as before.
-//! - **SEC-20** A child on another host ends no later than its parent counts it dead: its lease runs from when it sent
-//!   what the parent answered. Who was counted dead for its silence is not let in again as the one that it was.
-//! - **SEC-21** Names are entered, found and taken out by members only, and each member may take out any entry.
-//! - **SEC-22** Whoever can write to the `etcd` of a `registry` can hide actors and name addresses, and no more: an address
-//!   is only believed once who is there has proved that it knows the key. The key is not kept in `etcd`. Over
-//!   `tls+etcd://` both sides are proved; over `etcd://` nothing is encrypted.
-//! - **SEC-23** A root's functions are called by nobody unless it exposes them.
-//!
-//! # Which test holds it
+//! - **SEC-17** Any process that can read a `key_file` is a member of every tree that uses it. So it belongs to the
+//!   user that runs the program, with mode 0600, or is refused; it is created like that if missing. Trees with
+//!   different keys do not mix.
+//! - **SEC-18** Without `certificates`, the authority's private key is derived from the tree's key: exactly those who
+//!   know the key are the authority.
+//! - **SEC-19** `certificates` replaces that authority. A certificate is then valid for the hosts that it names only.
+//!   It is not sufficient: the handshake requires the tree's key as before.
+//! - **SEC-20** A child on another host ends before its parent declares it dead: its lease runs from when it sent the
+//!   message that the parent answered. An actor that was declared dead for its silence can rejoin only as a newer
+//!   incarnation.
+//! - **SEC-21** Only members register, find and remove names, and each member may remove any entry.
+//! - **SEC-22** A client that can write to the `etcd` of a `registry` can hide actors and enter addresses, and no more:
+//!   a peer at such an address must still prove that it knows the key. The key is not stored in `etcd`. Over
+//!   `tls+etcd://` both sides are authenticated; over `etcd://` nothing is encrypted.
+//! - **SEC-23** A root's functions can't be called unless it exposes them.
+//! # Tests
 //! | clause | file | test |
 //! |---|---|---|
 //! | SEC-1 | `src/channel/handshake.rs` | `what_is_no_handshake_ends_it` |
@@ -119,22 +120,20 @@
 //! | SEC-22 | `tests/etcd/trees.rs` | `a_stranger` |
 //! | SEC-22 | `tests/etcd/protected.rs` | `by_certificate` |
 //! | SEC-23 | `tests/it/lookup.rs` | `nothing_exposed` |
-//!
-//! # What is not protected
+//! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,
-//!   keep the names of the tree, and take any name out; a parent is obeyed by its children, and a child is a member
-//!   like its parent. Whoever has the key is trusted with the whole tree, on all its hosts. Bounds keep a member that
-//!   has gone mad from taking the others with it; they do not stop one that means harm.
-//! - What is said over TCP and Unix sockets, beyond what the system does: the key proves who is there and encrypts
-//!   nothing. Whoever can read or change packets on the way of a TCP connection reads and changes messages after the
-//!   handshake.
+//!   be the tree's registrar, and remove any name; children obey their parent, and a child is a member like its parent.
+//!   A process with the key is trusted with the whole tree, on all its hosts. Bounds contain a member that
+//!   malfunctions; they do not stop a malicious one.
+//! - Traffic over TCP and Unix sockets, beyond what the system does: the key authenticates and does not encrypt. An
+//!   attacker on the path of a TCP connection can read and change messages after the handshake.
 //! - Calls on a loopback address that other users of the host flood: they share one address, and its rate. On a host
-//!   with other users, Unix sockets are what to use.
+//!   with other users, use Unix sockets.
 //! - The processor time of TLS handshakes that strangers begin: they are bounded in number, not in rate. On a network
-//!   with strangers, a filter in front of the port is what to use.
+//!   with strangers, put a filter in front of the port.
 //! - A host that is flooded before its system hands over a connection, such as with forged packets.
 //! - A process of the same user, or root's, on any host of the tree: it can read a member's memory, and the key in it.
-//! - Where children are started: the login of `ssh` and the job of `srun` run what they are asked to, as the user that
-//!   they belong to. Whoever can change the program's file there decides what runs.
-//! - A key that has become known. There is no way to change it in a running tree: end the tree, put a new file in the
-//!   place of the old one on each host, and start it again. The same goes for certificates of the tree's own authority.
+//! - The hosts where children start: the login of `ssh` and the job of `srun` run their commands as their own user. A
+//!   user who can change the program's file there decides what runs.
+//! - A leaked key. It can't be changed in a running tree: end the tree, replace the file on each host, and start the
+//!   tree again. The same goes for certificates of the tree's own authority.
