@@ -110,7 +110,7 @@ async fn leaves() -> Result<()> {
 /// Answers, and ends when told to.
 #[pleach::rpc]
 async fn answers_and(how: Ends, notes: String) -> Result<u32> {
-    let told = Notes::new();
+    let told = Notes::beside(&notes);
     note(&notes, told.address());
     std::thread::spawn(move || {
         told.expect("now");

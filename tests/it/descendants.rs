@@ -10,7 +10,9 @@ use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::{EndedBy, WaitStatus};
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, in_nursery, in_root, note, over, patience, test};
+use crate::support::{
+    Notes, PROCESSES, RootProcess, Watched, copy_program, in_nursery, in_root, note, over, patience, test,
+};
 
 /// Starts processes that leave their parent, their group and their session; returns their numbers.
 #[pleach::rpc]
@@ -132,7 +134,7 @@ async fn strangers_kept() {
         let groups = [rustix::process::getpgrp().as_raw_nonzero().get(), 0, actor.id().pid() as i32];
         for name in ["sh", "pl:actor", "exe", "pleach-spawn"] {
             let path = notes.dir().join(name);
-            std::fs::copy("/bin/sh", &path).unwrap();
+            copy_program(Path::new("/bin/sh"), &path);
             for group in groups {
                 for script in ["exit 7", "kill -KILL $$", "read line; exit 8"] {
                     let mut command = Command::new(&path);

@@ -5,7 +5,6 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::error::WaitStatus;
@@ -203,11 +202,10 @@ fn run(flavor: pleach::__private::Flavor, notes: &str, waits: bool) {
 }
 
 async fn ends_amid_blobs(config: Config) -> Result<()> {
-    // What an actor says last has the time that it needs. What is on its way to one is cut, on any machine.
-    let patient = Config { peers: soon(), soft_reap: soon(), ..config.clone() };
-    pleach::open_root(patient, async |_| pleach::open_nursery(async |n| ends_a_giver(&n).await).await).await?;
-    let hasty = Config { peers: Duration::from_millis(20), ..config };
-    pleach::open_root(hasty, async |_| pleach::open_nursery(async |n| ends_a_taker(&n).await).await).await
+    // What an actor says last has the time that it needs; what is on its way to one that takes nothing is cut.
+    let config = Config { peers: soon(), soft_reap: soon(), ..config };
+    pleach::open_root(config.clone(), async |_| pleach::open_nursery(async |n| ends_a_giver(&n).await).await).await?;
+    pleach::open_root(config, async |_| pleach::open_nursery(async |n| ends_a_taker(&n).await).await).await
 }
 
 async fn ends_a_giver(n: &Nursery) -> Result<()> {

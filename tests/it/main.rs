@@ -120,7 +120,9 @@ fn main() -> ExitCode {
     tests.extend(toy::tests());
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert_with(threads);
-    libtest_mimic::run(&arguments, tests).exit_code()
+    let ended = libtest_mimic::run(&arguments, tests);
+    storm::remove_copies();
+    ended.exit_code()
 }
 
 /// Most tests wait most of the time: for a process to start, a bound to strike, a lease to pass.

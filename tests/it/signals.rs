@@ -1,9 +1,10 @@
 //! Signals: to a program in each of its phases, to a single actor, and those of job control.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach::error::{Cancelled, WaitStatus};
@@ -157,13 +158,29 @@ fn second(phase: &str, first: Signal) {
     let mut root = start(phase, &notes);
     let below = Watched::new(notes.expect("waits ").parse().unwrap());
     notes.expect(phase);
+    let waits = waits_of_signal_thread(root.pid());
     send(root.pid(), first);
+    // Its time is when it is taken, which may be late where the processors are busy.
+    let end = Instant::now() + patience();
+    while waits_of_signal_thread(root.pid()) == waits {
+        assert!(Instant::now() < end, "the first one is not taken");
+        std::thread::yield_now();
+    }
     pause();
     assert!(root.0.try_wait().unwrap().is_none(), "the first one asks");
     // Another one is a second one all the same.
     send(root.pid(), Signal::TERM);
     assert_eq!(exit_code(&mut root), Some(143));
     below.assert_gone_within(patience());
+}
+
+/// How often the thread that takes the signals of a process has begun to wait.
+fn waits_of_signal_thread(pid: u32) -> String {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let is_it =
+        |thread: &PathBuf| std::fs::read_to_string(thread.join("comm")).is_ok_and(|name| name == "pleach-signals\n");
+    let status = std::fs::read_to_string(threads.into_iter().find(is_it).unwrap().join("status")).unwrap();
+    status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap().to_owned()
 }
 
 /// Nothing can be asked any more: the first one ends it.

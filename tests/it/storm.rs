@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::descendants::{is_alive, leave_daemons};
-use crate::support::{FOREVER, Notes, RootProcess, Watched, over, scaled};
+use crate::support::{FOREVER, Notes, RootProcess, Watched, copy_program, over, scaled};
 
 /// One run.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -248,16 +248,16 @@ impl Heard {
 impl Program {
     /// Where such a file of this program is. It goes with the directory of the tests' programs.
     fn path(self) -> PathBuf {
-        static COPIES: [OnceLock<TempDir>; 2] = [const { OnceLock::new() }; 2];
         let own = std::env::current_exe().unwrap();
         if self == Self::Plain {
             return own;
         }
-        let copy = COPIES[(self == Self::Capable) as usize].get_or_init(|| {
+        let mut copy = COPIES[(self == Self::Capable) as usize].lock().unwrap();
+        let copy = copy.get_or_insert_with(|| {
             let dir = TempDir::new().unwrap();
             std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
             let copy = dir.path().join("it");
-            std::fs::copy(&own, &copy).unwrap();
+            copy_program(&own, &copy);
             std::fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
             match self {
                 Self::Capable => {
@@ -270,6 +270,14 @@ impl Program {
         });
         copy.path().join("it")
     }
+}
+
+/// One of a program with capabilities, and one that sets its user.
+static COPIES: [Mutex<Option<TempDir>>; 2] = [const { Mutex::new(None) }; 2];
+
+/// To be called when the last test has ended.
+pub(crate) fn remove_copies() {
+    COPIES.iter().for_each(|copy| drop(copy.lock().unwrap().take()));
 }
 
 /// The root of the tree, in a process of its own, with children of the program beside it.

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -224,24 +225,34 @@ pub(crate) fn assert_climbed(result: pleach::Result<()>) {
 /// Where other processes send short texts to a test.
 pub(crate) struct Notes {
     socket: UnixDatagram,
-    dir: TempDir,
+    path: PathBuf,
+    /// None in the process of an actor that may end without removing anything.
+    _dir: Option<TempDir>,
 }
 
 impl Notes {
     pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let socket = UnixDatagram::bind(dir.path().join("notes")).unwrap();
-        Self { socket, dir }
+        Self::at(dir.path().join("notes"), Some(dir))
+    }
+
+    /// Where other processes send texts to this actor of a test: in the directory of the test, which removes it.
+    pub(crate) fn beside(address: &str) -> Self {
+        Self::at(format!("{address}-{}", std::process::id()).into(), None)
+    }
+
+    fn at(path: PathBuf, _dir: Option<TempDir>) -> Self {
+        Self { socket: UnixDatagram::bind(&path).unwrap(), path, _dir }
     }
 
     /// What to hand to [`note`] in the other process.
     pub(crate) fn address(&self) -> String {
-        self.dir.path().join("notes").to_str().unwrap().to_owned()
+        self.path.to_str().unwrap().to_owned()
     }
 
     /// The directory of this test; it goes with this value.
-    pub(crate) fn dir(&self) -> &std::path::Path {
-        self.dir.path()
+    pub(crate) fn dir(&self) -> &Path {
+        self.path.parent().unwrap()
     }
 
     /// Waits for the next note.
@@ -369,7 +380,7 @@ impl RootProcess {
     }
 
     /// The command that runs a scenario of this program, at whatever path that is.
-    pub(crate) fn command_at(path: &std::path::Path, name: &str, notes: &Notes, args: &str) -> Command {
+    pub(crate) fn command_at(path: &Path, name: &str, notes: &Notes, args: &str) -> Command {
         Self::told(Command::new(path), name, notes, args)
     }
 
@@ -429,6 +440,12 @@ pub(crate) fn become_root_if_told() {
     std::process::exit(0);
 }
 
+/// Copies a program that is to be started. No process of this program has the copy open for writing meanwhile, as one
+/// would that another test starts at that moment: the system starts no such file.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("--").args([from, to]).status().unwrap().success(), "{}", to.display());
+}
+
 /// Gives this process, and so what its tests start, the signals that a terminal gives: a shell has its background
 /// jobs ignore SIGINT, `nohup` has them ignore SIGHUP.
 #[expect(unsafe_code, reason = "no safe crate here sets a signal back to its default")]
@@ -456,7 +473,7 @@ pub(crate) fn hooks_before_entry() {
         }
         ("hang_if", about) => {
             let (file, notes) = about.split_once(' ').unwrap();
-            if std::path::Path::new(file).exists() {
+            if Path::new(file).exists() {
                 note(notes, format!("hung {}", std::process::id()));
                 loop {
                     std::thread::park();
