@@ -39,6 +39,7 @@ use serde::de::DeserializeOwned;
 
 use super::place::Trail;
 use super::reading::{self, Forms};
+use super::wide::Form;
 use super::writing::{Limits, Whole};
 use super::{Codec, Format, FrameBuf, envelope};
 use crate::error::TransportError;
@@ -114,6 +115,7 @@ impl Limits for Unknown {
 impl Forms for Unknown {
     const KEYS_ARE_TEXT: bool = false;
     const RAW_JSON_IS_MAP: bool = false;
+    const WIDE: Form = Form::OfTheFormat;
 }
 
 pub(super) fn encode_value<T: Serialize>(

@@ -8,7 +8,7 @@
 //! behind the array (see [`crate::blob`]).
 //!
 //! A field behind the payload (`added`) is written only if it says something, and in its longest form,
-//! so that it is found from the end: nobody has to walk through the payload.
+//! so that it is found from the end, without a walk through the payload.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rmp::{decode, encode};
@@ -198,7 +198,7 @@ fn take_parts(body: &mut Bytes) -> Result<Bytes, String> {
 /// Cuts the terms off the end of a request with so many fields, of which `fixed` stand before them.
 fn take_terms(body: &mut Bytes, fields: u8, fixed: u8) -> Result<CallTerms, String> {
     let mut numbers = [0; 2];
-    // With more than this version knows, nobody can tell where the payload ends; the decoder of that can.
+    // With more than this version knows, this decoder can't tell where the payload ends; that version's can.
     let count = usize::from(fields.saturating_sub(fixed));
     for number in numbers.iter_mut().take(if count > 2 { 0 } else { count }).rev() {
         *number = take_last_number(body)?;

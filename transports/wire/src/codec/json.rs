@@ -14,6 +14,7 @@ use super::json_keys::Keys;
 use super::msgpack::Out;
 use super::place::{Reader, Trail};
 use super::reading::{self, Forms};
+use super::wide::Form;
 use super::writing::{self, Limits};
 use super::{Codec, Format, FrameBuf, Payload};
 use crate::error::TransportError;
@@ -125,6 +126,7 @@ impl Limits for Rules {
 impl Forms for Rules {
     const KEYS_ARE_TEXT: bool = true;
     const RAW_JSON_IS_MAP: bool = false;
+    const WIDE: Form = Form::Object;
 }
 
 pub(super) fn encode_value<T: Serialize>(value: &T, out: &mut BytesMut) -> Result<(), String> {

@@ -11,6 +11,8 @@ use std::io;
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
 use serde_json::ser::Formatter;
 
+use super::wide;
+
 /// Writes JSON without spaces, with such keys.
 #[derive(Default)]
 pub(super) struct Keys {
@@ -33,11 +35,27 @@ impl Formatter for Keys {
 
     #[inline]
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if std::mem::take(&mut self.in_key) && Scalar::of(fragment).is_some() {
+        if std::mem::take(&mut self.in_key) && (Scalar::of(fragment).is_some() || fragment == wide::KEY) {
             write!(writer, "\\u{:04x}", fragment.as_bytes()[0])?;
             return writer.write_all(&fragment.as_bytes()[1..]);
         }
         writer.write_all(fragment.as_bytes())
+    }
+
+    #[inline]
+    fn write_i128<W: io::Write + ?Sized>(&mut self, writer: &mut W, number: i128) -> io::Result<()> {
+        self.write_wide(writer, &number)
+    }
+
+    #[inline]
+    fn write_u128<W: io::Write + ?Sized>(&mut self, writer: &mut W, number: u128) -> io::Result<()> {
+        self.write_wide(writer, &number)
+    }
+}
+
+impl Keys {
+    fn write_wide<W: io::Write + ?Sized>(&self, writer: &mut W, number: &dyn fmt::Display) -> io::Result<()> {
+        if self.in_key { write!(writer, "{number}") } else { write!(writer, "{{\"{}\":\"{number}\"}}", wide::KEY) }
     }
 }
 
@@ -83,6 +101,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<S> {
 /// A deserializer of a key, or its visitor.
 struct Key<T> {
     inner: T,
+    /// It is text in any case.
     is_name: bool,
 }
 
@@ -110,10 +129,20 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Key<D> {
         self.inner.deserialize_identifier(Key { inner: visitor, is_name: self.is_name })
     }
 
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_str(Key { inner: visitor, is_name: true })
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_string(Key { inner: visitor, is_name: true })
+    }
+
     deserialize! {
         deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
         deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128() deserialize_f32()
-        deserialize_f64() deserialize_char() deserialize_str() deserialize_string() deserialize_bytes()
+        deserialize_f64() deserialize_char() deserialize_bytes()
         deserialize_byte_buf() deserialize_option() deserialize_unit() deserialize_seq() deserialize_map()
         deserialize_ignored_any()
         deserialize_unit_struct(name: &'static str)
@@ -133,6 +162,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Key<V> {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<V::Value, E> {
+        if text == wide::KEY {
+            return Err(wide::can_t_be_read());
+        }
         match if self.is_name { None } else { Scalar::of(text) } {
             None => self.inner.visit_borrowed_str(text),
             Some(Scalar::Bool(value)) => self.inner.visit_bool(value),

@@ -14,18 +14,22 @@ mod envelope;
 mod json;
 mod json_keys;
 mod msgpack;
+mod payload;
 mod place;
 mod reading;
+mod wide;
 mod writing;
 
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use self::comparing::lost;
 pub use self::custom::{CustomCodec, CustomFormat};
 pub use self::json::Json;
 pub use self::msgpack::Msgpack;
+pub use self::payload::Payload;
+#[cfg(fuzzing)]
+pub(crate) use self::payload::bytes_of;
 use crate::error::TransportError;
 use crate::msg::{Msg, Outgoing};
 
@@ -114,66 +118,6 @@ impl<T: Serialize> Encode for T {
     fn encode(&self, format: Format, out: &mut BytesMut) -> Result<(), TransportError> {
         format.encode(self, out)
     }
-}
-
-/// A received value that is still encoded: a slice of its frame, and the blobs that came with it.
-#[derive(Clone)]
-pub struct Payload {
-    format: Format,
-    body: Bytes,
-    parts: Bytes,
-}
-
-impl Payload {
-    /// Wraps encoded bytes; codecs and tests make payloads this way.
-    pub fn new(format: Format, body: Bytes, parts: Bytes) -> Self {
-        Self { format, body, parts }
-    }
-
-    /// Encodes `value` into a payload of its own, as if it had been received.
-    ///
-    /// # Errors
-    /// [`TransportError::Encode`] when the value can't be written.
-    pub fn of<T: Serialize>(format: Format, value: &T) -> Result<Self, TransportError> {
-        let mut body = BytesMut::new();
-        format.encode(value, &mut body)?;
-        Ok(Self::new(format, body.freeze(), Bytes::new()))
-    }
-
-    /// Reads the value. May be called any number of times.
-    ///
-    /// # Errors
-    /// [`TransportError::Value`] when the bytes are no `T`.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, TransportError> {
-        let read = match self.format {
-            Format::Msgpack => msgpack::decode_value(&self.body, &self.parts),
-            Format::Json => json::decode_value(&self.body),
-            Format::Custom(format) => custom::decode_value(format, &self.body),
-        };
-        read.map_err(|why| TransportError::Value { codec: self.format.name(), why })
-    }
-
-    /// Returns the size in bytes, blobs included.
-    pub fn len(&self) -> usize {
-        self.body.len() + self.parts.len()
-    }
-
-    /// Returns whether the payload has no byte at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl std::fmt::Debug for Payload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} payload of {} bytes", self.format.name(), self.len())
-    }
-}
-
-/// The bytes of a payload, and of its blobs.
-#[cfg(fuzzing)]
-pub(crate) fn bytes_of(payload: &Payload) -> (Bytes, Bytes) {
-    (payload.body.clone(), payload.parts.clone())
 }
 
 /// How deep arrays, maps and enum variants may be nested in a payload, in any format. More is an error where it is
@@ -383,7 +327,7 @@ mod tests {
                     let body = [open.repeat(depth), zero(format).to_vec(), close.repeat(depth)].concat();
                     Payload::new(format, body.into(), Bytes::new())
                 };
-                assert_eq!(nested(MAX_DEPTH - 1).decode::<Term>().unwrap(), terms(MAX_DEPTH - 1));
+                assert_eq!(nested(MAX_DEPTH).decode::<Term>().unwrap(), terms(MAX_DEPTH));
                 for depth in [MAX_DEPTH + 1, 1 << 20] {
                     let failed = nested(depth).decode::<Term>();
                     assert!(matches!(failed, Err(TransportError::Value { .. })), "{depth} levels: {failed:?}");

@@ -9,7 +9,9 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 /// The steps to the place of a failure, the innermost first.
 #[derive(Default)]
@@ -190,6 +192,10 @@ impl<'de> Visitor<'de> for Key {
     }
 
     no_text!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_bytes: &[u8]);
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, extension: D) -> Result<Option<String>, D::Error> {
+        IgnoredAny::deserialize(extension).map(|_| None)
+    }
 
     fn visit_unit<E: Error>(self) -> Result<Option<String>, E> {
         Ok(None)

@@ -4,16 +4,22 @@
 //! |---|---|
 //! | `types.rs` | a type for each attribute of serde, and hand-written ones |
 //! | `matrix.rs` | what becomes of a value of each |
+//! | `corners.rs` | the same for what is seldom met |
+//! | `listed.rs` | what serde itself can't carry, as the manual lists it |
 //! | `pairs.rs` | two builds of a program, whose types differ |
 //! | `random.rs` | random values of a type that has everything |
+//! | `wide.rs` | integers of 128 bits, wherever they may stand |
 //! | `words.rs` | what the errors say |
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod corners;
+mod listed;
 mod matrix;
 mod pairs;
 mod random;
 mod types;
+mod wide;
 mod words;
 
 use std::fmt::Debug;

@@ -28,14 +28,14 @@ const SERDE_CANNOT: [&str; 2] = ["tagged, 128 bits", "tagged, many bits"];
 
 /// Tries all values, and tells all that went wrong together.
 #[derive(Default)]
-struct Matrix {
+pub(crate) struct Matrix {
     tried: usize,
     refused: usize,
     wrong: Vec<String>,
 }
 
 impl Matrix {
-    fn case<T: Serialize + DeserializeOwned + Debug>(&mut self, name: &str, value: &T) {
+    pub(crate) fn case<T: Serialize + DeserializeOwned + Debug>(&mut self, name: &str, value: &T) {
         let expected = format!("{value:?}");
         let by_serde_json = serde_json::to_vec(value)
             .ok()
@@ -52,6 +52,13 @@ impl Matrix {
             }
         }
     }
+
+    /// Fails with all that went wrong; so many have to have been tried, and refused.
+    #[track_caller]
+    pub(crate) fn finish(self, tried: usize, refused: usize) {
+        assert!(self.wrong.is_empty(), "of {} cases: {:#?}", self.tried, self.wrong);
+        assert!(self.tried > tried && self.refused > refused, "{} cases, {} refused", self.tried, self.refused);
+    }
 }
 
 macro_rules! cases {
@@ -59,6 +66,8 @@ macro_rules! cases {
         $matrix.case($name, &$value);
     )*};
 }
+
+pub(crate) use cases;
 
 #[test]
 fn every_value_arrives_or_is_refused_at_the_sender() {
@@ -71,8 +80,7 @@ fn every_value_arrives_or_is_refused_at_the_sender() {
     plain(&mut matrix);
     maps(&mut matrix);
     lengths(&mut matrix);
-    assert!(matrix.wrong.is_empty(), "of {} cases: {:#?}", matrix.tried, matrix.wrong);
-    assert!(matrix.tried > 250 && matrix.refused > 20, "{} cases, {} refused", matrix.tried, matrix.refused);
+    matrix.finish(250, 20);
 }
 
 fn socket() -> SocketAddr {

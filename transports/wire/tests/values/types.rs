@@ -49,6 +49,11 @@ types! {
     pub(crate) struct Tuple(pub u8, pub String, pub f32);
     pub(crate) struct Maybe(pub Option<u8>);
     pub(crate) struct Nested { pub inner: Vec<Nested> }
+    pub(crate) struct Pair(
+        #[serde(default, skip_serializing_if = "Option::is_none")] pub Option<u8>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] pub Option<u8>,
+    );
+    pub(crate) enum Trio { Of(#[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>, u8, String) }
     pub(crate) struct ById { pub id: u64 }
     pub(crate) struct ByPage { pub page: u64 }
     pub(crate) struct At { pub ip: IpAddr, pub port: u16 }

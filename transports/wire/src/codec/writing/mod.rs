@@ -107,6 +107,12 @@ impl<N: Notes, L: Limits> At<N, L> {
         if L::ONE_NOTHING && self.within == Within::Some { Err(lost_some()) } else { Ok(()) }
     }
 
+    /// An integer of 128 bits is an object in JSON, and so a level of its own.
+    #[inline]
+    fn room_for_wide<E: Error>(self) -> Result<(), E> {
+        if L::IS_JSON { self.below(1).map(drop) } else { Ok(()) }
+    }
+
     #[inline]
     fn finite<E: Error>(self, is_finite: bool, number: f64) -> Result<(), E> {
         if L::IS_JSON && !is_finite { Err(not_finite(number)) } else { Ok(()) }
@@ -173,9 +179,21 @@ impl<S: Serializer, N: Notes, L: Limits> Serializer for Writing<S, N, L> {
 
     plain! {
         serialize_bool(value: bool) serialize_i8(value: i8) serialize_i16(value: i16) serialize_i32(value: i32)
-        serialize_i64(value: i64) serialize_i128(value: i128) serialize_u8(value: u8) serialize_u16(value: u16)
-        serialize_u32(value: u32) serialize_u64(value: u64) serialize_u128(value: u128) serialize_char(value: char)
-        serialize_bytes(value: &[u8])
+        serialize_i64(value: i64) serialize_u8(value: u8) serialize_u16(value: u16) serialize_u32(value: u32)
+        serialize_u64(value: u64) serialize_char(value: char) serialize_bytes(value: &[u8])
+        serialize_unit_variant(name: &'static str, at: u32, variant: &'static str)
+    }
+
+    #[inline]
+    fn serialize_i128(self, value: i128) -> Result<S::Ok, S::Error> {
+        self.at.room_for_wide()?;
+        self.inner.serialize_i128(value)
+    }
+
+    #[inline]
+    fn serialize_u128(self, value: u128) -> Result<S::Ok, S::Error> {
+        self.at.room_for_wide()?;
+        self.inner.serialize_u128(value)
     }
 
     #[inline]
@@ -221,12 +239,6 @@ impl<S: Serializer, N: Notes, L: Limits> Serializer for Writing<S, N, L> {
     fn serialize_unit_struct(self, name: &'static str) -> Result<S::Ok, S::Error> {
         self.at.nothing()?;
         if L::ONE_NOTHING { self.inner.serialize_unit() } else { self.inner.serialize_unit_struct(name) }
-    }
-
-    #[inline]
-    fn serialize_unit_variant(self, name: &'static str, at: u32, variant: &'static str) -> Result<S::Ok, S::Error> {
-        self.at.below(1)?;
-        self.inner.serialize_unit_variant(name, at, variant)
     }
 
     #[inline]

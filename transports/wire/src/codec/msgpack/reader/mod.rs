@@ -14,6 +14,7 @@ use serde::forward_to_deserialize_any;
 
 use self::access::{Several, Variant};
 use crate::codec::MAX_DEPTH;
+use crate::codec::wide::{Asked, Extension, Wide};
 use crate::codec::writing::RAW_JSON;
 
 /// Reads a value, if it is written in the usual forms.
@@ -154,7 +155,6 @@ impl<'de> Reader<'de> {
 
     #[inline(never)]
     fn any<V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
-        let whole = self.input;
         let mark = self.byte()?;
         match mark {
             0xc0 => visitor.visit_unit(),
@@ -166,28 +166,27 @@ impl<'de> Reader<'de> {
                 let len = self.len(mark - 0xc4)?;
                 visitor.visit_borrowed_bytes(self.take(len)?)
             }
-            0xc7..=0xc9 | 0xd4..=0xd8 => self.extension(whole, mark, visitor),
+            0xc7..=0xc9 | 0xd4..=0xd8 => self.extension(mark, visitor),
             _ => self.number(mark, visitor),
         }
     }
 
-    /// Extensions are rare: `rmp-serde` reads them. Nothing can be nested in them.
     #[cold]
-    fn extension<V: Visitor<'de>>(&mut self, whole: &'de [u8], mark: u8, visitor: V) -> Read<V::Value> {
+    fn extension<V: Visitor<'de>>(&mut self, mark: u8, visitor: V) -> Read<V::Value> {
         let len = if mark >= 0xd4 { 1 << (mark - 0xd4) } else { self.len(mark - 0xc7)? };
-        self.take(1 + len)?;
-        let extension = &whole[..whole.len() - self.input.len()];
-        let mut reader = rmp_serde::Deserializer::from_read_ref(extension).with_human_readable();
-        match reader.deserialize_any(visitor) {
+        let extension = Extension { tag: self.byte()? as i8, bytes: self.take(len)? };
+        match extension.visit::<_, GivenUp>(Asked::Any, visitor) {
             Ok(value) if self.left > 0 => Ok(value),
             _ => self.give_up(),
         }
     }
 
-    /// The 128 bits of a number.
-    fn wide(&mut self) -> Read<[u8; 16]> {
-        let [0xc4, 16] = self.chunk()? else { return self.give_up() };
-        self.chunk()
+    fn wide<V: Visitor<'de>>(&mut self, asked: Asked, visitor: V) -> Read<V::Value> {
+        let [0xd8, tag] = self.chunk()? else { return self.give_up() };
+        match Wide::of_extension(tag as i8, self.take(16)?) {
+            Some(wide) => wide.visit(asked, visitor),
+            None => self.give_up(),
+        }
     }
 }
 
@@ -238,11 +237,11 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        visitor.visit_i128(i128::from_be_bytes(self.wide()?))
+        self.wide(Asked::Signed, visitor)
     }
 
     fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        visitor.visit_u128(u128::from_be_bytes(self.wide()?))
+        self.wide(Asked::Unsigned, visitor)
     }
 
     /// The names mostly come as they stand in the type: then they need no look whether they are text at all.
@@ -349,6 +348,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             Some((0xa0..=0xbf | 0xd9..=0xdb, _)) => true,
             _ => return self.give_up(),
         };
+        if is_unit {
+            return visitor.visit_enum(Variant { reader: self, is_unit });
+        }
         self.below(|reader| visitor.visit_enum(Variant { reader, is_unit }))
     }
 

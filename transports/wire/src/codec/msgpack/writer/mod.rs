@@ -12,6 +12,7 @@ use serde::ser::{self, Serialize, Serializer};
 
 use self::compound::Several;
 use super::Out;
+use crate::codec::wide;
 
 /// Appends one value to a buffer.
 pub(super) struct Writer<'a>(pub(super) &'a mut BytesMut);
@@ -132,11 +133,16 @@ impl Writer<'_> {
         if len < 16 { self.put([few | len as u8]) } else { self.long(more, len) }
     }
 
+    fn wide(mut self, tag: i8, bytes: [u8; 16]) -> Written {
+        self.again().put([0xd8, tag as u8])?;
+        self.put(bytes)
+    }
+
     /// The head of a variant that holds something.
     #[inline]
-    fn variant(mut self, name: &str) -> Written {
+    fn variant(&mut self, name: &str) -> Written {
         self.again().head(Kind::Map, 1)?;
-        self.text(name)
+        self.again().text(name)
     }
 }
 
@@ -175,11 +181,11 @@ impl<'a> Serializer for Writer<'a> {
     }
 
     fn serialize_i128(self, number: i128) -> Written {
-        self.serialize_bytes(&number.to_be_bytes())
+        self.wide(wide::SIGNED, number.to_be_bytes())
     }
 
     fn serialize_u128(self, number: u128) -> Written {
-        self.serialize_bytes(&number.to_be_bytes())
+        self.wide(wide::UNSIGNED, number.to_be_bytes())
     }
 
     #[inline]
@@ -256,7 +262,7 @@ impl<'a> Serializer for Writer<'a> {
         variant: &'static str,
         value: &T,
     ) -> Written {
-        self.again().variant(variant)?;
+        self.variant(variant)?;
         value.serialize(self)
     }
 
@@ -272,7 +278,7 @@ impl<'a> Serializer for Writer<'a> {
 
     #[inline]
     fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Several<'a>, Refused> {
-        Several::new(self, Kind::Array, Some(len))
+        self.serialize_tuple(len)
     }
 
     #[inline]
@@ -283,8 +289,8 @@ impl<'a> Serializer for Writer<'a> {
         variant: &'static str,
         len: usize,
     ) -> Result<Several<'a>, Refused> {
-        self.again().variant(variant)?;
-        Several::new(self, Kind::Array, Some(len))
+        self.variant(variant)?;
+        self.serialize_tuple(len)
     }
 
     #[inline]
@@ -300,13 +306,13 @@ impl<'a> Serializer for Writer<'a> {
     #[inline]
     fn serialize_struct_variant(
         mut self,
-        _: &'static str,
+        name: &'static str,
         _: u32,
         variant: &'static str,
         len: usize,
     ) -> Result<Several<'a>, Refused> {
-        self.again().variant(variant)?;
-        Several::new(self, Kind::Map, Some(len))
+        self.variant(variant)?;
+        self.serialize_struct(name, len)
     }
 
     #[inline]
