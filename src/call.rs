@@ -53,12 +53,13 @@ struct Prepared<A, F> {
 
 impl<A, F, Fut, R> Body<R::Value> for Prepared<A, F>
 where
-    A: Serialize + Send,
+    A: Serialize + DeserializeOwned + Send,
     F: FnOnce(A) -> Fut + Send,
     Fut: Future<Output = R> + Send + 'static,
     R: Outcome,
 {
     fn args(&self) -> &dyn Encode {
+        fidelity::check(&self.args);
         &self.args
     }
 
@@ -120,7 +121,6 @@ where
     R: Outcome,
     R::Value: DeserializeOwned,
 {
-    fidelity::check(&args);
     Call { export, body: Box::new(Prepared { args, run }), decode: Payload::decode }
 }
 
@@ -132,7 +132,6 @@ where
     Fut: Future<Output = R> + Send + 'static,
     R: Outcome<Value = Bytes>,
 {
-    fidelity::check(&args);
     let decode = |payload: &Payload| payload.decode::<Blob>().map(|blob| blob.0);
     Call { export, body: Box::new(Prepared { args, run }), decode }
 }

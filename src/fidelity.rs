@@ -2,17 +2,55 @@
 //!
 //! What a codec would lose is an error at the sender. This is about what no codec sees: `untagged` variants that look
 //! alike, a field that is left out and has no `default`, and what else the type's own code reads as something else.
+//!
+//! All that a declaration names is tried where it is sent: arguments, results, first values, messages in both
+//! directions, registered errors. There it is only known how to write them; how they are read is handed down from where
+//! the declaration is ([`Reads`]). The arguments of a call by name alone (`run_from_ns`) have no declared type.
+
+use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Tries one of the first values of a type, where assertions are on.
 pub(crate) fn check<T: Serialize + DeserializeOwned>(value: &T) {
-    #[cfg(debug_assertions)]
-    trying::one(value);
-    #[cfg(not(debug_assertions))]
-    let _ = value;
+    Reads::declared().check(value);
 }
+
+/// How values of a declared type are read; nothing where assertions are off.
+pub(crate) struct Reads<T> {
+    #[cfg(debug_assertions)]
+    read: fn(&[u8]) -> Result<T, String>,
+    types: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Reads<T> {
+    pub(crate) fn declared() -> Self {
+        Self {
+            #[cfg(debug_assertions)]
+            read: pleach_wire::codec::read_back,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<T: Serialize> Reads<T> {
+    /// Tries one of the first values of the type, where assertions are on.
+    pub(crate) fn check(self, value: &T) {
+        #[cfg(debug_assertions)]
+        trying::one(value, self.read);
+        #[cfg(not(debug_assertions))]
+        let _ = value;
+    }
+}
+
+impl<T> Clone for Reads<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Reads<T> {}
 
 #[cfg(debug_assertions)]
 mod trying {
@@ -23,19 +61,27 @@ mod trying {
 
     use super::*;
 
-    pub(super) fn one<T: Serialize + DeserializeOwned>(value: &T) {
+    pub(super) fn one<T: Serialize>(value: &T, read: fn(&[u8]) -> Result<T, String>) {
         let name = type_name::<T>();
         if !is_early(name) {
             return;
         }
         // A panic of the type's own code comes once more, where the value is sent or read.
-        let lost = catch_unwind(AssertUnwindSafe(|| pleach_wire::codec::lost(value)));
+        let lost = catch_unwind(AssertUnwindSafe(|| pleach_wire::codec::lost(value, read)));
         if let Ok(Some(how)) = lost {
             *TRIED.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() = ENOUGH;
             warn!(
-                target: "pleach::runtime", type_name = name, how,
+                target: "pleach::runtime", type_name = %shown(name), how,
                 "a value of this type does not come back as it was sent; see `pleach::manual::values`"
             );
+        }
+    }
+
+    /// The arguments of a function have a type of their own, which its author does not know.
+    fn shown(name: &str) -> String {
+        match name.strip_suffix("::__PleachArguments") {
+            Some(function) => format!("arguments of {function}"),
+            None => name.to_owned(),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::channel::{Channel, Explain, call_terms};
 use crate::context::{cancel_remote, end_remote};
 use crate::error::{Raised, Result, ScopeError};
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
-use crate::fidelity;
+use crate::fidelity::{self, Reads};
 use crate::proto::dialog::Dialog;
 use crate::proto::inbox::Intake;
 use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
@@ -127,6 +127,7 @@ where
 /// The arguments do not fit.
 pub fn invoke_stream<T, A, R, F>(request: Request, run: impl FnOnce(StreamSender<T>, A) -> F) -> Invoked
 where
+    T: DeserializeOwned,
     A: DeserializeOwned,
     F: Future<Output = R> + Send + 'static,
     R: Outcome<Value = ()>,
@@ -137,7 +138,7 @@ where
         Err(why) => return Err((why, answer)),
     };
     let dialog = dialog.expect("dispatch calls a stream's function only for a dialog");
-    Ok(answered(run(StreamSender::new(dialog), args), answer, |()| ()))
+    Ok(answered(run(StreamSender::new(dialog, Reads::declared()), args), answer, |()| ()))
 }
 
 /// As [`invoke_stream`], for a function that returns what it sends as a stream.
@@ -146,7 +147,7 @@ where
 /// The arguments do not fit.
 pub fn invoke_generator<T, A, R, S>(request: Request, run: impl FnOnce(A) -> S) -> Invoked
 where
-    T: Serialize + Send + 'static,
+    T: Serialize + DeserializeOwned + Send + 'static,
     A: DeserializeOwned,
     S: Stream<Item = R> + Send + 'static,
     R: Outcome<Value = T> + 'static,

@@ -49,7 +49,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/actor.rs", uses: &[], never: TRANSPORTS },
     Layer { at: "src/arguments.rs", uses: &[], never: TRANSPORTS },
     // `__private` is what the code of its macro calls.
-    Layer { at: "src/error", uses: &["__private", "actor", "log", "panics", "telemetry", "traces"], never: TRANSPORTS },
+    Layer { at: "src/error", uses: ERROR, never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
     // `tests/loom` has the same names.
     Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
@@ -71,7 +71,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/trionics/cluster.rs", uses: CLUSTER, never: TRANSPORTS },
     Layer { at: "src/trionics/broadcast", uses: &["error", "scope"], never: TRANSPORTS },
-    Layer { at: "src/stream", uses: &["actor", "channel", "error", "proto", "scope", "trionics"], never: TRANSPORTS },
+    Layer { at: "src/stream", uses: STREAM, never: TRANSPORTS },
     Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
     Layer { at: "src/discovery", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
@@ -89,11 +89,13 @@ const LAYERS: &[Layer] = &[
 ];
 
 const ANY: &[&str] = &["*"];
+const ERROR: &[&str] = &["__private", "actor", "fidelity", "log", "panics", "telemetry", "traces"];
 const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "log", "panics", "proto", "scope", "sync"];
 const BELOW_RUNTIME: &[&str] =
     &["actor", "channel", "config", "error", "fidelity", "panics", "proto", "scope", "traces", "shape"];
 const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "fidelity", "proto", "scope", "stream"];
 const CLUSTER: &[&str] = &["config", "error", "nursery", "portal", "runtime"];
+const STREAM: &[&str] = &["actor", "channel", "error", "fidelity", "proto", "scope", "trionics"];
 const STREAM_CALL: &[&str] =
     &["call", "channel", "context", "error", "exports", "fidelity", "proto", "scope", "stream"];
 const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];

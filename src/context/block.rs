@@ -22,6 +22,7 @@ use crate::channel::dialog::{DialogHandle, OpenedDialog};
 use crate::channel::{Channel, Explain, call_terms};
 use crate::error::{Error, Result, ScopeError};
 use crate::exports::Export;
+use crate::fidelity::Reads;
 use crate::proto::dialog::{End, TakeFirst};
 use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
 
@@ -33,7 +34,8 @@ pub struct ContextCall<S, R, T, O> {
     args: Box<dyn Encode + Send>,
     first: Decode<S>,
     result: Decode<O>,
-    types: PhantomData<fn(R) -> T>,
+    sent: Reads<R>,
+    types: PhantomData<fn() -> T>,
 }
 
 impl<S, R, T, O> ContextCall<S, R, T, O> {
@@ -42,8 +44,9 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         args: Box<dyn Encode + Send>,
         first: Decode<S>,
         result: Decode<O>,
+        sent: Reads<R>,
     ) -> Self {
-        Self { export, args, first, result, types: PhantomData }
+        Self { export, args, first, result, sent, types: PhantomData }
     }
 
     /// Returns the module of the function, as in `.enable(…)`.
@@ -59,7 +62,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         Fut: Future<Output = Result<X, E>>,
     {
         let _shield = Shield::enter();
-        let Self { export, args, first, result, .. } = self;
+        let Self { export, args, first, result, sent, .. } = self;
         let terms = call_terms(export.schema(), scope::current_deadline());
         let opened = match OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, terms) {
             Ok(opened) => opened,
@@ -78,7 +81,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let scope = CancelScope::of_primitive();
         dialog.interrupt_with(scope.clone());
         // In a shield, so that the code around is told of its cancellation only when this is settled.
-        let ended = shield(run_for_result(&scope, body(OpenContext::new(dialog.clone(), result), value))).await;
+        let ended = shield(run_for_result(&scope, body(OpenContext::new(dialog.clone(), result, sent), value))).await;
         settle(&opened, peer, ended).await
     }
 }

@@ -30,7 +30,7 @@ pub use self::open::OpenContext;
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
-use crate::fidelity;
+use crate::fidelity::{self, Reads};
 use crate::stream::OpenStream;
 
 /// The callee's side of a context: says `S` first, takes `R` and sends `T` over the stream.
@@ -39,12 +39,18 @@ use crate::stream::OpenStream;
 /// function's task is cancelled; when the function ends, so does the context.
 pub struct Context<S, R, T> {
     dialog: DialogHandle,
-    types: PhantomData<fn(S, T) -> R>,
+    first: Reads<S>,
+    sent: Reads<T>,
+    types: PhantomData<fn() -> R>,
 }
 
 impl<S, R, T> Context<S, R, T> {
-    pub(crate) fn new(dialog: DialogHandle) -> Self {
-        Self { dialog, types: PhantomData }
+    fn new(dialog: DialogHandle) -> Self
+    where
+        S: DeserializeOwned,
+        T: DeserializeOwned,
+    {
+        Self { dialog, first: Reads::declared(), sent: Reads::declared(), types: PhantomData }
     }
 
     /// Sends the first value: the caller's block begins.
@@ -61,6 +67,7 @@ impl<S, R, T> Context<S, R, T> {
     {
         let started = self.dialog.with(|state| state.start());
         started.map_err(|misuse| self.dialog.error_of_misuse(misuse))?;
+        self.first.check(&value);
         self.dialog.send(&Outgoing::Started { cid: self.dialog.cid(), value: &value })
     }
 
@@ -69,7 +76,7 @@ impl<S, R, T> Context<S, R, T> {
     /// # Errors
     /// Awaiting it fails with [`Error::Usage`](crate::Error::Usage) when it is too early or was done before.
     pub fn open_stream(&mut self) -> OpenStream<R, T> {
-        OpenStream::new(self.dialog.clone())
+        OpenStream::new(self.dialog.clone(), self.sent)
     }
 
     /// Cancels the function itself: returns at once, and the function is dropped at its next wait.
@@ -117,10 +124,11 @@ pub fn context_call<S, R, T, O, A>(export: &'static Export, args: A) -> ContextC
 where
     A: Serialize + DeserializeOwned + Send + 'static,
     S: DeserializeOwned,
+    R: DeserializeOwned,
     O: DeserializeOwned,
 {
     fidelity::check(&args);
-    ContextCall::new(export, Box::new(args), Payload::decode, Payload::decode)
+    ContextCall::new(export, Box::new(args), Payload::decode, Payload::decode, Reads::declared())
 }
 
 /// Decodes the arguments and makes the task of a context; `#[pleach::context]` calls this.
@@ -129,6 +137,8 @@ where
 /// The arguments do not fit.
 pub fn invoke_context<S, T, U, A, R, F>(request: Request, run: impl FnOnce(Context<S, T, U>, A) -> F) -> Invoked
 where
+    S: DeserializeOwned,
+    U: DeserializeOwned,
     A: DeserializeOwned,
     F: Future<Output = R> + Send + 'static,
     R: Outcome,

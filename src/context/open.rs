@@ -9,6 +9,7 @@ use crate::actor::ActorId;
 use crate::call::Decode;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
+use crate::fidelity::Reads;
 use crate::proto::dialog::End;
 use crate::proto::state::ContextState;
 use crate::scope::{self, Shield};
@@ -20,12 +21,13 @@ use crate::stream::OpenStream;
 pub struct OpenContext<S, R, T, O> {
     dialog: DialogHandle,
     decode: Decode<O>,
-    types: PhantomData<fn(R) -> (S, T)>,
+    sent: Reads<R>,
+    types: PhantomData<fn() -> (S, T)>,
 }
 
 impl<S, R, T, O> OpenContext<S, R, T, O> {
-    pub(super) fn new(dialog: DialogHandle, decode: Decode<O>) -> Self {
-        Self { dialog, decode, types: PhantomData }
+    pub(super) fn new(dialog: DialogHandle, decode: Decode<O>, sent: Reads<R>) -> Self {
+        Self { dialog, decode, sent, types: PhantomData }
     }
 
     /// Opens this side of the stream, once: takes what the peer sends, and sends what it takes.
@@ -35,7 +37,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
     /// [`Error::ContextCancelled`] when [`cancel`](Self::cancel) was called; with [`Error::Usage`], too, when the
     /// block was left.
     pub fn open_stream(&self) -> OpenStream<T, R> {
-        OpenStream::new(self.dialog.clone())
+        OpenStream::new(self.dialog.clone(), self.sent)
     }
 
     /// Waits for the function's result; any number of times.
@@ -119,7 +121,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
 
 impl<S, R, T, O> Clone for OpenContext<S, R, T, O> {
     fn clone(&self) -> Self {
-        Self { dialog: self.dialog.clone(), decode: self.decode, types: PhantomData }
+        Self { dialog: self.dialog.clone(), decode: self.decode, sent: self.sent, types: PhantomData }
     }
 }
 

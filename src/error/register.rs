@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::packed::RUNTIME;
 use super::payload::{Decoded, Payload};
 use super::{Error, Result};
+use crate::fidelity;
 use crate::log::Limit;
 
 /// Lets errors of these types come back from other actors as what they are.
@@ -74,7 +75,11 @@ impl RegisteredError {
     pub const fn new<E: StdError + Serialize + DeserializeOwned + Send + Sync + 'static>() -> Self {
         Self {
             name: type_name::<E>,
-            encode: |error| error.downcast_ref::<E>().map(Payload::of),
+            encode: |error| {
+                let error = error.downcast_ref::<E>()?;
+                fidelity::check(error);
+                Some(Payload::of(error))
+            },
             decode: |payload| payload.decode::<E>().map(|error| Arc::new(error) as Decoded),
         }
     }

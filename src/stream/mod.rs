@@ -36,6 +36,7 @@ use self::sending::Sending;
 pub use self::subscription::Subscription;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
+use crate::fidelity::Reads;
 pub use crate::proto::inbox::Lag;
 
 /// One end of a context's stream: takes messages of type `R`, sends messages of type `T`.
@@ -130,8 +131,8 @@ impl<R, T> MsgStream<R, T> {
         self.stop()
     }
 
-    fn new(receiving: Receiving<R>, dialog: DialogHandle) -> Self {
-        Self { receiving, sending: Sending::new(dialog) }
+    fn new(receiving: Receiving<R>, dialog: DialogHandle, sent: Reads<T>) -> Self {
+        Self { receiving, sending: Sending::new(dialog, sent) }
     }
 
     fn stop(&self) -> Result<()> {

@@ -13,6 +13,7 @@ use super::receiving::Receiving;
 use super::sending::Sending;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
+use crate::fidelity::Reads;
 use crate::proto::inbox::Intake;
 
 /// Where a function of `#[pleach::stream]` sends its messages; its first parameter.
@@ -24,8 +25,8 @@ pub struct StreamSender<T> {
 }
 
 impl<T> StreamSender<T> {
-    pub(crate) fn new(dialog: DialogHandle) -> Self {
-        Self { sending: Sending::new(dialog) }
+    pub(crate) fn new(dialog: DialogHandle, sent: Reads<T>) -> Self {
+        Self { sending: Sending::new(dialog, sent) }
     }
 
     /// Sends a message; waits while the caller's buffer is full.

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use super::{MsgStream, Receiving};
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;
+use crate::fidelity::Reads;
 use crate::proto::inbox::{Intake, Lag};
 
 /// A stream about to be opened: say more about it, then await it. Dropping it opens nothing.
@@ -14,13 +15,14 @@ use crate::proto::inbox::{Intake, Lag};
 pub struct OpenStream<R, T> {
     dialog: DialogHandle,
     intake: Intake,
+    sent: Reads<T>,
     types: PhantomData<fn(T) -> R>,
 }
 
 impl<R, T> OpenStream<R, T> {
-    pub(crate) fn new(dialog: DialogHandle) -> Self {
+    pub(crate) fn new(dialog: DialogHandle, sent: Reads<T>) -> Self {
         let intake = Intake { buffer: dialog.channel().stream_buffer(), lag: Lag::Wait };
-        Self { dialog, intake, types: PhantomData }
+        Self { dialog, intake, sent, types: PhantomData }
     }
 
     /// Buffers this many messages here, at least one, instead of [`stream_buffer`](crate::Config::stream_buffer).
@@ -50,8 +52,8 @@ impl<R, T> IntoFuture for OpenStream<R, T> {
     type IntoFuture = Ready<Result<MsgStream<R, T>>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { dialog, intake, .. } = self;
-        ready(Receiving::open(dialog.clone(), intake).map(|receiving| MsgStream::new(receiving, dialog)))
+        let Self { dialog, intake, sent, .. } = self;
+        ready(Receiving::open(dialog.clone(), intake).map(|receiving| MsgStream::new(receiving, dialog, sent)))
     }
 }
 

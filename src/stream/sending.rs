@@ -1,6 +1,5 @@
 //! The sending half of a stream: a permit for each message, then the message.
 
-use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,6 +10,7 @@ use serde::Serialize;
 use crate::actor::shown;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
+use crate::fidelity::Reads;
 use crate::proto::dialog::Permit;
 use crate::scope::{self, CancelWatch};
 
@@ -20,7 +20,7 @@ pub(super) struct Sending<T> {
     /// For a sink, which gets its permit before its message.
     sink: Sink,
     cancel: CancelWatch,
-    types: PhantomData<fn(T)>,
+    reads: Reads<T>,
 }
 
 /// Where a sink stands.
@@ -32,8 +32,8 @@ enum Sink {
 }
 
 impl<T> Sending<T> {
-    pub(super) fn new(dialog: DialogHandle) -> Self {
-        Self { dialog, sink: Sink::Idle, cancel: CancelWatch::default(), types: PhantomData }
+    pub(super) fn new(dialog: DialogHandle, reads: Reads<T>) -> Self {
+        Self { dialog, sink: Sink::Idle, cancel: CancelWatch::default(), reads }
     }
 
     pub(super) fn dialog(&self) -> &DialogHandle {
@@ -101,6 +101,7 @@ impl<T> Sending<T> {
     where
         T: Serialize,
     {
+        self.reads.check(value);
         let sent = self.dialog.send(&Outgoing::Yield { cid: self.dialog.cid(), value });
         if sent.is_err() {
             self.dialog.with(|state| state.return_permit());

@@ -9,6 +9,7 @@
 mod addresses;
 mod backtraces;
 mod blocks;
+mod builds;
 mod calls;
 mod cancels;
 mod certificates;
@@ -26,6 +27,7 @@ mod election;
 mod endings;
 mod errors;
 mod failures;
+mod fidelity;
 mod floods;
 mod gather;
 mod joining;
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         addresses::tests(),
         backtraces::tests(),
         blocks::tests(),
+        builds::tests(),
         calls::tests(),
         cancels::tests(),
         certificates::tests(),
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         endings::tests(),
         errors::tests(),
         failures::tests(),
+        fidelity::tests(),
         floods::tests(),
         gather::tests(),
         joining::tests(),

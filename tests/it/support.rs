@@ -420,6 +420,7 @@ pub(crate) fn become_root_if_told() {
         "storm" => crate::storm::root(&notes, &args),
         "chaos" => crate::chaos::root(&notes, &args),
         "stranger_flood" => crate::strangers::flood_root(&notes, &args),
+        "fidelity" => crate::fidelity::root(),
         "flood_memory" => crate::floods::memory_root(&notes, &args),
         "liveness" => crate::liveness::stopping_root(&notes, &args),
         "interrupted" => crate::endings::interrupted_root(&notes, &args),

@@ -1,21 +1,29 @@
 //! Does a value come back? Written, read, written again, and compared; sets and maps may come in another order.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::msgpack;
 
-/// Says in words how a value of this type would not come back, if it would not. What can't be sent at all is not told:
-/// sending it is an error.
+/// Reads a value as [`lost`] needs it, in words where it can't be read.
+///
+/// # Errors
+/// In words, when the bytes are no `T`, or not all that it has by position.
+pub fn read_back<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    msgpack::decode_whole(bytes)
+}
+
+/// Says in words how a value of this type would not come back, if it would not; `read` is [`read_back`]. What can't be
+/// sent at all is not told: sending it is an error.
 ///
 /// It sees what a reader makes of a value, so also what no format can help: `untagged` variants that look alike, a
-/// `serialize_with` that writes something else, a field that is left out and has no `default`.
-pub fn lost<T: Serialize + DeserializeOwned>(value: &T) -> Option<String> {
+/// `serialize_with` that writes something else, a field that is left out and has no `default`, or one that is left out
+/// among fields by position.
+pub fn lost<T: Serialize>(value: &T, read: fn(&[u8]) -> Result<T, String>) -> Option<String> {
     let mut sent = BytesMut::new();
     msgpack::encode_value(value, &mut sent).ok()?;
-    let sent = sent.freeze();
-    let read: T = match msgpack::decode_value(&sent, &Bytes::new()) {
+    let read = match read(&sent) {
         Ok(read) => read,
         Err(why) => return Some(format!("it can't be read: {why}")),
     };
@@ -131,13 +139,30 @@ mod tests {
         Wide { n: u128 },
     }
 
+    #[derive(Serialize, Deserialize)]
+    struct ByPlace(
+        #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>,
+    );
+
+    #[derive(Serialize, Deserialize)]
+    enum Variants {
+        ByPlace(#[serde(skip_serializing, default)] u8, u8, u8),
+    }
+
+    fn lost<T: Serialize + DeserializeOwned>(value: &T) -> Option<String> {
+        super::lost(value, read_back)
+    }
+
     #[test]
     fn what_comes_back_is_not_told() {
         let many: HashSet<u64> = (0..1000).collect();
         assert_eq!(lost(&many), None);
         assert_eq!(lost(&(many, "x".repeat(300), f64::NAN, vec![(); 3], BTreeMap::from([(1, Some(2.5))]))), None);
+        assert_eq!(lost(&(u128::MAX, i128::MIN, BTreeMap::from([(7u128, -7i128)]))), None);
         assert_eq!(lost(&Alike::First { id: 1 }), None);
         assert_eq!(lost(&NoDefault { list: vec![1] }), None);
+        assert_eq!(lost(&ByPlace(Some(1), Some(2))), None);
         assert_eq!(lost(&Some(())), None, "sending that is an error by itself");
     }
 
@@ -146,6 +171,8 @@ mod tests {
         assert!(lost(&NoDefault { list: vec![] }).unwrap().contains("missing field `list`"));
         assert!(lost(&Tagged::Wide { n: 5 }).unwrap().contains("can't be read"));
         assert_eq!(lost(&Alike::Double(0.1)).unwrap(), "it comes as another value");
+        assert!(lost(&ByPlace(None, Some(1))).unwrap().contains("2 fields by position and 1 are written"));
+        assert!(lost(&Variants::ByPlace(1, 2, 3)).unwrap().contains("3 fields by position and 2 are written"));
         // The same bytes: nothing can tell that it is another variant.
         assert_eq!(lost(&Alike::Second { id: 1 }), None);
     }

@@ -23,7 +23,7 @@ mod writing;
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
-pub use self::comparing::lost;
+pub use self::comparing::{lost, read_back};
 pub use self::custom::{CustomCodec, CustomFormat};
 pub use self::json::Json;
 pub use self::msgpack::Msgpack;
