@@ -444,6 +444,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
     let _logging = tracing::subscriber::set_default(subscriber);
     channel.answer_failure(Cid(2), Raised::new(BoxError::from("the disk is full")));
     channel.answer_dropped(Cid(4));
+    pleach_wire::log::backlog().delivered().await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
     assert_eq!(text.lines().count(), 1, "a cancellation is no failure: {text}");
@@ -466,6 +467,7 @@ async fn what_a_peer_can_have_logged_is_limited_and_counted() {
     assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 10_000);
     caller.channel.request_close();
     caller.channel.ended().await;
+    pleach_wire::log::backlog().delivered().await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let records: Vec<_> = text.lines().filter(|line| line.contains("ignored a message")).collect();
     // Some more, if this takes seconds; each says how many there were.

@@ -13,7 +13,7 @@ use pleach::wire::msg::FunctionKind;
 use pleach::{ContextCall, Lag, StreamCall, Subscription};
 use tracing::instrument::WithSubscriber as _;
 
-use crate::support::{self, Log, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note};
+use crate::support::{self, Log, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note, patience};
 
 /// Sends the numbers below `to`, with its sender.
 #[pleach::stream]
@@ -238,7 +238,9 @@ async fn clean_up_fails(config: Config) {
         let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Log(log.clone())).finish();
         let block = portal.open_stream_from(fails_to_clean_up(), async |mut stream| stream.recv().await);
         assert_eq!(block.with_subscriber(logging).await?, Some(1));
-        assert!(lines.try_iter().any(|line| line.contains("the disk is full")));
+        // A record comes a moment later, from a thread of its own.
+        let mut lines = std::iter::from_fn(|| lines.recv_timeout(patience()).ok());
+        assert!(lines.any(|line| line.contains("the disk is full")));
         Ok(())
     })
     .await;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::future::select_all;
 use pleach_tls::pending::Pending;
-use pleach_wire::{Address, Link, Listener, Settings, TransportError, bind, log};
+use pleach_wire::{Address, Link, Listener, Settings, TransportError, bind, record};
 use quinn::{Incoming, ServerConfig};
 
 use crate::handshake::HalfOpen;
@@ -61,9 +61,7 @@ impl QuicListener {
                 self.handshakes.begin(peer.ip(), shake(half_open, peer, self.settings.clone()));
             }
             Err(error) => {
-                log::guarded(
-                    || tracing::debug!(target: "pleach::transport", %error, "a dialer's first datagram was no good"),
-                );
+                record!(DEBUG, target: "pleach::transport", %error, "a dialer's first datagram was no good");
             }
         }
     }

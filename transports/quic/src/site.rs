@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use pleach_wire::log;
+use pleach_wire::record;
 use quinn::{Endpoint, Runtime, ServerConfig};
 use socket2::{Domain, Socket, Type};
 
@@ -50,9 +50,7 @@ fn bind(at: SocketAddr) -> io::Result<std::net::UdpSocket> {
         ("send", socket.set_send_buffer_size(tuning::SOCKET_BUFFER)),
     ] {
         if let Err(error) = set {
-            log::guarded(
-                || tracing::debug!(target: "pleach::transport", %error, "the {name} buffer of a socket stays as it is"),
-            );
+            record!(DEBUG, target: "pleach::transport", %error, "the {name} buffer of a socket stays as it is");
         }
     }
     socket.bind(&at.into())?;

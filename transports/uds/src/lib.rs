@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use pleach_wire::address::UdsName;
 use pleach_wire::transport::{Credentials, Ends};
-use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError, log};
+use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError, record};
 use tokio::net::{UnixListener, UnixStream};
 
 use self::place::SocketFile;
@@ -115,14 +115,14 @@ impl Bound {
     /// Reports a refused peer: the first one loudly, so that a hostile one can't fill the log.
     fn report(&mut self, refused: &io::Error) {
         let again = std::mem::replace(&mut self.warned, true);
-        log::guarded(|| match again {
+        match again {
             true => {
-                tracing::debug!(target: "pleach::transport", address = %self.address, "refused a connection: {refused}")
+                record!(DEBUG, target: "pleach::transport", address = %self.address, "refused a connection: {refused}")
             }
             false => {
-                tracing::warn!(target: "pleach::transport", address = %self.address, "refused a connection: {refused}")
+                record!(WARN, target: "pleach::transport", address = %self.address, "refused a connection: {refused}")
             }
-        });
+        }
     }
 }
 
