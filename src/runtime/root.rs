@@ -13,6 +13,7 @@ use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::key_file;
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, Erased, OnDrop, shield};
+use crate::telemetry::last_words;
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -122,6 +123,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     crate::exports::table()?;
     crate::error::register::table()?;
     crate::panics::install_hook();
+    last_words::wait_at_exit();
     config.check_patience()?;
     files::raise_limit();
     let registry = crate::transports::registry(config.allow_non_loopback);

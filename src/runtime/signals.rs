@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::error::signal_name;
-use crate::telemetry::stderr;
+use crate::telemetry::{last_words, stderr};
 
 /// Listens for the first signal. While one of these is held, there is something that can end in order.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Whose {
     fn leave_at_once(self, signal: i32) -> ! {
         let name = signal_name(signal);
         stderr::offer(format!("interrupted by {name} again: leaving without clean-up\n").into());
-        stderr::wait_until_written();
+        last_words::wait_a_moment();
         match self {
             Self::Program => exit_unconditionally(128 + signal),
             Self::Actor => die_of(signal),
@@ -96,7 +96,6 @@ impl Whose {
 /// Ends this process by a signal, after everything in it has ended: its parent sees which.
 #[allow(unsafe_code)]
 pub(crate) fn die_of(signal: i32) -> ! {
-    stderr::wait_until_written();
     if signal == libc::SIGQUIT {
         let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none); // then it leaves a core file

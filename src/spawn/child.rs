@@ -20,7 +20,7 @@ use crate::discovery;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::signals::{self, Signals, Whose};
-use crate::telemetry::stderr;
+use crate::telemetry::{last_words, stderr};
 
 /// Makes this process an actor if it was started as one; otherwise returns at once.
 ///
@@ -45,7 +45,10 @@ pub fn init() {
         _ => return,
     };
     let code = match role() {
-        Ok(Some(signal)) => signals::die_of(signal),
+        Ok(Some(signal)) => {
+            last_words::wait_at_end();
+            signals::die_of(signal)
+        }
         Ok(None) => 0,
         Err(error) => {
             stderr::offer(format!("this actor can't go on: {error:?}\n").into());

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
 use crate::actor::shown;
-use crate::telemetry::stderr;
+use crate::telemetry::{last_words, stderr};
 
 /// Reads a child's standard error.
 pub(super) struct Relay<R> {
@@ -45,7 +45,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
         let _ = timeout(LAST_WORDS, self.pass_on_all()).await;
         self.cut(self.partial.len());
         let _ = timeout(LAST_WORDS, self.hand_over()).await; // what is not taken is among the last lines all the same
-        stderr::written().await;
+        last_words::delivered().await;
         self.last.into()
     }
 

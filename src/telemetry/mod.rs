@@ -5,13 +5,19 @@
 //! have no program around them, so they get a subscriber from [`init`]; it writes to standard error,
 //! which the parent passes on with the actor's name in front.
 //!
-//! That subscriber never waits: records go through a queue to a thread, and are dropped and counted when
-//! standard error does not take them (`stderr`). A subscriber of the program's own that panics harms
-//! nothing here; one that blocks holds up the thread that it is called on.
+//! Whatever subscriber there is, it harms nothing here if it panics, and holds nothing up if it blocks: the
+//! library's records are handed over by a thread of their own, named `pleach-log`, a moment after they were made
+//! and within the span in which they were made. While the subscriber takes none, up to 1024 of them (or 4 MiB)
+//! wait; further ones are dropped, and a record says how many. What the subscriber of [`init`] writes waits for
+//! standard error in the same way (`stderr`). Before the process ends, what waits is delivered, within a bound
+//! (`last_words`). Records of the program itself, and of other libraries, are none of this: they call the
+//! subscriber where they are made.
 
+pub(crate) mod last_words;
 pub(crate) mod stderr;
 
 use tracing::Subscriber as _;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::time::uptime;
 use tracing_subscriber::registry::LookupSpan as _;
 use tracing_subscriber::{EnvFilter, Registry};
@@ -23,12 +29,19 @@ use tracing_subscriber::{EnvFilter, Registry};
 /// environment variable `PLEACH_LOG` comes first; without both, warnings and errors are shown.
 ///
 /// Writing never waits and never fails: what standard error does not take in time is dropped, and counted in
-/// a line of its own. What is queued at the end of the process is written, within 100 ms.
+/// a line of its own. What is queued at the end of the process is written, within half a second, and only while
+/// standard error takes something.
 ///
 /// ```
 /// pleach::telemetry::init(Some("cancel"));
 /// ```
 pub fn init(level: Option<&str>) {
+    last_words::wait_at_exit();
+    let is_free = tracing::dispatcher::get_default(|set| set.is::<NoSubscriber>());
+    // To make another subscriber asks the one that is set: that may take its time.
+    if !is_free {
+        return debug!(target: "pleach::runtime", "a subscriber is set already");
+    }
     let wanted = std::env::var("PLEACH_LOG").ok();
     let filter = filter(wanted.as_deref().or(level).unwrap_or("warn"));
     let subscriber = tracing_subscriber::fmt()
@@ -38,9 +51,7 @@ pub fn init(level: Option<&str>) {
         .log_internal_errors(false)
         .with_ansi(false)
         .with_timer(uptime());
-    if subscriber.try_init().is_err() {
-        debug!(target: "pleach::runtime", "a subscriber is set already");
-    }
+    let _ = subscriber.try_init(); // another thread may have set one just now
 }
 
 /// Returns the names of the spans around the current code, innermost first.

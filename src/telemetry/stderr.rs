@@ -10,14 +10,17 @@
 //!
 //! # Invariants
 //! 1. What was dropped is counted, and the count is written as soon as there is room.
-//! 2. At the end of the process what is queued is written, within [`LAST_WORDS`].
+//! 2. At the end of the process what is queued is written, within a bound ([`super::last_words`]).
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use pleach_wire::log::Backlog;
 use tokio::sync::{mpsc, watch};
+
+use super::last_words;
 
 /// Queues a whole line, or drops it if the queue is full. Never waits.
 pub(crate) fn offer(line: Vec<u8>) {
@@ -50,21 +53,12 @@ pub(crate) async fn pass_on(line: &[u8]) {
     }
 }
 
-/// Waits until what is queued now has been written, but not longer than [`LAST_WORDS`].
-pub(crate) async fn written() {
-    let Some(queue) = STARTED.get().and_then(Option::as_ref) else { return };
-    let until = queue.queued.load(Ordering::Acquire);
-    let mut written = queue.written.subscribe();
-    let _ = tokio::time::timeout(LAST_WORDS, written.wait_for(|written| *written >= until)).await; // stalled or gone
-}
-
-/// As [`written`], for code outside of any runtime.
-pub(crate) fn wait_until_written() {
-    let Some(queue) = STARTED.get().and_then(Option::as_ref) else { return };
-    let (begun, until) = (Instant::now(), queue.queued.load(Ordering::Acquire));
-    while *queue.written.borrow() < until && begun.elapsed() < LAST_WORDS {
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
+/// Returns what is queued now; it counts as delivered when it has been written.
+pub(super) fn backlog() -> Backlog {
+    let queue = STARTED.get().and_then(Option::as_ref);
+    queue.map_or_else(Backlog::none, |queue| {
+        Backlog::new(queue.queued.load(Ordering::Acquire), queue.written.subscribe())
+    })
 }
 
 /// Takes whole records from a subscriber.
@@ -101,7 +95,7 @@ impl Queue {
         let thread = std::thread::Builder::new().name("pleach-stderr".into());
         thread.spawn(move || write_all(taken)).ok()?;
         let (written, _) = watch::channel(0);
-        write_at_exit();
+        last_words::wait_at_exit();
         Some(Self {
             lines,
             queued: AtomicU64::new(0),
@@ -159,19 +153,6 @@ fn queue() -> Option<&'static Queue> {
 
 static STARTED: OnceLock<Option<Queue>> = OnceLock::new();
 
-/// Invariant 2, however the process exits.
-#[allow(unsafe_code)]
-fn write_at_exit() {
-    extern "C" fn at_exit() {
-        wait_until_written();
-    }
-    // SAFETY: the function lives as long as the program, and does not unwind: nothing in it panics. It may run on
-    // any thread, while others go on.
-    unsafe {
-        libc::atexit(at_exit); // without it, only the last records are lost
-    }
-}
-
 /// Lines of all sources that may wait for the thread.
 const QUEUED_LINES: usize = 2048;
 
@@ -180,6 +161,3 @@ const QUEUED_BYTES: usize = 4 << 20;
 
 /// How long one line may take before standard error counts as stalled.
 const STALLED: Duration = Duration::from_secs(1);
-
-/// How long the end of a process, or the report of a child's death, waits for what is queued.
-const LAST_WORDS: Duration = Duration::from_millis(100);
