@@ -142,8 +142,7 @@ fn panicking() {
     assert_lives_and_ends(RootProcess::spawn(command), &notes);
 }
 
-/// The first record of a failure does not return for a while. It holds up the thread that it is on, and tasks that
-/// only this thread may run; what has to be done is done all the same.
+/// The first record of a failure does not return for a while, and what has to be done is done meanwhile.
 fn blocking() {
     let notes = Notes::new();
     let mut root = RootProcess::spawn(command("blocking subscriber", &notes));
@@ -152,10 +151,10 @@ fn blocking() {
     let release = notes.expect("release me at ");
     note(&release, "start");
     notes.expect("blocked");
-    note(&release, "go on");
     siblings.iter().for_each(|sibling| sibling.assert_gone_within(patience()));
     let ended = notes.expect("ended: ");
     assert!(ended.contains("on purpose"), "{ended}");
+    note(&release, "go on");
     Watched::new(root.pid()).assert_gone_within(patience());
     root.0.wait().unwrap();
 }

@@ -51,6 +51,7 @@ mod storm;
 mod strangers;
 mod streams;
 mod structure;
+mod subscribers;
 mod supervise;
 mod support;
 mod surroundings;
@@ -114,6 +115,7 @@ fn main() -> ExitCode {
         storm::tests(),
         streams::tests(),
         structure::tests(),
+        subscribers::tests(),
         supervise::tests(),
         surroundings::tests(),
         trees::tests(),

@@ -430,6 +430,7 @@ pub(crate) fn become_root_if_told() {
         "configured" => crate::trees::configured_root(&notes),
         "signals" => crate::signals::root(&notes, &args),
         "logging" => crate::logging::root(&notes, &args),
+        "subscribers" => crate::subscribers::root(&notes, &args),
         "daemon" => crate::runtime::daemon_root(&notes, &args),
         "what_is_left" => crate::clauses_order::what_is_left_root(&notes),
         "shutdown_order" => crate::runtime::ordered_root(&notes),
@@ -460,6 +461,7 @@ pub(crate) fn restore_signals() {
 /// What an actor process of a test does before it becomes an actor, if its parent says so.
 pub(crate) fn hooks_before_entry() {
     let is_actor = std::env::args().nth(1).is_some_and(|argument| argument == "--pleach-actor");
+    crate::subscribers::before_entry();
     crate::logging::before_entry();
     let Ok(hook) = std::env::var("IT_BEFORE_ENTRY") else { return };
     if !is_actor {
