@@ -13,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, note, over, patience, soon};
+use crate::support::{FOREVER, Notes, PROCESSES, RootProcess, Watched, note, over, patience, soon};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -202,7 +202,7 @@ fn run(flavor: pleach::__private::Flavor, notes: &str, waits: bool) {
 
 async fn ends_amid_blobs(config: Config) -> Result<()> {
     // What an actor says last has the time that it needs; what is on its way to one that takes nothing is cut.
-    let config = Config { peers: soon(), soft_reap: soon(), ..config };
+    let config = Config { peers: soon(), soft_reap: FOREVER, ..config };
     pleach::open_root(config.clone(), async |_| pleach::open_nursery(async |n| ends_a_giver(&n).await).await).await?;
     pleach::open_root(config, async |_| pleach::open_nursery(async |n| ends_a_taker(&n).await).await).await
 }
