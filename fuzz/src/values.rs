@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 enum Value {
     Nothing,
     Number(f64),
+    Wide(i128, u128),
     Text(String),
     Bytes(Blob),
     Many(Vec<Self>),
@@ -34,7 +35,8 @@ pub fn read(format: Format, data: &[u8]) {
 pub fn examples(format: Format) -> Vec<Vec<u8>> {
     let record = Value::Record { id: 7, of: Some(Box::new(Value::Number(0.5))), with: (-1, 'x') };
     let named = Value::Named([("key".to_owned(), Value::Text("value".into()))].into());
-    let many = Value::Many(vec![Value::Nothing, Value::Bytes(vec![7; 5].into()), record, named]);
+    let wide = Value::Wide(i128::MIN, u128::MAX);
+    let many = Value::Many(vec![Value::Nothing, wide, Value::Bytes(vec![7; 5].into()), record, named]);
     let tuple = ("text".to_owned(), vec![1u32, 2, 300], Blob::from(vec![7; 5]));
     let encoded = [Payload::of(format, &many), Payload::of(format, &tuple)];
     let mut bytes: Vec<Vec<u8>> = encoded.map(|payload| raw(&payload.expect("plain values can be encoded"))).into();
