@@ -67,8 +67,9 @@ impl<S, R, T> Context<S, R, T> {
     {
         let started = self.dialog.with(|state| state.start());
         started.map_err(|misuse| self.dialog.error_of_misuse(misuse))?;
+        let sent = self.dialog.send(&Outgoing::Started { cid: self.dialog.cid(), value: &value });
         self.first.check(&value);
-        self.dialog.send(&Outgoing::Started { cid: self.dialog.cid(), value: &value })
+        sent
     }
 
     /// Opens this side of the stream, once, after [`started`](Self::started).

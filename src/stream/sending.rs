@@ -44,7 +44,7 @@ impl<T> Sending<T> {
     where
         T: Serialize,
     {
-        // In this order, so that whoever drops this has lost no permit, and has sent nothing.
+        // In this order, so that dropping this loses no permit, and has sent nothing.
         let permit = scope::wait(async {
             std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
             self.dialog.permit().await
@@ -101,11 +101,11 @@ impl<T> Sending<T> {
     where
         T: Serialize,
     {
-        self.reads.check(value);
         let sent = self.dialog.send(&Outgoing::Yield { cid: self.dialog.cid(), value });
         if sent.is_err() {
             self.dialog.with(|state| state.return_permit());
         }
+        self.reads.check(value);
         sent
     }
 }
