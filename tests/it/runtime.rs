@@ -53,8 +53,8 @@ struct OnDrop(String);
 impl Drop for OnDrop {
     fn drop(&mut self) {
         note(&self.0, "task dropped");
-        // By way of the log, so that it keeps its place among the other records.
-        tracing::warn!(target: "pleach::test", "task dropped");
+        // As a record of the library, so that it keeps its place among the others.
+        pleach_wire::record!(WARN, target: "pleach::test", "task dropped");
     }
 }
 
