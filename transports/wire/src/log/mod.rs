@@ -33,6 +33,7 @@ pub use tracing_core::field::{Value, debug, display};
 pub use tracing_core::{self, Level};
 
 pub use self::queue::{Backlog, backlog};
+pub use self::record::MAX_FIELDS;
 pub use self::site::Site;
 
 /// Makes a log record: a level, a target, any number of fields, a message.
@@ -84,11 +85,13 @@ macro_rules! site {
     ($level:ident, $target:literal, $($name:ident)*) => {{
         use $crate::log::tracing_core::callsite::DefaultCallsite;
         use $crate::log::tracing_core::metadata::{Kind, Metadata};
+        const FIELDS: &[&str] = &["message", $(stringify!($name)),*];
+        const { assert!(FIELDS.len() <= $crate::log::MAX_FIELDS) };
         static METADATA: Metadata<'static> = $crate::log::tracing_core::metadata! {
             name: concat!("event ", file!(), ":", line!()),
             target: $target,
             level: $crate::log::Level::$level,
-            fields: &["message", $(stringify!($name)),*],
+            fields: FIELDS,
             callsite: &CALLSITE,
             kind: Kind::EVENT,
         };

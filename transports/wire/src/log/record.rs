@@ -179,4 +179,4 @@ impl Visit for Keeper {
 }
 
 /// Fields that a record has at most, the message among them.
-pub(super) const MAX_FIELDS: usize = 16;
+pub const MAX_FIELDS: usize = 16;
