@@ -182,13 +182,13 @@ fn no_test_has_a_bound_of_its_own() {
 /// A record goes by way of `pleach_wire::log`; and standard error may be closed.
 #[test]
 fn nothing_that_is_said_can_hold_up_or_end_who_says_it() {
-    let ways = ["error!(", "warn!(", "info!(", "debug!(", "trace!(", "event!("];
+    let ways = ["error!(", "warn!(", "info!(", "debug!(", "trace!(", "event!(", "span!(", "instrument"];
     let direct = ways.map(|way| format!("tracing::{way}"));
     let mut faults = Vec::new();
     for file in ["src", "transports"].map(sources_below).concat() {
         let place = shown(&file);
         for (number, line) in code(&file) {
-            if direct.iter().any(|direct| line.contains(direct)) {
+            if direct.iter().any(|direct| line.contains(direct)) || line.contains("_span!(") {
                 faults.push(format!("{place}:{number}: a record that calls the subscriber right here"));
             }
             if ["eprintln!(", "eprint!(", "dbg!("].iter().any(|print| line.contains(print)) {

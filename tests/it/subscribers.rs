@@ -58,6 +58,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     }
     tests.push(process("what_one_did_not_take_is_counted", counted));
     tests.push(process("a_slow_one_gets_the_last_words", last_words));
+    tests.push(process("a_process_that_forks_keeps_it", forked));
     tests.push(test("subscribers::a_scoped_one_gets_the_records_within_their_span", scoped));
     tests
 }
@@ -121,10 +122,20 @@ fn last_words() {
     assert_eq!(said.lines().filter(|line| line.contains("taken")).count(), SLOW, "{said}");
 }
 
-/// Here, and not by the program: it is set where a future is polled.
+/// The other process has no thread that hands records over.
+fn forked() {
+    let notes = Notes::new();
+    let mut root = RootProcess::start("subscribers", &notes, "forks");
+    assert_eq!(notes.expect("taken by "), root.pid().to_string());
+    let other = notes.expect("forked ");
+    assert_eq!(notes.expect("taken by "), other);
+    assert!(root.0.wait().unwrap().success());
+}
+
+/// Not the program's, but one that is set where a future is polled. Its filter asks for the span.
 async fn scoped() {
     let (log, lines) = sync_channel(1000);
-    let logging = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_thread_names(true);
+    let logging = tracing_subscriber::fmt().with_env_filter("off,[around]=debug").with_thread_names(true);
     let logging = logging.with_ansi(false).with_writer(move || Log(log.clone())).finish();
     async {
         let around = tracing::info_span!("around", n = 7);
@@ -146,6 +157,7 @@ async fn scoped() {
 pub(crate) fn root(notes: &str, how: &str) {
     match how.split(' ').collect::<Vec<_>>()[..] {
         ["many", "records"] => many_records(notes),
+        ["forks"] => forks(notes.to_owned()),
         ["last", "words"] => {
             Own::set(|_| {
                 std::thread::park_timeout(Duration::from_millis(12));
@@ -188,6 +200,28 @@ async fn tree(notes: String, threads: bool, in_actors: &str) -> Result<()> {
 /// Has the library say something.
 fn says() {
     pleach::telemetry::init(None);
+}
+
+/// Goes on as two processes, which both return.
+#[expect(unsafe_code, reason = "to fork is what is tried")]
+fn forks(notes: String) {
+    let taken_by = notes.clone();
+    Own::set(move |_| note(&taken_by, format!("taken by {}", std::process::id())));
+    says();
+    while pleach_wire::log::backlog().left() > 0 {
+        std::thread::yield_now();
+    }
+    // SAFETY: the other thread of this process is idle, so it holds no lock that the new one needs.
+    match unsafe { libc::fork() } {
+        0 => {
+            note(&notes, format!("forked {}", std::process::id()));
+            says();
+        }
+        other => {
+            let other = Pid::from_raw(other).expect("the kernel makes one more process");
+            rustix::process::waitpid(Some(other), rustix::process::WaitOptions::empty()).unwrap();
+        }
+    }
 }
 
 fn many_records(notes: &str) {
