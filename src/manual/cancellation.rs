@@ -109,7 +109,8 @@
 //! - **C-36** An error of an actor's runtime that belongs to no call goes to its parent, and fails the nursery there.
 //! - **C-37** An error that can't be delivered is logged.
 //!
-//! # Processes that are not actors Everything that an actor starts carries the mark of its tree, a real-time limit
+//! # Processes that are not actors
+//! Everything that an actor starts carries the mark of its tree, a real-time limit
 //! (`RLIMIT_RTTIME`) of many thousand years with a random number in it, through `fork`, `exec` and `setsid`. A process
 //! without the mark is the program's own: the tree never waits for it and never signals it, whatever its name and
 //! group, even an actor's group.
@@ -119,10 +120,12 @@
 //! - The root reaps marked orphans that end meanwhile, session leaders included, also if it is process 1.
 //! - A process that the *program* orphans, not an actor, becomes the root's child and is left alone, for it can't be
 //!   distinguished from a child that the program is going to wait for. As process 1 of a container, such a program
-//!   needs an init (`docker run --init`).
+//!   needs an init (`docker run --init`). When the last root of the program has ended, its orphans go where they went
+//!   before.
 //! - An actor over `mem` is a thread, and the processes that it starts are the program's own. So are those of an actor
 //!   that could not be marked because that limit was set before.
-//! # How an actor ends whose parent was killed Three mechanisms, each of them sufficient and independent of other
+//! # How an actor ends whose parent was killed
+//! Three mechanisms, each of them sufficient and independent of other
 //! processes:
 //! 1. The kernel kills it (`PR_SET_PDEATHSIG`). The actor asks for that before `main`, in [`init`](crate::init), and on a
 //!    thread that asks again when the C library changes the process's credentials. It works while the actor is stopped.

@@ -53,7 +53,8 @@
 //! # Hosts in configuration
 //! `[[hosts]]` in `pleach.toml`, `PLEACH_HOSTS="ssh:a*2,local"`, or a file of their own; see [`Hosts`](crate::Hosts).
 //!
-//! # Behind a router An actor dials its parent. If a router translates the parent's addresses, so that they mean
+//! # Behind a router
+//! An actor dials its parent. If a router translates the parent's addresses, so that they mean
 //! nothing on the actor's host, there are three ways:
 //! - The router forwards a port. `listen = ["quic://0.0.0.0:1616"]` fixes the port here, and
 //!   `advertise = ["quic://gate.example:1616"]` is the address that actors there get.

@@ -25,7 +25,8 @@
 //! - A program with a `main` of its own that only calls [`init`](crate::init) keeps the system's default: the first
 //!   signal ends it at once.
 //!
-//! # A single actor Actors take the same four signals. The first one ends the actor in order: its functions are
+//! # A single actor
+//! Actors take the same four signals. The first one ends the actor in order: its functions are
 //! cancelled, with [`Cancelled::Signal`](crate::error::Cancelled::Signal), clean-up and callbacks run, and it dies of
 //! the signal. Its parent learns at once which actor got which signal: calls and the nursery fail with
 //! [`ActorDied`](crate::ActorDied), status [`Signalled`](crate::WaitStatus::Signalled), as after any unexpected death.

@@ -2,7 +2,8 @@
 //!
 //! The root asks to become the parent of all orphans below it (`PR_SET_CHILD_SUBREAPER`), because in a container
 //! without a real init no other process would take them away. It reaps them as they end, and at its own end it ends
-//! those that still live: an actor's daemons, whatever session or group they have fled into.
+//! those that still live: an actor's daemons, whatever session or group they have fled into. When the last root of a
+//! process has ended, orphans go where they went before.
 //!
 //! What the program itself has started and orphaned becomes the root's child as well, and can't be told from a
 //! child that the program is going to wait for. It is left alone, dead or alive.
@@ -18,7 +19,7 @@ use std::os::fd::AsFd as _;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Signal, WaitId, WaitIdOptions, child_subreaper, getpid, set_child_subreaper, waitid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
@@ -31,12 +32,14 @@ use super::marked::Marked;
 pub(crate) struct Descendants {
     /// Set when the first actor is started: before, there are none.
     mark: OnceLock<Option<TreeMark>>,
+    /// Held from [`adopt`](Self::adopt) to [`end`](Self::end).
+    subreaper: Mutex<Option<Subreaper>>,
 }
 
 impl Descendants {
     /// Those of the tree that an actor belongs to.
     pub(crate) fn of(mark: Option<TreeMark>) -> Self {
-        Self { mark: mark.map_or_else(OnceLock::new, |mark| Some(mark).into()) }
+        Self { mark: mark.map_or_else(OnceLock::new, |mark| Some(mark).into()), subreaper: Mutex::default() }
     }
 
     /// Returns the mark that actors are to put on themselves.
@@ -48,11 +51,11 @@ impl Descendants {
         *self.mark.get()?
     }
 
-    /// Becomes the parent of all orphans, and reaps them as they end, until it is dropped.
+    /// Becomes the parent of all orphans, until [`end`](Self::end), and reaps them as they end, until it is dropped.
     pub(crate) async fn adopt(&self) {
-        if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
-            debug!(target: "pleach::runtime", %error, "orphans go to init");
-            return;
+        match Subreaper::become_one() {
+            Ok(subreaper) => *lock(&self.subreaper) = Some(subreaper),
+            Err(error) => return debug!(target: "pleach::runtime", %error, "orphans go to init"),
         }
         match signal(SignalKind::child()) {
             Ok(mut ended) => {
@@ -71,6 +74,7 @@ impl Descendants {
     /// # Cancel safety
     /// If dropped, some may be left.
     pub(crate) async fn end(&self, patience: Duration) {
+        let _subreaper = lock(&self.subreaper).take();
         let Some(mark) = self.marked() else { return };
         let until = Instant::now() + patience;
         let mut told = BTreeSet::new();
@@ -98,17 +102,51 @@ impl Descendants {
     }
 }
 
+/// This process is the parent of all orphans below it, as long as one of these is held.
+#[derive(Debug)]
+struct Subreaper;
+
+impl Subreaper {
+    fn become_one() -> io::Result<Self> {
+        let mut held = lock(&SUBREAPERS);
+        if held.count == 0 {
+            held.was_one_before = child_subreaper()?.is_some();
+            set_child_subreaper(Some(getpid()))?;
+        }
+        held.count += 1;
+        Ok(Self)
+    }
+}
+
+impl Drop for Subreaper {
+    fn drop(&mut self) {
+        let mut held = lock(&SUBREAPERS);
+        held.count -= 1;
+        if held.count == 0 && !held.was_one_before {
+            let _ = set_child_subreaper(None); // it could be set, so it can be unset
+        }
+    }
+}
+
+struct Subreapers {
+    count: usize,
+    /// The program around has asked for that itself, or its launcher has.
+    was_one_before: bool,
+}
+
+static SUBREAPERS: Mutex<Subreapers> = Mutex::new(Subreapers { count: 0, was_one_before: false });
+
 /// Reaps all marked orphans that are zombies now.
 fn reap(mark: TreeMark) {
     let own = std::process::id();
     let strangers: Vec<_> = {
-        let kept = kept();
+        let kept = lock(&KEPT);
         children().into_iter().filter(|pid| !kept.contains(pid)).collect()
     };
     for pid in strangers {
         let Some(orphan) = Marked::hold(pid, mark) else { continue };
         // Locked, so that no keeper's child is taken before it is noted. Invariant 2.
-        let kept = kept();
+        let kept = lock(&KEPT);
         if !orphan.is_zombie || orphan.parent != own || kept.contains(&pid) {
             continue;
         }
@@ -125,7 +163,7 @@ pub(super) struct OwnChild(u32);
 impl OwnChild {
     /// Starts a child. Until it is noted, no look for orphans can take it for one.
     pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Self)> {
-        let mut kept = kept();
+        let mut kept = lock(&KEPT);
         let child = command.spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
         kept.insert(pid);
@@ -139,7 +177,7 @@ impl OwnChild {
 
 impl Drop for OwnChild {
     fn drop(&mut self) {
-        kept().remove(&self.0);
+        lock(&KEPT).remove(&self.0);
     }
 }
 
@@ -150,8 +188,8 @@ fn children() -> Vec<u32> {
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
-fn kept() -> MutexGuard<'static, BTreeSet<u32>> {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static KEPT: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());

@@ -60,6 +60,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         reaps_as_first_process();
         Ok(())
     }));
+    tests.push(Trial::test("descendants::orphans_go_where_they_went_before_once_the_last_root_has_ended", || {
+        gives_orphans_back();
+        Ok(())
+    }));
     tests.push(test("descendants::an_actor_that_kill_does_not_end_is_left_and_reported", unkillable));
     tests
 }
@@ -122,6 +126,42 @@ pub(crate) fn first_process_root(notes: &str) {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio.block_on(reaped());
     note(notes, format!("{}: all reaped", std::process::id()));
+}
+
+fn gives_orphans_back() {
+    let notes = Notes::new();
+    let mut root = RootProcess::start("orphans", &notes, "");
+    assert_eq!(notes.next(), "before false, in two true, in one true, after false");
+    assert!(root.0.wait().unwrap().success());
+}
+
+/// Notes whether this process is the one that gets orphans: before, in and after the lives of its roots.
+pub(crate) fn orphans_root(notes: &str) {
+    let adopts = || rustix::process::child_subreaper().unwrap().is_some();
+    let before = adopts();
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let inside = tokio.block_on(async {
+        let (two_begun, one_ended) = (tokio::sync::Barrier::new(2), tokio::sync::Notify::new());
+        let one = async {
+            in_nursery(over("uds"), async |n| {
+                n.run_in_actor(orphan(0)).await?.result().await.unwrap();
+                two_begun.wait().await;
+                Ok(())
+            })
+            .await
+            .unwrap();
+            one_ended.notify_one();
+        };
+        let other = in_nursery(over("uds"), async |n| {
+            n.run_in_actor(orphan(0)).await?.result().await.unwrap();
+            two_begun.wait().await;
+            let in_two = adopts();
+            one_ended.notified().await;
+            Ok((in_two, adopts()))
+        });
+        tokio::join!(one, other).1.unwrap()
+    });
+    note(notes, format!("before {before}, in two {}, in one {}, after {}", inside.0, inside.1, adopts()));
 }
 
 /// Children of the program with every look that an actor's process, or a part of one, may have.

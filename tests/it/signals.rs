@@ -121,8 +121,16 @@ fn send(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
 }
 
-/// Waits until a later signal is no repeat of an earlier one.
-fn pause() {
+/// Sends a signal, and waits until a later one is no repeat of it.
+fn send_first(pid: u32, signal: Signal) {
+    let waits = waits_of_signal_thread(pid);
+    send(pid, signal);
+    // Its time is when it is taken, which may be late where the processors are busy.
+    let end = Instant::now() + patience();
+    while waits_of_signal_thread(pid) == waits {
+        assert!(Instant::now() < end, "the first one is not taken");
+        std::thread::yield_now();
+    }
     std::thread::sleep(Duration::from_millis(250));
 }
 
@@ -158,15 +166,7 @@ fn second(phase: &str, first: Signal) {
     let mut root = start(phase, &notes);
     let below = Watched::new(notes.expect("waits ").parse().unwrap());
     notes.expect(phase);
-    let waits = waits_of_signal_thread(root.pid());
-    send(root.pid(), first);
-    // Its time is when it is taken, which may be late where the processors are busy.
-    let end = Instant::now() + patience();
-    while waits_of_signal_thread(root.pid()) == waits {
-        assert!(Instant::now() < end, "the first one is not taken");
-        std::thread::yield_now();
-    }
-    pause();
+    send_first(root.pid(), first);
     assert!(root.0.try_wait().unwrap().is_none(), "the first one asks");
     // Another one is a second one all the same.
     send(root.pid(), Signal::TERM);
@@ -386,8 +386,7 @@ async fn to_a_busy_actor() {
         pleach::open_nursery(async |n| {
             n.run_in_actor(computes(notes.address())).name("busy").await?;
             let busy: u32 = notes.expect_async("computes ").await.parse().unwrap();
-            send(busy, Signal::TERM);
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            send_first(busy, Signal::TERM);
             send(busy, Signal::TERM);
             std::future::pending().await
         })

@@ -415,6 +415,7 @@ pub(crate) fn become_root_if_told() {
     let (notes, args) = (std::env::var("IT_NOTES").unwrap(), std::env::var("IT_ARGS").unwrap());
     match name.as_str() {
         "kill_matrix" => crate::kill_matrix::root(&notes, &args),
+        "orphans" => crate::descendants::orphans_root(&notes),
         "first_process" => crate::descendants::first_process_root(&notes),
         "few_files" => crate::surroundings::few_files_root(&notes),
         "storm" => crate::storm::root(&notes, &args),
