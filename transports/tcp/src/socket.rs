@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -101,14 +101,21 @@ fn prepared(stream: TcpStream, silence: Duration) -> io::Result<TcpStream> {
     let socket = SockRef::from(&stream);
     // What the kernel has taken can't be overtaken any more: it takes little more than it can send.
     socket.set_tcp_notsent_lowat(UNSENT)?;
-    let (local, peer) = (stream.local_addr()?.ip(), stream.peer_addr()?.ip());
-    if !peer.is_loopback() && peer != local {
-        socket.set_tcp_user_timeout(Some(silence.min(LONGEST_SILENCE)))?;
+    let user_timeout = user_timeout(stream.local_addr()?.ip(), stream.peer_addr()?.ip(), silence);
+    if user_timeout.is_some() {
+        socket.set_tcp_user_timeout(user_timeout)?;
     }
     socket.set_tcp_keepalive(
         &TcpKeepalive::new().with_time(KEEP_ALIVE_AFTER).with_interval(KEEP_ALIVE_EVERY).with_retries(KEEP_ALIVE_TRIES),
     )?;
     Ok(stream)
+}
+
+/// Returns how long the kernel waits for a peer to acknowledge what was sent before it ends the connection: between
+/// hosts no longer than the peer may be silent. A stopped process of this host is waited for.
+fn user_timeout(local: IpAddr, peer: IpAddr, silence: Duration) -> Option<Duration> {
+    let peer = peer.to_canonical();
+    (!peer.is_loopback() && peer != local.to_canonical()).then(|| silence.min(LONGEST_SILENCE))
 }
 
 /// Whether the next accept may work at once: the kernel has taken the failed connection off its queue.
@@ -138,3 +145,38 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// Unanswered questions after which a peer counts as gone.
 const KEEP_ALIVE_TRIES: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound_between(local: &str, peer: &str, silence: Duration) -> Option<Duration> {
+        user_timeout(local.parse().unwrap(), peer.parse().unwrap(), silence)
+    }
+
+    #[test]
+    fn the_kernel_gives_up_a_peer_on_another_host_only() {
+        let silence = Duration::from_secs(10);
+        for (local, peer) in [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8::2"), ("::ffff:10.0.0.1", "10.0.0.2")]
+        {
+            assert_eq!(bound_between(local, peer, silence), Some(silence), "{local} to {peer}");
+        }
+        for (local, peer) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+            ("10.0.0.1", "10.0.0.1"),
+        ] {
+            assert_eq!(bound_between(local, peer, silence), None, "{local} to {peer}");
+        }
+        assert_eq!(bound_between("10.0.0.1", "10.0.0.2", Duration::MAX), Some(LONGEST_SILENCE));
+    }
+
+    #[tokio::test]
+    async fn a_peer_of_this_host_may_be_silent_and_little_waits_in_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = connect(listener.local_addr().unwrap(), Duration::from_secs(1)).await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert_eq!((socket.tcp_user_timeout().unwrap(), socket.tcp_notsent_lowat().unwrap()), (None, UNSENT));
+    }
+}
