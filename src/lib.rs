@@ -30,7 +30,7 @@
 //!   portal.run(add(1, 2))                                        add's body
 //!     │ portal/                                                    ▲ runtime/dispatch.rs: one task each
 //!     ▼                                                            │ exports.rs: name → function
-//!   channel/ ── proto/session: the call's id ───────┐         channel/driver.rs: the message loop
+//!   channel/ ── proto/session: the call's id ────────┐         channel/driver.rs: the message loop
 //!     │ encodes once, into the connection's buffer   │             ▲ proto/session: the message's dialog
 //!     ▼                                              │             │
 //!   transports/wire: frames ─► tcp, uds, quic, mem ──┼──────► transports/wire
