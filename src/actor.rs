@@ -1,9 +1,9 @@
-//! Who an actor is.
+//! The identity of an actor.
 //!
 //! Only identity lives here; the running actor is [`crate::runtime::Runtime`].
 //!
-//! Where it is, is not told by the name of its host: hosts may have the same one, and containers share a host without
-//! seeing each other's processes or networks. So each actor has a [`Place`] besides.
+//! A host's name does not tell where an actor runs: hosts may share a name, and containers share a host without seeing
+//! each other's processes or networks. So each actor also has a [`Place`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,7 @@ pub struct ActorId {
     uuid: Uuid,
     pid: u32,
     host: Arc<str>,
-    /// Unknown for one that has not said it.
+    /// Unknown for an actor that has not announced it.
     #[serde(default)]
     place: Place,
 }
@@ -42,12 +42,12 @@ impl ActorId {
         Self { name: name.into(), uuid, pid: std::process::id(), host: this_host().into(), place: Place::here() }
     }
 
-    /// The same identity in another process: what a parent knows of a child before it connects.
+    /// The same identity in another process: what a parent knows about a child before it connects.
     pub(crate) fn in_process(self, pid: u32) -> Self {
         Self { pid, ..self }
     }
 
-    /// The same identity on another host: what a parent knows of a child there before it connects.
+    /// The same identity on another host: what a parent knows about a remote child before it connects.
     pub(crate) fn on(self, host: &str) -> Self {
         Self { pid: 0, host: host.into(), place: Place::default(), ..self }
     }
@@ -57,7 +57,7 @@ impl ActorId {
         &self.name
     }
 
-    /// Returns what makes it unique, also after a restart under the same name.
+    /// Returns the id that is unique even after a restart under the same name.
     pub fn uuid(&self) -> Uuid {
         self.uuid
     }
@@ -95,7 +95,7 @@ impl ActorId {
 }
 
 impl Place {
-    /// That of this process. What the system does not tell is left out.
+    /// The place of this process, without the parts that the system does not report.
     fn here() -> Self {
         static HERE: OnceLock<Place> = OnceLock::new();
         *HERE.get_or_init(|| {
@@ -145,7 +145,7 @@ impl fmt::Debug for ActorId {
     }
 }
 
-/// Returns a name as it may stand in a line of a log: what would end the line, or move on the terminal, is escaped.
+/// Returns a name that is safe in a line of a log: line ends and terminal control characters are escaped.
 pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     let is_plain = |c: &char| !c.is_control() && !DIRECTIONS.contains(c);
     if name.chars().all(|c| is_plain(&c)) {
@@ -155,7 +155,7 @@ pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(escaped).collect())
 }
 
-/// They have no width, and have what follows read in another direction, or end a line.
+/// They have no width, and change the direction of the text that follows, or end a line.
 const DIRECTIONS: [char; 13] = [
     '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2028}', '\u{2029}',
     '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',

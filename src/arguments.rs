@@ -1,7 +1,7 @@
 //! The arguments of a function that has none, as its callers may write them.
 //!
-//! Who knows the function sends an empty structure. Who knows its path only may also send `()`, or an empty tuple or
-//! map of another language: none of them says anything.
+//! A caller that knows the function sends an empty structure. A caller that knows only its path may also send `()`, or
+//! an empty tuple or map of another language: all of them are empty.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl<'de> Deserialize<'de> for NoArguments {
     }
 }
 
-/// What is sent for no arguments, or may be.
+/// The values that are accepted for no arguments.
 struct Nothing;
 
 impl<'de> Visitor<'de> for Nothing {

@@ -1,4 +1,4 @@
-//! A call that has not been made yet: what an exposed function returns.
+//! A call that has not been made yet: the return value of an exposed function.
 
 use std::fmt;
 use std::future::IntoFuture;

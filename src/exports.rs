@@ -94,8 +94,8 @@ impl Export {
         self
     }
 
-    /// Tells this function from others of its path: by the text of its declaration, and by what its types look like
-    /// inside, as far as that can be traced. Traced once, when it is first called.
+    /// Distinguishes this function from others of its path: by the text of its declaration, and by the shapes of its
+    /// types, as far as they can be traced. Traced once, when it is first called.
     pub(crate) fn schema(&self) -> u64 {
         *self.schema.get_or_init(|| match &self.shape()[..] {
             [] => self.declared,
@@ -132,7 +132,7 @@ impl Export {
         shown.join("\n")
     }
 
-    /// Says what this program's declaration is, in the error of a peer that has another one.
+    /// Adds this program's declaration to the error of a peer that has another one.
     pub(crate) fn explain(&self, mut error: Error) -> Error {
         if let Error::Refused { why: Refusal::SchemaMismatch { here, .. }, .. } = &mut error {
             *here = self.shown().into();
@@ -141,7 +141,7 @@ impl Export {
     }
 }
 
-/// How many leaves of its types are told to a peer that has others.
+/// How many leaves of its types are sent to a peer that has others.
 const MAX_SHOWN: usize = 500;
 
 /// The 64-bit FNV-1a hash of some texts, each with an end of its own. Never 0, which says nothing.
@@ -194,7 +194,7 @@ pub(crate) fn table() -> Result<&'static BTreeMap<&'static str, &'static Export>
 }
 
 /// Returns the fingerprint of each exposed function's declaration, in order: equal for equal programs, and for equal
-/// functions of different ones. What their types look like inside is compared when one is called.
+/// functions of different ones. The shapes of their types are compared when one is called.
 pub(crate) fn fingerprints() -> &'static [u64] {
     static FINGERPRINTS: OnceLock<Vec<u64>> = OnceLock::new();
     FINGERPRINTS.get_or_init(|| {
@@ -217,10 +217,10 @@ impl Exposed {
         self.0.insert(module);
     }
 
-    /// Looks up what a peer asked for.
+    /// Looks up the function of a peer's request.
     ///
     /// # Errors
-    /// Why it may not be called, or that there is no such function.
+    /// Why it may not be called, or that it does not exist.
     pub(crate) fn find(&self, path: &str) -> std::result::Result<&'static Export, Refusal> {
         let table =
             table().map_err(|error| Refusal::BadArguments { expected: path.to_owned(), why: error.to_string() })?;
@@ -245,7 +245,7 @@ pub struct Request {
     pub(crate) dialog: Option<DialogHandle>,
 }
 
-/// What became of a request: a task to be run, or arguments that do not fit.
+/// The result of a request: a task to run, or arguments that do not fit.
 pub type Invoked = std::result::Result<BoxFuture<()>, (TransportError, Answer)>;
 
 /// The duty to answer one request. Dropped without an answer, it reports the task's cancellation or panic;
@@ -314,12 +314,12 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// What an exposed function may return.
+/// The return types of exposed functions.
 pub trait Outcome: Send {
     /// The value on success.
     type Value;
 
-    /// Splits it into the value, or the error and what is known of it.
+    /// Splits it into the value, or the error and its details.
     ///
     /// # Errors
     /// The function's own error.
@@ -377,7 +377,7 @@ where
     Ok(answered(run(args), answer, wrap))
 }
 
-/// Runs a task and answers with what it returns.
+/// Runs a task and answers with its result.
 pub(crate) fn answered<R, F, V>(task: F, answer: Answer, wrap: fn(R::Value) -> V) -> BoxFuture<()>
 where
     F: Future<Output = R> + Send + 'static,

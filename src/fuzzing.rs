@@ -1,4 +1,4 @@
-//! What fuzzing needs of the inside; only there in a build for fuzzing.
+//! Internals for fuzzing; only in a build for fuzzing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::proto::handshake::{Handshake, Hello, Member, Next, PROBE, REGISTRAR, 
 use crate::proto::lost::Lost;
 use crate::proto::membership::{Nonce, Proof, TreeKey};
 
-/// Reads a payload as an error that crossed a connection, and prints what it says.
+/// Reads a payload as an error that crossed a connection, and prints its text.
 pub fn error_record(payload: &Payload) {
     let peer = ActorId::new("peer");
     if let Ok(packed) = payload.decode::<Packed>() {
         let _ = packed.is_failure();
         let error = packed.unpack(&peer);
-        // Printing, and finding out what it is, must not panic.
+        // Printing and downcasting must not panic.
         let _ = (error.to_string(), format!("{error:?}"), error.is_cancelled(), error.origin().to_string());
         let _ = Packed::of(error, &peer);
     }
@@ -33,14 +33,14 @@ pub fn error_records(format: Format) -> Vec<Payload> {
     packed.iter().map(|packed| Payload::of(format, packed).expect("errors are plain data")).collect()
 }
 
-/// Several members and strangers talk at once, and whoever made `script` decides who hears what.
+/// Several members and strangers talk at once, and `script` decides which message reaches which peer.
 ///
-/// A move is five bytes: what is done to a step, who then hears it, which step it is (0 is the newest), and two more
-/// for the change. Everything that was ever said can be told to anybody, as it was or changed. Only who was told a
-/// member's proof, made for this very conversation, may take the other for that member, or tell it anything.
+/// A move is five bytes: the change to a step, its receiver, its number (0 is the newest), and two more for the change.
+/// Every step ever sent can reach any peer, unchanged or changed. Only a peer that got a member's proof, made for this
+/// very conversation, may accept the other as that member, or answer it.
 ///
 /// # Panics
-/// When somebody is taken for a member who is none, for another one, or for one that was counted dead.
+/// When a stranger is accepted as a member, a member as another one, or one that was declared dead.
 pub fn handshake(script: &[u8]) {
     let mut said: Vec<Step> = Vec::new();
     let mut parties: Vec<Party> = (0..8).map(|number| Party::new(number, &mut said)).collect();
@@ -56,7 +56,7 @@ pub fn handshake(script: &[u8]) {
     }
 }
 
-/// A step as it is told to somebody; `other` is one that was said as well.
+/// A step as a receiver gets it; `other` is another step that was sent.
 fn changed(change: u8, mut step: Step, mut other: Step, at: u8, with: u8) -> Option<Step> {
     match change % 8 {
         0 => {}
@@ -94,15 +94,15 @@ struct Party {
     knows_key: bool,
     handshake: Handshake,
     nonce: Nonce,
-    /// Who the other said it is, and the nonce that its proof must answer.
+    /// The other's claimed identity, and the nonce that its proof must answer.
     heard: Option<(Option<Member>, Nonce)>,
     /// The proofs that were given, each with the nonce that it answers.
     proofs: Vec<(Proof, Nonce)>,
 }
 
 impl Party {
-    /// Even numbers dial and odd ones listen: members are 0 to 3, strangers 4 and 5; 6 is a member that only asks who
-    /// listens, and 7 a registrar. Whoever listens has counted [`DEAD`] dead.
+    /// Even numbers dial and odd ones listen: members are 0 to 3, strangers 4 and 5; 6 is a member that only asks for
+    /// the listener's identity, and 7 a registrar. All listeners have declared [`DEAD`] dead.
     fn new(number: u8, said: &mut Vec<Step>) -> Self {
         let (dials, knows_key) = (number % 2 == 0, !matches!(number, 4 | 5));
         let key = TreeKey::new([if knows_key { 1 } else { 2 }; 32]);
@@ -127,7 +127,7 @@ impl Party {
         Self { own, dials, knows_key, handshake, nonce, heard: None, proofs: Vec::new() }
     }
 
-    /// Takes a step. Returns what there is to say, and who the other is taken for.
+    /// Takes a step. Returns the answer, and the accepted identity of the other.
     fn hear(&mut self, mut step: Step) -> (Option<Step>, Option<Member>) {
         let (mut answer, accepted) = match self.handshake.handle_step(step.clone()) {
             Next::Send(step) | Next::SendAndEnd(step) => (Some(step), None),
@@ -155,23 +155,28 @@ impl Party {
             true => accepted.clone(),
             false => self.heard.clone().and_then(|(member, _)| member),
         };
-        let claimed = claimed.expect("who is accepted, or told anything, has said who it is");
+        let claimed = claimed.expect("a peer that is accepted or answered has claimed an identity");
         let other = parties.iter().find(|other| other.own == claimed && other.knows_key);
-        let other = other.expect("only a member is taken for one, and for nobody else");
+        let other = other.expect("only a member is accepted, and only as itself");
         assert_ne!(other.dials, self.dials, "a proof was reflected");
         let proof = *parts(&mut step.clone()).proof.expect("the step before has a proof");
         assert!(other.proofs.contains(&(proof, self.nonce)), "the proof was not given for this conversation");
         if !self.dials {
-            assert_eq!(accepted.is_some(), claimed.features & PROBE == 0, "who only asks is told, and is no peer");
-            assert_ne!(claimed.incarnation, u64::from(DEAD), "who was counted dead is let in");
+            assert_eq!(
+                accepted.is_some(),
+                claimed.features & PROBE == 0,
+                "a probe is answered, and not accepted as a \
+                peer"
+            );
+            assert_ne!(claimed.incarnation, u64::from(DEAD), "an actor that was declared dead is accepted");
         }
     }
 }
 
-/// The number of the member that was counted dead.
+/// The number of the member that was declared dead.
 const DEAD: u8 = 2;
 
-/// What a step has in it.
+/// The contents of a step.
 struct Parts<'a> {
     member: Option<&'a mut Member>,
     nonce: Option<&'a mut Nonce>,

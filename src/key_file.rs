@@ -1,13 +1,13 @@
-//! The file with a tree's key: whoever can read it is a member of the tree.
+//! The file with a tree's key: any process that can read it is a member of the tree.
 //!
 //! One line of 64 hexadecimal digits. Several programs that are given the same file, on one host or with a
 //! copy on each, can join one tree. It works like a private key of SSH: mode 0600, and a file that others
 //! could read is refused, because then others are members too.
 //!
 //! # What must stay true
-//! 1. Whoever reads the file sees a whole key or no file: it is written under another name first and then
-//!    linked to its own, which fails if there is one. So programs that start at once agree on one key.
-//! 2. What is checked and what is read is the same file, whatever its name means a moment later.
+//! 1. A reader of the file sees a whole key or no file: it is written under another name first and then linked to its
+//!    own, which fails if that exists. So programs that start at once agree on one key.
+//! 2. The file that is checked is the file that is read, whatever its name refers to a moment later.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 pub fn create(path: &Path) -> Result<()> {
     match try_create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Err(fault(path, "something is there already; a key that is replaced shuts out who has the old one"))
+            Err(fault(path, "the file already exists; replacing a key locks out the programs that have the old one"))
         }
         created => created.map_err(|error| fault(path, format!("can't be made: {error}"))),
     }
@@ -104,7 +104,7 @@ fn read(path: &Path, opened: io::Result<File>) -> Result<[u8; 32]> {
     let about = file.metadata().map_err(unreadable)?;
     let own = rustix::process::geteuid().as_raw();
     if !about.is_file() {
-        return Err(fault(path, "is no file; name one with a key in it, or one that can be made"));
+        return Err(fault(path, "is not a file; name one that has a key in it, or that can be created"));
     }
     if about.uid() != own {
         let why =
@@ -115,7 +115,7 @@ fn read(path: &Path, opened: io::Result<File>) -> Result<[u8; 32]> {
     if mode & 0o077 != 0 {
         let why = format!(
             "can be read or written by others (mode {mode:04o}), so others may have the key; make a new one with \
-             `pleach key new`, or `chmod 600` it if you are sure that nobody has seen it"
+             `pleach key new`, or `chmod 600` it if you are sure that no other user has read it"
         );
         return Err(fault(path, why));
     }
@@ -192,7 +192,7 @@ mod tests {
             assert!(fault().contains(&format!("by others (mode {mode:04o})")), "{}", fault());
         }
         assert!(fault().contains("chmod 600") && fault().contains(path.to_str().unwrap()), "{}", fault());
-        assert!(read_or_create(directory.path()).unwrap_err().to_string().contains("is no file"));
+        assert!(read_or_create(directory.path()).unwrap_err().to_string().contains("is not a file"));
         let nowhere = read_or_create(&directory.path().join("no/key")).unwrap_err().to_string();
         assert!(nowhere.contains("can't be made: No such file"), "{nowhere}");
     }

@@ -1,8 +1,8 @@
 //! Panics of tasks, caught where they happen: the message and backtrace become part of an error.
 //!
-//! The hook takes notes and then does what the hook before it did, so the report on standard error stays as users
-//! know it. Only where a peer is answered the thread must go on: there, what the standard hook would print is
-//! printed in parts, the backtrace as soon as [`traces`] has resolved it. A hook of the program's own is called as ever.
+//! The hook takes notes and then calls the previous hook, so the report on standard error stays as users know it. Only
+//! where a peer is answered the thread must go on: there, the output of the standard hook is printed in parts, the
+//! backtrace as soon as [`traces`] has resolved it. The program's own hook is called as before.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use crate::telemetry::{span_trace, stderr};
 use crate::traces;
 
-/// What the hook noted of a panic.
+/// The hook's notes of a panic.
 #[derive(Debug)]
 pub(crate) struct Panic {
     pub(crate) message: String,
@@ -37,7 +37,7 @@ pub(crate) fn install_hook() {
         let (before, is_standard) = hook_before();
         std::panic::set_hook(Box::new(move |info| {
             let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
-            let message = format!("{}{place}", info.payload_as_str().unwrap_or("a value that is no text"));
+            let message = format!("{}{place}", info.payload_as_str().unwrap_or("a panic payload that is not text"));
             let backtrace = Some(Backtrace::capture()).filter(traces::is_captured).map(Arc::new);
             match &backtrace {
                 Some(backtrace) if is_standard && ANSWERED.get() => report(info, backtrace.clone()),
@@ -57,7 +57,7 @@ fn hook_before() -> (Hook, bool) {
     (before, is_standard)
 }
 
-/// Says what the standard hook says, the backtrace later.
+/// Prints the message of the standard hook, the backtrace later.
 fn report(info: &PanicHookInfo<'_>, backtrace: Arc<Backtrace>) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("<unnamed>");
@@ -88,7 +88,7 @@ impl<F: Future> Future for Answered<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let before = ANSWERED.replace(true);
-        // Nobody looks into the task after it has panicked.
+        // The task is not used after it has panicked.
         let polled = catch_unwind(AssertUnwindSafe(|| self.project().task.poll(cx)));
         ANSWERED.set(before);
         match polled {
@@ -112,6 +112,6 @@ pub(crate) fn take_caught() -> Panic {
 thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 
-    /// Whether what runs now answers a peer, and the thread goes on after its panic.
+    /// Whether the running code answers a peer, and the thread goes on after its panic.
     static ANSWERED: Cell<bool> = const { Cell::new(false) };
 }

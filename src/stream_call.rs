@@ -51,7 +51,7 @@ impl<T> StreamCall<T> {
         self
     }
 
-    /// Says what happens to messages that come while the buffer is full; the function waits if nothing is said.
+    /// Sets the policy for messages that arrive while the buffer is full; by default, the function waits.
     pub fn lag(mut self, lag: Lag) -> Self {
         self.lag = lag;
         self
@@ -76,7 +76,7 @@ impl<T> StreamCall<T> {
         let dialog = opened.handle();
         let stream = StreamReceiver::new(dialog.clone(), intake);
         let scope = CancelScope::of_primitive();
-        // In a shield, so that the code around is told of its cancellation only when this is settled.
+        // In a shield, so that the enclosing code sees its cancellation only when this is settled.
         let ended = shield(run_for_result(&scope, body(stream))).await;
         settle(dialog, export, peer, ended).await
     }
@@ -88,7 +88,7 @@ impl<T> fmt::Debug for StreamCall<T> {
     }
 }
 
-/// Leaves the block: the function's failure goes before the body's, and the body's before a late answer.
+/// Leaves the block: the function's failure overrides the body's, and the body's overrides a late answer.
 async fn settle<X, E: ScopeError>(
     dialog: &DialogHandle,
     export: &Export,
@@ -141,7 +141,7 @@ where
     Ok(answered(run(StreamSender::new(dialog, Reads::declared()), args), answer, |()| ()))
 }
 
-/// As [`invoke_stream`], for a function that returns what it sends as a stream.
+/// As [`invoke_stream`], for a function that returns its messages as a stream.
 ///
 /// # Errors
 /// The arguments do not fit.
@@ -169,7 +169,7 @@ async fn send_all<T: Serialize, R: Outcome<Value = T>>(stream: impl Stream<Item 
     SentAll(Ok(()))
 }
 
-/// What became of a generator's messages: its own error keeps the name of its type.
+/// The outcome of a generator's messages: its own error keeps the name of its type.
 struct SentAll(std::result::Result<(), Raised>);
 
 impl Outcome for SentAll {

@@ -1,9 +1,9 @@
 //! Backtraces as text: captured where something fails, resolved on a thread of their own.
 //!
 //! To capture one takes some microseconds; to resolve the first one of a process, which reads its debug information,
-//! takes some hundred milliseconds. An actor has one thread, and must answer its peers meanwhile, so that thread
-//! only captures. `std` resolves under a lock that capturing takes too: what fails during the first resolution may
-//! still wait for it.
+//! takes some hundred milliseconds. An actor has one thread, and must answer its peers meanwhile, so that thread only
+//! captures. `std` resolves under a lock that capturing takes too: a failure during the first resolution may still wait
+//! for it.
 //!
 //! # Invariants
 //! 1. Nothing here blocks its caller: a job that finds no room is dropped, and its text is missing.
@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
 
-/// What is done on the thread.
+/// A job of the thread.
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Returns whether a backtrace has something in it: whether backtraces are on.
@@ -23,7 +23,7 @@ pub(crate) fn is_captured(backtrace: &Backtrace) -> bool {
     backtrace.status() == BacktraceStatus::Captured
 }
 
-/// Resolves what `owner` has, as `backtrace` shows it; `None` if too many wait.
+/// Resolves the backtrace of `owner`, which `backtrace` returns; `None` if too many wait.
 ///
 /// # Cancel safety
 /// If dropped, the text is made for nothing.
@@ -64,7 +64,7 @@ const MAX_JOBS: usize = 64;
 /// The size of a text, in bytes: some two hundred frames, beyond which it is a recursion.
 const MAX_TEXT: usize = 32 << 10;
 
-/// What saying that something was left out takes at most.
+/// The longest note about an omission.
 const MARGIN: usize = 64;
 
 #[cfg(test)]

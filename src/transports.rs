@@ -8,7 +8,7 @@ use pleach_tls::identity;
 use pleach_wire::registry::Duplicate;
 use pleach_wire::{Codec, Json, Key, Msgpack, Protocol, Registry, TlsIdentity, TransportError, TransportType};
 
-/// Adds a transport of your own to those that actors can be told to use.
+/// Adds a transport of your own to those that actors can use.
 ///
 /// Call it first thing in `main`, before [`init`](crate::init), so that child processes know it too:
 /// with `#[pleach::main(init = setup)]`, where `setup` is a function that calls this.
@@ -58,8 +58,8 @@ fn framed<C: Codec + Clone>(codec: C, protocol: &Arc<dyn Protocol>) -> Transport
     TransportType::framed(codec, protocol.clone())
 }
 
-/// Returns what an actor shows to prove itself over TLS, if the protocol uses it: what is in the directory
-/// `certificates`, or else a certificate of the authority that is derived from the tree's `secret`.
+/// Returns an actor's TLS certificates, if the protocol uses them: those in the directory `certificates`, or else one
+/// of the authority that is derived from the tree's `secret`.
 ///
 /// # Errors
 /// When files can't be read or used, and when the system gives no random bytes.
@@ -75,8 +75,8 @@ pub(crate) fn tls_identity(
     certificates.map_or_else(|| identity::of_tree(secret), of_the_user).map(Some)
 }
 
-/// Reads the certificates of the user's own, and checks them: peers would refuse what is no good as well, but who
-/// has it hears it before anything is started, and of all that is wrong.
+/// Reads the user's own certificates, and checks them: peers would refuse invalid ones as well, but this reports all
+/// faults to their owner before anything is started.
 #[cfg(any(feature = "tls", feature = "quic"))]
 fn of_the_user(directory: &Path) -> Result<TlsIdentity, TransportError> {
     let checked = identity::from_pem_files(directory).and_then(|own| match pleach_tls::config::check(&own) {

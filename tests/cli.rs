@@ -54,14 +54,14 @@ fn nothing_is_overwritten_and_no_nonsense_signed() {
     let there = pleach(at, "cert new one").unwrap_err();
     assert!(there.contains("has authority.pem in it already"), "{there}");
     let name = pleach(at, "cert new two --host not/a/name").unwrap_err();
-    assert!(name.contains("`not/a/name` is no host name and no IP address"), "{name}");
+    assert!(name.contains("`not/a/name` is neither a host name nor an IP address"), "{name}");
     let nobody = pleach(at, "cert new three --authority nowhere").unwrap_err();
     assert!(nobody.contains("can't read nowhere/authority.pem"), "{nobody}");
     // An authority with the key of another one.
     pleach(at, "cert new four").unwrap();
     fs::copy(at.join("four/authority-key.pem"), at.join("one/authority-key.pem")).unwrap();
     let mixed = pleach(at, "cert new five --authority one").unwrap_err();
-    assert!(mixed.contains("what this authority signs can't be used"), "{mixed}");
+    assert!(mixed.contains("the certificates of this authority can't be used"), "{mixed}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_registrar_keeps_an_address_until_it_is_ended() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert!(registrar.wait().unwrap().success());
     assert_eq!(said, format!("keeping names at uds://{}/names.sock\n", at.display()));
-    assert!(second.unwrap_err().contains("is kept by actor `registry`"));
+    assert!(second.unwrap_err().contains("already has the registrar actor `registry`"));
     assert!(!at.join("names.sock").exists());
     assert!(pleach(at, "registry").unwrap_err().contains("--listen tcp://127.0.0.1:1616"));
 }

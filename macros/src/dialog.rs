@@ -1,6 +1,6 @@
 //! The first parameter of a `#[context]` function: `ctx: &mut Context<Started, Recv, Send>`.
 //!
-//! It says what both sides tell each other. It is not one of the arguments: callers don't send it,
+//! It declares the types that both sides exchange. It is not one of the arguments: callers don't send it,
 //! the runtime makes it where the body runs.
 
 use proc_macro2::TokenStream;
@@ -10,11 +10,11 @@ use syn::{Error, FnArg, GenericArgument, PathArguments, Result, Signature, Type,
 use crate::exposed::{Kind, bare, plain_name, typed};
 use crate::{owned, text};
 
-/// What a function tells its caller, and what it is told.
+/// The types that a function exchanges with its caller.
 pub(crate) struct Dialog {
     /// The `Context<…>` as the user wrote it.
     pub(crate) context: TypePath,
-    /// What it says first, what it receives, what it sends.
+    /// Its first value, and the messages it receives and sends.
     messages: [Type; 3],
 }
 
@@ -41,7 +41,7 @@ impl Dialog {
         quote!(#(#messages),*)
     }
 
-    /// Returns what it says first, what it receives and what it sends.
+    /// Returns the types of its first value, of received and of sent messages.
     pub(crate) fn messages(&self) -> &[Type; 3] {
         &self.messages
     }
@@ -87,7 +87,7 @@ fn messages(context: &TypePath) -> Result<[Type; 3]> {
         }
         _ => Err(Error::new_spanned(
             context,
-            "a context has three types, of what it says first, receives and sends: \
+            "a context has three types, of its first value, and of received and sent messages: \
              write `Context<Started, Recv, Send>`",
         )),
     }

@@ -1,6 +1,6 @@
 //! `#[main]`: the entry of a process that may be the root of a tree, or one of its actors.
 //!
-//! Who the process is gets decided by `pleach::init()` at run time; the expansion only puts the calls
+//! `pleach::init()` decides at run time whether the process is a root or a child; the expansion only puts the calls
 //! into their order, before any runtime or thread exists.
 
 use proc_macro2::TokenStream;
@@ -10,7 +10,7 @@ use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
 use syn::{Error, Ident, ItemFn, LitInt, LitStr, Path, Result, ReturnType, Signature};
 
-/// Expands the attribute, or says what is wrong with its options or with the function.
+/// Expands the attribute, or reports faults of its options or of the function.
 pub(crate) fn expand(options: TokenStream, function: TokenStream) -> Result<TokenStream> {
     let mut read = Options::default();
     syn::meta::parser(|option| read.set(&option)).parse2(options)?;
@@ -39,7 +39,7 @@ pub(crate) fn expand(options: TokenStream, function: TokenStream) -> Result<Toke
     })
 }
 
-/// What the user wrote in the parentheses.
+/// The attribute's options.
 #[derive(Default)]
 struct Options {
     flavor: Option<LitStr>,

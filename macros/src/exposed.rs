@@ -1,8 +1,8 @@
 //! `#[rpc]`, `#[context]` and `#[stream]`: turn a function into one that builds a call, and register it.
 //!
-//! They differ in what the runtime does with it. A context function has a first parameter that is not
-//! sent, see `dialog.rs`, and so has a stream function, unless it returns what it sends, see
-//! `source.rs`. Both need a caller to talk to, so their calls can't run without one.
+//! They differ in how the runtime runs them. A context function has a first parameter that is not sent, see
+//! `dialog.rs`, and so has a stream function, unless it returns a stream, see `source.rs`. Both need a caller to talk
+//! to, so their calls can't run without one.
 //!
 //! The user's block moves into an inner async function, and the name that callers see becomes a
 //! plain function around it. So inside the block the name means the outer function too, and recursion
@@ -20,7 +20,7 @@ use crate::dialog::Dialog;
 use crate::source::Source;
 use crate::{owned, text};
 
-/// Expands the attribute, or says what keeps the function from being called by other actors.
+/// Expands the attribute, or reports why other actors could not call the function.
 pub(crate) fn expand(kind: Kind, options: TokenStream, function: TokenStream) -> Result<TokenStream> {
     if !options.is_empty() {
         return Err(Error::new_spanned(options, format!("{} takes no options", kind.attribute())));
@@ -59,20 +59,20 @@ impl Kind {
     }
 }
 
-/// What callers have to know of a function.
+/// The interface of a function.
 struct Exposed {
     speech: Speech,
     arguments: Vec<Argument>,
 }
 
-/// What a function says to its callers, and how.
+/// The messages of a function to its callers.
 enum Speech {
     Answer(Returned),
     Dialog(Box<Dialog>, Returned),
     Stream(Source),
 }
 
-/// What a function returns in the end.
+/// The final value of a function.
 struct Returned {
     ty: Type,
     /// The `T` of a `Result<T, …>`; other types hide theirs.
@@ -210,7 +210,7 @@ impl Exposed {
             run: self.run_lending(&dialog.context, at),
             export: format_ident!("context"),
             shapes: quote! {
-                shapes.of::<#started>("what it says first:");
+                shapes.of::<#started>("its first value:");
                 shapes.of::<#received>("what it receives:");
                 shapes.of::<#sent>("what it sends:");
                 shapes.of::<#value>("its result:");
@@ -247,7 +247,7 @@ impl Exposed {
         quote_spanned!(at=> |__pleach: __PleachArguments| __pleach_body(#(__pleach.#names),*))
     }
 
-    /// Runs the body with its arguments behind what the runtime lends it; the future owns that.
+    /// Runs the body with its arguments behind the runtime's handle, which the future owns.
     fn run_lending(&self, lent: &TypePath, at: Span) -> TokenStream {
         let names = self.arguments.iter().map(|argument| &argument.name);
         quote_spanned! {at=>
@@ -274,11 +274,11 @@ struct Wiring {
     run: TokenStream,
     /// The constructor of the export.
     export: Ident,
-    /// Adds the shapes of what it says and returns.
+    /// Adds the shapes of its messages and its result.
     shapes: TokenStream,
-    /// What callers get.
+    /// The callers' return type.
     shown_returns: String,
-    /// What the export has to know besides, with a comma behind it.
+    /// Additional fields of the export, with a comma behind them.
     shown_dialog: Option<TokenStream>,
     /// The runtime's function that makes the call.
     call: Ident,
@@ -322,7 +322,7 @@ pub(crate) fn plain_name<'a>(pattern: &'a Pat, why: &str) -> Result<&'a Ident> {
     }
 }
 
-/// Mistakes found so far, to be told together.
+/// Mistakes found so far, to be reported together.
 #[derive(Default)]
 struct Mistakes(Option<Error>);
 
@@ -384,7 +384,7 @@ impl Returned {
         }
     }
 
-    /// Returns the type of what callers get in the end.
+    /// Returns the type of the callers' final value.
     fn value_type(&self) -> TokenStream {
         let Self { ty, value } = self;
         match value {
@@ -419,7 +419,7 @@ pub(crate) fn bare(ty: &Type) -> &Type {
     }
 }
 
-/// Returns whether an attribute is about the function that callers see, not about what it does.
+/// Returns whether an attribute is about the function that callers see, not about its body.
 fn is_for_callers(attribute: &Attribute) -> bool {
     attribute.path().get_ident().is_some_and(|name| FOR_CALLERS.iter().any(|known| name == known))
 }

@@ -1,8 +1,8 @@
 //! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]` and
 //! `#[pleach::main]`.
 //!
-//! Use them through the `pleach` crate, which re-exports them: what they expand to names its items.
-//! This crate only rewrites functions; what a call, an export or an actor is lives in `pleach`.
+//! Use them through the `pleach` crate, which re-exports them: their expansions name its items.
+//! This crate only rewrites functions; calls, exports and actors live in `pleach`.
 //!
 //! # Invariants
 //! 1. Every path in an expansion is absolute (`::pleach::…`), so a user's names can't capture it.
@@ -23,10 +23,9 @@ mod text;
 
 /// Lets other actors call an async function.
 ///
-/// The function becomes a plain one that returns a `pleach::Call`: the arguments, and what to do
-/// with them. Awaiting the call runs the body here; `portal.run(call)` runs it in the actor behind
-/// the portal, and `nursery.run_in_actor(call)` in an actor of its own. Nothing happens before that,
-/// so dropping a call that was neither awaited nor run does nothing.
+/// The function becomes a plain one that returns a `pleach::Call`, which holds the arguments. Awaiting the call runs
+/// the body here; `portal.run(call)` runs it in the actor behind the portal, and `nursery.run_in_actor(call)` in an
+/// actor of its own. Nothing happens before that, so dropping a call that was neither awaited nor run does nothing.
 ///
 /// ```ignore
 /// use pleach::prelude::*;
@@ -72,12 +71,11 @@ pub fn rpc(options: TokenStream, function: TokenStream) -> TokenStream {
 
 /// Lets other actors open a dialog with an async function.
 ///
-/// A call of an [`rpc`](macro@rpc) function is a question and an answer. A context function speaks
-/// with its caller while it runs: it says that it has started, then both may open a stream and send
-/// each other messages, and what it returns is the result. Its first parameter is its end of that
-/// dialog. Callers don't see it: the function becomes a plain one that takes the other arguments and
-/// returns a `pleach::ContextCall`, for `portal.open_context(call, …)`. Nothing happens before that,
-/// and there is nobody to talk to without it, so such a call can't be awaited.
+/// A call of an [`rpc`](macro@rpc) function is a request and a response. A context function talks to its caller while
+/// it runs: it sends a first value, then both may open a stream and exchange messages, and its return value is the
+/// result. Its first parameter is its end of that dialog. Callers don't see it: the function becomes a plain one that
+/// takes the other arguments and returns a `pleach::ContextCall`, for `portal.open_context(call, …)`. Nothing happens
+/// before that, and it needs a caller to talk to, so such a call can't be awaited.
 ///
 /// ```ignore
 /// use pleach::prelude::*;
@@ -110,17 +108,17 @@ pub fn rpc(options: TokenStream, function: TokenStream) -> TokenStream {
 /// ```
 ///
 /// # What the function must look like
-/// - Its first parameter is a plain name of type `&mut Context<Started, Recv, Send>`: what it says
-///   when it starts, what it receives, what it sends; so the caller sends `Recv` and receives `Send`.
-///   The three types are written out here, not behind an alias of `Context`. Each owns its data, as
-///   arguments do; use `()` for what is never said.
+/// - Its first parameter is a plain name of type `&mut Context<Started, Recv, Send>`: the types of its first value, and
+///   of the messages it receives and sends; so the caller sends `Recv` and receives `Send`. The three types are written
+///   out here, not behind an alias of `Context`. Each owns its data, as arguments do; use `()` for a type that is never
+///   sent.
 /// - All else is as with [`rpc`](macro@rpc), for its other arguments, its `Result` and its body.
 ///
 /// Arguments of type `Bytes` travel as blobs: they are not copied. For messages and for the result
 /// there is `pleach::Blob`, which does the same.
 ///
 /// # Who may open it
-/// Whoever may call an [`rpc`](macro@rpc) function of the same module.
+/// The same actors that may call an [`rpc`](macro@rpc) function of the same module.
 ///
 /// # Attributes
 /// They go where those of [`rpc`](macro@rpc) functions go.
@@ -131,11 +129,11 @@ pub fn context(options: TokenStream, function: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Lets other actors take what a function sends, one message after the other.
+/// Lets other actors receive a function's messages, one after the other.
 ///
 /// The function becomes a plain one that takes its arguments and returns a `pleach::StreamCall`, for
-/// `portal.open_stream_from(call, …)`. It runs for as long as its caller takes: whoever leaves the
-/// block cancels it. There are two ways to write it.
+/// `portal.open_stream_from(call, …)`. It runs for as long as its caller reads: leaving the block cancels it. There are
+/// two ways to write it.
 ///
 /// ```ignore
 /// use futures_util::{Stream, StreamExt as _, stream};
@@ -176,7 +174,7 @@ pub fn context(options: TokenStream, function: TokenStream) -> TokenStream {
 /// - `T` is written out, and owns its data. All else is as with [`rpc`](macro@rpc).
 ///
 /// # Who may open it
-/// Whoever may call an [`rpc`](macro@rpc) function of the same module.
+/// The same actors that may call an [`rpc`](macro@rpc) function of the same module.
 ///
 /// # Attributes
 /// They go where those of [`rpc`](macro@rpc) functions go.

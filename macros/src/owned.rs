@@ -1,7 +1,7 @@
 //! Which types may cross a process boundary, as far as their spelling tells.
 //!
-//! The rest is checked by the compiler where the expansion needs serde's traits; this catches what
-//! would give errors about code that the user never wrote.
+//! The rest is checked by the compiler where the expansion needs serde's traits; this catches mistakes that would give
+//! errors about code that the user never wrote.
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};

@@ -1,4 +1,4 @@
-//! What a `#[stream]` function sends, and how: to `out: &mut StreamSender<T>`, or as the stream it returns.
+//! The source of a `#[stream]` function's messages: `out: &mut StreamSender<T>`, or the stream it returns.
 //!
 //! A function that returns `impl …` is taken to return its stream; any other needs a sender.
 

@@ -1,7 +1,7 @@
 //! Types as people write them, for messages: `Vec<u8>`, where tokens would print as `Vec < u8 >`.
 //!
-//! Peers compare these texts to see whether both sides mean the same function, so what it gives for
-//! the same tokens must not depend on how they were laid out in the source.
+//! Peers compare these texts to see whether both sides mean the same function, so the result for the same tokens must
+//! not depend on their layout in the source.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 

@@ -3,8 +3,8 @@
 //! # Invariants
 //! 1. Each task is answered once, before its cancel request is acknowledged, and on one lane with that.
 //! 2. A dialog's result goes behind its stream messages, on the dialog's lane. A context's error does not wait
-//!    for them, because it interrupts whoever takes them; that of a one-way stream is the last of its messages.
-//! 3. The end of a one-way stream whose caller has cancelled it waits for no message: that caller takes no more.
+//!    for them, because it interrupts their reader; that of a one-way stream is the last of its messages.
+//! 3. The end of a one-way stream whose caller has cancelled it waits for no message: that caller reads no more.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,17 +19,17 @@ use crate::actor::ActorId;
 use crate::error::{Cancelled, ContextCancelled, Error, Packed, Raised, Refusal};
 use crate::panics::{self, Panic};
 
-/// Who asked an actor to end, once somebody has; all its channels share it.
+/// The peer that asked this actor to end, if one has; all its channels share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ender(Arc<OnceLock<ActorId>>);
 
 impl Ender {
-    /// Notes who asks. The first one counts.
+    /// Notes the peer that asks. The first one counts.
     pub(crate) fn note(&self, ender: &ActorId) {
         self.0.get_or_init(|| ender.clone());
     }
 
-    /// Returns who has asked, if an actor has.
+    /// Returns the actor that has asked, if one has.
     pub(super) fn asked(&self) -> Option<&ActorId> {
         self.0.get()
     }
@@ -100,7 +100,8 @@ impl Channel {
                 error!(target: "pleach::runtime", %peer, %cid, %end, %error, count, "a function failed, and its caller can't be told how")
             }
             (_, Some(count)) => {
-                debug!(target: "pleach::runtime", %peer, %cid, %end, count, "nobody is left to be answered")
+                debug!(target: "pleach::runtime", %peer, %cid, %end, count, "dropped an answer whose caller has \
+                    disconnected")
             }
         }
     }
@@ -108,7 +109,7 @@ impl Channel {
     /// Sends the last message of a task and ends its dialog.
     ///
     /// # Errors
-    /// The peer was not told: the connection is gone, or the message can't be sent. In the second case the
+    /// The peer did not get the answer: the connection has ended, or the message can't be sent. In the second case the
     /// peer gets an error that says so.
     fn finish(&self, cid: Cid, answer: &Outgoing<'_>) -> Result<(), TransportError> {
         let (finished, others) = {

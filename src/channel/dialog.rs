@@ -61,7 +61,7 @@ impl DialogHandle {
         self.0.cid
     }
 
-    /// Returns what kind of function it is the dialog of.
+    /// Returns the kind of the dialog's function.
     pub(crate) fn kind(&self) -> FunctionKind {
         if self.state().is_one_way() { FunctionKind::Stream } else { FunctionKind::Context }
     }
@@ -74,7 +74,7 @@ impl DialogHandle {
         }
     }
 
-    /// Takes a message from the message loop. Returns what the peer did wrong, if it did.
+    /// Takes a message from the message loop. Returns the peer's mistake, if it made one.
     pub(super) fn deliver(&self, msg: Msg) -> Result<(), &'static str> {
         let mut state = self.state();
         let fits = match msg {
@@ -106,7 +106,7 @@ impl DialogHandle {
                 state.handle_stop();
                 Ok(())
             }
-            _ => Err("a message that is no dialog's"),
+            _ => Err("a message that belongs to no dialog"),
         };
         drop(state);
         self.wake();
@@ -132,7 +132,7 @@ impl DialogHandle {
         }
     }
 
-    /// Ends the dialog on the side of a function that is over.
+    /// Ends the dialog on the side of a function that has ended.
     pub(super) fn leave(&self) {
         self.finish(End::Left);
     }
@@ -159,7 +159,7 @@ impl DialogHandle {
         done
     }
 
-    /// Wakes all who wait on the state, after it was changed.
+    /// Wakes all waiters of the state after a change.
     fn wake(&self) {
         self.0.state.changed();
         self.0.receiver.wake();
@@ -176,7 +176,7 @@ impl DialogHandle {
         if permit != Permit::NotOpened {
             return permit;
         }
-        // Credit may come without a stream: whoever waits for the result forgets what comes.
+        // Credit may come without a stream: a caller that waits for the result discards messages.
         match tokio::time::timeout(PEER_OPENS, self.permit_but(Permit::NotOpened)).await {
             Ok(Permit::Wait) => self.permit_but(Permit::Wait).await,
             Ok(permit) => permit,
@@ -254,7 +254,7 @@ impl DialogHandle {
     /// # Errors
     /// When its value can't be sent, or the connection is gone.
     pub(crate) fn send(&self, msg: &Outgoing<'_>) -> Result<()> {
-        // The message loop writes: what a task sends without waiting goes out together.
+        // The message loop writes: messages that a task sends without waiting go out together.
         let sent = match msg {
             Outgoing::Credit { .. } => self.0.channel.send(Lane::CONTROL, msg, usize::MAX),
             in_order => self.send_in_order(in_order, usize::MAX).map(drop),
@@ -269,8 +269,8 @@ impl DialogHandle {
             channel.send(*lane, msg, under_way)?;
             return Ok(*lane);
         }
-        // The first message. Mostly one task sends it, `started` or what opens the stream; the lane of the one
-        // that gets through first is the dialog's.
+        // The first message. Usually one task sends it, by `started` or by opening the stream; the first one's lane
+        // becomes the dialog's.
         let mut lane = Lane(self.0.cid.0);
         let mut sent = channel.send(lane, msg, under_way);
         if let Err(TransportError::Encode { .. }) = sent {
@@ -286,7 +286,7 @@ impl DialogHandle {
         self.0.lane.get().copied().unwrap_or(Lane::CONTROL)
     }
 
-    /// Turns an end that is a failure into the error of whoever meets it.
+    /// Turns an end that is a failure into the error for its observer.
     pub(crate) fn error_of(&self, end: End) -> Error {
         match end {
             End::Error(error) | End::Cancelled(error, _) => match error.decode::<Packed>() {
@@ -294,12 +294,12 @@ impl DialogHandle {
                 Err(unreadable) => Error::Transport(unreadable),
             },
             End::Lost => self.0.channel.gone(),
-            End::Value(_) | End::Left => Error::Usage("the context is over: its function has returned".into()),
+            End::Value(_) | End::Left => Error::Usage("the context has ended: its function has returned".into()),
         }
     }
 
-    /// Asks the peer to cancel the dialog's task, and waits until it is over: until the dialog's end, which
-    /// the acknowledgement only follows.
+    /// Asks the peer to cancel the dialog's task, and waits for the dialog's end, which the acknowledgement only
+    /// follows.
     ///
     /// # Errors
     /// [`Error::ActorTooSlow`] when that did not come in time.

@@ -1,10 +1,10 @@
-//! The end of a connection: what is under way still gets through, as long as something moves.
+//! The end of a connection: messages in transit still arrive, as long as bytes move.
 //!
-//! A connection that is being closed writes what is queued, and reads what the peer had sent. That may take long on a
-//! slow line, so its time counts from the last byte that moved; all of it is bounded, too.
+//! A closing connection writes its queue and reads what the peer has sent. That may take long on a slow line, so its
+//! timeout restarts with each byte that moves; the whole is bounded, too.
 //!
 //! # Invariants
-//! 1. What was cut is an error that says how much. An end without one has left nothing behind.
+//! 1. Lost messages are an error that says how much was lost. An end without an error lost nothing.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) struct Drain {
 /// How the peer's process has ended, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerGone {
-    /// By itself: what it had sent may be on its way.
+    /// By itself: its last messages may be in transit.
     Exited,
     /// By force, or in a way that is not known.
     Killed,
@@ -34,7 +34,7 @@ pub(crate) enum PeerGone {
 pub(super) struct Draining {
     limits: Drain,
     began: Instant,
-    /// What had moved at the last look, and when that was more than before.
+    /// The bytes moved at the last look, and the time of the last change.
     moved: u64,
     moved_at: Instant,
     looked_at: Instant,
@@ -46,7 +46,7 @@ impl Draining {
         Self { limits, began: now, moved: traffic.moved, moved_at: now, looked_at: now }
     }
 
-    /// Returns when to look next: the network may have moved what this side has given it long before.
+    /// Returns when to look next: the network may have moved this side's bytes long before.
     pub(super) fn next_look(&self, gone: Option<PeerGone>) -> Instant {
         let stalled = self.stalled(gone);
         let soon = self.looked_at + (stalled / LOOKS).max(SHORTEST);
@@ -70,7 +70,7 @@ impl Draining {
             () => return Ok(()),
         };
         Err(match (gone, traffic.waiting) {
-            // Nobody is left who could take it.
+            // The peer can't read it any more.
             (Some(_), _) => TransportClosed::by_peer("its process has ended").into(),
             (None, 0) => TransportClosed::by_us(format!("the peer did not close in time: {limit}")).into(),
             (None, bytes) => TransportError::Undelivered { bytes, limit },

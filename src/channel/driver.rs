@@ -29,7 +29,7 @@ use crate::log::Limit;
 use crate::proto::dialog::End;
 use crate::proto::session::{Event, Outcome};
 
-/// What runs the functions that peers ask for.
+/// Runs the functions that peers call.
 pub(crate) trait Serve: Send + Sync + 'static {
     /// Starts a task that ends with [`Channel::answer`] or another answer. Must not wait.
     fn invoke(&self, channel: &Channel, asked: Asked);
@@ -38,7 +38,7 @@ pub(crate) trait Serve: Send + Sync + 'static {
     fn peer_failed(&self, channel: &Channel, error: Packed);
 }
 
-/// What a peer asks to be run.
+/// A peer's request to run a function.
 pub(crate) struct Asked {
     pub(crate) cid: Cid,
     pub(crate) target: ByteStr,
@@ -51,7 +51,7 @@ pub(crate) struct Asked {
     pub(crate) dialog: Option<DialogHandle>,
 }
 
-/// Runs the connection until it ends; wakes everybody who waits on it.
+/// Runs the connection until it ends; wakes all its waiters.
 ///
 /// `batch` holds messages that came with the end of the handshake.
 pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<Msg>, drain: Drain) {
@@ -73,7 +73,7 @@ pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<
     ending.end = Some(end);
 }
 
-/// Ends a channel when its loop does, also when that panics or is dropped: nobody waits on it for ever.
+/// Ends a channel with its loop, also when that panics or is dropped: no task waits on it for ever.
 struct Ending<'a> {
     channel: &'a Channel,
     end: Option<TransportError>,
@@ -83,10 +83,10 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let channel = self.channel;
         let end = self.end.take();
-        let end = end.unwrap_or_else(|| TransportClosed::by_us("its message loop was given up").into());
+        let end = end.unwrap_or_else(|| TransportClosed::by_us("its message loop was dropped").into());
         channel.transport().abort();
         // The end is set before the waiters are woken, because they look at it.
-        let _ = channel.0.end.set(end); // nobody else sets it
+        let _ = channel.0.end.set(end); // only this place sets it
         let left = channel.session().close();
         left.tasks.iter().for_each(|task| task.cancel_because(Cancelled::Caller(None)));
         for reply in &left.replies {
@@ -135,7 +135,7 @@ struct Driver<'a> {
     /// Closing took too long.
     gave_up: Option<TransportError>,
     sleep: Option<Pin<Box<Sleep>>>,
-    /// Why the peer said that it leaves.
+    /// The peer's reason for leaving.
     left: Option<ByteStr>,
 }
 
@@ -150,21 +150,21 @@ impl<'a> Driver<'a> {
         std::future::poll_fn(|cx| self.poll_next(cx, batch)).await
     }
 
-    /// The order: a close that was asked for, what is queued, what has come, timers.
+    /// The order: a requested close, queued messages, received ones, timers.
     fn poll_next(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
         if self.draining.is_none() && self.channel.0.closing.load(Ordering::Acquire) {
             self.by_us = self.channel.peer_gone().is_none();
             self.start_draining();
         }
         let transport = self.channel.transport();
-        // A failed write is not the end: what the peer sent before is still read.
+        // A failed write is not the end: messages that the peer sent before are still read.
         let mut sent = if self.draining.is_some() { transport.poll_close(cx) } else { transport.poll_flush(cx) };
         if self.peer_end.is_none()
             && let Poll::Ready(received) = transport.poll_recv(cx, batch)
         {
             self.channel.note_heard();
             match received {
-                // It sends no more, but may still read: what it was owed goes out first.
+                // It sends no more, but may still read: its outstanding answers go out first.
                 Err(end) if end.is_closed() => {
                     self.peer_end = Some(end);
                     self.start_draining();
@@ -180,7 +180,7 @@ impl<'a> Driver<'a> {
         }
         while let Some(at) = self.timer() {
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            // One that fires too early finds nothing to do; setting it anew for each message would cost more.
+            // A timer that fires too early finds nothing to do; resetting it for each message would cost more.
             if at < sleep.deadline() || sleep.is_elapsed() {
                 sleep.as_mut().reset(at);
             }
@@ -256,9 +256,9 @@ impl<'a> Driver<'a> {
                     }
                     None => Some(outcome),
                 };
-                // Only now: whoever has waited for the acknowledgement finds the end.
+                // Only now: a task that waited for the acknowledgement must find the end.
                 if let Some(ack) = ack {
-                    let _ = ack.send(()); // whoever waited may have left
+                    let _ = ack.send(()); // the waiter may have left
                 }
                 if let Some(outcome) = late {
                     log_late(channel, &outcome);
@@ -275,7 +275,7 @@ impl<'a> Driver<'a> {
             }
             Event::Acked { ack } => {
                 if let Some(ack) = ack {
-                    let _ = ack.send(()); // whoever waited may have left
+                    let _ = ack.send(()); // the waiter may have left
                 }
             }
             Event::PeerFailed { error } => match error.decode() {
@@ -305,7 +305,7 @@ impl<'a> Driver<'a> {
         if let Some(fault) = self.channel.0.fault.get().or(self.gave_up.as_ref()) {
             return fault.clone();
         }
-        // The network's own patience is over, which is the net below the heartbeats.
+        // The network's own timeout, the safety net below the heartbeats, has expired.
         if let TransportError::Reset(error) = &end
             && error.kind() == ErrorKind::TimedOut
         {
@@ -324,7 +324,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// An answer whose caller has left is of no use; but a failure that nobody asked for must not be lost.
+/// An answer whose caller has left is useless; but an unexpected failure must not be lost.
 fn log_late(channel: &Channel, outcome: &Outcome) {
     let peer = channel.peer();
     let failure = match outcome {
@@ -343,5 +343,5 @@ fn log_late(channel: &Channel, outcome: &Outcome) {
     }
 }
 
-/// What an actor says when it closes a connection in order.
+/// The last message of an actor that closes a connection in order.
 const GOODBYE: &str = "finished";

@@ -1,5 +1,4 @@
-//! What ends a connection, or makes it useless, before anybody closes it: the runtime at either end has
-//! failed, or the peer does not read.
+//! Failures that end a connection before it is closed: the runtime at either end has failed, or the peer does not read.
 
 use pleach_wire::transport::Lane;
 use pleach_wire::{Outgoing, TransportError};
@@ -13,13 +12,13 @@ impl Channel {
         self.send_or_log(Lane::CONTROL, &Outgoing::Error { cid: None, error }, 0);
     }
 
-    /// Keeps what the peer's runtime has failed with, and wakes who waits for that.
+    /// Keeps the failure of the peer's runtime, and wakes its waiters.
     pub(crate) fn note_peer_failure(&self, error: Error) {
         self.0.failure.get_or_init(|| error);
         self.0.failed.cancel();
     }
 
-    /// Returns what the peer's runtime has failed with, if it has.
+    /// Returns the failure of the peer's runtime, if it has failed.
     pub(crate) fn peer_failure(&self) -> Option<&Error> {
         self.0.failure.get()
     }
@@ -34,7 +33,7 @@ impl Channel {
 
     /// Ends the connection to a peer that does not read: `waiting` bytes wait for it.
     ///
-    /// Callers wait for room before they send. Answers and credits can't: whoever has one to give is done.
+    /// Callers wait for room before they send. Answers and credits can't: their tasks have ended.
     pub(super) fn give_up(&self, waiting: usize) -> TransportError {
         let limit = self.0.max_backlog;
         let fault = self.0.fault.get_or_init(|| TransportError::Backlog { waiting, limit });

@@ -15,7 +15,7 @@ use crate::proto::handshake::{Handshake, Hello, Member, Next, Step};
 use crate::proto::lost::Lost;
 use crate::proto::membership::{Nonce, TreeKey};
 
-/// What both sides of a handshake need to know.
+/// The inputs of both sides of a handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) own: Member,
@@ -24,11 +24,11 @@ pub(crate) struct Identity {
     pub(crate) deadline: Duration,
     /// The largest frame from a member, in bytes.
     pub(crate) max_frame: usize,
-    /// Who is not let in, because it was counted dead.
+    /// Actors that may not rejoin, because they were declared dead.
     pub(crate) lost: Arc<Lost>,
 }
 
-/// The end of a handshake with a member: who it is, and messages that came right behind.
+/// The result of a handshake with a member: its identity, and the messages that came right behind.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) member: Member,
@@ -52,8 +52,8 @@ pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> R
     accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
 }
 
-/// Takes a dialer's introduction. `None`: it was a probe, which has been answered. `heard` is told who the
-/// dialer says it is, before that is proved.
+/// Takes a dialer's introduction. `None`: it was a probe, which has been answered. `heard` gets the dialer's claimed
+/// identity before it is proved.
 ///
 /// # Errors
 /// [`TransportError::Handshake`] says why the peer was refused; other errors are the connection's.
@@ -72,10 +72,10 @@ pub(crate) async fn accept(
     drive(transport, identity, handshake, None, heard).await
 }
 
-/// Tells a dialer why it is not let in, without asking who it is, and closes.
+/// Tells a dialer why it is refused, without asking for its identity, and closes.
 ///
 /// # Errors
-/// When that could not be said in time; the connection must be dropped in any case.
+/// When that could not be sent in time; the connection must be dropped in any case.
 pub(crate) async fn turn_away(transport: &dyn MsgTransport, why: String) -> Result<(), TransportError> {
     transport.set_max_frame(MAX_HANDSHAKE_FRAME);
     let told = async {
@@ -96,7 +96,7 @@ async fn drive(
 ) -> Result<Option<Accepted>, TransportError> {
     transport.set_max_frame(MAX_HANDSHAKE_FRAME);
     let began = Instant::now();
-    // One deadline for all steps, and for what is sent: a peer that dribbles or does not read gains nothing.
+    // One deadline for all steps, sending included: a peer that trickles bytes or does not read gains nothing.
     let until = began + handshake.poll_timeout();
     let late = |_| TransportError::Handshake("the peer did not read the last step in time".into());
     let mut batch = Vec::new();
@@ -123,7 +123,7 @@ async fn drive(
             }
             Some(Next::Refuse(step, why)) => {
                 if let Some(step) = step {
-                    // The peer may be gone already; the reason for the refusal is what counts.
+                    // The peer may have left already; the reason for the refusal counts.
                     let _ = timeout(REFUSAL, async {
                         send(transport, &step).await?;
                         transport.close().await
@@ -165,7 +165,7 @@ async fn send(transport: &dyn MsgTransport, step: &Step) -> Result<(), Transport
     transport.flush().await
 }
 
-/// Returns random bytes that nobody has seen.
+/// Returns fresh random bytes.
 ///
 /// # Errors
 /// When the system has no random source.
@@ -237,7 +237,7 @@ mod tests {
         assert!(!theirs.connected());
     }
 
-    /// Somebody with a certificate of the tree, but not its key, hands on all that two members say.
+    /// A man in the middle with a certificate of the tree, but not its key, relays between two members.
     #[cfg(all(feature = "tls", feature = "quic"))]
     // SEC-2
     #[tokio::test]
@@ -272,7 +272,7 @@ mod tests {
                 () = hand_on => unreachable!("it never ends"),
             };
             let refused = accepted.unwrap_err().to_string();
-            assert!(refused.contains("somebody with a certificate stands between"), "{protocol}: {refused}");
+            assert!(refused.contains("a man in the middle with a certificate"), "{protocol}: {refused}");
             dialled.unwrap_err();
         }
     }

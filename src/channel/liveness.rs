@@ -1,4 +1,4 @@
-//! A peer that is silent: the watch over a connection, and what its verdicts do.
+//! Silent peers: runs a connection's failure detector, and acts on its findings.
 //!
 //! Connections within a host are not watched: the system tells when a process there is gone
 //! ([`processes`](crate::runtime)), and one that is stopped, under a debugger say, must not be taken for dead. A heartbeat is answered on every connection, by the
@@ -33,7 +33,7 @@ pub enum Liveness {
         /// How suspicious that is: so many zeros has the probability, `0.00…`, that it is chance.
         phi: f64,
     },
-    /// It was given up, or the connection has ended otherwise.
+    /// The peer was declared dead, or the connection has ended otherwise.
     Dead,
 }
 
@@ -66,7 +66,7 @@ impl Channel {
         matches!(self.end(), Some(TransportError::Closed(closed)) if closed.in_order)
     }
 
-    /// Returns when this side's lease is over, if the peer holds it.
+    /// Returns when this side's lease expires, if the peer grants it.
     pub(crate) fn leased_until(&self) -> Option<Instant> {
         self.watch()?.leased_until().map(|at| self.0.epoch + at)
     }
@@ -98,10 +98,10 @@ impl Channel {
         self.watch()?.poll_timeout().map(|at| self.0.epoch + at)
     }
 
-    /// Does what the watch finds due.
+    /// Takes the actions that the detector finds due.
     ///
     /// # Errors
-    /// The end of the connection, when the peer is given up.
+    /// The end of the connection, when the peer is declared dead.
     pub(super) fn look_at_watch(&self) -> Result<(), TransportError> {
         let peer = self.peer();
         loop {

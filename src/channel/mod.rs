@@ -4,26 +4,25 @@
 //! |---|---|
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
-//! | [`drain`] | the end of a connection: what is under way still gets through |
+//! | [`drain`] | the end of a connection: messages in transit still arrive |
 //! | [`dialog`] | a context: a dialog of many messages |
 //! | [`answers`] | how a task of the peer ends |
-//! | [`watched`] | a dialog's state, and who waits on it |
+//! | [`watched`] | a dialog's state, and its waiters |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | [`liveness`] | a peer that is silent |
-//! | [`records`] | what a peer can have logged |
+//! | [`records`] | log records that a peer can cause |
 //! | this one | the handle: what callers and finished tasks use |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
 //! itself; only when several are under way does the driver write for all of them at once.
 //!
 //! # Lanes
-//! What a context's tasks tell each other goes on a lane of their own, so that it holds up no other
-//! context: its first value, its stream messages, its result. Everything else is on the control lane
-//! and may overtake that. What has to stay in order does: the caller uses its lane only after it has
-//! got the first value, so the request to open the context is always there before; the acknowledgement
-//! of a cancel request goes behind the answer, on its lane; credit comes to the same in any order. An
-//! error may overtake what was sent before it, and what comes for a dialog that is over is ignored. Where
-//! a connection has no lane to spare, the control lane does.
+//! A context's own messages go on a lane of their own, so that they hold up no other context: its first value, its
+//! stream messages, its result. Everything else is on the control lane and may overtake them. The order holds where it
+//! matters: the caller uses its lane only after it has got the first value, so the request to open the context is
+//! always there before; the acknowledgement of a cancel request goes behind the answer, on its lane; credit adds up to
+//! the same in any order. An error may overtake earlier messages, and messages for an ended dialog are ignored. Where a
+//! connection has no lane to spare, the control lane does.
 //!
 //! # Invariants
 //! 1. The session's lock is never held across a wait, nor while the transport is called.
@@ -82,7 +81,7 @@ struct Shared {
     last_batch: AtomicUsize,
     ignored: AtomicU64,
     closing: AtomicBool,
-    /// The peer's process has ended: what it had sent is here already, and nothing more will come.
+    /// The peer's process has ended: its last messages have already arrived.
     peer_gone: AtomicU8,
     /// The peer has acknowledged a request to end itself.
     end_acknowledged: AtomicBool,
@@ -93,7 +92,7 @@ struct Shared {
     silence: Duration,
     /// Why this side has given the connection up.
     fault: OnceLock<TransportError>,
-    /// What the peer's runtime has failed with, set before the token is cancelled.
+    /// The failure of the peer's runtime, set before the token is cancelled.
     failure: OnceLock<Error>,
     failed: CancellationToken,
     /// Over a peer that may be lost without a word.
@@ -101,7 +100,7 @@ struct Shared {
     records: Records,
 }
 
-/// What the dialogs of a channel hold on to.
+/// The part of a channel that its dialogs share.
 #[derive(Debug)]
 pub(crate) struct Wakers;
 
@@ -112,10 +111,10 @@ impl Handles for Wakers {
     type Dialog = DialogHandle;
 }
 
-/// Who gets the answer of a call.
+/// The receiver of a call's answer.
 #[derive(Debug)]
 pub(crate) enum ReplyTo {
-    /// The one who waits for it.
+    /// The task that waits for it.
     Call(oneshot::Sender<Outcome>),
     /// Its dialog.
     Dialog(DialogHandle),
@@ -127,7 +126,7 @@ pub(crate) trait Explain: Sync {
     fn explain(&self, error: Error) -> impl Future<Output = Error> + Send;
 }
 
-/// What a new channel needs to know.
+/// The settings of a new channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) role: Role,
@@ -137,19 +136,19 @@ pub(crate) struct Terms {
     pub(crate) cancel_ack: Duration,
     /// How many tasks the peer may have here at once.
     pub(crate) max_tasks: usize,
-    /// How many bytes may wait to be sent before the connection is given up.
+    /// How many bytes may wait to be sent before the connection is closed.
     pub(crate) max_backlog: usize,
     /// How long the network may leave the peer's host without an answer.
     pub(crate) silence: Duration,
     /// How many stream messages a dialog buffers unless it says otherwise.
     pub(crate) stream_buffer: usize,
-    /// Who asked this side's actor to end.
+    /// The peer that asked this side's actor to end.
     pub(crate) ender: Ender,
     /// Whether it is held until one of the two actors ends.
     pub(crate) lasts: bool,
     /// When the handshake began.
     pub(crate) began: Instant,
-    /// What the peer is to this side, if it is watched, and how long it may be silent.
+    /// The peer's relation to this side, if heartbeats run, and how long it may be silent.
     pub(crate) watch: Option<(Kin, Patience)>,
 }
 
@@ -184,12 +183,12 @@ impl Channel {
         }))
     }
 
-    /// Returns who is at the other end.
+    /// Returns the actor at the other end.
     pub(crate) fn peer(&self) -> &ActorId {
         &self.0.peer
     }
 
-    /// Returns who this side is.
+    /// Returns this side's actor.
     pub(crate) fn here(&self) -> &ActorId {
         &self.0.here
     }
@@ -214,7 +213,7 @@ impl Channel {
         self.0.end.get()
     }
 
-    /// Waits until the connection has ended and nobody waits on it any more.
+    /// Waits until the connection has ended and its waiters are woken.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -245,8 +244,8 @@ impl Channel {
         self.0.end_acknowledged.load(Ordering::Acquire)
     }
 
-    /// Returns whether `fault` is what one of the two has asked for when it asked the other to end: what was on its
-    /// way to an actor is cut then. What that still had to say is not.
+    /// Returns whether `fault` follows from one side asking the other to end: messages to an ending actor are cut then,
+    /// its own last ones are not.
     fn ends_with_actor(&self, fault: &TransportError) -> bool {
         let said_all = !matches!(fault, TransportError::Undelivered { .. });
         self.end_acknowledged() || (said_all && self.0.ender.asked() == Some(self.peer()))
@@ -292,8 +291,7 @@ impl Channel {
         self.session().attach(cid, scope);
     }
 
-    /// Waits while the send queue of the control lane is too long; whoever sends without being answered
-    /// calls this.
+    /// Waits while the send queue of the control lane is too long; for senders that wait for no answer.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -328,7 +326,7 @@ impl Channel {
         }
     }
 
-    /// Asks the peer to cancel a task; `ack` is woken when it is over. Returns whether it was not over yet.
+    /// Asks the peer to cancel a task; `ack` is woken when the task has ended. Returns whether it still runs.
     fn send_cancel(&self, cid: Cid, ack: Option<oneshot::Sender<()>>) -> bool {
         let overdue_at = self.now() + self.0.cancel_ack;
         let marked = self.session().cancel(cid, ack, overdue_at);
@@ -339,7 +337,7 @@ impl Channel {
         marked.is_ok()
     }
 
-    /// The error of whoever waited for an acknowledgement in vain.
+    /// The error of a wait for an acknowledgement that never came.
     fn too_slow(&self) -> Error {
         Error::ActorTooSlow { actor: Box::new(self.0.peer.clone()), waited: self.0.cancel_ack }
     }
@@ -352,7 +350,7 @@ impl Channel {
         self.0.epoch.elapsed()
     }
 
-    /// The error of whoever uses the connection after its end.
+    /// The error for uses of the connection after its end.
     pub(crate) fn gone(&self) -> Error {
         let end = self.end().cloned();
         let end = end.unwrap_or_else(|| pleach_wire::TransportClosed::by_us("it is closing").into());
@@ -387,7 +385,7 @@ impl Pending {
     /// Waits for the answer.
     ///
     /// # Errors
-    /// What the function or the peer's runtime reported; [`Error::Disconnected`].
+    /// The error of the function or of the peer's runtime; [`Error::Disconnected`].
     ///
     /// # Cancel safety
     /// Nothing is lost; ask again. Not to be asked again after it has resolved.
@@ -404,7 +402,7 @@ impl Pending {
         }
     }
 
-    /// Asks the peer to cancel the task and waits until it is over.
+    /// Asks the peer to cancel the task and waits until it has ended.
     ///
     /// # Errors
     /// [`Error::ActorTooSlow`] when neither an acknowledgement nor an answer came in time.
@@ -445,7 +443,7 @@ impl std::fmt::Debug for Channel {
     }
 }
 
-/// The peer's process, as far as it is known. What says more is the higher number.
+/// The peer's process, as far as it is known. A higher number says more.
 const ALIVE: u8 = 0;
 const KILLED: u8 = 1;
 const EXITED: u8 = 2;

@@ -1,11 +1,11 @@
-//! The log records that a peer can cause by what it sends: each connection limits each kind.
+//! The log records that a peer's messages can cause: each connection limits each kind.
 //!
 //! A member may be broken, or broken into. It must not fill the log of another, nor have it do nothing but log.
 
 use super::Channel;
 use crate::log::Limit;
 
-/// What a peer can have logged.
+/// The kinds of records that a peer can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A message for a dialog that has ended.

@@ -1,4 +1,4 @@
-//! Two ends of a connection with their message loops, and a transport that remembers what went where.
+//! Two ends of a connection with their message loops, and a transport that remembers the lane of each message.
 
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -85,7 +85,7 @@ impl MsgTransport for Recorded {
     }
 }
 
-/// Hands what is asked of a side to its test.
+/// Hands a side's requests to its test.
 struct Asking(tokio::sync::mpsc::Sender<Asked>);
 
 impl Serve for Asking {
@@ -166,7 +166,7 @@ fn open(caller: &Half) -> OpenedDialog {
     OpenedDialog::open(&caller.channel, ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap()
 }
 
-/// Opens a context whose function has said its first value; returns both sides of it.
+/// Opens a context whose function has sent its first value; returns both sides of it.
 async fn started(caller: &Half, callee: &mut Half) -> (OpenedDialog, DialogHandle) {
     let opened = open(caller);
     let function = callee.asked.recv().await.unwrap().dialog.unwrap();
@@ -241,7 +241,7 @@ async fn a_context_has_a_lane_and_gives_it_back() {
 
 #[tokio::test]
 async fn credit_is_enough_for_a_peer_that_has_opened_no_stream() {
-    // Whoever waits for the result forgets what comes, and holds nobody up: with a stream or without one.
+    // A caller that waits for the result discards messages and blocks no sender: with a stream or without one.
     let (caller, mut callee) = connected().await;
     let (opened, function) = started(&caller, &mut callee).await;
     function.with(|state| state.open_stream(1)).unwrap();
@@ -281,7 +281,7 @@ async fn strange_messages_are_counted_and_harm_nobody() {
     callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
     pending.outcome().await.unwrap();
     assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 4);
-    // What has crossed the end of a dialog is nothing strange.
+    // Messages that cross the end of a dialog are normal.
     callee.channel.send(Lane::CONTROL, &Outgoing::Credit { cid: pending.cid, count: 1 }, 1).unwrap();
     let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
     callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
@@ -398,7 +398,7 @@ async fn a_lost_connection_wakes_the_function_too() {
     assert!(matches!(item(&function).await, Take::Failed(End::Lost)));
 }
 
-/// Collects what is logged.
+/// Collects the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -447,7 +447,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
     pleach_wire::log::backlog().delivered().await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
-    assert_eq!(text.lines().count(), 1, "a cancellation is no failure: {text}");
+    assert_eq!(text.lines().count(), 1, "a cancellation is not a failure: {text}");
 }
 
 #[tokio::test]

@@ -3,14 +3,14 @@
 //! All interleavings of its users are tried in `tests/loom`.
 //!
 //! # Invariants
-//! 1. Whoever changes the state wakes all who wait on it, after the change.
-//! 2. Whoever waits looks again after it has begun to listen.
+//! 1. A writer wakes all waiters after its change.
+//! 2. A waiter looks again after it has begun to listen.
 
 use std::sync::PoisonError;
 
 use crate::sync::{Mutex, MutexGuard, Notify};
 
-/// A value behind a lock, with those who wait until there is something to see in it.
+/// A value behind a lock, and the tasks that wait for it to change.
 pub(super) struct Watched<T> {
     state: Mutex<T>,
     changed: Notify,
@@ -21,12 +21,12 @@ impl<T> Watched<T> {
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// Looks at the state. Whoever changes it calls [`changed`](Self::changed) when it is unlocked.
+    /// Locks the state. A caller that changes it calls [`changed`](Self::changed) after unlocking.
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets all who wait look again.
+    /// Wakes all waiters.
     pub(super) fn changed(&self) {
         self.changed.notify_waiters();
     }

@@ -1,4 +1,4 @@
-//! Where an actor is to run: a machine, the engine that starts processes there, and what that has to know.
+//! Where an actor runs: a machine, the engine that starts processes there, and its settings.
 //!
 //! Only names live here. The engines are in `spawn`.
 
@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 
 /// Where an actor is to run, for [`Start::on`](crate::Start::on).
 ///
-/// It is written as text in files and variables, e.g. `local`, `ssh:user@node2` or `slurm:debug`; what else there is to say
-/// about a host are fields of a table, with the names that the functions here have:
+/// It is written as text in files and variables, e.g. `local`, `ssh:user@node2` or `slurm:debug`; other settings of a
+/// host are fields of a table, named like the functions here:
 ///
 /// ```
 /// use pleach::Host;
@@ -35,7 +35,7 @@ pub struct Host {
     pub(crate) options: HostOptions,
 }
 
-/// What starts processes at a host.
+/// The engine that starts processes on a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// This actor itself.
@@ -47,7 +47,7 @@ pub(crate) enum Engine {
     Slurm { partition: Option<String> },
 }
 
-/// What an engine and an actor on another host have to know.
+/// The settings of an engine and of an actor on another host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HostOptions {
     pub(crate) program: Option<PathBuf>,
@@ -68,9 +68,9 @@ impl Host {
 
     /// A machine that `ssh` reaches: `node2`, `user@node2`, or whatever the user's `ssh` configuration names.
     ///
-    /// The user's own configuration, agent, and jump hosts are used. Nobody is asked anything: a password, or
-    /// whether an unknown host is to be trusted. So log in by hand once. An argument for `ssh` it can't be:
-    /// a destination does not begin with `-`.
+    /// The user's own configuration, agent, and jump hosts are used. pleach never prompts, neither for a password nor
+    /// to trust an unknown host. So log in by hand once. The destination can't be an option of `ssh`: it must not begin
+    /// with `-`.
     pub fn ssh(destination: impl Into<String>) -> Self {
         Self::by(Engine::Ssh { destination: destination.into() })
     }
@@ -130,7 +130,7 @@ impl Host {
         self
     }
 
-    /// Adds an address that others are told instead of those where actors there are bound; see
+    /// Adds an address to announce instead of those where actors there are bound; see
     /// [`Config::advertise`](crate::Config::advertise).
     pub fn advertise(mut self, at: Address) -> Self {
         self.options.advertise.push(at);
@@ -173,7 +173,7 @@ impl Host {
         self
     }
 
-    /// Adds arguments for `srun`, e.g. `--gres=gpu:1`. What must not be is another number of tasks or nodes.
+    /// Adds arguments for `srun`, e.g. `--gres=gpu:1`. They must not change the number of tasks or nodes.
     pub fn arguments<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.options.job.arguments.extend(arguments.into_iter().map(Into::into));
         self
@@ -220,7 +220,7 @@ impl FromStr for Host {
             Some(("slurm", partition)) if is_destination(partition) => Some(Self::slurm().partition(partition)),
             _ => None,
         };
-        host.ok_or_else(|| Error::Config(format!("`{text}` is no host; write {SPELLINGS}")))
+        host.ok_or_else(|| Error::Config(format!("`{text}` is not a valid host; use {SPELLINGS}")))
     }
 }
 
@@ -265,7 +265,7 @@ mod tests {
             "slurm:-x",
         ] {
             let error = text.parse::<Host>().unwrap_err().to_string();
-            assert!(error.contains("is no host; write `local`, `ssh:user@node2`, `slurm`"), "{error}");
+            assert!(error.contains("is not a valid host; use `local`, `ssh:user@node2`, `slurm`"), "{error}");
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 ///
 /// ```toml
 /// [[hosts]]
-/// on = "ssh:node2"     # the only key that has to be there
+/// on = "ssh:node2"     # the only required key
 /// name = "gate"        # for `Config::host`; default: what `on` says
 /// actors = 4           # default: 1
 /// program = "/opt/count"
@@ -54,7 +54,7 @@ pub struct Hosts(Vec<HostEntry>);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Entry", try_from = "Entry")]
 pub struct HostEntry {
-    /// What it is called; without a name of its own, as its text.
+    /// Its name; by default, its text.
     pub name: String,
     /// Where it is.
     pub host: Host,
@@ -163,7 +163,7 @@ impl<'de> Deserialize<'de> for Hosts {
     }
 }
 
-/// The text of an error of configuration without its beginning: whoever reads the file says where it was.
+/// The text of a configuration error without its prefix: the reader of the file adds the place.
 fn said(error: &Error) -> String {
     match error {
         Error::Config(why) => why.clone(),
@@ -296,7 +296,7 @@ mod tests {
         let hosts = load(text).unwrap();
         assert_eq!(hosts[0], HostEntry { name: "gate".into(), host: host.clone(), actors: 4 });
         assert_eq!((&*hosts[1].name, hosts[1].actors), ("local", 1));
-        assert_eq!((hosts.named("gate"), hosts.named("nobody")), (Some(&host), None));
+        assert_eq!((hosts.named("gate"), hosts.named("unknown")), (Some(&host), None));
         let slurm = Host::slurm().partition("debug").account("physics").cpus(4).arguments(["--gres=gpu:1"]);
         assert_eq!(hosts[2].host, slurm.time(Duration::from_secs(7200)).queue(Duration::from_millis(500)));
         for bytes in [rmp_serde::to_vec(&hosts), rmp_serde::to_vec_named(&hosts)] {
@@ -316,7 +316,7 @@ mod tests {
         let fault = |text: &str| text.parse::<Hosts>().unwrap_err().to_string();
         assert!(fault("ssh:a*0").ends_with("`ssh:a*0`: a number of actors from 1 follows `*`"));
         assert!(fault("ssh:a*x").contains("follows `*`"));
-        assert!(fault("node2*2").contains("`node2` is no host; write `local`, `ssh:user@node2`"));
+        assert!(fault("node2*2").contains("`node2` is not a valid host; use `local`, `ssh:user@node2`"));
         assert!(fault("ssh:a,ssh:a*2").contains("two hosts are named `ssh:a`: count their actors together"));
     }
 
@@ -328,7 +328,7 @@ mod tests {
             "{unknown}"
         );
         let host = fault("\n[[hosts]]\non = \"node2\"\n");
-        assert!(host.contains("line 2") && host.contains("`node2` is no host; write `local`"), "{host}");
+        assert!(host.contains("line 2") && host.contains("`node2` is not a valid host; use `local`"), "{host}");
         assert!(fault("[[hosts]]\nactors = 2\n").contains("the key `on` says which host it is"));
         assert!(fault("[[hosts]]\non = \"local\"\nactors = 0\n").contains("`actors` is at least 1"));
         assert!(fault("[[hosts]]\non = \"ssh:a\"\ncpus = 2\n").contains("are for Slurm, and this is `ssh:a`"));

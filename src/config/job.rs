@@ -1,9 +1,9 @@
-//! What Slurm is told about the job of an actor. Only names and numbers; the launcher is in `spawn`.
+//! The Slurm options of an actor's job. Only names and numbers; the launcher is in `spawn`.
 
 use std::num::NonZero;
 use std::time::Duration;
 
-/// How an actor's job is to be; what is not said is left to Slurm.
+/// The options of an actor's job; unset ones are left to Slurm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Job {
     pub(crate) account: Option<String>,
@@ -24,5 +24,5 @@ impl Job {
     }
 }
 
-/// Long enough for a cluster with a little to do; who has to wait for hours knows.
+/// Long enough for a lightly loaded cluster; users of a busy one set their own.
 const QUEUE: Duration = Duration::from_secs(600);

@@ -1,4 +1,4 @@
-//! Where settings come from, and what is said about those that are wrong.
+//! The sources of settings, and the errors of invalid ones.
 //!
 //! A file is read twice: once whole, by serde, which knows the keys and their types; and once for the
 //! two names whose values only the registry knows. Both know the line. A variable is laid over the
@@ -28,9 +28,8 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Config`], for a file that can't be read, a key that is not a setting, a `PLEACH_` variable that is
-    /// nearly one, and a value that can't be used. It names the file and the line, or the variable, and what is
-    /// allowed there. Other `PLEACH_` variables are left alone: not all were chosen, as those that Kubernetes makes
-    /// of the names of services.
+    /// nearly one, and a value that can't be used. It names the file and the line, or the variable, and what is allowed
+    /// there. Other `PLEACH_` variables are left alone: Kubernetes makes some of the names of services.
     ///
     /// A `pleach.toml` in the current directory that belongs to another user (root excepted), or that others may
     /// write to, is refused, as `ssh` does. A file that `PLEACH_CONFIG` names was chosen, and is read.
@@ -263,7 +262,7 @@ mod tests {
         assert!(zero.contains("line 1") && zero.contains("zero would give up at once"), "{zero}");
 
         let host = fault(Some("\n[[hosts]]\non = \"node2\"\n"), &[]);
-        assert!(host.contains("line 2") && host.contains("`node2` is no host"), "{host}");
+        assert!(host.contains("line 2") && host.contains("`node2` is not a valid host"), "{host}");
 
         let name = fault(Some("# ours\ntransport = \"udp\"\n"), &[]);
         assert_eq!(name, "pleach.toml: line 2: unknown transport `udp`; there are tcp, uds");
@@ -300,7 +299,7 @@ mod tests {
         assert_eq!(unknown, "PLEACH_TRANSPRT: there is no such setting; did you mean PLEACH_TRANSPORT?");
         assert_eq!(
             fault(None, &[("PLEACH_HOSTS", "node2")]),
-            "PLEACH_HOSTS: `node2` is no host; write `local`, `ssh:user@node2`, `slurm` or `slurm:partition`",
+            "PLEACH_HOSTS: `node2` is not a valid host; use `local`, `ssh:user@node2`, `slurm` or `slurm:partition`",
         );
         assert_eq!(
             fault(None, &[("PLEACH_CODEC", "xml")]),

@@ -1,11 +1,10 @@
-//! What can be set, its defaults, and the reasons for them.
+//! All settings, their defaults, and the reasons for them.
 //!
-//! [`load`](Config::load) layers the sources; see there. A program that wants a setting to be fixed
-//! writes the field after loading, or makes the whole value itself. Children get the [`Config`] of
-//! their parent with what they are started with: they read no file and no environment.
+//! [`load`](Config::load) layers the sources; see there. A program that fixes a setting writes the field after loading,
+//! or makes the whole value itself. Children get the [`Config`] of their parent with their start options: they read no
+//! file and no environment.
 //!
-//! This module only holds numbers and names. It knows no transport; the names that are allowed come
-//! from whoever has the registry.
+//! This module only holds numbers and names. It knows no transport; its caller passes the registry's names.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,29 +53,29 @@ pub struct Config {
     pub transport: String,
     /// How messages are written. Default: `msgpack`, compact and fast; `json` can be read by eye.
     pub codec: String,
-    /// The largest message in bytes, both ways. Default: 64 MiB, far above what a call should carry,
-    /// and little enough that a hostile length can't take the machine's memory. It goes from 1 KiB to
-    /// 4 GiB less a byte, which is what a frame's size field can say.
+    /// The largest message in bytes, both ways. Default: 64 MiB, far above what a call should carry, and little enough
+    /// that a hostile length can't take the machine's memory. It must be between 1 KiB and 4 GiB − 1, the limit of a
+    /// frame's size field.
     #[serde(with = "frame_size")]
     pub max_frame: usize,
-    /// How long a cancel request waits for its acknowledgement. Default: 500 ms, a thousand times what
-    /// a healthy actor needs; one that is busy or stopped is found soon.
+    /// How long a cancel request waits for its acknowledgement. Default: 500 ms, a thousand times what a healthy actor
+    /// needs; a busy or stopped one is noticed soon.
     #[serde(with = "duration")]
     pub cancel_ack: Duration,
     /// How long a cancelled remote task may take for its clean-up. Default: 500 ms.
     #[serde(with = "duration")]
     pub task_cancel: Duration,
-    /// How long a closing connection waits for the next byte to move, in either direction, before it cuts what is left
-    /// and says how much. Default: 500 ms, more than a line takes that works; `peers` bounds all of it.
+    /// How long a closing connection waits for the next byte to move, in either direction, before it drops the rest and
+    /// reports how much. Default: 500 ms, more than a working line takes; `peers` bounds the whole.
     #[serde(with = "duration")]
     pub drain: Duration,
     /// How long closing a connection may take altogether, and an actor that ends waits for its remaining ones.
     /// Default: 3 s, so that last words get through a slow line, and peers that are just closing get there.
     #[serde(with = "duration")]
     pub peers: Duration,
-    /// How long a child that has acknowledged its cancellation, or has said goodbye of its own accord, may take to
+    /// How long a child that has acknowledged its cancellation, or has said goodbye by itself, may take to
     /// exit before it gets SIGTERM.
-    /// Default: 3 s, because it may have children of its own to bring to their end.
+    /// Default: 3 s, because it may have children of its own to end.
     #[serde(with = "duration")]
     pub soft_reap: Duration,
     /// How long after SIGTERM a child gets SIGKILL. Default: 1.6 s, enough to flush files, short enough
@@ -98,8 +97,8 @@ pub struct Config {
     /// protocols (QUIC) get no answer at all from a host that does not listen.
     #[serde(with = "patience")]
     pub dial: Duration,
-    /// How many connections may be in their handshake at once, of each listener; then a newcomer gets the
-    /// place of a stranger who has been there longest. Default: 128, so that strangers take little.
+    /// How many handshakes each listener may have pending; when full, a new connection evicts the oldest. Default: 128,
+    /// so that strangers take little.
     #[serde(with = "count")]
     pub max_pending_handshakes: usize,
     /// How many connections per second a listener takes from one address (on Unix sockets: from one user); more
@@ -139,14 +138,14 @@ pub struct Config {
     /// long; an actor on this host may be silent for any time.
     #[serde(with = "patience")]
     pub lease: Duration,
-    /// How unlikely a peer's silence has to be for it to be suspected, as the number of zeros behind the point
-    /// (phi). Default: 8, one in a hundred million; with regular heartbeats that is four of them. A suspicion is
-    /// only told, see [`Portal::liveness`](crate::Portal::liveness).
+    /// The phi threshold for suspecting a silent peer: how unlikely its silence is, as the negative power of ten.
+    /// Default: 8, one in a hundred million; with regular heartbeats that is four of them. A suspicion is only
+    /// reported, see [`Portal::liveness`](crate::Portal::liveness).
     #[serde(with = "count")]
     pub suspect_after: usize,
-    /// The same for a peer on another host, neither parent nor child, to be given up; more than `suspect_after`.
-    /// Default: 60; with regular heartbeats that is nine of them, close to `lease`, and more on a line where they
-    /// are not regular.
+    /// The phi threshold for declaring a peer on another host dead that is neither parent nor child; more than
+    /// `suspect_after`. Default: 60; with regular heartbeats that is nine of them, close to `lease`, and more on a line
+    /// where they are not regular.
     #[serde(with = "count")]
     pub dead_after: usize,
     /// Whether actors run on several threads. Default: no; one thread wakes nobody on another core,
@@ -156,38 +155,39 @@ pub struct Config {
     /// Where Unix sockets live; made if it is missing, with mode 0700. Default: a new directory below the temporary one
     /// (or `XDG_RUNTIME_DIR`, or `/tmp`, if the path would be too long for a socket), only for this user.
     pub socket_dir: Option<PathBuf>,
-    /// The file with the tree's key. Default: none; the root makes a random key that nobody else has. Programs
-    /// that are given the same file can join one tree: whoever can read it is a member. It is made if it is
-    /// missing, with mode 0600, and refused if others can read it; see [`key_file`](crate::key_file).
+    /// The file with the tree's key. Default: none; the root makes a random secret key. Programs with the same file can
+    /// join one tree: any process that can read it is a member. It is created with mode 0600 if missing, and refused if
+    /// others can read it; see [`key_file`](crate::key_file).
     pub key_file: Option<PathBuf>,
-    /// The directory with the certificates of this host: `authority.pem`, `certificate.pem` and `key.pem`, as
-    /// `pleach cert new` makes them. Default: none; certificates are made of the tree's key. They are read and
-    /// checked once, at the start; children read the directory of the same name on the host where they run. They come
-    /// on top of the key, and do not replace it: who has a certificate but not the key stays outside.
+    /// The directory with the certificates of this host: `authority.pem`, `certificate.pem` and `key.pem`, as `pleach
+    /// cert new` makes them. Default: none; certificates are made of the tree's key. They are read and checked once, at
+    /// the start; children read the directory of the same name on the host where they run. They add to the key, and do
+    /// not replace it: a certificate without the key is not enough.
     pub certificates: Option<PathBuf>,
     /// Whether actors may listen where other hosts reach them without encryption. Default: no.
     #[serde(with = "switch")]
     pub allow_non_loopback: bool,
-    /// Where the root listens from its start, besides what its children need, e.g. `quic://0.0.0.0:1616`; the name
+    /// Additional addresses where the root listens from its start, e.g. `quic://0.0.0.0:1616`; the name
     /// `localhost` means both `127.0.0.1` and `[::1]`. The actors below it on
     /// its host listen the same way on ports that the system chooses. Default: nowhere. In a file a list of
     /// addresses, in the environment with commas between them.
     #[serde(with = "addresses")]
     pub listen: Vec<Address>,
-    /// What others are told instead of the addresses at which this actor is bound, for each protocol named
-    /// here: where it is reached through a router that translates addresses. Default: what it is bound to,
-    /// and for `0.0.0.0` and `[::]` the addresses of the host's interfaces. Actors below get none of it.
+    /// Addresses announced to peers instead of the bound ones, for each protocol named here: where a router forwards to
+    /// this actor. Default: the bound ones, and for `0.0.0.0` and `[::]` the addresses of the host's interfaces. Actors
+    /// below get none of it.
     #[serde(with = "addresses")]
     pub advertise: Vec<Address>,
-    /// The hosts that this program may use, for [`Config::host`] and whoever spreads actors over all of them. Default:
+    /// The hosts that this program may use, for [`Config::host`] and for clusters over all of them. Default:
     /// none. In a file tables, in the environment text like `ssh:a*2,local`; see [`Hosts`].
     pub hosts: Hosts,
-    /// Where the registrar is that keeps the names of several trees, e.g. `tcp://127.0.0.1:1616`. A root that finds
-    /// one there joins it; if there is none, it becomes one and binds all of these. Needs `key_file`: whoever joins
-    /// has to know the same key. Default: none; a root keeps the names of its own tree, and binds nothing for that.
+    /// Where the registrar of several trees listens, e.g. `tcp://127.0.0.1:1616`. A root that finds one there joins it;
+    /// if there is none, it becomes one and binds all of these. Needs `key_file`: programs that join must know the same
+    /// key. Default: none; a root is the registrar of its own tree, and binds nothing for that.
     ///
-    /// Whoever has joined registers again by itself when the registrar is back, or another program has taken its
-    /// place; lookups meanwhile fail after `dial`. Actors on other hosts are found if they `listen` where others get.
+    /// Programs that have joined register again by themselves when the registrar is back, or another program has
+    /// replaced it; lookups meanwhile fail after `dial`. Actors on other hosts are found if they `listen` where others
+    /// get.
     ///
     /// With the feature `etcd` it can be one `etcd://host:port[,host:port…]/prefix` instead, which keeps the names
     /// beyond the end of any program: see `discovery::etcd`.
@@ -196,13 +196,13 @@ pub struct Config {
     /// Whether the root has to be the registrar itself, and fails if there is another one. Default: no.
     #[serde(with = "switch")]
     pub ensure_registry: bool,
-    /// How long an actor that ends may take to have its name taken out. Default: 500 ms; who keeps the names
-    /// notices by itself if nobody says so.
+    /// How long an ending actor may take to remove its name. Default: 500 ms; the registrar notices by itself if that
+    /// fails.
     #[serde(with = "duration")]
     pub deregister: Duration,
-    /// What the root is called, and found as. Default: `root`.
+    /// The name of the root, under which it is found. Default: `root`.
     pub root_name: String,
-    /// What is logged, e.g. `info` or `pleach::cancel=debug`. Default: what `PLEACH_LOG` says.
+    /// The log filter, e.g. `info` or `pleach::cancel=debug`. Default: the value of `PLEACH_LOG`.
     pub log_level: Option<String>,
 }
 
@@ -227,7 +227,7 @@ impl Config {
 }
 
 impl Config {
-    /// Checks what no field can be wrong about alone.
+    /// Checks fields against each other.
     ///
     /// # Errors
     /// Says which fields do not go together.
@@ -240,7 +240,8 @@ impl Config {
         }
         if suspect_after >= dead_after {
             return Err(Error::Config(format!(
-                "`suspect_after` is {suspect_after} and `dead_after` {dead_after}: a peer is suspected before it is given up"
+                "`suspect_after` is {suspect_after} and `dead_after` {dead_after}: a peer must be suspected before it \
+                    is declared dead"
             )));
         }
         Ok(())

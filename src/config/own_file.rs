@@ -1,9 +1,9 @@
 //! A file that is read because it lies there: only if it is this user's own.
 //!
-//! Whoever may write to a directory could leave a `pleach.toml` for those who start a program in it, and so choose
-//! where it listens and which keys it trusts. The rule is that of `ssh` for `~/.ssh/config`: the file belongs to
-//! this user or to root, and nobody else may write to it. A file that is named is read whoever owns it: naming it
-//! is a choice, as with `ssh -F`.
+//! Any user who may write to a directory could leave a `pleach.toml` for programs that are started in it, and so choose
+//! where they listen and which keys they trust. The rule is that of `ssh` for `~/.ssh/config`: the file belongs to this
+//! user or to root, and no other user may write to it. A file that is named explicitly is read whatever its owner, as
+//! with `ssh -F`.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Returns why a file with this owner and mode is not to be obeyed, and what to do.
+/// Returns why a file with this owner and mode is not trusted, and what to do.
 fn distrust(owner: u32, mode: u32, user: u32) -> Option<String> {
     let named = "or, if it is to be used as it is, name it with PLEACH_CONFIG";
     if owner != user && owner != 0 {

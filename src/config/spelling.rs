@@ -34,7 +34,7 @@ pub(super) mod duration {
     }
 }
 
-/// A duration after which something is given up: zero would give up at once.
+/// A timeout: zero would expire at once.
 pub(super) mod patience {
     use super::*;
 

@@ -1,15 +1,15 @@
 //! Which `PLEACH_` variables are settings, and which only look like some.
 //!
-//! Not all of them were chosen by the user: Kubernetes gives each container the addresses of the services around
-//! it, and one called `pleach` is `PLEACH_PORT=tcp://…` there. So only what is nearly the name of a setting is
-//! taken for a slip of the pen, and refused; anything else is none of ours.
+//! The user did not choose all of them: Kubernetes gives each container the addresses of the services around it, and
+//! one called `pleach` is `PLEACH_PORT=tcp://…` there. So only a near miss of a setting's name is refused as a typo;
+//! all others are ignored.
 
 use std::collections::BTreeSet;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// What a name behind `PLEACH_`, in lower case, means.
+/// The meaning of a name behind `PLEACH_`, in lower case.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     Setting,

@@ -73,14 +73,14 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
             Ok(value) => value,
             Err(error) => {
-                end_remote(dialog).await; // it is over already, unless this scope was cancelled or the value is no `S`
+                end_remote(dialog).await; // it has already ended, unless this scope was cancelled or the value is no `S`
                 let error = scope::own_cancellation_or(export.explain(error));
                 return Err(peer.explain(error).await.into());
             }
         };
         let scope = CancelScope::of_primitive();
         dialog.interrupt_with(scope.clone());
-        // In a shield, so that the code around is told of its cancellation only when this is settled.
+        // In a shield, so that the enclosing code sees its cancellation only when this is settled.
         let ended = shield(run_for_result(&scope, body(OpenContext::new(dialog.clone(), result, sent), value))).await;
         settle(&opened, peer, ended).await
     }
@@ -104,11 +104,11 @@ async fn first_value(dialog: &DialogHandle, export: &Export) -> Result<Payload> 
             Err(Error::Usage(format!("`{}` returned without calling `ctx.started()`", export.path)))
         }
         TakeFirst::Ended(failed) => Err(dialog.error_of(failed)),
-        TakeFirst::Wait => Err(Error::Usage("the context is over".into())),
+        TakeFirst::Wait => Err(Error::Usage("the context has ended".into())),
     }
 }
 
-/// Leaves the block: the peer's failure goes before the body's, and that before the result.
+/// Leaves the block: the peer's failure overrides the body's, and that overrides the result.
 async fn settle<X, E: ScopeError>(
     opened: &OpenedDialog,
     peer: &impl Explain,
@@ -145,7 +145,7 @@ pub(crate) async fn end_remote(dialog: &DialogHandle) {
     }
 }
 
-/// Cancels the remote task, if it is not over, for somebody who wants no answer any more.
+/// Cancels the remote task, if it still runs, for a caller that needs no answer.
 pub(crate) async fn cancel_remote(dialog: &DialogHandle) -> Result<()> {
     if dialog.with(|state| state.end().is_some()) {
         return Ok(());

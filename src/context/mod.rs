@@ -10,7 +10,7 @@
 //! |---|---|
 //! | this one | the function's side |
 //! | [`block`] | the caller's block: opening it, leaving it, and which error comes out |
-//! | [`open`] | what the body of that block is given |
+//! | [`open`] | the handle that the block's body gets |
 //!
 //! The rules of one dialog are in `proto/dialog.rs`.
 

@@ -1,4 +1,4 @@
-//! What the body of a context's block is given: the stream, the result, and how it stands.
+//! The handle that the body of a context's block gets: the stream, the result, and the state.
 //!
 //! It owns nothing: [`super::block`] opens the context and ends it.
 
@@ -30,7 +30,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
         Self { dialog, decode, sent, types: PhantomData }
     }
 
-    /// Opens this side of the stream, once: takes what the peer sends, and sends what it takes.
+    /// Opens this side of the stream, once: for both directions.
     ///
     /// # Errors
     /// Awaiting it fails with [`Error::Usage`] when it was opened before, and with
@@ -57,7 +57,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
         self.read(end)
     }
 
-    /// Returns what [`result`](Self::result) returns, if it would not wait; `None` while the function runs.
+    /// Returns the outcome of [`result`](Self::result) without waiting; `None` while the function runs.
     pub fn outcome(&self) -> Option<Result<O>> {
         let end = self.dialog.with(|state| state.end().cloned())?;
         Some(self.read(end))
@@ -71,11 +71,11 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
         }
     }
 
-    /// Cancels the remote task and waits until it is over.
+    /// Cancels the remote task and waits until it has ended.
     ///
     /// The block then ends without the task's [`Error::ContextCancelled`], also if its actor is lost meanwhile or was
-    /// before, and whoever takes from its stream gets the end of that. Should the task fail while it cleans up, the
-    /// block fails with that; should it have returned before, [`result`](Self::result) has its value.
+    /// before, and readers of its stream get the end of it. If the task fails while it cleans up, the block fails with
+    /// that error; if it had returned before, [`result`](Self::result) has its value.
     ///
     /// # Errors
     /// [`Error::ActorTooSlow`] when the peer did not acknowledge within `cancel_ack`. `Ok` if the
@@ -93,7 +93,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
         self.dialog.with(|state| state.cancel_called())
     }
 
-    /// Returns whether that is so and the peer has said, since then or before, that the function is over.
+    /// Returns whether that is so and the peer has reported, since then or before, that the function has ended.
     pub fn cancel_acked(&self) -> bool {
         self.dialog.with(|state| state.cancel_acked())
     }

@@ -1,13 +1,13 @@
 //! Is there a registrar already, or is it to be this root?
 //!
-//! Each configured address is asked at once, by a handshake that leaves no trace. Any registrar is
-//! joined. Where nobody is, this root binds every address before it lets anybody in; if somebody else was
-//! faster, it asks again. What is taken by anything else is an error that names it.
+//! The root asks all configured addresses at once, by a handshake that leaves no trace. It joins any registrar. If
+//! there is none, it binds every address before it accepts a peer; if another root was faster, it asks again. An
+//! address taken by anything else is an error that names it.
 //!
 //! ```text
 //! ask ──a registrar──► join it
 //!  ▲└──taken──► error
-//!  │└──nobody──► bind all ──► be the registrar
+//!  │└───none───► bind all ──► be the registrar
 //!  └────pause──── one is taken now
 //! ```
 
@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::proto::handshake::{Member, REGISTRAR};
 use crate::runtime::{Reserved, Runtime};
 
-/// What a root is to do.
+/// The outcome of an election for a root.
 pub(super) enum Elected {
     /// To keep the names, and to accept connections at these addresses.
     Registrar(Vec<Reserved>),
@@ -32,21 +32,21 @@ pub(super) enum Elected {
     Member(Vec<Site>),
 }
 
-/// What there is at an address.
+/// The state of an address.
 #[derive(Debug)]
 enum Found {
     Registrar(Box<Member>),
     Nobody,
-    /// Somebody who took the connection, and then said nothing for too long.
+    /// A peer that accepted the connection, and then was silent for too long.
     Silent,
     Taken(String),
 }
 
-/// Finds out whether this root is to be a registrar, and of whom.
+/// Finds out whether this root becomes a registrar, or which ones it joins.
 ///
 /// # Errors
-/// [`Error::Config`] when the settings contradict each other; [`Error::Registry`] when an address is taken by what
-/// is no registrar of this tree, or there is one although `ensure_registry` wants none, or it can't be bound.
+/// [`Error::Config`] when the settings contradict each other; [`Error::Registry`] when an address is taken by anything
+/// but a registrar of this tree, or there is one although `ensure_registry` is set, or it can't be bound.
 ///
 /// # Cancel safety
 /// If dropped, nothing is left.
@@ -110,7 +110,7 @@ async fn ask(runtime: &Arc<Runtime>, at: &Endpoint, patience: Duration) -> Found
     match runtime.probe(at, patience).await {
         Ok(Some(member)) if member.features & REGISTRAR != 0 => Found::Registrar(Box::new(member)),
         Ok(Some(member)) => {
-            Found::Taken(format!("is taken by {}, which is no registrar: choose another address", member.who))
+            Found::Taken(format!("is taken by {}, which is not a registrar: choose another address", member.who))
         }
         Ok(None) => Found::Silent,
         Err(Error::Transport(error @ TransportError::Dial { .. })) => {
@@ -118,19 +118,19 @@ async fn ask(runtime: &Arc<Runtime>, at: &Endpoint, patience: Duration) -> Found
             Found::Nobody
         }
         Err(error) => Found::Taken(format!(
-            "is taken by what is no registrar of this tree: {error} (programs that join each other need the same \
+            "is taken, but not by a registrar of this tree: {error} (programs that join each other need the same \
              `key_file`, and the same `codec`)"
         )),
     }
 }
 
 impl Found {
-    /// Says why the address can't be used, unless nobody is there.
+    /// Says why the address can't be used, unless it is free.
     fn in_the_way(&self) -> Option<String> {
         match self {
             Self::Registrar(_) | Self::Nobody => None,
             Self::Silent => Some(format!(
-                "is taken by what does not answer within {:?}: no registrar, or a stopped one",
+                "is taken, but does not answer within {:?}: not a registrar, or a stopped one",
                 ATTEMPT / 2
             )),
             Self::Taken(why) => Some(why.clone()),
@@ -138,7 +138,7 @@ impl Found {
     }
 }
 
-/// The registrars among what was found, each once.
+/// The registrars that were found, each once.
 fn sites(at: &[Endpoint], found: &[Found]) -> Vec<Site> {
     let mut sites: Vec<(&Member, Site)> = Vec::new();
     for (at, found) in at.iter().zip(found) {
@@ -160,7 +160,7 @@ async fn bind_all(runtime: &Arc<Runtime>, at: &[Endpoint], addresses: &[Address]
                 for one in reserved {
                     Reserved::close(one).await;
                 }
-                return Err(fault(at, format!("is no registrar's, and can't be bound here: {error}")));
+                return Err(fault(at, format!("has no registrar, and can't be bound here: {error}")));
             }
         }
     }
@@ -171,7 +171,7 @@ fn not_alone(at: &[Endpoint], found: &[Found]) -> Error {
     let there = at.iter().zip(found).find_map(|(at, found)| match found {
         Found::Registrar(member) => Some(fault(
             at,
-            format!("is kept by {} already, and `ensure_registry` wants this root to keep it", member.who),
+            format!("already has the registrar {}, and `ensure_registry` requires this root to be it", member.who),
         )),
         _ => None,
     });

@@ -1,8 +1,8 @@
 //! The registry as the members of a tree see it: they ask its registrars, over connections that they hold.
 //!
-//! A child of the registrar has its parent's connection, and that registers it too. Everybody else
-//! holds one connection to each registrar ([`Keeper`]). All registrars are asked at once; one that does
-//! not answer holds up nobody whom another one has answered.
+//! A child of the registrar uses its parent's connection, and that registers it too. All other actors hold one
+//! connection to each registrar ([`Keeper`]). All registrars are asked at once; one that does not answer does not delay
+//! the answers of others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -59,7 +59,7 @@ impl Embedded {
         }
     }
 
-    /// Asks every registrar, and returns what those have answered who did in time.
+    /// Asks every registrar, and returns the answers that came in time.
     async fn ask_all<T>(&self, call: impl Fn() -> Call<T> + Sync) -> Result<Vec<T>>
     where
         T: Send,
@@ -170,7 +170,11 @@ impl Line {
     async fn up(&self) -> Result<Channel> {
         match self {
             Self::Parent(runtime) => runtime.parent_channel().ok_or_else(|| {
-                Error::Usage("the connection to the parent, who is the registrar, has ended; so does this actor".into())
+                Error::Usage(
+                    "the connection to the parent, which is the registrar, has ended; so does this \
+                    actor"
+                        .into(),
+                )
             }),
             Self::Kept(keepers, at) => keepers[*at].up().await,
         }

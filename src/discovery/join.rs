@@ -1,12 +1,12 @@
-//! How an actor comes to its registry, and what it tells its children of it.
+//! How an actor finds its registry, and what it passes on to its children.
 //!
-//! | who | how its name is kept |
+//! | actor | how it is registered |
 //! |---|---|
 //! | a root, by default | it is the registrar of its own tree |
 //! | a root with [`Config::registry`](crate::Config::registry) | it joins the registrar there, or becomes it |
 //! | a child of the registrar | by the connection to its parent |
-//! | anybody in a tree whose `registry` is an etcd | by a lease there |
-//! | anybody else | by a connection to each registrar, made before the one to its parent |
+//! | an actor in a tree whose `registry` is an etcd | by a lease there |
+//! | any other | by a connection to each registrar, made before the one to its parent |
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,9 +33,9 @@ pub(crate) struct Names {
 enum Role {
     /// It keeps the names itself.
     Registrar(Arc<Table>),
-    /// It asks those who do, which its children are told about.
+    /// It asks other registrars, and passes their addresses to its children.
     Member(Arc<Embedded>, Vec<Site>),
-    /// It asks whom its children ask themselves.
+    /// It asks the same registry as its children.
     Outside(Arc<dyn Registry>),
 }
 
@@ -92,7 +92,7 @@ impl Names {
 /// Has a root found, or be, the registrar of its tree.
 ///
 /// # Errors
-/// [`Error::Config`], [`Error::Registry`]; what stands in the way of listening.
+/// [`Error::Config`], [`Error::Registry`]; the errors of listening.
 ///
 /// # Cancel safety
 /// If dropped, the actor has to end.
@@ -103,7 +103,7 @@ pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
     match elect(runtime).await? {
         Elected::Registrar(reserved) => {
             runtime.expose(registrar::MODULE.to_owned());
-            // Before anybody is let in: whoever is, gets an entry.
+            // Before any peer is admitted: each admitted peer gets an entry.
             let names = runtime.set_names(Names::new(Role::Registrar(Arc::default())))?;
             names.register(runtime.registered().await).await?;
             runtime.listen_at(reserved).await?;
@@ -120,7 +120,7 @@ pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
 /// Has a child listen, and entered wherever its parent's connection does not do that.
 ///
 /// # Errors
-/// What stands in the way of listening.
+/// The errors of listening.
 ///
 /// # Cancel safety
 /// If dropped, the actor has to end.
@@ -148,7 +148,7 @@ impl Runtime {
         self.names()?.table()
     }
 
-    /// Returns who keeps the names, as this actor's children are told.
+    /// Returns the registrars that this actor passes on to its children.
     pub(crate) async fn registrars(&self) -> Vec<Site> {
         match self.names().map(|names| &names.role) {
             Some(Role::Member(_, sites)) => sites.clone(),
@@ -169,8 +169,8 @@ impl Runtime {
         }
     }
 
-    /// Takes the entry of an actor out whose process has ended, as this one has seen: it can't come back, in no
-    /// incarnation. Whoever keeps the names may be where that is not noticed.
+    /// Removes the entry of an actor whose process this one has seen end: it can't come back, in any incarnation. The
+    /// registrar may not notice that from where it runs.
     pub(crate) async fn take_out_dead(&self, who: &ActorId) {
         let Some(names) = self.names().filter(|_| !self.is_stopping()) else { return };
         let dead = Registered { who: who.clone(), incarnation: u64::MAX, listening: Vec::new() };
@@ -179,7 +179,7 @@ impl Runtime {
         match removed {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(target: "pleach::runtime", actor = %who, %error, "dead, and still registered"),
-            Err(_late) => debug!(target: "pleach::runtime", actor = %who, ?bound, "dead, and not taken out in time"),
+            Err(_late) => debug!(target: "pleach::runtime", actor = %who, ?bound, "dead, and not removed in time"),
         }
     }
 

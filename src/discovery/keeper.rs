@@ -1,8 +1,8 @@
 //! One connection to a registrar, held for as long as an actor is to be registered there.
 //!
-//! A task of the actor dials, has the registrar confirm the entry, and waits for the end of the
-//! connection. If that comes unasked, the registrar died, or the network broke: the task dials again,
-//! with growing pauses, until it is told to leave or the actor ends.
+//! A task of the actor dials, has the registrar confirm the entry, and waits for the end of the connection. If that
+//! comes unexpectedly, the registrar died, or the network broke: the task dials again, with growing pauses, until it
+//! has to leave or the actor ends.
 //!
 //! ```text
 //! Dialling ──confirmed──► Up ──lost──► Down ──pause──► Dialling
@@ -21,14 +21,14 @@ use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 
-/// The handle on the task. Dropping it tells the task to leave, and nobody waits.
+/// The handle on the task. Dropping it tells the task to leave, without waiting.
 #[derive(Debug)]
 pub(super) struct Keeper {
     line: watch::Receiver<Line>,
     leave: CancellationToken,
 }
 
-/// What became of the last attempt to connect.
+/// The outcome of the last attempt to connect.
 #[derive(Clone, Debug)]
 enum Line {
     /// None has ended yet.
@@ -92,7 +92,7 @@ impl Keeper {
 
     /// Waits until the task has left.
     pub(super) async fn left(&self) {
-        let _ = self.line.clone().wait_for(|_| false).await; // an error is what ends it: the task is over
+        let _ = self.line.clone().wait_for(|_| false).await; // only an error ends it: the task has ended
     }
 }
 

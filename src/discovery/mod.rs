@@ -1,19 +1,19 @@
 //! Discovery: which actors there are, by name, and where they can be reached.
 //!
-//! [`Registry`] is the seam: what an actor needs of whatever keeps the names. It knows nothing of
+//! [`Registry`] is the seam: an actor's view of the store of names. It knows nothing of
 //! portals; looking an actor up and connecting to it is the business of `find_actor`
 //! and its siblings.
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | the seam, and what crosses it |
-//! | `join` | how an actor comes to its registry: a root by election, a child as it is told |
-//! | `election` | is there a registrar already, or is it to be this root? |
-//! | [`registrar`] | what a registrar answers |
-//! | `table` | who is there, by name |
+//! | this one | the seam, and its types |
+//! | `join` | how an actor finds its registry: a root by election, a child by inheritance |
+//! | `election` | is there a registrar already, or does this root become it? |
+//! | [`registrar`] | the functions of a registrar |
+//! | `table` | the registered actors, by name |
 //! | `embedded` | the registry as the members of a tree see it |
-//! | `keeper` | one connection to a registrar, held and made again |
-//! | `outside` | is there a registry that is no actor? |
+//! | `keeper` | one connection to a registrar, held and re-established |
+//! | `outside` | a registry outside of the tree |
 //! | `etcd` | with the feature `etcd`: the registry in an etcd |
 //!
 //! By default the root of a tree is its registrar. Being connected to the registrar is being registered:
@@ -22,9 +22,8 @@
 //! # What must stay true
 //! 1. Names may repeat; a uuid does not. Of two entries with one uuid, the one with the higher
 //!    incarnation counts.
-//! 2. An entry goes with its actor: whoever keeps the names notices that an actor is gone, also one that
-//!    could not say so.
-//! 3. An address is compared, and counts as empty, only at the place of its actor: two hosts or networks may use the
+//! 2. An entry ends with its actor: the registry notices that an actor has ended, also without a goodbye.
+//! 3. An address is compared, and taken as unused, only at the place of its actor: two hosts or networks may use the
 //!    same one.
 
 mod election;
@@ -51,7 +50,7 @@ pub use crate::proto::handshake::Endpoint;
 /// An actor as a registry knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
-    /// Who it is.
+    /// Its identity.
     pub who: ActorId,
     /// Tells an actor from its former self before it was lost and came back; higher is newer.
     pub incarnation: u64,
@@ -72,7 +71,7 @@ pub trait Registry: Send + Sync + fmt::Debug + 'static {
     /// If dropped, the actor may be entered for as long as the registry keeps one that is silent.
     async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>>;
 
-    /// Returns all actors of this name, newest first; none is no error.
+    /// Returns all actors of this name, newest first; an empty list is not an error.
     ///
     /// # Errors
     /// When the registry can't be reached.
@@ -120,15 +119,15 @@ pub trait Registration: Send + Sync + fmt::Debug {
     /// When the registry can't be reached; it notices by itself then.
     ///
     /// # Cancel safety
-    /// If dropped, the entry goes all the same, but nobody waits for that.
+    /// If dropped, the entry is removed all the same, but without waiting.
     async fn leave(self: Box<Self>) -> Result<()>;
 }
 
 /// Where a registrar is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Site {
-    /// Who it is, where it can be nobody else: the root of the own tree. At a configured address it may be another
-    /// one each time.
+    /// Its identity, if that is fixed: the root of the own tree. At a configured address it may be another actor each
+    /// time.
     pub(crate) who: Option<ActorId>,
     pub(crate) at: Vec<Endpoint>,
 }

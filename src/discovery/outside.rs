@@ -1,6 +1,6 @@
-//! Registries outside of all trees: an etcd, which is no actor and outlives them.
+//! Registries outside of all trees: an etcd, which outlives them.
 //!
-//! Each actor enters itself there; none is a registrar, and none has to be told who is.
+//! Each actor registers there by itself; no actor is a registrar.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::runtime::Runtime;
 /// Connects to the registry outside, if the configuration names one.
 ///
 /// # Errors
-/// [`Error::Config`] when it does in a way that can't work; what stands in the way of connecting.
+/// [`Error::Config`] when its settings can't work; the errors of connecting.
 ///
 /// # Cancel safety
 /// If dropped, the connection is closed.

@@ -1,9 +1,8 @@
-//! What a registrar answers: functions that every member of its tree may call there.
+//! The functions of a registrar, which every member of its tree may call.
 //!
-//! Nobody registers by calling one of them: whoever is connected to the registrar is in its
-//! table, under what it said in the handshake, and is out when its last connection has ended.
-//! They are ordinary exposed functions of this module, which only a registrar has opened:
-//! `get_registry().await?.run(registrar::list())`.
+//! Registration is not a call: every actor that is connected to the registrar is in its table, under its identity from
+//! the handshake, until its last connection has ended. They are ordinary exposed functions of this module, which only a
+//! registrar has opened: `get_registry().await?.run(registrar::list())`.
 
 #![expect(
     unsafe_code,
@@ -21,7 +20,7 @@ use crate::scope;
 /// Returns all actors of this name, newest first.
 ///
 /// # Errors
-/// [`Error::Usage`] where there is no registrar.
+/// [`Error::Usage`] where this actor is not a registrar.
 #[pleach::rpc]
 pub async fn find(name: String) -> Result<Vec<Registered>> {
     Ok(table()?.find(&name))
@@ -39,7 +38,7 @@ pub async fn wait_for(name: String) -> Result<Vec<Registered>> {
     scope::wait(table()?.wait_for(&name)).await
 }
 
-/// Returns everybody, in the order in which they came.
+/// Returns all actors, in the order of registration.
 ///
 /// # Errors
 /// As [`find`].
@@ -48,7 +47,7 @@ pub async fn list() -> Result<Vec<Registered>> {
     Ok(table()?.list())
 }
 
-/// Takes out an actor that somebody could not reach, unless a newer incarnation of it is here.
+/// Removes an actor that a caller could not reach, unless a newer incarnation of it is registered.
 ///
 /// # Errors
 /// As [`find`].
@@ -69,7 +68,7 @@ pub async fn knows(actor: Registered) -> Result<bool> {
 
 fn table() -> Result<Arc<Table>> {
     let table = current().and_then(|actor| actor.table().cloned());
-    table.ok_or_else(|| Error::Usage("this actor is no registrar: ask the one that `get_registry` leads to".into()))
+    table.ok_or_else(|| Error::Usage("this actor is not a registrar: ask the one that `get_registry` leads to".into()))
 }
 
 /// The module to be opened in a registrar.

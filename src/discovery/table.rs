@@ -1,15 +1,15 @@
-//! The registrar's table: who is there, by name, and who waits for a name.
+//! The registrar's table: the registered actors by name, and the waiters for a name.
 //!
-//! It does no I/O: [`registrar`](super::registrar) answers from it, and the runtime enters whoever connects. When a
-//! second actor of one name comes, it says so, once for as long as there is one of that name.
-//! It is as large as the number of connections that hold an entry in it, which `max_connections` bounds,
-//! and nothing of an actor stays when the last of those has ended.
+//! It does no I/O: [`registrar`](super::registrar) answers from it, and the runtime enters each peer that connects. A
+//! second actor of one name is logged once, for as long as there is one of that name. The table is as large as the
+//! number of connections that hold an entry in it, which `max_connections` bounds, and an actor leaves nothing when the
+//! last of those has ended.
 //!
 //! # Invariants
-//! 1. An actor has one entry: that of its highest incarnation. What an older one holds or says is void.
-//! 2. On its host an address belongs to one actor: whoever claims it last, because nobody else can be listening
-//!    there. Actors of two hosts may both tell `tcp://127.0.0.1:4000`, or `tcp://192.168.0.2:4000` in two networks.
-//! 3. Whoever waits for a name sees each entry that is made after it began to wait.
+//! 1. An actor has one entry: that of its highest incarnation. An older one's entries and claims are void.
+//! 2. On its host an address belongs to one actor: the last to claim it, because no other can be listening there.
+//!    Actors of two hosts may both announce `tcp://127.0.0.1:4000`, or `tcp://192.168.0.2:4000` in two networks.
+//! 3. A waiter for a name sees each entry that is made after it began to wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,11 +21,11 @@ use uuid::Uuid;
 use super::{Endpoint, Registered};
 use crate::actor::{ActorId, Place};
 
-/// The table, shared by all who enter, leave and ask.
+/// The table, shared by registrations and queries.
 #[derive(Debug, Default)]
 pub(crate) struct Table(Mutex<Entries>);
 
-/// What keeps an actor entered. With the last one of its incarnation the entry goes.
+/// Keeps an actor registered. The entry ends with the last one of its incarnation.
 #[derive(Debug)]
 pub(crate) struct Hold {
     table: Arc<Table>,
@@ -94,7 +94,7 @@ impl Table {
         }
     }
 
-    /// Returns everybody, in the order in which they came.
+    /// Returns all actors, in the order of registration.
     pub(crate) fn list(&self) -> Vec<Registered> {
         self.lock().by_number.values().map(|entry| entry.actor.clone()).collect()
     }
@@ -110,7 +110,7 @@ impl Drop for Hold {
     }
 }
 
-/// Somebody who waits for a name; the table forgets the name with the last of them.
+/// A waiter for a name; the table forgets the name with the last of them.
 struct Waiting<'a> {
     table: &'a Table,
     name: &'a str,
@@ -151,7 +151,7 @@ struct Entries {
 #[derive(Debug, Default)]
 struct Named {
     numbers: BTreeSet<u64>,
-    /// Whether it was told that there are several.
+    /// Whether a duplicate of the name has been logged.
     told: bool,
 }
 
@@ -221,7 +221,7 @@ impl Entries {
         self.give_up(&actor);
     }
 
-    /// Invariant 2: whoever claimed an address before loses it, and the entry if it was the last one.
+    /// Invariant 2: an earlier claimant of the address loses it, and its entry if that was its last one.
     fn claim(&mut self, actor: &Registered) {
         for endpoint in &actor.listening {
             let before = self.addresses.insert(claim_of(&actor.who, endpoint), actor.who.uuid());
@@ -256,7 +256,7 @@ impl Entries {
 fn claim_of(who: &ActorId, endpoint: &Endpoint) -> Claim {
     let is_within_process = matches!(endpoint.address.parse(), Ok(Address::Mem(_)));
     let process = if is_within_process { who.pid() } else { 0 };
-    // One that has not said where it is, is told from others by the name of its host.
+    // One that has not announced its place is distinguished by the name of its host.
     let host = if who.place() == Place::default() { who.host().to_owned() } else { String::new() };
     (who.place(), host, process, endpoint.address.clone())
 }
@@ -314,7 +314,7 @@ mod tests {
         drop((old, one));
         assert!(table.knows(Uuid::from_u128(1), 8) && !table.knows(Uuid::from_u128(1), 9));
         table.remove(&actor("a", 1, 0, &[]).who, 7);
-        assert_eq!(table.find("a").len(), 1, "who is newer than the complaint stays");
+        assert_eq!(table.find("a").len(), 1, "an entry newer than the complaint stays");
         drop(two);
         assert!(table.list().is_empty());
     }
@@ -338,7 +338,7 @@ mod tests {
         let second = table.enter(actor("b", 2, 7, &far)).unwrap();
         assert_eq!(table.find("a")[0].listening, actor("a", 1, 7, &both[..1]).listening);
         let _third = table.enter(actor("c", 3, 7, &both[..1])).unwrap();
-        assert_eq!(uuids(&table.list()), [2, 3], "who has no address left is gone");
+        assert_eq!(uuids(&table.list()), [2, 3], "an actor without an address is removed");
         drop(second);
         let _again = table.enter(actor("a", 1, 8, &far)).unwrap();
         assert_eq!(uuids(&table.list()), [3, 1]);
@@ -372,7 +372,7 @@ mod tests {
         };
         let (one, other, _hold) = tokio::join!(table.wait_for("a"), table.wait_for("a"), enter);
         assert_eq!((uuids(&one), uuids(&other)), (vec![1], vec![1]));
-        assert_eq!(table.wait_for("a").await.len(), 1, "who is here already is not waited for");
+        assert_eq!(table.wait_for("a").await.len(), 1, "a registered actor is found at once");
         assert!(table.lock().waiters.is_empty());
     }
 

@@ -1,5 +1,5 @@
-//! What a cancellation says about itself: to the code that is cancelled ([`Cancelled`]), and to whoever
-//! waits for that code from another actor ([`ContextCancelled`]).
+//! The cause of a cancellation: for the cancelled code ([`Cancelled`]), and for a caller in another actor that waits
+//! for it ([`ContextCancelled`]).
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::signal_name;
 use crate::actor::ActorId;
 
-/// Who or what cancelled.
+/// The source of a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -48,8 +48,8 @@ impl fmt::Display for Cancelled {
 /// called [`OpenContext::cancel`](crate::OpenContext::cancel), and raises it otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextCancelled {
-    /// Who asked for it: the function's caller, whoever ended the function's actor, or that actor itself.
-    /// None if it is not known, and if it was a signal.
+    /// The actor that asked for it: the function's caller, the one that ended the function's actor, or that actor
+    /// itself. None if it is unknown, or if it was a signal.
     pub canceller: Option<ActorId>,
     /// The number of the signal that ended the function's actor, if one did.
     #[serde(default)]
@@ -94,7 +94,7 @@ impl fmt::Display for ContextCancelled {
             (_, Some(signal)) => write!(f, ": its process got {}", signal_name(signal)),
             (Some(_), None) if self.is_by_itself() => f.write_str(" by itself"),
             (Some(canceller), None) => write!(f, " by {canceller}"),
-            (None, None) => f.write_str("; by whom is not known"),
+            (None, None) => f.write_str("; the canceller is unknown"),
         }
     }
 }

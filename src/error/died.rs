@@ -1,4 +1,4 @@
-//! The end of an actor's process that is a failure, and what the process ended with.
+//! The failed end of an actor's process, and its exit status.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::actor::ActorId;
 pub struct ActorDied {
     /// Which actor.
     pub actor: ActorId,
-    /// What its process ended with.
+    /// The exit status of its process.
     pub status: WaitStatus,
     /// The last lines that it wrote to its standard error.
     pub stderr: Vec<String>,
@@ -25,8 +25,8 @@ impl fmt::Display for ActorDied {
         let how = if self.status == WaitStatus::Unknown { "was lost" } else { "died" };
         write!(f, "{} {how} {}: {}", self.actor, self.when, self.status)?;
         match self.stderr.last() {
-            // Then that is all there is to go by: what the engine said that had started it, or its last word.
-            Some(last) if self.status == WaitStatus::Unknown => write!(f, "; last was said: {last}"),
+            // Then the last output of its engine, or its own, is the only clue.
+            Some(last) if self.status == WaitStatus::Unknown => write!(f, "; last output: {last}"),
             _ => Ok(()),
         }
     }
@@ -34,7 +34,7 @@ impl fmt::Display for ActorDied {
 
 impl StdError for ActorDied {}
 
-/// What a process ended with.
+/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! What is inside an error: the finding or the user's error at its source, over any number of hops.
+//! The origin of an error: the finding or the user's error at its source, over any number of hops.
 
 use std::error::Error as StdError;
 
@@ -9,11 +9,11 @@ use super::payload::Payload;
 use super::{ActorDied, Error, causes};
 
 impl Error {
-    /// Returns what was found or raised at the source.
+    /// Returns the error as it was raised at the source.
     ///
-    /// A finding of the runtime in another actor (its child died, its stream overran, …) comes out as if
-    /// it had been found here, so that one `match` serves both. Every other error is its own origin.
-    /// Where it was, and who passed it on, is in the [`Error::Remote`] around it.
+    /// A finding of the runtime in another actor (its child died, its stream overran, …) comes out like a local one, so
+    /// that one `match` serves both. Every other error is its own origin. The [`Error::Remote`] around it tells where
+    /// it was raised, and which actors passed it on.
     ///
     /// ```
     /// use pleach::Error;

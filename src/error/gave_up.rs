@@ -18,7 +18,7 @@ pub struct GaveUp {
     pub restarts: u32,
     /// …within this time.
     pub within: Duration,
-    /// What the child failed with at last; none if it ended without a failure.
+    /// The last failure of the child; none if it ended without one.
     pub last: Option<Error>,
 }
 

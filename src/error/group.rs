@@ -1,4 +1,4 @@
-//! Several errors at once: what a scope reports when more than one thing in it has failed.
+//! Several errors at once, from a scope in which more than one task has failed.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,8 +7,9 @@ use super::Error;
 
 /// Several errors of one scope.
 ///
-/// It crosses to other actors as a group: its members arrive as what they would have been alone, each with its own chain, payload and hops. At most 64 members cross at once, of
-/// groups at most eight deep; what is more than that is counted in [`left_out`](Self::left_out).
+/// It crosses to other actors as a group: its members arrive as they would alone, each with its own chain, payload and
+/// hops. At most 64 members cross at once, of groups at most eight deep; the rest is counted in
+/// [`left_out`](Self::left_out).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ErrorGroup {
@@ -32,7 +33,7 @@ impl ErrorGroup {
         self.left_out + self.errors.iter().map(inner).sum::<usize>()
     }
 
-    /// Says what of it is not here, if something is not.
+    /// Mentions the members that were left out, if any.
     pub(super) fn missing(&self) -> Option<String> {
         (self.left_out > 0).then(|| format!("{} more were left out on the way here", self.left_out))
     }

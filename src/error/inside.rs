@@ -1,9 +1,9 @@
 //! One of our errors inside an error of a foreign type.
 //!
-//! Most types give it away as one of their causes. A variant with `#[error(transparent)]` does not: it
-//! has the causes of what it wraps. But it prints what it wraps, as does every type that has it in its
-//! text; so our `Display` tells whoever looks for an error on this thread. The detour runs through a
-//! thread-local, because `std` offers no other way; it is set for the time of one synchronous call only.
+//! Most types give it away as one of their causes. A variant with `#[error(transparent)]` does not: it has the causes
+//! of the wrapped error. But it prints the wrapped error, as does every type that includes it in its text; so our
+//! `Display` reports itself to a search on this thread. The detour runs through a thread-local, because `std` offers no
+//! other way; it is set for the time of one synchronous call only.
 
 use std::cell::RefCell;
 use std::error::Error as StdError;
@@ -33,7 +33,7 @@ pub(super) fn notice(error: &Error) {
 
 struct Found(Option<Error>);
 
-/// Restores what was being looked for around this, also when a foreign `Display` panics.
+/// Restores the outer search, also when a foreign `Display` panics.
 struct Looking {
     outer: Option<Found>,
 }
@@ -45,7 +45,7 @@ impl Drop for Looking {
 }
 
 thread_local! {
-    /// `Some` while somebody looks.
+    /// `Some` during a search.
     static LOOKING: RefCell<Option<Found>> = const { RefCell::new(None) };
 }
 

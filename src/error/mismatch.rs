@@ -1,5 +1,4 @@
-//! How two declarations of one function differ, for people: what the caller's program was built with,
-//! and what the peer's has.
+//! How two declarations of one function differ, for people: the one in the caller's program, and the one in the peer's.
 //!
 //! A declaration is the text of [`Export::shown`](crate::exports): a line such as
 //! `f(Context<String, u64, u64>, limit: u64) -> u64`, and one for each leaf of its types (`order: Order.price: u32`).
@@ -25,7 +24,7 @@ pub(super) fn lines(here: &str, there: &str) -> String {
         let value = |part: Option<&(String, &str)>| part.map_or("missing".into(), |(_, text)| format!("`{text}`"));
         text.push_str(&format!("\n  {name}: {} here, {} there", value(one), value(other)));
     }
-    // Without the leaves of both sides, nothing can be said of them.
+    // Without the leaves of both sides, they can't be compared.
     if !our_leaves.is_empty() && !their_leaves.is_empty() {
         leaves(&mut text, our_leaves, their_leaves);
     }
@@ -48,7 +47,7 @@ fn leaves(text: &mut String, here: &str, there: &str) {
     }
 }
 
-/// What stands at each place: of a variant, the place is its name.
+/// The type at each place: of a variant, the place is its name.
 fn by_place(leaves: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut places = BTreeMap::<_, Vec<_>>::new();
     for leaf in leaves.lines() {
@@ -61,8 +60,8 @@ fn by_place(leaves: &str) -> BTreeMap<&str, Vec<&str>> {
 /// How many leaves that differ are named.
 const MAX_LEAVES: usize = 12;
 
-/// Cuts a declaration into its parts, each with what people call it: the result first, because there is
-/// always one, then what a context says, takes and sends, then the arguments.
+/// Cuts a declaration into its parts, each with a name for people: the result first, because there is always one, then
+/// a context's first value, and the types it receives and sends, then the arguments.
 fn parts(declaration: &str) -> Vec<(String, &str)> {
     let inside = declaration.find('(').map_or("", |at| &declaration[at + 1..]);
     let end = top_level(inside).find(|(_, byte)| *byte == b')').map_or(inside.len(), |(at, _)| at);
@@ -75,7 +74,7 @@ fn parts(declaration: &str) -> Vec<(String, &str)> {
     if messages.is_some() {
         arguments.remove(0);
     }
-    for (name, at) in [("what it says first", 0), ("what it receives", 1), ("what it sends", 2)] {
+    for (name, at) in [("its first value", 0), ("what it receives", 1), ("what it sends", 2)] {
         let text = messages.as_ref().map_or("no context", |messages| messages.get(at).copied().unwrap_or(""));
         parts.push((name.to_owned(), text));
     }
@@ -128,7 +127,7 @@ mod tests {
                 "f(Context<(), Vec<(u8, u8)>, u32>, most: u64, by: fn(u8) -> [u8; 2]) -> ()",
                 &[
                     "its result: `u64` here, `()` there",
-                    "what it says first: `String` here, `()` there",
+                    "its first value: `String` here, `()` there",
                     "what it sends: `u64` here, `u32` there",
                     "argument 1: `limit: u64` here, `most: u64` there",
                 ],

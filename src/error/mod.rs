@@ -1,16 +1,16 @@
-//! What can go wrong, one variant per family: who failed, where, and what to do.
+//! All errors, one variant per family: the actor that failed, where, and what to do.
 //!
-//! Whatever fails in another actor arrives as a [`RemoteError`]; what the runtime finds here (a dead
-//! actor, a refused call, a lost connection) are variants of their own. Errors that cross a hop keep
-//! their source and collect the hops; [`Error::origin`] is what was found or raised at the source.
+//! A failure in another actor arrives as a [`RemoteError`]; local findings of the runtime (a dead actor, a refused
+//! call, a lost connection) are variants of their own. Errors that cross a hop keep their source and collect the hops;
+//! [`Error::origin`] is the error at the source.
 //!
 //! | file | station |
 //! |---|---|
 //! | this one | [`Error`] and its variants |
-//! | `raised`, `packed` | from a function's own error to what crosses the wire, and back |
-//! | `remote`, `payload`, `told` | what arrives, the error itself in it, and texts of causes |
-//! | `register`, `downcast` | error types that come back as what they are |
-//! | `inside` | one of ours in a foreign error |
+//! | `raised`, `packed` | from a function's own error to its wire form, and back |
+//! | `remote`, `payload`, `told` | errors that arrive, their payload, and texts of causes |
+//! | `register`, `downcast` | error types that come back as themselves |
+//! | `inside` | a `pleach::Error` wrapped in a foreign type |
 //! | `died`, `gave_up`, `group`, `refusal` | findings of the runtime that have parts |
 //! | `report` | an error for humans |
 //! | `ok` | no error |
@@ -57,13 +57,13 @@ pub use self::remote::RemoteError;
 pub use self::report::Report;
 use crate::actor::{ActorId, shown};
 
-/// `Result` with this crate's [`Error`] unless said otherwise.
+/// `Result` with this crate's [`Error`] by default.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Any error that can be sent between threads; exposed functions may return whatever converts into it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What the bodies of nurseries and other scopes may return as their error.
+/// Errors that the bodies of nurseries and other scopes may return.
 ///
 /// Implemented for every type with both conversions: [`Error`] itself, `anyhow::Error`,
 /// `Box<dyn Error + Send + Sync>`, and an enum of your own with `#[from] pleach::Error`.
@@ -71,7 +71,7 @@ pub trait ScopeError: From<Error> + Into<BoxError> + Send + 'static {}
 
 impl<E: From<Error> + Into<BoxError> + Send + 'static> ScopeError for E {}
 
-/// What the runtime or a remote function reports.
+/// An error of the runtime or of a remote function.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -79,7 +79,7 @@ pub enum Error {
     Cancelled(Cancelled),
     /// A deadline passed.
     Timeout {
-        /// What was waited for.
+        /// The awaited event.
         what: String,
         /// How long it was waited for.
         after: Duration,
@@ -88,7 +88,7 @@ pub enum Error {
     Remote(Box<RemoteError>),
     /// A function ran in another actor and was cancelled there.
     ContextCancelled(Box<ContextCancelled>),
-    /// An actor's process is gone, and nobody had asked it to go.
+    /// An actor's process has ended unexpectedly.
     ActorDied(Box<ActorDied>),
     /// A process could not be started, or did not connect back in time.
     Spawn {
@@ -101,7 +101,7 @@ pub enum Error {
     GaveUp(Box<GaveUp>),
     /// The peer refused to run a function.
     Refused {
-        /// Who refused.
+        /// The actor that refused.
         actor: String,
         /// The path of the function.
         function: String,
@@ -110,26 +110,26 @@ pub enum Error {
     },
     /// An actor did not acknowledge a cancel request in time.
     ActorTooSlow {
-        /// Who was asked.
+        /// The actor that was asked.
         actor: Box<ActorId>,
         /// How long was waited.
         waited: Duration,
     },
     /// The connection to a peer ended while something waited on it.
     Disconnected {
-        /// Who was at the other end.
+        /// The actor at the other end.
         actor: Box<ActorId>,
         /// How the connection ended.
         end: TransportError,
     },
-    /// The registry of actors could not do what it was asked for.
+    /// The registry of actors failed.
     Registry {
         /// Where it is.
         address: String,
-        /// What it was asked for, and why that failed.
+        /// The request, and why it failed.
         why: String,
     },
-    /// There is no actor of this name.
+    /// No actor of this name is registered.
     NotFound {
         /// The name that was looked up.
         name: String,
@@ -207,7 +207,7 @@ impl Error {
         }
     }
 
-    /// What is inside a foreign error, if that is one of ours.
+    /// The error inside a foreign one, if it is one of ours.
     fn ours(&self) -> Cow<'_, Self> {
         match self {
             Self::Local(error) => inside::find(&**error).map_or(Cow::Borrowed(self), Cow::Owned),
@@ -262,7 +262,7 @@ impl fmt::Display for Error {
             Self::Registry { address, why } => write!(f, "the registry at {address} {why}"),
             Self::NotFound { name } => write!(
                 f,
-                "there is no actor `{}`; start one of that name, wait for it with `wait_for_actor`, or see who is there \
+                "there is no actor `{}`; start one of that name, wait for it with `wait_for_actor`, or list the actors \
                  with `registrar::list`",
                 shown(name)
             ),
@@ -285,7 +285,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Disconnected { end, .. } => Some(end),
-            // These print what they wrap, so what they wrap is no cause of theirs.
+            // These print the error that they wrap, so it is not their cause.
             Self::Remote(remote) => remote.source(),
             Self::GaveUp(gave_up) => gave_up.source(),
             Self::Transport(fault) => fault.source(),

@@ -1,6 +1,6 @@
 //! Errors on the wire: how one is packed where it is raised, passed on, and unpacked by the caller.
 //!
-//! | what a function fails with | what its caller gets |
+//! | a function's error | its caller's error |
 //! |---|---|
 //! | an error of its own | [`RemoteError`], with the error itself if its type is registered |
 //! | a finding of the runtime ([`Error::ActorDied`], …) | [`RemoteError`], with the finding itself |
@@ -74,7 +74,7 @@ impl Packed {
         Self::Remote(Box::new(RemoteError { backtrace, span_trace, ..remote }))
     }
 
-    /// Makes the caller's error of it; `peer` is who sent it.
+    /// Makes the caller's error of it; `peer` sent it.
     pub(crate) fn unpack(self, peer: &ActorId) -> Error {
         match self {
             Self::Remote(remote) => Error::Remote(remote),
@@ -87,8 +87,8 @@ impl Packed {
         }
     }
 
-    /// Returns whether something failed that nobody else reports: a cancellation was asked for, and what
-    /// was refused has not been run.
+    /// Returns whether it is a failure that is reported nowhere else: unlike a requested cancellation, or a refused
+    /// call, which did not run.
     pub(crate) fn is_failure(&self) -> bool {
         match self {
             Self::Remote(_) => true,
@@ -97,7 +97,7 @@ impl Packed {
         }
     }
 
-    /// Notes what an actor on the way has wrapped it in.
+    /// Notes the context that an actor on the way has added.
     fn add_context(&mut self, texts: &[String]) {
         match self {
             Self::Remote(remote) => drop(remote.context.splice(..0, texts.iter().cloned())),
@@ -163,8 +163,8 @@ impl Packer<'_> {
         Packed::Group { members, left_out }
     }
 
-    /// Packs an error of a type that is not ours. If it has one of ours in it, that one is passed on, and
-    /// what is around it is only its context; unless a registered type is met before.
+    /// Packs an error of a type that is not ours. If it wraps one of ours, that one is passed on, and the outer errors
+    /// are only its context; unless a registered type comes first.
     fn pack_foreign(
         &mut self,
         error: &(dyn StdError + 'static),
@@ -193,7 +193,7 @@ impl Packer<'_> {
         let payload = Payload::of(finding).map_err(|why| {
             static LIMIT: Limit = Limit::new();
             if let Some(count) = LIMIT.count() {
-                warn!(target: "pleach::runtime", type_name, why, count, "a finding can't be sent as what it is");
+                warn!(target: "pleach::runtime", type_name, why, count, "a finding can't be sent as itself");
             }
         });
         self.describe(finding, &type_name, None, payload.ok())
@@ -230,7 +230,7 @@ fn raised_here(here: &ActorId, type_name: String, message: String) -> RemoteErro
     }
 }
 
-/// What the errors `around` one of ours say, without what it says itself: many messages end with their cause.
+/// The texts of the errors `around` one of ours, without its own text: many messages end with their cause.
 fn context(around: &[&(dyn StdError + 'static)], ours: &Error) -> Vec<String> {
     let mut texts: Vec<_> = around.iter().map(ToString::to_string).collect();
     let own = ours.to_string();
@@ -246,7 +246,7 @@ fn context(around: &[&(dyn StdError + 'static)], ours: &Error) -> Vec<String> {
     pairs.filter(|own| !own.is_empty()).collect()
 }
 
-/// What the type names of the runtime's findings begin with.
+/// The prefix of the type names of the runtime's findings.
 pub(super) const RUNTIME: &str = "pleach::Error::";
 
 /// The type name of an error of which only a box has come here.
@@ -255,7 +255,7 @@ const UNKNOWN_TYPE: &str = "dyn std::error::Error";
 /// Causes beyond this many are cut off: a chain may be as long as its author likes.
 const MAX_CHAIN: usize = 32;
 
-/// Members of one group, inner groups included, that cross a connection: what is more helps nobody.
+/// Members of one group, inner groups included, that cross a connection: more would not help.
 const MAX_MEMBERS: usize = 64;
 
 /// How deep groups may be nested when they cross: decoders have their limits.

@@ -54,7 +54,7 @@ impl Payload {
             Err(why) => {
                 static LIMIT: Limit = Limit::new();
                 if let Some(count) = LIMIT.count() {
-                    warn!(target: "pleach::runtime", type_name, why, count, "a remote error can't be read as what it is");
+                    warn!(target: "pleach::runtime", type_name, why, count, "a remote error can't be read as its type");
                 }
                 None
             }

@@ -1,4 +1,4 @@
-//! An error as it leaves the code of a user: taken out of its box, with what only the box knew.
+//! An error as it leaves the code of a user: taken out of its box, with the box's backtrace.
 
 use std::any::{Any, type_name};
 use std::error::Error as StdError;
@@ -24,7 +24,7 @@ pub(crate) enum Held {
 }
 
 impl Raised {
-    /// Takes an error; an `anyhow::Error` is asked for its backtrace and for what it was made of.
+    /// Takes an error; an `anyhow::Error` gives its backtrace and its source.
     pub(crate) fn new<E: Into<BoxError> + 'static>(error: E) -> Self {
         let type_name = type_name::<E>();
         let mut slot = Some(error);
@@ -58,7 +58,7 @@ impl Raised {
         match self.held {
             Held::Boxed(error) => error,
             Held::Traced(error) => {
-                let alone = Arc::into_inner(error).expect("only what is answered has its backtrace resolved");
+                let alone = Arc::into_inner(error).expect("the backtrace is resolved before the error is shared");
                 alone.reallocate_into_boxed_dyn_error_without_backtrace()
             }
         }

@@ -6,7 +6,7 @@
 //! {"kind":"group","errors":[{…},{…}],"left_out":0,"message":"2 errors: …"}
 //! ```
 //! Findings of the runtime also cross connections in this form, as the payload of a
-//! [`RemoteError`]. What is read back of a local error is its text.
+//! [`RemoteError`]. A local error is read back as its text.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl From<Record> for Error {
     }
 }
 
-/// A record, and the text for whoever reads it without knowing its kind.
+/// A record, and the text for readers that don't know its kind.
 #[derive(Serialize)]
 struct WithMessage {
     #[serde(flatten)]

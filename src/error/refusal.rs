@@ -1,4 +1,4 @@
-//! Why a peer did not run what it was asked to, and what to do about it.
+//! Why a peer refused a request, and what to do about it.
 
 use pleach_wire::msg::FunctionKind;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub enum Refusal {
         /// The module that was not enabled.
         module: String,
     },
-    /// There is no such function in the peer's program.
+    /// The peer's program does not have the function.
     #[error("there is no such function{}; is it marked `#[pleach::rpc]`, and do both sides run the same program?", similar(.like))]
     UnknownFunction {
         /// A function of nearly the same name, if there is one.
@@ -29,18 +29,18 @@ pub enum Refusal {
     BadArguments {
         /// The function's arguments, as declared.
         expected: String,
-        /// What the decoder found.
+        /// The decoder's error.
         why: String,
     },
     /// The peer's program declares the function differently: with other names or types of arguments or
     /// messages, or another result. Build both from the same sources.
     ///
-    /// What is compared is the text of the two declarations, and the shapes of their types: names and types of all
-    /// fields and variants, in any order. What serde buffers (tagged, untagged and flattened types) has no shape; there,
-    /// a field that is missing or does not fit is an error when a value is read.
+    /// The text of the two declarations is compared, and the shapes of their types: names and types of all fields and
+    /// variants, in any order. Types that serde buffers (tagged, untagged and flattened ones) have no shape; there, a
+    /// field that is missing or does not fit is an error when a value is read.
     #[error("the two programs declare it differently{}", mismatch::lines(.here, .there))]
     SchemaMismatch {
-        /// Its declaration in the program of the caller, who fills this in: a line, and one for each leaf of its types.
+        /// Its declaration in the caller's program, which fills this in: a line, and one for each leaf of its types.
         here: Box<str>,
         /// Its declaration in the program of the peer.
         there: Box<str>,
@@ -48,7 +48,7 @@ pub enum Refusal {
     /// The function speaks with its callers in another way.
     #[error("{}", wrong_kind(*.is))]
     WrongKind {
-        /// What it is.
+        /// Its kind.
         is: FunctionKind,
     },
     /// The peer has as many tasks of this caller as it takes.

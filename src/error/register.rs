@@ -1,4 +1,4 @@
-//! The error types that come back from other actors as what they are: a table made at link time.
+//! The error types that come back from other actors as themselves: a table made at link time.
 //!
 //! [`register_error!`](crate::register_error) adds a type to it. As actors are processes of one program,
 //! both sides of a connection have the same table.
@@ -17,7 +17,7 @@ use super::{Error, Result};
 use crate::fidelity;
 use crate::log::Limit;
 
-/// Lets errors of these types come back from other actors as what they are.
+/// Lets errors of these types come back from other actors as themselves.
 ///
 /// Each type implements `std::error::Error`, `Serialize` and `Deserialize`, and is `Send + Sync`. Write
 /// it once, anywhere in the program. An error that reaches the caller inside another one (`anyhow`, a
@@ -120,7 +120,7 @@ pub(super) fn encode(error: &(dyn StdError + 'static)) -> Option<(&'static str, 
         Err(why) => {
             static LIMIT: Limit = Limit::new();
             if let Some(count) = LIMIT.count() {
-                warn!(target: "pleach::runtime", name, why, count, "a registered error can't be sent as what it is");
+                warn!(target: "pleach::runtime", name, why, count, "a registered error can't be sent as itself");
             }
             None
         }

@@ -12,10 +12,10 @@ use crate::actor::ActorId;
 
 /// An error of a function that ran in another actor.
 ///
-/// It keeps its source over any number of hops: actors that pass it on enter themselves in
-/// [`relay_path`](Self::relay_path), and what they have to say about it in [`context`](Self::context).
-/// [`Error::downcast_ref`](super::Error::downcast_ref) and [`Error::origin`](super::Error::origin)
-/// give out what it was made of.
+/// It keeps its source over any number of hops: actors that pass it on add themselves to
+/// [`relay_path`](Self::relay_path), and their context to [`context`](Self::context).
+/// [`Error::downcast_ref`](super::Error::downcast_ref) and [`Error::origin`](super::Error::origin) return the error
+/// that it was made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RemoteError {
     /// The Rust type of the error where it was raised. An error that came out of a box of unknown content
@@ -25,7 +25,7 @@ pub struct RemoteError {
     pub message: String,
     /// The messages of its causes, nearest first; at most 32.
     pub chain: Vec<String>,
-    /// What actors on the way have wrapped it in, the last first.
+    /// The context that actors on the way have added, the last first.
     pub context: Vec<String>,
     /// Where it was raised: of a panic, and of an `anyhow::Error`, if backtraces are on there.
     pub backtrace: Option<String>,
@@ -43,7 +43,7 @@ pub struct RemoteError {
 }
 
 impl RemoteError {
-    /// Returns what it was made of, if that is a `T`.
+    /// Returns the error that it was made of, if that is a `T`.
     pub(super) fn payload_as<T: 'static>(&self) -> Option<&T> {
         self.payload.as_ref()?.get(&self.type_name)
     }

@@ -1,4 +1,4 @@
-//! An error for humans: what happened, why, where, and by way of whom.
+//! An error for humans: what happened, why, where, and over which actors.
 //!
 //! [`Report`] draws it in a frame; `{:?}` of an [`Error`] is the same without one, after the name of its variant, so
 //! that a `main` that returns the error and an assertion that fails print it all.
@@ -17,7 +17,7 @@ pub struct Report<'a> {
 }
 
 impl Error {
-    /// Draws this for humans: causes, where it was raised and who passed it on, spans and backtrace, the
+    /// Draws this for humans: causes, where it was raised and which actors passed it on, spans and backtrace, the
     /// last words of dead actors, and groups as a tree.
     ///
     /// In colour if standard error is a terminal and `NO_COLOR` is not set, unless
@@ -60,7 +60,7 @@ impl fmt::Display for Report<'_> {
 }
 
 impl fmt::Debug for Error {
-    /// Prints for humans: the variant and the message, and what else is known, a line each.
+    /// Prints for humans: the variant and the message, and other details, a line each.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Vec::new();
         Block::of(self).list("", "  ", true, &mut lines);
@@ -80,7 +80,7 @@ impl Error {
     }
 }
 
-/// One error: a message, what is known of it, and the members if it is a group.
+/// One error: a message, its details, and the members if it is a group.
 struct Block {
     variant: &'static str,
     head: String,
@@ -162,7 +162,7 @@ fn causes_of(error: &(dyn StdError + 'static)) -> Vec<String> {
     told.map(|pair| format!("caused by: {}", pair[1])).collect()
 }
 
-/// Where a remote error was raised, and who passed it on.
+/// Where a remote error was raised, and which actors passed it on.
 fn route(remote: &RemoteError) -> impl Iterator<Item = String> {
     let raised = format!("raised in {} as {}", remote.src, remote.type_name);
     let spans = remote.span_trace.iter().map(|span| format!("in span {span}"));

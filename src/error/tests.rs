@@ -200,7 +200,7 @@ fn what_actors_on_the_way_say_is_context_and_hides_no_source() {
     assert_eq!((remote.src.name(), names(&remote.relay_path)), ("leaf", vec!["mid", "top"]));
     assert_eq!(remote.context, ["storing", "planning", "asking leaf"]);
     assert!(came.to_string().starts_with("storing: planning: asking leaf: actor `leaf`"), "{came}");
-    // A cancellation stays one, whoever had a word about it.
+    // A cancellation stays one, whatever context is added.
     let cancelled = anyhow::Error::from(Error::Cancelled(Cancelled::Actor)).context("late");
     assert!(Error::from_boxed(boxed(cancelled)).is_cancelled());
 }
@@ -350,7 +350,7 @@ fn humans_read_where_and_why() {
 #[test]
 fn an_error_tells_in_which_spans_it_was_packed() {
     let raised = || remote(&sent(Error::Usage("too early".into()), Format::Msgpack, &["leaf"])).span_trace.clone();
-    assert_eq!(raised(), [""; 0], "nobody keeps spans");
+    assert_eq!(raised(), [""; 0], "spans are not kept");
     let subscriber = tracing_subscriber::fmt().with_writer(io::sink).finish();
     tracing::subscriber::with_default(subscriber, || {
         let _outer = tracing::info_span!("outer").entered();
@@ -387,7 +387,7 @@ fn a_failing_assertion_shows_the_variant() {
     assert_eq!(format!("{:?}", timeout()), "Timeout: the call took longer than 1s");
     let wrapped = Error::from_boxed(boxed(Transparent(timeout())));
     assert_eq!(format!("{wrapped:?}"), "Local: the call took longer than 1s");
-    assert!(wrapped.says_the_same(&timeout()), "the name of a variant is no part of what it says");
+    assert!(wrapped.says_the_same(&timeout()), "the name of a variant is not part of its text");
 }
 
 #[test]

@@ -43,7 +43,7 @@ use crate::scope;
 ///     let greeter = n.start_actor("greeter").enable(module_path!()).await?;
 ///     let asker = n.run_in_actor(asks_its_sibling()).await?;
 ///     assert_eq!(asker.result().await?, "hello, sibling");
-///     assert!(pleach::find_actor("nobody").await?.is_none());
+///     assert!(pleach::find_actor("missing").await?.is_none());
 ///     greeter.cancel_actor().await
 /// })
 /// .await
@@ -58,8 +58,8 @@ pub fn find_actor(name: impl Into<String>) -> FindActor {
 /// Dropping it does nothing.
 ///
 /// # Errors
-/// Awaiting it fails with [`Error::Usage`] outside of an actor; with the registry's error when nobody answers there
-/// in time; with that of the last one tried when there are actors of this name, but none can be reached; with
+/// Awaiting it fails with [`Error::Usage`] outside of an actor; with the registry's error when it does not answer in
+/// time; with that of the last one tried when there are actors of this name, but none can be reached; with
 /// [`Error::Cancelled`].
 ///
 /// # Cancel safety
@@ -177,7 +177,7 @@ async fn awaited(name: String) -> Result<Portal> {
     }
 }
 
-/// Returns what the registry knows of the newest actor of this name, without connecting to it.
+/// Returns the registry's entry of the newest actor of this name, without connecting to it.
 ///
 /// It may have ended since, without the registry having noticed yet; [`find_actor`] finds out.
 ///

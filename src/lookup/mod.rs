@@ -1,15 +1,15 @@
-//! Portals to actors that are not our children: the root of the tree, the parent, the registrar, and
-//! whoever is found by its name.
+//! Portals to actors that are not our children: the root of the tree, the parent, the registrar, and actors that are
+//! found by name.
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | who is known without a name |
+//! | this one | actors that are known without a name |
 //! | `find` | names: [`find_actor`], [`wait_for_actor`], [`query_actor`] |
 //! | `reach` | from an entry of the registry to a portal |
 //!
 //! # Invariants
 //! 1. A portal from here never closes a connection that was there before it.
-//! 2. Nothing here waits without a bound, but for what has not been registered yet.
+//! 2. Nothing here waits without a bound, except for a name that has not been registered yet.
 
 mod find;
 mod reach;
@@ -25,7 +25,7 @@ use crate::scope;
 
 /// Returns a portal to the root of the tree that the current code belongs to.
 ///
-/// Functions of the root can be called once it has said so with [`Actor::enable`]. A child of the root uses
+/// Functions of the root can be called once it has enabled them with [`Actor::enable`]. A child of the root uses
 /// the connection that it has, and dropping the portal leaves that open. Others open one, which ends with
 /// their last portal: close it to wait for that. In the root the portal leads back to it, and behaves like
 /// any other.
@@ -96,7 +96,7 @@ pub async fn get_registry() -> Result<Portal> {
 /// The actor whose code this is, unless the scope around is cancelled.
 fn here() -> Result<Arc<Runtime>> {
     scope::checkpoint()?;
-    current().ok_or_else(|| Error::Usage("there is no actor here: open a root or a nursery first".into()))
+    current().ok_or_else(|| Error::Usage("not inside an actor: open a root or a nursery first".into()))
 }
 
 impl Actor {
@@ -116,6 +116,6 @@ mod tests {
     #[tokio::test]
     async fn outside_of_a_tree_there_is_no_root() {
         let nobody = get_root().await.unwrap_err();
-        assert_eq!(nobody.to_string(), "there is no actor here: open a root or a nursery first");
+        assert_eq!(nobody.to_string(), "not inside an actor: open a root or a nursery first");
     }
 }

@@ -1,8 +1,8 @@
 //! From an entry of the registry to a portal: the connection that is there, or a new one.
 //!
-//! An entry may be older than the end of its actor. Whoever finds on the actor's own host that nobody is there
-//! takes it out, so that the next one does not try again. From another host that can't be found: the same address
-//! leads elsewhere there, or a firewall refuses it; and an actor that is alive would not be entered again.
+//! An entry may be older than the end of its actor. A caller on the actor's own host that finds the address unused
+//! removes the entry, so that the next one does not try again. A caller on another host can't tell: the same address
+//! leads elsewhere there, or a firewall refuses it; and an actor that is alive would not be registered again.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::error::Error;
 use crate::portal::Portal;
 use crate::runtime::Runtime;
 
-/// What became of an entry.
+/// The result of trying an entry.
 pub(super) enum Reached {
     Portal(Portal),
-    /// Nobody is there; the entry is gone.
+    /// The address is unused; the entry was removed.
     Stale,
     /// It may be there, but it can't be reached.
     No(Error),
@@ -35,7 +35,7 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
         };
         let is_nobody = nobody_is_there(&error);
         if is_nobody && actor.who.is_at_place_of(runtime.id()) {
-            debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but gone");
+            debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but ended");
             return match registry.remove(actor).await {
                 Ok(()) => Reached::Stale,
                 Err(error) => Reached::No(error),
@@ -56,7 +56,7 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
     }
 }
 
-/// Whether every address said so. One that only does not answer may be behind a broken network.
+/// Whether every address said so. One that does not answer may be behind a broken network.
 fn nobody_is_there(error: &Error) -> bool {
     each(error, &|fault| match fault {
         TransportError::Dial { source, .. } => {
@@ -66,7 +66,7 @@ fn nobody_is_there(error: &Error) -> bool {
     })
 }
 
-/// Whether somebody hung up before the end of the handshake: it may be ending, or have died just now.
+/// Whether the peer hung up before the end of the handshake: it may be ending, or have died just now.
 fn is_turned_away(error: &Error) -> bool {
     each(error, &|fault| match fault {
         TransportError::Dial { source, .. } => {

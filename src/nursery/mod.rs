@@ -18,8 +18,8 @@
 //!
 //! # Invariants
 //! 1. Each member has one monitor task, which ends when the member's process has.
-//! 2. A failure is recorded before the body is cancelled, so that whoever sees the cancellation finds the reason.
-//! 3. Leaving the nursery in any way, a drop included, brings every member to its end.
+//! 2. A failure is recorded before the body is cancelled, so that code that sees the cancellation finds the reason.
+//! 3. Leaving the nursery in any way, a drop included, ends every member.
 //! 4. Whether the nursery is closed, and whether an actor may be started, is decided under one lock: no
 //!    member comes after the last one that was waited for.
 
@@ -79,9 +79,9 @@ use crate::scope::{self, CancelScope, Ended, Erased, OnDrop, run_to_end, shield}
 /// ```
 ///
 /// # Errors
-/// What `body` returned, as it was. What the runtime found comes through `From<Error>`: a child that
-/// died or whose function failed, a cancellation. Several are a group, `body`'s first. A panic of
-/// `body` is [`Error::Panicked`], after the children have been brought to their end.
+/// The error of `body`, unchanged. Findings of the runtime come through `From<Error>`: a child that died or whose
+/// function failed, a cancellation. Several errors are a group, `body`'s first. A panic of `body` is
+/// [`Error::Panicked`], after the children have ended.
 ///
 /// # Cancel safety
 /// If dropped, `body` is dropped and the children are brought to their end in the background; the
@@ -134,8 +134,8 @@ where
     let nursery = Nursery::new(runtime);
     let dropped = nursery.clone();
     let guard = OnDrop::new(move || dropped.abandon());
-    // In a shield, so that the code around is not told of its cancellation yet: what the children report
-    // meanwhile would then count as an echo of it. The nursery's own scope sees the cancellation.
+    // In a shield, so that the enclosing code does not see its cancellation yet: the children's reports would then
+    // count as an echo of it. The nursery's own scope sees the cancellation.
     let (ended, joined) = shield(async {
         let ended = run_to_end(&nursery.0.scope, async { body(nursery.clone()).await }).await;
         let joined = nursery.close(!matches!(ended, Ended::Returned(Ok(_)))).await;
@@ -145,7 +145,7 @@ where
     guard.disarm();
     nursery.0.exited.cancel();
     let errors = std::mem::take(&mut nursery.state().errors);
-    // The body may have seen what its monitors saw, and a function's result is the very same error.
+    // The body may have seen the same failure as its monitors: a function's result is the very same error.
     let known = errors.clone();
     let is_known = |own: &Error| known.iter().any(|found| found.is_same_failure(own) || found.says_the_same(own));
     ended.settle(&nursery.0.scope, joined, errors, is_known)
@@ -160,7 +160,7 @@ struct Inner {
     /// Around the body; cancelled when a child fails.
     scope: CancelScope,
     state: Mutex<State>,
-    /// The body has returned: actors whose function is over may go.
+    /// The body has returned: actors whose function has ended may exit.
     joining: CancellationToken,
     /// All members are asked to end; those that are supervised by their supervisors, in order.
     ending: CancellationToken,
@@ -195,15 +195,14 @@ impl Nursery {
 
     /// Ends all actors of this nursery, supervised ones too, and waits until they are gone.
     ///
-    /// Each is asked; one that does not acknowledge or go in time gets SIGTERM, then SIGKILL. With
-    /// `hard_kill` nobody is asked: all get SIGTERM at once, and SIGKILL after `kill_after`; also those
-    /// that an earlier `cancel` only asked. [`report`](Self::report) says what it took.
+    /// Each is asked to end; one that does not acknowledge or exit in time gets SIGTERM, then SIGKILL. With `hard_kill`
+    /// none is asked: all get SIGTERM at once, and SIGKILL after `kill_after`; also those that an earlier `cancel` only
+    /// asked. [`report`](Self::report) tells the escalations.
     ///
-    /// That is no failure, so the nursery ends with what its body returns; functions that were cut short
-    /// tell so through [`Portal::result`](crate::Portal::result). The body goes on, but can't start any
-    /// more actors. What fails on its way out for another reason than the cancellation still fails the
-    /// nursery. It takes no longer than [`Config::ladder`]; actors that one supervisor ends in order take
-    /// that long each.
+    /// That is no failure, so the nursery ends with what its body returns; functions that were cut short report so
+    /// through [`Portal::result`](crate::Portal::result). The body goes on, but can't start any more actors. An actor
+    /// that fails during its clean-up for another reason than the cancellation still fails the nursery. It takes no
+    /// longer than [`Config::ladder`]; actors that one supervisor ends in order take that long each.
     ///
     /// ```
     /// # use pleach::prelude::*;
@@ -267,7 +266,7 @@ impl Nursery {
         managed().get(&child.uuid()).and_then(Weak::upgrade).map(Self)
     }
 
-    /// Lets an actor be started (invariant 4). Whoever leaves the nursery waits for the token.
+    /// Lets an actor be started (invariant 4). Leaving the nursery waits for the token.
     fn admit(&self) -> Result<TaskTrackerToken> {
         let state = self.state();
         if state.closed {

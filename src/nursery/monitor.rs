@@ -3,14 +3,14 @@
 //! ```text
 //! Running ── asked ──────────────────────────────────────► Ending ──► gone: judged, and in the report
 //!    ├── its process, its connection or its runtime ended: judged ──► ▲
-//!    └── its function is over, and it may go ───────────────────────► ┘
+//!    └── its function has ended, and it may exit ───────────────────► ┘
 //! ```
-//! It is asked through its portal, by [`Nursery::cancel`], or because the nursery is being left. A
-//! failure is told before the process is brought to its end, which may take a while. What counts as one, also of
-//! a member that was asked, is in [`judge`](crate::spawn::judge).
+//! It is asked through its portal, by [`Nursery::cancel`], or because the nursery is being left. A failure is reported
+//! before the process is ended, which may take a while. [`judge`](crate::spawn::judge) decides what counts as a
+//! failure, also of a member that was asked.
 //!
 //! # Invariants
-//! 1. A member fails once: whatever follows from its failure is not told.
+//! 1. A member fails once: consequences of its failure are not reported.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,11 +23,11 @@ use crate::error::{Error, Result};
 use crate::portal::{FinalResult, Member};
 use crate::spawn::reap::{EndedBy, Ending, reap};
 
-/// Who is told that a member has failed.
+/// The receiver of a member's failure.
 pub(super) enum Overseer {
     /// The nursery fails with it.
     Nursery,
-    /// A supervisor decides what to do. The channel closes once the member is gone.
+    /// A supervisor decides what to do. The channel closes once the member has ended.
     Supervisor(mpsc::Sender<Error>),
 }
 

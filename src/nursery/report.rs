@@ -1,4 +1,4 @@
-//! How the members of a nursery came to their end: what was escalated, and why.
+//! How the members of a nursery ended: which were escalated, and why.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,9 +1,9 @@
-//! Starting members: what is said about an actor, and the task that starts it.
+//! Starting members: the options of an actor, and the task that starts it.
 //!
 //! # Invariants
-//! 1. An actor is started in a task of the nursery, never in the caller's, which may be dropped at any
-//!    moment: before the process is there, before it has connected back, before anybody has its portal.
-//! 2. Whoever gave up, or was given up by its nursery, leaves no actor behind.
+//! 1. An actor is started in a task of the nursery, never in the caller's, which may be dropped at any moment: before
+//!    the process is there, before it has connected back, before any caller has its portal.
+//! 2. A start that its caller or its nursery gave up leaves no actor behind.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -70,7 +70,7 @@ impl Nursery {
         self.start(order, overseer, enter).await
     }
 
-    /// Starts an actor, has it entered among the members, and returns what it was entered with.
+    /// Starts an actor, registers it among the members, and returns the result of the registration.
     async fn start<P, F>(&self, order: Order, overseer: Overseer, enter: F) -> Result<P>
     where
         P: Send + 'static,
@@ -93,10 +93,10 @@ impl Nursery {
                 let unclaimed = member.clone();
                 (OnDrop::new(move || unclaimed.mark_asked()), enter(&nursery, member, overseer))
             });
-            // Whoever gave up since drops it, and so ends the actor.
+            // A caller that has left meanwhile drops it, and so ends the actor.
             match done.send(started) {
                 Err(Err(error)) if !error.is_cancelled() => {
-                    warn!(target: "pleach::runtime", %error, "a start failed after it had been given up");
+                    warn!(target: "pleach::runtime", %error, "a start failed after it was cancelled");
                 }
                 _ => {}
             }
@@ -111,7 +111,7 @@ impl Nursery {
     }
 }
 
-/// What there is to say about the actor of one function.
+/// The options of a one-function actor.
 pub(super) fn order_for<T>(call: &Call<T>) -> Order {
     Order { name: call.name().into(), modules: vec![call.module().into()], ..Order::default() }
 }
@@ -126,7 +126,7 @@ pub(super) fn order_for<T>(call: &Call<T>) -> Order {
 /// closed, with [`Error::Cancelled`] when it is cancelled. Nothing is left running then.
 ///
 /// # Cancel safety
-/// If dropped while it is awaited, what has been started is killed and reaped.
+/// If dropped while it is awaited, the started process is killed and reaped.
 #[must_use = "an actor starts when this is awaited"]
 pub struct Start<P> {
     nursery: Nursery,
@@ -173,9 +173,9 @@ impl<P> Start<P> {
 
     /// Starts the actor on a host, instead of as a process of this one.
     ///
-    /// There it is started by an engine that exists already, and by the same program, which is copied there if
-    /// need be. It connects to its parent over the network, and ends with everything below it when its parent
-    /// is gone. What it writes, to either output, is its parent's standard error.
+    /// There it is started by an engine that exists already, and by the same program, which is copied there if need be.
+    /// It connects to its parent over the network, and ends with everything below it when its parent has ended. Both
+    /// its outputs go to its parent's standard error.
     pub fn on(mut self, host: Host) -> Self {
         self.order.host = host;
         self
@@ -183,9 +183,9 @@ impl<P> Start<P> {
 
     /// Watches the actor as if it ran on another host: by heartbeats, and with a lease ([`Config::lease`]).
     ///
-    /// Actors on other hosts always are. One on this host need not be, to be found dead when its process is;
-    /// watched, it is also given up, and ends itself, when a task of it blocks its thread for longer than the
-    /// lease, or when it is stopped under a debugger.
+    /// Actors on other hosts always have one. An actor on this host does not need one to be found dead when its process
+    /// ends; with one, it is also declared dead, and ends itself, when a task of it blocks its thread for longer than
+    /// the lease, or when it is stopped under a debugger.
     ///
     /// [`Config::lease`]: crate::Config::lease
     pub fn watched(mut self) -> Self {

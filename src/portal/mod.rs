@@ -1,4 +1,4 @@
-//! A peer actor as its caller sees it: what can be done there. Who it is, is in [`peer`].
+//! A peer actor as its caller sees it: the operations. Its identity is in [`peer`].
 
 mod peer;
 
@@ -37,11 +37,11 @@ pub struct Portal<T = Daemon> {
     kind: PhantomData<fn() -> T>,
 }
 
-/// Marks the portal of an actor without a function of its own: it lives until somebody cancels it.
+/// Marks the portal of an actor without a function of its own: it lives until it is cancelled.
 #[derive(Clone, Copy, Debug)]
 pub struct Daemon(());
 
-/// What the one function of an actor returned; `None` while it runs.
+/// The result of an actor's one function; `None` while it runs.
 pub(crate) type FinalResult = Option<Result<Payload>>;
 
 impl<T> Portal<T> {
@@ -54,7 +54,7 @@ impl<T> Portal<T> {
         Portal { peer: self.peer.clone(), result: None, kind: PhantomData }
     }
 
-    /// Returns who is at the other end.
+    /// Returns the actor at the other end.
     pub fn id(&self) -> &ActorId {
         match &self.peer {
             Peer::Child(member) => &member.child.id,
@@ -115,7 +115,7 @@ impl<T> Portal<T> {
     /// cancelled: the remote task has been cancelled then too, or has been asked to.
     ///
     /// # Cancel safety
-    /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
+    /// If dropped, the peer is asked to cancel the task, without waiting for it.
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
         self.peer.ready().await?;
         let (decode, export) = (call.decoder(), call.export());
@@ -163,15 +163,15 @@ impl<T> Portal<T> {
     /// acknowledgement of its cancellation when `body` failed or was cancelled.
     ///
     /// # Errors
-    /// The remote function's own error, which also cancels `body`; what `body` returned; as
-    /// [`run`](Self::run) for the rest. The peer's failure goes before the body's own.
+    /// The remote function's own error, which also cancels `body`; the error of `body`; as [`run`](Self::run) for the
+    /// rest. The peer's failure overrides the body's own.
     ///
-    /// [`Error::ContextCancelled`] when the function was cancelled: by its actor, by itself, or by whoever
-    /// cancelled that actor, also from here with [`cancel_actor`](Self::cancel_actor). Only a block that has
-    /// called [`OpenContext::cancel`] ends without it.
+    /// [`Error::ContextCancelled`] when the function was cancelled: by its actor, by itself, or by the canceller of
+    /// that actor, also from here with [`cancel_actor`](Self::cancel_actor). Only a block that has called
+    /// [`OpenContext::cancel`] ends without it.
     ///
     /// # Cancel safety
-    /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
+    /// If dropped, the peer is asked to cancel the task, without waiting for it.
     #[expect(unsafe_code, reason = "see `Erased`")]
     pub fn open_context<'a, S, R, U, O, X, E, F, Fut>(
         &'a self,
@@ -192,7 +192,7 @@ impl<T> Portal<T> {
         unsafe { Erased::<Result<X, E>, F, Fut, S>::new(context(&self.peer, call, body)) }
     }
 
-    /// Starts a stream function there and runs `body` with what it sends.
+    /// Starts a remote stream function and runs `body` with its messages.
     ///
     /// Leaving the block cancels the function, wherever it is, and waits for the acknowledgement, which
     /// comes when the function has cleaned up.
@@ -225,12 +225,12 @@ impl<T> Portal<T> {
     /// ```
     ///
     /// # Errors
-    /// The function's own error, if it failed before the block was left; what `body` returned;
+    /// The function's own error, if it failed before the block was left; the error of `body`;
     /// [`Error::ActorTooSlow`] when the acknowledgement did not come within `cancel_ack`; as
     /// [`run`](Self::run) for the rest.
     ///
     /// # Cancel safety
-    /// If dropped, the peer is asked to cancel the task, and nobody waits for that.
+    /// If dropped, the peer is asked to cancel the task, without waiting for it.
     #[expect(unsafe_code, reason = "see `Erased`")]
     pub fn open_stream_from<'a, U, X, E, F, Fut>(
         &'a self,
@@ -250,9 +250,9 @@ impl<T> Portal<T> {
 
     /// Asks the actor to end itself, with everything below it.
     ///
-    /// Returns once it has acknowledged, or is gone already; its nursery waits for its exit. Asking does not
-    /// close what is open to it here: calls, contexts and streams hear from the actor how they end. An actor that
-    /// has crashed just before, or crashes instead of ending in order, still fails its nursery.
+    /// Returns once it has acknowledged, or has already ended; its nursery waits for its exit. Asking does not close
+    /// open dialogs: calls, contexts and streams learn from the actor how they end. An actor that has crashed just
+    /// before, or crashes instead of ending in order, still fails its nursery.
     ///
     /// # Errors
     /// [`Error::ActorTooSlow`] when no acknowledgement came within `cancel_ack`.
@@ -271,11 +271,11 @@ impl<T> Portal<T> {
         self.peer.was_asked()
     }
 
-    /// Gives the portal back, and waits until what was opened for it is closed in order.
+    /// Gives the portal back, and waits until its connection is closed in order.
     ///
-    /// A connection that was opened for portals ends with the last of them, after what was sent on it has
-    /// been delivered; dropping that portal closes it too, and nobody waits. To a child or to the parent
-    /// the connection stays: closing such a portal does nothing.
+    /// A connection that was opened for portals ends with the last of them, after everything sent on it has been
+    /// delivered; dropping that portal closes it too, without waiting. The connection to a child or to the parent
+    /// stays: closing such a portal does nothing.
     ///
     /// # Errors
     /// [`Error::Disconnected`] when the connection broke instead.

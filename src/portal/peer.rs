@@ -1,4 +1,4 @@
-//! Who is at the other end of a portal: a child, whose process is known, or any other actor.
+//! The actor at the other end of a portal: a child, whose process is known, or any other.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,7 @@ use crate::scope;
 use crate::spawn::judge::{Asked, End, Seen, Verdict, When, judge};
 use crate::spawn::{Child, Exit};
 
-/// Who is at the other end of a portal.
+/// The actor at the other end of a portal.
 #[derive(Clone)]
 pub(super) enum Peer {
     /// A child of this actor; its nursery owns it.
@@ -70,7 +70,7 @@ impl Explain for Peer {
 pub(crate) struct Member {
     pub(crate) child: Child,
     pub(crate) runtime: Arc<Runtime>,
-    /// Whether somebody here has asked it to end.
+    /// Whether this actor has asked it to end.
     asked: CancellationToken,
     /// Whether its process was dead by then, or had reported that it ends.
     asked_too_late: OnceLock<bool>,
@@ -92,7 +92,7 @@ impl Member {
         self.asked.is_cancelled()
     }
 
-    /// Waits until somebody has asked it to end.
+    /// Waits until this actor has asked it to end.
     pub(crate) async fn asked(&self) {
         self.asked.cancelled().await;
     }
@@ -102,7 +102,7 @@ impl Member {
         self.child.process.has_ended() || self.channel().ended_in_order()
     }
 
-    /// Whether nobody here has brought its end about.
+    /// Whether its end was not caused from here.
     pub(crate) fn ended_by_itself(&self) -> bool {
         let seen = self.seen();
         seen.asked == Asked::Never || judge(seen) == Verdict::Died(When::Running)
@@ -124,14 +124,14 @@ impl Member {
                 tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
             }
         };
-        // What it said before it went is read before anybody judges. Who is only lost may go on talking.
+        // Drain first: its last messages may explain the exit. If only the launcher was lost, the child may be alive,
+        // so don't wait.
         if exit.as_ref().is_none_or(|exit| exit.seen) {
             channel.ended().await;
         }
     }
 
-    /// Returns what its end was judged to be, as an error if it is a failure. To be asked once it has
-    /// [`ended`](Self::ended).
+    /// Returns the judgement of its end, an error if it is a failure. Valid once it has [`ended`](Self::ended).
     pub(crate) fn failure(&self) -> Option<Error> {
         match judge(self.seen()) {
             Verdict::InOrder | Verdict::StillEnding => None,
@@ -143,7 +143,7 @@ impl Member {
         }
     }
 
-    /// Returns the error of who wanted something of it and found it gone: none, if that was what it was asked for.
+    /// Returns the error for a caller that found it ended: none, if it was asked to end.
     fn death(&self, exit: &Exit) -> Option<Error> {
         match judge(self.seen()) {
             Verdict::Died(when) => Some(self.child.death(exit, when)),
@@ -169,8 +169,8 @@ impl Member {
         Seen { asked, goodbye: self.channel().ended_in_order(), signalled, end }
     }
 
-    /// Returns what its runtime has failed with. The signal that one got which had been asked, or by which it was
-    /// asked, is no failure.
+    /// Returns the failure of its runtime. A signal to an actor that had been asked to end, or by which it was asked,
+    /// is not a failure.
     fn reported(&self) -> Option<&Error> {
         let asked_before = self.asked_too_late.get() == Some(&false);
         let is_own_death = |error: &Error| matches!(error, Error::ActorDied(died) if died.actor == self.child.id);
@@ -191,7 +191,7 @@ impl Explain for Member {
         }
         let notice = self.runtime.config().death_notice;
         match error {
-            // What was asked to leave, and said goodbye, has not died.
+            // An actor that was asked to leave, and said goodbye, has not died.
             Error::Disconnected { .. } if self.was_asked() && self.channel().ended_in_order() => error,
             Error::Disconnected { .. } if !self.channel().fell_silent() => {
                 match tokio::time::timeout(notice, self.child.process.exited()).await {
@@ -199,7 +199,7 @@ impl Explain for Member {
                     Err(_still_running) => error,
                 }
             }
-            // Without what led to it, it ends itself, and its tasks before that.
+            // Without its launcher, it ends itself, and its tasks before that.
             Error::ContextCancelled(_) if self.child.process.is_lost() => {
                 self.death(&self.child.process.exited().await).unwrap_or(error)
             }

@@ -11,10 +11,10 @@
 //!   NotOpened ── open ──► Opened             credit ── take ──► credit - 1
 //!                  │ finish, stop            no credit: wait, if the peer lets senders wait, or may
 //!                  ▼                                    still open its stream; otherwise an overrun
-//!                Finished: what comes can be taken
+//!                Finished: messages can be taken
 //!                  │ stop
 //!                  ▼
-//!                Stopped: what comes is forgotten
+//!                Stopped: messages are discarded
 //!
 //! the end, for the side that opened it     has it asked to cancel?     no        before    after
 //!   the function returned                                              value     value     value
@@ -29,8 +29,8 @@
 //! takes says no `stop` either: it cancels the task.
 //!
 //! # Invariants
-//! 1. What arrived before the end is handed out before the end is; what was lost is told in its place.
-//! 2. A stream is opened once and stopped once; `started` is said once.
+//! 1. Messages that arrived before the end are handed out before it; a loss is reported in its place.
+//! 2. A stream is opened once and stopped once; `started` is sent once.
 //! 3. The first end counts: a value that the function returned before a cancel reached it wins.
 //! 4. Nothing depends on whether a lost connection is noticed before or after this side asks to cancel.
 
@@ -95,7 +95,7 @@ pub(crate) enum End {
     Cancelled(Payload, Canceller),
     /// The connection ended first.
     Lost,
-    /// The function of this side is over; what it has left behind can't use the dialog any more.
+    /// The function of this side has ended; its leftover handles can't use the dialog any more.
     Left,
 }
 
@@ -106,14 +106,14 @@ pub(crate) enum Canceller {
     Us,
     /// The actor that ran it.
     Peer,
-    /// Somebody else, or nobody knows.
+    /// Another actor, or an unknown one.
     Other,
 }
 
-/// What the caller finds where it awaits the first value.
+/// The caller's outcome of waiting for the first value.
 #[derive(Debug)]
 pub(crate) enum TakeFirst {
-    /// The function said it.
+    /// The function has sent it.
     Value(Payload),
     /// The dialog ended without it.
     Ended(End),
@@ -132,29 +132,29 @@ pub(crate) enum Permit {
     NotOpened,
     /// Never: the peer's buffer is full, and it does not let senders wait.
     Overrun,
-    /// Never: the dialog, or this side's stream, is over.
+    /// Never: the dialog, or this side's stream, has ended.
     Closed,
 }
 
-/// What became of a stream message that has come.
+/// The fate of a received stream message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// It waits for the task.
     Kept,
     /// It waits for the task, and this credit is to be given back now.
     Credited(u32),
-    /// This side has closed its stream: nobody will take it. The credit is to be given back now, if any.
+    /// This side has closed its stream: no task will take it. The credit is to be given back now, if any.
     Discarded(Option<u32>),
     /// The peer had no credit for it.
     Unallowed,
 }
 
-/// What the receiver of a stream finds.
+/// The outcome of receiving from a stream.
 #[derive(Debug)]
 pub(crate) enum Take {
     /// A message, and the credit to be given back now, if any.
     Item(Payload, Option<u32>),
-    /// So many messages were lost here; what follows came after them.
+    /// So many messages were lost here; the next ones came after them.
     Lost(u64),
     /// Nothing will come any more.
     Stopped,
@@ -177,7 +177,7 @@ pub(crate) enum Misuse {
     #[error("the stream of this context was opened before: it can be opened once")]
     OpenedBefore,
     /// Too late.
-    #[error("the context is over: its function has returned, or its block was left")]
+    #[error("the context has ended: its function has returned, or its block was left")]
     Over,
     /// This side has cancelled the context.
     #[error("this side has cancelled the context")]
@@ -208,7 +208,7 @@ impl Dialog {
         Self { credit, peer_stream: Some(waits), inbox: Inbox::new(0), ..open }
     }
 
-    /// The side of a one-way stream that takes: what it opens with goes with the message that opens the dialog.
+    /// The receiving side of a one-way stream: its options travel with the message that opens the dialog.
     pub(crate) fn one_way_receiver(intake: Intake) -> Self {
         let Intake { buffer, lag } = intake;
         let open = Self { first: First::Said, stream: Stream::Opened, one_way: true, ..Self::new(Side::Caller) };
@@ -269,8 +269,8 @@ impl Dialog {
         self.cancel_in_time |= self.end.is_none();
     }
 
-    /// The block that opened the dialog has been left. Returns whether the peer must be told that no stream
-    /// messages will come: one whose stream is open is told when that is closed.
+    /// The block that opened the dialog has been left. Returns whether the peer must learn that no stream messages will
+    /// come: an open stream's close says so itself.
     pub(crate) fn leave(&mut self) -> bool {
         self.left = true;
         self.stream == Stream::NotOpened && self.end.is_none()
@@ -279,7 +279,7 @@ impl Dialog {
     /// The callee is about to say its first value.
     ///
     /// # Errors
-    /// When it has said it, or can't any more.
+    /// When it has sent it, or can't any more.
     pub(crate) fn start(&mut self) -> Result<(), Misuse> {
         match (&self.end, &self.first) {
             (Some(_), _) => Err(Misuse::Over),
@@ -363,14 +363,14 @@ impl Dialog {
         }
         match &self.end {
             Some(end) if matches!(end, End::Left) || self.failure().is_some() => Take::Failed(end.clone()),
-            // What this side has asked for is no failure of the stream either: that just ends.
+            // A cancellation that this side requested does not fail the stream: it just ends.
             Some(_returned_or_absorbed) => Take::Stopped,
             None if self.peer_stopped || self.stream == Stream::Stopped => Take::Stopped,
             None => Take::Wait,
         }
     }
 
-    /// Ends the sending direction of this side's stream; returns whether the peer must be told.
+    /// Ends the sending direction of this side's stream; returns whether the peer must be notified.
     pub(crate) fn finish(&mut self) -> bool {
         let was_open = self.stream == Stream::Opened;
         if was_open {
@@ -379,8 +379,8 @@ impl Dialog {
         was_open && self.end.is_none()
     }
 
-    /// Ends this side's stream; returns whether the peer must be told, and the credit to be given back
-    /// for messages that nobody will take any more.
+    /// Ends this side's stream; returns whether the peer must be notified, and the credit to be given back for messages
+    /// that no task will take.
     pub(crate) fn stop(&mut self) -> (bool, Option<u32>) {
         let tell = self.finish();
         let took = self.stream == Stream::Finished && self.end.is_none();
@@ -398,12 +398,12 @@ impl Dialog {
         self.cancel_called
     }
 
-    /// Returns whether this side has asked to cancel, and the peer has answered: the function is over.
+    /// Returns whether this side has asked to cancel, and the peer has answered: the function has ended.
     pub(crate) fn cancel_acked(&self) -> bool {
         self.cancel_called && matches!(self.end, Some(End::Value(_) | End::Error(_) | End::Cancelled(..)))
     }
 
-    /// Returns the end if it is a failure that this side has to be told of.
+    /// Returns the end if it is a failure for this side.
     pub(crate) fn failure(&self) -> Option<&End> {
         self.end.as_ref().filter(|end| match end {
             End::Error(_) => true,

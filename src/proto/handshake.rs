@@ -1,4 +1,4 @@
-//! Who is there, and does it belong to the tree: four messages, the dialer first.
+//! The handshake: identity and proof of membership, in four messages, the dialer first.
 //!
 //! ```text
 //! dialer                                       listener
@@ -7,12 +7,12 @@
 //!   Proof {HMAC over both}                ──►    checks the proof: from here on a member
 //!   checks the proof                      ◄──  Welcome {member, HMAC over all}  or  Refusal {why}
 //! ```
-//! A probe says so in its `Hello`, gets `Welcome` without proof of anything, and both sides close:
-//! it leaves no trace. A member that only wants to know who listens proves itself and says [`PROBE`]: it is
-//! told, and both sides close too.
+//! A probe says so in its `Hello`, gets `Welcome` without a proof, and both sides close: it leaves no trace. A member
+//! that only asks for the listener's identity proves itself and sets [`PROBE`]: it gets the answer, and both sides
+//! close too.
 //!
-//! Over TLS the proofs are also over what only the two ends of that TLS connection know. So whoever has a
-//! certificate but not the key can't stand between two members and hand on what they say.
+//! Over TLS the proofs also cover a secret of that TLS connection. So a man in the middle with a certificate but
+//! without the key can't relay between two members.
 //!
 //! # Invariants
 //! 1. Nothing of a peer is believed or used before its proof was checked; the listener names itself only then.
@@ -38,13 +38,13 @@ pub(crate) enum Step {
     Challenge { nonce: Nonce },
     /// The dialer's proof.
     Proof { proof: Proof },
-    /// Who the listener is, and its proof. To a probe: both are empty.
+    /// The listener's identity and proof. To a probe: both are empty.
     Welcome { member: Option<Member>, proof: Proof },
     /// The listener will not talk to this dialer.
     Refusal { why: String },
 }
 
-/// What the dialer says first.
+/// The dialer's first message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// [`MAGIC`].
@@ -53,22 +53,22 @@ pub(crate) struct Hello {
     pub(crate) versions: (u16, u16),
     /// The codec of this connection, by name.
     pub(crate) codec: String,
-    /// Who dials; `None` for a probe.
+    /// The dialer; `None` for a probe.
     pub(crate) member: Option<Member>,
     /// The dialer's challenge.
     pub(crate) nonce: Nonce,
 }
 
-/// Who an actor is, and what it can do; believed once it has proved that it belongs to the tree.
+/// An actor's identity and features; trusted once it has proved that it belongs to the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
-    /// Who it is.
+    /// Its identity.
     pub(crate) who: ActorId,
     /// When it began, in milliseconds since 1970: tells an actor from its restarted successor.
     pub(crate) incarnation: u64,
     /// Optional behaviour that it knows, such as [`REGISTRAR`]; unknown bits are ignored.
     pub(crate) features: u64,
-    /// Where it listens, for whoever else wants to reach it.
+    /// Where it listens, for other peers.
     pub(crate) listening: Vec<Endpoint>,
     /// The fingerprint of each exposed function of its program, in order: path, arguments, result.
     pub(crate) exports: Vec<u64>,
@@ -88,7 +88,7 @@ pub struct Endpoint {
 pub(crate) enum Next {
     /// Send this and wait for the answer.
     Send(Step),
-    /// Send this; then the handshake is over and the peer is a member.
+    /// Send this; then the handshake is complete and the peer is a member.
     SendAndAccept(Step, Member),
     /// The peer is a member.
     Accept(Member),
@@ -105,9 +105,9 @@ pub(crate) struct Handshake {
     own: Member,
     state: State,
     deadline: Duration,
-    /// Who is not let in.
+    /// Actors that may not rejoin.
     lost: Arc<Lost>,
-    /// What only the two ends of the connection know; empty if it is not encrypted.
+    /// The secret of this TLS connection; empty if it is not encrypted.
     binding: Vec<u8>,
 }
 
@@ -121,7 +121,7 @@ enum State {
     AwaitHello { codec: &'static str, nonce: Nonce },
     /// Listener: `Challenge` is out.
     AwaitProof { hello: Vec<u8>, member: Member, nonce: Nonce },
-    /// It is over, in one way or the other.
+    /// It has ended, one way or the other.
     Over,
 }
 
@@ -140,7 +140,7 @@ impl Handshake {
         Self { key, own, state, deadline, lost: Arc::default(), binding: Vec::new() }
     }
 
-    /// Does not let those in who were counted dead, unless they are newer.
+    /// Refuses actors that were declared dead, unless they are newer incarnations.
     pub(crate) fn without(self, lost: Arc<Lost>) -> Self {
         Self { lost, ..self }
     }
@@ -257,7 +257,7 @@ fn refuse(why: &str) -> Next {
     Next::Refuse(Some(Step::Refusal { why: why.to_owned() }), why.to_owned())
 }
 
-/// What a stranger has said, for an error that ends up in a log or on a terminal.
+/// A stranger's words, made safe for an error that ends up in a log or on a terminal.
 fn in_a_line(said: &str) -> String {
     said.chars().take(MAX_SAID).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -267,13 +267,13 @@ fn transcript<T: Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec(value).expect("plain structures of numbers and texts can be encoded")
 }
 
-/// It keeps the names of a tree: who connects to it is registered.
+/// It is a registrar: actors that connect to it are registered.
 pub(crate) const REGISTRAR: u64 = 1 << 0;
 
 /// The dialer holds this connection until it or the peer ends.
 pub(crate) const LASTS: u64 = 1 << 1;
 
-/// The dialer only wants to know who listens.
+/// The dialer only asks for the listener's identity.
 pub(crate) const PROBE: u64 = 1 << 2;
 
 /// The first word of every connection.
@@ -288,7 +288,7 @@ const MAX_SAID: usize = 400;
 const STRANGER: &str = "the peer does not know this tree's key; it is a stranger, or belongs to another tree";
 
 const STRANGER_OR_BETWEEN: &str = "the peer does not know this tree's key; it is a stranger, or belongs to another \
-    tree, or somebody with a certificate stands between the two";
+    tree, or a man in the middle with a certificate relays between the two";
 
 const DIALER: &str = "dialer";
 const LISTENER: &str = "listener";

@@ -13,7 +13,7 @@ use std::mem;
 
 use pleach_wire::Payload;
 
-/// What happens to messages that come while the buffer of their receiver is full.
+/// The policy for messages that arrive while their receiver's buffer is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lag {
@@ -41,14 +41,14 @@ impl Intake {
     }
 }
 
-/// What waits on one side of a dialog.
+/// The messages that wait on one side of a dialog.
 #[derive(Debug)]
 pub(super) struct Inbox {
     items: VecDeque<Payload>,
     /// Credit that the peer had from the start.
     granted: u32,
     buffer: u32,
-    /// Credit to be kept back, because the buffer is smaller than what was granted.
+    /// Credit to be kept back, because the buffer is smaller than the granted credit.
     withheld: u32,
     /// Credit that is to be given back, but not yet.
     owed: u32,
@@ -57,15 +57,15 @@ pub(super) struct Inbox {
     lost: u64,
 }
 
-/// What became of a message.
+/// The fate of a message.
 pub(super) enum Pushed {
     /// It waits, and this credit is to be given back now, if any.
     Kept(Option<u32>),
-    /// There was no credit for it.
+    /// It came without credit.
     Unallowed,
 }
 
-/// What the task gets.
+/// The task's next item.
 pub(super) enum Popped {
     /// A message, and the credit to be given back now, if any.
     Item(Payload, Option<u32>),
@@ -120,15 +120,15 @@ impl Inbox {
         self.free(here)
     }
 
-    /// Forgets what waits; returns the credit to be given back for it.
+    /// Discards the waiting messages; returns the credit to be given back for them.
     pub(super) fn discard(&mut self) -> Option<u32> {
-        // Who keeps the newest has given it back when they came.
+        // A buffer that keeps the newest has given it back when they came.
         let freed = if self.keeps_newest { 0 } else { self.len() };
         self.items.clear();
         (freed > 0).then(|| freed + mem::take(&mut self.owed))
     }
 
-    /// As [`discard`](Self::discard), for good: what comes from now on is only there to be discarded.
+    /// As [`discard`](Self::discard), for good: later messages are discarded, too.
     pub(super) fn close(&mut self) -> Option<u32> {
         let credit = self.discard();
         (self.keeps_newest, self.lost) = (false, 0);
@@ -139,7 +139,7 @@ impl Inbox {
         u32::try_from(self.items.len()).unwrap_or(u32::MAX)
     }
 
-    /// Makes what waits as short as the buffer; counts what that costs.
+    /// Shortens the queue to the buffer; counts the dropped messages.
     fn lose_oldest(&mut self) {
         let excess = self.items.len().saturating_sub(self.buffer as usize);
         self.items.drain(..excess);

@@ -1,25 +1,25 @@
 //! Whether the peer of one connection is alive: heartbeats, suspicion, and the lease of a child.
 //!
-//! Both sides send heartbeats, and answer the other's at once. A silence that is too unlikely
-//! ([`super::phi`]) makes a peer suspect, which is only told. Who is dead is decided by what it is:
+//! Both sides send heartbeats, and answer the other's at once. A silence that is too unlikely ([`super::phi`]) makes a
+//! peer suspect, which is only reported. The rule for declaring it dead depends on its relation:
 //!
-//! | the peer is | it is given up when |
+//! | the peer is | it is declared dead when |
 //! |---|---|
 //! | a child | nothing has come from it for `lease` |
 //! | the parent | no heartbeat that was sent in the last `lease` has been answered |
 //! | any other | so long a silence is too unlikely |
 //!
 //! # The lease
-//! A child may live as long as its lease, and ends itself when it is over. An answered heartbeat renews it,
-//! counted from when the heartbeat was *sent*. The parent has heard that heartbeat later than it was sent, and
-//! has patience for as long from then: so whatever is lost or delayed, and in whichever direction, the child's
-//! lease is over when the parent counts it dead. Their clocks need not agree, only run alike.
+//! A child may live as long as its lease, and ends itself when the lease expires. An answered heartbeat renews it,
+//! counted from when the heartbeat was *sent*. The parent has heard that heartbeat later than it was sent, and has
+//! patience for as long from then: so whatever is lost or delayed, in either direction, the child's lease has expired
+//! when the parent declares it dead. Their clocks need not agree, only run alike.
 //!
 //! # Invariants
 //! 1. The lease never ends later than `lease` after the sending of the last heartbeat that was answered; before
 //!    the first, than that after the child began to dial.
 //! 2. After a verdict of death there is none.
-//! 3. What has come is taken ([`Watch::handle_heard`]) before anybody is given up for a silence.
+//! 3. Received messages are noted ([`Watch::handle_heard`]) before a peer is declared dead for its silence.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use pleach_wire::SilenceLimit;
 
 use super::phi::{Beats, deviations_at};
 
-/// What a peer that is watched is to this side.
+/// The relation of a monitored peer to this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kin {
     /// It holds our lease.
@@ -48,11 +48,11 @@ pub(crate) struct Patience {
     pub(crate) lease: Duration,
     /// At which φ a peer is suspected.
     pub(crate) suspect_after: usize,
-    /// At which φ a peer is given up that is neither parent nor child.
+    /// The φ at which a peer is declared dead that is neither parent nor child.
     pub(crate) dead_after: usize,
 }
 
-/// What is due.
+/// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// Send this heartbeat.
@@ -72,7 +72,7 @@ pub(crate) enum Standing {
     Alive { rtt: Option<Duration> },
     /// Silent for a suspiciously long time.
     Suspect { silent: Duration, phi: f64 },
-    /// Given up.
+    /// Declared dead.
     Dead,
 }
 
@@ -137,7 +137,7 @@ impl Watch {
         self.leased_until = self.leased_until.max(sent.saturating_add(self.patience.lease)); // invariant 1
     }
 
-    /// Returns what is due now; to be asked until there is nothing.
+    /// Returns the next action that is due now; call it until there is none.
     pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<Verdict> {
         if self.over {
             return None; // invariant 2
@@ -204,7 +204,7 @@ impl Watch {
         }
     }
 
-    /// Returns when this side's lease is over, if the peer holds it.
+    /// Returns when this side's lease expires, if the peer grants it.
     pub(crate) fn leased_until(&self) -> Option<Duration> {
         (self.kin == Kin::Parent).then_some(self.leased_until)
     }

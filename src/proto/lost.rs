@@ -1,8 +1,7 @@
-//! Who was counted dead, and is not let in again as the one that it was.
+//! Fencing: an actor declared dead may rejoin only with a higher incarnation.
 //!
-//! An actor that was given up for its silence may be alive: cut off, or stopped for a while. What it did
-//! was given to others since. So it may come back only as a newer incarnation of itself, which knows that it
-//! had been counted dead.
+//! An actor that was declared dead for its silence may be alive: cut off, or stopped for a while. Others have taken
+//! over its work since. So it may come back only as a newer incarnation, which knows that it had been declared dead.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,7 +9,7 @@ use uuid::Uuid;
 
 use super::handshake::Member;
 
-/// The actors that were counted dead here, each with its incarnation then. The oldest are forgotten.
+/// The actors that were declared dead here, each with its incarnation then. The oldest are forgotten.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lost {
     incarnations: BTreeMap<Uuid, u64>,
@@ -31,14 +30,14 @@ impl Lost {
         self.order.push_back(uuid);
     }
 
-    /// Returns why this actor is not let in, if it was counted dead.
+    /// Returns why this actor may not rejoin, if it was declared dead.
     pub(crate) fn refusal(&self, member: &Member) -> Option<String> {
         let lost = *self.incarnations.get(&member.who.uuid())?;
         (member.incarnation <= lost).then(|| {
             format!(
-                "{} was counted dead here after a silence, in its incarnation {lost}, and comes back as {}: an actor that \
-                 lost a connection to silence dials again with a higher one; if it does not know that it was lost, end it \
-                 and start another in its place",
+                "{} was declared dead here after a silence, in its incarnation {lost}, and comes back as {}: an actor \
+                    that lost a connection to silence must dial again with a higher one; if it does not know that it \
+                    was lost, end it and start a replacement",
                 member.who, member.incarnation
             )
         })

@@ -1,8 +1,8 @@
 //! The proof that a peer belongs to the tree: it knows the tree's key.
 //!
-//! Both sides answer a fresh challenge with an HMAC-SHA-256 (RFC 2104) over everything said so far,
-//! under a label that names their role. So a recorded answer fits no other connection, and an
-//! answer can't be reflected to the side that gave the challenge.
+//! Both sides answer a fresh challenge with an HMAC-SHA-256 (RFC 2104) over the exchange so far, under a label that
+//! names their role. So a recorded answer is useless on another connection, and an answer can't be reflected to the
+//! side that gave the challenge.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(crate) struct TreeKey([u8; 32]);
 /// A number that a challenge uses once.
 pub(crate) type Nonce = [u8; 32];
 
-/// What only a member can compute.
+/// A proof that only a member can compute.
 pub(crate) type Proof = [u8; 32];
 
 impl TreeKey {
@@ -26,7 +26,7 @@ impl TreeKey {
         Self(bytes)
     }
 
-    /// Returns the bytes, for what is derived from them. Whoever has them is a member.
+    /// Returns the bytes, for deriving other keys. They make their holder a member.
     pub(crate) fn secret(&self) -> &[u8; 32] {
         &self.0
     }

@@ -2,15 +2,15 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | [`handshake`] | who is there, and does it belong to the tree |
+//! | [`handshake`] | identity of the peer, and whether it belongs to the tree |
 //! | [`membership`] | the proof of that |
 //! | [`session`] | the dialogs of one connection, after the handshake |
 //! | [`dialog`] | one of them that has a stream |
-//! | [`inbox`] | what of that stream waits for its task |
-//! | [`state`] | how far that has come, in a word |
+//! | [`inbox`] | the messages of that stream that wait for its task |
+//! | [`state`] | its state, for users |
 //! | [`liveness`] | is the peer alive: heartbeats and the lease |
 //! | [`phi`] | how suspicious a silence is |
-//! | [`lost`] | who was counted dead |
+//! | [`lost`] | fencing of actors that were declared dead |
 //!
 //! Nothing here knows of tasks, sockets or clocks: time comes in as an argument, counted from any
 //! start, and messages come in and go out as values. So the rules can be tested with two queues and

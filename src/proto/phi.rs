@@ -1,13 +1,12 @@
 //! How suspicious a silence is: the phi-accrual failure detector.
 //!
-//! After Hayashibara, Défago, Yared and Katayama, "The φ Accrual Failure Detector", SRDS 2004. It does not say
-//! whether a peer is dead, but how unlikely so long a silence is, going by how its heartbeats have come so
-//! far: φ = −log₁₀ P(the next one comes later than this), for intervals of a normal distribution. A slow or
-//! jittery connection so gets more patience than a quick one, without a setting. What to do at which φ is for
-//! the caller to say ([`super::liveness`]).
+//! After Hayashibara, Défago, Yared and Katayama, "The φ Accrual Failure Detector", SRDS 2004. It does not tell whether
+//! a peer is dead, but how unlikely so long a silence is, judging by its heartbeats so far: φ = −log₁₀ P(the next one
+//! comes later than this), for intervals of a normal distribution. So a slow or jittery connection gets more time than
+//! a fast one, without a setting. The caller decides what to do at which φ ([`super::liveness`]).
 //!
 //! # Invariants
-//! 1. The window is bounded, and never empty: before the first heartbeats it holds what is expected.
+//! 1. The window is bounded, and never empty: before the first heartbeats it holds the expected intervals.
 //! 2. The deviation is never taken for less than half of the expected interval: a peer that has been very
 //!    regular for a while must not be suspected for the first heartbeat that is a little late.
 
@@ -15,7 +14,7 @@ use std::collections::VecDeque;
 use std::f64::consts::{LN_10, PI};
 use std::time::Duration;
 
-/// The heartbeats of one peer: their intervals, and what these make likely.
+/// The heartbeats of one peer: their intervals, and the likelihood of the next.
 #[derive(Debug)]
 pub(crate) struct Beats {
     /// In seconds.

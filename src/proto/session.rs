@@ -27,11 +27,11 @@ use pleach_wire::{ByteStr, CallTerms, Cid, Msg, Payload};
 
 use super::dialog::{Dialog, Side};
 
-/// What a connection's user attaches to its dialogs.
+/// The types that a connection's user attaches to its dialogs.
 pub(crate) trait Handles {
     /// Wakes the caller of a function of the peer.
     type Reply;
-    /// Wakes whoever waits for the acknowledgement of a cancel request.
+    /// Wakes the waiter for the acknowledgement of a cancel request.
     type Ack;
     /// Cancels a task that runs here for the peer.
     type Task;
@@ -74,7 +74,7 @@ pub(crate) enum Role {
     Listener,
 }
 
-/// What a message asks its receiver to do.
+/// The action that a message requires of its receiver.
 pub(crate) enum Event<H: Handles> {
     /// Run a function, then call [`Session::finish`]. One with a dialog gets the messages of that; the time
     /// that a deadline leaves counts from now.
@@ -83,13 +83,13 @@ pub(crate) enum Event<H: Handles> {
     Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
     Overloaded { cid: Cid, limit: usize },
-    /// Wake a caller, and whoever waits for the acknowledgement of its cancellation.
+    /// Wake a caller, and the waiter for the acknowledgement of its cancellation.
     Resolved { reply: Option<H::Reply>, ack: Option<H::Ack>, outcome: Outcome },
-    /// Cancel the task of this dialog; acknowledge when it is over.
+    /// Cancel the task of this dialog; acknowledge when it has ended.
     CancelTask { cid: Cid },
-    /// Acknowledge at once: there is no such task.
+    /// Acknowledge at once: the task does not exist.
     NothingToCancel { cid: Cid },
-    /// Wake who waits for this acknowledgement.
+    /// Wake the waiter for this acknowledgement.
     Acked { ack: Option<H::Ack> },
     /// Answer this heartbeat at once.
     Pinged { n: u64 },
@@ -114,7 +114,7 @@ pub(crate) enum Outcome {
     Error(Payload),
 }
 
-/// Who was left waiting when the connection ended.
+/// The waiters that remained when the connection ended.
 pub(crate) struct Left<H: Handles> {
     pub(crate) replies: Vec<H::Reply>,
     pub(crate) acks: Vec<H::Ack>,
@@ -123,7 +123,7 @@ pub(crate) struct Left<H: Handles> {
     pub(crate) dialogs: Vec<H::Dialog>,
 }
 
-/// What is still to be done for a task that has ended.
+/// The remaining duties for a task that has ended.
 pub(crate) struct Finished<H: Handles> {
     /// The peer waits for the acknowledgement of a cancel request.
     pub(crate) ack_due: bool,
@@ -220,7 +220,7 @@ impl<H: Handles> Session<H> {
             return self.fits_nothing(kind, cid);
         };
         if !found && call.reply.is_some() {
-            // The answer has been sent, and is on its way on a lane of its own: it wakes who waits.
+            // The answer has been sent on a lane of its own: it wakes the waiter.
             call.cancelling = false;
             return Event::Acked { ack: None };
         }
@@ -231,7 +231,7 @@ impl<H: Handles> Session<H> {
         cid.0 % 2 == self.next % 2
     }
 
-    /// Says what a message is that no dialog takes: invariant 3.
+    /// Classifies a message that belongs to no dialog: invariant 3.
     fn fits_nothing(&self, kind: &'static str, cid: Cid) -> Event<H> {
         let is_over = match self.is_ours(cid) {
             true => cid.0 < self.next && self.calls.get(&cid).is_none_or(|call| call.reply.is_none()),
@@ -246,14 +246,14 @@ impl<H: Handles> Session<H> {
     fn resolve(&mut self, kind: &'static str, cid: Cid, outcome: Outcome) -> Event<H> {
         let Some(call) = self.calls.get_mut(&cid) else { return self.fits_nothing(kind, cid) };
         let (reply, ack) = (call.reply.take(), call.ack.take());
-        call.dialog = None; // what comes now is late
+        call.dialog = None; // later messages are late
         if !call.cancelling {
             self.calls.remove(&cid);
         }
         Event::Resolved { reply, ack, outcome }
     }
 
-    /// Gives up on acknowledgements that are overdue and returns who waited for them.
+    /// Expires acknowledgements that are overdue and returns their waiters.
     pub(crate) fn handle_timeout(&mut self, now: Duration) -> Vec<H::Ack> {
         let mut overdue = Vec::new();
         while let Some((_, cid)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
@@ -297,7 +297,7 @@ impl<H: Handles> Session<H> {
     /// [`handle_timeout`](Self::handle_timeout) at `overdue_at`.
     ///
     /// # Errors
-    /// Gives `ack` back when the call is over already.
+    /// Gives `ack` back when the call has already ended.
     pub(crate) fn cancel(
         &mut self,
         cid: Cid,
@@ -315,7 +315,7 @@ impl<H: Handles> Session<H> {
         Ok(!std::mem::replace(&mut call.cancelling, true))
     }
 
-    /// Attaches what takes the messages of a task's dialog.
+    /// Attaches the receiver of a task's dialog.
     pub(crate) fn attach_dialog(&mut self, cid: Cid, dialog: H::Dialog) {
         if let Some(task) = self.tasks.get_mut(&cid) {
             task.dialog = Some(dialog);
@@ -367,5 +367,5 @@ impl<H: Handles> Session<H> {
     }
 }
 
-/// What the paths of the runtime's own methods begin with.
+/// The prefix of the runtime's own methods.
 pub(crate) const SELF: &str = "self:";

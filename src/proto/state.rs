@@ -10,9 +10,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ContextState {
-    /// The function has not said its first value yet.
+    /// The function has not sent its first value yet.
     Opening,
-    /// The first value was said; this side has not opened its stream.
+    /// The first value was sent; this side has not opened its stream.
     Open,
     /// This side's stream is open.
     Streaming,
@@ -26,7 +26,7 @@ pub enum ContextState {
     CancelledBySelf,
     /// The function was cancelled by the actor that ran it.
     CancelledByPeer,
-    /// The function was cancelled by another actor, or nobody knows by whom.
+    /// The function was cancelled by another actor, or by an unknown one.
     CancelledByOther,
     /// The function failed, or the connection was lost.
     Failed,

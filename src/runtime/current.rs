@@ -11,8 +11,8 @@ pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<O
 
 /// Returns the actor that the current code belongs to.
 ///
-/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process. A
-/// root that is on its way out is nobody's any more: the next one may be opened meanwhile.
+/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process. A root that is
+/// shutting down is no longer current: the next one may be opened meanwhile.
 pub(crate) fn current() -> Option<Arc<Runtime>> {
     current_task().or_else(|| lock(&OF_PROCESS).upgrade().filter(|actor| !actor.is_leaving_root()))
 }

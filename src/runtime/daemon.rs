@@ -1,4 +1,4 @@
-//! A root that only serves: its body waits for somebody to end it.
+//! A root that only serves: its body waits until it is asked to end.
 
 use super::handle::Actor;
 use super::root::open_exposing;
@@ -38,7 +38,7 @@ pub async fn run_daemon<M: Into<String>>(config: Config, modules: impl IntoItera
     let modules: Vec<String> = modules.into_iter().map(Into::into).collect();
     // Held until the tree has ended: the first signal ends it in order at any time.
     let signals = Signals::take(Whose::Program);
-    // Whoever finds it may call it at once.
+    // A caller that finds it may call it at once.
     open_exposing(config, modules, async |actor| serve(&actor, signals.clone()).await).await
 }
 

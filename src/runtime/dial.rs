@@ -1,4 +1,4 @@
-//! Dialling: from what is known of an actor to a connection with it.
+//! Dialling: from an actor's identity and addresses to a connection with it.
 //!
 //! An actor may listen at several addresses, and not each of them can be reached from everywhere. They
 //! are tried nearest first, and the next one is started when the last one has failed or is slow, as
@@ -41,7 +41,7 @@ impl Runtime {
     /// Dials an actor at the nearest of its addresses that answers, and starts to serve it.
     ///
     /// # Errors
-    /// When it can't be reached, or is not who answers there; a group of errors if there are several addresses.
+    /// When it can't be reached, or another actor answers there; a group of errors if there are several addresses.
     ///
     /// # Cancel safety
     /// If dropped, the connection is closed.
@@ -53,7 +53,7 @@ impl Runtime {
     /// Dials a registrar, and shows it `actor`, which it enters for as long as the connection lasts.
     ///
     /// # Errors
-    /// As [`dial_nearest`](Self::dial_nearest); when whoever answers is no registrar.
+    /// As [`dial_nearest`](Self::dial_nearest); when the answering actor is not a registrar.
     ///
     /// # Cancel safety
     /// If dropped, the connection is closed.
@@ -65,11 +65,11 @@ impl Runtime {
         self.dial_first(Introduction { shown: Some(actor), wanted, lasts: true }, at).await
     }
 
-    /// Asks who listens at an address, without becoming a peer, for at most `patience`. `None`: somebody took
-    /// the connection, and said nothing in time.
+    /// Asks for the identity of the listener at an address, without becoming a peer, for at most `patience`. `None`:
+    /// the peer accepted the connection, and sent nothing in time.
     ///
     /// # Errors
-    /// When nobody is there, or nobody who knows this tree's key.
+    /// When nothing listens there, or not a member of this tree.
     ///
     /// # Cancel safety
     /// If dropped, the connection is closed.
@@ -84,7 +84,7 @@ impl Runtime {
             return Ok(None);
         };
         let member = answered?.member;
-        // It has what it came for; the other side closes as well.
+        // It has its answer; the other side closes as well.
         let _ = timeout(PROBE_CLOSE, transport.close()).await;
         Ok(Some(member))
     }
@@ -127,7 +127,7 @@ impl Runtime {
         Ok((kind.dial(&address, &settings).await?, address))
     }
 
-    /// Shakes hands as the dialer, checks who is there, and starts to serve it.
+    /// Shakes hands as the dialer, checks the peer's identity, and starts to serve it.
     pub(super) async fn introduce(
         self: &Arc<Self>,
         introduction: &Introduction<'_>,
@@ -137,7 +137,7 @@ impl Runtime {
         let Introduction { shown, wanted, lasts } = introduction;
         let mut identity = self.identity().await;
         if let Some(Registered { who, incarnation, listening }) = (*shown).cloned() {
-            // What was registered once may have become a newer one of itself since.
+            // A registered actor may have become a newer incarnation since.
             let incarnation = if who == self.id { incarnation.max(identity.own.incarnation) } else { incarnation };
             identity.own = Member { who, incarnation, listening, ..identity.own };
         }
@@ -156,7 +156,7 @@ impl Runtime {
         Ok(channel)
     }
 
-    /// Where to dial it, nearest first, without what does not reach so far.
+    /// Where to dial it, nearest first, without addresses that don't reach across hosts.
     fn nearest_first<'a>(&self, who: &ActorId, at: &'a [Endpoint]) -> Vec<&'a Endpoint> {
         let same_host = who.is_at_place_of(&self.id);
         let needed = match (same_host, who.pid() == self.id.pid()) {
@@ -174,9 +174,9 @@ impl Runtime {
     }
 }
 
-/// What a dialer says of itself, and who is to be at the other end.
+/// A dialer's introduction, and the expected peer.
 pub(super) struct Introduction<'a> {
-    /// Whom to show, if not this actor.
+    /// The identity to present, if not this actor's.
     shown: Option<&'a Registered>,
     wanted: Wanted<'a>,
     /// Whether the connection is held until one of the two ends.
@@ -192,7 +192,7 @@ impl<'a> Introduction<'a> {
 
 enum Wanted<'a> {
     Actor(&'a ActorId),
-    /// Whoever is the registrar there.
+    /// Any registrar there.
     Registrar,
 }
 

@@ -110,7 +110,7 @@ impl Runtime {
 /// Polls a task where it was asked for; returns whether that was all of it, and no task need be started.
 ///
 /// This is for runtimes of one thread: there, the task would be polled next anyway, and nothing runs
-/// meanwhile. What the task waits for is not noted: it is polled again as a task of its own.
+/// meanwhile. Wake-ups of this first poll are not noted: it is polled again as a task of its own.
 fn ends_at_once(task: Pin<&mut impl Future<Output = ()>>) -> bool {
     let polled = catch_unwind(AssertUnwindSafe(|| task.poll(&mut Context::from_waker(Waker::noop()))));
     !matches!(polled, Ok(Poll::Pending))

@@ -1,8 +1,8 @@
-//! Failures of the runtime itself: of what runs in an actor beside the tasks of its peers.
+//! Failures of the runtime itself: of its own tasks, not those of its peers.
 //!
-//! Such a failure has no caller to be told. It ends the actor, and goes up: a child tells its parent,
-//! whose nursery raises it as that child's failure; the root returns it from `open_root`. A signal to a single
-//! actor is told in the same way: it is the death of that actor, and under way.
+//! Such a failure has no caller. It ends the actor, and climbs: a child reports it to its parent, whose nursery raises
+//! it as that child's failure; the root returns it from `open_root`. A signal to a single actor is reported in the same
+//! way: as the imminent death of that actor.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::error::{ActorDied, Error, Packed, ScopeError, WaitStatus, boxed, sign
 use crate::panics;
 
 impl Runtime {
-    /// Runs a future that lives as long as what it serves (invariant 1). Its panic is the actor's failure.
+    /// Runs a future that lives as long as the object it serves (invariant 1). Its panic is the actor's failure.
     pub(crate) fn keep(self: &Arc<Self>, service: impl Future<Output = ()> + Send + 'static) {
         self.keep_among(&self.services, service);
     }
@@ -71,7 +71,7 @@ impl Runtime {
         self.failure.get()
     }
 
-    /// Puts the runtime's failure, if there is one, before what the code in it made of its cancellation.
+    /// Prefers the runtime's failure, if there is one, to the code's echo of its cancellation.
     pub(super) fn or_failure<T, E: ScopeError>(&self, ended: Result<T, E>) -> Result<T, E> {
         let Some(failure) = self.failure.get() else { return ended };
         let own = ended.err().map(|own| Error::from_boxed(boxed(own))).filter(|own| !own.is_cancelled());

@@ -18,7 +18,7 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// Says what a failure of the system means, where its own words do not: when files have run out, how many there are.
+/// Explains a failure of the system where its own text does not: when files have run out, with their limit.
 pub(crate) fn explain(error: &io::Error) -> String {
     match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
         Some(rustix::io::Errno::MFILE) => {
@@ -33,7 +33,7 @@ pub(crate) fn explain(error: &io::Error) -> String {
     }
 }
 
-/// What listeners could not accept because files had run out.
+/// Connections that listeners could not accept because files had run out.
 #[derive(Debug, Default)]
 pub(super) struct Refused(watch::Sender<Row>);
 
@@ -46,7 +46,7 @@ struct Row {
 }
 
 impl Refused {
-    /// Takes note of a failure, if files had run out. What a stranger does to a connection is no matter here.
+    /// Notes a failure, if files had run out. Failures caused by a peer don't count.
     pub(super) fn note(&self, error: &TransportError) {
         if let TransportError::Listen { source, .. } = error
             && matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
@@ -82,7 +82,7 @@ impl Refused {
     }
 }
 
-/// How long files are missing before a start is given up; a listener tries many times in it.
+/// How long files may be exhausted before a start fails; a listener tries many times in it.
 const A_WHILE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

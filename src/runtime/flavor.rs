@@ -23,7 +23,7 @@ pub enum Flavor {
 /// Makes the tokio runtime of an actor.
 ///
 /// # Errors
-/// When the system refuses what it needs.
+/// When the system refuses a resource that it needs.
 pub(crate) fn build(multi_thread: bool, workers: Option<usize>) -> io::Result<Runtime> {
     let mut builder = if multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     if let Some(workers) = workers {

@@ -1,4 +1,4 @@
-//! A handle on an actor that runs here: who it is, what it exposes, its end.
+//! A handle on an actor that runs here: its identity, its exposed functions, its end.
 //!
 //! Peers are reached through a [`Portal`](crate::Portal), also the parent and the root: see
 //! [`Actor::parent`] and [`get_root`](crate::get_root).
@@ -27,7 +27,7 @@ impl Actor {
         Self(runtime)
     }
 
-    /// Returns who it is.
+    /// Returns its identity.
     pub fn id(&self) -> &ActorId {
         self.0.id()
     }
@@ -53,16 +53,16 @@ impl Actor {
 
     /// Returns the registry in which it and all others of its tree are entered.
     ///
-    /// [`find_actor`](crate::find_actor) and its siblings are what most code wants; this is for entries
-    /// of one's own making, and for tools. `None` while the actor is still starting.
+    /// [`find_actor`](crate::find_actor) and its siblings are the usual way; this is for custom entries, and for tools.
+    /// `None` while the actor is still starting.
     pub fn registry(&self) -> Option<Arc<dyn Registry>> {
         self.0.names().map(|names| names.registry())
     }
 
     /// Lets the other actors of the tree run the functions of a module here; `module_path!()` is this one.
     ///
-    /// A child is told with [`Start::enable`](crate::Start::enable) when it is started; this is for the
-    /// root, which nobody starts, and for what a child decides by itself. Nothing is exposed by default.
+    /// A child's modules are set with [`Start::enable`](crate::Start::enable) when it is started; this is for the root,
+    /// and for a child that decides by itself. By default, nothing is exposed.
     ///
     /// ```
     /// # use pleach::prelude::*;
@@ -92,7 +92,7 @@ impl Actor {
 
     /// Asks this actor to end, with everything below it. Returns at once; callable from any thread.
     ///
-    /// It does what a cancel request from a peer does: a child ends in order, and in the root the body of
+    /// It has the effect of a cancel request from a peer: a child ends in order, and in the root the body of
     /// [`open_root`](crate::open_root) is cancelled. Asking again changes nothing.
     pub fn cancel_soon(&self) {
         self.0.request_stop(self.0.id());
@@ -105,9 +105,8 @@ impl Actor {
 
     /// Waits until it has ended: its tasks, its connections, its children, its exit callbacks.
     ///
-    /// This is for code around the actor, such as another thread that shows progress. What runs inside is
-    /// part of what has to end first, and never gets past this, unless it is in a cancelled scope, where this returns
-    /// at once.
+    /// This is for code outside of the actor, such as another thread that shows progress. Code inside has to end first
+    /// itself, so it never gets past this, except in a cancelled scope, where this returns at once.
     ///
     /// # Cancel safety
     /// Nothing is lost; ask again.

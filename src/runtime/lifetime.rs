@@ -1,4 +1,4 @@
-//! What a process does last: callbacks that run when its actor has ended.
+//! Exit callbacks: they run when the process's actor has ended.
 //!
 //! There is one stack for the process, not one for each actor, so it can be filled before the process
 //! knows which actor it will be.
@@ -11,12 +11,11 @@ use crate::panics;
 
 /// Has `callback` run at the end of this process's actor, after all its tasks and connections are gone.
 ///
-/// Callbacks run last in, first out, each once; one that panics is logged, and the others still run. They
-/// run on the actor's thread and hold up its end, so they should be short: a child's nursery gives it
-/// [`soft_reap`](crate::Config::soft_reap) for all of it. Nothing async is left to use. A callback that ends the
-/// process otherwise than with exit code 0 fails that nursery.
-/// One that is added when there is no actor waits for the next one: call this before
-/// [`init`](crate::init) or [`open_root`](crate::open_root), or any time later.
+/// Callbacks run last in, first out, each once; one that panics is logged, and the others still run. They run on the
+/// actor's thread and delay its end, so they should be short: a child's nursery gives it
+/// [`soft_reap`](crate::Config::soft_reap) for all of them. The async runtime has already ended. A callback that ends
+/// the process otherwise than with exit code 0 fails that nursery. One that is added outside of an actor waits for the
+/// next one: call this before [`init`](crate::init) or [`open_root`](crate::open_root), or any time later.
 ///
 /// They run in each process that added some: in a child that ends, whether it was asked, lost its parent,
 /// or got a signal ([which](crate::manual::signals)); and in the root's process whenever a root that was opened there ends. Of several actors

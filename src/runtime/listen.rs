@@ -1,4 +1,4 @@
-//! Listening: where this actor is bound, and what others are told of it.
+//! Listening: the addresses where this actor is bound, and those that it announces.
 //!
 //! A listener is opened for each transport when it is first needed. The two addresses differ where an
 //! actor is bound to every interface of its host, or where a router stands in between.
@@ -25,7 +25,7 @@ pub(super) struct Bound {
     /// Where it was to listen: [`Config::listen`] says so, or a registrar's address.
     asked: Address,
     address: Address,
-    /// What others are told of it.
+    /// The addresses that it announces.
     told: Vec<Endpoint>,
 }
 
@@ -45,7 +45,7 @@ fn file_of(address: &Address) -> Option<&Path> {
     }
 }
 
-/// A listener that is open, but accepts nobody yet. Dropping it closes it.
+/// A listener that is open, but does not accept yet. Dropping it closes it.
 pub(crate) struct Reserved {
     transport: Key,
     asked: Address,
@@ -61,8 +61,8 @@ impl Reserved {
 }
 
 impl Runtime {
-    /// Listens for `transport`, unless it does already: where [`Config::listen`] says for its protocol, or else
-    /// where nobody but this host gets. Returns what others are told.
+    /// Listens for `transport`, unless it does already: at [`Config::listen`]'s address for its protocol, or else where
+    /// only this host reaches it. Returns the announced addresses.
     ///
     /// # Errors
     /// An unknown transport; an address that can't be bound.
@@ -86,8 +86,8 @@ impl Runtime {
         Ok(told(&listening).filter(|at| at.transport == *transport).cloned().collect())
     }
 
-    /// Listens for `transport` where other hosts get, unless it does already: where [`Config::listen`] says for its
-    /// protocol, or else at all interfaces. Returns what others are told.
+    /// Listens for `transport` where other hosts reach it, unless it does already: at [`Config::listen`]'s address for
+    /// its protocol, or else at all interfaces. Returns the announced addresses.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
@@ -139,12 +139,12 @@ impl Runtime {
         self.listening.lock().await.iter().map(|bound| bound.address.clone()).collect()
     }
 
-    /// Returns where others are told to reach this actor.
+    /// Returns the addresses that this actor announces.
     pub(crate) async fn endpoints(&self) -> Vec<Endpoint> {
         told(&self.listening.lock().await).cloned().collect()
     }
 
-    /// Opens a listener that accepts nobody yet.
+    /// Opens a listener that does not accept yet.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
@@ -208,12 +208,12 @@ impl Runtime {
         }
     }
 
-    /// As [`listen`](Self::listen), which starts what calls this.
+    /// As [`listen`](Self::listen), which starts the caller of this.
     fn listen_boxed(self: Arc<Self>, transport: Key) -> BoxFuture<Result<Vec<Endpoint>>> {
         Box::pin(async move { self.listen(&transport).await })
     }
 
-    /// What others are told of an address that is bound.
+    /// The announced form of a bound address.
     fn advertised(&self, transport: &Key, bound: &Address) -> Result<Vec<Endpoint>> {
         let own = self.config.advertise.iter().filter(|at| at.protocol() == transport.protocol);
         let mut addresses: Vec<_> = own.cloned().collect();
@@ -249,7 +249,7 @@ fn missing(configured: &[Address], listening: &[Bound], transport: &Key) -> Vec<
     .collect()
 }
 
-/// The same address with a port that the system chooses; none, where there are no ports.
+/// The same address with a port that the system chooses; none, where the protocol has no ports.
 fn at_a_free_port(at: &Address) -> Option<Address> {
     Some(at.clone().at(HostPort::new(at.host_port()?.host.clone(), 0)))
 }

@@ -1,9 +1,9 @@
 //! Connections for portals to actors that are not our children.
 //!
-//! Each child is told who the root is and where it listens; of others it learns from the registry. Some
-//! connections are there already and last: to the parent, to children, to the registrar. Any other is opened
-//! when somebody first asks for it, shared by all who do, and closed with the last of them. An actor
-//! talks to itself over a pair of links in memory, by the same rules as to any other.
+//! Each child gets the root's identity and addresses from its parent; of others it learns from the registry. Some
+//! connections always exist: to the parent, to children, to the registrar. Any other is opened on first use, shared by
+//! all its users, and closed with the last of them. An actor talks to itself over a pair of links in memory, by the
+//! same rules as to any other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::proto::handshake::Endpoint;
 use crate::proto::session::Role;
 
-/// Who an actor is and where it listens.
+/// An actor's identity and addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Mailbox {
     pub(crate) who: ActorId,
@@ -95,7 +95,7 @@ impl Runtime {
         Some(Connection::new(self, self.parent_channel()?, false))
     }
 
-    /// Returns what this actor's children are told about the root.
+    /// Returns the root's contact, for this actor's children.
     pub(crate) async fn root_mailbox(&self) -> Mailbox {
         match &self.origin {
             Some(origin) => origin.root.clone(),
@@ -148,7 +148,7 @@ impl Runtime {
             return Ok(Connection::new(self, channel.clone(), false));
         }
         let shared = self.opened_to(who.uuid());
-        // Held while dialling, so that of two who ask at once only one dials.
+        // Held while dialling, so that of two concurrent callers only one dials.
         let mut shared = shared.lock().await;
         if let Some(open) = shared.upgrade().filter(|connection| connection.channel.end().is_none()) {
             return Ok(open);
@@ -162,11 +162,11 @@ impl Runtime {
         Ok(opened)
     }
 
-    /// The place of the connection to an actor; places that nobody uses any more are given up.
+    /// The slot of the connection to an actor; unused slots are removed.
     fn opened_to(&self, uuid: Uuid) -> Opened {
         let mut opened = lock(&self.opened);
         let in_use = |shared: &Weak<Connection>| shared.strong_count() > 0;
-        // One that is being dialled is held by whoever does.
+        // One that is being dialled is held by its dialer.
         opened
             .retain(|_, shared| Arc::strong_count(shared) > 1 || shared.try_lock().is_ok_and(|shared| in_use(&shared)));
         opened.entry(uuid).or_default().clone()
@@ -180,7 +180,7 @@ impl Runtime {
         let [channel, _accepted] = [(dialled, Role::Dialer), (accepted, Role::Listener)].map(|(half, role)| {
             let transport = kind.wrap(link_to_self(half));
             transport.set_max_frame(self.config.max_frame);
-            // No handshake: what would either half have to prove to the other?
+            // No handshake: both halves are this actor.
             let peer = Accepted { member: own.clone(), early: Vec::new(), began: Instant::now() };
             let (channel, drive) = self.open_channel(transport, role, peer, false, None);
             self.keep(drive);

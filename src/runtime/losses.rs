@@ -1,7 +1,7 @@
-//! Peers that may be lost without a word: which ones are watched, and what remains of one that was given up.
+//! Failure policy: which peers exchange heartbeats, and the fencing of those declared dead.
 //!
-//! An actor that was given up is not let in again as the one that it was ([`crate::proto::lost`]); and an
-//! actor that was perhaps given up itself goes on as a newer incarnation of itself.
+//! An actor that was declared dead can't rejoin as the same incarnation ([`crate::proto::lost`]); and an actor that may
+//! have been declared dead itself goes on as a newer incarnation.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,8 +12,8 @@ use crate::channel::Channel;
 use crate::proto::liveness::{Kin, Patience};
 
 impl Runtime {
-    /// What a peer is to this actor, if it is to be watched: one that was started as if on another host, and
-    /// any at another [place](ActorId::is_at_place_of), whatever that calls itself.
+    /// A peer's relation to this actor, if they exchange heartbeats: a child started as if on another host, and any
+    /// actor at another [place](ActorId::is_at_place_of), whatever its host name.
     pub(super) fn kin(&self, peer: &ActorId, is_watched_child: bool) -> Option<Kin> {
         let origin = self.origin.as_ref().filter(|origin| origin.parent == *peer);
         let is_elsewhere = !peer.is_at_place_of(&self.id);
@@ -71,7 +71,7 @@ mod tests {
         Key::new("msgpack", "mem")
     }
 
-    /// The identity of an actor on another host, which says nothing but what a test has it say.
+    /// The identity of an actor on another host, whose messages a test writes.
     async fn far_away(of: &Arc<Runtime>, incarnation: u64) -> Identity {
         let mut identity = of.identity().await;
         identity.own.who = identity.own.who.on("far away");
@@ -117,9 +117,9 @@ mod tests {
             panic!("{:?}", channel.gone())
         };
         let refused = dial(7).await.err().unwrap().to_string();
-        assert!(refused.contains("was counted dead") && refused.contains("a higher one"), "{refused}");
+        assert!(refused.contains("was declared dead") && refused.contains("a higher one"), "{refused}");
         let (_silent, member) = dial(8).await.unwrap();
-        assert_eq!(member.incarnation, first + 1, "it may have been given up itself");
+        assert_eq!(member.incarnation, first + 1, "it may have been declared dead itself");
         over(&[&here, &there]).await;
     }
 
@@ -144,7 +144,7 @@ mod tests {
             seen.push(accepted.1.incarnation);
             dialled.unwrap().ended().await;
         }
-        // Whom it dials itself, it wants back, although it gave it up.
+        // A peer that it dials itself may rejoin, although it was declared dead.
         assert_eq!(seen[1], seen[0] + 1);
         over(&[&here, &there]).await;
     }

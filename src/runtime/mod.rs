@@ -4,19 +4,19 @@
 //! |---|---|
 //! | this one | the state that the others share |
 //! | [`handle`] | an actor as the code in it sees it |
-//! | [`root`] | the first actor of a tree: booting it, and the program around it |
+//! | [`root`] | the first actor of a tree: booting it in a program |
 //! | [`daemon`] | a root that only serves |
-//! | [`listen`] | where it is bound, and what others are told of it |
-//! | [`dial`] | from what is known of an actor to a connection with it |
+//! | [`listen`] | bound and announced addresses |
+//! | [`dial`] | from an actor's addresses to a connection with it |
 //! | [`server`] | accepting connections, and serving them |
-//! | [`losses`] | peers that may be lost without a word |
+//! | [`losses`] | failure policy for peers that may fall silent |
 //! | [`processes`] | peers on this host, whose connections end with their processes |
-//! | [`door`] | which strangers are talked to, and how many |
+//! | [`door`] | which pending connections are served, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`awaited`] | children that have been started and have not connected back |
 //! | [`mod@current`] | which actor the current code belongs to |
 //! | [`dispatch`] | running the functions that peers ask for |
-//! | [`failure`] | what fails beside those functions, and who is told |
+//! | [`failure`] | failures of the runtime itself, and their way up |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
 //! | [`lifetime`] | what the process does last |
 //! | [`files`] | how many files may be open |
@@ -24,9 +24,9 @@
 //! | [`flavor`] | which tokio runtime carries it |
 //!
 //! # Invariants
-//! 1. Every task belongs to one of three groups: `calls` (peers' functions; cancelled by their scope),
-//!    `listeners` (accept loops), or `services` (connections, keepers of children; they end when what they
-//!    serve ends). Shutting down waits for all.
+//! 1. Every task belongs to one of three groups: `calls` (peers' functions; cancelled by their scope), `listeners`
+//!    (accept loops), or `services` (connections, keepers of children; they end with the objects they serve). Shutting
+//!    down waits for all.
 //! 2. No lock is held across a wait; no two are held together.
 
 mod awaited;
@@ -88,7 +88,7 @@ use crate::spawn::{ChildSpec, Engines};
 #[derive(Debug)]
 pub(crate) struct Runtime {
     id: ActorId,
-    /// When it began, in milliseconds since 1970; higher each time that somebody may have given it up since.
+    /// When it began, in milliseconds since 1970; higher each time that a peer may have declared it dead since.
     incarnation: AtomicU64,
     config: Config,
     registry: Registry,
@@ -96,7 +96,7 @@ pub(crate) struct Runtime {
     exposed: RwLock<Exposed>,
     sockets: SocketDir,
     tls: OnceLock<TlsIdentity>,
-    /// What a child was told; the root has none.
+    /// A child's start options; the root has none.
     origin: Option<Origin>,
     /// The peers' tasks that run here, and the scope around them all.
     calls: TaskTracker,
@@ -108,13 +108,13 @@ pub(crate) struct Runtime {
     server: CancellationToken,
     listeners: TaskTracker,
     stop: CancellationToken,
-    /// Who asked it to end.
+    /// The peer that asked it to end.
     ender: Ender,
-    /// A root's body is over: the next root may be opened.
+    /// A root's body has ended: the next root may be opened.
     leaving: AtomicBool,
     /// Set at the very end.
     stopped: CancellationToken,
-    /// What the runtime itself has failed with.
+    /// The failure of the runtime itself.
     failure: OnceLock<Error>,
     /// The signal that ended this actor, if one did before anything else.
     interrupted: OnceLock<i32>,
@@ -122,7 +122,7 @@ pub(crate) struct Runtime {
     /// Why the last newcomer was not accepted.
     refused: Refused,
     expected: Mutex<BTreeMap<Uuid, Awaited>>,
-    /// Who was given up here. Copied when it changes: handshakes hold on to it.
+    /// Peers that were declared dead here. Copied on change: handshakes hold on to it.
     lost: Mutex<Arc<Lost>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
     /// The connections that were opened for portals, while one uses them.
@@ -130,9 +130,9 @@ pub(crate) struct Runtime {
     /// How it finds others, and is found: set once it has begun to listen.
     names: OnceLock<Names>,
     next_peer: AtomicU64,
-    /// What starts actors on other hosts.
+    /// The engines that start actors on other hosts.
     engines: Engines,
-    /// What its tree has started on this host.
+    /// The processes of its tree on this host.
     descendants: Descendants,
 }
 
@@ -142,11 +142,11 @@ struct Origin {
     parent: ActorId,
     parent_at: Vec<Endpoint>,
     root: Mailbox,
-    /// Who keeps the names, as the parent knows it.
+    /// The registrars, as inherited from the parent.
     registrars: Vec<Site>,
     /// Whether the parent is on another host, or is to be taken so.
     watched: bool,
-    /// What the processes of the tree have in common.
+    /// Shared by all processes of the tree.
     mark: Option<TreeMark>,
 }
 
@@ -228,18 +228,18 @@ impl Runtime {
         &self.config
     }
 
-    /// Returns who started this actor; nobody has started a root.
+    /// Returns the parent of this actor; a root has none.
     pub(crate) fn parent(&self) -> Option<&ActorId> {
         Some(&self.origin.as_ref()?.parent)
     }
 
-    /// Returns the tasks that end when what they serve ends.
+    /// Returns the tasks that end with the objects they serve.
     #[cfg(feature = "etcd")]
     pub(crate) fn services(&self) -> &TaskTracker {
         &self.services
     }
 
-    /// Returns who keeps the names, as the parent has told.
+    /// Returns the registrars that were inherited from the parent.
     pub(crate) fn told_registrars(&self) -> Vec<Site> {
         self.origin.as_ref().map(|origin| origin.registrars.clone()).unwrap_or_default()
     }
@@ -288,8 +288,8 @@ impl Runtime {
         self.sockets.path().to_owned()
     }
 
-    /// The TLS identity that children get: the tree's, once somebody needed one. Certificates of the
-    /// user's own name a host, so each actor reads those of the host that it is on.
+    /// The TLS identity that children get: the tree's, once it has been needed. The user's own certificates name a
+    /// host, so each actor reads those of its host.
     pub(crate) fn tls_for_child(&self) -> Option<TlsIdentity> {
         self.tls.get().filter(|_| self.config.certificates.is_none()).cloned()
     }
@@ -307,7 +307,7 @@ impl Runtime {
         self.refused.lasting(begun).await;
     }
 
-    /// What the transports need to know.
+    /// The settings of the transports.
     ///
     /// # Errors
     /// When a TLS identity is needed and can't be made or read.
@@ -359,7 +359,7 @@ impl Runtime {
         self.interrupted.get().map_or(Cancelled::Actor, |signal| Cancelled::Signal(*signal))
     }
 
-    /// Returns whether somebody has asked this actor to end, or it ends by itself.
+    /// Returns whether this actor was asked to end, or ends by itself.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
@@ -369,7 +369,7 @@ impl Runtime {
         self.stopped.cancelled().await;
     }
 
-    /// Waits until somebody has asked this actor to end.
+    /// Waits until this actor is asked to end.
     pub(crate) async fn stop_requested(&self) {
         self.stop.cancelled().await;
     }
@@ -409,7 +409,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Spawns what must go on although its owner was dropped; the program waits for it before it ends.
+/// Spawns a task that outlives its owner; the program waits for it before it ends.
 pub(crate) fn leave_to_reaper(work: BoxFuture<()>) {
     if tokio::runtime::Handle::try_current().is_ok() {
         LEFT_OVER.get_or_init(TaskTracker::new).spawn(work);

@@ -76,7 +76,7 @@ pub(super) async fn unless_process_ends(channel: &Channel, serve: impl Future<Ou
     let Some(process) = process else { return serve.await };
     let mut serve = pin!(serve);
     tokio::select! {
-        // What has come goes first.
+        // Received messages go first.
         biased;
         () = &mut serve => return,
         () = ended(&process) => channel.note_peer_gone(PeerGone::Killed),

@@ -1,4 +1,4 @@
-//! The program around a tree: what `#[pleach::main]` makes of the body.
+//! The program around a tree: the expansion of `#[pleach::main]`.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
@@ -18,7 +18,7 @@ use crate::telemetry::stderr;
 /// everything below the body is brought to its end before the panic goes on. See [`crate::manual::signals`].
 ///
 /// # Panics
-/// When the system refuses to give what an async runtime needs.
+/// When the system refuses a resource that an async runtime needs.
 #[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
 pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
     let mut signals = Signals::take(Whose::Program);
@@ -29,7 +29,7 @@ pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
     let tokio = flavor::build(multi_thread, workers).expect("a program can't start without an async runtime");
     let ended = tokio.block_on(async {
         let ended = AssertUnwindSafe(run_until_signal(&mut signals, body)).catch_unwind().await;
-        // What the body has made of a signal is its own affair; one that comes later must not be lost.
+        // The body has handled its signals; one that comes later must not be lost.
         let of_body = signals.came();
         // Also after a panic: children are asked to end before the program does.
         wait_for_reaper().await;
@@ -65,7 +65,7 @@ async fn run_until_signal<T>(signals: &mut Signals, body: impl Future<Output = T
     running.await.and_then(|ended| ended).map_err(|_cancelled| signal)
 }
 
-/// Ends a program whose body has cancelled itself: there is no value to return.
+/// Ends a program whose body has cancelled itself, so that it has no value to return.
 #[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
 fn give_up<T>(cancelled: &Error) -> Result<T, i32> {
     stderr::offer(format!("the program's body was cancelled from inside: {cancelled}\n").into());

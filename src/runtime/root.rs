@@ -21,11 +21,11 @@ use crate::telemetry::last_words;
 /// [`Config::load`]. When this returns, no process and no task of the tree is left.
 ///
 /// # Errors
-/// What `body` returned; [`Error::Cancelled`] when the root was asked to end, by a peer or with
-/// [`Actor::cancel_soon`]; [`Error::Panicked`] when its runtime failed; [`Error::Usage`] when this code runs
-/// in an actor already; [`Error::Transport`] when a transport is not known; [`Error::Config`] when the
-/// [key file](crate::key_file) can't be used, or no socket fits into [`Config::socket_dir`]; what stands in the way of [`Config::registry`]: [`Error::Config`] when
-/// no key file says who may join, [`Error::Registry`] when an address is taken by something else.
+/// The error of `body`; [`Error::Cancelled`] when the root was asked to end, by a peer or with [`Actor::cancel_soon`];
+/// [`Error::Panicked`] when its runtime failed; [`Error::Usage`] when this code runs in an actor already;
+/// [`Error::Transport`] when a transport is not known; [`Error::Config`] when the [key file](crate::key_file) can't be
+/// used, or no socket fits into [`Config::socket_dir`]; errors of [`Config::registry`]: [`Error::Config`] without a key
+/// file, [`Error::Registry`] when an address is taken by another program.
 ///
 /// # Cancel safety
 /// If dropped, `body` is dropped, and the tree is brought to its end in the background; a program
@@ -69,7 +69,7 @@ where
     open_exposing(config, Vec::new(), body)
 }
 
-/// As [`open_root`], with modules that are open before anybody can find this root.
+/// As [`open_root`], with modules that are exposed before this root can be found.
 pub(super) async fn open_exposing<T, E, F, Fut>(config: Config, modules: Vec<String>, body: F) -> Result<T, E>
 where
     E: ScopeError,

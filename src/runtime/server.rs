@@ -1,4 +1,4 @@
-//! Connections: accepting them, and what is common to accepted and dialled ones.
+//! Connections: accepting them, and the common part of accepted and dialled ones.
 //!
 //! Each accepted connection gets a task that shakes hands and then drives it to its end.
 //!
@@ -40,7 +40,7 @@ impl Runtime {
         }
     }
 
-    /// Makes a channel of a connection whose handshake is over, and the loop that drives it.
+    /// Makes a channel of a connection after its handshake, and the loop that drives it.
     pub(super) fn open_channel(
         self: &Arc<Self>,
         transport: Arc<dyn MsgTransport>,
@@ -70,7 +70,7 @@ impl Runtime {
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
         lock(&self.peers).insert(number, channel.clone());
-        // Whoever connects to a registrar is entered for as long as that lasts.
+        // A peer of a registrar is registered as long as its connection lasts.
         let table = self.table().filter(|_| role == Role::Listener);
         let entry = table.and_then(|table| table.enter(Registered { who, incarnation, listening }));
         let process = self.process_to_watch(&channel);
@@ -89,7 +89,7 @@ impl Runtime {
         (channel, drive)
     }
 
-    /// Tells a peer that there are too many already. `_place` bounds how many are told at once.
+    /// Tells a peer that the limit is reached. `_place` bounds how many are told at once.
     async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _place: Place) {
         let (remote, limit) = (&transport.ends().remote, self.config.max_connections);
         let why = format!("it has {limit} connections, as many as its `max_connections` allows");
@@ -105,7 +105,7 @@ impl Runtime {
     async fn serve_connection(self: Arc<Self>, transport: Arc<dyn MsgTransport>, door: Arc<Door>, place: Place) {
         let remote = transport.ends().remote.clone();
         let identity = self.identity().await;
-        // Not proved yet, but nobody else knows the id of a child that has not connected.
+        // Not proved yet, but only the child itself knows its id before it has connected.
         let heard = |claimed: &ActorId| {
             if lock(&self.expected).contains_key(&claimed.uuid()) {
                 place.keep();
@@ -115,7 +115,7 @@ impl Runtime {
             biased;
             shaken = handshake::accept(&*transport, &identity, &heard) => shaken,
             () = place.shown_out() => Err(TransportError::Handshake("others waited for its place".into())),
-            // A silent stranger must not hold up whoever waits for the end of this actor.
+            // A silent stranger must not delay this actor's end.
             () = self.server.cancelled() => Err(TransportClosed::by_us("this actor is shutting down").into()),
         };
         drop(place);
@@ -129,7 +129,7 @@ impl Runtime {
                 if let Some(waiting) = waiting
                     && waiting.connected.send(channel.clone()).is_err()
                 {
-                    channel.request_close(); // whoever waited has left, and will kill it
+                    channel.request_close(); // the waiter has left, and will kill it
                 }
                 if let Some(count) = CONNECTED.count() {
                     debug!(target: "pleach::transport", peer = %channel.peer(), count, "connected");
@@ -191,7 +191,7 @@ async fn accept_one(
 ) -> Result<(Link, Place), TransportError> {
     loop {
         let link = listener.accept().await?;
-        // Those that come too fast are closed by dropping them: nothing was read, and nothing is said.
+        // Those that come too fast are closed by dropping them, without reading or writing.
         if door.lets_in(&link.ends, lock(&runtime.expected).len()) {
             let place = door.place(&link.ends).await;
             return Ok((link, place));

@@ -7,7 +7,7 @@
 //! 5. end the other connections, and wait for everything else that runs here
 //! 6. leave: the callbacks of `on_exit`; then the process exits, or the tree's body returns
 //!
-//! What takes longer than its bound is reported and left to the parent's escalation.
+//! Steps that take longer than their bound are reported and left to the parent's escalation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Runtime {
     /// Ends this actor.
     ///
     /// # Cancel safety
-    /// If dropped, it is left half shut down: whoever calls this sees to it that it is called again.
+    /// If dropped, the actor is left half shut down: the caller must call this again.
     pub(crate) async fn shut_down(self: &Arc<Self>) {
         self.mark_leaving();
         // A task of ours may itself have children to bring to their end.
@@ -65,7 +65,7 @@ impl Runtime {
                 channel.ended().await;
             }
         };
-        // Each sees to its own bound, and says what it cuts; this is for one whose loop is stuck.
+        // Each has its own bound, and reports what it cuts; this is for one whose loop is stuck.
         self.bounded("connections", self.config.peers.saturating_add(self.config.drain), ended).await;
     }
 

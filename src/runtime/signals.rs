@@ -1,13 +1,12 @@
 //! Signals that end a program or an actor: taken by a thread of their own, whatever the async runtime does.
 //!
 //! ```text
-//! signal ─► handler ─► pipe ─► thread ─┬─ the first, and there is something to ask ─► who listens ends in order
+//! signal ─► handler ─► pipe ─► thread ─┬─ the first, and there are listeners ─► the listeners end in order
 //!                                      ├─ within REPEAT of that ─► the same signal: nothing
 //!                                      └─ any other ─► the process ends at once
 //! ```
-//! The handler writes a few bytes and returns. So no signal is ever blocked, and what this process starts
-//! inherits neither a mask nor a handler. What the launcher had ignored stays ignored (SIGTERM excepted), here
-//! and below.
+//! The handler writes a few bytes and returns. So no signal is ever blocked, and children of this process inherit
+//! neither a mask nor a handler. Signals that the launcher had ignored stay ignored (SIGTERM excepted), here and below.
 //!
 //! # Invariants
 //! 1. The thread waits for nothing but the pipe: not for the runtime, a lock of its tasks, a subscriber, or
@@ -54,7 +53,7 @@ impl Signals {
 
     /// Waits for a signal and returns its number; at once, if one has come.
     ///
-    /// All who listen agree: once one of them has it, it is there for each of the others that is polled.
+    /// All listeners agree: once one of them has seen a signal, each of the others sees it at its next poll.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -72,7 +71,7 @@ impl Signals {
     }
 }
 
-/// Whose signals are taken: it decides what an end at once looks like from outside.
+/// The receiver of the signals: it decides how an immediate end looks from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whose {
     /// A program's: it exits with 128 plus the signal's number, as shells have it.
@@ -100,7 +99,7 @@ pub(crate) fn die_of(signal: i32) -> ! {
         let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none); // then it leaves a core file
     }
-    // SAFETY: both calls take plain numbers, and the default action is no function of this program's.
+    // SAFETY: both calls take plain numbers, and the default action is not a function of this program.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);
         libc::raise(signal);
@@ -127,13 +126,13 @@ fn start(came: watch::Sender<Option<i32>>, whose: Whose) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a handler write what comes, and when, into the pipe.
+/// Has a handler write each signal, and its time, into the pipe.
 #[allow(unsafe_code)]
 fn handle(signal: i32, pipe: Arc<PipeWriter>, epoch: Instant) -> io::Result<()> {
     let own = std::process::id();
     let handler = move || {
         if std::process::id() != own {
-            // A process that was forked off this one has the handler too, but not what it serves.
+            // A process that was forked off this one has the handler too, but not its thread.
             // SAFETY: both functions are async-signal-safe, and take plain numbers.
             unsafe {
                 libc::signal(signal, libc::SIG_DFL);
@@ -147,7 +146,7 @@ fn handle(signal: i32, pipe: Arc<PipeWriter>, epoch: Instant) -> io::Result<()> 
     unsafe { signal_hook_registry::register(signal, handler) }.map(drop)
 }
 
-/// Returns whether whoever started this process had it ignore a signal.
+/// Returns whether the launcher of this process had it ignore a signal.
 #[allow(unsafe_code)]
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: all zeros is a valid `sigaction`, and the call only fills it in.
@@ -157,7 +156,7 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
-/// What the thread does.
+/// The thread's loop.
 fn listen(mut pipe: PipeReader, told: &watch::Sender<Option<i32>>, whose: Whose) {
     let (mut seen, mut bytes) = (Seen::default(), [0; Came::SIZE]);
     // The handlers hold the other end for as long as the process lives.
@@ -222,8 +221,8 @@ impl Seen {
 /// The signals that end a program or an actor.
 const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
-/// What comes so soon after the first signal is the same one: `timeout` and terminals send to a process and to its
-/// group, a service manager may send SIGHUP after SIGTERM. Nobody presses a key twice that fast.
+/// A signal so soon after the first is the same one: `timeout` and terminals send to a process and to its
+/// group, a service manager may send SIGHUP after SIGTERM. A user can't press a key twice that fast.
 const REPEAT: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
@@ -246,7 +245,7 @@ mod tests {
         assert_eq!(seen.judge(REPEAT, false), Verdict::Leave);
     }
 
-    /// Which of several waits is woken first is chance: each must see what one has seen.
+    /// Which of several waits is woken first is random: each must see a signal that one has seen.
     #[test]
     fn all_who_listen_have_it_once_one_has() {
         use std::pin::pin;

@@ -1,4 +1,4 @@
-//! The directory in which a tree keeps its Unix sockets, unless it was told another one.
+//! The default directory of a tree's Unix sockets.
 //!
 //! It is below the temporary directory, or where else there is room: the name of a socket is short. Each actor
 //! that listens in it holds a lock on it. A root removes it at its end; one that was killed could not, so each new
@@ -6,9 +6,9 @@
 //! the directory all the same, it is made again, and the actors that listened there listen again.
 //!
 //! # Invariants
-//! 1. Only a process that has locked a directory against all others removes it, or the root whose tree has ended. Process ids
-//!    say nothing here: containers and hosts share directories.
-//! 2. What another kernel has made is left alone: its locks can't be seen everywhere.
+//! 1. Only a process that has locked a directory against all others removes it, or the root whose tree has ended.
+//!    Process ids are meaningless here: containers and hosts share directories.
+//! 2. Directories of another kernel are left alone: its locks can't be seen everywhere.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -67,7 +67,7 @@ impl SocketDir {
         Self { is_ours: true, ..Self::at(Path::new("/tmp").join(name)) }
     }
 
-    /// The one that a parent has told.
+    /// The one inherited from the parent.
     pub(crate) fn at(path: PathBuf) -> Self {
         Self { path, is_ours: false, held: Mutex::default() }
     }
@@ -128,7 +128,7 @@ fn sweep(place: &Path) {
         let Ok(dir) = File::open(&path) else { continue };
         let is_ours =
             dir.metadata().is_ok_and(|about| about.is_dir() && about.uid() == rustix::process::geteuid().as_raw());
-        // Invariant 1: it stays locked while it is removed, and who waits for it looks whether it is still there.
+        // Invariant 1: it stays locked while it is removed, and a waiter checks whether it still exists.
         if is_ours && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, &path) {
             remove(&path);
         }
@@ -149,7 +149,7 @@ fn remove(dir: &Path) {
     }
 }
 
-/// What the names of the directories begin with that this kernel's trees make. Invariant 2.
+/// The prefix of the directories that this kernel's trees make. Invariant 2.
 fn prefix() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     format!("pleach-{}-", boot.get(..8).unwrap_or("unknown"))
@@ -158,8 +158,8 @@ fn prefix() -> String {
 /// How much of a name is random, in bytes.
 const UNIQUE: usize = 12;
 
-/// The longest path of a directory of sockets, in bytes: the name of a socket has 107, and what is behind the
-/// directory, a process id and a number, or what `ssh` makes of its own, has 25.
+/// The longest path of a directory of sockets, in bytes: the name of a socket has 107, and the part behind the
+/// directory, a process id and a number, or `ssh`'s own suffix, has 25.
 const LONGEST: usize = 107 - 25;
 
 #[cfg(test)]

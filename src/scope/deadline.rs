@@ -29,10 +29,10 @@ use crate::error::{Error, Result};
 /// # }
 /// ```
 ///
-/// The time counts from the first poll, and the scope of the body is made then: in a [`shield`](super::shield()), it has
-/// nothing to do with what is outside of that. `None` is about this deadline (or this scope) only: when a scope around
-/// is cancelled, nothing after this line runs any more; unless a [`Shield`](super::Shield) that was there before still
-/// keeps the code around from being dropped, which then gets `None` too.
+/// The time counts from the first poll, and the scope of the body is made then: in a [`shield`](super::shield()), it is
+/// independent of the scopes outside of the shield. `None` is about this deadline (or this scope) only: when an
+/// enclosing scope is cancelled, nothing after this line runs any more; unless an earlier [`Shield`](super::Shield)
+/// still keeps the enclosing code from being dropped, which then gets `None` too.
 ///
 /// # Panics
 /// When polled outside of a tokio runtime with a timer.
@@ -76,8 +76,8 @@ impl<F: Future> Future for MoveOnAfter<F> {
         let under_guard = limited.under_guard && frame::current().is_some_and(|around| around.is_held());
         match ended {
             Some(Ended::Done(value)) => Poll::Ready(Some(value)),
-            // There is no value to return. The body around is cancelled and this one's shield on it is gone, so its
-            // poller drops it as soon as all its other shields are gone too: the code here may be what holds one.
+            // There is no value to return. The enclosing body is cancelled and this one's shield on it is released, so
+            // its poller drops it as soon as its other shields are released too: the code here may hold one.
             _ if frame::is_cancelled() && !under_guard => Poll::Pending,
             _ => Poll::Ready(None),
         }
@@ -151,7 +151,7 @@ impl<F: Future> Limited<F> {
         }
         Poll::Ready(match ready!(this.run.as_mut().poll(cx)) {
             Ok(value) => Ended::Done(value),
-            // A deadline is this code's own affair; a cancellation of the code around goes before it.
+            // A deadline belongs to this code only; a cancellation of the enclosing code overrides it.
             Err(_) if this.run.has_expired() && !frame::is_cancelled() => Ended::Expired(*this.after),
             Err(error) => Ended::Cancelled(error),
         })

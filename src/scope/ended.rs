@@ -12,11 +12,11 @@ use super::checkpoint;
 use super::tree::CancelScope;
 use crate::error::{Error, Result, ScopeError, boxed};
 
-/// What there is once a body is gone.
+/// The outcome of a body.
 pub(crate) enum Ended<T> {
     /// It came to its end.
     Returned(T),
-    /// It was dropped, or it came to its end after it had been told of its cancellation.
+    /// It was dropped, or it ended after it had seen its cancellation.
     Cancelled(Option<T>),
     /// It panicked, or something in it did while it was dropped; always [`Error::Panicked`].
     Panicked(Error),
@@ -24,7 +24,7 @@ pub(crate) enum Ended<T> {
 
 /// Runs `body` under `scope`, until nothing is left of it.
 pub(crate) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended<F::Output> {
-    // The scope's own result has no room for what a cancelled body returned, which may be a failure.
+    // The scope's own result has no room for a cancelled body's return value, which may be a failure.
     let mut returned = None;
     let run = scope.run(async { returned = Some(body.await) });
     match (CatchPanic { body: Some(run) }.await, returned) {
@@ -37,7 +37,7 @@ pub(crate) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended
 /// Runs `body` under `scope`, and keeps a failure that it meets its cancellation with (C-4).
 ///
 /// # Errors
-/// The cancellation, if the body was dropped, or returned nothing worse after it had been told.
+/// The cancellation, if the body was dropped, or returned nothing worse after it had seen it.
 pub(crate) async fn run_for_result<T, E: ScopeError>(
     scope: &CancelScope,
     body: impl Future<Output = Result<T, E>>,
@@ -56,9 +56,9 @@ pub(crate) async fn run_for_result<T, E: ScopeError>(
 }
 
 impl<T, E: ScopeError> Ended<Result<T, E>> {
-    /// Makes one result of how the body of a nursery ended and what failed beside it, the body's first.
+    /// Makes one result of the end of a nursery's body and the other failures, the body's first.
     ///
-    /// What the body returned comes back as it was if nothing else failed. Its value counts only if the
+    /// The body's result comes back unchanged if nothing else failed. Its value counts only if the
     /// nursery is `whole`: if nothing was cut short. `is_known` says which of the body's failures are
     /// among `failures` already. `scope` is the one that the body ran under.
     ///
@@ -90,7 +90,7 @@ impl<T, E: ScopeError> Ended<Result<T, E>> {
 }
 
 pin_project! {
-    /// Makes an error of a panic, and drops what is left of the body.
+    /// Makes an error of a panic, and drops the rest of the body.
     struct CatchPanic<F> {
         #[pin]
         body: Option<F>,
@@ -102,7 +102,7 @@ impl<F: Future> Future for CatchPanic<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut body = self.project().body;
-        // Nobody looks into the body after it has panicked.
+        // The body is not used after it has panicked.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             body.as_mut().as_pin_mut().expect("it is not polled after it ended").poll(cx)
         }));
@@ -118,5 +118,5 @@ impl<F: Future> Future for CatchPanic<F> {
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("with a value that is no text").to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("with a value that is not text").to_owned()
 }

@@ -39,7 +39,7 @@ pub(super) fn tell_if_cancelled() -> bool {
     cancelled
 }
 
-/// What a body, and the code inside it, share.
+/// State shared by a body and the code inside it.
 pub(super) struct Frame {
     /// The scope that the caller named, or the one that was made where the body is first polled.
     asked: OnceLock<Arc<Node>>,
@@ -77,7 +77,7 @@ impl Frame {
         place
     }
 
-    /// Says which scope was asked for, unless that was said before.
+    /// Notes the scope that was asked for, unless one is noted.
     pub(super) fn place(&self, asked: Arc<Node>) {
         self.asked.get_or_init(|| asked);
     }
@@ -91,7 +91,7 @@ impl Frame {
         self.entered.get().unwrap_or_else(|| self.asked())
     }
 
-    /// Returns whether the body knows of its cancellation: then what it returns is only an echo of it.
+    /// Returns whether the body has seen its cancellation: then its result is only an echo of it.
     pub(super) fn was_told(&self) -> bool {
         self.told.load(Ordering::Relaxed)
     }

@@ -1,10 +1,10 @@
-//! Cancel scopes: which code stops when something is cancelled, and what may finish first.
+//! Cancel scopes: which code a cancellation stops, and which may finish first.
 //!
-//! tokio cancels a future by dropping it, and a drop can't wait. A [`CancelScope`] polls its body
-//! instead, and when it is cancelled it drops the body *only while no shield is held inside*. Whoever
-//! owes clean-up that takes time (a nursery with children to reap, a call with a peer to tell) holds
-//! a shield for its whole life, watches the scope by itself, cleans up when it is cancelled, and then
-//! returns [`Error::Cancelled`], which user code passes on with `?`. So clean-up nests inside-out.
+//! tokio cancels a future by dropping it, and a drop can't wait. A [`CancelScope`] polls its body instead, and when it
+//! is cancelled it drops the body *only while no shield is held inside*. Code that owes clean-up that takes time (a
+//! nursery with children to reap, a call with a peer to notify) holds a shield for its whole life, watches the scope by
+//! itself, cleans up when it is cancelled, and then returns [`Error::Cancelled`], which user code passes on with `?`.
+//! So clean-up nests inside-out.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -15,7 +15,7 @@
 //!     .run(async {
 //!         shield(async {
 //!             scope.cancel();
-//!             // What is shielded still gets to its end…
+//!             // Shielded code still runs to its end…
 //!             tokio::task::yield_now().await;
 //!         })
 //!         .await;
@@ -27,9 +27,9 @@
 //! # }
 //! ```
 //!
-//! A scope spawns no task and waits for nothing but its body. [`open_task_nursery`] does: there, code
-//! runs beside the body, and fails and ends together with it. There is no I/O here and no process; the
-//! module works in any tokio program, on both runtime flavours.
+//! A scope spawns no task and waits only for its body. [`open_task_nursery`] spawns: its tasks run beside the body, and
+//! fail and end together with it. There is no I/O here and no process; the module works in any tokio program, on both
+//! runtime flavours.
 //!
 //! # Cancellation is level-triggered
 //! A cancelled scope stays cancelled. Code in it that goes on all the same, because it ignored an
@@ -80,9 +80,9 @@ pub use tree::CancelScope;
 
 /// Returns `Err` if the code that asks is in a cancelled scope, and not in a shield.
 ///
-/// Long computations that never wait call it now and then. Primitives that have cleaned up call it
-/// for the error that they return. A body that was told of its cancellation in this way is over:
-/// whatever it returns then, its scope reports the cancellation.
+/// Long computations that never wait call it now and then. Primitives that have cleaned up call it for the error that
+/// they return. A body that got its cancellation in this way counts as cancelled: whatever it returns then, its scope
+/// reports the cancellation.
 ///
 /// # Errors
 /// [`Error::Cancelled`], to be passed on with `?`. Outside of any scope it is always `Ok`.
@@ -96,7 +96,7 @@ pub fn checkpoint() -> Result<()> {
 /// Returns the token that is cancelled when the scope of the code that asks is.
 ///
 /// It is for primitives that hold a [`Shield`] and have to see the cancellation themselves. Outside
-/// of any scope, and in a shield, the token is one that nobody cancels. Cancelling the token itself
+/// of any scope, and in a shield, the token is never cancelled. Cancelling the token itself
 /// cancels the scope.
 pub fn current_token() -> CancellationToken {
     frame::current_node().map(|node| node.token.clone()).unwrap_or_default()
@@ -110,7 +110,7 @@ pub fn current_deadline() -> Option<Instant> {
 /// Returns the error of this code's own cancellation, if there is one and `error` only echoes it.
 ///
 /// A deadline that travelled with a call passes on both sides at once, so the answer to the call may
-/// say so before this side's clock does. The one who set the deadline is to learn of it from that.
+/// say so before this side's clock does. The code that set the deadline should learn of it from that.
 pub(crate) fn own_cancellation_or(error: Error) -> Error {
     match error.is_cancelled() {
         true => checkpoint().err().unwrap_or(error),

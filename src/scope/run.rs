@@ -98,7 +98,7 @@ impl<F: Future> Future for Run<F> {
             None
         } else {
             let body = this.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
-            // Invariant 4: a told body's value is only what it made of the error that it was handed.
+            // Invariant 4: a body that has seen its cancellation returns only an echo of it.
             Some(ready!(body.poll(cx))).filter(|_| !this.frame.was_told())
         };
         let ended = value.ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Shields: what a cancelled scope waits for before it drops its body.
+//! Shields: a cancelled scope waits for them before it drops its body.
 
 use std::fmt;
 use std::future::Future;
@@ -19,7 +19,7 @@ use super::frame::{self, CURRENT, Frame};
 /// scope can't end. Unlike inside [`shield`], the cancellation is seen by the code under the guard.
 ///
 /// Dropping it releases it; the last one of a cancelled body lets the body be dropped. Dropping the
-/// future that holds it, as `select!` and `timeout` do, is beyond what a shield can stop.
+/// future that holds it, as `select!` and `timeout` do, can't be stopped by a shield.
 #[must_use = "dropping the guard releases it"]
 pub struct Shield {
     frame: Option<Arc<Frame>>,

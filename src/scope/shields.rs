@@ -3,8 +3,8 @@
 //! All interleavings of its users are tried in `tests/loom`.
 //!
 //! # Invariants
-//! 1. Whether a shield is held, and who is to be woken when none is, changes under one lock: the last
-//!    release finds the waker, or whoever asks finds no shield.
+//! 1. Whether a shield is held, and the waker for when none is, change under one lock: the last release finds the
+//!    waker, or the caller finds no shield.
 
 use std::sync::PoisonError;
 use std::task::Waker;

@@ -1,4 +1,4 @@
-//! The handle of a task in a nursery: how its value reaches whoever wants it.
+//! The handle of a task in a nursery: how its value reaches a joiner.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::wait;
 use crate::error::{Cancelled, Error, Result};
 
-/// A task of a [`TaskNursery`](super::TaskNursery), for whoever wants its value.
+/// A task of a [`TaskNursery`](super::TaskNursery), for joining it.
 ///
 /// Dropping it lets the task go on; its value is dropped, its failure still is the nursery's.
 pub struct Task<T> {
@@ -19,10 +19,10 @@ impl<T> Task<T> {
         Self { result }
     }
 
-    /// Waits for the task, and returns what it returned.
+    /// Waits for the task, and returns its value.
     ///
     /// # Errors
-    /// What the task failed with, which its nursery reports too; [`Error::Panicked`] if it panicked;
+    /// The task's error, which its nursery reports too; [`Error::Panicked`] if it panicked;
     /// [`Error::Cancelled`] if it, or the code that waits, was cancelled.
     ///
     /// # Cancel safety

@@ -9,13 +9,12 @@
 //! of [`open_nursery`](crate::open_nursery), which fails and ends by the same rules.
 //!
 //! # Invariants
-//! 1. A failure is recorded before the nursery is cancelled, so that whoever sees the cancellation finds
-//!    the reason.
-//! 2. Whether the nursery is closed, and whether a task is let in, is decided under one lock: no task
-//!    comes after the last one that was waited for.
-//! 3. The nursery's own code runs in a shield and so is never told of a cancellation; the code around
-//!    it is told only if it gets nothing worse. Otherwise the scope around would take a failure for an
-//!    echo of the cancellation, and drop it.
+//! 1. A failure is recorded before the nursery is cancelled, so that code that sees the cancellation finds the reason.
+//! 2. Whether the nursery is closed, and whether a task is admitted, is decided under one lock: no task comes after the
+//!    last one that was waited for.
+//! 3. The nursery's own code runs in a shield and so never sees a cancellation; the enclosing code sees it only if it
+//!    gets nothing worse. Otherwise the enclosing scope would take a failure for an echo of the cancellation, and drop
+//!    it.
 
 use std::fmt;
 use std::future::Future;
@@ -53,7 +52,7 @@ use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 /// assert_eq!(sum, 3);
 ///
 /// let failed = open_task_nursery(async |t| {
-///     t.spawn(async { "two".parse::<i32>() })?; // nobody joins it, and still its failure is not lost
+///     t.spawn(async { "two".parse::<i32>() })?; // not joined, and still its failure is not lost
 ///     std::future::pending::<pleach::Result<()>>().await
 /// })
 /// .await;
@@ -63,18 +62,17 @@ use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 /// ```
 ///
 /// # Errors
-/// What `body` returned, as it was. What tasks failed with comes through `From<Error>`. Several
-/// failures are a group, `body`'s first; a failure that somebody joined and passed on counts once.
-/// Errors that only echo the nursery's cancellation are dropped. A panic, of a task or of `body`, is
-/// [`Error::Panicked`].
+/// The error of `body`, unchanged. Errors of tasks come through `From<Error>`. Several failures are a group, `body`'s
+/// first; a failure that was joined and passed on counts once. Errors that only echo the nursery's cancellation are
+/// dropped. A panic, of a task or of `body`, is [`Error::Panicked`].
 ///
 /// If nothing failed but the nursery was cancelled, it is [`Error::Cancelled`], to be passed on with
 /// `?`; also when `body` has returned and only a task was cut short, as its work is missing then. A
 /// foreign error that a cancelled `body` returns is wrapped as [`Error::Local`].
 ///
 /// # Cancel safety
-/// If dropped, `body` is dropped and the tasks are cancelled. What is shielded in them goes on in the
-/// background; nobody waits for it, and its failures are only logged.
+/// If dropped, `body` is dropped and the tasks are cancelled. Shielded code in them goes on in the background, without
+/// being waited for, and its failures are only logged.
 #[expect(unsafe_code, reason = "see `Erased`")]
 pub fn open_task_nursery<'a, T, E, F, Fut>(body: F) -> impl Future<Output = Result<T, E>> + use<'a, T, E, F, Fut>
 where
@@ -144,14 +142,14 @@ struct State {
 
 struct Failure {
     error: Error,
-    /// Somebody held the task's handle, so the error may turn up a second time.
+    /// The task had a handle, so the error may turn up a second time.
     joinable: bool,
 }
 
 impl TaskNursery {
     /// Starts a task. It begins at the caller's next wait, or at once on another thread.
     ///
-    /// How many there are is the caller's business. The task runs under the nursery's scope, wherever
+    /// The caller bounds their number. The task runs under the nursery's scope, wherever
     /// the caller is, a shield included. Like every task it owns what it uses, and takes over no
     /// task-locals: code in it finds the actor of the process, which is the one that it was started in
     /// unless a program boots several roots at once.
@@ -185,7 +183,7 @@ impl TaskNursery {
         Ok(Task::new(result))
     }
 
-    /// Lets a task in (invariant 2). Whoever leaves the nursery waits for the token.
+    /// Admits a task (invariant 2). Leaving the nursery waits for the token.
     fn admit(&self) -> Result<TaskTrackerToken> {
         let state = self.state();
         if state.closed {
@@ -245,7 +243,7 @@ impl TaskNursery {
         }
     }
 
-    /// Makes one result of how the body ended and what the tasks failed with.
+    /// Makes one result of the body's end and the tasks' failures.
     fn outcome<T, E: ScopeError>(&self, ended: Ended<Result<T, E>>) -> Result<T, E> {
         let (failures, cut_short) = {
             let mut state = self.state();

@@ -1,4 +1,4 @@
-//! The tree of scopes: who is cancelled with whom, and for which reason.
+//! The tree of scopes: which scopes are cancelled together, and for which reason.
 
 use std::fmt;
 use std::future::Future;
@@ -25,8 +25,8 @@ pub struct CancelScope {
 impl CancelScope {
     /// Makes a scope inside the scope of the code that asks, if it is in one.
     ///
-    /// Cancelling that one cancels this one. In a shield, and outside of any scope, the new scope
-    /// stands alone; and whatever is run under it in a shield is out of reach of what the shield keeps off:
+    /// Cancelling that one cancels this one. In a shield, and outside of any scope, the new scope stands alone; and
+    /// code under it in a shield is protected from the cancellations that the shield keeps off:
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -42,7 +42,7 @@ impl CancelScope {
     /// # }
     /// ```
     ///
-    /// What has to be cancelled with the code around through a shield is run under a [`child`](Self::child).
+    /// Run code under a [`child`](Self::child) to have it cancelled with the enclosing code through a shield.
     pub fn new() -> Self {
         Self { node: Node::new(frame::current_node(), Reach::UpToShields) }
     }
@@ -116,7 +116,7 @@ impl CancelScope {
 
     /// Sets the deadline, once and before a body is polled.
     pub(super) fn set_deadline(&self, at: Instant) {
-        self.node.deadline.set(at).expect("whoever makes a scope sets its deadline once");
+        self.node.deadline.set(at).expect("the creator of a scope sets its deadline once");
     }
 
     /// Returns the deadline: the nearest of this scope's own and of those around it.
@@ -126,13 +126,14 @@ impl CancelScope {
 
     /// Runs `body` under this scope.
     ///
-    /// The scope that the caller is in counts too: what cancels that one ends the body as well. Once
-    /// the scope is cancelled the body is dropped as soon as no shield is held in it, at once if it
-    /// has not begun. A body that comes to its end all the same keeps its value, unless it was told of the
-    /// cancellation by an error of a primitive; [`try_run`](Self::try_run) then keeps a failure.
+    /// The caller's scope counts too: its cancellation ends the body as well. Once the scope is cancelled the body is
+    /// dropped as soon as no shield is held in it, at once if it has not begun. A body that ends all the same keeps its
+    /// value, unless it got the cancellation as an error of a primitive; [`try_run`](Self::try_run) then keeps a
+    /// failure.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] when the body was dropped, or was told. Drops in the body have run by then.
+    /// [`Error::Cancelled`] when the body was dropped, or got the cancellation as an error. Drops in the body have run
+    /// by then.
     ///
     /// # Cancel safety
     /// If dropped, the body is dropped with it at once, shields or not.
@@ -140,8 +141,8 @@ impl CancelScope {
         Run::new(self.node.clone(), body)
     }
 
-    /// As [`run`](Self::run), for a body that may fail: what it fails with is kept, also if it was told of its
-    /// cancellation before, unless it is only the echo of that.
+    /// As [`run`](Self::run), for a body that may fail: its error is kept, also after it has seen its cancellation,
+    /// unless it is only the echo of that.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -160,8 +161,8 @@ impl CancelScope {
     /// ```
     ///
     /// # Errors
-    /// What `body` failed with, as it was if the scope is not cancelled, else through `From<Error>`;
-    /// [`Error::Cancelled`] when the body was dropped, or was told and returned nothing worse.
+    /// The error of `body`, unchanged if the scope is not cancelled, else through `From<Error>`; [`Error::Cancelled`]
+    /// when the body was dropped, or saw its cancellation and returned nothing worse.
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
@@ -256,7 +257,7 @@ pub(super) enum Reach {
 struct Own {
     /// Set when it was cancelled.
     cause: Option<Cancelled>,
-    /// Cancelled then; there once somebody has asked for it.
+    /// Cancelled with the scope; created on first use.
     token: Option<CancellationToken>,
 }
 
@@ -276,7 +277,7 @@ impl Node {
         node
     }
 
-    /// Returns whether a body of this scope in a shield is out of reach of what lies around this scope.
+    /// Returns whether a shielded body of this scope is out of reach of the enclosing scopes.
     pub(super) fn stops_at_shields(&self) -> bool {
         self.reach == Reach::UpToShields && self.parent.is_some()
     }
@@ -308,7 +309,7 @@ impl Node {
         self.ancestry().filter_map(|node| node.deadline.get().copied()).min()
     }
 
-    /// Returns whether this scope is cancelled; whoever never waits does not see the clock, so it is asked.
+    /// Returns whether this scope is cancelled; code that never waits does not see the timer, so the clock is read.
     pub(super) fn is_cancelled(&self) -> bool {
         if !self.token.is_cancelled() && self.deadline().is_some() {
             self.expire(Instant::now());
@@ -342,7 +343,7 @@ impl Node {
     /// Returns the reason nearest to this node.
     pub(super) fn cause(&self) -> Cancelled {
         let nearest = self.ancestry().find_map(|node| node.own().cause.clone());
-        nearest.unwrap_or(Cancelled::Scope) // somebody cancelled a token by hand
+        nearest.unwrap_or(Cancelled::Scope) // a token was cancelled directly
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {

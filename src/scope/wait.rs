@@ -1,7 +1,7 @@
 //! Waits that a cancellation ends: the one rule of all primitives that wait (C-2).
 //!
-//! What is here already is taken, and what can be done at once is done; only what would have to wait is not waited for
-//! in a cancelled scope. Without a [`Shield`](super::Shield) around, the scope drops such code before it gets here.
+//! In a cancelled scope, values that have arrived are taken, and steps that need no wait are done; only a wait fails.
+//! Without a [`Shield`](super::Shield), the scope drops such code before it gets here.
 
 use std::fmt;
 use std::future::Future;
@@ -36,7 +36,7 @@ pub(crate) fn cancellation() -> Error {
     checkpoint().err().unwrap_or(Error::Cancelled(Cancelled::Scope))
 }
 
-/// [`wait`] for those who poll: it sees the cancellation of the code that polls it.
+/// [`wait`] for code that polls: it sees the cancellation of the polling code.
 ///
 /// It is asked only when there is nothing else, and kept from one wait to the next, so that most cost nothing.
 #[derive(Default)]

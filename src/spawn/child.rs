@@ -1,7 +1,7 @@
 //! The other side of a spawn: this process (or thread) becomes an actor.
 //!
-//! It reads its spec, connects back to its parent, and serves until it is told to stop or its parent
-//! is gone. `#[pleach::main]` comes here before anything else of the program runs.
+//! It reads its spec, connects back to its parent, and serves until it is asked to end or its parent has ended.
+//! `#[pleach::main]` enters here before anything else of the program runs.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -61,7 +61,7 @@ pub fn init() {
 /// Checks that children started by this program will become actors.
 ///
 /// # Errors
-/// Says what `main` has to do.
+/// Says how to fix `main`.
 pub(crate) fn require_entry() -> Result<(), String> {
     match ENTERED.get() {
         Some(Entered::Well) => Ok(()),
@@ -124,8 +124,8 @@ pub(super) fn run_in_thread(
             served = actor => served,
         }
     });
-    // It is gone when its threads are. One with a blocking task that still runs can't be stopped, and must
-    // not hold up whoever waits for this actor.
+    // It ends when its threads do. One with a blocking task that still runs can't be stopped, and must not delay the
+    // end of this actor.
     tokio.shutdown_timeout(THREADS_END);
     match served {
         Ok(_) => 0,
@@ -145,7 +145,8 @@ async fn serve(
 ) -> Result<Option<i32>> {
     crate::runtime::within(runtime.clone(), async move {
         let joined = async {
-            // Whoever awaits the start of this actor may look it up at once: it is entered when its parent hears of it.
+            // A caller that awaited the start of this actor may look it up at once: it is registered before its parent
+            // hears of it.
             discovery::join_as_child(&runtime).await?;
             runtime.connect_to_parent().await
         };
@@ -183,7 +184,7 @@ async fn serve(
     .await
 }
 
-/// Waits for the first signal: a parent whose patience is over sends one, and so may anybody else.
+/// Waits for the first signal, from a parent that escalates or from any other process.
 async fn interrupted(signals: &mut Option<Signals>) -> i32 {
     match signals {
         Some(signals) => signals.first().await,
@@ -234,7 +235,7 @@ pub(crate) const MARK: &str = "--pleach-actor";
 /// How long the other threads of an actor without a process may take to end.
 const THREADS_END: Duration = Duration::from_millis(500);
 
-/// What the short names of actor processes begin with.
+/// The prefix of the short names of actor processes.
 const NAME_PREFIX: &str = "pl:";
 
 /// As much as a parent's pipe takes at once.

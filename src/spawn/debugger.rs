@@ -1,9 +1,9 @@
-//! Debuggers: a process that somebody looks into is not ended by force.
+//! Debuggers: a process is not killed while a debugger is attached.
 //!
-//! Whoever attaches `gdb` to a stuck actor must not lose it to the actor's own parent, nor to the parent
-//! of that: a process takes everything below it along. So the ladder of [`reap`](super::reap) asks here
-//! before it sends a signal. The kernel knows who is being traced (`TracerPid` in `/proc`); where there is
-//! no such thing, nobody is found. It knows nothing of `strace` either: that is a tracer like any other.
+//! A user who attaches `gdb` to a stuck actor must not lose it to the actor's own parent, nor to its grandparent: a
+//! process ends everything below it. So the escalation of [`reap`](super::reap) asks here before it sends a signal. The
+//! kernel reports traced processes (`TracerPid` in `/proc`); without `/proc`, no tracer is found. `strace` counts as a
+//! debugger, too.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::Child;
 
-/// Waits until no debugger is attached to the process of a child, or to one below it. Who debugs what on
-/// another host is not known here.
+/// Waits until no debugger is attached to the process of a child, or to one below it. Debuggers on another host are not
+/// seen here.
 ///
 /// # Cancel safety
 /// It changes nothing; wait again.
@@ -59,7 +59,7 @@ fn read(status: &str) -> Option<Process> {
     Some(Process { parent: field("PPid")?, is_traced: field("TracerPid")? != 0 })
 }
 
-/// How often the kernel is asked whether a debugger has let go: it tells nobody by itself.
+/// How often to poll whether a debugger has detached: the kernel does not notify.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! How the end of a child is judged: was it what its parent had asked for, or is it a failure?
+//! Judges the end of a child: was it requested, or is it a failure?
 //!
-//! A pure function of what was seen; [`Member`](crate::portal) collects that. Nothing here depends on when the parent
-//! learns of things: a child that crashes a moment before it is asked to end has crashed, however late its exit status
-//! comes. So a request counts only if the child was alive when it was sent; nor does a signal count then.
+//! A pure function of observations, which [`Member`](crate::portal) collects. Nothing here depends on when the parent
+//! learns of them: a child that crashes a moment before it is asked to end has crashed, however late its exit status
+//! comes. So a request, or a signal, counts only if the child was alive when it was sent.
 //!
 //! The first row that fits counts; `*` is anything, "signalled" means by this parent:
 //!
@@ -20,15 +20,15 @@
 //! | 10 | * | yes | * | any other | died, while it was ending |
 //! | 11 | * | * | * | any other | died, while it was running |
 //!
-//! A child that gets a signal reports that as its end, and who was not asked by then has died of it. One that was
-//! asked, or signalled by this parent, has not: the report counts for nothing then.
+//! A child that gets a signal reports that as its end, and has died of it if it had not been asked to end. If it had
+//! been asked, or signalled by this parent, the report is ignored.
 //!
-//! A child that has said goodbye has ended its tasks in order. What it still has to do may take its time: it is
-//! waited for as one that was asked, with `soft_reap`.
+//! A child that has said goodbye has ended its tasks in order. Its remaining work may take its time: it is waited for
+//! like one that was asked, with `soft_reap`.
 
 use crate::error::WaitStatus;
 
-/// What was seen of the end of a child.
+/// The observations of a child's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) asked: Asked,
@@ -50,7 +50,7 @@ pub(crate) enum Asked {
     Heard,
 }
 
-/// What has ended.
+/// The part that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The child's runtime, which has reported why.
@@ -61,7 +61,7 @@ pub(crate) enum End {
     Process(WaitStatus),
 }
 
-/// What the end of a child means for its nursery.
+/// The meaning of a child's end for its nursery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     InOrder,

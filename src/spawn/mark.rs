@@ -1,11 +1,11 @@
-//! The mark of a tree: what every process carries that descends from one of its actors.
+//! The mark of a tree: every process that descends from one of its actors carries it.
 //!
 //! A process can leave its parent, its group and its session, and change its name. Its resource limits it
 //! inherits through all of that, and the kernel shows those of all processes, zombies included. So each actor sets
 //! one of them on itself, first thing: how long it may compute under a real-time schedule without a pause. The
 //! value is many thousand years, so it limits nothing, with a random number in it, which tells the trees apart.
 //!
-//! The root does not carry the mark: what the program around it starts by other means is none of the tree's.
+//! The root does not carry the mark: other processes of its program don't belong to the tree.
 //! A tree within an actor of another tree extends the mark that it finds, so that it belongs to both.
 //!
 //! # Invariants
@@ -32,7 +32,8 @@ impl TreeMark {
         let fresh = Self::within(limit.current, number);
         let fits = |mark: &Self| limit.maximum.is_none_or(|most| mark.0 <= most);
         fresh.filter(fits).or_else(|| {
-            debug!(target: "pleach::runtime", ?limit, "RLIMIT_RTTIME is taken: what actors leave behind can't be told");
+            debug!(target: "pleach::runtime", ?limit, "RLIMIT_RTTIME is in use: leftovers of actors can't be \
+                recognised");
             None
         })
     }
@@ -73,12 +74,12 @@ impl TreeMark {
     }
 }
 
-/// Finds the limit of real-time computing in what `/proc` says of a process.
+/// Finds the real-time limit in a process's `/proc` entry.
 fn soft_limit(limits: &str) -> Option<u64> {
     limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?.split_whitespace().next()?.parse().ok()
 }
 
-/// What all marks have in common: 146,000 years, in microseconds.
+/// The common part of all marks: 146,000 years, in microseconds.
 const ANY: u64 = 1 << 62;
 
 /// Where the numbers of a tree, of one within it, and of one within that, are.

@@ -31,7 +31,7 @@ impl Marked {
             return None; // most of them: without a descriptor
         }
         let fd = pidfd_open(raw_pid(pid)?, PidfdFlags::empty()).ok()?;
-        // From here on what is read is of this process, or of one that this descriptor does not reach.
+        // From here on reads are of this process, or of one that this descriptor does not reach.
         let [parent, group, is_zombie] = stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
         mark.is_on(pid).then_some(Self { pid, group, parent, is_zombie: is_zombie != 0, fd })
     }
@@ -52,7 +52,7 @@ impl Marked {
         }
     }
 
-    /// What it was called with.
+    /// Its command line.
     pub(super) fn command_line(&self) -> String {
         let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ")
@@ -81,7 +81,7 @@ fn pids() -> Vec<u32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Returns the parent, the group, and whether it is a zombie, of what `/proc` says of a process.
+/// Returns the parent, the group, and whether it is a zombie, from a process's `/proc` entry.
 fn stat(line: &str) -> Option<[u32; 3]> {
     // "pid (name) state parent group …": the name may have anything in it, so look from its last bracket.
     let (_, rest) = line.rsplit_once(')')?;

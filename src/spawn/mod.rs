@@ -2,20 +2,20 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | what a child is told, and the [`Launcher`] seam |
-//! | [`start`] | from what a nursery wants to a child that has connected back |
+//! | this one | a child's spec, and the [`Launcher`] seam |
+//! | [`start`] | from start options to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
-//! | [`program`] | what the system takes for this program |
+//! | [`program`] | the executable file of this program |
 //! | [`thread`] | the launcher for transports that can't leave the process |
-//! | [`remote`] | what the launchers for other hosts share |
+//! | [`remote`] | the common part of the launchers for other hosts |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
 //! | [`slurm`] | the launcher for the nodes of a cluster |
 //! | [`child`] | the other side: the new process becomes an actor |
-//! | [`reap`] | ask, wait, escalate: how a child is brought to its end |
-//! | [`judge`] | what the end of a child means for its nursery |
-//! | [`debugger`] | what keeps a child from being ended by force |
-//! | [`ties`] | what the kernel does for a child whose parent is gone |
-//! | [`watchdog`] | the end of a child whose parent is gone, whatever the kernel does |
+//! | [`reap`] | ask, wait, escalate: how a child is ended |
+//! | [`judge`] | the meaning of a child's end for its nursery |
+//! | [`debugger`] | protects a debugged child from being killed |
+//! | [`ties`] | the kernel's death signal, for a child whose parent has died |
+//! | [`watchdog`] | ends a child whose parent has died, whatever the kernel does |
 //! | [`privileges`] | giving up privileges, but not these ties |
 //! | [`mark`] | what all processes carry that descend from an actor |
 //! | [`marked`] | finding and ending such processes |
@@ -23,8 +23,8 @@
 //! | [`stderr`] | a child's standard error, line by line |
 //!
 //! # Invariants
-//! 1. A started process always has a keeper task, which waits for its end whoever else has lost interest.
-//! 2. A child that nobody waits for any more, and that has not connected back, is killed and waited for.
+//! 1. A started process always has a keeper task, which waits for its end even if all handles were dropped.
+//! 2. A child whose start was dropped before it has connected back is killed and waited for.
 
 pub(crate) mod child;
 mod debugger;
@@ -78,7 +78,7 @@ pub(crate) struct ChildSpec {
     /// Where the parent listens, for the transport that the child is to use.
     pub(crate) parent_at: Vec<Endpoint>,
     pub(crate) root: Mailbox,
-    /// Who keeps the names.
+    /// The registrars.
     pub(crate) registrars: Vec<Site>,
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
@@ -95,12 +95,12 @@ pub(crate) struct ChildSpec {
     /// The process on its own host that starts it.
     #[serde(default)]
     pub(crate) starter: Option<u32>,
-    /// What it is to put on itself, for all that it will start.
+    /// The mark to put on itself, for all its descendants.
     #[serde(default)]
     pub(crate) mark: Option<TreeMark>,
 }
 
-/// What a nursery wants started.
+/// A nursery's request to start an actor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order {
     pub(crate) name: String,
@@ -120,7 +120,7 @@ pub(crate) trait Launcher: Send + Sync {
     /// Starts one that will connect back as `spec` says, unless it is `given_up` before it is there.
     ///
     /// # Errors
-    /// [`Error::Spawn`]; [`Error::Cancelled`] when it was given up. Nothing is left running then.
+    /// [`Error::Spawn`]; [`Error::Cancelled`] when the start was cancelled. Nothing is left running then.
     ///
     /// # Cancel safety
     /// If dropped, a process may be left running.
@@ -133,7 +133,7 @@ pub(crate) trait Launcher: Send + Sync {
     ) -> Result<Launched>;
 }
 
-/// What the engines of an actor keep for all that they start.
+/// State that the engines of an actor keep for all their children.
 #[derive(Debug, Default)]
 pub(crate) struct Engines {
     #[cfg(feature = "ssh")]
@@ -147,7 +147,7 @@ pub(crate) struct Launched {
     pub(crate) keeper: BoxFuture<()>,
 }
 
-/// A started process, as everybody but its keeper sees it. Dropping all handles leaves it running.
+/// A started process, as all but its keeper see it. Dropping all handles leaves it running.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pid: Option<u32>,
@@ -167,7 +167,7 @@ pub(crate) struct Exit {
     pub(crate) seen: bool,
 }
 
-/// What a keeper can be asked to do.
+/// The commands of a keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// Ask it to end.
@@ -179,7 +179,7 @@ pub(crate) enum Signal {
 }
 
 impl Process {
-    /// Makes the two ends: the handle, and what the keeper holds.
+    /// Makes the two ends: the handle, and the keeper's.
     fn new(pid: Option<u32>) -> (Self, watch::Sender<Option<Exit>>, mpsc::Receiver<Signal>) {
         let (exited, exit) = watch::channel(None);
         let (signals, orders) = mpsc::channel(4);
@@ -258,7 +258,7 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// The error of a child that died: what its runtime had reported, or how it ended.
+    /// The error of a child that died: the report of its runtime, or its exit status.
     pub(crate) fn death(&self, exit: &Exit, when: When) -> Error {
         let reported = self.channel.peer_failure().cloned();
         reported.unwrap_or_else(|| died(&self.id, exit, when))

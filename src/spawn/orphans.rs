@@ -1,12 +1,12 @@
-//! What descends from the actors of a tree and has lost its parent. The kernel hands it to the root.
+//! Orphans: descendants of a tree's actors whose parent died. The kernel reparents them to the root.
 //!
 //! The root asks to become the parent of all orphans below it (`PR_SET_CHILD_SUBREAPER`), because in a container
 //! without a real init no other process would take them away. It reaps them as they end, and at its own end it ends
 //! those that still live: an actor's daemons, whatever session or group they have fled into. When the last root of a
 //! process has ended, orphans go where they went before.
 //!
-//! What the program itself has started and orphaned becomes the root's child as well, and can't be told from a
-//! child that the program is going to wait for. It is left alone, dead or alive.
+//! A process that the program itself has started and orphaned becomes the root's child as well, and can't be
+//! distinguished from a child that the program is going to wait for. It is left alone, dead or alive.
 //!
 //! # Invariants
 //! 1. Only processes with the [mark](super::mark) of the tree are touched: no exit status is taken from the
@@ -69,7 +69,7 @@ impl Descendants {
 
     /// Ends all that are left, and reaps those that are this process's children.
     ///
-    /// Everything that has a keeper must have ended. What is still there after `patience` is reported and left.
+    /// All processes with a keeper must have ended. One that still exists after `patience` is reported and abandoned.
     ///
     /// # Cancel safety
     /// If dropped, some may be left.

@@ -7,14 +7,14 @@ use crate::error::{Error, Result};
 
 /// Makes this process go on as another user: its user, its group and its further groups, for good.
 ///
-/// Call it in an actor or a root that was started with privileges, before it touches what it must not trust. A bare
-/// `setuid` works as well, but makes the kernel forget that an actor is to die with its parent until the actor's
-/// watchdog asks again; after this function that has been done.
+/// Call it in an actor or a root that was started with privileges, before it touches untrusted input. A bare `setuid`
+/// works as well, but makes the kernel forget the actor's death signal until the actor's watchdog sets it again; after
+/// this function that has been done.
 ///
-/// What goes on as before: the connections that there are, calls and streams over them, being dialled by others,
-/// being cancelled, signalled and waited for. A *new* connection to an actor of the former user is refused over
-/// `uds`, where both ends are checked for their user, and so is a child's of this actor. Use `tcp`, `tls+tcp` or
-/// `quic` in trees whose actors drop privileges and then look for others, or start some.
+/// Unaffected: existing connections, calls and streams over them, being dialled by others, being cancelled, signalled
+/// and waited for. A *new* connection to an actor of the former user is refused over `uds`, where both ends are checked
+/// for their user, and so is a child's of this actor. Use `tcp`, `tls+tcp` or `quic` in trees whose actors drop
+/// privileges and then look for others, or start some.
 ///
 /// # Errors
 /// [`Error::Usage`] when the system refuses; the process may have lost some of its privileges then, and should

@@ -1,4 +1,4 @@
-//! The launcher for a process on this machine: this program again, told over a pipe what to be.
+//! The launcher for a process on this machine: this program again, with its spec in a pipe.
 //!
 //! The pipe is the child's standard input. The parent writes the spec into it before the process
 //! exists and holds it open afterwards: its end of file tells the child that its parent is gone.
@@ -6,9 +6,10 @@
 //! # What keeps a child from outliving its parent
 //! 1. The child itself, as soon as it runs: [`ties`](super::ties) and [`watchdog`](super::watchdog). Nothing is done between `fork`
 //!    and `exec`, so that no `fork` is needed, which takes the longer the more memory this process has.
-//! 2. Its own process group: what the child itself started there is killed when its parent reaps it, or its
-//!    watchdog ends it.
-//! 3. The mark of its tree: what has left the group is ended at the root's end, see [`orphans`](super::orphans).
+//! 2. Its own process group: the child's own processes there are killed when its parent reaps it, or its watchdog ends
+//!    it.
+//! 3. The mark of its tree: marked processes outside of the group are killed at the root's end, see
+//!    [`orphans`](super::orphans).
 
 use std::io::PipeWriter;
 use std::os::fd::OwnedFd;
@@ -103,7 +104,7 @@ fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, PipeWriter)> {
         return Err(std::io::Error::other(too_long));
     }
     let (reader, mut writer) = std::io::pipe()?;
-    // A user who has many pipes gets small ones; writing more than fits would wait for a reader for ever.
+    // A user with many pipes gets small ones; writing more than fits would wait for a reader for ever.
     if rustix::pipe::fcntl_getpipe_size(&writer)? < encoded.len() + 4 {
         return Err(std::io::Error::other("the system gives only small pipes now: this user has too many open"));
     }
@@ -118,7 +119,7 @@ fn dying_with_us(mut command: std::process::Command, by: rustix::process::Signal
     let parent = rustix::process::getpid();
     let before_exec = move || {
         rustix::process::set_parent_process_death_signal(Some(by))?;
-        // The parent may have ended before the line above: then nobody would send the signal.
+        // The parent may have ended before the line above: then the kernel would not send the signal.
         match rustix::process::getppid() {
             Some(actual) if actual == parent => Ok(()),
             _ => Err(rustix::io::Errno::SRCH.into()),
@@ -145,7 +146,7 @@ async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Result<(Tokio
         .unwrap_or_else(|| Err(std::io::Error::other("the thread that starts processes is gone")))
 }
 
-/// A child and what it has started in its group. Dropping it kills what is left of them.
+/// A child and its process group. Dropping it kills what is left of them.
 ///
 /// Others may have put processes of theirs into that group; they are left alone.
 struct Group {
@@ -160,7 +161,7 @@ impl Group {
         Ok(Self { leader: pidfd_open(number, PidfdFlags::empty())?, number: pid, mark })
     }
 
-    /// Signals the child alone: what it has started is its own to end, and is killed when it has ended.
+    /// Signals the child alone: it ends its own processes itself, and the rest is killed when it has ended.
     fn signal(&self, signal: rustix::process::Signal) {
         if let Err(error) = pidfd_send_signal(&self.leader, signal)
             && error != rustix::io::Errno::SRCH

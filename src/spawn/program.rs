@@ -1,4 +1,4 @@
-//! This program, as it is started again: what the system takes for it, and when that is something else.
+//! This program's executable, for starting it again, and how to notice a wrong one.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ pub(super) const OURSELVES: &str = "/proc/self/exe";
 /// Checks that this program can be started again.
 ///
 /// # Errors
-/// Says what is missing.
+/// Names the missing part.
 pub(super) fn check() -> Result<(), String> {
     match fs::read_link(OURSELVES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -35,8 +35,8 @@ pub(super) fn explain(error: &io::Error) -> String {
     }
 }
 
-/// Says what runs instead of this program when it is started again, if something else does. Only to be asked when a
-/// start has failed: what is found here need not be in the way.
+/// Says which program the system would run instead of this one, if it is another. Only asked when a start has failed:
+/// the finding need not be the cause.
 pub(super) fn impostor() -> Option<String> {
     let executed = fs::read_link(OURSELVES).ok()?;
     let (code, inode) = own_code(&fs::read_to_string("/proc/self/maps").ok()?)?;
@@ -45,7 +45,7 @@ pub(super) fn impostor() -> Option<String> {
     }
     let (executed, code) = (executed.display(), code.display());
     Some(format!(
-        "what the system runs as this program is {executed}, and its code is in {code}: it was started by a loader or \
+        "the system runs {executed} as this program, but its code is in {code}: it was started by a loader or \
          an emulator, or is loaded by another program. Start it by its own path, as a program"
     ))
 }

@@ -1,4 +1,4 @@
-//! How a child is brought to its end: ask, wait, escalate.
+//! How a child is ended: ask, wait, escalate.
 //!
 //! ```text
 //! ask ──acknowledged──► wait for its exit ──exited──► done
@@ -12,11 +12,11 @@
 //! SIGKILL ──exited within give_up_after──► done
 //!  │
 //!  ▼
-//! left, still there
+//! abandoned
 //! ```
-//! A child on another host whose connection is lost can't be reached, and its exit may never be learnt of: it ends
-//! itself when its lease is over, and is waited for as long as that may take. That the engine which led to it has
-//! ended says nothing of the child.
+//! A child on another host whose connection is lost can't be reached, and its exit may never be reported: it ends
+//! itself when its lease expires, and is waited for as long as that may take. The end of its engine says nothing about
+//! the child.
 //!
 //! An exit ends it at every step. Each step that had to be taken is reported, with its reason. A child to which
 //! a debugger is attached is not sent a signal until that lets go.
@@ -36,23 +36,23 @@ use crate::error::WaitStatus;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Ending {
-    /// Who it was.
+    /// The actor.
     pub actor: ActorId,
-    /// What it took.
+    /// The strongest step that was needed.
     pub by: EndedBy,
     /// Why asking was not enough, if it was not.
     pub why: Option<String>,
     /// How long its process still lived after it was first asked.
     pub took: Duration,
-    /// What its process ended with.
+    /// Its exit status.
     pub status: WaitStatus,
 }
 
-/// What it took to end a child, the mildest first.
+/// The steps of ending a child, the mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum EndedBy {
-    /// It ended before its nursery asked it to: it died, or somebody else had asked.
+    /// It ended before its nursery asked it to: it died, or another actor had asked.
     Itself,
     /// It was asked, and went.
     Request,
@@ -60,7 +60,7 @@ pub enum EndedBy {
     Sigterm,
     /// It was sent SIGKILL.
     Sigkill,
-    /// Its connection was lost, and with that perhaps all ways to reach it: its lease is over.
+    /// Its connection was lost, and with that perhaps all ways to reach it: its lease has expired.
     Lease,
     /// It was not ended: it was still there [`Config::give_up_after`] after SIGKILL, as is a process that waits for
     /// a disk that does not answer. It was left.
@@ -94,8 +94,8 @@ impl fmt::Display for EndedBy {
     }
 }
 
-/// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and [`Config::give_up_after`], or as
-/// long as somebody debugs it.
+/// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and [`Config::give_up_after`], or as long as a
+/// debugger is attached.
 ///
 /// From `hurry` on it is not asked any more, but sent SIGTERM at once.
 ///
@@ -105,7 +105,7 @@ pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Conf
     let begun = Instant::now();
     let mut climbed = Climbed { by: EndedBy::Request, why: None };
     let status = tokio::select! {
-        // Whether it has heard what it was asked is noted before its exit, which may be known sooner.
+        // Its acknowledgement is noted before its exit, which may be known sooner.
         biased;
         () = climbed.climb(child, hurry, config) => WaitStatus::Unknown,
         exit = gone(child) => exit.status,
@@ -121,7 +121,7 @@ pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Conf
     Ending { actor: child.id.clone(), by, why, took: begun.elapsed(), status }
 }
 
-/// Waits until a child's process has ended, and all that it had said has been read.
+/// Waits until a child's process has ended, and all its output has been read.
 async fn gone(child: &Child) -> Exit {
     let exit = child.process.ended().await;
     child.channel.ended().await;
@@ -137,9 +137,9 @@ async fn out_of_reach(child: &Child, config: &Config) -> String {
     let patience = match child.channel.fell_silent() {
         true => {
             child.process.signal(Signal::Kill); // as far as that reaches
-            config.ladder() // its lease is over already
+            config.ladder() // its lease has expired already
         }
-        // Its lease is no matter any more: it has seen to its end in order, and what leads to it is gone, too.
+        // It closed in order and its launcher has exited: allow only the escalation time.
         false if child.channel.ended_in_order() && child.process.is_lost() => config.ladder(),
         false => config.lease.saturating_add(config.ladder()),
     };
@@ -156,7 +156,7 @@ struct Climbed {
 }
 
 impl Climbed {
-    /// Goes from one step to the next; whoever calls it watches for the exit. Returns when the child has to be left.
+    /// Goes from one step to the next; the caller watches for the exit. Returns when the child has to be abandoned.
     async fn climb(&mut self, child: &Child, hurry: &CancellationToken, config: &Config) {
         let why = tokio::select! {
             biased;
@@ -171,7 +171,7 @@ impl Climbed {
                 .await;
         }
         if child.channel.is_watched() {
-            child.channel.request_close(); // who can't be killed from here ends without its parent
+            child.channel.request_close(); // one that can't be killed from here ends without its parent
             return std::future::pending().await; // its lease bounds that
         }
         tokio::time::sleep(config.give_up_after).await;

@@ -1,4 +1,4 @@
-//! Starting an actor: from what a nursery wants to a child that has connected back.
+//! Starting an actor: from start options to a child that has connected back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +90,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
     Ok(Child { id: channel.peer().clone(), channel, process })
 }
 
-/// Checks that the environment of an actor can be what it is told to be.
+/// Checks that the environment of an actor is valid.
 ///
 /// # Errors
 /// Says which variable can't.
@@ -109,7 +109,7 @@ fn check_env(order: &Order) -> Result<(), String> {
     Ok(())
 }
 
-/// What is known here of why an actor has not connected back.
+/// The known reasons why an actor has not connected back.
 fn obstacle(runtime: &Runtime, order: &Order, begun: std::time::Instant) -> Option<String> {
     let refused = runtime.not_accepted_since(begun);
     let refused = refused.map(|why| format!("{} could not accept a connection: {why}", runtime.id()));
@@ -126,15 +126,15 @@ async fn see_to_end(runtime: Arc<Runtime>, channel: Channel, process: Process) {
     let exited_by_itself = matches!(exit.status, WaitStatus::Exited(_));
     channel.note_peer_gone(if exited_by_itself { PeerGone::Exited } else { PeerGone::Killed });
     if exited_by_itself {
-        channel.ended().await; // it may have said goodbye, and has left its registry then
+        channel.ended().await; // it may have said goodbye, and has then left its registry
     }
     if !channel.ended_in_order() {
         runtime.take_out_dead(channel.peer()).await;
     }
 }
 
-/// Ends a process that has not connected back (invariant 2 of `spawn`). One on another host that nothing is heard
-/// of any more ends by itself: it is not let in, and serves nobody before it is.
+/// Ends a process that has not connected back (invariant 2 of `spawn`). One on another host that has fallen silent ends
+/// by itself: it is refused, and serves no peer before it is admitted.
 async fn kill(process: &Process, patience: Duration) -> Exit {
     process.signal(Signal::Kill);
     timeout(patience, process.exited()).await.unwrap_or_else(|_| {
@@ -145,7 +145,7 @@ async fn kill(process: &Process, patience: Duration) -> Exit {
 }
 
 fn too_late(spec: &ChildSpec, words: &[String]) -> String {
-    let words = if words.is_empty() { String::new() } else { format!("; it said: {}", words.join(" / ")) };
+    let words = if words.is_empty() { String::new() } else { format!("; its output: {}", words.join(" / ")) };
     let deadline = spec.config.connect_back;
     let told = match spec.remote {
         true => {
@@ -157,15 +157,15 @@ fn too_late(spec: &ChildSpec, words: &[String]) -> String {
     format!("it did not connect back{told} within {deadline:?} (`connect_back`) and was killed{words}")
 }
 
-/// Who starts processes at `host`.
+/// The launcher of processes on `host`.
 ///
 /// # Errors
-/// Says what this build lacks.
+/// Names the feature that this build lacks.
 fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
     match &host.engine {
         Engine::Local if reach == Reach::Process => Ok(Box::new(thread::Threads)),
         Engine::Local => Ok(Box::new(process::Processes)),
-        Engine::Ssh { destination } if !is_destination(destination) => Err("that is no destination for `ssh`".into()),
+        Engine::Ssh { destination } if !is_destination(destination) => Err("not a valid destination for `ssh`".into()),
         #[cfg(feature = "ssh")]
         Engine::Ssh { destination } => {
             Ok(Box::new(super::ssh::Ssh { host: host.clone(), destination: destination.clone() }))
@@ -234,7 +234,7 @@ fn child_config(ours: &Config, order: &Order, protocol: &str) -> Config {
     config
 }
 
-/// Sets what is another thing on another host: addresses and directories.
+/// Sets host-specific values: addresses and directories.
 fn move_to(host: &Host, config: &mut Config, protocol: &str) {
     config.listen.clone_from(&host.options.listen);
     if config.listen.is_empty() {
@@ -245,7 +245,7 @@ fn move_to(host: &Host, config: &mut Config, protocol: &str) {
     config.socket_dir = None;
 }
 
-/// What crosses hosts unless something else is said: encrypted, and only members get in.
+/// The default transport between hosts: encrypted, and for members only.
 const BETWEEN_HOSTS: &str = "quic";
 
 /// Crosses hosts only where that has been allowed in so many words.

@@ -1,8 +1,8 @@
 //! A child's standard error: passed on line by line with the actor's name in front, and the last lines kept.
 //!
-//! A thread of its own does the writing ([`crate::telemetry::stderr`]). Whoever reads this process's standard
-//! error may be slow: then children wait that write more, but no task of this actor does. Where nothing is read at
-//! all, lines are dropped and counted instead, so that a child never stands still for what it says.
+//! A thread of its own does the writing ([`crate::telemetry::stderr`]). The reader of this process's standard error may
+//! be slow: then children that write more wait, but no task of this actor does. If it does not read at all, lines are
+//! dropped and counted instead, so that output never blocks a child.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,10 +30,10 @@ impl<R: AsyncRead + Unpin> Relay<R> {
         Self { from, name: shown(name).into_owned(), partial: BytesMut::new(), lines, last }
     }
 
-    /// Passes on what comes, until the end of file. Pending for ever after that.
+    /// Passes on the output, until the end of file. Pending for ever after that.
     ///
     /// # Cancel safety
-    /// Nothing is lost: what was read is kept for the next call.
+    /// Nothing is lost: data that was read is kept for the next call.
     pub(super) async fn run(&mut self) {
         self.pass_on_all().await;
         std::future::pending().await
@@ -41,10 +41,10 @@ impl<R: AsyncRead + Unpin> Relay<R> {
 
     /// Passes on the rest after the child's end and returns the last lines.
     pub(super) async fn finish(mut self) -> Vec<String> {
-        // Somebody whom the child had started may hold the pipe open for as long as it likes.
+        // A process that the child had started may hold the pipe open indefinitely.
         let _ = timeout(LAST_WORDS, self.pass_on_all()).await;
         self.cut(self.partial.len());
-        let _ = timeout(LAST_WORDS, self.hand_over()).await; // what is not taken is among the last lines all the same
+        let _ = timeout(LAST_WORDS, self.hand_over()).await; // unread lines are among the last lines all the same
         last_words::delivered().await;
         self.last.into()
     }

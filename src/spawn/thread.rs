@@ -60,5 +60,5 @@ impl Launcher for Threads {
     }
 }
 
-/// What a thread that was killed has in the place of a signal.
+/// The signal number of a thread that was killed.
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();

@@ -1,4 +1,4 @@
-//! What ties a child to the process that has started it, as the child itself sees to it.
+//! Ties a child to its parent process, from the child's side.
 //!
 //! The kernel signals a process when its parent ends, if it has asked for that (`man 2 prctl`,
 //! `PR_SET_PDEATHSIG`). It forgets the wish when the process executes a program with set-user-id, set-group-id or
@@ -32,7 +32,7 @@ pub(super) fn die_with_parent_again() {
     }
 }
 
-/// What the C library runs before `main`.
+/// Run by the C library before `main`.
 #[used]
 #[allow(unsafe_code)]
 // SAFETY: the section holds pointers to C functions; this one needs nothing that is set up in `main`.

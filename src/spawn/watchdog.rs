@@ -64,7 +64,7 @@ impl Watchdog {
     }
 }
 
-/// What tells that the parent is gone.
+/// The sign of the parent's death.
 struct Watched {
     stdin: File,
     /// Readable when that process has ended. Another process may hold the other end of standard input, too.
@@ -75,7 +75,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Waits until the parent is gone, or its lease is over.
+    /// Waits until the parent has died, or the lease has expired.
     fn wait_for_end(&mut self, gone: &CancellationToken) {
         loop {
             // Also after each signal: the C library changes the credentials of all threads by one.
@@ -124,7 +124,7 @@ fn wait(time: Duration) {
     }
 }
 
-/// Kills what this process has started in its group, and itself.
+/// Kills this process's children in its group, and itself.
 fn kill_all(mark: Option<TreeMark>) {
     let own = rustix::process::getpid();
     if let Some(mark) = mark {

@@ -1,11 +1,11 @@
 //! Streams: messages one way or both ways, with credits, until either side has had enough.
 //!
-//! | file | what |
+//! | file | station |
 //! |---|---|
 //! | this one | [`MsgStream`]: the stream of a context, both ways |
 //! | [`open`] | how a side opens its end: its buffer, and what happens when that is full |
 //! | [`one_way`] | [`StreamSender`] and [`StreamReceiver`]: the ends of a one-way stream |
-//! | [`subscription`] | further consumers of what comes |
+//! | [`subscription`] | further consumers of the messages |
 //! | [`receiving`], [`sending`] | the halves that all of them are made of |
 //!
 //! How many messages may be on their way is decided in [`crate::proto::dialog`].
@@ -41,8 +41,8 @@ pub use crate::proto::inbox::Lag;
 
 /// One end of a context's stream: takes messages of type `R`, sends messages of type `T`.
 ///
-/// It is opened with `open_stream()` on either side of a context. Dropping it ends the sending
-/// direction, as [`close`](Self::close) does, and forgets what still comes; the context goes on.
+/// It is opened with `open_stream()` on either side of a context. Dropping it ends the sending direction, as
+/// [`close`](Self::close) does, and discards later messages; the context goes on.
 ///
 /// It is also a [`Stream`] and a [`Sink`], so it can be split, forwarded and combined.
 pub struct MsgStream<R, T> {
@@ -53,14 +53,14 @@ pub struct MsgStream<R, T> {
 impl<R, T> MsgStream<R, T> {
     /// Sends a message.
     ///
-    /// Waits while the peer's buffer is full, unless the peer said `backpressure(false)`. A peer that has
+    /// Waits while the peer's buffer is full, unless the peer has set `backpressure(false)`. A peer that has
     /// not opened its stream has a buffer of 64; once that is full, it has half a second to open it.
     ///
     /// # Errors
-    /// [`Error::StreamOverrun`] when the buffer is full and the peer does not let senders wait, or does
-    /// not open its stream; the peer's own error when it has failed; [`Error::Usage`] when the context is
-    /// over; [`Error::Closed`] when this side was closed before; [`Error::Transport`] when the message
-    /// can't be sent; [`Error::Disconnected`]; [`Error::Cancelled`], if it would have to wait.
+    /// [`Error::StreamOverrun`] when the buffer is full and the peer does not let senders wait, or does not open its
+    /// stream; the peer's own error when it has failed; [`Error::Usage`] when the context has ended; [`Error::Closed`]
+    /// when this side was closed before; [`Error::Transport`] when the message can't be sent; [`Error::Disconnected`];
+    /// [`Error::Cancelled`], if it would have to wait.
     ///
     /// # Cancel safety
     /// If dropped before it resolves, nothing was sent.
@@ -90,9 +90,9 @@ impl<R, T> MsgStream<R, T> {
 
     /// Adds a consumer, which gets each message that comes from now on, as this one does.
     ///
-    /// This stream is used on as before; it has become one of several consumers, for good. One that is
-    /// slower than the others by more than the stream's buffer loses messages, and is told how many. When
-    /// this stream is closed or dropped, its subscriptions end with it.
+    /// This stream remains usable; it has become one of several consumers, for good. One that is slower than the others
+    /// by more than the stream's buffer loses messages, and learns how many. When this stream is closed or dropped, its
+    /// subscriptions end with it.
     ///
     /// ```
     /// # use pleach::prelude::*;
@@ -119,8 +119,8 @@ impl<R, T> MsgStream<R, T> {
         self.receiving.subscribe(Some(window))
     }
 
-    /// Ends the sending direction: the peer's `recv` returns `None` after what was sent before. What the
-    /// peer still sends is forgotten, and holds it up no more.
+    /// Ends the sending direction: the peer's `recv` returns `None` after the earlier messages. The peer's later
+    /// messages are discarded, and no longer block it.
     ///
     /// # Errors
     /// [`Error::Disconnected`].
@@ -146,7 +146,7 @@ impl<R, T> MsgStream<R, T> {
     }
 }
 
-/// What comes. A failure of the peer, or of the connection, is the last item.
+/// The received messages. A failure of the peer, or of the connection, is the last item.
 impl<R: DeserializeOwned, T> Stream for MsgStream<R, T> {
     type Item = Result<R>;
 
@@ -155,8 +155,8 @@ impl<R: DeserializeOwned, T> Stream for MsgStream<R, T> {
     }
 }
 
-/// What goes out. Unlike [`MsgStream::close`], closing it as a sink ends the sending direction only: what
-/// the peer still sends can be received.
+/// The sent messages. Unlike [`MsgStream::close`], closing it as a sink ends the sending direction only: messages can
+/// still be received.
 impl<R, T: Serialize> Sink<T> for MsgStream<R, T> {
     type Error = Error;
 

@@ -46,7 +46,7 @@ impl<T> StreamSender<T> {
     }
 }
 
-/// What goes out. Closing it does nothing: the stream ends with its function.
+/// The sent messages. Closing it does nothing: the stream ends with its function.
 impl<T: Serialize> Sink<T> for StreamSender<T> {
     type Error = Error;
 
@@ -73,7 +73,7 @@ impl<T> fmt::Debug for StreamSender<T> {
     }
 }
 
-/// What a function of `#[pleach::stream]` sends, inside the block of
+/// The messages of a function of `#[pleach::stream]`, inside the block of
 /// [`Portal::open_stream_from`](crate::Portal::open_stream_from).
 ///
 /// Dropping it tells the function nothing, which waits when the buffer is full; leaving the block
@@ -90,9 +90,9 @@ impl<T> StreamReceiver<T> {
     /// Takes the next message; `None` once the function has returned.
     ///
     /// # Errors
-    /// The function's own error, after what it had sent; [`Error::Lagged`], with
-    /// [`Lag::DropOldest`](crate::Lag::DropOldest) or if this is slower than a subscription; [`Error::Transport`] when the message is no `T`;
-    /// [`Error::Disconnected`]; [`Error::Cancelled`], if it would have to wait.
+    /// The function's own error, after its messages; [`Error::Lagged`], with
+    /// [`Lag::DropOldest`](crate::Lag::DropOldest) or if this is slower than a subscription; [`Error::Transport`] when
+    /// the message is not a `T`; [`Error::Disconnected`]; [`Error::Cancelled`], if it would have to wait.
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no message is lost: the next one to ask gets it, in whichever task.
@@ -123,7 +123,7 @@ impl<T> StreamReceiver<T> {
     }
 }
 
-/// What comes. A failure of the function, or of the connection, is the last item.
+/// The received messages. A failure of the function, or of the connection, is the last item.
 impl<T: DeserializeOwned> Stream for StreamReceiver<T> {
     type Item = Result<T>;
 

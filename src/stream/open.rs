@@ -1,4 +1,4 @@
-//! How a side opens its end of a stream: how much it buffers, and what happens when that is full.
+//! How a side opens its end of a stream: the size of its buffer, and the policy when that is full.
 
 use std::fmt;
 use std::future::{IntoFuture, Ready, ready};
@@ -40,7 +40,7 @@ impl<R, T> OpenStream<R, T> {
         self.lag(if wait { Lag::Wait } else { Lag::Error })
     }
 
-    /// Says what happens to messages that come while the buffer is full.
+    /// Sets the policy for messages that arrive while the buffer is full.
     pub fn lag(mut self, lag: Lag) -> Self {
         self.intake.lag = lag;
         self

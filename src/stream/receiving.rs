@@ -17,7 +17,7 @@ use crate::proto::inbox::{Intake, Lag};
 use crate::scope::CancelWatch;
 use crate::trionics::{BroadcastReceiver, broadcast};
 
-/// What comes from the peer.
+/// The messages of the peer.
 pub(super) struct Receiving<R> {
     dialog: DialogHandle,
     from: From<R>,
@@ -99,10 +99,10 @@ impl<R> Receiving<R> {
     }
 }
 
-/// The messages of a dialog, for whoever takes them.
+/// The messages of a dialog, for their receiver.
 struct Messages<R> {
     dialog: DialogHandle,
-    /// A failure is told once, as the last item. Who asks again later gets it from the dialog.
+    /// A failure is returned once, as the last item. Later calls get it from the dialog.
     failure_told: bool,
     types: PhantomData<fn() -> R>,
 }
@@ -143,7 +143,7 @@ pub(super) fn poll_broadcast<R>(
     Pin::new(receiver).poll_next(cx).map(|item| item.map(Result::flatten))
 }
 
-/// What a consumer gets after the last message: the same however often it asks.
+/// The outcome for a consumer after the last message: the same on every call.
 pub(super) fn over<R>(dialog: &DialogHandle) -> Result<Option<R>> {
     match dialog.with(|state| state.failure().cloned()) {
         None => Ok(None),

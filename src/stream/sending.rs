@@ -14,7 +14,7 @@ use crate::fidelity::Reads;
 use crate::proto::dialog::Permit;
 use crate::scope::{self, CancelWatch};
 
-/// What goes to the peer.
+/// The messages to the peer.
 pub(super) struct Sending<T> {
     dialog: DialogHandle,
     /// For a sink, which gets its permit before its message.
@@ -85,7 +85,7 @@ impl<T> Sending<T> {
         match mem::replace(&mut self.sink, Sink::Idle) {
             Sink::Ready => self.send_permitted(value),
             Sink::Idle | Sink::Waiting(_) => {
-                Err(Error::Usage("`start_send` was called before `poll_ready` had said that it may be".into()))
+                Err(Error::Usage("`start_send` was called before `poll_ready` returned ready".into()))
             }
         }
     }

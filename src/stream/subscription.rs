@@ -15,7 +15,7 @@ use crate::trionics::broadcast::Statistics;
 /// One of several consumers of a stream: gets each message that comes after it was made.
 ///
 /// It comes from [`MsgStream::subscribe`](crate::MsgStream::subscribe), may be handed to another task,
-/// and ends with the stream. Dropping it closes it, and concerns nobody else.
+/// and ends with the stream. Dropping it closes it, without effect on the others.
 pub struct Subscription<R> {
     dialog: DialogHandle,
     receiver: BroadcastReceiver<Result<R>>,
@@ -29,9 +29,9 @@ impl<R> Subscription<R> {
     /// Takes the next message; `None` once the peer sends no more.
     ///
     /// # Errors
-    /// [`Error::Lagged`](crate::Error::Lagged) when this consumer was too slow, once for each time: what is
-    /// taken next is the oldest message in the window. [`Error::Closed`](crate::Error::Closed) after
-    /// [`close`](Self::close). For the rest as [`MsgStream::recv`](crate::MsgStream::recv).
+    /// [`Error::Lagged`](crate::Error::Lagged) when this consumer was too slow, once for each time: the next one is the
+    /// oldest message in the window. [`Error::Closed`](crate::Error::Closed) after [`close`](Self::close). For the rest
+    /// as [`MsgStream::recv`](crate::MsgStream::recv).
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no message is lost, for this consumer or for another.
@@ -50,7 +50,7 @@ impl<R> Subscription<R> {
         Ok(Self { dialog: self.dialog.clone(), receiver: self.receiver.subscribe()? })
     }
 
-    /// Ends this subscription; what it has not taken is forgotten. Other consumers notice nothing.
+    /// Ends this subscription and discards its unread messages. Other consumers notice nothing.
     pub fn close(&mut self) {
         self.receiver.close();
     }
@@ -61,7 +61,7 @@ impl<R> Subscription<R> {
     }
 }
 
-/// What comes. A failure of the peer, or of the connection, is the last item.
+/// The received messages. A failure of the peer, or of the connection, is the last item.
 impl<R> Stream for Subscription<R> {
     type Item = Result<R>;
 

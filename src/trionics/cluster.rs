@@ -1,7 +1,7 @@
 //! Several like actors at once, on this host and on others, for as long as a block of code.
 //!
-//! A nursery could do the same by hand; what is added are the names, the starts at one time, and the end of
-//! all of them when the block is left.
+//! A nursery could do the same by hand; this adds the names, the concurrent starts, and the end of all of them when the
+//! block is left.
 
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture as _};
@@ -50,9 +50,9 @@ use crate::runtime::handle::current_actor;
 /// ```
 ///
 /// # Errors
-/// As [`open_nursery`]. [`Error::Usage`], before anything is started, when there are not as many names as
-/// actors, a name is there twice, or there are no actors. What [`Start`](crate::Start) fails with when one of
-/// them can't be started; then the others are ended, and `body` does not begin.
+/// As [`open_nursery`]. [`Error::Usage`], before anything is started, when the numbers of names and actors differ, a
+/// name is duplicate, or the cluster is empty. The error of [`Start`](crate::Start) when one of them can't be started;
+/// then the others are ended, and `body` does not begin.
 ///
 /// # Cancel safety
 /// As [`open_nursery`]: if dropped, the actors are brought to their end in the background.

@@ -15,10 +15,9 @@ use crate::scope::{open_task_nursery, wait};
 
 /// Enters several blocks at once, and runs `body` with their values, in the order of `openers`.
 ///
-/// Each opener enters its block and then hands its value to [`Gate::enter`], which waits there until the
-/// body is done. The body begins when all are in. When it returns a value, all are told to leave, and
-/// leave at the same time. When it fails, or one of them does, sooner or later, everything else is
-/// cancelled.
+/// Each opener enters its block and then hands its value to [`Gate::enter`], which waits there until the body is done.
+/// The body begins when all are in. When it returns a value, all leave at the same time. When it fails, or one of them
+/// does, sooner or later, all others are cancelled.
 ///
 /// ```
 /// use pleach::prelude::*;
@@ -48,12 +47,11 @@ use crate::scope::{open_task_nursery, wait};
 /// ```
 ///
 /// # Errors
-/// As [`open_task_nursery`]: what `body` or an opener failed with; several are a group. [`Error::Usage`]
-/// when there are no openers, or one ends without having entered its gate.
+/// As [`open_task_nursery`]: the error of `body` or an opener; several are a group. [`Error::Usage`] without openers,
+/// or when one ends without having entered its gate.
 ///
 /// # Cancel safety
-/// If dropped, `body` is dropped and the openers are cancelled. What is shielded in them goes on in the
-/// background.
+/// If dropped, `body` is dropped and the openers are cancelled. Shielded code in them goes on in the background.
 pub async fn gather_contexts<T, X, E, O, Block, Failure, F, Fut>(
     openers: impl IntoIterator<Item = O>,
     body: F,
@@ -117,7 +115,7 @@ impl<T> Gate<T> {
     /// # Cancel safety
     /// If dropped, the value has been handed over; the block is to be left.
     pub async fn enter(self, value: T) -> Result<()> {
-        // Without anybody to take it, this task is being cancelled.
+        // If the receiver has left, this task is being cancelled.
         let _ = self.entered.send(value);
         wait(self.leave.cancelled()).await
     }

@@ -1,12 +1,12 @@
 //! Helpers for tasks of one actor, which need scopes and neither processes nor connections; and one for many
 //! actors at once.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
 //! | [`broadcast()`] | one source, several consumers, each at its own pace |
 //! | `gather.rs` | [`gather_contexts`]: several blocks entered at once, left together |
-//! | `pubsub.rs` | [`Publisher`]: one running source for all who want its topics |
-//! | `cluster.rs` | [`open_actor_cluster`]: like actors on all hosts, by name |
+//! | `pubsub.rs` | [`Publisher`]: one running source for all subscribers of its topics |
+//! | `cluster.rs` | [`open_actor_cluster`]: identical actors on all hosts, by name |
 //!
 //! The name is that of the Python project's package for the same things.
 

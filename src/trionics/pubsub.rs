@@ -6,12 +6,12 @@
 //! subscriber 3 ── waits for its turn                  ▼
 //! all of them:  its queue ──► its sink
 //! ```
-//! The source runs in the task of a subscriber, in its scope. Nobody else owns it, so it ends with the
-//! last one, and there is nothing to start or stop.
+//! The source runs in the task of a subscriber, in its scope. It has no other owner, so it ends with the last one, and
+//! needs no start or stop.
 //!
 //! # Invariants
-//! 1. The source runs only in the hands of who has the turn, so at most once.
-//! 2. Who is not among the subscribers any more starts no source.
+//! 1. Only the subscriber that has the turn runs the source, so it runs at most once.
+//! 2. A subscriber that has left starts no source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -39,7 +39,7 @@ use crate::scope::wait;
 /// static SQUARES: LazyLock<Publisher<u32, u32>> = LazyLock::new(|| Publisher::new(squares));
 ///
 /// async fn squares(feed: Feed<u32, u32>) -> Result<()> {
-///     // A source can spare itself what nobody wants.
+///     // A source can skip topics without subscribers.
 ///     let wanted: BTreeMap<u32, u32> = feed.topics().into_iter().map(|n| (n, n * n)).collect();
 ///     feed.publish(wanted).await;
 ///     Ok(())
@@ -56,7 +56,7 @@ use crate::scope::wait;
 /// ```
 pub struct Publisher<K, V> {
     source: Box<Source<K, V>>,
-    /// Who has it runs the source; the others queue for it in order.
+    /// Its holder runs the source; the others queue for it in order.
     turn: Semaphore,
     subscribers: Subscribers<K, V>,
 }
@@ -74,19 +74,19 @@ impl<K: Ord + Clone, V: Clone> Publisher<K, V> {
         Self { source, turn: Semaphore::new(1), subscribers: Subscribers::default() }
     }
 
-    /// Hands what is published for `topics` to `sink`, until the source has ended.
+    /// Hands the values published for `topics` to `sink`, until the source has ended.
     ///
     /// The longest subscriber runs the source meanwhile. When it leaves, because it was cancelled or its
     /// sink failed, the source is dropped and the next one starts it again.
     ///
-    /// Up to 64 publications wait for a slow sink; beyond that, it holds up the source, and so everybody.
+    /// Up to 64 publications wait for a slow sink; beyond that, it blocks the source, and so all subscribers.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::Error::Cancelled). What `sink` failed with: this subscriber leaves, the others go on. What the source failed with, if
-    /// it ran here: the next subscriber starts it again.
+    /// [`Error::Cancelled`](crate::Error::Cancelled). The error of `sink`: this subscriber leaves, the others go on.
+    /// The error of the source, if it ran here: the next subscriber restarts it.
     ///
     /// # Cancel safety
-    /// If dropped, this subscriber leaves; what was waiting for its sink is dropped.
+    /// If dropped, this subscriber leaves; values that wait for its sink are dropped.
     pub async fn subscribe<S, Fut, E>(&self, topics: impl IntoIterator<Item = K>, mut sink: S) -> Result<(), E>
     where
         S: FnMut(BTreeMap<K, V>) -> Fut,
@@ -103,7 +103,7 @@ impl<K: Ord + Clone, V: Clone> Publisher<K, V> {
         });
         tokio::select! {
             biased;
-            // A sink that fails goes before a source that ends because of that.
+            // The failure of a sink overrides that of a source that ends because of it.
             ended = &mut hands_over => return ended,
             ended = self.run_source(&entry) => ended?,
         }
@@ -112,7 +112,7 @@ impl<K: Ord + Clone, V: Clone> Publisher<K, V> {
 
     /// Waits for the turn and runs the source; returns when that has ended for all.
     async fn run_source(&self, entry: &Entry<K, V>) -> Result<()> {
-        let _turn = wait(self.turn.acquire()).await?.expect("nobody closes it");
+        let _turn = wait(self.turn.acquire()).await?.expect("it is never closed");
         if !entry.is_valid() {
             return wait(pending()).await?; // the rest of its queue is all that comes: invariant 2
         }
@@ -129,17 +129,16 @@ impl<K, V> fmt::Debug for Publisher<K, V> {
     }
 }
 
-/// What a source sees of its subscribers. Dropping it does nothing.
+/// A source's view of its subscribers. Dropping it does nothing.
 pub struct Feed<K, V>(Subscribers<K, V>);
 
 impl<K: Ord + Clone, V: Clone> Feed<K, V> {
-    /// Returns the topics that somebody wants now.
+    /// Returns the topics that have subscribers now.
     pub fn topics(&self) -> BTreeSet<K> {
         self.0.lock().entries.values().flat_map(|subscriber| subscriber.topics.iter().cloned()).collect()
     }
 
-    /// Gives each subscriber the part that it wants; waits while somebody's queue is full. In a cancelled scope it gives
-    /// up there.
+    /// Gives each subscriber its part; waits while a queue is full. In a cancelled scope it stops waiting.
     ///
     /// # Cancel safety
     /// If dropped, some subscribers may have got their part.
@@ -148,7 +147,7 @@ impl<K: Ord + Clone, V: Clone> Feed<K, V> {
             if let Err(_cancelled) = wait(queue.send(part)).await {
                 return;
             }
-            // Who has left meanwhile wants nothing.
+            // A subscriber that has left meanwhile gets nothing.
         }
     }
 }
@@ -189,7 +188,7 @@ impl<K, V> Subscribers<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone> Subscribers<K, V> {
-    /// Returns what each subscriber gets of some values; nothing is for nobody.
+    /// Returns each subscriber's part of some values; empty parts are left out.
     fn parts(&self, values: &BTreeMap<K, V>) -> Vec<(Queue<K, V>, BTreeMap<K, V>)> {
         let part_of = |subscriber: &Subscriber<K, V>| {
             let wanted = values.iter().filter(|(topic, _)| subscriber.topics.contains(topic));
@@ -255,7 +254,7 @@ mod tests {
     }
 
     impl Clock {
-        /// Its source ends as told after some seconds.
+        /// Its source ends in the given way after some seconds.
         fn new(seconds: u64, ending: fn() -> Result<()>) -> Self {
             let (starts, running) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
             let counts = (starts.clone(), running.clone());
@@ -333,7 +332,7 @@ mod tests {
         };
         let (cancelled, next, _) = tokio::join!(
             holder.run(clock.publisher.subscribe(["a"], async |_| Ok::<_, Error>(()))),
-            // At 2.5 s it begins anew.
+            // At 2.5 s it starts over.
             clock.expect("b", &[1, 2, 2, 3]),
             cancel,
         );
@@ -352,7 +351,7 @@ mod tests {
         let started = Instant::now();
         let (slow, quick) = tokio::join!(slow, quick);
         assert!(slow.is_ok() && quick.is_ok());
-        assert_eq!(started.elapsed(), SECOND * 10, "what had been published is handed over");
+        assert_eq!(started.elapsed(), SECOND * 10, "published values are handed over");
         clock.assert_over(1);
 
         let clock = Clock::new(2, || Err(Error::Usage("broken".into())));

@@ -91,7 +91,7 @@ async fn left_unopened(config: Config) {
 async fn opened_late(config: Config) {
     with_peer(config, module_path!(), async |portal| {
         let returned = portal.open_context(listens(), async |ctx, _| pleach::Ok(ctx)).await?;
-        assert_says(&returned.open_stream().await, &["the context is over"]);
+        assert_says(&returned.open_stream().await, &["the context has ended"]);
         let mut kept = None;
         let failed: Result<()> = portal
             .open_context(listens(), async |ctx, _| {

@@ -125,7 +125,7 @@ async fn not_a_registrar() {
     with_joined(config, guest, async |_, _| {
         // Beside them: it is nobody's task.
         let ended = tokio::task::spawn_blocking(move || in_a_thread(third)).await.unwrap();
-        assert_says(&ended, &[&other.to_string(), "taken by actor `guest`", "no registrar"]);
+        assert_says(&ended, &[&other.to_string(), "taken by actor `guest`", "not a registrar"]);
         Ok(())
     })
     .await;

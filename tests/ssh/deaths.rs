@@ -102,7 +102,7 @@ async fn cut() {
     .await;
     let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
     assert_eq!(died.status, WaitStatus::Unknown);
-    assert!(died.to_string().contains("how it ended is unknown; last was said: ssh: "), "{died}");
+    assert!(died.to_string().contains("how it ended is unknown; last output: ssh: "), "{died}");
 }
 
 async fn keeperless() {

@@ -68,7 +68,7 @@ async fn silent() {
     let started = start(with("silent", &format!("    Port {port}"))).await;
     assert!(started.is_err());
     let text = started.unwrap_err().to_string();
-    assert!(text.contains("timed out") || text.contains("nobody answered `ssh node`"), "{text}");
+    assert!(text.contains("timed out") || text.contains("`ssh node` got no answer"), "{text}");
 }
 
 async fn refused() {
@@ -96,7 +96,7 @@ async fn given_up() {
 
 async fn option() {
     let host = Host::ssh(format!("-oProxyCommand=touch {}/touched", dir().display()));
-    assert_says(&start(host).await, &["that is no destination for `ssh`"]);
+    assert_says(&start(host).await, &["not a valid destination for `ssh`"]);
     assert!(!dir().join("touched").exists());
     drop(node());
 }

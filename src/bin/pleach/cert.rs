@@ -15,9 +15,9 @@ use crate::describe;
 pub(crate) enum Command {
     /// Make a certificate for a host, and an authority that signs it
     ///
-    /// The directory then has what the setting `certificates` needs: authority.pem, certificate.pem and key.pem.
-    /// A new authority also leaves authority-key.pem there, with which more hosts get certificates: keep it where
-    /// no program needs it.
+    /// The directory then has what the setting `certificates` needs: authority.pem, certificate.pem and key.pem. A new
+    /// authority also leaves authority-key.pem there, for signing certificates of more hosts: keep it away from the
+    /// programs.
     New {
         /// Where to write the files; it is made if it is missing
         directory: PathBuf,
@@ -62,7 +62,7 @@ fn new(directory: &Path, hosts: &[String], days: u32, signer: Option<&Path>) -> 
         None => Authority::new(Validity::Days(days.max(AUTHORITY_DAYS)))?,
     };
     let issued = authority.issue(hosts, Validity::Days(days))?;
-    config::check(&issued.identity(&authority)).context("what this authority signs can't be used")?;
+    config::check(&issued.identity(&authority)).context("the certificates of this authority can't be used")?;
     Pem::new(&authority, &issued).write(directory).with_context(|| format!("can't write to {shown}"))?;
     println!("{shown}: {}", if hosts.is_empty() { "for every host of the tree".to_owned() } else { hosts.join(", ") });
     if signer.is_none() {

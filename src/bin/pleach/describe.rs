@@ -1,4 +1,4 @@
-//! What stands in a certificate, for people.
+//! Prints the contents of a certificate for people.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -34,7 +34,7 @@ pub(crate) fn check_dates(certificates: &[Vec<u8>]) -> anyhow::Result<()> {
 }
 
 fn read(der: &[u8]) -> anyhow::Result<X509Certificate<'_>> {
-    Ok(X509Certificate::from_der(der).context("it is no X.509 certificate")?.1)
+    Ok(X509Certificate::from_der(der).context("it is not a valid X.509 certificate")?.1)
 }
 
 fn good_for(certificate: &X509Certificate<'_>) -> anyhow::Result<String> {

@@ -19,7 +19,7 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Self::New { file } = self;
         pleach::key_file::create(&file)?;
-        println!("wrote a new key to {}: whoever can read it can join the tree", file.display());
+        println!("wrote a new key to {}: any program that can read it can join the tree", file.display());
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! `pleach`: the command-line tool, for what is no program's own: certificates, keys, and a registrar for several.
+//! `pleach`: the command-line tool, for certificates, keys, and a registrar shared by several programs.
 //!
 //! | file | command |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `key.rs` | `pleach key new` |
 //! | `registry.rs` | `pleach registry` |
 //!
-//! What it has to say is on standard output. A failure is one sentence on standard error, and exit status 1.
+//! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
 
 mod cert;
 mod describe;

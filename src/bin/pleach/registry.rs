@@ -10,10 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Keep the names of programs that come and go, until SIGINT or SIGTERM
 ///
 /// Programs whose `registry` names an address of this one, and whose `key_file` has the same key, find each other's
-/// actors. What is not said here is read from `pleach.toml` and the environment.
+/// actors. Other settings are read from `pleach.toml` and the environment.
 #[derive(Args)]
 pub(crate) struct Command {
-    /// Where to listen, once for each address; without any, what `registry` is set to
+    /// Address to listen on; may be repeated. Default: the addresses of `registry`
     #[arg(long, value_name = "URI")]
     listen: Vec<Address>,
     /// The file with the key that all programs know; made if it is missing

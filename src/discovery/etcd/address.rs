@@ -1,7 +1,6 @@
-//! Addresses of an etcd: `etcd://host:port[,host:port…]/prefix`, and what may be in them.
+//! Addresses of an etcd: `etcd://host:port[,host:port…]/prefix`, and their parts.
 //!
-//! They come from configurations, so each fault is named. What is shown of an address, in logs and in
-//! errors, never has the password in it.
+//! They come from configurations, so each fault is named. Logs and errors show an address without its password.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -21,7 +20,7 @@ pub(super) struct EtcdAddress {
     pub(super) members: Vec<String>,
     /// Name and password.
     pub(super) user: Option<(String, String)>,
-    /// What all our keys begin with, without a slash at either end.
+    /// The prefix of all our keys, without a slash at either end.
     pub(super) prefix: String,
     /// The folder with `authority.pem`, and `certificate.pem` with `key.pem` if etcd asks for one.
     pub(super) certificates: Option<PathBuf>,
@@ -34,7 +33,7 @@ impl FromStr for EtcdAddress {
         let faulty = |why: &str| {
             let hint =
                 "write `etcd://host:port[,host:port…]/prefix`, with `user:password@` before the hosts if need be";
-            Error::Config(format!("`{}` is no address of an etcd: {why}; {hint}", without_password(text)))
+            Error::Config(format!("`{}` is not a valid etcd address: {why}; {hint}", without_password(text)))
         };
         let (tls, rest) = match (text.strip_prefix(PLAIN), text.strip_prefix(TLS)) {
             (Some(rest), _) => (false, rest),
@@ -83,10 +82,10 @@ fn read_user(text: &str) -> Result<(String, String), &'static str> {
     Ok((decoded(name)?, decoded(password)?))
 }
 
-/// What `%2F` and the like stand for.
+/// The text behind `%2F` and the like.
 fn decoded(text: &str) -> Result<String, &'static str> {
     let bytes = percent_decode_str(text).decode_utf8();
-    bytes.map(|text| text.into_owned()).map_err(|_| "what stands behind `%` in it is no UTF-8")
+    bytes.map(|text| text.into_owned()).map_err(|_| "its `%` escapes are not valid UTF-8")
 }
 
 fn is_member(text: &str) -> bool {
@@ -171,7 +170,7 @@ mod tests {
             ("etcd://::1:2379/p", "`::1:2379` is not"),
             ("etcd://a b:1/p", "`a b:1` is not"),
             ("etcd://me@a:1/p", "the user has no password"),
-            ("etcd://m%ffe:x@a:1/p", "no UTF-8"),
+            ("etcd://m%ffe:x@a:1/p", "not valid UTF-8"),
             ("etcd://a:1/p?certificates=/d", "only `tls+etcd://` takes certificates"),
             ("tls+etcd://a:1/p?certificates=", "can only be `certificates=FOLDER`"),
             ("tls+etcd://a:1/p?x", "can only be `certificates=FOLDER`"),

@@ -1,7 +1,7 @@
 //! Entries as etcd holds them: `prefix/actors/NAME/UUID` = a [`Registered`] as JSON.
 //!
-//! Others may write there too, so what is read is checked: a value that can't be read, or that tells of
-//! another actor than its key does, is skipped with a warning.
+//! Other programs may write there too, so entries are checked: a value that can't be read, or that is about another
+//! actor than its key, is skipped with a warning.
 
 use etcd_client::KeyValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::actor::ActorId;
 use crate::discovery::Registered;
 
-/// What the keys of one registry have in common.
+/// The common part of the keys of one registry.
 #[derive(Clone)]
 pub(super) struct Keys {
     root: String,
@@ -20,12 +20,12 @@ impl Keys {
         Self { root: format!("{prefix}/actors/") }
     }
 
-    /// What all keys begin with. This and [`named`](Self::named) end with a slash.
+    /// The prefix of all keys. This and [`named`](Self::named) end with a slash.
     pub(super) fn all(&self) -> &str {
         &self.root
     }
 
-    /// What the keys of all actors of a name begin with.
+    /// The prefix of the keys of all actors of a name.
     pub(super) fn named(&self, name: &str) -> String {
         format!("{}{}/", self.root, utf8_percent_encode(name, ESCAPED))
     }
@@ -35,7 +35,7 @@ impl Keys {
         format!("{}{}", self.named(who.name()), who.uuid())
     }
 
-    /// Reads an entry, unless it is no entry of ours.
+    /// Reads an entry, if it is one of ours.
     pub(super) fn read(&self, found: &KeyValue) -> Option<Entry> {
         let wrong = match serde_json::from_slice::<Registered>(found.value()) {
             Ok(actor) if self.of(&actor.who).as_bytes() == found.key() => {
@@ -45,7 +45,7 @@ impl Keys {
             Err(error) => error.to_string(),
         };
         let key = String::from_utf8_lossy(found.key());
-        warn!(target: "pleach::runtime", %key, wrong, "this entry of the registry is no actor's: skipped it");
+        warn!(target: "pleach::runtime", %key, wrong, "skipped an invalid entry of the registry");
         None
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn end_of(prefix: &str) -> String {
     format!("{stem}0")
 }
 
-/// What a name could leave its place with, and what can't be read in etcd's own tools.
+/// Characters that could leave the name's part of the key, or that etcd's own tools can't show.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 #[cfg(test)]

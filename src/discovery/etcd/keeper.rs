@@ -6,11 +6,11 @@
 //!   └─first time: register fails                 └─failed: sleep a back-off, enter again
 //!                     left or dropped, whenever it sleeps ──► revoke the lease
 //! ```
-//! `enter` does whatever is missing: renews the lease, or gets a new one if it is gone; puts the entry if
-//! it is not there, because the lease was over or somebody has taken it out by mistake.
+//! `enter` does what is missing: renews the lease, or gets a new one if it has expired; puts the entry if it is not
+//! there, because the lease had expired or the entry was removed by mistake.
 //!
 //! # Invariants
-//! 1. A step is never interrupted: what it may have made in etcd is known before the lease is revoked.
+//! 1. A step is never interrupted: its effects in etcd are known before the lease is revoked.
 //! 2. A newer incarnation's entry is never overwritten; this one waits until that has left.
 
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct Keeper {
     pub(super) actor: Registered,
     /// The length of a lease in seconds.
     pub(super) seconds: i64,
-    /// What is put.
+    /// The value to put.
     value: Vec<u8>,
     /// The lease, once there is one; it may be over.
     lease: Option<i64>,
@@ -48,7 +48,7 @@ impl Keeper {
     pub(super) async fn run(mut self, left: CancellationToken, entered: oneshot::Sender<Result<()>>) -> Result<()> {
         let first = self.enter().await.map_err(Error::from);
         let failed = first.is_err();
-        // Whoever dropped the registration's future has dropped what keeps `left` quiet, too.
+        // Dropping the registration's future drops the sender of `left`, too.
         let _ = entered.send(first);
         if !failed {
             self.keep(&left).await;
@@ -94,7 +94,7 @@ impl Keeper {
                 return Ok(());
             }
         }
-        Err(self.etcd.place.away("enter an actor", "somebody else keeps changing the entry"))
+        Err(self.etcd.place.away("enter an actor", "another program keeps changing the entry"))
     }
 
     /// The lease, renewed, or a new one.
@@ -146,7 +146,7 @@ impl BackOff {
     /// Returns the pause after a failure; the log tells of the first one in a row.
     pub(super) fn after(&mut self, error: &Error, what: &str) -> Duration {
         match self.last.is_zero() {
-            true => warn!(target: "pleach::runtime", %error, what, "the registry fails; trying on"),
+            true => warn!(target: "pleach::runtime", %error, what, "the registry fails; retrying"),
             false => debug!(target: "pleach::runtime", %error, what, "the registry still fails"),
         }
         self.last = (self.last * 2).clamp(SHORTEST, LONGEST);
@@ -154,7 +154,7 @@ impl BackOff {
     }
 }
 
-/// Enough for anything that is no quarrel about an entry.
+/// Enough unless another program keeps changing the entry.
 pub(super) const ATTEMPTS: u32 = 3;
 
 const SHORTEST: Duration = Duration::from_millis(100);

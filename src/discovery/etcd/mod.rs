@@ -1,20 +1,20 @@
 //! The registry in an etcd, for trees whose names must outlive any of their processes.
 //!
-//! An actor's entry lives as long as its lease, which a task in the actor's process renews. When the
-//! process dies, the lease is over after its time, and the entry is gone; nobody else has to notice.
-//! Waiting for an actor is a watch. This module only keeps names; it connects no actors.
+//! An actor's entry lives as long as its lease, which a task in the actor's process renews. When the process dies, the
+//! lease expires, and the entry with it, by itself. Waiting for an actor is a watch. This module only keeps names; it
+//! connects no actors.
 //!
 //! | file | station |
 //! |---|---|
 //! | this one | [`Etcd`], the registry |
 //! | `address` | `etcd://…` |
 //! | `entries` | keys and values |
-//! | `place` | where etcd is, how long it may take, and how that fails |
-//! | `requests` | what is asked of it |
-//! | `keeper` | keeping one actor entered |
+//! | `place` | the address of etcd, its timeout and its errors |
+//! | `requests` | the requests to it |
+//! | `keeper` | keeping one actor registered |
 //!
 //! # What must stay true
-//! 1. An entry is changed in transactions that fail if somebody else has changed it meanwhile.
+//! 1. An entry is changed in transactions that fail if another program has changed it meanwhile.
 //! 2. No request waits longer than `patience`; only a watch may, and its connection is pinged.
 
 mod address;
@@ -71,19 +71,19 @@ pub struct Etcd {
 impl Etcd {
     /// Connects to an etcd, and asks it one question.
     ///
-    /// The address is `etcd://host:port[,host:port…]/prefix`: the members of the cluster, and what all keys
-    /// begin with (`pleach` if it names nothing). Before the hosts may stand `user:password@`, with `%2F` and
-    /// the like for what an address can't have. `tls+etcd://` speaks over TLS; the authorities that the system
-    /// trusts vouch for etcd, or with `?certificates=FOLDER` behind the prefix the one in `FOLDER`'s
-    /// `authority.pem`, and `certificate.pem` with `key.pem` there tell etcd who we are.
+    /// The address is `etcd://host:port[,host:port…]/prefix`: the members of the cluster, and the prefix of all keys
+    /// (default: `pleach`). `user:password@` may precede the hosts, with `%2F` and the like for characters that an
+    /// address can't have. `tls+etcd://` uses TLS; etcd's certificate is checked against the system's authorities, or
+    /// with `?certificates=FOLDER` behind the prefix against `FOLDER`'s `authority.pem`, and `certificate.pem` with
+    /// `key.pem` there authenticate this client.
     ///
-    /// `lease` is how long the entry of an actor stays that died without a word, in whole seconds, rounded
-    /// up, and at least two: etcd knows no less. `patience` is how long each request may take. `tasks` keeps
-    /// the tasks that renew entries: whoever owns it waits for them, after it has dropped the registrations.
+    /// `lease` is how long the entry of an actor stays that died without a goodbye, in whole seconds, rounded up, and
+    /// at least two, etcd's minimum. `patience` is how long each request may take. `tasks` keeps the tasks that renew
+    /// entries: its owner waits for them, after it has dropped the registrations.
     ///
     /// # Errors
-    /// [`Error::Config`] when the address or the certificates can't be read; [`Error::Registry`] when nobody
-    /// answers there in time, or etcd does not let us.
+    /// [`Error::Config`] when the address or the certificates can't be read; [`Error::Registry`] when etcd does not
+    /// answer in time, or refuses access.
     ///
     /// # Cancel safety
     /// If dropped, the connection is closed.
@@ -122,7 +122,7 @@ impl Registry for Etcd {
         let kept = Kept { who, left: left.drop_guard(), keeper: self.tasks.spawn(keeper) };
         match first.await {
             Ok(entered) => entered.map(|()| -> Box<dyn Registration> { Box::new(kept) }),
-            // It ended without a word; why, is what leaving tells.
+            // It ended without a goodbye; leaving reports why.
             Err(_) => Box::new(kept).leave().await.and(Err(Error::Closed("the registration has ended".into()))),
         }
     }
@@ -159,7 +159,7 @@ impl Registry for Etcd {
                 return Ok(());
             }
         }
-        Err(self.requests.place.away("take out an entry", "somebody else keeps changing it").into())
+        Err(self.requests.place.away("take out an entry", "another program keeps changing it").into())
     }
 }
 
@@ -185,7 +185,7 @@ fn options(address: &EtcdAddress, patience: Duration) -> Result<ConnectOptions> 
     let mut options = ConnectOptions::new()
         .with_connect_timeout(patience)
         .with_require_leader(true)
-        // While a request is open, that is: etcd drops who pings without one.
+        // While a request is open, that is: etcd drops clients that ping without one.
         .with_keep_alive(PING, patience)
         .with_keep_alive_while_idle(false);
     if let Some((name, password)) = &address.user {

@@ -1,4 +1,4 @@
-//! Where an etcd is, how long it may take to answer, and what it means when it does not.
+//! The address of an etcd, the timeout of its answers, and the errors of missing ones.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) enum Fault {
 }
 
 impl Place {
-    /// Waits for the answer to a request; `what` is what it is to do, as in "can't `what`".
+    /// Waits for the answer to a request; `what` describes it, as in "can't `what`".
     pub(super) async fn bounded<T>(
         &self,
         what: &str,
@@ -46,7 +46,12 @@ impl Place {
             _ => status.message().to_owned(),
         };
         match REFUSALS.contains(&(status.code() as i32)) {
-            true => Fault::Refused(self.error(what, &why, "check the user in the address, and what etcd lets it do")),
+            true => Fault::Refused(self.error(
+                what,
+                &why,
+                "check the user in the address, and its permissions in \
+                etcd",
+            )),
             false => self.away(what, &why),
         }
     }

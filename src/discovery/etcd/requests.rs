@@ -1,6 +1,6 @@
-//! What is asked of etcd.
+//! The requests to etcd.
 //!
-//! Nothing here repeats a request: who asks knows whether to, and for how long.
+//! Nothing here repeats a request: the caller knows whether to, and for how long.
 
 use etcd_client::{Client, Compare, CompareOp, GetOptions, LeaseGrantOptions, PutOptions, Txn, TxnOp};
 use etcd_client::{WatchFilterType, WatchOptions};
@@ -8,7 +8,7 @@ use etcd_client::{WatchFilterType, WatchOptions};
 use super::entries::{Entry, Keys, end_of};
 use super::place::{Fault, Place};
 
-/// A connection to an etcd, for anybody to use. Cloning is cheap.
+/// A connection to an etcd. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Requests {
     pub(super) client: Client,
@@ -23,7 +23,7 @@ impl Requests {
         loop {
             let options = GetOptions::new().with_range(end_of(prefix)).with_limit(PAGE).with_revision(revision);
             let page = self.place.bounded("look up actors", self.client.kv_client().get(from, Some(options))).await?;
-            // All pages are of one revision, so that nobody is missed or seen twice.
+            // All pages are of one revision, so that no actor is missed or seen twice.
             revision = page.header().map_or(revision, |header| revision.max(header.revision()));
             entries.extend(page.kvs().iter().filter_map(|found| self.keys.read(found)));
             match page.kvs().last() {
@@ -42,7 +42,7 @@ impl Requests {
         loop {
             // Without a bound, but not for ever: the connection is pinged while it waits.
             match watch.message().await.map_err(|error| self.place.fault("watch for actors", &error))? {
-                // The changes since are forgotten (compacted): what there is now has to be read again.
+                // The changes since were compacted: the current entries have to be read again.
                 Some(told) if told.compact_revision() > 0 => return Ok(()),
                 Some(told) if told.canceled() => return Err(self.place.away("watch for actors", told.cancel_reason())),
                 Some(told) if !told.events().is_empty() => return Ok(()),
@@ -85,7 +85,7 @@ impl Requests {
         Ok(self.place.bounded("get a lease", self.client.lease_client().grant(seconds, options)).await?.id())
     }
 
-    /// Renews a lease; `false` if there is no such lease any more.
+    /// Renews a lease; `false` if the lease no longer exists.
     pub(super) async fn renew(&self, lease: i64) -> Result<bool, Fault> {
         let renewed = async {
             match self.client.lease_client().keep_alive(lease).await {
@@ -97,7 +97,7 @@ impl Requests {
         self.place.bounded("renew a lease", renewed).await
     }
 
-    /// Ends a lease, and with it what was put under it.
+    /// Ends a lease, and with it all entries under it.
     pub(super) async fn revoke(&self, lease: i64) -> Result<(), Fault> {
         match self.place.bounded("take out an entry", self.client.lease_client().revoke(lease)).await {
             Ok(_) => Ok(()),
@@ -107,7 +107,7 @@ impl Requests {
     }
 }
 
-/// What is found under a key.
+/// The value under a key.
 pub(super) struct Value {
     pub(super) lease: i64,
     pub(super) changed: i64,

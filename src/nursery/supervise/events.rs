@@ -1,4 +1,4 @@
-//! What a supervisor tells of its work.
+//! The events of a supervisor.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ pub enum SupervisorEvent {
     Died {
         /// Which child.
         child: Arc<str>,
-        /// What it failed with.
+        /// Its failure.
         error: Error,
     },
     /// It is going to be started again, and with it those that the strategy says.
@@ -38,7 +38,7 @@ pub enum SupervisorEvent {
         /// How long that waits.
         after: Duration,
     },
-    /// It ended without a failure: it was stopped, its function returned, or somebody cancelled it.
+    /// It ended without a failure: it was stopped, its function returned, or it was cancelled.
     Stopped {
         /// Which child.
         child: Arc<str>,
@@ -47,7 +47,7 @@ pub enum SupervisorEvent {
     GaveUp {
         /// Which child.
         child: Arc<str>,
-        /// What the nursery fails with.
+        /// The error of the nursery.
         error: Error,
     },
 }
@@ -103,7 +103,7 @@ pub(super) struct Announcer(Mutex<Subscribers>);
 struct Subscribers {
     /// None once nothing more will come.
     sender: Option<broadcast::Sender<SupervisorEvent>>,
-    /// For the first one who asks: it begins with the first event.
+    /// For the first subscriber: it begins with the first event.
     first: Option<broadcast::Receiver<SupervisorEvent>>,
 }
 
@@ -115,7 +115,7 @@ impl Announcer {
 
     pub(super) fn announce(&self, event: SupervisorEvent) {
         if let Some(sender) = &self.subscribers().sender {
-            drop(sender.send(event.clone())); // nobody has to listen
+            drop(sender.send(event.clone())); // listening is optional
         }
         match &event {
             SupervisorEvent::Died { .. } => warn!(target: "pleach::runtime", "{event}"),

@@ -2,10 +2,10 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | what is to be supervised and how, and the supervisor's handle |
-//! | [`policy`] | the decisions: whom to stop and start, how soon, when to give up |
+//! | this one | the description of a supervision, and the supervisor's handle |
+//! | [`policy`] | the decisions: which children to stop and start, how soon, when to give up |
 //! | [`run`] | the supervisor's task, which carries them out |
-//! | [`events`] | what a supervisor tells of its work |
+//! | [`events`] | the events that a supervisor emits |
 //!
 //! A supervisor is asked for ([`Nursery::supervise`]). Without one, a nursery keeps its rule: one child
 //! fails, all are cancelled. A supervisor that gives up is such a failure.
@@ -40,10 +40,10 @@ use crate::scope;
 
 /// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
 ///
-/// The strategy says who else is started again when a child has to be: nobody
-/// ([`one_for_one`](Self::one_for_one)), all ([`one_for_all`](Self::one_for_all)), or those after it
-/// ([`rest_for_one`](Self::rest_for_one)). Children are started in the order in which they were added, and
-/// stopped in the opposite one, each by the same steps as everywhere: asked, then SIGTERM, then SIGKILL.
+/// The strategy says which others are restarted with a child: none ([`one_for_one`](Self::one_for_one)), all
+/// ([`one_for_all`](Self::one_for_all)), or those after it ([`rest_for_one`](Self::rest_for_one)). Children are started
+/// in the order in which they were added, and stopped in the opposite one, each by the same steps as everywhere: asked,
+/// then SIGTERM, then SIGKILL.
 #[derive(Debug)]
 #[must_use = "give it to `Nursery::supervise`"]
 pub struct Supervision {
@@ -101,7 +101,7 @@ impl Supervision {
         names.sort();
         match names.windows(2).find(|two| two[0] == two[1]) {
             Some(twice) => Err(Error::Usage(format!("two supervised children are named `{}`: rename one", twice[0]))),
-            None if names.is_empty() => Err(Error::Usage("there is nobody to supervise: add a child".into())),
+            None if names.is_empty() => Err(Error::Usage("nothing to supervise: add a child".into())),
             None => Ok(()),
         }
     }
@@ -122,7 +122,7 @@ type Init = Box<dyn Fn(Portal) -> BoxFuture<Result<()>> + Send + Sync>;
 impl ChildSpec {
     /// An actor that lives until it is cancelled, as [`Nursery::start_actor`] describes it.
     ///
-    /// It is [`permanent`](Self::permanent) unless said otherwise, and known by the actor's name. Only the
+    /// It is [`permanent`](Self::permanent) by default, and known by the actor's name. Only the
     /// description counts: nothing is started before it is supervised.
     pub fn daemon(actor: Start<Portal>) -> Self {
         let order = actor.order;
@@ -133,7 +133,7 @@ impl ChildSpec {
 
     /// An actor that runs one function; `call` is asked for it each time.
     ///
-    /// It is [`transient`](Self::transient) unless said otherwise, and ends once the function has returned.
+    /// It is [`transient`](Self::transient) by default, and ends once the function has returned.
     /// The value is dropped: have the function store it, or send it somewhere.
     pub fn run_once<T, F>(name: impl Into<String>, call: F) -> Self
     where
@@ -156,7 +156,7 @@ impl ChildSpec {
         Self { restart: Restart::Permanent, ..self }
     }
 
-    /// Starts it again when it failed; not when its function returned or somebody cancelled it.
+    /// Restarts it when it failed; not when its function returned or it was cancelled.
     pub fn transient(self) -> Self {
         Self { restart: Restart::Transient, ..self }
     }
@@ -166,7 +166,7 @@ impl ChildSpec {
         Self { restart: Restart::Temporary, ..self }
     }
 
-    /// Has something done each time the actor was started, before anybody gets its portal.
+    /// Runs a callback each time the actor was started, before any caller gets its portal.
     ///
     /// An actor with one function begins with that meanwhile. If it fails, the actor is stopped, and that
     /// counts as its failure. Give it a deadline ([`fail_after`](crate::fail_after)) if it may hang.
@@ -189,9 +189,9 @@ impl fmt::Debug for ChildSpec {
 impl Nursery {
     /// Starts actors and keeps them up: those that end are started again, by the rules that they come with.
     ///
-    /// Returns once each was started, one after the other. The nursery then waits for the supervisor, as it
-    /// does for a daemon: until [`Supervisor::shutdown`], [`Nursery::cancel`], or until all children are
-    /// over. When it has to start children again too often it gives up, and the nursery fails.
+    /// Returns once each was started, one after the other. The nursery then waits for the supervisor, as for a daemon:
+    /// until [`Supervisor::shutdown`], [`Nursery::cancel`], or until all children have ended. After too many restarts
+    /// it gives up, and the nursery fails.
     ///
     /// ```
     /// # use pleach::prelude::*;
@@ -223,11 +223,11 @@ impl Nursery {
     /// ```
     ///
     /// # Errors
-    /// What the first start of a child failed with; those before it have been stopped then.
-    /// [`Error::Usage`] when two children have one name, or there is none, or the nursery is closed.
+    /// The error of the first start that failed; the children before it have been stopped then. [`Error::Usage`] when
+    /// two children have one name, when there is no child, or when the nursery is closed.
     ///
     /// # Cancel safety
-    /// If dropped, what has been started is stopped.
+    /// If dropped, the started children are stopped.
     pub async fn supervise(&self, supervision: Supervision) -> Result<Supervisor> {
         scope::checkpoint()?;
         supervision.check()?;
@@ -257,7 +257,7 @@ impl Nursery {
 #[derive(Clone)]
 pub struct Supervisor(Arc<Shared>);
 
-/// What a supervisor and its handles share.
+/// State shared by a supervisor and its handles.
 struct Shared {
     stop: CancellationToken,
     children: BTreeMap<Arc<str>, watch::Sender<Status>>,
@@ -265,7 +265,7 @@ struct Shared {
     announcer: Announcer,
 }
 
-/// What can be said of a child to those who wait for it.
+/// The state of a child, for those that wait for it.
 #[derive(Clone)]
 enum Status {
     /// It is being started.
@@ -280,12 +280,12 @@ enum Status {
 impl Supervisor {
     /// Returns a portal to a child as it runs now; waits while it is being started again.
     ///
-    /// The portal is to that one process. A call that is under way when it dies fails and is not
-    /// repeated, because nobody knows how far it came; ask for a new portal, and decide.
+    /// The portal is to that one process. A call that is in flight when it dies fails and is not repeated, because it
+    /// may have run in part; ask for a new portal, and decide.
     ///
     /// # Errors
-    /// [`Error::Usage`] when there is no such child, or it is over; [`Error::GaveUp`] when the supervisor
-    /// gave up; [`Error::Cancelled`] when it was shut down, or the scope around is cancelled.
+    /// [`Error::Usage`] when the child does not exist, or has ended; [`Error::GaveUp`] when the supervisor
+    /// gave up; [`Error::Cancelled`] when it was shut down, or the enclosing scope is cancelled.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -306,7 +306,7 @@ impl Supervisor {
         }
     }
 
-    /// Returns what the supervisor does from now on; the first time that it is asked, also what it did before.
+    /// Returns the supervisor's events from now on; the first call also gets the earlier ones.
     pub fn events(&self) -> SupervisorEvents {
         self.0.announcer.subscribe()
     }
@@ -320,7 +320,7 @@ impl Supervisor {
         drop(self.outcome().await); // its nursery has the error
     }
 
-    /// Waits until the supervisor has nobody to keep up any more.
+    /// Waits until the supervisor has no children left.
     ///
     /// # Errors
     /// [`Error::GaveUp`]; its nursery fails with the same. [`Error::Cancelled`] when the scope around is cancelled.

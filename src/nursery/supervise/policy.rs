@@ -3,9 +3,9 @@
 //! Decisions only: no process, no task, no clock; a time is how long the supervisor has been running.
 //!
 //! # Invariants
-//! 1. What is to be stopped is listed from the last to the first, what is to be started from the first
-//!    to the last: a child may use those before it.
-//! 2. A child that is over is in no plan again.
+//! 1. Children to stop are listed from the last to the first, children to start from the first to the last: a child may
+//!    use those before it.
+//! 2. A child that has ended for good appears in no later plan.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -33,8 +33,8 @@ pub(super) enum Restart {
 /// How long a supervisor waits before it starts a child again.
 ///
 /// The wait grows with the restarts of that child within the supervisor's period
-/// ([`Supervision::intensity`](crate::Supervision::intensity)), so it begins anew once the child has been
-/// well for that long. There is no chance in it.
+/// ([`Supervision::intensity`](crate::Supervision::intensity)), so it starts over once the child has been well for that
+/// long. No jitter is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -65,7 +65,7 @@ impl Backoff {
     }
 }
 
-/// What a supervisor goes by.
+/// The settings of a supervisor.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) strategy: Strategy,
@@ -76,10 +76,10 @@ pub(super) struct Rules {
     pub(super) backoff: Backoff,
 }
 
-/// What to do about a child that has ended.
+/// The decision about a child that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// It is over.
+    /// It stays ended.
     Leave,
     /// Stop some, wait, start some.
     Restart(Plan),
@@ -250,7 +250,7 @@ mod tests {
         }
         assert_eq!(policy.handle_end(1, true, 5 * SECOND), Decision::GiveUp);
         let late = plan(policy.handle_end(1, true, 6 * SECOND));
-        assert_eq!(late.attempt, 1, "the period is over, and with it what was counted");
+        assert_eq!(late.attempt, 1, "the period has passed, and with it the count");
     }
 
     #[test]

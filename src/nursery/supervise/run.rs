@@ -1,19 +1,19 @@
-//! The supervisor's task: it starts the children, waits for their ends, and carries out what is decided.
+//! The supervisor's task: it starts the children, waits for their ends, and carries out decisions.
 //!
 //! ```text
 //! start all, in order ──► Keeping up ── a child ended ──► decide ── restart ──► stop, wait, start ─┐
 //!      │                      ▲  ▲                          │ leave it                             │
 //!      │ one fails            │  └──────────────────────────┘                                      │
 //!      ▼                      └────────────────────────────────────────────────────────────────────┘
-//! stop all, in the opposite order ◄── given up, shut down, nursery left, or nobody to keep up
+//! stop all, in the opposite order ◄── given up, shut down, nursery left, or no child left
 //! ```
-//! Children that do without each other are kept up at the same time; otherwise one restart comes after
-//! the other, and what ends meanwhile is looked at afterwards.
+//! Independent children are kept up at the same time; otherwise one restart comes after the other, and children that
+//! end meanwhile are handled afterwards.
 //!
 //! # Invariants
-//! 1. A child is started again only when its old process is gone.
-//! 2. The future that keeps children up can be dropped at any wait: what runs or is being started is in
-//!    the list of children, and is waited for.
+//! 1. A child is restarted only when its old process has ended.
+//! 2. The future that keeps children up can be dropped at any wait: children that run or start are in the list, and are
+//!    waited for.
 
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -47,7 +47,7 @@ struct Child {
 }
 
 struct Running {
-    /// None while it is being started; if that is given up, it ends by itself.
+    /// None while it is being started; if that is cancelled, it ends by itself.
     portal: Option<Portal>,
     /// Tells of a failure, and closes when the process is gone.
     failures: mpsc::Receiver<Error>,
@@ -55,7 +55,7 @@ struct Running {
     ended: bool,
 }
 
-/// The end of a child: its place in the group, and what it failed with if it failed.
+/// The end of a child: its place in the group, and its failure if it failed.
 type End = (usize, Option<Error>);
 
 impl Runner {
@@ -64,7 +64,7 @@ impl Runner {
         Self { nursery, shared, rules, policy, epoch: Instant::now() }
     }
 
-    /// Works until there is nobody to keep up any more; `ready` learns when all have been started once.
+    /// Works until no child is left; `ready` learns when all have been started once.
     pub(super) async fn run(self, children: Vec<ChildSpec>, ready: oneshot::Sender<Result<()>>) {
         let numbered = children.into_iter().enumerate();
         let mut children: Vec<_> = numbered.map(|(number, spec)| Child { number, spec, running: None }).collect();
@@ -80,14 +80,14 @@ impl Runner {
         if let Some(never_ready) = ready {
             let error = outcome.clone().err().unwrap_or(Error::Cancelled(Cancelled::Nursery));
             if let Err(Err(error)) = never_ready.send(Err(error)) {
-                warn!(target: "pleach::cancel", %error, "supervision that nobody waits for any more did not begin");
+                warn!(target: "pleach::cancel", %error, "an abandoned supervision did not start");
             }
         }
         self.shared.announcer.close();
         self.shared.outcome.send_replace(Some(outcome));
     }
 
-    /// Keeps the children up until they are over, the supervisor is stopped, or it fails.
+    /// Keeps the children up until they have ended, the supervisor is stopped, or it fails.
     async fn work(&self, children: &mut [Child], ready: &mut Option<oneshot::Sender<Result<()>>>) -> Result<()> {
         let scope = CancelScope::new();
         let mut keeping = std::pin::pin!(run_to_end(&scope, self.keep_all_up(children, ready)));
@@ -111,7 +111,7 @@ impl Runner {
             self.start(child).await?;
         }
         if let Some(ready) = ready.take() {
-            drop(ready.send(Ok(()))); // whoever asked may have left, and then stops this
+            drop(ready.send(Ok(()))); // the caller may have left, which stops this
         }
         let together = match self.rules.strategy {
             Strategy::OneForOne => 1,
@@ -121,7 +121,7 @@ impl Runner {
         futures_util::future::try_join_all(groups).await.map(drop)
     }
 
-    /// Keeps a group of children up until all of them are over.
+    /// Keeps a group of children up until all of them have ended.
     async fn keep_up(&self, group: &mut [Child]) -> Result<()> {
         let mut ended = next_end(group).await;
         while let Some((at, failure)) = ended {
@@ -140,7 +140,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Decides what to do about a child that has ended, and tells of it.
+    /// Decides what to do about a child that has ended, and emits the event.
     fn decide(&self, child: &Child, failure: Option<Error>) -> Result<Decision> {
         self.set(child, Status::Down);
         let name = child.spec.name.clone();
@@ -242,7 +242,7 @@ impl Runner {
     }
 }
 
-/// Waits for the next end in a group; none when nobody in it runs.
+/// Waits for the next end in a group; none when no child in it runs.
 async fn next_end(group: &mut [Child]) -> Option<End> {
     std::future::poll_fn(|cx| {
         let mut all_over = true;

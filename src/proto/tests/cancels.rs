@@ -1,4 +1,4 @@
-//! Cancel requests, their acknowledgements, and what comes too late.
+//! Cancel requests, their acknowledgements, and late messages.
 
 use super::*;
 use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Side, Take};
@@ -94,8 +94,8 @@ fn a_cancelled_context_is_over_once_it_is_answered_and_acknowledged() {
 
 #[test]
 fn what_fits_no_dialog_is_ignored_and_what_is_late_is_told_apart() {
-    // S03, S04: for every kind of message, on both sides, before the dialog, in one that has ended, and for
-    // numbers that nobody has given out.
+    // S03, S04: for every kind of message, on both sides, before the dialog, in one that has ended, and for ids that
+    // were never assigned.
     let mut pair = Pair::new(10);
     let over = pair.open(9);
     assert!(pair.listener.finish(over).dialog.is_some());
@@ -135,7 +135,7 @@ fn ended(cancel_called: bool, end: End) -> Dialog {
 
 #[test]
 fn only_who_asked_absorbs_a_cancellation() {
-    // S14, S74, S77: who has cancelled makes no difference, only whether this context has asked.
+    // S14, S74, S77: only whether this context has asked makes a difference.
     for by in [Canceller::Us, Canceller::Peer, Canceller::Other] {
         assert!(ended(false, End::Cancelled(unit(), by)).failure().is_some(), "{by:?}");
         assert!(ended(true, End::Cancelled(unit(), by)).failure().is_none(), "{by:?}");
@@ -163,8 +163,8 @@ fn a_request_is_acknowledged_by_the_end_only() {
     assert!(caller.cancel_called() && !caller.cancel_acked());
     caller.handle_end(End::Cancelled(unit(), Canceller::Us));
     assert!(caller.cancel_acked());
-    assert!(!ended(true, End::Lost).cancel_acked(), "nobody has said so");
-    assert!(!ended(false, End::Value(unit())).cancel_acked(), "nobody has asked");
+    assert!(!ended(true, End::Lost).cancel_acked(), "the peer has not acknowledged");
+    assert!(!ended(false, End::Value(unit())).cancel_acked(), "this side has not asked");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn whoever_takes_from_a_stream_whose_context_absorbs_the_end_gets_an_end() {
             caller.request_cancel();
         }
         caller.handle_end(end);
-        assert!(matches!(caller.take_item(), Take::Item(..)), "what came before the end comes first");
+        assert!(matches!(caller.take_item(), Take::Item(..)), "messages before the end come first");
         assert_eq!(matches!(caller.take_item(), Take::Failed(_)), fails);
         assert_eq!(matches!(caller.take_item(), Take::Stopped), !fails);
     }

@@ -1,4 +1,4 @@
-//! A dialog from its first value to its end: what may be done when, and how it shows.
+//! A dialog from its first value to its end: what is allowed when, and its state.
 
 use super::*;
 use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
@@ -14,14 +14,14 @@ fn misuse_of_a_dialog_is_told() {
     callee.open_stream(64).unwrap();
     assert_eq!(callee.open_stream(64), Err(Misuse::OpenedBefore));
     assert_eq!(callee.stop(), (true, None));
-    assert_eq!(callee.stop(), (false, None), "it is said once");
+    assert_eq!(callee.stop(), (false, None), "it is sent once");
     assert_eq!(callee.open_stream(64), Err(Misuse::OpenedBefore));
     assert!(!callee.handle_started(unit()), "a caller says no first value");
 }
 
 #[test]
 fn what_comes_early_is_kept() {
-    // S18: the function has not opened its stream, and finds what was sent before.
+    // S18: the function has not opened its stream, and finds earlier messages.
     let mut callee = Dialog::new(Side::Callee);
     assert_eq!(callee.handle_yield(unit()), Arrival::Kept);
     callee.start().unwrap();
@@ -53,7 +53,7 @@ fn what_a_function_leaves_behind_can_do_nothing() {
     callee.handle_end(End::Left);
     assert_eq!(callee.take_permit(), Permit::Closed);
     assert_eq!(callee.start(), Err(Misuse::Over));
-    assert_eq!(callee.stop(), (false, None), "its end has been said");
+    assert_eq!(callee.stop(), (false, None), "its end has been sent");
     assert!(matches!(callee.take_item(), Take::Failed(End::Left)));
 }
 

@@ -1,4 +1,4 @@
-//! The handshake: who gets in, who does not, and why.
+//! The handshake: which peers are accepted, which are refused, and why.
 
 use super::*;
 use crate::actor::ActorId;
@@ -30,7 +30,7 @@ pub(super) fn listener(key: TreeKey, nonce: u8) -> Handshake {
     Handshake::listen(key, "msgpack", [nonce; 32], member("listener"), secs(10))
 }
 
-/// Lets both sides talk until one is done; returns what the listener and the dialer end with.
+/// Lets both sides talk until one is done; returns the results of listener and dialer.
 pub(super) fn shake(mut dialer: Handshake, first: Step, mut listener: Handshake) -> (Next, Option<Next>) {
     let mut to_listener = first;
     loop {

@@ -19,7 +19,7 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Has a watch do what is due, and checks that it is due exactly when it says so.
+/// Polls a detector, and checks that its actions are due exactly when it says.
 fn due(watch: &mut Watch, now: Duration) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     loop {
@@ -162,7 +162,7 @@ fn a_slow_peer_is_no_dead_peer() {
             watch.handle_pong(n, now);
         }
         if now < secs(6) {
-            watch.handle_heard(now); // what it had sent before
+            watch.handle_heard(now); // an earlier message
         }
     }
     assert_eq!(watch.standing(secs(60)), Standing::Alive { rtt: Some(secs(6)) });
@@ -192,7 +192,7 @@ struct Line {
     fates: [Vec<(u64, bool)>; 2],
     /// From and to which step nothing gets through, for each direction.
     cuts: [(u64, u64); 2],
-    /// When each side's handshake is over.
+    /// When each side's handshake completes.
     connected: (u64, u64),
     /// From and to which step the parent does not run.
     pause: (u64, u64),

@@ -1,4 +1,4 @@
-//! Who was counted dead does not come back as the one that it was.
+//! An actor that was declared dead does not rejoin as the same incarnation.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn only_a_newer_incarnation_gets_in_again() {
     for old in [1, 7] {
         let (listened, dialled) = comes_back(old);
         for said in [refusal(&listened), refusal(&dialled.unwrap())] {
-            assert!(said.contains("was counted dead") && said.contains("dials again with a higher one"), "{said}");
+            assert!(said.contains("was declared dead") && said.contains("must dial again with a higher one"), "{said}");
         }
     }
     assert!(matches!(comes_back(8).0, Next::Accept(member) if member.who == who));

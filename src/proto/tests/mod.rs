@@ -26,7 +26,7 @@ impl Handles for Numbers {
     type Dialog = u32;
 }
 
-/// Two sessions and what is on its way between them.
+/// Two sessions and the messages in transit between them.
 struct Pair {
     dialer: Session<Numbers>,
     listener: Session<Numbers>,

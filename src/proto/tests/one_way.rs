@@ -8,7 +8,7 @@ use crate::proto::dialog::{Arrival, Dialog, End, Misuse, Permit, Side, Take, Tak
 use crate::proto::inbox::{Intake, Lag};
 use crate::proto::session::{Event, Role, Session};
 
-/// Both sides of a one-way stream: who takes, and who sends.
+/// Both sides of a one-way stream: the receiver and the sender.
 fn one_way(buffer: u32, lag: Lag) -> (Dialog, Dialog) {
     let intake = Intake { buffer, lag };
     (Dialog::one_way_receiver(intake), Dialog::one_way_sender(buffer, intake.lets_senders_wait()))
@@ -33,7 +33,7 @@ fn send_numbers(sender: &mut Dialog, receiver: &mut Dialog, from: u32, limit: u3
     (limit, Permit::Granted)
 }
 
-/// What can be taken; lost messages show as `Err`.
+/// The messages that can be taken; lost ones show as `Err`.
 fn take_numbers(receiver: &mut Dialog, sender: &mut Dialog) -> Vec<Result<u32, u64>> {
     let mut taken = Vec::new();
     loop {
@@ -66,7 +66,7 @@ fn exactly_the_buffer_fits() {
 
 #[test]
 fn a_one_way_stream_goes_one_way() {
-    // S86: who takes has nothing to say; who sends has no buffer for it.
+    // S86: the receiver sends nothing; the sender has no buffer for it.
     let (mut receiver, mut sender) = one_way(64, Lag::Wait);
     assert_eq!(sender.handle_yield(unit()), Arrival::Unallowed);
     assert_eq!(sender.open_stream(64), Err(Misuse::OpenedBefore));
@@ -74,7 +74,7 @@ fn a_one_way_stream_goes_one_way() {
     assert_eq!(sender.start(), Err(Misuse::StartedTwice));
     assert!(!receiver.handle_started(unit()));
     assert!(matches!(receiver.take_first(), TakeFirst::Wait));
-    // S72, S78: it ends with its function, after what that had sent, and for good.
+    // S72, S78: it ends with its function, after its messages, and for good.
     send_numbers(&mut sender, &mut receiver, 0, 2);
     receiver.handle_end(End::Value(unit()));
     assert_eq!(take_numbers(&mut receiver, &mut sender), [Ok(0), Ok(1)]);
@@ -110,14 +110,14 @@ fn who_keeps_the_newest_holds_nobody_up_and_says_what_is_lost() {
     let (mut receiver, mut sender) = one_way(10, Lag::DropOldest);
     assert_eq!(send_numbers(&mut sender, &mut receiver, 0, 1000), (1000, Permit::Granted));
     let taken = take_numbers(&mut receiver, &mut sender);
-    assert_eq!(taken[0], Err(990), "it is told once, where the gap is");
+    assert_eq!(taken[0], Err(990), "it is reported once, where the gap is");
     assert!(taken[1..].iter().copied().eq((990..1000).map(Ok)));
-    // Who is fast enough loses nothing.
+    // A fast reader loses nothing.
     for from in 0..100 {
         assert_eq!(send_numbers(&mut sender, &mut receiver, from * 10, 10), (10, Permit::Granted));
         assert!(take_numbers(&mut receiver, &mut sender).into_iter().eq((from * 10..).take(10).map(Ok)));
     }
-    // What is lost is told before the end is.
+    // A loss is reported before the end is.
     send_numbers(&mut sender, &mut receiver, 0, 11);
     receiver.handle_end(End::Lost);
     assert_eq!(take_numbers(&mut receiver, &mut sender).len(), 11);
@@ -166,10 +166,10 @@ fn a_closed_stream_that_kept_the_newest_holds_nobody_up_either() {
 
 #[test]
 fn one_direction_can_be_closed_by_itself() {
-    // S73, S81, S85: what the peer sends is taken on, and the dialog is not over.
+    // S73, S81, S85: the peer's messages are still taken, and the dialog goes on.
     let (mut caller, mut callee) = streaming(64, true);
     assert!(caller.finish());
-    assert!(!caller.finish(), "it is said once");
+    assert!(!caller.finish(), "it is sent once");
     assert_eq!(caller.take_permit(), Permit::Closed);
     assert_eq!(caller.open_stream(64), Err(Misuse::OpenedBefore));
     callee.handle_stop();
@@ -177,7 +177,7 @@ fn one_direction_can_be_closed_by_itself() {
     assert_eq!(send_numbers(&mut callee, &mut caller, 0, 3), (3, Permit::Granted));
     assert_eq!(take_numbers(&mut caller, &mut callee), [Ok(0), Ok(1), Ok(2)]);
     assert!(matches!(caller.take_item(), Take::Wait));
-    // The rest of it is closed without another word, and gives back what nobody takes.
+    // The rest of it is closed without another word, and gives back the credit of unread messages.
     assert_eq!(send_numbers(&mut callee, &mut caller, 3, 2), (2, Permit::Granted));
     assert_eq!(caller.stop(), (false, Some(5)));
 }

@@ -1,11 +1,11 @@
 //! How fast connections come from each source, and whether one more is too fast.
 //!
-//! A token bucket per source: it holds one second's worth, so that many may come at once after a quiet second.
-//! It is kept as the one number that this takes, the time at which the bucket will be full again. There is no
-//! clock here: whoever asks says what time it is, since whatever moment it likes.
+//! A token bucket per source: it holds one second's worth, so that many may come at once after a quiet second. It is
+//! kept as the one number that this takes, the time at which the bucket will be full again. There is no clock here: the
+//! caller passes the time, since any fixed moment.
 //!
 //! # Invariants
-//! 1. At most [`MAX_SOURCES`] are remembered. Who is forgotten first is who came least lately.
+//! 1. At most [`MAX_SOURCES`] are remembered. The least recently seen is forgotten first.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

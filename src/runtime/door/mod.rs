@@ -1,22 +1,22 @@
-//! The door of a listener: which strangers are talked to, how many, and for how long.
+//! Admission at a listener: how many handshakes may be pending, and for how long.
 //!
 //! ```text
 //! accepted ─► too fast for its source? closed, no byte read
-//!          └► a place ─(handshake over)─► a member, or gone
-//!               └─(the house is full, and it had its time)─► shown out
+//!          └► a slot ─(handshake completes)─► a member, or closed
+//!               └─(all slots taken, and its grace has passed)─► evicted
 //! ```
-//! A stranger that says nothing must not keep members out. So when all places are taken, a newcomer gets that
-//! of the stranger who has been there longest, of those of the source with the most places. Each stays for
-//! [`GRACE`] at least; a child that this actor waits for stays until the handshake's deadline.
+//! A silent stranger must not keep members out. So when all slots are taken, a new connection evicts the oldest pending
+//! handshake, of those from the source with the most. Each keeps its slot for [`GRACE`] at least; an expected child
+//! keeps it until the handshake's deadline.
 //!
 //! | file | station |
 //! |---|---|
 //! | [`arrivals`] | how fast connections come from each source |
-//! | [`source`] | what counts as one source |
+//! | [`source`] | which connections count as one source |
 //!
 //! # Invariants
-//! 1. At most `max_pending_handshakes` strangers have a place. Who was shown out leaves at the next turn of its task.
-//! 2. A log that a stranger can cause is [limited](Limit), for each kind; what is left out is counted.
+//! 1. At most `max_pending_handshakes` strangers have a slot. An evicted one leaves at the next turn of its task.
+//! 2. Log records that a stranger can cause are [limited](Limit), for each kind; omitted ones are counted.
 
 mod arrivals;
 mod source;
@@ -37,31 +37,31 @@ use super::lock;
 use crate::config::Config;
 use crate::log::Limit;
 
-/// What a listener knows of the strangers who are being talked to. One for each listener.
+/// The pending handshakes of one listener.
 #[derive(Debug)]
 pub(super) struct Door {
     places: usize,
     began: Instant,
     house: Mutex<House>,
-    /// Somebody has left.
+    /// A slot was freed.
     left: Notify,
     limits: Limits,
 }
 
-/// Of the records of each kind that a stranger can cause.
+/// Limits of the records that a stranger can cause, by kind.
 #[derive(Debug, Default)]
 struct Limits {
     too_fast: Limit,
     shown_out: Limit,
     refused: Limit,
-    /// It only asked who is here, or said nothing.
+    /// It only probed, or sent nothing.
     idle: Limit,
 }
 
 #[derive(Debug)]
 struct House {
     arrivals: Arrivals<Source>,
-    /// By number, so that those who came first stand first.
+    /// By number, so that the oldest come first.
     guests: BTreeMap<u64, Guest>,
     next: u64,
 }
@@ -75,7 +75,7 @@ struct Guest {
     shown_out: CancellationToken,
 }
 
-/// A stranger's place. Dropping it frees it.
+/// A stranger's slot. Dropping it frees it.
 #[derive(Debug)]
 pub(super) struct Place {
     door: Arc<Door>,
@@ -116,7 +116,7 @@ impl Door {
     pub(super) async fn place(self: &Arc<Self>, ends: &Ends) -> Place {
         let source = Source::of(ends);
         loop {
-            // Made first, so that nobody leaves unseen between the look and the wait.
+            // Created first, so that no slot is freed unseen between the look and the wait.
             let left = self.left.notified();
             let patience = match self.try_place(source) {
                 Ok(place) => return place,
@@ -129,10 +129,10 @@ impl Door {
         }
     }
 
-    /// Takes a free place, or that of somebody who had its time.
+    /// Takes a free slot, or evicts a handshake whose grace has passed.
     ///
     /// # Errors
-    /// When the next one will have had its time; `None` if each guest is expected.
+    /// When the next grace will have passed; `None` if each pending one is an expected child.
     fn try_place(self: &Arc<Self>, source: Option<Source>) -> Result<Place, Option<Instant>> {
         let now = Instant::now();
         let mut house = lock(&self.house);
@@ -187,14 +187,14 @@ impl Door {
         }
     }
 
-    /// Logs what was only counted so far.
+    /// Logs the records that were only counted so far.
     pub(super) fn close(&self) {
         let Limits { too_fast, shown_out, refused, idle: _ } = &self.limits;
-        for (what, limit) in [("too fast", too_fast), ("shown out", shown_out), ("refused", refused)] {
+        for (what, limit) in [("too fast", too_fast), ("evicted", shown_out), ("refused", refused)] {
             match limit.take_left_out() {
                 0 => {}
                 count => {
-                    warn!(target: "pleach::transport", what, count, "further connections that came to nothing")
+                    warn!(target: "pleach::transport", what, count, "further connections that did not become members")
                 }
             }
         }
@@ -202,7 +202,7 @@ impl Door {
 }
 
 impl House {
-    /// The guest who came first, of the source with the most; expected ones stay.
+    /// The oldest, of the source with the most; expected children stay.
     fn longest_of_the_most(&self) -> Option<u64> {
         let mut by_source: BTreeMap<Option<Source>, (usize, u64)> = BTreeMap::new();
         for (number, guest) in self.guests.iter().filter(|(_, guest)| !guest.is_expected) {
@@ -213,8 +213,7 @@ impl House {
 }
 
 impl Place {
-    /// Keeps the place until the handshake is over: its guest is a child that is waited for, and does not count
-    /// for the rate either.
+    /// Keeps the slot until the handshake ends: its owner is an expected child, and does not count for the rate either.
     pub(super) fn keep(&self) {
         let house = &mut *lock(&self.door.house);
         let Some(guest) = house.guests.get_mut(&self.number) else { return };
@@ -224,7 +223,7 @@ impl Place {
         }
     }
 
-    /// Waits until somebody else got the place.
+    /// Waits until the slot is evicted.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -240,7 +239,7 @@ impl Drop for Place {
     }
 }
 
-/// What each stranger has to shake hands when others wait: that takes a few milliseconds, and 100 ms let 128
+/// The time each stranger has to shake hands when others wait: a handshake takes a few milliseconds, and 100 ms let 128
 /// places serve more than come from one source by default.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -297,7 +296,7 @@ mod tests {
         stranger.shown_out().await;
         newcomer.keep();
         assert!(!child.shown_out.is_cancelled());
-        // With nobody to show out, the next one waits.
+        // With nothing to evict, the next one waits.
         let mut waiting = Box::pin({
             let door = door.clone();
             async move { door.place(&from(1)).await }

@@ -1,4 +1,4 @@
-//! Where a connection comes from, as far as that tells one stranger from another.
+//! The source of a connection, as far as that distinguishes strangers.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,7 +9,7 @@ use pleach_wire::transport::Ends;
 /// Connections of one source share one allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
-    /// A host; in IPv6 a network of /64, which is what one subscriber gets at least.
+    /// A host; in IPv6 a network of /64, the least that one subscriber gets.
     Host(IpAddr),
     /// A user of this host.
     User(u32),

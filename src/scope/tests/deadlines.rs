@@ -1,4 +1,4 @@
-//! Deadlines: which one counts, when it cancels, and what the errors say. D1, C-5.
+//! Deadlines: which one counts, when it cancels, and its errors. D1, C-5.
 
 use super::*;
 
@@ -14,7 +14,7 @@ async fn a_deadline_is_a_cancellation() {
     let second = Duration::from_secs(1);
     let started = Instant::now();
     let moved_on = move_on_after(second, owes_clean_up(&log, "cleaned up", pending())).await;
-    assert!(moved_on.is_none(), "the body was told");
+    assert!(moved_on.is_none(), "the body saw the cancellation");
     assert_eq!(started.elapsed(), second + Duration::from_millis(20));
     assert_eq!(log.all(), ["cleaned up"]);
 
@@ -57,7 +57,7 @@ async fn nothing_runs_after_a_deadline_in_a_cancelled_scope() {
     }));
     yield_now().await;
     canceller.cancel();
-    // The scope is cancelled, its deadline is over, and a shield beside it still holds the body.
+    // The scope is cancelled, its deadline has passed, and a shield beside it still holds the body.
     sleep(Duration::from_secs(2)).await;
     assert!(!run.is_finished());
     release.send(()).unwrap();
@@ -133,7 +133,7 @@ async fn a_checkpoint_sees_the_deadline_without_a_wait() {
     let scope = CancelScope::with_deadline(Instant::now() + Duration::from_millis(5));
     let outcome = scope
         .run(async {
-            // Nobody polls the clock in this loop.
+            // This loop does not poll the timer.
             while checkpoint().is_ok() {
                 std::hint::spin_loop();
             }
@@ -296,7 +296,7 @@ async fn a_scope_in_a_shield_is_cancelled_by_itself_only() {
                 assert_eq!(shield(scope.run(body())).await.unwrap(), 7);
             }
             assert_eq!(shield(CancelScope::new().try_run(async { Ok::<_, Error>(body().await) })).await.unwrap(), 7);
-            // By its deadline, by itself, before and meanwhile; and one that asked for it by what is around.
+            // By its deadline, by itself, before and meanwhile; and one that asked for it by the enclosing scope.
             let limited = CancelScope::with_deadline(in_seconds(1));
             assert!(is_cancelled(&shield(limited.run(pending::<()>())).await, &Cancelled::Deadline));
             let cancel = async { own.cancel_because(Cancelled::Actor) };

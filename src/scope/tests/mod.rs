@@ -22,7 +22,7 @@ fn spawn<F: Future<Output: Send + 'static> + Send + 'static>(body: F) -> JoinHan
     tokio::spawn(body)
 }
 
-/// What happened, in order.
+/// The events, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<&'static str>>>);
 
@@ -340,7 +340,7 @@ async fn a_body_that_was_told_reports_its_cancellation() {
             pending().await
         })
         .await;
-        7 // what it makes of the error does not count
+        7 // its result after the error does not count
     };
     let outcome = scope.run(body).await;
     assert!(outcome.is_err_and(|error| error.is_cancelled()));

@@ -130,7 +130,7 @@ async fn a_panic_is_an_error_with_its_message() {
         t.spawn(async { std::panic::panic_any(7) as Result<()> })?;
         pending::<Result<()>>().await
     });
-    assert_eq!(text(outcome.await), "a task panicked: with a value that is no text");
+    assert_eq!(text(outcome.await), "a task panicked: with a value that is not text");
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,7 +317,7 @@ async fn equal_failures_of_two_tasks_count_twice() {
     assert_eq!(text(outcome.await), "2 errors: [1] same; [2] same");
 }
 
-/// Cancels a nursery with a failure; one of its tasks then returns what `passed_on` makes of the echo.
+/// Cancels a nursery with a failure; one of its tasks then returns `passed_on` of the echo.
 async fn echoed_as<E: ScopeError + 'static>(passed_on: fn(E) -> E) -> String {
     text(
         open_task_nursery(async |t| {
@@ -338,7 +338,7 @@ async fn an_echo_is_known_in_any_error_type() {
     assert_eq!(echoed_as::<anyhow::Error>(|error| error.context("while it worked")).await, "own");
     let failed = |_| anyhow::anyhow!("its clean-up failed");
     assert_eq!(echoed_as::<anyhow::Error>(failed).await, "2 errors: [1] own; [2] its clean-up failed");
-    // What counts is what an error is made of, not how its text begins.
+    // The source of an error counts, not the beginning of its text.
     let failed = |_| anyhow::anyhow!("cancelled: the order");
     assert_eq!(echoed_as::<anyhow::Error>(failed).await, "2 errors: [1] own; [2] cancelled: the order");
 }

@@ -1,9 +1,9 @@
 //! Random trees of scopes, shields and task nurseries, with cancels, deadlines, failures, panics and drops.
 //!
-//! A [`Plan`] is walked, and each part of it checks that it may run. What must hold is at the
-//! `complain`s and in [`judge`]: what ends ends once, from the inside out, nothing runs after its end,
-//! and no failure is lost (D1, C-1 to C-8). On one thread the clock is paused; on several it runs, so
-//! there are fewer plans. A failing plan is shrunk and printed.
+//! A [`Plan`] is walked, and each part of it checks that it may run. The properties are at the `complain`s and in
+//! [`judge`]: each part ends once, from the inside out, nothing runs after its end, and no failure is lost (D1, C-1 to
+//! C-8). On one thread the clock is paused; on several it runs, so there are fewer plans. A failing plan is shrunk and
+//! printed.
 
 use std::pin::Pin;
 use std::sync::MutexGuard;
@@ -25,7 +25,7 @@ enum Plan {
     CancelCurrent,
     Fail,
     Panic,
-    /// Waits for an earlier task of the nursery, unless somebody has.
+    /// Waits for an earlier task of the nursery, unless it was joined.
     Join {
         shielded: bool,
     },
@@ -35,7 +35,7 @@ enum Plan {
     Scope(Option<u64>, Box<Self>),
     /// Owes clean-up that takes time, as nurseries and contexts do.
     Owes(Box<Self>),
-    /// Drops what is in it after some time, as `timeout` does.
+    /// Drops its contents after some time, as `timeout` does.
     Drop(u64, Box<Self>),
     Nursery {
         tasks: Vec<Self>,
@@ -68,7 +68,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 
 #[test]
 fn in_any_tree_everything_ends_once_in_order_and_no_failure_is_lost() {
-    // So that the plans keep hitting what they are for.
+    // So that the plans keep hitting the cases they are for.
     let counts @ [failures, groups, lost_by_drops, clean_ups, expired] = walk_many(2500, Threads::One);
     assert!(failures > 500 && groups > 50 && lost_by_drops > 0 && clean_ups > 200 && expired > 50, "{counts:?}");
 }
@@ -87,7 +87,7 @@ enum Threads {
     Several,
 }
 
-/// Walks random plans, and counts what happened in them.
+/// Walks random plans, and counts events in them.
 fn walk_many(cases: u32, threads: Threads) -> [usize; 5] {
     let config = Config { cases, rng_seed: RngSeed::Fixed(20), failure_persistence: None, ..Config::default() };
     let seen = Mutex::new([0; 5]);
@@ -105,7 +105,7 @@ fn walk_many(cases: u32, threads: Threads) -> [usize; 5] {
     seen.into_inner().unwrap()
 }
 
-/// Walks a plan to its end, and counts what happened on the way.
+/// Walks a plan to its end, and counts events on the way.
 fn walk(plan: Plan, threads: Threads) -> Result<[usize; 5], String> {
     let (mut runtime, cancelled_after) = match threads {
         Threads::One => (tokio::runtime::Builder::new_current_thread(), Duration::from_secs(1)),
@@ -125,7 +125,7 @@ fn walk(plan: Plan, threads: Threads) -> Result<[usize; 5], String> {
             outcome = root.run(act(plan, place)) => Some(outcome),
             () = cancel => None,
         };
-        // What was left in the background.
+        // Leftovers in the background.
         let left = async {
             while world.is_busy() {
                 sleep(Duration::from_millis(1)).await;
@@ -137,7 +137,7 @@ fn walk(plan: Plan, threads: Threads) -> Result<[usize; 5], String> {
     judge(&world, outcome)
 }
 
-/// Compares what came out with what went in.
+/// Compares output with input.
 fn judge(world: &World, outcome: Option<Result<Result<()>>>) -> Result<[usize; 5], String> {
     let Some(outcome) = outcome else { return Err("it hangs".into()) };
     let (mut found, mut echoes) = (Vec::new(), 0);
@@ -146,7 +146,7 @@ fn judge(world: &World, outcome: Option<Result<Result<()>>>) -> Result<[usize; 5
             Error::Local(error) => found.push(error.to_string()),
             Error::Panicked(message) => found.push(message.clone()),
             Error::Cancelled(_) => echoes += 1,
-            other => world.complain(format!("nobody made that error: {other}")),
+            other => world.complain(format!("an error of unknown origin: {other}")),
         });
     }
     let injected = world.lock(&world.injected);
@@ -181,7 +181,7 @@ fn leaves(error: &Error, visit: &mut impl FnMut(&Error)) {
     }
 }
 
-/// What all parts of a plan share.
+/// State shared by all parts of a plan.
 #[derive(Default)]
 struct World {
     faults: Mutex<Vec<String>>,
@@ -327,7 +327,7 @@ impl Place {
         self.around.iter().rev().take_while(move |entry| !detached(entry)).map(|(part, _)| part)
     }
 
-    /// Nothing runs in what has ended.
+    /// Nothing runs in a part that has ended.
     fn check(&self) {
         for part in self.holders().filter(|part| part.state() != State::Running) {
             self.world.complain(format!("something runs in {}, which is {:?}", part.name, part.state()));
@@ -342,7 +342,7 @@ impl Place {
         }
     }
 
-    /// Nobody names a deadline that has not passed.
+    /// No error names a deadline that has not passed.
     fn check_expired(&self, scope: &CancelScope) {
         self.world.expired.fetch_add(1, Ordering::Relaxed);
         if scope.deadline().is_none_or(|at| Instant::now() < at) {
@@ -350,7 +350,7 @@ impl Place {
         }
     }
 
-    /// Returns whether a [`Plan::Drop`] around, in any task, dropped what this code was for.
+    /// Returns whether an enclosing [`Plan::Drop`], in any task, dropped the purpose of this code.
     fn was_dropped(&self) -> bool {
         self.around.iter().any(|(part, _)| part.dropped.load(Ordering::Relaxed))
     }

@@ -1,15 +1,15 @@
 //! The other end of the conversation: a process that starts one actor on its host and sees it to its end.
 //!
-//! It is this program as well. It answers for what the parent of a local actor sees to: the actor's process
-//! group, its orphans, the directory of its sockets, and its end when the parent is gone, also when the actor
-//! itself does not listen any more. If a job was made for the actor, and the parent does not say that it knows of
-//! the actor's end, it cancels that job: the parent's machine may be gone, and the allocation must not stay.
+//! It is this program as well. It does the duties of a local parent: for the actor's process group, its orphans, the
+//! directory of its sockets, and its end when the parent has died, even if the actor itself does not respond. If a job
+//! was made for the actor, and the parent does not confirm the actor's end, the agent cancels that job: the parent's
+//! machine may have failed, and the allocation must not stay.
 //!
 //! # What keeps an actor from outliving its parent
-//! 1. The end of file of the keeper's input, when the engine's connection is gone: the keeper closes the
-//!    actor's input, waits, and escalates.
-//! 2. The [ties](super::super::ties) of any child to its parent, which is the keeper here.
-//! 3. The actor's lease, when the network is cut and nobody tells of it.
+//! 1. The end of file of the agent's input, when the engine's connection has ended: the agent closes the actor's input,
+//!    waits, and escalates.
+//! 2. The [ties](super::super::ties) of any child to its parent, which is the agent here.
+//! 3. The actor's lease, when the network is cut without notice.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -47,7 +47,7 @@ pub(in crate::spawn) fn run() -> Result<()> {
     let kept = tokio.block_on(keep(instructions, input, &descendants));
     sockets.remove();
     let (exit, orders) = kept?;
-    // Whoever wanted to know may be gone.
+    // The receiver may have left.
     let _ = writeln!(io::stdout(), "{}", write_end(exit.status));
     if let Some(job) = job {
         tokio.block_on(see_job_to_its_end(&job, orders));
@@ -55,7 +55,7 @@ pub(in crate::spawn) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Cancels the job that was made for the actor, if nobody is left to do that.
+/// Cancels the job that was made for the actor, if the parent can't.
 async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
     let noted = async {
         while let Some(letter) = orders.recv().await {
@@ -70,7 +70,7 @@ async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
     }
 }
 
-/// Returns how the actor ended, and what its parent has yet to say.
+/// Returns how the actor ended, and its parent's remaining instructions.
 async fn keep(
     instructions: Instructions,
     input: File,
@@ -103,7 +103,7 @@ async fn keep(
     Ok((exit, orders))
 }
 
-/// Carries out what the parent says, and what follows from its silence.
+/// Carries out the parent's instructions, and the consequences of its silence.
 async fn obey(orders: &mut mpsc::Receiver<u8>, process: &Process, config: &Config) -> Infallible {
     while let Some(letter) = orders.recv().await {
         match parse_signal(letter) {

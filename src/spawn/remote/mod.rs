@@ -1,24 +1,24 @@
-//! Children on other hosts: what the engines that start them have in common.
+//! Children on other hosts: the common part of the engines that start them.
 //!
-//! An engine starts this program there as a [`keeper`], and connects the keeper's standard streams with this
-//! process. The keeper starts the actor; the rest is a conversation:
+//! An engine starts this program there as a [`keeper`], the *agent*, and connects the agent's standard streams with
+//! this process. The agent starts the actor; the rest is a conversation:
 //!
 //! ```text
-//! this process                                        the keeper
+//! this process                                        the agent
 //!   its input:   instructions (length, msgpack) ─────►  starts the actor
 //!                `t`, `k` ────────────────────────────►  SIGTERM, SIGKILL to the actor's group
 //!                `n` ─────────────────────────────────►  its report of the actor's end has come
-//!                end of file ─────────────────────────►  the parent is gone: ends the actor
+//!                end of file ─────────────────────────►  the parent has died: ends the actor
 //!   ◄──────────── `pleach: exited 3`, `pleach: killed 9`  its output: how the actor ended
 //!   ◄──────────── the actor's standard error and output   its standard error
 //! ```
-//! Secrets go over the input, never into arguments, variables or files. What a login says before the keeper
-//! speaks is passed over.
+//! Secrets go over the input, never into arguments, variables or files. Output of the login before the agent's first
+//! line is ignored.
 //!
 //! # Invariants
-//! 1. Whoever waits for the end of such a child waits no longer than the engine's connection lasts, or
-//!    [`ANSWER`] after it was to be killed: the child then ends by its lease, or by the end of file.
-//! 2. Only a keeper's report is a child's end. Without it, the child counts as lost and perhaps alive.
+//! 1. Waiting for the end of such a child takes no longer than the engine's connection lasts, or [`ANSWER`] after the
+//!    order to kill it: the child then ends by its lease, or by the end of file.
+//! 2. Only an agent's report is a child's end. Without it, the child counts as lost and perhaps alive.
 
 pub(super) mod keeper;
 
@@ -38,12 +38,12 @@ use super::{ChildSpec, Exit, Launched, Process, Signal};
 use crate::error::WaitStatus;
 use crate::exports::BoxFuture;
 
-/// What a keeper is told first.
+/// The first message to an agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Instructions {
     pub(super) spec: ChildSpec,
     pub(super) env: Vec<(String, String)>,
-    /// Where the actor is to work; where the engine has put the keeper, unless told.
+    /// The actor's working directory; by default, the agent's.
     pub(super) directory: Option<PathBuf>,
     /// The name of the job that was made for the actor; it is to end with it.
     pub(super) job: Option<String>,
@@ -54,7 +54,7 @@ pub(super) struct Link {
     pub(super) input: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) output: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) errors: Box<dyn AsyncRead + Send + Unpin>,
-    /// Resolves when the engine's connection is over, with what the engine has to say about that.
+    /// Resolves when the engine's connection has ended, with the engine's reason.
     pub(super) over: BoxFuture<String>,
 }
 
@@ -96,7 +96,7 @@ async fn keep(
                         unsent.put_slice(&[NOTED]);
                         sooner(&mut deadline, LAST_WORDS);
                     }
-                    None => debug!(target: "pleach::runtime", actor = name, line, "said at its host"),
+                    None => debug!(target: "pleach::runtime", actor = name, line, "output at its host"),
                 },
                 Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {}
                 Some(Err(LinesCodecError::Io(_))) | None => output_is_open = false,
@@ -114,7 +114,7 @@ async fn keep(
             }
             written = input.write_buf(&mut unsent), if !unsent.is_empty() => {
                 if written.is_err() {
-                    unsent.clear(); // the connection is over, and `over` says why
+                    unsent.clear(); // the connection has ended, and `over` says why
                 }
             }
             () = relay.run() => {}
@@ -171,10 +171,10 @@ fn parse_end(line: &str) -> Option<WaitStatus> {
 /// Tells a keeper that its report has come.
 const NOTED: u8 = b'n';
 
-/// What a keeper's lines begin with.
+/// The prefix of an agent's lines.
 const END: &str = "pleach: ";
 
-/// The longest line, in bytes, that anybody may say there.
+/// The longest line of output, in bytes.
 const MAX_LINE: usize = 4 << 10;
 
 /// How long a keeper may take to report the end of an actor that was to be killed.

@@ -26,7 +26,7 @@ use crate::spawn::orphans::OwnChild;
 use crate::spawn::process::spawn_asked;
 use crate::spawn::remote::Link;
 
-/// What runs one actor.
+/// The job of one actor.
 pub(super) struct Srun {
     name: String,
     /// The job that this process is in, if it is in one.
@@ -96,7 +96,7 @@ impl Srun {
     /// Waits until it runs.
     ///
     /// # Errors
-    /// Says why it does not, when its patience is over.
+    /// Says why it does not, after the timeout.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -134,7 +134,7 @@ impl Srun {
     }
 }
 
-/// Cancels what is left of the job of this name.
+/// Cancels the rest of the job of this name.
 pub(in crate::spawn) async fn cancel_job(name: &str) {
     let mut scancel = Command::new("scancel");
     scancel.args(["--quiet", &format!("--name={name}")]);
@@ -152,7 +152,7 @@ enum Seen {
     Running,
 }
 
-/// Finds the job `name` in what `squeue` says: a name, a state, a number, a reason.
+/// Finds the job `name` in the output of `squeue`: a name, a state, a number, a reason.
 fn seen(listed: &str, name: &str) -> Seen {
     let Some(line) = listed.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(' ')) else {
         return Seen::Unknown;
@@ -167,7 +167,7 @@ fn seen(listed: &str, name: &str) -> Seen {
     }
 }
 
-/// Sees an `srun` to its end, and what it has left after that.
+/// Waits for the end of an `srun`, then cleans up after it.
 async fn keep(
     mut srun: Child,
     own: OwnChild,
@@ -197,7 +197,7 @@ async fn keep(
         cancel_job(&job).await;
     }
     drop(own);
-    let _ = tell.send(status.map_or(WaitStatus::Unknown, WaitStatus::from)); // nobody may want to know
+    let _ = tell.send(status.map_or(WaitStatus::Unknown, WaitStatus::from)); // the receiver may have left
 }
 
 /// Signals an `srun`, but not its second process.

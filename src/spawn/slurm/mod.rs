@@ -9,14 +9,13 @@
 //! the user's configuration.
 //!
 //! # What ends the job
-//! 1. The keeper ends when its actor has; `srun` then gives the allocation back.
-//! 2. SIGTERM to `srun`: it ends the job, whether that runs or waits. It comes from here when nobody waits for
-//!    the actor any more, and from the kernel when this process is killed.
+//! 1. The agent ends when its actor has; `srun` then gives the allocation back.
+//! 2. SIGTERM to `srun`: it ends the job, whether that runs or waits. It comes from here when the start was dropped,
+//!    and from the kernel when this process is killed.
 //! 3. When `srun` is killed, a second process of its own has the job cancelled.
 //! 4. However `srun` has ended, the job is cancelled afterwards.
 //!
-//! 5. When this whole machine is gone, the actor ends by its lease. Nobody here takes note of that, so the keeper
-//!    cancels the job from the node.
+//! 5. When this whole machine fails, the actor ends by its lease, and the agent cancels the job from the node.
 
 mod job;
 

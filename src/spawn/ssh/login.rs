@@ -1,8 +1,8 @@
 //! A login: one `ssh` that holds the connection to a host, and through which commands are run there.
 //!
-//! It is started here rather than by the `openssh` crate, whose own goes to the background: nobody would end it
-//! after this process was killed. The crate runs the commands, through the control socket and without a local
-//! process for each.
+//! It is started here rather than by the `openssh` crate, whose own goes to the background: it would outlive this
+//! process if that is killed. The crate runs the commands, through the control socket and without a local process for
+//! each.
 //!
 //! # Invariants
 //! 1. The task that keeps the `ssh` waits for its end, and removes the directory of its control socket.
@@ -28,14 +28,14 @@ use crate::spawn::orphans::OwnChild;
 use crate::spawn::process::{KillGroupOnDrop, raw_pid, spawn_bound};
 use crate::spawn::stderr::Relay;
 
-/// A connection to a host. Dropping it ends the connection, and what was started over it sees its end of file.
+/// A connection to a host. Dropping it ends the connection, and the processes started over it see the end of file.
 #[derive(Debug)]
 pub(super) struct Login {
     session: Arc<Session>,
     destination: String,
     /// How long the host may take to answer.
     patience: Duration,
-    /// What `ssh` had to say at its end.
+    /// The last output of `ssh`.
     ended: watch::Receiver<Option<Vec<String>>>,
     _open: DropGuard,
 }
@@ -44,7 +44,7 @@ impl Login {
     /// Logs in.
     ///
     /// # Errors
-    /// Says why not, and what to do.
+    /// Says why it failed, and what to do.
     ///
     /// # Cancel safety
     /// If dropped, `ssh` is ended.
@@ -73,7 +73,7 @@ impl Login {
         match timeout(patience, is_ready(output)).await {
             Ok(true) => Ok(login),
             Ok(false) => Err(advice(destination, &login.last_words().await)),
-            Err(_late) => Err(format!("nobody answered `ssh {destination}` within {patience:?} (`connect_back`)")),
+            Err(_late) => Err(format!("`ssh {destination}` got no answer within {patience:?} (`connect_back`)")),
         }
     }
 
@@ -106,7 +106,7 @@ impl Login {
         timeout(self.patience, answer).await.map_err(late)
     }
 
-    /// Says what has happened to a command, or to the whole session.
+    /// Describes the failure of a command, or of the whole session.
     pub(super) async fn explain(&self, error: &openssh::Error) -> String {
         // The control socket breaks a little before `ssh` has told why.
         if let Ok(Some(last)) = timeout(AT_ONCE, self.last_words()).await.map(|words| words.last().cloned()) {
@@ -126,7 +126,7 @@ impl Login {
     }
 }
 
-/// The `ssh` that holds the connection. What is not said here is left to the user's configuration.
+/// The `ssh` that holds the connection. Other options are left to the user's configuration.
 fn command(destination: &str, config_file: Option<&Path>, control: &Path, patience: Duration) -> Command {
     let mut command = Command::new("ssh");
     command.args(config_file.map(|file| [Path::new("-F"), file]).into_iter().flatten());
@@ -167,7 +167,7 @@ async fn keep(mut ssh: tokio::process::Child, own: &OwnChild, name: &str, close:
     let group = KillGroupOnDrop(own.pid());
     let leave = async {
         close.cancelled().await;
-        // Not its group: what it has started for a jump host is ended by it, and complains if it has to go first.
+        // Not its group: it ends its own process for a jump host, which complains if it is killed first.
         if let Some(pid) = raw_pid(own.pid()) {
             let _ = kill_process(pid, Signal::TERM); // it may have ended just now
         }
@@ -186,20 +186,20 @@ async fn keep(mut ssh: tokio::process::Child, own: &OwnChild, name: &str, close:
     relay.finish().await
 }
 
-/// Says why there is no login, and what to do about it.
+/// Says why the login failed, and what to do about it.
 fn advice(destination: &str, words: &[String]) -> String {
     let said = words.join("\n");
     let last = words.last().map_or("ssh did not say why", String::as_str);
     let advice = match () {
         () if said.contains("IDENTIFICATION HAS CHANGED") => format!(
-            "it shows another key than the known one, so it may be somebody else's machine; if its key was changed \
+            "it shows another key than the known one, so it may be another machine; if its key was changed \
              on purpose, forget the old one with `ssh-keygen -R` and log in once by hand: `ssh {destination}`"
         ),
         () if said.contains("Host key verification failed") => {
             format!("its key is not known; log in once by hand and compare the fingerprint: `ssh {destination}`")
         }
         () if said.contains("Permission denied") => {
-            format!("nobody is asked for a password: see that `ssh -o BatchMode=yes {destination}` works")
+            format!("pleach never prompts for a password; make sure that `ssh -o BatchMode=yes {destination}` works")
         }
         () => return last.into(),
     };
@@ -223,7 +223,7 @@ impl Drop for ControlDir {
     }
 }
 
-/// What `ssh` says when commands can be run.
+/// The output of `ssh` once commands can be run.
 const READY: &str = "pleach";
 
 /// How long `ssh` may take to close the connection in order.
@@ -243,7 +243,7 @@ mod tests {
         assert!(changed.starts_with("Host key verification failed. it shows another key than the known"), "{changed}");
         let unknown = advice("No ED25519 host key is known for x\nHost key verification failed.");
         assert!(unknown.contains("log in once by hand and compare the fingerprint: `ssh node2`"), "{unknown}");
-        assert!(advice("me@x: Permission denied (publickey).").contains("nobody is asked for a password"));
+        assert!(advice("me@x: Permission denied (publickey).").contains("never prompts for a password"));
         assert_eq!(advice("ssh: Could not resolve hostname x"), "ssh: Could not resolve hostname x");
         assert_eq!(advice(""), "ssh did not say why");
     }

@@ -7,8 +7,8 @@
 //! | [`login`] | one `ssh` that holds the connection to a host |
 //! | [`program`] | this program there: found, or copied |
 //!
-//! The user's own `ssh` does the work: its configuration, agent, and jump hosts are used as they are. Two things
-//! are not left to it: it asks nobody anything, and it trusts no key that is not known.
+//! The user's own `ssh` does the work: its configuration, agent, and jump hosts are used as they are. Two things are
+//! not left to it: it never prompts, and it never trusts an unknown key.
 
 mod login;
 mod program;
@@ -48,7 +48,7 @@ impl Launcher for Ssh {
         let options = self.host.options.clone();
         let site =
             Site { destination: self.destination.clone(), config_file: options.config_file, program: options.program };
-        // What is started before the keeper is ends with its session.
+        // A process started before the agent ends with its session.
         let place = tokio::select! {
             biased;
             () = given_up.cancelled() => return Err(Error::Cancelled(Cancelled::Nursery)),
@@ -71,7 +71,7 @@ async fn start_keeper(place: Place) -> Result<Link, String> {
     let (Some(input), Some(output), Some(errors)) = streams else { return Err("it has no streams".into()) };
     let over = async move {
         match child.wait().await {
-            Ok(status) => format!("what had been started there has ended: {status}"),
+            Ok(status) => format!("the remote program has ended: {status}"),
             Err(error) => format!("ssh: {}", place.login().explain(&error).await),
         }
     };

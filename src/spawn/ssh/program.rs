@@ -1,8 +1,8 @@
 //! This program on another host: found where it is here, or where it was named, or in the cache; or copied there.
 //!
-//! What runs there must be the very same program, or the two would disagree about functions and types. So files
-//! are compared by their SHA-256, each time somebody logs in. The cache is `~/.cache/pleach` there, or what
-//! `XDG_CACHE_HOME` says; a file in it is named after its hash, and only ever replaced as a whole.
+//! The remote host must run the very same program, or the two would disagree about functions and types. So files are
+//! compared by their SHA-256 at each login. The cache is `~/.cache/pleach` there, or in `XDG_CACHE_HOME`; a file in it
+//! is named after its hash, and only ever replaced as a whole.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,7 +22,7 @@ use super::login::Login;
 #[derive(Debug)]
 struct Program {
     hash: String,
-    /// What it is called in a cache.
+    /// Its name in a cache.
     cached_as: String,
     /// Where it is; nowhere, if the file was removed or replaced.
     path: Option<String>,
@@ -64,11 +64,13 @@ impl Program {
 /// Says why it can't be there.
 ///
 /// # Cancel safety
-/// If dropped, half a copy may be there until the host notices, under a name that nobody looks for.
+/// If dropped, half a copy may stay until the host notices, under a name that is never used.
 pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<String, String> {
     let this = Program::this().await?;
     let candidate = match named {
-        Some(path) => path.to_str().filter(|_| path.is_absolute()).ok_or("`program` is no absolute path in UTF-8")?,
+        Some(path) => {
+            path.to_str().filter(|_| path.is_absolute()).ok_or("`program` is not an absolute path in UTF-8")?
+        }
         None => this.path.as_deref().unwrap_or_default(),
     };
     let found = run(login, FIND, [&this.hash, &this.cached_as, candidate], None).await?;
@@ -92,7 +94,7 @@ pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<Strin
         "noexec" => Err("programs can't be run from the cache directory there: is it mounted `noexec`? \
                          Put the program elsewhere and name it (`program`), or set XDG_CACHE_HOME there"
             .into()),
-        said => said.strip_prefix("found ").map(Into::into).ok_or_else(|| format!("its shell said `{said}`")),
+        said => said.strip_prefix("found ").map(Into::into).ok_or_else(|| format!("its shell printed `{said}`")),
     }
 }
 
@@ -111,7 +113,7 @@ async fn run(
         let mut chunk = vec![0; CHUNK];
         loop {
             let read = file.read(&mut chunk).await.map_err(|error| error.to_string())?;
-            // A shell that has given up reads no more; it says why.
+            // A shell that has failed reads no more; it says why.
             if read == 0 || login.bounded(to.write_all(&chunk[..read])).await?.is_err() {
                 break;
             }
@@ -123,7 +125,7 @@ async fn run(
     }
 }
 
-/// What a script has said, if it went well.
+/// The output of a script, if it succeeded.
 fn answer(output: &Output) -> Result<String, String> {
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     match output.status.success() {
@@ -132,7 +134,7 @@ fn answer(output: &Output) -> Result<String, String> {
     }
 }
 
-/// What `uname -s -m` says here.
+/// The output of `uname -s -m` here.
 fn machine_here() -> String {
     let system = rustix::system::uname();
     format!("{} {}", system.sysname().to_string_lossy(), system.machine().to_string_lossy())
@@ -155,7 +157,7 @@ const FIND: &str = "uname -s -m; \
         then echo \"found $at\"; exit 0; fi; \
     done; echo missing";
 
-/// Puts what it reads into the cache, at first under a name with the third word in it.
+/// Copies its input into the cache, at first under a name with the third word in it.
 const COPY: &str = "umask 077; \
     cache=\"${XDG_CACHE_HOME:-$HOME/.cache}/pleach\"; new=\"$cache/.$2.$3\"; \
     mkdir -p \"$cache\" || exit 1; trap 'rm -f \"$new\"' EXIT; \

@@ -10,7 +10,7 @@ use super::login::Login;
 use super::program;
 use crate::runtime::Runtime;
 
-/// All logins of one actor. Nobody logs in twice to one site at once.
+/// All logins of one actor. Logins to one site happen one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(Mutex<BTreeMap<Site, Arc<Logins>>>);
 
@@ -32,7 +32,7 @@ struct Shared {
     places: Arc<Semaphore>,
 }
 
-/// The right to run one actor over a login, which lasts as long as somebody has a place.
+/// The right to run one actor over a login, which lasts as long as one of these exists.
 pub(super) struct Place {
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
@@ -42,7 +42,7 @@ impl Sessions {
     /// Returns a place in a login. If there is none, logs in, and sees to the program there.
     ///
     /// # Errors
-    /// Says why there is no login, or no program.
+    /// Says why the login or the program is missing.
     ///
     /// # Cancel safety
     /// If dropped, a login that was just being made is ended.
@@ -80,5 +80,5 @@ impl Place {
     }
 }
 
-/// Actors that share a login. A server allows ten sessions in it (`MaxSessions`) unless it was told otherwise.
+/// Actors that share a login. A server allows ten sessions in it (`MaxSessions`) by default.
 const PLACES: usize = 8;

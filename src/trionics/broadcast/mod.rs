@@ -1,8 +1,8 @@
 //! One stream, many consumers: each gets every item, at its own pace, from a window of the last ones.
 //!
-//! There is no task that pulls. Whoever has seen all items pulls the next one from the stream, for
-//! itself and into the window for the others; so the stream is held up by its fastest consumer, and a
-//! consumer that is more than the window behind loses the oldest items, and is told how many.
+//! There is no task that pulls. A consumer that has seen all items pulls the next one from the stream, for itself and
+//! into the window for the others; so its fastest consumer sets the pace of the stream, and a consumer that is more
+//! than the window behind loses the oldest items, and learns how many.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> pleach::Result<()> {
@@ -21,10 +21,10 @@
 //! ```
 //!
 //! # Invariants
-//! 1. While somebody is in `waiting`, the last poll of the stream returned `Pending` and took the common
-//!    waker, which wakes them all. So it does not matter who is dropped, or who polls next.
-//! 2. The window ends with the item that was pulled last. It begins no later than what the slowest
-//!    consumer has to read next, unless it is full.
+//! 1. While `waiting` is not empty, the last poll of the stream returned `Pending` and took the common waker, which
+//!    wakes them all. So it does not matter which consumer is dropped, or polls next.
+//! 2. The window ends with the item that was pulled last. It begins no later than the next item of the slowest
+//!    consumer, unless it is full.
 //! 3. No waker is called, or dropped, under the lock of `waiting`, nor dropped by us under that of the
 //!    state: that may drop a consumer, which takes both.
 
@@ -79,8 +79,8 @@ impl<T> BroadcastReceiver<T> {
     /// Takes the next item; `None` once the stream has ended.
     ///
     /// # Errors
-    /// [`Error::Lagged`] when this consumer was too slow, once for each time; what is taken next is the
-    /// oldest item in the window. [`Error::Closed`] after [`close`](Self::close). [`Error::Cancelled`].
+    /// [`Error::Lagged`] when this consumer was too slow, once for each time; the next one is the oldest item in the
+    /// window. [`Error::Closed`] after [`close`](Self::close). [`Error::Cancelled`].
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no item is lost, for this consumer or for another.
@@ -93,7 +93,7 @@ impl<T> BroadcastReceiver<T> {
         std::future::poll_fn(|cx| self.poll_item(cx)).now_or_never()
     }
 
-    /// As [`recv`](Self::recv), for those who poll.
+    /// As [`recv`](Self::recv), for code that polls.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<T>>> {
         match self.poll_item(cx) {
             Poll::Pending => self.cancel.poll(cx).map(Err),
@@ -120,7 +120,7 @@ impl<T> BroadcastReceiver<T> {
         Poll::Ready(Ok(item))
     }
 
-    /// Adds a consumer, which sees what comes from now on.
+    /// Adds a consumer, which sees later items.
     ///
     /// # Errors
     /// [`Error::Closed`] after [`close`](Self::close).
@@ -136,7 +136,7 @@ impl<T> BroadcastReceiver<T> {
         Ok(Self { shared: self.shared.clone(), id, next, closed: false, cancel: CancelWatch::default() })
     }
 
-    /// Ends this subscription; what it has not taken is forgotten. Other consumers notice nothing.
+    /// Ends this subscription and discards its unread items. Other consumers notice nothing.
     pub fn close(&mut self) {
         if !mem::replace(&mut self.closed, true) {
             let mut state = self.shared.state();
@@ -201,7 +201,7 @@ pub struct Statistics {
 struct Shared<T> {
     state: Mutex<State<T>>,
     waiting: Arc<Waiting>,
-    /// Wakes all who wait.
+    /// Wakes all waiters.
     waker: Waker,
 }
 
@@ -214,7 +214,7 @@ impl<T> Shared<T> {
 struct State<T> {
     /// None once it has ended.
     source: Option<Pin<Box<dyn Stream<Item = T> + Send>>>,
-    /// Kept here, so that only who begins a broadcast has to know how items are cloned.
+    /// Kept here, so that only the start of a broadcast requires `Clone`.
     clone: fn(&T) -> T,
     kept: VecDeque<T>,
     window: usize,
@@ -248,7 +248,7 @@ impl<T> State<T> {
             return Poll::Pending;
         };
         match &item {
-            // Nobody else will read it, nor what is left of those before.
+            // No other consumer will read it, nor any of those before.
             Some(_) if self.subscribers == 1 => self.kept.clear(),
             Some(item) => {
                 if self.kept.len() == self.window {
@@ -263,7 +263,7 @@ impl<T> State<T> {
     }
 }
 
-/// Who waits for the next item, by the id of its subscription.
+/// The waiters for the next item, by the id of their subscription.
 #[derive(Default)]
 struct Waiting(Mutex<Vec<(u64, Waker)>>);
 

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 
-/// A stream of what is sent, without an end until the sender is dropped.
+/// A stream of the sent items, without an end until the sender is dropped.
 fn numbers(window: usize) -> (mpsc::Sender<u64>, BroadcastReceiver<u64>) {
     let (sender, mut receiver) = mpsc::channel(10_000);
     (sender, broadcast(stream::poll_fn(move |cx| receiver.poll_recv(cx)), window))
@@ -22,7 +22,7 @@ fn send(sender: &mpsc::Sender<u64>, numbers: impl IntoIterator<Item = u64>) {
     numbers.into_iter().for_each(|number| sender.try_send(number).unwrap());
 }
 
-/// What can be taken without waiting; lost items show as `Err`.
+/// The items that can be taken without waiting; lost items show as `Err`.
 fn take_all(receiver: &mut BroadcastReceiver<u64>) -> Vec<Result<u64, u64>> {
     let mut taken = Vec::new();
     while let Some(found) = receiver.try_recv() {
@@ -67,7 +67,7 @@ fn each_consumer_gets_each_item_that_comes_after_it() {
     assert_eq!(take_all(&mut second), all(1..5));
     assert_eq!(take_all(&mut first), all(1..5));
     assert_eq!(take_all(&mut third), all(1..5));
-    // The end is for everybody, and for good.
+    // The end is the same for all, and for good.
     for receiver in [&mut first, &mut second, &mut third] {
         assert_eq!(receiver.try_recv().unwrap().unwrap(), None);
         assert_eq!(receiver.try_recv().unwrap().unwrap(), None);
@@ -85,7 +85,7 @@ fn a_slow_consumer_is_told_what_it_lost_and_goes_on_with_the_oldest() {
     let behind = Statistics { subscribers: 2, window: 3, kept: 3, behind: 10 };
     assert_eq!(slow.statistics(), behind);
     assert_eq!(take_all(&mut slow), [Err(7), Ok(7), Ok(8), Ok(9)]);
-    // Exactly the window is no lag; who was slow may be the fastest next.
+    // Exactly the window is not a lag; a slow consumer may be the fastest next.
     send(&sender, 10..13);
     assert_eq!(take_all(&mut slow), all(10..13));
     assert_eq!(take_all(&mut fast), all(10..13));
@@ -130,7 +130,7 @@ fn whoever_waits_is_woken_whoever_was_asked_last() {
 
 #[test]
 fn a_sibling_is_woken_by_an_item_that_was_pulled_without_a_wake() {
-    // A stream that was polled with success need not wake whoever polled it before.
+    // A stream that was polled with success need not wake an earlier poller.
     let mut ready = false;
     let forgetful =
         stream::poll_fn(move |_| if mem::replace(&mut ready, true) { Poll::Ready(Some(1)) } else { Poll::Pending });
@@ -207,7 +207,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// What each consumer gets follows from the order of events alone.
+    /// The order of events alone decides the items of each consumer.
     #[test]
     fn a_broadcast_does_what_its_model_does(window in 1..6_usize, steps in steps()) {
         let (sender, first) = numbers(window);
@@ -255,7 +255,7 @@ proptest! {
         }
     }
 
-    /// Consumers wait, are cancelled at any await, hand over, and come to the end; nobody sleeps for ever.
+    /// Consumers wait, are cancelled at any await, hand over, and come to the end; none sleeps for ever.
     #[test]
     fn consumers_that_are_cancelled_at_any_point_lose_nothing(cuts in prop::collection::vec(1..20_u32, 4)) {
         const COUNT: u64 = 200;
