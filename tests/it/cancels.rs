@@ -468,7 +468,7 @@ async fn stop(pid: Pid) {
 }
 
 async fn gone(config: Config) {
-    // S51: with the connection goes the task; nobody waits for an acknowledgement.
+    // S51: with the connection goes the task, without a wait for an acknowledgement.
     let config = Config { cancel_ack: FOREVER, ..config };
     in_root(config, async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {

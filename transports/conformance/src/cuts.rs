@@ -7,8 +7,8 @@ use crate::faulty::{Plan, Random};
 use crate::say::{Inbox, Parcel, end_of};
 use crate::subject::{Role, Subject};
 
-/// Wherever the connection is cut: what arrived before is whole and in order, both sides get an end that
-/// says what happened, and nobody is left waiting.
+/// Wherever the connection is cut: earlier messages are whole and in order, both sides get an end with its cause, and
+/// no task is left waiting.
 pub async fn a_cut_connection_delivers_whole_messages_in_order_and_ends(subject: &Subject) {
     for seed in 0..SEEDS {
         let after = BEYOND_HELLO + Random::new(seed).below(60_000);

@@ -10,7 +10,7 @@ use pleach_wire::{Address, Listener, MsgTransportExt, TransportError};
 use crate::say::{number, number_of, one};
 use crate::subject::{Role, Subject};
 
-/// Where nobody listens, a dial is an error, not long after the dial timeout at the latest.
+/// Without a listener, a dial is an error, not long after the dial timeout at the latest.
 pub async fn a_refused_dial_is_an_error_in_time(subject: &Subject) {
     let subject = subject.clone().with(|settings| settings.dial_timeout = soon());
     let listener = subject.listen().await;

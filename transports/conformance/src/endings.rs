@@ -22,7 +22,7 @@ pub async fn close_sends_what_was_queued(subject: &Subject) {
         let (closed, (numbers, end)) = tokio::join!(pair.near.close(), numbers_until_end(&pair.far));
         closed.unwrap();
         assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
-        assert!(end.is_closed(), "a clean end is no fault: {end:?}");
+        assert!(end.is_closed(), "a clean end is not a fault: {end:?}");
     }
 }
 
@@ -56,7 +56,7 @@ pub async fn close_then_drop_delivers(subject: &Subject) {
         };
         let ((), (arrived, end)) = tokio::join!(close, receive);
         assert_eq!(arrived, BACKLOG, "the connection ended early: {end:?}");
-        assert!(end.is_closed(), "the end is no fault: {end:?}");
+        assert!(end.is_closed(), "the end is not a fault: {end:?}");
     }
 }
 
@@ -111,7 +111,7 @@ pub async fn a_vanished_peer_wakes_the_receiver(subject: &Subject) {
     }
 }
 
-/// An abort ends whoever waits on the connection, on both sides.
+/// An abort ends all waiters of the connection, on both sides.
 pub async fn abort_wakes_everyone_here_and_there(subject: &Subject) {
     for role in Role::BOTH {
         let pair = subject.pair(role).await;
@@ -169,7 +169,7 @@ pub async fn a_cancelled_close_still_closes(subject: &Subject) {
     }
 }
 
-/// After its end a connection takes no message and reports the end to everybody, at once.
+/// After its end a connection takes no message and reports the end to all callers, at once.
 // S44
 pub async fn what_has_ended_refuses_messages(subject: &Subject) {
     for role in Role::BOTH {

@@ -40,7 +40,7 @@ pub async fn a_frame_over_the_limit_is_refused_by_its_receiver(subject: &Subject
         assert_eq!(number_of(&inbox.next().await.unwrap()), 1);
         let end = inbox.next().await.unwrap_err();
         assert!(matches!(end, TransportError::FrameTooLarge { limit: 1000, .. }), "{end:?}");
-        assert!(pair.far.queue(Lane::CONTROL, &number(&3)).is_err(), "the connection is over");
+        assert!(pair.far.queue(Lane::CONTROL, &number(&3)).is_err(), "the connection has ended");
         end_of(&pair.near).await;
     }
 }
@@ -58,7 +58,7 @@ pub async fn an_announced_size_takes_no_memory(subject: &Subject) {
     }
 }
 
-/// Bytes that are no message are `Decode`, and the peer that sent them sees the connection end.
+/// Bytes that are not a message are `Decode`, and the peer that sent them sees the connection end.
 pub async fn a_garbage_first_frame_is_decode_and_ends_the_connection(subject: &Subject) {
     for role in Role::BOTH {
         let mut raw = subject.raw(role, b"\x05\x00\x00\x00~~~~~").await;
@@ -66,9 +66,9 @@ pub async fn a_garbage_first_frame_is_decode_and_ends_the_connection(subject: &S
         assert!(matches!(end, TransportError::Decode { .. }), "{end:?}");
         assert!(matches!(end_of(&raw.far).await, TransportError::Decode { .. }), "the reason stays");
         assert!(!raw.far.connected());
-        assert!(raw.far.queue(Lane::CONTROL, &number(&1)).is_err(), "the connection is over");
+        assert!(raw.far.queue(Lane::CONTROL, &number(&1)).is_err(), "the connection has ended");
         let mut rest = Vec::new();
-        // An end of file or an error: either way the wait is over.
+        // An end of file or an error: either ends the wait.
         let _ = raw.near.reader.read_to_end(&mut rest).await;
         assert!(rest.is_empty(), "nothing is answered to garbage");
     }
@@ -125,7 +125,7 @@ pub async fn a_slow_reader_blocks_the_writer(subject: &Subject) {
             poll_fn(|cx| pair.near.poll_room(cx)).await.unwrap();
             pair.near.send(&[Parcel::new(sent, 10).message()]).await.unwrap();
         };
-        // Somebody drives the writing, as a connection's task does.
+        // Drives the writing, as a connection's task does.
         let drive = pair.near.flush();
         let receive = async {
             let mut inbox = Inbox::new(&pair.far);

@@ -131,7 +131,7 @@ async fn relay<S: AsyncRead + AsyncWrite + Send + 'static>(
     loop {
         tokio::select! {
             met = meet(()) => {
-                // A listener that is not there refuses whoever dials through the line.
+                // A missing listener refuses dials through the line.
                 let Ok((near, far)) = met else { continue };
                 let ((near_in, near_out), (far_in, far_out)) = (tokio::io::split(near), tokio::io::split(far));
                 let (there, back) = (there.clone(), back.clone());
@@ -202,7 +202,7 @@ async fn take_in(
 ) {
     let mut datagram = vec![0; 1 << 16];
     loop {
-        // An error says that nobody was there for an earlier one.
+        // An error says that there was no listener for an earlier one.
         let Ok(len) = socket.recv(&mut datagram).await else { continue };
         send(&queue, &pace, &datagram[..len], near.clone(), Some(dialer));
     }
@@ -215,7 +215,7 @@ async fn deliver(mut queue: mpsc::Receiver<Datagram>, pace: Arc<Pace>) {
             Some(to) => from.send_to(&datagram, to).await,
             None => from.send(&datagram).await,
         };
-        let _ = sent; // nobody is there any more
+        let _ = sent; // the receiver has left
         pace.note(datagram.len());
     }
 }

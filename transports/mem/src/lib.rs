@@ -1,7 +1,7 @@
 //! The in-memory transport: connections inside one process, `mem://name`.
 //!
 //! It dials and listens, and nothing else; frames and messages are `pleach-wire`'s. Names live in one
-//! table per process, so two runtimes of a process reach each other, and nobody else does.
+//! table per process, so only runtimes of the same process reach each other.
 //!
 //! # Invariants
 //! 1. A name is in the table exactly as long as its listener lives.
@@ -62,11 +62,11 @@ impl Protocol for Mem {
     }
 }
 
-/// A name with somebody behind it. Dropping it frees the name; dials that nobody accepted see their end.
+/// A name with a listener. Dropping it frees the name; dials that were not accepted see their end.
 #[derive(Debug)]
 struct MemListener {
     address: Address,
-    // Dropped before `dials`: first the name goes, then those who wait in the queue are refused.
+    // Dropped before `dials`: first the name is freed, then the queued dials are refused.
     name: Name,
     dials: mpsc::Receiver<Dialled>,
 }
@@ -119,7 +119,7 @@ fn link(stream: DuplexStream, local: Address, remote: Address) -> Link {
 fn name_of(address: &Address) -> io::Result<&str> {
     match address {
         Address::Mem(name) => Ok(name),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no mem:// address")),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a mem:// address")),
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn yield_to_last_word(connection: &Connection) {
     }
 }
 
-/// Returns what is known of the way that the data of `connection` has made.
+/// Returns the progress of `connection`'s data.
 pub(crate) fn flow(connection: &Connection) -> Arc<Flow> {
     let controller = connection.congestion_state().into_any().downcast::<Yields>();
     controller.map(|controller| controller.flow.clone()).unwrap_or_default()
@@ -69,7 +69,7 @@ impl Flow {
 
     fn note_acknowledged(&self, bytes: u64) {
         self.acknowledged.fetch_add(bytes, Ordering::Relaxed);
-        // Packets are a little larger than what they carry: what is outstanding is off by so much, until all is there.
+        // Packets are a little larger than their payload: the outstanding count is off by that, until all has arrived.
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let _ = self
             .outstanding
@@ -128,7 +128,7 @@ impl Controller for Yields {
     }
 }
 
-/// What may be under way at once before anything is known of the path, in datagrams (RFC 9002, 7.2).
+/// The initial congestion window, in datagrams (RFC 9002, 7.2).
 /// It must hold some of the largest: with quinn's 14 KiB, not one jumbo datagram would ever be sent.
 const INITIAL_DATAGRAMS: u64 = 10;
 

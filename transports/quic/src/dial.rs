@@ -15,7 +15,7 @@ use crate::{host, resolve, tls, tuning};
 
 /// Connects to `address`.
 ///
-/// Nobody says no over UDP when a port is closed: such a dial lasts until its caller gives up. That is
+/// A closed UDP port does not refuse: such a dial lasts until its caller gives up. That is
 /// also why addresses are not tried one after the other: the first may never answer.
 ///
 /// # Cancel safety

@@ -1,11 +1,10 @@
 //! Quinn's background tasks, with an owner.
 //!
-//! Quinn spawns one task per endpoint and one per connection, and lets each run until its work is done.
-//! After a connection is closed that takes three probe time-outs, three seconds if the peer never
-//! answered, and it keeps the socket open. And the word that tells the peer goes out only when the task
-//! is polled next, which is never if the program leaves right after the drop. So the tasks are spawned
-//! through here: a [`Driver`] holds the future beside its task, and whoever owns the endpoint or the
-//! connection ends it, after one last poll that says what is still to be said.
+//! Quinn spawns one task per endpoint and one per connection, and lets each run until its work is done. After a
+//! connection is closed that takes three probe time-outs, three seconds if the peer never answered, and it keeps the
+//! socket open. And the message that tells the peer goes out only when the task is polled next, which is never if the
+//! program leaves right after the drop. So the tasks are spawned through here: a [`Driver`] holds the future beside its
+//! task, and the owner of the endpoint or the connection ends it, after one last poll that sends the pending datagrams.
 //!
 //! # What must stay true
 //! 1. A driver's lock is held while its future is polled, so an end waits for a poll that is under way
@@ -77,8 +76,8 @@ impl Runtime for Drivers {
 }
 
 impl Driver {
-    /// Polls the task's work once, now: it sends what there is to send. For owners that end it right after,
-    /// because the work forgets whom to wake.
+    /// Polls the task's work once, now: it sends pending datagrams. For owners that end it right after, because the
+    /// work forgets its waker.
     pub(crate) fn turn(&self) {
         // A timer may have to be made, and this may be another thread, or another runtime's.
         let _runtime = self.runtime.enter();
@@ -103,7 +102,7 @@ impl Drop for Driver {
     }
 }
 
-/// What the runtime polls. If the runtime ends first, the work ends with it.
+/// The task that the runtime polls. If the runtime ends first, the work ends with it.
 struct Turns(Arc<Shared>);
 
 impl Future for Turns {

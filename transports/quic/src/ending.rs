@@ -1,4 +1,4 @@
-//! What quinn's errors mean to the seam: the kind of an I/O error decides how a connection has ended.
+//! Maps quinn's errors to the seam: the kind of an I/O error decides how a connection has ended.
 //!
 //! `pleach-wire` takes `ConnectionReset` and its like for a graceful end if it comes between two
 //! frames, and every other kind for a fault.
@@ -10,7 +10,7 @@ use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 /// The code of a connection that was closed after its sender had finished.
 pub(crate) const FINISHED: (VarInt, &[u8]) = (VarInt::from_u32(0), b"finished");
 
-/// The code of a connection that was dropped or aborted; what was under way is lost.
+/// The code of a connection that was dropped or aborted; data in transit is lost.
 pub(crate) const DROPPED: (VarInt, &[u8]) = (VarInt::from_u32(1), b"dropped without a close");
 
 /// The end of a connection.

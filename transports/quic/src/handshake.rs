@@ -34,7 +34,7 @@ pub(crate) struct HalfOpen {
 }
 
 impl HalfOpen {
-    /// Takes over what quinn has just begun on `site`.
+    /// Takes over a connection that quinn has just begun on `site`.
     pub(crate) fn new(connecting: Connecting, site: Arc<Site>) -> Self {
         let driver = site.drivers.take_latest().expect("connecting and accepting spawn a driver");
         Self { connecting, driver, site }
@@ -74,11 +74,11 @@ impl HalfOpen {
     }
 }
 
-/// Why there is no link.
+/// Why the link failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Lost(ConnectionError),
-    /// TLS went through, but what followed was not ours.
+    /// TLS succeeded, but the protocol inside is not ours.
     Stranger,
 }
 
@@ -106,7 +106,7 @@ impl Failure {
     }
 }
 
-/// Makes the link, or says why the streams came to nothing.
+/// Makes the link, or says why the streams failed.
 fn finish(live: Live, streams: Option<(SendStream, RecvStream)>, ends: Ends) -> Result<Link, Failure> {
     match (streams, live.connection.close_reason()) {
         (Some((send, recv)), _) => Ok(live.link(send, recv, ends)),
@@ -135,7 +135,7 @@ fn ends(connection: &Connection, site: &Site) -> Ends {
     let address = |at| Address::Quic(HostPort::from(at));
     let mut binding = [0; 32];
     let exported = connection.export_keying_material(&mut binding, BINDING, &[]);
-    exported.expect("the handshake is over, and 32 bytes are not too many");
+    exported.expect("the handshake has completed, and 32 bytes are not too many");
     Ends { local: address(local), remote: address(remote), credentials: None, binding: Some(binding) }
 }
 

@@ -1,9 +1,8 @@
 //! The QUIC transport: `quic://host:port`.
 //!
-//! It dials and listens, and nothing else; frames and messages are `pleach-wire`'s. Both sides show a
-//! certificate of one authority (see [`pleach_tls`]); there is no unauthenticated QUIC, which is why any
-//! address may be bound. The dialer opens one bidirectional stream for the control lane; every other
-//! lane is a stream of its own.
+//! It dials and listens, and nothing else; frames and messages are `pleach-wire`'s. Both sides present a certificate of
+//! one authority (see [`pleach_tls`]); QUIC is always authenticated, which is why any address may be bound. The dialer
+//! opens one bidirectional stream for the control lane; every other lane is a stream of its own.
 //!
 //! | file | station |
 //! |---|---|
@@ -12,31 +11,30 @@
 //! | `dial`, `listen` | a connection from either end |
 //! | `handshake` | from a QUIC connection to a link |
 //! | `link` | streams as byte halves and lanes; how they end |
-//! | `ending` | what quinn's errors mean to the seam |
+//! | `ending` | quinn's errors, mapped to the seam |
 //! | `congestion` | Cubic, which lets the last word pass |
 //! | `site`, `driver` | a UDP socket with its endpoint, and quinn's background tasks, which end with it |
 //!
 //! # What must stay true
-//! 1. Whatever is dropped (a dial, a handshake, a link, a listener) closes what only it needs before
-//!    the drop returns: the peer has been told, and a socket that nobody uses any more is free.
+//! 1. Dropping a dial, a handshake, a link or a listener closes everything that only it needs before the drop returns:
+//!    the peer is notified, and an unused socket is free.
 //! 2. A shutdown resolves when the peer's QUIC has acknowledged everything: dropping the link after it
 //!    takes nothing back.
-//! 3. Nothing that one peer does or omits holds up another.
+//! 3. One peer, active or silent, never blocks another.
 //!
 //! # The port of a listener
-//! All accepted connections share their listener's UDP socket. Closing or dropping the listener lets
-//! nobody new in, and frees the port at once if no accepted link lives; otherwise the port is free as
-//! soon as the last of them is dropped. A connection can't move to another port: its peer would take
-//! the datagrams for a stranger's.
+//! All accepted connections share their listener's UDP socket. Closing or dropping the listener stops accepting, and
+//! frees the port at once if no accepted link lives; otherwise the port is free as soon as the last of them is dropped.
+//! A connection can't move to another port: its peer would take the datagrams for a stranger's.
 //!
 //! # Sockets and memory
-//! Every dial has a UDP socket and an endpoint of its own, on the runtime of whoever dials. Sharing one
-//! would save a file and a receive buffer per connection, but an endpoint belongs to the runtime that it
-//! was made on and would die with it under the feet of others.
+//! Every dial has a UDP socket and an endpoint of its own, on the dialer's runtime. Sharing one would save a file and a
+//! receive buffer per connection, but an endpoint belongs to its runtime, and its end would break other users'
+//! connections.
 //!
 //! # Peers that vanish
-//! A peer on another host that vanishes without a word (power, network, SIGKILL) is noticed after
-//! [`Settings::silence`]. One on this host is not: it may be stopped. Who has to know watches its process.
+//! A peer on another host that vanishes silently (power, network, SIGKILL) is noticed after [`Settings::silence`]. One
+//! on this host is not: it may be stopped. Callers that have to know watch its process.
 
 #![forbid(unsafe_code)]
 
@@ -57,7 +55,7 @@ use pleach_wire::address::HostPort;
 use pleach_wire::bind;
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
 
-/// The protocol of connections over QUIC. Holds nothing; what is needed comes with the [`Settings`].
+/// The protocol of connections over QUIC. Holds nothing; its inputs come with the [`Settings`].
 ///
 /// [`Settings::tls`] is required on both sides. [`Settings::mtu`] may be set on paths that are known to
 /// carry large datagrams, such as loopback; sides that differ use the smaller.
@@ -102,7 +100,7 @@ fn host(address: &Address) -> &str {
 /// Returns the socket addresses that `address` stands for, at least one.
 async fn resolve(address: &Address) -> io::Result<Vec<std::net::SocketAddr>> {
     let Address::Quic(at) = address else {
-        let why = format!("{address} is no address of quic; they look like quic://127.0.0.1:1616");
+        let why = format!("{address} is not a quic address; they look like quic://127.0.0.1:1616");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     };
     bind::addresses(at, tokio::net::lookup_host((at.host.as_str(), at.port)).await?)

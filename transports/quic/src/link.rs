@@ -53,7 +53,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // What the streams were given last goes out first, as far as the network takes it now.
+        // The streams' last data goes out first, as far as the network takes it now.
         self.driver.turn();
         let (code, reason) = if *self.finished.get_mut() { ending::FINISHED } else { ending::DROPPED };
         self.connection.close(code, reason);
@@ -74,7 +74,7 @@ impl AsyncRead for Reader {
     }
 }
 
-/// The sending half of a stream. Dropping it ends the stream; what the peer has not got then may be lost.
+/// The sending half of a stream. Dropping it ends the stream; data that has not arrived by then may be lost.
 struct Writer {
     shutting: Pending<Result<Option<VarInt>, StoppedError>>,
     stream: SendStream,
@@ -90,7 +90,7 @@ impl AsyncWrite for Writer {
         Poll::Ready(Ok(written))
     }
 
-    /// Nothing to do: quinn sends what it has taken as soon as the network lets it.
+    /// Nothing to do: quinn sends its data as soon as the network lets it.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -109,8 +109,8 @@ impl AsyncWrite for Writer {
                 this.live.finished.fetch_or(this.control, Ordering::Relaxed);
                 Poll::Ready(Ok(()))
             }
-            // A peer that goes by its own will wants no more: one that has read what it came for need
-            // not wait for our end, and must not make it a failure.
+            // A peer that closes by itself wants no more: one that has read enough need not wait for our end, and must
+            // not make it a failure.
             Ok(Some(_)) | Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(_))) => {
                 Poll::Ready(Ok(()))
             }

@@ -16,7 +16,8 @@ use crate::handshake::HalfOpen;
 use crate::site::Site;
 use crate::{resolve, tls, tuning};
 
-/// A bound UDP port, at each address of a name. Dropping it lets nobody new in, refuses who waits, and frees the port as the crate's docs say.
+/// A bound UDP port, at each address of a name. Dropping it stops accepting, refuses queued dials, and frees the port
+/// as the crate's docs say.
 pub(crate) struct QuicListener {
     /// Declared before the site: each holds it.
     handshakes: Pending,
@@ -24,7 +25,7 @@ pub(crate) struct QuicListener {
     sites: Vec<Arc<Site>>,
     address: Address,
     settings: Settings,
-    /// For dialers on this host, who may be silent for any time.
+    /// For dialers on this host, which may be silent for any time.
     near: Arc<ServerConfig>,
 }
 
@@ -61,7 +62,7 @@ impl QuicListener {
                 self.handshakes.begin(peer.ip(), shake(half_open, peer, self.settings.clone()));
             }
             Err(error) => {
-                record!(DEBUG, target: "pleach::transport", %error, "a dialer's first datagram was no good");
+                record!(DEBUG, target: "pleach::transport", %error, "a dialer's first datagram was invalid");
             }
         }
     }
@@ -94,7 +95,7 @@ impl Listener for QuicListener {
                 }
                 incoming(&self.sites).await
             };
-            // Those who are through first, then new ones.
+            // Completed ones first, then new ones.
             tokio::select! {
                 biased;
                 shaken = self.handshakes.next() => return shaken,
@@ -109,9 +110,9 @@ impl Listener for QuicListener {
                 },
             }
         }
-        // The socket has failed; who asks again must not be answered in a busy loop.
+        // The socket has failed; a caller that retries must not spin.
         tokio::time::sleep(ACCEPT_PAUSE).await;
-        Err(TransportError::listen(&self.address, io::Error::other("its socket has failed; close it and listen anew")))
+        Err(TransportError::listen(&self.address, io::Error::other("its socket has failed; close it and listen again")))
     }
 
     async fn close(self: Box<Self>) {

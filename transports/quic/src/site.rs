@@ -1,4 +1,4 @@
-//! A bound UDP socket with quinn's endpoint on it: what a listener and its links share, or one dialled link has.
+//! A bound UDP socket with quinn's endpoint on it: shared by a listener and its links, or owned by one dialled link.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

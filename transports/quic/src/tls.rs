@@ -14,7 +14,7 @@ use crate::tuning;
 /// The dialer's side, for a listener at `host` that may be silent for so long.
 ///
 /// # Errors
-/// [`TransportError::Tls`] when there is no identity, or it is no good.
+/// [`TransportError::Tls`] when the identity is missing or invalid.
 pub(crate) fn client(
     settings: &Settings,
     host: &str,
@@ -29,7 +29,7 @@ pub(crate) fn client(
 /// The listener's side, for dialers that may be silent for so long.
 ///
 /// # Errors
-/// [`TransportError::Tls`] when there is no identity, or it is no good.
+/// [`TransportError::Tls`] when the identity is missing or invalid.
 pub(crate) fn server(settings: &Settings, silence: Option<Duration>) -> Result<ServerConfig, TransportError> {
     let crypto = QuicServerConfig::try_from(config::server(settings)?);
     let crypto = crypto.expect("ring has the cipher suite that QUIC begins with");

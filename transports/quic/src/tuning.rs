@@ -33,8 +33,8 @@ pub(crate) fn transport(mtu: Option<u16>, bidirectional: u32, silence: Option<Du
         .datagram_receive_buffer_size(None)
         .congestion_controller_factory(Arc::new(Yielding::new(mtu.unwrap_or(DEFAULT_MTU).clamp(DEFAULT_MTU, MAX_MTU))));
     if let Some(mtu) = mtu.filter(|&mtu| mtu > DEFAULT_MTU) {
-        // Known, so nothing is to be probed. `min_mtu` stays: it pads the first datagrams, and a peer
-        // that was not told of the large size could not read them.
+        // Known, so nothing is to be probed. `min_mtu` stays: it pads the first datagrams, and a peer that does not
+        // know the large size could not read them.
         config.initial_mtu(mtu.min(MAX_MTU)).mtu_discovery_config(None);
         config.enable_segmentation_offload(mtu <= OFFLOAD_UP_TO);
     }
@@ -51,12 +51,12 @@ fn idle_timeout(silence: Duration) -> IdleTimeout {
     VarInt::try_from(idle_period(silence).as_millis() as u64).map_or_else(|_| VarInt::MAX.into(), IdleTimeout::from)
 }
 
-/// Within what a connection works with: keep-alives are to be rare, and numbers of milliseconds small.
+/// Within quinn's limits: keep-alives should be rare, and numbers of milliseconds small.
 fn idle_period(silence: Duration) -> Duration {
     silence.clamp(Duration::from_secs(1), Duration::from_secs(365 * 24 * 3600))
 }
 
-/// A handshake that a peer began and does not finish is given up after this; the actors' handshake has as long.
+/// The timeout of a handshake that a peer does not finish; the actors' handshake has as long.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// With so many under way, a dialer must first prove that it receives at its address: forged ones can't fill the rest.
@@ -71,11 +71,11 @@ pub(crate) const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Streams that the peer may have open to us: as many as `pleach-wire` has lanes.
 const LANES: u32 = 1024;
 
-/// What one stream may have under way: 1 Gbit/s to a peer 10 ms away. Not more: with 2 MiB, large
+/// The flow-control window of one stream: 1 Gbit/s to a peer 10 ms away. Not more: with 2 MiB, large
 /// datagrams on loopback took nearly twice the processor time (probably they outgrew its caches).
 const STREAM_WINDOW: u32 = 1_250_000;
 
-/// What all streams together may have under way, received and not read, or sent and not acknowledged: it bounds memory.
+/// The window of all streams together, received and not read, or sent and not acknowledged: it bounds memory.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Asked of the system for each direction, which grants what it allows; with the usual 208 KiB, bursts are lost.

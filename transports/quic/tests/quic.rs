@@ -39,11 +39,11 @@ async fn pair(listener: &mut Box<dyn Listener>, settings: &Settings) -> (Link, L
 }
 
 fn port(address: &Address) -> u16 {
-    let Address::Quic(at) = address else { panic!("{address} is no address of quic") };
+    let Address::Quic(at) = address else { panic!("{address} is not a quic address") };
     at.port
 }
 
-/// Returns whether nobody has the UDP port on 127.0.0.1.
+/// Returns whether the UDP port on 127.0.0.1 is free.
 fn port_is_free(port: u16) -> bool {
     UdpSocket::bind(("127.0.0.1", port)).is_ok()
 }
@@ -77,7 +77,7 @@ async fn a_dialer_without_a_certificate_is_refused() {
     let (heard, accepted) = tokio::join!(dial, listener.accept());
     assert!(heard.contains("certificate"), "{heard}");
     let refused = accepted.unwrap_err();
-    assert!(matches!(&refused, TransportError::Tls(why) if why.contains("showed no certificate")), "{refused}");
+    assert!(matches!(&refused, TransportError::Tls(why) if why.contains("presented no certificate")), "{refused}");
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_closed_listener_lets_nobody_in() {
     let _accepted = pair(&mut listener, &settings).await;
     listener.close().await;
     let late = tokio::time::timeout(Duration::from_millis(200), Quic.dial(&address, &settings)).await;
-    assert!(!matches!(late, Ok(Ok(_))), "somebody let us in");
+    assert!(!matches!(late, Ok(Ok(_))), "the dial was accepted");
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn first_datagram(
     settings: &Settings,
 ) -> (usize, SocketAddr) {
     tokio::select! {
-        dialled = Quic.dial(address, settings) => panic!("nobody answers: {:?}", dialled.map(drop)),
+        dialled = Quic.dial(address, settings) => panic!("got no answer: {:?}", dialled.map(drop)),
         came = silent.recv_from(datagram) => came.unwrap(),
     }
 }
@@ -220,7 +220,7 @@ async fn datagrams_of_strangers_are_ignored() {
 async fn a_handshake_that_stalls_holds_up_nobody() {
     let settings = tree();
     let (mut listener, address) = listen(&settings).await;
-    // First datagrams of real dials, sent again by somebody who never answers what comes back.
+    // First datagrams of real dials, replayed by a sender that never reads the answers.
     let recorder = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let stalled: Address = format!("quic://{}", recorder.local_addr().unwrap()).parse().unwrap();
     let mut first = vec![0; 2000];

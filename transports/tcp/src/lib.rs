@@ -38,8 +38,8 @@ pub use self::tls::TlsTcp;
 /// The protocol of connections over TCP.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp {
-    /// Whether to listen on addresses that other hosts reach. Off by default, because nothing that TCP
-    /// carries is encrypted and whoever reads the network reads it.
+    /// Whether to listen on addresses that other hosts reach. Off by default, because TCP is not encrypted, so anyone
+    /// on the network can read it.
     pub allow_non_loopback: bool,
 }
 
@@ -74,7 +74,7 @@ impl Tcp {
     fn allows(self, at: SocketAddr) -> io::Result<()> {
         if !at.ip().is_loopback() && !self.allow_non_loopback {
             let why = format!(
-                "{} is no loopback address, and TCP is not encrypted; use tls+tcp or quic, which are, or allow it \
+                "{} is not a loopback address, and TCP is not encrypted; use tls+tcp or quic, which are, or allow it \
                  explicitly with `Tcp {{ allow_non_loopback: true }}`",
                 at.ip()
             );
@@ -84,7 +84,7 @@ impl Tcp {
     }
 }
 
-/// A bound port. Dropping it frees the port; connections that nobody accepted are reset.
+/// A bound port. Dropping it frees the port; connections that were not accepted are reset.
 #[derive(Debug)]
 struct Bound {
     sockets: socket::Bound,
@@ -131,6 +131,6 @@ fn link(stream: TcpStream) -> io::Result<Link> {
 async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
     match address {
         Address::Tcp(at) => socket::resolve(at).await,
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no tcp:// address")),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a tcp:// address")),
     }
 }

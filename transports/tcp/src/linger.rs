@@ -1,10 +1,9 @@
 //! A shutdown that waits until everything has left for the peer.
 //!
-//! Closing a TCP socket while bytes of the peer are unread resets the connection, and the kernel then
-//! throws away what it had not yet sent: a last answer would be lost to a peer that reads slowly. So a
-//! shutdown first waits until nothing is unsent. What has reached the peer's kernel, a reset leaves
-//! readable. There is no event for "all sent" as such; a socket whose limit of unsent bytes is one is
-//! writable exactly then.
+//! Closing a TCP socket while bytes of the peer are unread resets the connection, and the kernel then discards its
+//! unsent bytes: a last answer would be lost to a peer that reads slowly. So a shutdown first waits until nothing is
+//! unsent. A reset leaves bytes in the peer's kernel readable. There is no event for "all sent" as such; a socket whose
+//! limit of unsent bytes is one is writable exactly then.
 
 use std::io;
 use std::pin::Pin;

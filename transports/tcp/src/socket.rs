@@ -27,7 +27,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// Binds all of `found`, and returns what peers dial, too. `allows` may refuse an address.
+    /// Binds all of `found`, and also returns the address that peers dial. `allows` may refuse an address.
     pub(crate) fn bind(
         asked: &Address,
         found: &[SocketAddr],
@@ -85,10 +85,10 @@ pub(crate) async fn accept(listener: &Bound, silence: Duration) -> io::Result<Tc
 /// Connects to one address.
 ///
 /// # Cancel safety
-/// If dropped before it resolves, the attempt is given up.
+/// If dropped before it resolves, the attempt is abandoned.
 pub(crate) async fn connect(to: SocketAddr, silence: Duration) -> io::Result<TcpStream> {
     let stream = prepared(TcpStream::connect(to).await?, silence)?;
-    // A free port of the dialer's own range can be connected to itself: nobody listens there.
+    // A free port of the dialer's own range can be connected to itself: it has no listener.
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
@@ -99,7 +99,7 @@ fn prepared(stream: TcpStream, silence: Duration) -> io::Result<TcpStream> {
     // Messages are coalesced above; waiting for more in the kernel only adds delay.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
-    // What the kernel has taken can't be overtaken any more: it takes little more than it can send.
+    // Bytes in the kernel can't be overtaken any more: it takes little more than it can send.
     socket.set_tcp_notsent_lowat(UNSENT)?;
     let user_timeout = user_timeout(stream.local_addr()?.ip(), stream.peer_addr()?.ip(), silence);
     if user_timeout.is_some() {

@@ -37,7 +37,7 @@ async fn pair(listener: &mut Box<dyn Listener>, settings: &Settings) -> (Link, L
 }
 
 async fn plain(address: &Address) -> TcpStream {
-    let Address::TlsTcp(at) = address else { panic!("{address} is no address of tls+tcp") };
+    let Address::TlsTcp(at) = address else { panic!("{address} is not a tls+tcp address") };
     TcpStream::connect((at.host.as_str(), at.port)).await.unwrap()
 }
 
@@ -69,10 +69,10 @@ async fn a_dialer_without_a_certificate_is_refused_and_hears_it() {
     };
     let (heard, accepted) = tokio::join!(dial, listener.accept());
     let refused = accepted.unwrap_err();
-    assert!(matches!(&refused, TransportError::Tls(why) if why.contains("showed no certificate")), "{refused}");
+    assert!(matches!(&refused, TransportError::Tls(why) if why.contains("presented no certificate")), "{refused}");
     let alert = Refusal::of(heard.get_ref().unwrap().downcast_ref().unwrap()).unwrap();
     let heard = alert.error(&address, &Settings::default()).to_string();
-    assert!(heard.contains("refused this side") && heard.contains("showed no certificate"), "{heard}");
+    assert!(heard.contains("refused this side") && heard.contains("presented no certificate"), "{heard}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! Authorities: whoever trusts one believes every certificate that it has signed.
+//! Authorities: a member that trusts one accepts every certificate that it has signed.
 //!
-//! The authority of a tree is derived from the tree's key: the same key makes the same authority, in any
-//! process and on any host, without a word between them. So whoever has the key can make a certificate
-//! that all members believe, and nobody else can. Others are made for files, or read from them.
+//! The authority of a tree is derived from the tree's key: the same key makes the same authority, in any process and on
+//! any host, without communication. So exactly the holders of the key can make certificates that all members accept.
+//! Others are made for files, or read from them.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +34,7 @@ pub struct Issued {
 /// How long certificates are good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
-    /// From 2020 to 2120, for what lives as long as a tree: a clock that is wrong harms nobody.
+    /// From 2020 to 2120, for certificates that live as long as a tree: a wrong clock does no harm.
     Century,
     /// From an hour ago, because clocks differ, for this many days from now; a century at most.
     Days(u32),
@@ -51,8 +51,8 @@ impl Authority {
 
     /// Returns the authority of the tree that has this key: always the same one, to the byte.
     ///
-    /// Its private key is derived by HKDF-SHA-256 (RFC 5869) under a label of its own, so it tells nothing
-    /// of the secret and of what else is derived from it.
+    /// Its private key is derived by HKDF-SHA-256 (RFC 5869) under a label of its own, so it reveals nothing about the
+    /// secret or other keys derived from it.
     ///
     /// # Errors
     /// [`TransportError::Tls`] when it can't be made, which has no cause that is known.
@@ -72,8 +72,8 @@ impl Authority {
     /// Reads one from the PEM texts of its certificate and its key; it may have been made elsewhere.
     ///
     /// # Errors
-    /// [`TransportError::Tls`], which says what is no good. Whether the two belong together shows when
-    /// something that it has signed is checked.
+    /// [`TransportError::Tls`], which says what is invalid. A mismatch of the two shows when a certificate that it has
+    /// signed is checked.
     #[cfg(feature = "issuing")]
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, TransportError> {
         use rustls::pki_types::CertificateDer;
@@ -105,10 +105,10 @@ impl Authority {
     /// of the tree if there are none.
     ///
     /// # Errors
-    /// [`TransportError::Tls`] for a text that is no name, and when the system has no randomness to give.
+    /// [`TransportError::Tls`] for an invalid name, and when the system's random generator fails.
     pub fn issue(&self, names: &[String], validity: Validity) -> Result<Issued, TransportError> {
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
-            return Err(TransportError::Tls(format!("`{name}` is no host name and no IP address")));
+            return Err(TransportError::Tls(format!("`{name}` is neither a host name nor an IP address")));
         }
         self.sign(names, validity).map_err(cannot_make)
     }
@@ -135,7 +135,7 @@ impl Authority {
         &self.pem
     }
 
-    /// Returns its private key, PEM. Whoever has it can make members.
+    /// Returns its private key, PEM. Its holder can make members.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
@@ -152,7 +152,7 @@ impl Issued {
         self.key.serialize_pem()
     }
 
-    /// Makes it the identity of a member that believes those whom `authority` has signed.
+    /// Makes it the identity of a member that accepts certificates signed by `authority`.
     pub fn identity(&self, authority: &Authority) -> TlsIdentity {
         TlsIdentity {
             authorities: vec![authority.certificate.clone()],
@@ -187,11 +187,11 @@ fn cannot_make(error: rcgen::Error) -> TransportError {
     TransportError::Tls(format!("can't make certificates: {error}"))
 }
 
-/// What HKDF keeps apart: other programs that derive from the same secret, and other keys of this one.
+/// Domain separation for HKDF: from other programs that derive from the same secret, and from other keys of this one.
 const SALT: &[u8] = b"pleach/1";
 const AUTHORITY_KEY: &[u8] = b"tls authority, ed25519";
 
-/// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, 7).
+/// The prefix of the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, 7).
 const ED25519_PREFIX: &[u8] =
     &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 

@@ -13,18 +13,18 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, version::TLS13};
 use crate::refusal::Refusal;
 use crate::verify::{Dialers, Listeners};
 
-/// The name in a certificate that is good on every host of a tree. All dialers ask for it, so that what
-/// they dial is not told to whoever watches the network.
+/// The name in a certificate that is valid on every host of a tree. All dialers ask for it, so that an observer of the
+/// network does not learn which host they dial.
 pub const ANY_HOST: &str = "pleach";
 
-/// The protocol within TLS (ALPN), so that nobody else's server is mistaken for an actor.
+/// The protocol within TLS (ALPN), so that another server is not mistaken for an actor.
 pub const ALPN: &[u8] = b"pleach/1";
 
-/// The label under which both ends of a connection export the same bytes, which nobody else has: RFC 9266,
-/// with 32 bytes and no context. They tie what is proved within a connection to that connection.
+/// The label under which both ends of a connection export the same secret bytes: RFC 9266, with 32 bytes and no
+/// context. They bind a proof to the connection in which it is given.
 pub const BINDING: &[u8] = b"EXPORTER-Channel-Binding";
 
-/// Returns what a dialer sends as the name of the server.
+/// Returns the server name that a dialer sends.
 pub fn server_name() -> ServerName<'static> {
     ServerName::try_from(ANY_HOST).expect("letters make a name")
 }
@@ -32,7 +32,7 @@ pub fn server_name() -> ServerName<'static> {
 /// The dialer's side, for a listener at `host`.
 ///
 /// # Errors
-/// [`TransportError::Tls`] when there is no identity, or it is no good.
+/// [`TransportError::Tls`] when the identity is missing or invalid.
 pub fn client(settings: &Settings, host: &str) -> Result<ClientConfig, TransportError> {
     let own = Own::of(identity_of(settings)?)?;
     let listeners = Listeners::new(own.authorities, host, own.provider.clone())?;
@@ -51,7 +51,7 @@ pub fn client(settings: &Settings, host: &str) -> Result<ClientConfig, Transport
 /// The listener's side.
 ///
 /// # Errors
-/// [`TransportError::Tls`] when there is no identity, or it is no good.
+/// [`TransportError::Tls`] when the identity is missing or invalid.
 pub fn server(settings: &Settings) -> Result<ServerConfig, TransportError> {
     let own = Own::of(identity_of(settings)?)?;
     let dialers = Dialers::new(own.authorities, own.provider.clone())?;
@@ -115,12 +115,19 @@ impl Own {
         let TlsIdentity { authorities, chain, key } = identity;
         let mut trusted = RootCertStore::empty();
         for authority in authorities {
-            trusted
-                .add(CertificateDer::from(authority.clone()))
-                .map_err(|error| TransportError::Tls(format!("the authority is no certificate (DER): {error}")))?;
+            trusted.add(CertificateDer::from(authority.clone())).map_err(|error| {
+                TransportError::Tls(format!(
+                    "the authority is not a valid certificate (DER): \
+                    {error}"
+                ))
+            })?;
         }
-        let key = PrivateKeyDer::try_from(key.clone())
-            .map_err(|error| TransportError::Tls(format!("the key is no private key (PKCS #8, DER): {error}")))?;
+        let key = PrivateKeyDer::try_from(key.clone()).map_err(|error| {
+            TransportError::Tls(format!(
+                "the key is not a valid private key (PKCS #8, DER): \
+                {error}"
+            ))
+        })?;
         let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.clone())).collect();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         Ok(Self { authorities: Arc::new(trusted), chain, key, provider })

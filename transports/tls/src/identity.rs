@@ -1,6 +1,6 @@
-//! Who a member of a tree is to TLS: a certificate with its key, and whom it believes.
+//! The TLS identity of a member: a certificate with its key, and the authority that it trusts.
 //!
-//! A tree's identity is made of the tree's key: whoever holds the key can be a member. A tree over hosts
+//! A tree's identity is derived from the tree's key: any holder of the key can be a member. A tree over hosts
 //! that belong to others can use certificates of its own, one per host.
 
 use std::fmt;
@@ -33,7 +33,7 @@ pub fn of_tree(secret: &[u8; 32]) -> Result<TlsIdentity, TransportError> {
 
 /// Makes the only member of a fresh authority, valid from 2020 to 2120.
 ///
-/// The authority's key is thrown away: nobody can add a member later but by handing on this identity.
+/// The authority's key is discarded: sharing this identity is the only way to add a member later.
 ///
 /// # Errors
 /// [`TransportError::Tls`] when the system has no randomness to give.
@@ -46,8 +46,8 @@ pub fn generate() -> Result<TlsIdentity, TransportError> {
 /// between it and its authority behind it, and the member's key.
 ///
 /// # Errors
-/// [`TransportError::Tls`], which says which of the three is no good. Whether they fit together is what
-/// [`check`](crate::config::check) tells.
+/// [`TransportError::Tls`], which says which of the three is invalid. [`check`](crate::config::check) tells whether
+/// they fit together.
 pub fn from_pem(authorities: &[u8], chain: &[u8], key: &[u8]) -> Result<TlsIdentity, TransportError> {
     let broken = |what: &'static str| {
         move |why: TransportError| match why {
@@ -94,8 +94,8 @@ fn not_pem(error: &dyn fmt::Display) -> TransportError {
 /// Reads an identity from [`AUTHORITY`], [`CERTIFICATE`] and [`KEY`] in `directory`.
 ///
 /// # Errors
-/// [`TransportError::Tls`], which names the directory or the file that can't be read or is no good; a key is
-/// none if everybody on the host can read it, or others than its owner can change it.
+/// [`TransportError::Tls`], which names the directory or the file that can't be read or is invalid; a key is refused if
+/// all users of the host can read it, or others than its owner can change it.
 pub fn from_pem_files(directory: impl AsRef<Path>) -> Result<TlsIdentity, TransportError> {
     let directory = directory.as_ref();
     let read = |name: &str| {
@@ -118,8 +118,8 @@ fn read_secret(path: &Path) -> Result<Vec<u8>, TransportError> {
         let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(unreadable)?) & 0o777;
         if mode & 0o026 != 0 {
             return Err(TransportError::Tls(format!(
-                "{} can be read by everybody or changed by others (mode {mode:04o}): make a new certificate with \
-                 `pleach cert new`, or `chmod 600` it if you are sure that nobody has seen it",
+                "{} can be read by all users or changed by others (mode {mode:04o}): make a new certificate with \
+                 `pleach cert new`, or `chmod 600` it if you are sure that no other user has read it",
                 path.display()
             )));
         }
@@ -141,7 +141,7 @@ pub struct Pem {
 }
 
 impl Pem {
-    /// The text of what `authority` has issued.
+    /// The text of a certificate that `authority` has issued.
     pub fn new(authority: &Authority, issued: &Issued) -> Self {
         Self {
             authority: authority.certificate_pem().to_owned(),
@@ -162,7 +162,7 @@ impl Pem {
     }
 }
 
-/// Writes a text that only the owner may read, in place of what was at `path`.
+/// Writes a text that only the owner may read, replacing the file at `path`.
 ///
 /// # Errors
 /// Those of the file system.
@@ -188,7 +188,7 @@ impl fmt::Debug for Pem {
 /// The file of the certificates of those authorities whose members are believed.
 pub const AUTHORITY: &str = "authority.pem";
 
-/// The file of the authority's private key, where it is kept to sign more certificates. Nobody else reads it.
+/// The file of the authority's private key, where it is kept to sign more certificates. Actors never read it.
 pub const AUTHORITY_KEY: &str = "authority-key.pem";
 
 /// The file of the member's certificate, with those between it and its authority behind it.

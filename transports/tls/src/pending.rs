@@ -1,8 +1,7 @@
 //! Handshakes that run beside each other at one listener, and how many may: [`MOST`].
 //!
-//! Whichever is through first comes out first. Who says nothing must not keep others out: when all places are
-//! taken, a newcomer gets that of the one who has been there longest, of those of the source with the most
-//! places. Each has [`GRACE`] at least.
+//! The first to complete comes out first. A silent peer must not keep others out: when all places are taken, a new
+//! connection evicts the oldest handshake, of those from the source with the most. Each has [`GRACE`] at least.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,7 +22,7 @@ type Shaken = Result<Link, TransportError>;
 #[derive(Default)]
 pub struct Pending {
     handshakes: FuturesUnordered<Pin<Box<dyn Future<Output = Shaken> + Send>>>,
-    /// In the order in which they came; those that are over are taken out later.
+    /// In order of arrival; completed ones are removed later.
     places: VecDeque<Place>,
 }
 
@@ -45,7 +44,7 @@ impl Pending {
         self.handshakes.is_empty()
     }
 
-    /// Returns until when whoever comes next has to wait: not at all, or until somebody has had its time.
+    /// Returns until when the next connection has to wait: not at all, or until a grace has passed.
     pub fn full_until(&self) -> Option<Instant> {
         let longest = (self.len() >= MOST).then(|| self.longest_of_the_most()).flatten()?;
         Some(self.places[longest].since + GRACE)
@@ -69,7 +68,7 @@ impl Pending {
         }));
     }
 
-    /// Waits for the next one that is over; for ever if there is none.
+    /// Waits for the next one to complete; for ever if there is none.
     ///
     /// # Errors
     /// Those of the handshake, and when its place was given to another.
@@ -104,7 +103,7 @@ impl fmt::Debug for Pending {
     }
 }
 
-/// In IPv6 a network of /64 is what one subscriber gets at least.
+/// In IPv6 a network of /64, the least that one subscriber gets.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (!0 << 64))),
@@ -115,7 +114,7 @@ fn network(address: IpAddr) -> IpAddr {
 /// Handshakes under way at one listener. Bounds what strangers can make us hold.
 pub const MOST: usize = 256;
 
-/// What each handshake has when others wait: two round trips around the world.
+/// The time each handshake has when others wait: two round trips around the world.
 pub const GRACE: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
@@ -152,11 +151,11 @@ mod tests {
     async fn whichever_is_through_first_comes_out_first_and_leaves_its_place() {
         let mut pending = Pending::default();
         for number in 0..MOST {
-            let over = async move { Err(TransportError::Handshake(format!("{number} is over"))) };
+            let over = async move { Err(TransportError::Handshake(format!("{number} is done"))) };
             pending.begin(host(1), async move { if number == 7 { over.await } else { silent().await } });
         }
         assert!(pending.full_until().is_some());
-        assert!(pending.next().await.map(drop).unwrap_err().to_string().contains("7 is over"));
+        assert!(pending.next().await.map(drop).unwrap_err().to_string().contains("7 is done"));
         assert_eq!(pending.full_until(), None);
     }
 }

@@ -1,7 +1,7 @@
-//! What the end of a handshake means: whose certificate it was about, what is wrong with it, what to do.
+//! The meaning of a failed handshake: which side's certificate, the fault, and what to do.
 //!
 //! The side that refuses knows the fault. The refused one hears an alert, a number; over QUIC a text comes
-//! with it. So the refused side looks at its own certificate as well and says what it finds.
+//! with it. So the refused side checks its own certificate as well and reports the findings.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use rustls::{AlertDescription, Error};
 
 use crate::config;
 
-/// Who ended a handshake.
+/// The side that ended a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// This side, because of what the peer showed.
+    /// This side, because of the peer's certificate.
     Us,
-    /// The peer, because of what this side showed.
+    /// The peer, because of this side's certificate.
     Peer,
 }
 
@@ -28,14 +28,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The alert `alert` (RFC 8446, 6), with what the side that sent it said; empty if it said nothing.
+    /// The alert `alert` (RFC 8446, 6), with the text of its sender; empty if there was none.
     pub fn new(by: By, alert: u8, detail: &str) -> Self {
         // The peer chose these words, or names in its certificate, and they end up in logs.
         let detail = detail.chars().take(MAX_DETAIL).map(|c| if c.is_control() { ' ' } else { c }).collect();
         Self { by, alert, detail }
     }
 
-    /// What an error of rustls means; nothing if no alert was the reason.
+    /// The meaning of an error of rustls; none if no alert was the reason.
     pub fn of(error: &Error) -> Option<Self> {
         let by_us = |alert: AlertDescription| Some(Self::new(By::Us, alert.into(), &error.to_string()));
         match error {
@@ -70,7 +70,7 @@ impl Refusal {
         TransportError::Tls(format!("{who}: {what}{found}"))
     }
 
-    /// As the error of whoever has just looked at its own certificate.
+    /// As the error of a side that has just checked its own certificate.
     pub(crate) fn seen_from_here(self) -> TransportError {
         let fault = self.fault(false);
         let what = fault.in_words("the");
@@ -80,7 +80,7 @@ impl Refusal {
         })
     }
 
-    /// What rustls has said that is not in the words for the fault.
+    /// The details from rustls that the fault's text lacks.
     fn more_than(&self, fault: &Fault) -> &str {
         match fault {
             Fault::OtherAuthority | Fault::SelfSigned | Fault::None => "",
@@ -151,15 +151,14 @@ impl Fault {
             Self::OtherUse => {
                 format!("{whose} certificate is not made for this: its extended key usage must allow server and client")
             }
-            Self::None => {
-                "the dialer showed no certificate: members show one, so it is no member, or `Settings::tls` is not set"
-                    .to_owned()
-            }
+            Self::None => "the dialer presented no certificate: members present one, so it is not a member, or its \
+                    `Settings::tls` is not set"
+                .to_owned(),
             Self::OtherProtocol => "the peer speaks TLS, but not pleach's protocol `pleach/1`".to_owned(),
             Self::Other(alert) => format!("TLS alert {alert:?} about {whose} certificate or the handshake"),
         }
     }
 }
 
-/// How much of what a peer said or showed is passed on, in characters: a few names fit.
+/// How much of a peer's text is passed on, in characters: a few names fit.
 const MAX_DETAIL: usize = 500;

@@ -1,8 +1,7 @@
-//! Whom each side believes: what rustls checks, and two things more.
+//! Which certificates each side accepts: rustls's checks, and two more.
 //!
-//! A listener's certificate may also be one for every host of the tree. And a certificate that is its own
-//! authority is told apart from one of an authority that is not trusted, by an alert of its own, because
-//! the way to put it right differs.
+//! A listener's certificate may also be one for every host of the tree. And a certificate that is its own authority is
+//! distinguished from one of an untrusted authority, by an alert of its own, because the remedy differs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -87,7 +86,7 @@ impl ServerCertVerifier for Listeners {
             {
                 Err(self_signed())
             }
-            // The name is what is looked at last, so everything else is as it should be.
+            // The name is checked last, so everything else is valid.
             Err(Error::InvalidCertificate(fault)) if is_wrong_name(&fault) => {
                 match verify_server_name(&ParsedCertificate::try_from(certificate)?, &server_name()) {
                     Ok(()) => Ok(ServerCertVerified::assertion()),
@@ -181,7 +180,7 @@ impl ClientCertVerifier for Dialers {
 /// A store that trusts nothing but `certificate`; empty if it can't be read.
 fn only(certificate: &CertificateDer<'_>) -> Arc<RootCertStore> {
     let mut store = RootCertStore::empty();
-    // What can't be read is nobody's authority: an empty store says the same.
+    // An unreadable certificate is not an authority: an empty store has the same effect.
     let _ = store.add(certificate.clone().into_owned());
     Arc::new(store)
 }

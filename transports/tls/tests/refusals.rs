@@ -21,9 +21,9 @@ struct Row {
     shows: Shows,
     dialer: TlsIdentity,
     listener: TlsIdentity,
-    /// What whoever refuses says.
+    /// The error of the refusing side.
     refuses: &'static [&'static str],
-    /// What whoever is refused says.
+    /// The error of the refused side.
     refused: &'static [&'static str],
 }
 
@@ -187,7 +187,7 @@ async fn certificates_from_files_work_and_broken_ones_are_named() {
     };
     for mode in [0o644, 0o620, 0o602] {
         chmod(mode);
-        for part in ["key.pem can be read by everybody or changed", &format!("(mode {mode:04o})"), "chmod 600"] {
+        for part in ["key.pem can be read by all users or changed", &format!("(mode {mode:04o})"), "chmod 600"] {
             assert!(fault().contains(part), "{}", fault());
         }
     }

@@ -6,8 +6,8 @@
 //! # Invariants
 //! 1. Both ends know the other's user from the kernel; a link exists only between processes of one
 //!    user, or with root's.
-//! 2. A socket file lives exactly as long as its listener, and a file that we did not make is never removed
-//!    unless it is a socket with nobody behind it.
+//! 2. A socket file lives exactly as long as its listener, and a file that we did not make is never removed unless it
+//!    is a socket without a listener.
 
 #![forbid(unsafe_code)]
 
@@ -43,7 +43,7 @@ impl Protocol for Uds {
     fn any_address(&self, settings: &Settings) -> Address {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // The process id keeps the members of a tree apart, who share one directory.
+        // The process id distinguishes the members of a tree, which share one directory.
         let file = format!("{:x}-{number:x}.sock", std::process::id());
         Address::Uds(UdsName::Path(settings.socket_dir.join(file)))
     }
@@ -71,7 +71,7 @@ impl Protocol for Uds {
     }
 }
 
-/// A bound socket. Dropping it removes its file; connections that nobody accepted see their end.
+/// A bound socket. Dropping it removes its file; connections that were not accepted see their end.
 #[derive(Debug)]
 struct Bound {
     // Dropped first: closing the socket before its file goes would let a dialer find a dead one.
@@ -151,12 +151,12 @@ fn link_from(stream: UnixStream, address: &Address) -> io::Result<Link> {
 }
 
 fn link(stream: UnixStream, ends: Ends) -> Link {
-    // What is written is in the peer's queue at once, so a plain shutdown keeps the promise of `Link::writer`.
+    // Written bytes are in the peer's queue at once, so a plain shutdown keeps the promise of `Link::writer`.
     let (reader, writer) = stream.into_split();
     Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
 }
 
-/// Asks the kernel who the peer is. Invariant 1.
+/// Asks the kernel for the peer's user. Invariant 1.
 fn admitted(stream: &UnixStream) -> io::Result<Credentials> {
     let peer = stream.peer_cred()?;
     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
@@ -169,7 +169,7 @@ fn admitted(stream: &UnixStream) -> io::Result<Credentials> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
-/// Whether a process of user `own` talks to one of user `peer`; root may debug everybody.
+/// Whether a process of user `own` talks to one of user `peer`; root may debug all users.
 fn admits(own: u32, peer: u32) -> bool {
     peer == own || peer == ROOT
 }
@@ -177,7 +177,7 @@ fn admits(own: u32, peer: u32) -> bool {
 /// The path to give to the system, with a NUL in front for an abstract name.
 fn socket_path(address: &Address) -> io::Result<PathBuf> {
     let Address::Uds(name) = address else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no uds:// address"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a uds:// address"));
     };
     let path = match name {
         UdsName::Path(path) => path.clone(),

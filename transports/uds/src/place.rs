@@ -1,7 +1,7 @@
 //! Where sockets live in the file system: their directory, stale ones, and cleaning up.
 //!
 //! # Invariants
-//! 1. A directory of sockets that nobody named is ours, mode 0700, and no symbolic link.
+//! 1. The default directory of sockets is ours, has mode 0700, and is not a symbolic link.
 //! 2. Only a socket that refuses connections is replaced; any other file stays and is an error.
 //! 3. [`DIRECTORIES`] is locked while a socket is made or removed in this process, so that no directory
 //!    is removed under a socket about to be bound; never across a wait.
@@ -50,7 +50,7 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let mut made = directories();
         if fs::symlink_metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity) {
-            // Whoever removed it in the meantime has done our work.
+            // It was removed in the meantime, which is what we wanted.
             let _ = fs::remove_file(&self.path);
         }
         tidy(&mut made, &self.path);
@@ -79,7 +79,7 @@ fn tidy(made: &mut BTreeSet<PathBuf>, path: &Path) {
     }
 }
 
-/// Returns the identity of a socket at `path` that has nobody behind it.
+/// Returns the identity of a socket at `path` that has no listener.
 async fn find_stale(path: &Path) -> io::Result<Option<(u64, u64)>> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -87,13 +87,13 @@ async fn find_stale(path: &Path) -> io::Result<Option<(u64, u64)>> {
         Err(error) => return Err(error),
     };
     if !found.file_type().is_socket() {
-        let why = "there is a file of that name which is no socket; remove it or choose another path";
+        let why = "there is a file of that name which is not a socket; remove it or choose another path";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
     }
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Some(identity(&found))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // Somebody answers, is too busy to, or may not be asked: it is not ours to take.
+        // A listener answers, is too busy to, or may not be asked: the path is not ours to take.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
@@ -108,7 +108,7 @@ fn prepare(directory: &Path) -> io::Result<bool> {
     let found = fs::symlink_metadata(directory)?;
     let own = rustix::process::geteuid().as_raw();
     let why = if !found.is_dir() {
-        "is no directory".to_owned()
+        "is not a directory".to_owned()
     } else if found.uid() != own {
         format!("belongs to user {}, and this process runs as user {own}", found.uid())
     } else if found.mode() & 0o077 != 0 {

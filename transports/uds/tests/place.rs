@@ -89,7 +89,7 @@ async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     assert!(path.exists(), "std leaves its socket behind");
     let mut listener = listen(&at(&path), &settings).await;
     assert_eq!(refusal(&at(&path), &settings).await, std::io::ErrorKind::AddrInUse);
-    drop(listener.accept().await.unwrap()); // the question whether somebody is there
+    drop(listener.accept().await.unwrap()); // the probe for a listener
     say_hello(&at(&path), &settings, &mut listener).await;
     drop(listener);
     assert!(!path.exists());
@@ -110,7 +110,7 @@ async fn only_the_own_socket_file_is_removed() {
     let path = temporary.path().join("a.sock");
     let listener = listen(&at(&path), &Settings::default()).await;
     fs::rename(&path, temporary.path().join("moved.sock")).unwrap();
-    fs::write(&path, "of somebody else").unwrap();
+    fs::write(&path, "of another program").unwrap();
     listener.close().await;
     assert!(path.exists());
 }

@@ -20,7 +20,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 /// Runs `work` as the user nobody; `None` where this process may not.
 fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("only root can be somebody else; nothing was tried");
+        eprintln!("only root can change the user; nothing was tried");
         return None;
     }
     // On Linux credentials belong to a thread.
@@ -34,7 +34,7 @@ fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Op
     Some(thread.join().unwrap())
 }
 
-/// A listener in its directory below one that everybody may look into.
+/// A listener in its directory below one that all users may enter.
 struct Place {
     temporary: tempfile::TempDir,
     listener: Box<dyn Listener>,

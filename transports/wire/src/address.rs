@@ -42,7 +42,7 @@ pub enum Address {
     Other {
         /// The protocol's name.
         protocol: String,
-        /// What the protocol makes of it.
+        /// The protocol-specific part.
         rest: String,
     },
 }
@@ -156,15 +156,15 @@ impl FromStr for Address {
         }
         match text.strip_prefix('/') {
             Some(multiaddr) => from_multiaddr(multiaddr).map_err(error),
-            None => Err(error("it has no `protocol://` and is no multiaddr".into())),
+            None => Err(error("it has no `protocol://` and is not a multiaddr".into())),
         }
     }
 }
 
-/// A text that is no address.
+/// A text that is not a valid address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is no address: {why}; write e.g. tcp://127.0.0.1:1616, uds:///run/a.sock, \
+    "`{text}` is not a valid address: {why}; use e.g. tcp://127.0.0.1:1616, uds:///run/a.sock, \
      tls+tcp://host:1616, quic://host:1616, mem://name or /ip4/127.0.0.1/tcp/1616"
 )]
 pub struct AddressError {
@@ -185,7 +185,7 @@ fn from_uri(protocol: &str, rest: &str) -> Result<Address, String> {
         },
         "mem" => named("name").map(Address::Mem),
         _ if is_protocol_name(protocol) => Ok(Address::Other { protocol: protocol.into(), rest: named("address")? }),
-        _ => Err(format!("`{protocol}` is no protocol name (letters, digits, + - .)")),
+        _ => Err(format!("`{protocol}` is not a valid protocol name (letters, digits, + - .)")),
     }
 }
 
@@ -199,7 +199,7 @@ fn from_multiaddr(text: &str) -> Result<Address, String> {
         [kind, host, "tcp", port] => Ok(Address::Tcp(multiaddr_host(kind, host, port)?)),
         [kind, host, "tcp", port, "tls"] => Ok(Address::TlsTcp(multiaddr_host(kind, host, port)?)),
         [kind, host, "udp", port, "quic" | "quic-v1"] => Ok(Address::Quic(multiaddr_host(kind, host, port)?)),
-        _ => Err("it is no multiaddr of a known form".into()),
+        _ => Err("it is not a multiaddr of a known form".into()),
     }
 }
 
@@ -221,15 +221,15 @@ fn host_port(text: &str) -> Result<HostPort, String> {
     let port = parse_port(port)?;
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) if inner.parse::<Ipv6Addr>().is_ok() => inner,
-        Some(inner) => return Err(format!("`{inner}` is no IPv6 address")),
+        Some(inner) => return Err(format!("`{inner}` is not an IPv6 address")),
         None if is_host_name(host) => host,
-        None => return Err(format!("`{host}` is no host name (IPv6 addresses stand in brackets)")),
+        None => return Err(format!("`{host}` is not a valid host name (IPv6 addresses go in brackets)")),
     };
     Ok(HostPort::new(host, port))
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| format!("`{text}` is no port (0 to 65535)"))
+    text.parse().map_err(|_| format!("`{text}` is not a port (0 to 65535)"))
 }
 
 fn is_host_name(text: &str) -> bool {
@@ -243,7 +243,7 @@ fn is_protocol_name(text: &str) -> bool {
 
 fn uds_path(text: &str) -> Result<Address, String> {
     if !text.starts_with('/') || text.len() < 2 {
-        return Err(format!("`{text}` is no absolute path (abstract names start with @)"));
+        return Err(format!("`{text}` is not an absolute path (abstract names start with @)"));
     }
     Ok(Address::Uds(UdsName::Path(PathBuf::from(text))))
 }

@@ -1,6 +1,6 @@
 //! Binding a name that has several addresses: each of them, all at one port.
 //!
-//! A listener at one address of several would be missed by whoever dials another one, or worse: that could belong to
+//! A listener at one address of several would be missed by dialers of another one, or worse: that could belong to
 //! another program. It opens no socket itself; the protocols do, through a function.
 
 use std::io;
@@ -28,7 +28,7 @@ pub fn addresses(at: &HostPort, found: impl Iterator<Item = SocketAddr>) -> io::
     }
 }
 
-/// Binds all of `addresses`, at the same port; `bind` returns what it has bound, and where. With port 0 the system
+/// Binds all of `addresses`, at the same port; `bind` returns the listener, and its address. With port 0 the system
 /// chooses one that is free at all of them. An address that this host does not have is left out.
 ///
 /// # Errors
@@ -77,7 +77,7 @@ fn matters(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-/// Returns what peers dial: the address that was bound, or the name that stands for several.
+/// Returns the address that peers dial: the address that was bound, or the name that stands for several.
 pub fn dialled_as(asked: &Address, bound: &[SocketAddr]) -> Address {
     let host_port = match (bound, asked.host_port()) {
         ([first, _, ..], Some(name)) => HostPort::new(&name.host, first.port()),

@@ -79,10 +79,10 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, 
     deserializer.deserialize_newtype_struct(NAME, NamedVisitor)
 }
 
-/// By this name a serializer knows that a value is a blob; others write what is inside.
+/// By this name a serializer recognises a blob; others write its contents.
 pub(crate) const NAME: &str = "pleach::Blob";
 
-/// What is inside: text where people read it, else bytes, or a mark where a codec has asked for one.
+/// The contents: text for readable formats, else bytes, or a mark where a codec has asked for one.
 struct Body<'a>(&'a Bytes);
 
 impl Serialize for Body<'_> {
@@ -123,7 +123,7 @@ pub(crate) fn provide<T>(parts: &Bytes, decode: impl FnOnce() -> T) -> T {
     decode()
 }
 
-/// Puts `bytes` aside if somebody collects, and returns their offset among this message's blobs.
+/// Puts `bytes` aside if a collection is under way, and returns their offset among this message's blobs.
 pub(crate) fn put_aside(bytes: &Bytes) -> Option<usize> {
     OUTGOING.with_borrow_mut(|aside| {
         let aside = aside.as_mut()?;
@@ -169,7 +169,7 @@ impl Drop for Providing {
     }
 }
 
-/// Sees the name; a format that describes itself says what is inside.
+/// Recognises the name; a self-describing format knows the contents.
 struct NamedVisitor;
 
 impl<'de> Visitor<'de> for NamedVisitor {
@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
             match part {
                 Part::Number(number) => bytes.push(u8::try_from(number).map_err(de::Error::custom)?),
                 Part::Bytes(mark) if bytes == [EXT_BLOB as u8] => return marked(&mark),
-                Part::Bytes(_) => return Err(de::Error::custom("a byte string among numbers is no blob")),
+                Part::Bytes(_) => return Err(de::Error::custom("a byte string among numbers is not a blob")),
             }
         }
         Ok(bytes.into())
@@ -224,7 +224,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
     fn visit_newtype_struct<D: Deserializer<'de>>(self, extension: D) -> Result<Bytes, D::Error> {
         let (kind, Mark(mark)): (i8, Mark) = Deserialize::deserialize(extension)?;
         if kind != EXT_BLOB {
-            return Err(de::Error::custom(format!("extension {kind} is no blob")));
+            return Err(de::Error::custom(format!("extension {kind} is not a blob")));
         }
         marked(&mark)
     }
@@ -234,7 +234,7 @@ fn marked<E: de::Error>(mark: &[u8]) -> Result<Bytes, E> {
     look_up(mark).ok_or_else(|| E::custom("a blob was announced that did not come with the message"))
 }
 
-/// What a sequence may be made of.
+/// The possible elements of a sequence.
 enum Part {
     Number(i64),
     Bytes(Vec<u8>),

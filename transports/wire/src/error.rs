@@ -1,4 +1,4 @@
-//! How a connection ends, and what can go wrong on it.
+//! Errors of a connection, and the ways it ends.
 //!
 //! [`TransportClosed`] is the graceful end: it ends a message loop quietly. Every other variant of
 //! [`TransportError`] is a fault. All are `Clone`, because one end of a connection wakes many waiters.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 
-/// What went wrong on a connection, or how it ended.
+/// The failure of a connection, or its graceful end.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
@@ -29,12 +29,12 @@ pub enum TransportError {
     /// The operating system reported a fault inside a frame, or while writing.
     #[error("the connection broke: {0}")]
     Reset(#[source] Arc<io::Error>),
-    /// The peer sent bytes that are no message of the agreed codec.
+    /// The peer sent bytes that are not a message of the agreed codec.
     #[error("a frame from the peer is no {codec} message: {why} (does the peer speak another codec?)")]
     Decode {
         /// The codec that this side expected.
         codec: &'static str,
-        /// What the decoder found.
+        /// The decoder's error.
         why: String,
     },
     /// The peer sent a message as agreed, and the value in it is not of the type that is expected here.
@@ -42,7 +42,7 @@ pub enum TransportError {
     Value {
         /// The codec that it is written in.
         codec: &'static str,
-        /// Where in the value, and what the decoder found.
+        /// The place in the value, and the decoder's error.
         why: String,
     },
     /// A value of our own could not be encoded; nothing was sent.
@@ -50,7 +50,7 @@ pub enum TransportError {
     Encode {
         /// The codec of the connection.
         codec: &'static str,
-        /// Where in the value, and what the encoder found.
+        /// The place in the value, and the encoder's error.
         why: String,
     },
     /// A frame is larger than the limit allows.
@@ -72,7 +72,7 @@ pub enum TransportError {
     /// The peer belongs to the tree, and is another one than was to be there.
     #[error("handshake: {0}")]
     WrongPeer(Box<WrongPeer>),
-    /// The peer does not read what is sent to it, and too much waits here.
+    /// The peer does not read its messages, and too much waits here.
     #[error(
         "{waiting} bytes wait for a peer that does not read them, over the limit of {limit} bytes: is it stopped, or \
          busy without a pause? Otherwise raise `max_backlog` (PLEACH_MAX_BACKLOG, or `max_backlog` in pleach.toml)"
@@ -86,10 +86,10 @@ pub enum TransportError {
     /// Nothing arrived for longer than allowed.
     #[error("the peer was silent for {0:?}")]
     Idle(Duration),
-    /// The peer was given up: nothing that shows it alive has come for too long.
-    #[error("the peer was given up after {silent:?} of silence: {limit}")]
+    /// The peer was declared dead: it has been silent for too long.
+    #[error("the peer was declared dead after {silent:?} of silence: {limit}")]
     Silent {
-        /// How long, when it was given up.
+        /// The duration of its silence.
         silent: Duration,
         /// Which limit that was over.
         limit: SilenceLimit,
@@ -102,12 +102,12 @@ pub enum TransportError {
         /// Why it did not wait for longer.
         limit: DrainLimit,
     },
-    /// Nobody could be reached at the address.
+    /// The address could not be reached.
     #[error("can't connect to {address}: {source}")]
     Dial {
         /// Where the connection should have gone.
         address: Address,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: Arc<io::Error>,
     },
     /// The address could not be bound.
@@ -115,7 +115,7 @@ pub enum TransportError {
     Listen {
         /// The address that was asked for.
         address: Address,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: Arc<io::Error>,
     },
     /// The registry has no transport of this name.
@@ -150,7 +150,7 @@ impl TransportError {
     }
 }
 
-/// How long a peer may be silent before it is given up.
+/// The limit of a peer's silence before it is declared dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -168,12 +168,16 @@ pub enum SilenceLimit {
 impl std::fmt::Display for SilenceLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Lease(lease) => write!(f, "its lease of {lease:?} is over (`lease`)"),
+            Self::Lease(lease) => write!(f, "its lease of {lease:?} has expired (`lease`)"),
             Self::OwnLease(lease) => {
-                write!(f, "no heartbeat sent in this time was answered, and the lease of {lease:?} is over (`lease`)")
+                write!(
+                    f,
+                    "no heartbeat sent in this time was answered, and the lease of {lease:?} has expired \
+                    (`lease`)"
+                )
             }
             Self::Network(time) => write!(f, "the network had no answer from there within {time:?} (`lease`)"),
-            Self::Phi(limit) => write!(f, "so long a silence is too unlikely, phi is over {limit} (`dead_after`)"),
+            Self::Phi(limit) => write!(f, "so long a silence is too unlikely, phi exceeds {limit} (`dead_after`)"),
         }
     }
 }
@@ -184,9 +188,9 @@ impl std::fmt::Display for SilenceLimit {
 pub struct WrongPeer {
     /// Where it was found.
     pub address: String,
-    /// Who was to be there.
+    /// The expected peer.
     pub wanted: String,
-    /// Who is.
+    /// The actual peer.
     pub found: String,
 }
 
@@ -213,7 +217,7 @@ impl std::fmt::Display for DrainLimit {
     }
 }
 
-/// The graceful end of a connection: who ended it, and why.
+/// The graceful end of a connection: the side that ended it, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was closed by {by}: {why}")]
 pub struct TransportClosed {
@@ -221,7 +225,7 @@ pub struct TransportClosed {
     pub by: Ended,
     /// The reason in words, as far as it is known.
     pub why: String,
-    /// Whether the side that closed it had said so in a goodbye, and the other one has heard that.
+    /// Whether it ended with an orderly [`Msg::Bye`](crate::msg::Msg::Bye) that the other side received.
     pub in_order: bool,
 }
 

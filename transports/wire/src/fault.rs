@@ -1,8 +1,8 @@
 //! Errors of connections as plain data: each comes back from another process as it was.
 //!
-//! The match over all variants is here, beside the enum: a variant that is added and not mirrored does not compile.
-//! What comes back as something near it: a codec's name that this program does not know, and an error of the operating
-//! system of another kind of system.
+//! The match over all variants is here, beside the enum: a variant that is added and not mirrored does not compile. Two
+//! things come back approximately: a codec's name that this program does not know, and an operating system error of
+//! another kind of system.
 
 use std::io;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ enum Fault {
     Tls(String),
 }
 
-/// What the operating system said: its number, if it was one, and its kind and text.
+/// The operating system's error: its number, if it has one, and its kind and text.
 #[derive(Serialize, Deserialize)]
 struct Os {
     code: Option<i32>,

@@ -1,4 +1,4 @@
-//! What fuzzing needs to see of the inside; only there in a build for fuzzing.
+//! Internals for fuzzing; only in a build for fuzzing.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -1,4 +1,4 @@
-//! The wire of pleach: what is said, how it is written down, and the seam that carries it.
+//! The wire of pleach: messages, their encoding, and the seam that carries them.
 //!
 //! This crate opens no socket, starts no task and reads no clock. It holds, in the order in
 //! which a message passes them:
@@ -9,7 +9,7 @@
 //! | [`codec`] | a message as bytes: msgpack, json, or a user's own |
 //! | [`blob`] | large byte strings, which travel beside a message and are never copied |
 //! | [`framed`] | length-prefixed frames over any byte link; written once for all transports |
-//! | [`transport`] | the [`MsgTransport`] seam, and what a protocol implements to dial and listen |
+//! | [`transport`] | the [`MsgTransport`] seam, and the traits that a protocol implements |
 //! | [`registry`] | `(codec, protocol)` → how to make a [`MsgTransport`] |
 //! | [`address`] | where to dial, as URI or multiaddr |
 //! | [`bind`] | binding a name that has several addresses |

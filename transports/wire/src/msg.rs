@@ -1,8 +1,8 @@
 //! The messages that two actors exchange. Wire names are fixed here and never renamed.
 //!
-//! One enum serves both directions: what arrives is a [`Msg`] whose payload is still encoded
-//! ([`Payload`]: the task that knows its type decodes it); what leaves is an [`Outgoing`], whose
-//! payload is a borrowed value that the codec writes straight into the connection's buffer.
+//! One enum serves both directions: an incoming [`Msg`] has a payload that is still encoded ([`Payload`]: the task that
+//! knows its type decodes it); an [`Outgoing`] has one that is a borrowed value that the codec writes straight into the
+//! connection's buffer.
 //!
 //! | wire name | code | fields | meaning |
 //! |---|---|---|---|
@@ -39,7 +39,7 @@ use crate::terms::CallTerms;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Msg<P = Payload> {
-    /// One step of the handshake; nothing else is looked at before the handshake is over.
+    /// One step of the handshake; no other message is read before it completes.
     Hello {
         /// The step, as the handshake defines it.
         step: P,
@@ -52,7 +52,7 @@ pub enum Msg<P = Payload> {
         target: ByteStr,
         /// The argument structure.
         args: P,
-        /// What else the caller says.
+        /// The caller's other terms.
         terms: CallTerms,
     },
     /// The final value of a dialog.
@@ -74,7 +74,7 @@ pub enum Msg<P = Payload> {
         /// The dialog whose task is to be cancelled.
         cid: Cid,
     },
-    /// Answers [`Msg::Cancel`] once the task is over.
+    /// Answers [`Msg::Cancel`] once the task has ended.
     CancelAck {
         /// The dialog of the request.
         cid: Cid,
@@ -89,11 +89,11 @@ pub enum Msg<P = Payload> {
         target: ByteStr,
         /// The argument structure.
         args: P,
-        /// What else the caller says.
+        /// The caller's other terms.
         terms: CallTerms,
     },
     /// Run the stream function `target` with `args`: opens a dialog in which only the peer sends messages.
-    /// There is no first value, and no [`Msg::Stop`]: it ends with the function, or is cancelled.
+    /// It has neither a first value nor [`Msg::Stop`]: it ends with the function, or is cancelled.
     Pull {
         /// The dialog that this message opens.
         cid: Cid,
@@ -105,7 +105,7 @@ pub enum Msg<P = Payload> {
         waits: bool,
         /// The argument structure.
         args: P,
-        /// What else the caller says.
+        /// The caller's other terms.
         terms: CallTerms,
     },
     /// The task of a dialog runs; its first value.
@@ -173,7 +173,7 @@ impl fmt::Display for Cid {
     }
 }
 
-/// What a function is to its callers: which message opens its dialog, and how both sides speak then.
+/// The kind of a function: which message opens its dialog, and which messages follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FunctionKind {

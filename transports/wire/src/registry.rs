@@ -1,6 +1,6 @@
 //! `(codec, protocol)` → how to make a [`MsgTransport`].
 //!
-//! Configuration names a key such as `("msgpack", "tcp")`; the registry holds what it stands for.
+//! Configuration names a key such as `("msgpack", "tcp")`; the registry holds the transport for it.
 //! It dials and listens with deadlines and wraps each link, so that nothing above it names a protocol.
 
 use std::collections::BTreeMap;
@@ -133,7 +133,7 @@ impl Registry {
     /// Looks a transport up.
     ///
     /// # Errors
-    /// [`TransportError::Unknown`], which lists what there is.
+    /// [`TransportError::Unknown`], which lists the known ones.
     pub fn find(&self, key: &Key) -> Result<&TransportType, TransportError> {
         self.types.get(key).ok_or_else(|| TransportError::Unknown {
             codec: key.codec.clone(),

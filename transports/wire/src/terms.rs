@@ -1,14 +1,13 @@
-//! What a request says beside the function and its arguments: which declaration it goes by, and how much
-//! time is left.
+//! The terms of a request, beside the function and its arguments: its declaration, and the remaining time.
 
 use std::time::Duration;
 
 /// The terms of a request ([`Msg::Start`](crate::Msg::Start) and its like). The default says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallTerms {
-    /// What the caller takes the function's declaration to be, as a fingerprint; 0 if it does not say.
+    /// The fingerprint of the function's declaration at the caller; 0 if unknown.
     pub schema: u64,
-    /// How much time is left for the task; it is cancelled when that is over.
+    /// The remaining time for the task, which is cancelled after it.
     pub deadline: Option<Duration>,
 }
 

@@ -1,9 +1,8 @@
 //! The seam between actors and networks.
 //!
-//! Above it: a [`MsgTransport`], one connection that carries messages. Below it: a [`Protocol`],
-//! which only dials and listens and hands over byte [`Link`]s. Between the two stands
-//! [`crate::framed::Framed`], written once. Who brings a protocol implements [`Protocol`] and
-//! [`Listener`]; who brings a whole message transport implements [`MsgTransport`].
+//! Above it: a [`MsgTransport`], one connection that carries messages. Below it: a [`Protocol`], which only dials and
+//! listens and hands over byte [`Link`]s. Between the two stands [`crate::framed::Framed`], written once. A new
+//! protocol implements [`Protocol`] and [`Listener`]; a whole message transport implements [`MsgTransport`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ use crate::codec::Format;
 use crate::error::TransportError;
 use crate::msg::{Msg, Outgoing};
 
-/// One connection that carries messages, shared by all who send on it and the one task that reads it.
+/// One connection that carries messages, shared by all its senders and the one task that reads it.
 ///
 /// Sending is split so that no caller waits for a task hop: [`queue`](Self::queue) encodes a message
 /// into the connection's buffer under a short lock, and then the caller either writes at once
@@ -29,14 +28,14 @@ use crate::msg::{Msg, Outgoing};
 /// # What must stay true
 /// 1. A message is queued whole or not at all, and received whole or not at all, whatever future is dropped.
 /// 2. Messages of one [`Lane`] and one dialog ([`Msg::cid`]) arrive in the order in which they were queued.
-///    Others of the lane overtake only what is large, and what waits behind it in its dialog.
-/// 3. What is queued on [`Lane::CONTROL`] goes before what other lanes have queued and not yet written, and
-///    a large message holds up no small one: it goes out in pieces. The control lane may not starve the others.
-/// 4. What was queued before [`poll_close`](Self::poll_close) returned `Ready(Ok)` reaches a peer that reads;
+///    Others of the lane overtake only large messages, and those behind them in their dialog.
+/// 3. Messages on [`Lane::CONTROL`] overtake those that other lanes have queued and not yet written, and a large
+///    message never blocks small ones: it goes out in pieces. The control lane may not starve the others.
+/// 4. Messages that were queued before [`poll_close`](Self::poll_close) returned `Ready(Ok)` reach a peer that reads;
 ///    [`Msg::Bye`] comes after everything that was queued before it on lanes that share its stream.
-/// 5. After an error, every call returns an error; nobody waits for ever on a dead connection.
+/// 5. After an error, every call returns an error; no task waits for ever on a dead connection.
 ///
-/// Dropping the last handle aborts the connection: the peer sees its end, and what was only queued is lost.
+/// Dropping the last handle aborts the connection: the peer sees its end, and queued messages are lost.
 /// The convenience methods are in [`MsgTransportExt`].
 pub trait MsgTransport: Send + Sync + 'static {
     /// Encodes one message into the send queue of its lane and returns the bytes that wait for the same
@@ -48,13 +47,13 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// Any other error is the connection's end.
     fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError>;
 
-    /// Writes what is queued, as far as the peer takes it right now. A failure shows in the next call.
+    /// Writes the queue, as far as the peer takes it right now. A failure shows in the next call.
     fn flush_now(&self);
 
-    /// Wakes the task that last polled [`poll_flush`](Self::poll_flush), so that it writes what is queued.
+    /// Wakes the task that last polled [`poll_flush`](Self::poll_flush), so that it writes the queue.
     fn wake_flusher(&self);
 
-    /// Writes what is queued; ready when nothing is left. The last task to poll this is the flusher:
+    /// Writes the queue; ready when it is empty. The last task to poll this is the flusher:
     /// it is woken whenever there is something to write, also after it has seen `Ready`.
     ///
     /// # Errors
@@ -62,7 +61,7 @@ pub trait MsgTransport: Send + Sync + 'static {
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
     /// Ready while the send queue is short enough for more; this is where a fast sender waits.
-    /// It is the queue of the control lane: what waits on other lanes is not counted.
+    /// It is the queue of the control lane: other lanes are not counted.
     ///
     /// # Errors
     /// The connection's end.
@@ -80,10 +79,10 @@ pub trait MsgTransport: Send + Sync + 'static {
         self.poll_room(cx)
     }
 
-    /// Says that nothing more will be queued on `lane`: what is queued still goes out, then its stream
-    /// is finished and what it cost is freed. Never waits; a lane that was never used is no fault, and
-    /// [`Lane::CONTROL`] can't be closed this way. Messages queued on the same lane later are in no
-    /// order with those before. Where all lanes share one stream, as the default assumes, it does nothing.
+    /// Ends the use of `lane`: its queue still goes out, then its stream is finished and its resources are freed. Never
+    /// waits; a lane that was never used is not an error, and [`Lane::CONTROL`] can't be closed this way. Messages
+    /// queued on the same lane later are in no order with those before. Where all lanes share one stream, as the
+    /// default assumes, it does nothing.
     fn close_lane(&self, lane: Lane) {
         let _ = lane; // a lane of a shared stream costs nothing
     }
@@ -95,17 +94,17 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// [`TransportError::Closed`] is the graceful end.
     fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>>;
 
-    /// Writes what is queued and ends the sending direction. What the peer still sends can be received.
+    /// Writes the queue and ends the sending direction. The peer's later messages can be received.
     ///
     /// # Errors
     /// The connection's end, when that came first.
     fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
-    /// Ends the connection at once; wakes everybody who waits on it. May be called again.
+    /// Ends the connection at once; wakes all its waiters. May be called again.
     fn abort(&self);
 
-    /// Returns what has moved on this connection, and what still waits to; after its end, what was cut. A close takes
-    /// as long as something moves. Where that is not known, as the default says, it takes a fixed time.
+    /// Returns the bytes that have moved on this connection, and those still waiting; after its end, the lost ones. A
+    /// close takes as long as bytes move. Where that is unknown, the default, it takes a fixed time.
     fn traffic(&self) -> Traffic {
         Traffic::default()
     }
@@ -116,7 +115,7 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// Returns how payloads are written on this connection.
     fn format(&self) -> Format;
 
-    /// Returns who is at the other end, as far as the network knows.
+    /// Returns the peer, as far as the network knows it.
     fn ends(&self) -> &Ends;
 
     /// Returns whether nothing has ended the connection yet, as far as this side has noticed.
@@ -143,12 +142,12 @@ impl Lane {
 pub struct Ends {
     /// This side's address.
     pub local: Address,
-    /// The peer's address; a dialer's may be one that nobody can dial.
+    /// The peer's address; a dialer's may be one that can't be dialled.
     pub remote: Address,
     /// The peer's user and process, where the kernel vouches for them (Unix sockets).
     pub credentials: Option<Credentials>,
-    /// What the two ends of this encrypted connection know and nobody else does (RFC 9266). A proof that is given
-    /// over it is good for no other connection, so nobody can stand between the two. Where nothing is encrypted: none.
+    /// A secret of the two ends of this encrypted connection (RFC 9266). A proof over it is valid for this connection
+    /// only, which rules out a man in the middle. None if the connection is not encrypted.
     pub binding: Option<[u8; 32]>,
 }
 
@@ -171,12 +170,13 @@ pub trait Protocol: fmt::Debug + Send + Sync + 'static {
     fn reach(&self) -> Reach;
 
     /// Returns whether a connection ends when the process at its other end does, even one that was killed: where the
-    /// system keeps connections, it ends them too. Who says no (QUIC) has its peers' processes watched instead.
+    /// system keeps connections, it ends them too. For a protocol that returns `false` (QUIC), the peers' processes are
+    /// watched instead.
     fn ends_with_process(&self) -> bool {
         true
     }
 
-    /// Returns an address to listen on where nobody chose one: a free port, a fresh path.
+    /// Returns a default address to listen on: a free port, a fresh path.
     fn any_address(&self, settings: &Settings) -> Address;
 
     /// Connects to `address`.
@@ -185,7 +185,7 @@ pub trait Protocol: fmt::Debug + Send + Sync + 'static {
     /// [`TransportError::Dial`], within the caller's deadline or sooner; [`TransportError::Tls`].
     ///
     /// # Cancel safety
-    /// If dropped before it resolves, the attempt is given up and nothing is left open.
+    /// If dropped before it resolves, the attempt is abandoned and nothing is left open.
     async fn dial(&self, address: &Address, settings: &Settings) -> Result<Link, TransportError>;
 
     /// Starts to listen on `address`.
@@ -195,10 +195,10 @@ pub trait Protocol: fmt::Debug + Send + Sync + 'static {
     async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError>;
 }
 
-/// What has moved on a connection, in bytes.
+/// The progress of a connection, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Sent and received so far; where the peer's side confirms what it gets, what it has confirmed, too.
+    /// Sent and received so far; where the peer's side acknowledges bytes, the acknowledged ones, too.
     pub moved: u64,
     /// Queued here, or taken by the network and not yet confirmed, as far as that is known.
     pub waiting: usize,
@@ -221,9 +221,9 @@ pub trait Listener: Send {
 
     /// Stops listening; the address is free when this returns. Accepted connections live on.
     ///
-    /// Where accepted connections share the address with the listener (QUIC has one UDP socket for
-    /// all), it is free when this returns unless such a connection lives on, and otherwise as soon as
-    /// the last of them is gone; until then nobody new is let in.
+    /// Where accepted connections share the address with the listener (QUIC has one UDP socket for all), it is free
+    /// when this returns unless such a connection lives on, and otherwise as soon as the last of them has ended; until
+    /// then no new connection is accepted.
     async fn close(self: Box<Self>);
 }
 
@@ -240,9 +240,9 @@ pub enum Reach {
 
 /// A connection as bytes, just dialled or accepted.
 pub struct Link {
-    /// What the peer sends. End of file is the peer's graceful end.
+    /// The receiving half. End of file is the peer's graceful end.
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
-    /// What we send. Its shutdown resolves when the peer will get everything written before.
+    /// The sending half. Its shutdown resolves when the peer will get everything written before.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Further streams of the same connection, where the protocol has them.
     pub lanes: Option<Lanes>,
@@ -280,8 +280,7 @@ pub trait OpenLanes: Send {
     /// The connection's end.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncWrite + Send + Unpin>>>;
 
-    /// Returns what the peer's side has confirmed of all streams of the connection, and what those have taken and
-    /// is not confirmed yet. The default says nothing about it.
+    /// Returns the acknowledged and the unacknowledged bytes of all streams of the connection. The default is unknown.
     fn traffic(&self) -> Traffic {
         Traffic::default()
     }
@@ -296,7 +295,7 @@ pub trait AcceptLanes: Send {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Box<dyn AsyncRead + Send + Unpin>>>;
 }
 
-/// What protocols need to know to dial and listen. Plain data, so that a parent can hand it to a child.
+/// The settings of protocols, for dialling and listening. Plain data, so that a parent can hand it to a child.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How long a dial may take. Applied by the caller of [`Protocol::dial`], for all protocols alike.
@@ -304,9 +303,9 @@ pub struct Settings {
     /// How long the network may leave a peer on another host without an answer before its connection has ended: the
     /// net below the heartbeats above. A peer on this host may be silent for any time: it is stopped, or busy.
     pub silence: Duration,
-    /// The directory for Unix sockets that nobody named, mode 0700.
+    /// The default directory for Unix sockets, mode 0700.
     pub socket_dir: PathBuf,
-    /// Who we are to TLS, for protocols that use it.
+    /// Our TLS identity, for protocols that use it.
     pub tls: Option<Arc<TlsIdentity>>,
     /// Largest UDP payload that the path is known to carry, in bytes, where it is above the Internet's
     /// usual 1452 (loopback, jumbo frames). QUIC uses it.
@@ -350,11 +349,11 @@ pub trait MsgTransportExt: MsgTransport {
     /// As [`MsgTransport::queue`]; messages of the batch before the failed one have been queued.
     ///
     /// # Cancel safety
-    /// If dropped, each message has been queued whole or not at all; what is queued goes out with the next flush.
+    /// If dropped, each message has been queued whole or not at all; queued ones go out with the next flush.
     fn send(&self, batch: &[Outgoing<'_>]) -> impl Future<Output = Result<(), TransportError>> {
         async move {
             for msg in batch {
-                // Writes while it waits: nobody else may be flushing.
+                // Writes while it waits: there may be no other flusher.
                 std::future::poll_fn(|cx| {
                     if self.poll_room(cx)?.is_ready() { Poll::Ready(Ok(())) } else { self.poll_flush(cx) }
                 })
@@ -406,7 +405,7 @@ pub trait MsgTransportExt: MsgTransport {
         }
     }
 
-    /// Writes what is queued and ends the sending direction.
+    /// Writes the queue and ends the sending direction.
     ///
     /// # Errors
     /// The connection's end, when that came first.

@@ -1,4 +1,4 @@
-//! Addresses as text: what is printed parses, in both forms, and no text makes the parser panic.
+//! Addresses as text: printed addresses parse, in both forms, and no text makes the parser panic.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ fn a_text_that_is_no_address_says_why_and_what_would_be() {
         ("tcp://::1:80", "stand in brackets"),
         ("tls+tcp://host", "the port is missing"),
         ("tcp://host:99999", "0 to 65535"),
-        ("uds://relative/path", "no absolute path"),
+        ("uds://relative/path", "not an absolute path"),
         ("mem://", "empty"),
         ("/ip4/999.0.0.1/tcp/1", "no ip4 host"),
         ("somewhere", "no `protocol://`"),

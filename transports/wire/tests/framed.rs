@@ -81,7 +81,7 @@ async fn a_full_queue_has_no_room_until_the_peer_reads() {
     };
     let (flushed, ()) = tokio::join!(near.flush(), receive);
     flushed.unwrap();
-    assert!(woken.take(), "who waits for room is woken");
+    assert!(woken.take(), "a sender that waits for room is woken");
     assert!(near.poll_room(&mut Context::from_waker(&waker)).is_ready());
 }
 

@@ -1,4 +1,4 @@
-//! What goes first where messages share a stream: control before data, large ones in chunks.
+//! The order of messages that share a stream: control before data, large ones in chunks.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -14,7 +14,7 @@ use pleach_wire::{Address, Blob, ByteStr, Cid, Link, Msg, MsgTransport, Msgpack,
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// One direction of a connection, which moves as many bytes as it is told to.
+/// One direction of a connection, which moves as many bytes as the test tells it to.
 #[derive(Clone, Default)]
 struct Pipe(Arc<Mutex<State>>);
 
@@ -151,7 +151,7 @@ impl Pair {
     }
 }
 
-/// What [`Pair::queue`] has put into a message: lane, number, how many bytes.
+/// The content of a message of [`Pair::queue`]: lane, number, how many bytes.
 fn parts(msg: &Msg) -> (u64, u64, usize) {
     let (lane, number, bytes): (u64, u64, Blob) = msg.payload().unwrap().decode().unwrap();
     assert!(*bytes == vec![number as u8; bytes.len()], "message {number} has changed");
@@ -180,7 +180,7 @@ fn control_and_small_data_overtake_what_is_large_at_the_next_chunk() {
     pair.write(100);
     pair.queue(OTHER, 6, 1, 10);
     pair.queue(CONTROL, 1, 2, 10);
-    pair.write(66_000); // the rest of the chunk, and what is small
+    pair.write(66_000); // the rest of the chunk, and the small ones
     assert!(pair.read(usize::MAX).is_pending());
     assert_eq!(pair.numbers(), [2, 1]);
     assert_eq!(pair.arrived(), [2, 1, 0]);
@@ -238,7 +238,7 @@ fn a_good_bye_is_the_last() {
     assert_eq!(pair.received.len(), 3);
 }
 
-/// What is urgent never ceases, and the link takes little at a time.
+/// Control never ceases, and the link takes little at a time.
 #[test]
 fn nobody_waits_for_ever() {
     let mut pair = pair();

@@ -14,7 +14,7 @@ use pleach_wire::{Address, Cid, Link, Msg, MsgTransport, MsgTransportExt, Msgpac
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::sync::mpsc;
 
-/// What a stream takes before it stalls, when nobody reads it.
+/// The bytes an unread stream takes before it stalls.
 const STREAM: usize = 4096;
 
 /// Streams that wait for the acceptor; the test lets them through when it wants to.

@@ -1,4 +1,4 @@
-//! The registry, and a codec that nobody here wrote.
+//! The registry, and a codec from outside.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -58,7 +58,7 @@ impl CustomFormat for Terse {
     }
 }
 
-/// A protocol that reaches only itself: what is written comes back.
+/// A protocol that reaches only itself: written bytes come back.
 #[derive(Debug)]
 struct Echo;
 

@@ -1,10 +1,10 @@
 //! A TLS stream as the two halves of a link.
 //!
-//! A shutdown says so to the peer (`close_notify`) before it ends the sending direction, so an end without
-//! that word is no clean one: the connection was cut, or its owner has dropped it.
+//! A shutdown notifies the peer (`close_notify`) before it ends the sending direction, so an end without that is not a
+//! clean one: the connection was cut, or its owner has dropped it.
 //!
 //! # What must stay true
-//! 1. Reading writes nothing and writing reads nothing, but for a last alert: each half only ever wakes its
+//! 1. Reading writes nothing and writing reads nothing, except for a last alert: each half only ever wakes its
 //!    own task, so they may share one lock.
 
 use std::io;
@@ -32,7 +32,7 @@ pub(super) fn io(stream: TcpStream) -> Io {
     tokio::io::join(reader, Lingering::new(writer))
 }
 
-/// Makes the link of a stream whose handshake is over.
+/// Makes the link of a stream after its handshake.
 pub(super) fn link(stream: TlsStream<Io>, ends: Ends) -> Link {
     let shared = Arc::new(Shared(Mutex::new(stream)));
     Link { reader: Box::new(Reader(shared.clone())), writer: Box::new(Writer(shared)), lanes: None, ends }

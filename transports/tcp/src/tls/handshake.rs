@@ -1,8 +1,8 @@
 //! From a socket to a link, at either end.
 //!
 //! # What must stay true
-//! 1. Who is refused hears the alert: a socket that is closed with bytes unread resets the connection and
-//!    takes back what the peer has not read, so a refusal waits for the peer's end, within a bound.
+//! 1. A refused peer gets the alert: closing a socket with unread bytes resets the connection and discards the peer's
+//!    unread data, so a refusal waits for the peer's end, within a bound.
 
 use std::fmt;
 use std::io;
@@ -90,7 +90,7 @@ fn check_protocol(stream: &TlsStream<Io>) -> Result<(), TransportError> {
     }
 }
 
-/// What a failed handshake with `peer` means, if TLS had to do with it; the error of the network otherwise.
+/// The meaning of a failed handshake with `peer`, if TLS was the cause; the error of the network otherwise.
 fn failure(error: io::Error, peer: &dyn fmt::Display, settings: &Settings) -> Result<TransportError, io::Error> {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else { return Err(error) };
     Ok(match Refusal::of(tls) {
@@ -110,7 +110,7 @@ async fn let_alert_arrive(mut socket: Io) {
         }
         io::Result::Ok(())
     };
-    // The connection is over, whether the peer heard why or not.
+    // The connection has ended, whether the peer got the reason or not.
     let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
@@ -130,17 +130,21 @@ fn bound(ends: Ends, stream: &TlsStream<Io>) -> Result<Ends, TransportError> {
         TlsStream::Client(stream) => stream.get_ref().1.export_keying_material([0; 32], BINDING, Some(&[])),
         TlsStream::Server(stream) => stream.get_ref().1.export_keying_material([0; 32], BINDING, Some(&[])),
     };
-    let exported =
-        exported.map_err(|error| TransportError::Handshake(format!("TLS can't tie what follows to it: {error}")))?;
+    let exported = exported.map_err(|error| {
+        TransportError::Handshake(format!(
+            "TLS can't bind the handshake to the connection: \
+            {error}"
+        ))
+    })?;
     Ok(Ends { binding: Some(exported), ..ends })
 }
 
-/// What the listener says when it has looked at the dialer's certificate.
+/// The listener's verdict on the dialer's certificate.
 const LET_IN: u8 = 0;
 
 const STRANGER: &str = "the peer has the right certificate and speaks TLS, but not as pleach does";
 
-/// How long whoever is refused may take to hear why; a round trip is enough.
+/// How long a refused peer may take to get the reason; a round trip is enough.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How many reads of a peer that was refused are thrown away; a handshake takes a few.

@@ -14,8 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::handshake;
 use crate::socket;
 
-/// A bound port. Dropping it frees the port, ends the handshakes that are under way, and resets connections
-/// that nobody accepted.
+/// A bound port. Dropping it frees the port, ends pending handshakes, and resets connections that were not accepted.
 pub(super) struct TlsListener {
     sockets: socket::Bound,
     handshakes: Pending,
@@ -39,7 +38,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> Result<Link, TransportError> {
         loop {
             let next = accept_after(&self.sockets, self.handshakes.full_until(), self.settings.silence);
-            // Those who are through first, then new ones.
+            // Completed ones first, then new ones.
             tokio::select! {
                 biased;
                 shaken = self.handshakes.next() => return shaken,
@@ -75,5 +74,5 @@ async fn shake(stream: TcpStream, config: Arc<ServerConfig>, settings: Settings)
     shaken.map_err(|_| TransportError::Handshake(format!("a dialer did not finish it within {HANDSHAKE:?}")))?
 }
 
-/// A handshake that a peer began and does not finish is given up after this; the actors' handshake has as long.
+/// The timeout of a handshake that a peer does not finish; the actors' handshake has as long.
 const HANDSHAKE: Duration = Duration::from_secs(10);

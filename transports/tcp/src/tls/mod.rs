@@ -29,11 +29,9 @@ use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportE
 use self::listen::TlsListener;
 use crate::socket;
 
-/// The protocol of connections over TCP within mutual TLS 1.3. Holds nothing; what is needed comes with
-/// the [`Settings`].
+/// The protocol of connections over TCP within mutual TLS 1.3. Holds nothing; its inputs come with the [`Settings`].
 ///
-/// [`Settings::tls`] is required on both sides. There is no unauthenticated connection, so any address may
-/// be bound.
+/// [`Settings::tls`] is required on both sides. Every connection is authenticated, so any address may be bound.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TlsTcp;
 
@@ -82,6 +80,6 @@ impl Protocol for TlsTcp {
 async fn resolve(address: &Address) -> io::Result<(&str, Vec<SocketAddr>)> {
     match address {
         Address::TlsTcp(at) => Ok((&at.host, socket::resolve(at).await?)),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no tls+tcp:// address")),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a tls+tcp:// address")),
     }
 }

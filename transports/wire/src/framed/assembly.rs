@@ -1,13 +1,13 @@
 //! Messages that arrive in chunks, being put together.
 //!
 //! A chunk is received straight into the buffer of its message, together with what may be the next
-//! header; only what came in the same read as its own header is copied there.
+//! header; only bytes of the same read as its own header are copied there.
 //!
 //! # Invariants
 //! 1. A message's size is checked against the limit before anything is allocated for it.
-//! 2. No message holds more than the size that was announced, plus [`MAX_HEADER`] bytes during a read.
-//! 3. What is only announced costs little: a message holds at most four times what of it has arrived, or
-//!    four chunks while that is less.
+//! 2. A message never holds more than its announced size, plus [`MAX_HEADER`] bytes during a read.
+//! 3. An announcement costs little: a message holds at most four times its arrived bytes, or four chunks while that is
+//!    less.
 
 use std::io;
 use std::pin::Pin;
@@ -84,7 +84,7 @@ impl Assembly {
         self.chunk.is_some()
     }
 
-    /// Moves what `arrived` has of the chunk to its message; returns the message if that completes it.
+    /// Moves the chunk's bytes in `arrived` to its message; returns the message if that completes it.
     pub(super) fn take(&mut self, arrived: &mut BytesMut) -> Option<Bytes> {
         let chunk = self.chunk.as_mut()?;
         let transfer = &mut self.transfers[chunk.transfer];
@@ -98,7 +98,7 @@ impl Assembly {
         complete.then(|| self.transfers.swap_remove(place).body.freeze())
     }
 
-    /// Reads what is left of the chunk, and moves what comes after it to `next`. Returns how much was read.
+    /// Reads the rest of the chunk, and moves later bytes to `next`. Returns how much was read.
     ///
     /// # Errors
     /// Those of the link.

@@ -33,14 +33,13 @@ pub(super) struct Bulk {
     next_id: u32,
 }
 
-/// What waits of one dialog on one lane.
+/// The messages of one dialog that wait on one lane.
 struct Line {
     frames: FrameQueue,
     after: Place,
 }
 
-/// How much of the queue of small messages has to be written first: a new line must not overtake
-/// what was queued before it.
+/// How much of the queue of small messages has to be written first: a new line must not overtake earlier messages.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
     Control(u64),
@@ -173,7 +172,7 @@ fn cut(id: u32, size: usize, mut message: VecDeque<Bytes>, frames: &mut FrameQue
 /// Moves the next `len` bytes of a message.
 fn move_bytes(mut len: usize, message: &mut VecDeque<Bytes>, frames: &mut FrameQueue) {
     while len > 0 {
-        let first = message.front_mut().expect("its parts have the size that it was said to have");
+        let first = message.front_mut().expect("its parts add up to its size");
         let part = first.split_to(first.len().min(len));
         if first.is_empty() {
             message.pop_front();

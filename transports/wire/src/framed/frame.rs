@@ -1,7 +1,7 @@
-//! The header of a frame: what the frame is, and how long.
+//! The header of a frame: its kind and its length.
 //!
-//! All numbers are little-endian. A u32 opens every frame: its two highest bits say what the frame is,
-//! the others how many bytes follow the header.
+//! All numbers are little-endian. A u32 opens every frame: its two highest bits are the kind of the frame, the others
+//! how many bytes follow the header.
 //!
 //! ```text
 //! 00, length                         body     a message, whole
@@ -16,7 +16,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-/// What stands at the beginning of a frame.
+/// The beginning of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Header {
     /// A message of `len` bytes follows.
@@ -82,7 +82,7 @@ impl Header {
     }
 }
 
-/// What to allocate for `size` announced bytes of which `needed` are there or come next: at most four times as
+/// The allocation for `size` announced bytes of which `needed` have arrived or come next: at most four times as
 /// much, or as four chunks while that is less.
 ///
 /// It is the size, a quarter of it, a sixteenth, …: growing takes few steps, which together move little, and

@@ -6,11 +6,11 @@
 //! | file | station |
 //! |---|---|
 //! | `frame` | how frames are written: the wire format |
-//! | `schedule` | what waits for one stream, and what goes next: control, small data, chunks of what is large |
+//! | `schedule` | the queues of one stream, and their order: control, small data, chunks of large messages |
 //! | `queue` | frames that wait in one order |
 //! | `bulk` | large messages, cut into chunks that take turns |
-//! | `writer` | writes what the schedule says |
-//! | `reader` | cuts frames out of what arrives |
+//! | `writer` | writes in the order of the schedule |
+//! | `reader` | cuts frames out of the received bytes |
 //! | `assembly` | puts chunks together |
 //! | `lanes` | streams of their own for further lanes, each with a writer and a reader |
 //!
@@ -46,7 +46,7 @@ use crate::transport::{Ends, Lane, Link, MsgTransport, Traffic, pin};
 
 /// Messages in frames over a byte link.
 ///
-/// Dropping it closes the link without waiting: what was only queued is lost.
+/// Dropping it closes the link without waiting: queued messages are lost.
 #[derive(Debug)]
 pub struct Framed<C> {
     codec: C,
@@ -66,7 +66,7 @@ struct Outbound {
     waiting_for_room: Vec<(Lane, Waker)>,
     /// The link takes no more and has the flusher's waker: waking the flusher now would only make it spin.
     blocked: bool,
-    /// When sending ended: what had moved on other lanes, and what was cut.
+    /// When sending ended: the bytes that had moved on other lanes, and the lost ones.
     at_end: Traffic,
     state: Sending,
 }
@@ -74,7 +74,7 @@ struct Outbound {
 #[derive(Clone, Debug)]
 enum Sending {
     Open,
-    /// A close was asked for; what is queued still goes out.
+    /// A close was requested; the queue still goes out.
     Closing,
     /// A close went through: everything was written.
     Finished,
@@ -138,7 +138,7 @@ impl<C: Codec> MsgTransport for Framed<C> {
     fn flush_now(&self) {
         let out = &mut *self.outbound();
         if matches!(out.state, Sending::Open) {
-            // An error is kept in the state; whoever calls next gets it.
+            // An error is kept in the state, for the next call.
             let _ = out.poll_write();
         }
     }
@@ -289,7 +289,7 @@ impl Outbound {
         }
     }
 
-    /// Writes what is queued. Invariant 2: always with the flusher's waker, whoever calls.
+    /// Writes the queue. Invariant 2: always with the flusher's waker, from any caller.
     fn poll_write(&mut self) -> Poll<Result<(), TransportError>> {
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
         self.frames.queued.hold_last(self.lanes.as_ref().is_some_and(lanes::Writers::is_busy));
@@ -336,7 +336,7 @@ impl Outbound {
         })
     }
 
-    /// Ends sending and wakes all who wait; a link that failed or was aborted is let go at once.
+    /// Ends sending and wakes all waiters; a link that failed or was aborted is dropped at once.
     fn end(&mut self, end: Sending) {
         if matches!(self.state, Sending::Finished | Sending::Ended(_)) {
             return;
@@ -363,7 +363,7 @@ impl Inbound {
         self.frames.received() + self.lanes.as_ref().map_or(0, lanes::Readers::received)
     }
 
-    /// As [`FrameReader::poll_frames`], over all lanes: what has arrived on any of them comes before the end.
+    /// As [`FrameReader::poll_frames`], over all lanes: frames that have arrived on any of them come before the end.
     fn poll_all_lanes<C: Codec>(
         &mut self,
         cx: &mut Context<'_>,
@@ -399,5 +399,5 @@ fn both(first: Poll<io::Result<()>>, second: io::Result<Poll<()>>) -> Poll<io::R
 pub const MAX_FRAME: usize = 64 << 20;
 
 /// Above this many queued bytes a sender waits: enough to keep the kernel busy, small enough to bound memory.
-/// Control counts for itself. Small data counts for all lanes together, what is large for each of them.
+/// Control counts for itself. Small data counts for all lanes together, large messages for each of them.
 const HIGH_WATER: usize = 256 << 10;

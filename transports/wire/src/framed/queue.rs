@@ -24,7 +24,7 @@ pub(super) struct FrameQueue {
     tail: BytesMut,
     /// Blobs of the message being encoded; empty between calls.
     parts: Vec<Bytes>,
-    /// What is still to be written of a frame that was begun; 0 between two frames.
+    /// The unwritten rest of a frame that was begun; 0 between two frames.
     unfinished: usize,
     /// Bytes written so far.
     written: u64,
@@ -58,7 +58,7 @@ impl FrameQueue {
 
     /// Appends finished bytes. Nothing may have been queued by [`draft`](Self::draft).
     pub(super) fn append(&mut self, bytes: Bytes) {
-        debug_assert!(self.tail.is_empty(), "what is in the tail would be overtaken");
+        debug_assert!(self.tail.is_empty(), "the tail would be overtaken");
         self.ready_bytes += bytes.len();
         self.ready.push_back(bytes);
     }
@@ -98,7 +98,7 @@ impl FrameQueue {
         self.written
     }
 
-    /// What is still to be written of the first frame, begun or not. The queue must not be empty.
+    /// The unwritten rest of the first frame, begun or not. The queue must not be empty.
     pub(super) fn first_frame(&self) -> usize {
         if self.unfinished > 0 {
             return self.unfinished;
@@ -118,7 +118,7 @@ impl FrameQueue {
         self.offer(0, self.first_frame(), slices);
     }
 
-    /// Offers what waits behind the first `skip` bytes, and `len` bytes at most.
+    /// Offers the queue behind the first `skip` bytes, and `len` bytes at most.
     fn offer<'a>(&'a self, mut skip: usize, mut len: usize, slices: &mut Slices<'a>) {
         for bytes in self.ready.iter().map(|bytes| &**bytes).chain([&*self.tail]) {
             let start = skip.min(bytes.len());
@@ -135,7 +135,7 @@ impl FrameQueue {
 
 /// Frames that wait to be written, of which one may have been begun.
 pub(super) trait Frames {
-    /// What is still to be written of the frame that was begun; 0 between two frames.
+    /// The unwritten rest of the frame that was begun; 0 between two frames.
     fn unfinished(&self) -> usize;
 
     /// Offers the rest of the frame that was begun.
@@ -144,7 +144,7 @@ pub(super) trait Frames {
     /// Offers whole frames, those behind the one that was begun.
     fn offer_more<'a>(&'a self, slices: &mut Slices<'a>);
 
-    /// Marks the first `len` bytes of what was offered as written.
+    /// Marks the first `len` offered bytes as written.
     fn consume(&mut self, len: usize);
 }
 
@@ -213,7 +213,7 @@ impl Draft<'_> {
         let mut envelope = queue.tail.split_off(self.start);
         envelope.advance(LENGTH_PREFIX);
         if envelope.len() > KEEP_CAPACITY {
-            queue.tail = BytesMut::from(&*queue.tail); // what stays must not hold the large buffer
+            queue.tail = BytesMut::from(&*queue.tail); // the rest must not hold the large buffer
         }
         let message = [envelope.freeze()].into_iter().chain(queue.parts.drain(..)).collect();
         mem::forget(self);
@@ -228,7 +228,7 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// What one vectored write is offered.
+/// The slices of one vectored write.
 pub(super) struct Slices<'a> {
     slices: [IoSlice<'a>; MAX_SLICES],
     used: usize,
@@ -240,7 +240,7 @@ impl<'a> Slices<'a> {
         Self { slices: [IoSlice::new(&[]); MAX_SLICES], used: 0, bytes: 0 }
     }
 
-    /// Adds a slice. Once they are full nothing more is added, so what is offered has no gaps.
+    /// Adds a slice. Once they are full nothing more is added, so the offer has no gaps.
     fn push(&mut self, bytes: &'a [u8]) {
         if !bytes.is_empty() && !self.is_full() {
             self.slices[self.used] = IoSlice::new(bytes);
@@ -263,7 +263,7 @@ impl<'a> Slices<'a> {
     }
 }
 
-/// What the length and size fields of headers can say.
+/// The limit of the length and size fields of headers.
 const MAX_MESSAGE: usize = u32::MAX as usize;
 
 /// Slices handed to one vectored write.

@@ -1,4 +1,4 @@
-//! The receiving end of one stream: cuts frames out of what arrives.
+//! The receiving end of one stream: cuts frames out of the received bytes.
 //!
 //! All frames of a read are returned before the next system call. Bodies are slices of the read
 //! buffer; a frame larger than it is received straight into a buffer of its own size, and so is a
@@ -165,7 +165,7 @@ impl fmt::Debug for FrameReader {
     }
 }
 
-/// What an error of the link means: at a frame boundary a peer that is gone is a graceful end.
+/// The meaning of a link's error: at a frame boundary, a vanished peer is a graceful end.
 pub(super) fn link_error(error: io::Error, at_boundary: bool) -> TransportError {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     match error.kind() {
@@ -176,7 +176,7 @@ pub(super) fn link_error(error: io::Error, at_boundary: bool) -> TransportError 
     }
 }
 
-/// What one read may bring.
+/// The size of one read.
 const READ_SIZE: usize = 16 << 10;
 
 /// With less room than this a new buffer is taken before reading.

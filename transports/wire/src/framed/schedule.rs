@@ -1,4 +1,4 @@
-//! What waits for one stream, and what of it goes next.
+//! The queues of one stream, and their order.
 //!
 //! ```text
 //! push ─┬─ small, of the first lane ──► control ─┐
@@ -6,10 +6,9 @@
 //!       ├─ large, or behind one ──────► bulk ────┤
 //!       └─ bye ───────────────────────► last ────┘
 //! ```
-//! Control goes first, then small data, then chunks of large messages. The order is decided anew for
-//! each write: what the link did not take can be overtaken, but for the rest of a frame that was begun.
-//! So that nobody waits for ever, data and bulk have a turn after [`CONTROL_RUN`] bytes of control in a
-//! row, and bulk after [`DATA_RUN`] bytes of data.
+//! Control goes first, then small data, then chunks of large messages. The order is decided for each write: bytes that
+//! the link did not take can be overtaken, except the rest of a frame that was begun. So that none starves, data and
+//! bulk have a turn after [`CONTROL_RUN`] bytes of control in a row, and bulk after [`DATA_RUN`] bytes of data.
 //!
 //! # Invariants
 //! 1. Messages with the same [`Key`](super::bulk::Key) leave in the order in which they were queued.
@@ -46,7 +45,7 @@ enum Source {
     Last,
 }
 
-/// From where what was offered to the link came, in its order: how many bytes of which source.
+/// The sources of the bytes offered to the link, in order: how many bytes of which source.
 pub(super) struct Offer([(Source, usize); 5]);
 
 impl Schedule {
@@ -111,7 +110,7 @@ impl Schedule {
         }
     }
 
-    /// What waits, if it is control alone and lies in one piece: the usual case, and the cheapest to write.
+    /// The queued bytes, if they are control alone and in one piece: the usual case, and the cheapest to write.
     pub(super) fn only_control(&self) -> Option<&[u8]> {
         if self.data.is_empty() && self.bulk.is_empty() && (self.holds_last || self.last.is_empty()) {
             return self.control.in_one_piece();
@@ -124,7 +123,7 @@ impl Schedule {
         self.control.consume(len);
     }
 
-    /// Offers what waits, in the order in which it is to be written.
+    /// Offers the queued bytes, in the order of writing.
     pub(super) fn offer<'a>(&'a self, slices: &mut Slices<'a>) -> Offer {
         let mut offer = Offer([(Source::Control, 0); 5]);
         if let Some(begun) = SOURCES.into_iter().find(|source| self.frames(*source).unfinished() > 0) {
@@ -141,7 +140,7 @@ impl Schedule {
         offer
     }
 
-    /// Marks the first `written` bytes of what was offered as written.
+    /// Marks the first `written` offered bytes as written.
     pub(super) fn consume(&mut self, offer: &Offer, mut written: usize) {
         for (source, offered) in offer.0 {
             let len = offered.min(written);
@@ -189,8 +188,8 @@ impl Schedule {
         self.len() == held
     }
 
-    /// Returns whether less than `mark` waits ahead of a message on `lane`: small ones, and what is large of
-    /// the lane itself. Control does not wait for data; data waits when there is much of it on many lanes.
+    /// Returns whether less than `mark` waits ahead of a message on `lane`: small ones, and large ones of the lane
+    /// itself. Control does not wait for data; data waits when there is much of it on many lanes.
     pub(super) fn has_room(&self, lane: Lane, mark: usize) -> bool {
         let small = if lane == self.first { &self.control } else { &self.data };
         let crowded = || lane != self.first && self.bulk.is_crowded(self.first);

@@ -1,4 +1,4 @@
-//! The sending end of one stream: what waits for it, and writing it out.
+//! The sending end of one stream: its queue, and writing it out.
 
 use std::fmt;
 use std::io;
@@ -56,7 +56,7 @@ impl FrameWriter {
         Poll::Ready(Ok(written))
     }
 
-    /// Drops the link's sending half and what is queued.
+    /// Drops the link's sending half and the queue.
     pub(super) fn let_go(&mut self) {
         *self = Self { written: self.written, ..Self::new(Box::new(tokio::io::sink())) };
     }

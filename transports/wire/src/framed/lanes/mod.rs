@@ -5,7 +5,7 @@
 //! ```
 //! Each lane that this side sends on has one stream, opened on first use; the control lane stays on
 //! the link's own. A stream begins with its lane's id (u64 LE), then frames follow as everywhere.
-//! Both ends poll only what moved: each stream has a waker of its own, which puts it on a `Woken`
+//! Both ends poll only streams that moved: each stream has a waker of its own, which puts it on a `Woken`
 //! list and wakes the one task that drives that direction.
 //!
 //! # Invariants

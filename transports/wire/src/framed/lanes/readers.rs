@@ -26,7 +26,7 @@ pub(in crate::framed) struct Readers {
     /// Empty between calls; kept for its capacity.
     movable: Vec<u64>,
     next_slot: u64,
-    /// What has come on lanes that have ended.
+    /// The bytes received on lanes that have ended.
     received_before: u64,
 }
 

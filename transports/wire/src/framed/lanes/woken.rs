@@ -48,14 +48,14 @@ impl Woken {
 }
 
 impl Slot {
-    /// Lists the stream without waking anybody: the driver is the caller, or is woken by it.
+    /// Lists the stream without a wake-up: the driver is the caller, or is woken by it.
     pub(super) fn list(&self) {
         if !self.listed.swap(true, Ordering::AcqRel) {
             self.woken.list().ids.push(self.id);
         }
     }
 
-    /// A wake-up after this lists the stream anew.
+    /// A wake-up after this lists the stream again.
     pub(super) fn take_off(&self) {
         self.listed.store(false, Ordering::Release);
     }

@@ -33,7 +33,7 @@ pub(in crate::framed) struct Writers {
     /// Empty between calls; kept for its capacity.
     movable: Vec<u64>,
     next_slot: u64,
-    /// What was written on lanes that are gone.
+    /// The bytes written on lanes that have ended.
     written_before: u64,
 }
 
@@ -62,7 +62,7 @@ impl Writers {
         }
     }
 
-    /// What was written or confirmed, and what waits, over all lanes and the connection's own stream.
+    /// The bytes written or acknowledged, and those waiting, over all lanes and the connection's own stream.
     pub(in crate::framed) fn traffic(&self) -> Traffic {
         let below = self.opener.traffic();
         let written: u64 = self.writers.values().map(|writer| writer.frames.written).sum();
@@ -135,7 +135,7 @@ impl Writers {
         }
     }
 
-    /// Opens what can be opened and writes each lane as far as its peer takes it; ready when nothing is left.
+    /// Opens lanes if possible and writes each as far as its peer takes it; ready when nothing is left.
     pub(in crate::framed) fn poll_write(&mut self, flusher: &Context<'_>) -> io::Result<Poll<()>> {
         if self.writers.is_empty() {
             return Ok(Poll::Ready(()));
