@@ -1,4 +1,4 @@
-//! The command-line tool, as somebody at a terminal uses it.
+//! The command-line tool, as a user at a terminal runs it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -55,8 +55,8 @@ fn nothing_is_overwritten_and_no_nonsense_signed() {
     assert!(there.contains("has authority.pem in it already"), "{there}");
     let name = pleach(at, "cert new two --host not/a/name").unwrap_err();
     assert!(name.contains("`not/a/name` is neither a host name nor an IP address"), "{name}");
-    let nobody = pleach(at, "cert new three --authority nowhere").unwrap_err();
-    assert!(nobody.contains("can't read nowhere/authority.pem"), "{nobody}");
+    let nowhere = pleach(at, "cert new three --authority nowhere").unwrap_err();
+    assert!(nowhere.contains("can't read nowhere/authority.pem"), "{nowhere}");
     // An authority with the key of another one.
     pleach(at, "cert new four").unwrap();
     fs::copy(at.join("four/authority-key.pem"), at.join("one/authority-key.pem")).unwrap();

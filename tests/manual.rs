@@ -131,8 +131,8 @@ fn lines_of(text: &str, start: &str) -> Vec<Held> {
     text.lines().filter_map(|line| line.strip_prefix(start)).map(read).collect()
 }
 
-/// The function or file of this name with the comments and attributes before it; a file that is no Rust is
-/// its own item, named after itself.
+/// The function or file of this name with the comments and attributes before it; a file that is not Rust is its own
+/// item, named after itself.
 fn item(source: &str, name: &str) -> Option<String> {
     let lines: Vec<_> = source.lines().collect();
     let declares = |line: &&str| {

@@ -59,8 +59,8 @@ async fn nobody_is_where_the_parent_says() {
     assert!(free.iter().all(|at| words.contains(&at.to_string())), "{words}");
 }
 
-/// A root that keeps its own names listens where it is told, before anybody needs that; one that keeps them for
-/// others does so beside the address where it is asked for names. Nobody needs a child for that.
+/// A root that is its own registrar listens at its configured address from the start; the registrar of others does so
+/// beside its registry address. Neither needs a child for that.
 async fn configured_addresses_are_listened_at(keeps_others_names: bool) {
     let meeting = Meeting::new();
     for protocol in ["tcp", "uds", "quic", "tls+tcp"] {

@@ -190,7 +190,7 @@ async fn cancelled(config: Config) {
     in_root(config, async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
-            // Structured: the remote task is over when the scope is left.
+            // Structured: the remote task has ended when the scope is left.
             let scope = CancelScope::new();
             let canceller = async {
                 notes.expect_async("begun").await;

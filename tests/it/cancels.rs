@@ -202,7 +202,7 @@ async fn by_the_context(config: Config) {
                     assert_cancelled(ctx.outcome().unwrap(), &portal, Some(&root));
                     assert_eq!((ctx.canceller().as_ref(), ctx.state()), (Some(&root), ContextState::CancelledBySelf));
                     assert_cancelled(ctx.open_stream().await, &portal, Some(&root));
-                    ctx.cancel().await?; // it is over: nothing happens
+                    ctx.cancel().await?; // it has ended: nothing happens
                     Ok::<_, Error>(5)
                 })
                 .await?;
@@ -216,7 +216,7 @@ async fn by_the_context(config: Config) {
                 ctx.result().await
             });
             assert_eq!(value.await?, 8);
-            // One that fails while it cleans up: that is no cancellation, and is not hidden.
+            // One that fails while it cleans up: that is not a cancellation, and is not hidden.
             let failed: Result<()> = portal
                 .open_context(does(stage, Then::Fails), async |ctx, _| {
                     let _stream = reach(&ctx, stage).await?;
@@ -231,7 +231,7 @@ async fn by_the_context(config: Config) {
 }
 
 async fn by_its_actor(config: Config) {
-    // S10, S12, S28: raised in each context, also in those of whoever has ended the actor.
+    // S10, S12, S28: raised in each context, also in those of the canceller of the actor.
     in_root(config, async |root| {
         pleach::open_nursery(async |n| {
             for stage in STAGES {
@@ -444,7 +444,7 @@ async fn too_slow(config: Config) {
                 assert!(matches!(&late, Err(Error::ActorTooSlow { actor, .. }) if **actor == *portal.id()), "{late:?}");
                 assert!(ctx.cancel_called() && !ctx.cancel_acked());
                 assert_eq!(ctx.state(), ContextState::Cancelling);
-                Ok(()) // the block can't say that the task is over
+                Ok(()) // the block can't tell that the task has ended
             })
             .await;
         kill_process(pid.unwrap(), Signal::CONT).unwrap();

@@ -54,7 +54,7 @@ async fn of_the_user(protocol: &'static str) {
     assert_says(&asks_a_child(missing).await, &["can't read", "missing/authority.pem"]);
 }
 
-/// Nobody has to dial to learn it, and it is not taken for a fault of whoever is dialled.
+/// It shows without dialling, and is not taken for a fault of the dialled peer.
 async fn no_good() {
     let directory = TempDir::new().unwrap();
     write(directory.path(), "127.0.0.1");

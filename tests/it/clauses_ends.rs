@@ -460,7 +460,7 @@ async fn asked_again(config: Config) {
     .unwrap();
 }
 
-// C-10: somebody had asked, though not this side.
+// C-10: another actor had asked, though not this side.
 async fn third_actor(config: Config) {
     in_nursery(config, async |n| {
         let third = n.start_actor("third").enable(module_path!()).await?;

@@ -93,7 +93,7 @@ fn root() {
     assert!(root.0.wait().unwrap().success());
 }
 
-/// A root that tells what is left of it while its callbacks run, and somebody who waits for its end.
+/// A root that reports what is left of it while its callbacks run, and a task that waits for its end.
 pub(crate) fn what_is_left_root(notes: &str) {
     let tree = async {
         let (tell, told) = tokio::sync::oneshot::channel();

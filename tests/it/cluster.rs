@@ -11,7 +11,7 @@ use crate::support::{PROCESSES, Watched, assert_says, in_root, matrix, matrix_ov
 /// Says in which actor and process it runs.
 #[pleach::rpc]
 async fn who() -> Result<(String, u32)> {
-    let actor = pleach::current_actor().ok_or_else(|| Error::Usage("nobody is here".into()))?;
+    let actor = pleach::current_actor().ok_or_else(|| Error::Usage("not inside an actor".into()))?;
     Ok((actor.id().name().to_owned(), std::process::id()))
 }
 

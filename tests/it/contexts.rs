@@ -104,7 +104,7 @@ async fn add(a: u64, b: u64) -> Result<u64> {
     Ok(a + b)
 }
 
-/// A function that is no context, taken for one; one that is nowhere; one of a module that is not enabled.
+/// A function that is not a context, called as one; one that does not exist; one of a module that is not enabled.
 static CALLED_ADD: Export = Export::context("it::contexts::add", "add", "a: u64, b: u64", "u64", "(), (), ()", never);
 static CALLED_NOTHING: Export = Export::context("it::contexts::no_one", "no_one", "", "u64", "(), (), ()", never);
 static CALLED_ELSEWHERE: Export = Export::context("it::schemas::counts", "counts", "", "u64", "(), (), ()", never);
@@ -179,7 +179,7 @@ async fn interrupted(config: Config) {
             })
             .await;
         assert_says(&ended, &["11 is too big"]);
-        // One that looks meets the same error, or what goes before it: the end of the failing task's stream.
+        // One that looks meets the same error, or what precedes it: the end of the failing task's stream.
         let ended: Result<()> = portal
             .open_context(doubler(10), async |ctx, _| {
                 let mut stream = ctx.open_stream().await?;
@@ -251,7 +251,7 @@ async fn back_pressure(config: Config) {
                     let stream = ctx.open_stream().await?;
                     for n in 0..count {
                         match stream.send(n).await {
-                            // The callee may not have opened its stream yet: until then, nobody waits.
+                            // The callee may not have opened its stream yet: until then, the sender does not wait.
                             Err(Error::StreamOverrun(_)) => panic!("overrun at {n}"),
                             other => other?,
                         }
@@ -332,7 +332,7 @@ async fn drains(config: Config) {
             })
             .await?;
         assert_eq!(kept.result().await?, 1000);
-        // A stream that was dropped holds nobody up either, while its block goes on.
+        // A dropped stream does not block its sender either, while its block goes on.
         let value = portal
             .open_context(talks(1000), async |ctx, ()| {
                 drop(ctx.open_stream().await?);

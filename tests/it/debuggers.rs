@@ -65,7 +65,7 @@ async fn debugged(stuck: fn(String) -> Call<()>) {
     .unwrap();
 }
 
-/// A thread that traces a process, until the log says that this holds somebody up.
+/// A thread that traces a process, until the log says that this delays an end.
 struct Debugger {
     thread: JoinHandle<bool>,
     stuck: Watched,
@@ -88,12 +88,12 @@ impl Debugger {
         Self { thread, stuck }
     }
 
-    /// The nursery is over: the process was alive when the log was written, and is gone now.
+    /// The nursery has ended: the process was alive when the log was written, and is gone now.
     fn assert_it_lived(self) {
-        assert!(self.thread.join().unwrap(), "it was killed under the debugger, or nobody was told");
+        assert!(self.thread.join().unwrap(), "it was killed under the debugger, or the log did not say so");
         self.stuck.assert_gone_within(patience());
     }
 }
 
-/// Lines of the log that may wait for whoever looks for one: more than there are.
+/// Lines of the log that may wait for a reader: more than there are.
 const LINES: usize = 1000;

@@ -67,7 +67,7 @@ async fn at_once(protocol: &'static str) {
                 barrier.wait().await;
                 let everybody = get_registry().await?.run(registrar::list()).await?.len();
                 barrier.wait().await;
-                // Whoever keeps the names leaves last.
+                // The registrar leaves last.
                 if !actor.is_registrar() {
                     return Ok((everybody, false));
                 }
@@ -123,7 +123,7 @@ async fn not_a_registrar() {
     let guest = Config { listen: vec![other.clone()], root_name: "guest".into(), ..config.clone() };
     let third = Config { registry: vec![other.clone()], ..config.clone() };
     with_joined(config, guest, async |_, _| {
-        // Beside them: it is nobody's task.
+        // Beside them: it belongs to no scope.
         let ended = tokio::task::spawn_blocking(move || in_a_thread(third)).await.unwrap();
         assert_says(&ended, &[&other.to_string(), "taken by actor `guest`", "not a registrar"]);
         Ok(())
@@ -199,7 +199,7 @@ async fn several() {
                 }
                 let everybody = pleach::current_actor().and_then(|actor| actor.registry()).unwrap().list().await?;
                 assert_eq!(everybody.len(), 3, "{everybody:?}");
-                let _ = tell.send(second.id().clone()); // the test has failed if nobody takes it
+                let _ = tell.send(second.id().clone()); // the test has failed if it is not taken
                 Ok(())
             }));
         });

@@ -256,7 +256,7 @@ async fn orphans_reaped() {
                 let pids = notes.expect_async("").await;
                 let (above, below) = pids.split_once(' ').unwrap();
                 Watched::new(above.parse().unwrap()).kill();
-                // It is nobody's zombie: its entry is gone as soon as the root has reaped it.
+                // It does not stay a zombie: its entry is gone as soon as the root has reaped it.
                 while std::path::Path::new(&format!("/proc/{below}")).exists() {
                     tokio::task::yield_now().await;
                 }

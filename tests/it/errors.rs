@@ -12,7 +12,7 @@ use crate::support::{ALL, Notes, PROCESSES, assert_says, in_root, note, over, te
 
 /// What a caller any number of hops away wants to know.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize, PartialEq)]
-#[error("{n} is over {limit}")]
+#[error("{n} exceeds {limit}")]
 struct TooBig {
     n: u64,
     limit: u64,
@@ -98,7 +98,7 @@ async fn panics_in_spans() -> Result<()> {
     panic!("on purpose")
 }
 
-/// Fails while it is cancelled, when nobody waits for it any more.
+/// Fails while it is cancelled, when its caller has left.
 #[pleach::rpc]
 async fn fails_late(notes: String) -> Result<()> {
     let _shield = pleach::scope::Shield::enter();
@@ -222,13 +222,13 @@ async fn three_hops(protocol: &'static str) {
         assert_eq!(error.downcast_ref(), Some(&TooBig { n: 7, limit: 5 }));
         let found = remote(&error);
         assert_eq!(found.type_name, std::any::type_name::<TooBig>());
-        assert_eq!((found.message.as_str(), &found.chain[..]), ("measuring", &["7 is over 5".to_owned()][..]));
+        assert_eq!((found.message.as_str(), &found.chain[..]), ("measuring", &["7 exceeds 5".to_owned()][..]));
         assert_eq!(found.context, ["from level 2"]);
 
         let report = error.report().color(false).to_string();
         for part in [
             "╭─ from level 2: actor `level1`",
-            "│  caused by: 7 is over 5\n",
+            "│  caused by: 7 exceeds 5\n",
             "│  raised in actor `level1`",
             "│  relayed by actor `level2`",
             "│  relayed by actor `top`",
@@ -237,7 +237,7 @@ async fn three_hops(protocol: &'static str) {
         }
         let record = serde_json::to_value(&error).unwrap();
         assert_eq!((&record["kind"], &record["message"]), (&"remote".into(), &"measuring".into()));
-        assert_eq!((&record["chain"][0], &record["src"]["name"]), (&"7 is over 5".into(), &"level1".into()));
+        assert_eq!((&record["chain"][0], &record["src"]["name"]), (&"7 exceeds 5".into(), &"level1".into()));
         assert_eq!((&record["relay_path"][0]["name"], &record["relay_path"][2]), (&"level2".into(), &().into()));
         assert_eq!(error.downcast::<TooBig>().unwrap(), TooBig { n: 7, limit: 5 });
 

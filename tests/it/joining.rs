@@ -111,7 +111,7 @@ async fn both_ways(protocol: &'static str) {
     })
     .await
     .unwrap();
-    // Without the key nobody gets in.
+    // Without the key no program can join.
     let elsewhere = Meeting::new();
     let stranger = elsewhere.config(&config.registry);
     let refused = in_root(stranger, async |_| Ok(())).await;
@@ -169,7 +169,7 @@ async fn comes_back(protocol: &'static str) {
     .unwrap();
 }
 
-/// D4: whoever waits is told, and so is whoever asks later.
+/// D4: waiters get the answer, and later callers too.
 async fn registrar_gone(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);

@@ -1,5 +1,5 @@
-//! SIGKILL each member of a tree of three levels, in turn, at three moments: nobody survives it, and
-//! whoever is left knows who died and how.
+//! SIGKILL each member of a tree of three levels, in turn, at three moments: nothing below it survives, and the rest of
+//! the tree learns which one died and how.
 //!
 //! The tree runs in processes of its own, below the test. `mid` supervises `leaf`, and `root` waits
 //! for `mid`'s report.

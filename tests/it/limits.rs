@@ -25,7 +25,7 @@ async fn reaches_the_root_from_below() -> Result<()> {
 #[pleach::rpc]
 async fn much() -> Result<Bytes> {
     ASKED.fetch_add(1, Ordering::Relaxed);
-    let _released = RELEASED.acquire().await.expect("nobody closes it");
+    let _released = RELEASED.acquire().await.expect("it is never closed");
     Ok(vec![0; 90_000].into())
 }
 

@@ -261,8 +261,7 @@ async fn stopped(protocol: &'static str) {
     .unwrap();
 }
 
-/// A grandchild is killed: whoever else is connected to it, its sibling and another program, learns of it, and finds
-/// it no more.
+/// A grandchild is killed: its other peers, a sibling and another program, learn of it, and find it no more.
 async fn killed(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     let meeting = Meeting::new();
@@ -288,7 +287,7 @@ async fn family_of_a_victim(notes: &Arc<Notes>) -> Result<()> {
                 process.kill();
                 notes.expect_async("ended ").await
             };
-            // Over QUIC nothing but the end of the process tells of it: without that, nobody would ever learn.
+            // Over QUIC only the end of the process reveals it: without that, its peers would never learn.
             shield(async { tokio::join!(call, kill).0 }).await
         }))
         .await;

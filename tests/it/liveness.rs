@@ -80,7 +80,7 @@ async fn child(n: &Nursery) -> Result<(Portal, Watched)> {
     Ok((portal, Watched::new(pid)))
 }
 
-/// Its host stands still, too: there is nobody to end the child but its parent.
+/// Its host stands still, too: only its parent can end the child.
 async fn cut(protocol: &'static str) {
     let relay = Relay::start(protocol, Duration::ZERO).await;
     let config = quick(relay.config.clone());
@@ -100,7 +100,7 @@ async fn cut(protocol: &'static str) {
     .await;
     assert!(is_silence(&ended, lease), "{ended:?}");
     // The last heartbeat had come at most a little before.
-    assert!(cut_at.unwrap().elapsed() > lease / 2, "it was given up early");
+    assert!(cut_at.unwrap().elapsed() > lease / 2, "it was declared dead early");
     watched.unwrap().assert_gone_within(Duration::ZERO);
 }
 
@@ -129,10 +129,10 @@ async fn unanswered(protocol: &'static str, ways: &'static [Way]) {
     match &ended {
         Err(Error::ActorDied(died)) => {
             let words = died.stderr.join("\n");
-            let over = format!("no heartbeat sent in this time was answered, and the lease of {lease:?} is over");
+            let over = format!("no heartbeat sent in this time was answered, and the lease of {lease:?} has expired");
             assert!(words.contains(&over), "{words}");
         }
-        // It was given up before the end of its process was seen.
+        // It was declared dead before the end of its process was seen.
         ended => assert!(is_silence(ended, lease) && ways != [Way::ToChild], "{ended:?}"),
     }
 }
@@ -239,7 +239,7 @@ fn start_root(notes: &Notes, blocked: bool) -> (RootProcess, Watched) {
     (root, child)
 }
 
-/// A parent that does not run looks from far away like one that is cut off; it can kill nobody.
+/// A parent that does not run looks from far away like one that is cut off; it can't kill its child.
 fn parent_stops(blocked: bool) {
     let notes = Notes::new();
     let (root, child) = start_root(&notes, blocked);

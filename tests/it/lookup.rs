@@ -194,7 +194,7 @@ async fn both_ways(protocol: &'static str) {
     .unwrap();
 }
 
-// S121, S24: whoever asks, the whole tree ends, and the request is acknowledged before.
+// S121, S24: from any actor, the whole tree ends, and the request is acknowledged before.
 async fn root_cancelled(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     let mut watched = Vec::new();

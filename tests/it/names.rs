@@ -87,7 +87,7 @@ async fn relatives(config: Config) {
         assert_eq!(father.run(finds("uncle".into())).await?, "uncle");
         assert_eq!(uncle.run(finds("father".into())).await?, "father");
         assert_eq!(father.run(finds_from_below("uncle".into())).await?, "uncle");
-        // And downwards: whom an actor has started is found by all as soon as the start is over.
+        // And downwards: an actor is found by all as soon as its start has returned.
         let keeping = father.run(keeps("cousin".into()));
         let found = async {
             let cousin = wait_for_actor("cousin").await?;
@@ -181,7 +181,7 @@ async fn stale() {
         let mut nobody = invented("ghost");
         nobody.who = as_here(&nobody.who, actor.id());
         nobody.listening[0].address = format!("tcp://{free}");
-        // Nor is it whoever listens there now.
+        // Nor is it the actor that listens there now.
         pleach::open_nursery(async |n| {
             let alive = n.start_actor("alive").await?;
             let mut former = invented("former");
@@ -227,7 +227,7 @@ async fn out_of_reach() {
     .unwrap();
 }
 
-/// It hangs up first, and is out of the registry a little later: then it was not found. It is no error.
+/// It hangs up first, and is out of the registry a little later: then it was not found. It is not an error.
 async fn ending() {
     for host in [None, Some("nowhere")] {
         in_root(over("tcp"), async |actor| {

@@ -263,7 +263,7 @@ async fn acknowledged_and_stays() {
 }
 
 async fn silent_stranger() {
-    // It holds up nobody, though its handshake has all the time.
+    // It delays no other, though its handshake has unlimited time.
     let mut stranger = None;
     in_root(Config { handshake: FOREVER, ..over("tcp") }, async |actor| {
         pleach::open_nursery(async |n| {

@@ -241,7 +241,7 @@ async fn exited() {
     .unwrap();
 }
 
-/// The body has returned: functions end with their results, daemons when somebody cancels them.
+/// The body has returned: functions end with their results, daemons when they are cancelled.
 // S34
 async fn teardown_order() {
     in_root(over("uds"), async |_| {
@@ -333,7 +333,7 @@ async fn cancelled_before_connect() {
     .unwrap();
 }
 
-/// The child has connected, but whoever started it has left: nobody could ever cancel it.
+/// The child has connected, but its starter has left: it could never be cancelled.
 // S29
 async fn dropped_before_portal() {
     in_nursery(over("uds"), async |n| {

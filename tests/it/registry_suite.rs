@@ -1,6 +1,6 @@
 //! What every registry must do, whatever keeps its names.
 //!
-//! Each check gets a registry of its own, or at least one in which nobody else registers. None of them
+//! Each check gets a registry of its own, or at least one in which no other program registers. None of them
 //! knows the back-end; `tests/etcd` and the embedded registry's tests run them all.
 
 use std::pin::{Pin, pin};
@@ -92,10 +92,10 @@ async fn waiting(registry: Subject) -> Result<()> {
     };
     tokio::select! {
         biased;
-        found = &mut found => panic!("nobody has come, but {found:?} was found"),
+        found = &mut found => panic!("none has registered, but {found:?} was found"),
         meanwhile = meanwhile => meanwhile?,
     }
-    // It may be found before whoever registers it learns that it is entered.
+    // It may be found before its registration returns.
     let (found, registration) = tokio::join!(biased; found, registry.register(actor.clone()));
     assert_eq!(found?, [actor]);
     registration?.leave().await
@@ -151,7 +151,7 @@ async fn removed(registry: Subject) -> Result<()> {
     assert_eq!(registry.find("worker").await?, [other.clone(), stale.clone()]);
     registry.remove(&stale).await?;
     assert_eq!(registry.find("worker").await?, [other]);
-    // Whoever it was may still leave.
+    // The old one may still leave.
     registration.leave().await?;
     another.leave().await
 }
@@ -185,7 +185,7 @@ async fn many(registry: Subject) -> Result<()> {
     Ok(())
 }
 
-/// An actor that nobody is, at an address of its own.
+/// A fictitious actor, at an address of its own.
 pub(crate) fn actor(name: &str) -> Registered {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -198,7 +198,7 @@ pub(crate) fn actor(name: &str) -> Registered {
     serde_json::from_value(actor).expect("this is how an actor is written")
 }
 
-/// Waits until nobody of this name is there.
+/// Waits until no actor of this name is registered.
 pub(crate) async fn until_gone(registry: &Subject, name: &str) -> Result<()> {
     while !registry.find(name).await?.is_empty() {
         tokio::task::yield_now().await;

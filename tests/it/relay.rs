@@ -109,7 +109,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::
     let read = async {
         let mut bytes = vec![0; 64 << 10];
         loop {
-            let read = from.read(&mut bytes).await.unwrap_or(0); // broken off is over, too
+            let read = from.read(&mut bytes).await.unwrap_or(0); // a broken connection is an end, too
             let sent = on_the_way.send((Instant::now() + delay, bytes[..read].to_vec())).await;
             if read == 0 || sent.is_err() {
                 return std::future::pending::<()>().await;

@@ -170,7 +170,7 @@ async fn ends_itself() {
     in_nursery(over("uds"), async |n| {
         let portal = n.start_actor("leaver").enable(module_path!()).await?;
         assert_eq!(portal.run(ends_its_actor()).await?, (false, true));
-        Ok(()) // the daemon needs no cancel request: it goes by itself, and that is no failure
+        Ok(()) // the daemon needs no cancel request: it ends by itself, and that is not a failure
     })
     .await
     .unwrap();
@@ -213,7 +213,7 @@ fn daemon(how: &str) {
     assert!(root.0.wait().unwrap().success());
 }
 
-/// A root that only serves, and around it somebody who uses it.
+/// A root that only serves, and a client of it.
 pub(crate) fn daemon_root(notes: &str, how: &str) {
     let around = async {
         while !is_listening().await {
@@ -363,7 +363,7 @@ async fn failing_tasks() {
         assert_says(&ended[1], &["panicked: the clean-up panicked"]);
         assert_says(&ended[2], &["the clean-up failed"]);
 
-        // What was asked for is no failure of the nursery, but whoever waits for the result learns it.
+        // A requested end is not a failure of the nursery, but it shows in the result.
         let asked = n.run_in_actor(lingers(notes.address())).await?;
         notes.expect_async("begun").await;
         asked.cancel_actor().await?;

@@ -121,7 +121,7 @@ fn send(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
 }
 
-/// Sends a signal, and waits until a later one is no repeat of it.
+/// Sends a signal, and waits until a later one does not count as a repeat.
 fn send_first(pid: u32, signal: Signal) {
     let waits = waits_of_signal_thread(pid);
     send(pid, signal);
@@ -362,7 +362,7 @@ async fn told_to_its_function() {
 async fn told_to_another_caller() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_root(over("uds"), async |_| {
-        // The caller is no sibling: those are cancelled as soon as the death is known.
+        // The caller is not a sibling: those are cancelled as soon as the death is known.
         pleach::open_nursery(async |callers| {
             pleach::open_nursery(async |n| {
                 n.start_actor("target").enable(module_path!()).await?;

@@ -1,4 +1,4 @@
-//! Streams: one way and both ways, who waits for whom, what is lost and who is told.
+//! Streams: one way and both ways, which side waits, and how a loss is reported.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -142,7 +142,7 @@ where
 
 async fn ends(config: Config) {
     with_peer(config, async |portal| {
-        // S90, S91: both ways to write it; S05: the consumer is there from the start, so nobody is overrun.
+        // S90, S91: both ways to write it; S05: the consumer is there from the start, so no overrun happens.
         for call in [counts(1000), counted(1000, false), counts(1000).buffer(1), counted(1000, false).buffer(500)] {
             let taken = portal
                 .open_stream_from(call, async |mut stream| {
@@ -267,7 +267,7 @@ async fn cancelled(config: Config) {
         note(&notes.address(), "left");
         notes.expect_async("cleaned up").await;
         notes.expect_async("left").await;
-        // By being dropped: nobody waits, but it is cancelled.
+        // By being dropped: without a wait, but it is cancelled.
         tokio::select! {
             _ = forever() => panic!("it has no end"),
             () = started.notified() => {}
@@ -302,7 +302,7 @@ async fn overrun_at(portal: &Portal, buffer: Option<u32>, fit: u64) {
     let mut taken = 0;
     let overrun: Result<()> = portal
         .open_stream_from(call, async |mut stream| {
-            notes.expect_async("failed").await; // though nobody has taken any
+            notes.expect_async("failed").await; // though none was taken
             while stream.recv().await?.is_some() {
                 taken += 1;
             }
@@ -352,7 +352,7 @@ async fn keeps_newest(config: Config) {
         let call = forwards(COUNT, notes.address()).buffer(10).lag(Lag::DropOldest);
         portal
             .open_stream_from(call, async |mut stream| {
-                notes.expect_async("sent").await; // though nobody has taken any
+                notes.expect_async("sent").await; // though none was taken
                 let (mut next, mut most, mut taken) = (0, 0, 0);
                 while next < COUNT {
                     match stream.recv().await {

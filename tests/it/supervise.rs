@@ -145,7 +145,7 @@ async fn tried(protocol: &'static str) {
     let seen = in_nursery(over(protocol), async |n| {
         let job = ChildSpec::run_once("job", move || fail_until(address.clone(), file.clone(), 2));
         let supervisor = n.supervise(Supervision::one_for_one().child(job)).await?;
-        // Nobody has to stop it: it is over when its only function has returned.
+        // It needs no stop: it ends when its only function has returned.
         supervisor.ended().await?;
         Ok(rest(supervisor.events()).await)
     })
@@ -344,7 +344,7 @@ async fn over_and_done() {
         assert_says(&supervisor.portal("tansient").await, &["no `tansient`", "`temporary`, `transient`"]);
         supervisor.portal("transient").await?.cancel_actor().await?;
         kill(&supervisor, &mut events, "temporary").await;
-        // With that, there is nobody left.
+        // With that, no child is left.
         supervisor.ended().await?;
         for child in ["temporary", "transient"] {
             assert_says(&supervisor.portal(child).await, &[child, "not to be started again"]);
@@ -357,7 +357,7 @@ async fn over_and_done() {
 
 async fn refused() {
     in_nursery(over("mem"), async |n| {
-        assert_says(&n.supervise(Supervision::one_for_one()).await, &["nobody to supervise"]);
+        assert_says(&n.supervise(Supervision::one_for_one()).await, &["nothing to supervise"]);
         let twice = Supervision::one_for_one()
             .child(ChildSpec::daemon(daemon(&n, "a")))
             .child(ChildSpec::run_once("a", for_ever));

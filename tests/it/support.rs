@@ -74,7 +74,7 @@ where
     settings.map(make).collect()
 }
 
-/// Runs a body on a runtime of its own until it ends, or its time is over.
+/// Runs a body on a runtime of its own until it ends, or its time is up.
 fn bounded<F: Future<Output = ()>>(tokio: &mut Builder, body: impl FnOnce() -> F) -> Result<(), Failed> {
     let tokio = tokio.enable_all().build()?;
     let patience = 2 * patience();
@@ -155,7 +155,7 @@ impl Meeting {
         let address = match protocol {
             "uds" => format!("uds://{}", self.0.path().join("registrar.sock").display()),
             "mem" => format!("mem://{}", self.0.path().display()),
-            // Free a moment ago; the system gives it to nobody soon.
+            // Free a moment ago; the system does not reuse it soon.
             _ => format!("{protocol}://{}", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()),
         };
         address.parse().unwrap()
@@ -304,7 +304,7 @@ pub(crate) fn anonymous_memory(pid: u32) -> u64 {
 /// A process watched from outside, by any process.
 pub(crate) struct Watched {
     pid: Pid,
-    /// None if it had ended before anybody looked: what drops a tree may be faster than who watches it.
+    /// None if it had ended before the look: a tree may be dropped faster than it is observed.
     fd: Option<OwnedFd>,
 }
 
@@ -355,7 +355,7 @@ impl RootProcess {
         Self::spawn(command)
     }
 
-    /// Starts the scenario `name` with a standard error that nobody reads; it is returned.
+    /// Starts the scenario `name` with a standard error that is not read; it is returned.
     pub(crate) fn start_unread(name: &str, notes: &Notes) -> (Self, io::PipeReader) {
         let (reader, writer) = io::pipe().unwrap();
         let mut command = Self::command(name, notes, "");
@@ -454,7 +454,7 @@ pub(crate) fn copy_program(from: &Path, to: &Path) {
 #[expect(unsafe_code, reason = "no safe crate here sets a signal back to its default")]
 pub(crate) fn restore_signals() {
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
-        // SAFETY: the default action is no function of this program's.
+        // SAFETY: the default action is not a function of this program.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
@@ -498,12 +498,12 @@ pub(crate) fn hooks_before_entry() {
     }
 }
 
-/// Sends each piece of the log to whoever looks for one.
+/// Sends each piece of the log to its reader.
 pub(crate) struct Log(pub(crate) SyncSender<String>);
 
 impl Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let _ = self.0.try_send(String::from_utf8_lossy(text).into_owned()); // nobody looks any more
+        let _ = self.0.try_send(String::from_utf8_lossy(text).into_owned()); // the reader has left
         Ok(text.len())
     }
 

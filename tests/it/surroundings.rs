@@ -153,7 +153,7 @@ fn without_proc() {
     assert!(said.contains("`peer`") && said.contains("mount `/proc`"), "{said}");
 }
 
-/// The soft limit is no limit, and what does the hard one strike says so.
+/// The soft limit does not limit, and an error at the hard one says so.
 fn few_files() {
     let notes = Notes::new();
     let front = ["prlimit", "--nofile=40:400"];

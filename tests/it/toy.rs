@@ -70,7 +70,7 @@ impl Listener for ToyListener {
     }
 }
 
-/// Lets nobody through: its listener panics, and who dials waits for ever.
+/// Admits no peer: its listener panics, and dialers wait for ever.
 #[derive(Debug)]
 struct Brittle;
 

@@ -154,7 +154,7 @@ fn may_cause(deed: Deed, why: &str) -> bool {
     }
 }
 
-/// Checks what only this process holds, when everything else is over.
+/// Checks this process's own leftovers, when everything else has ended.
 fn nothing_left() -> Result<(), String> {
     let usual = FILES.get().map_or(usize::MAX, BTreeMap::len);
     let unusual = Some(open_files()).filter(|files| files.len() > usual).into_iter().flatten();
@@ -168,7 +168,7 @@ fn nothing<T: Debug>(what: &str, left: impl IntoIterator<Item = T>) -> Result<()
     if left.is_empty() { Ok(()) } else { Err(format!("{} {what} were left behind: {left:?}", left.len())) }
 }
 
-/// Looks until something is as it should be, or the time is over.
+/// Looks until a condition holds, or the time is up.
 async fn within(time: Duration, look: impl Fn() -> Result<(), String>) -> Result<(), String> {
     let until = Instant::now() + time;
     loop {

@@ -1,4 +1,4 @@
-//! What the actors of a tree write down, line by line, in a file each: it outlives whoever is killed.
+//! The logs of a tree's actors, a file each: they outlive killed actors.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -23,7 +23,7 @@ impl Log {
         (&self.0).write_all(&line).unwrap();
     }
 
-    /// Reads what was written; nothing, if nobody came to write.
+    /// Reads the log; empty, if none was written.
     pub(super) fn read<T: for<'de> Deserialize<'de>>(dir: &Path, limb: &str, kind: &str) -> Vec<T> {
         let text = std::fs::read_to_string(dir.join(format!("{limb}.{kind}"))).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -48,7 +48,7 @@ pub(super) enum Event {
     Opened,
     Succeeded,
     Failed(String),
-    /// Whoever waited for it was dropped or cancelled.
+    /// Its waiter was dropped or cancelled.
     Dropped,
 }
 

@@ -1,7 +1,7 @@
 //! Chaos: trees that are drawn by lot, full of calls and streams, and broken at points that are drawn by lot.
 //!
-//! However it is broken, a tree ends within a bound, leaves nothing behind, tells everybody who waits what
-//! happened, and has lost and doubled no message that was acknowledged.
+//! However it is broken, a tree ends within a bound, leaves nothing behind, tells all waiters what happened, and has
+//! neither lost nor doubled an acknowledged message.
 //!
 //! | file | station |
 //! |---|---|
@@ -76,7 +76,7 @@ fn chaos(protocol: &str) -> Result<(), Failed> {
     Err(format!("{wrong}\n\nIts log:\n{}", std::fs::read_to_string(log)?).into())
 }
 
-/// Draws trees and breaks them, in a process of its own, until the time is over or something is wrong.
+/// Draws trees and breaks them, in a process of its own, until the time is up or something is wrong.
 pub(crate) fn root(notes: &str, order: &str) {
     let order: Order = serde_json::from_str(order).unwrap();
     let begun = Instant::now();

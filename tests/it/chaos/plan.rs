@@ -73,7 +73,7 @@ impl Plan {
         Self { seed: 0, protocol: protocol.into(), multi_thread: false, limbs }
     }
 
-    /// All that is done, with the name of whom it is done to.
+    /// All actions, each with the name of its target.
     pub(super) fn strikes(&self) -> Vec<(&str, Deed)> {
         let struck = |limb: &'_ Limb| limb.strike.map(|strike| strike.deed);
         self.all().into_iter().filter_map(|limb| Some((limb.name.as_str(), struck(limb)?))).collect()
@@ -84,7 +84,7 @@ impl Plan {
         let mut limbs = self.all();
         match self.strikes()[..] {
             [] | [(_, Deed::StopAndContinue)] => {}
-            // One is given up, with what is below it; the others go on.
+            // One limb is abandoned, with all below it; the others go on.
             [(struck, Deed::CancelScope | Deed::CancelContext | Deed::CancelActor | Deed::Stop)] => {
                 limbs.retain(|limb| !limb.name.starts_with(struck));
             }

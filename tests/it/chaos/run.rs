@@ -62,7 +62,7 @@ struct Grower<'a> {
     /// Around everything.
     scope: CancelScope,
     drop_all: &'a Notify,
-    /// The limb has been given up: what fails afterwards was asked for.
+    /// The limb has been abandoned: later failures are expected.
     given_up: AtomicBool,
 }
 

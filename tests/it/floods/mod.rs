@@ -1,5 +1,5 @@
-//! A stream whose sender is faster than its consumer: it holds up nobody else on the connection, and takes no
-//! more memory than its buffers.
+//! A stream whose sender is faster than its consumer: it blocks no other user of the connection, and takes no more
+//! memory than its buffers.
 
 mod memory;
 mod overtaking;

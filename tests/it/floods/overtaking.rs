@@ -153,7 +153,7 @@ async fn until_measured<R, T>(
     flooding: impl Future<Output = Result<()>>,
 ) -> Result<Medians> {
     let measured = tokio::select! {
-        ended = flooding => panic!("the flood is over: {ended:?}"),
+        ended = flooding => panic!("the flood has ended: {ended:?}"),
         measured = Medians::measure(portal) => measured?,
     };
     ctx.cancel().await?;
@@ -199,8 +199,8 @@ const ROUNDS: usize = 16;
 /// How many times as long a call or a cancel may take.
 const LIMIT: u32 = 5;
 
-/// How long each may take at least beside large messages: both ends copy most of the time, so that whoever is
-/// woken may have to wait until the system takes the processor from somebody else, a few milliseconds.
+/// How long each may take at least beside large messages: both ends copy most of the time, so that a woken task may
+/// have to wait until the system preempts another, a few milliseconds.
 const SLICE: Duration = Duration::from_millis(5);
 
 /// What a stream over QUIC may have under way (`STREAM_WINDOW` of that transport), in bytes.

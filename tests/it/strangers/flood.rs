@@ -93,7 +93,7 @@ impl Flood {
             while !is_over.load(Ordering::Relaxed) {
                 match stranger(&address, came, &settings, &tokio) {
                     Ok(stranger) => stay.push_back(stranger),
-                    // Nobody listens any more; or it was closed before it had said all.
+                    // The listener has closed; or it was closed before it had sent all.
                     Err(_) => std::thread::yield_now(),
                 }
                 came += 1;
@@ -113,7 +113,7 @@ impl Flood {
     }
 }
 
-/// Connects, says something that is no handshake, and stays.
+/// Connects, sends something that is not a handshake, and stays.
 fn stranger(
     address: &Address,
     number: usize,

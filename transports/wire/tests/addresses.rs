@@ -93,6 +93,6 @@ fn a_text_that_is_no_address_says_why_and_what_would_be() {
         ("somewhere", "no `protocol://`"),
     ] {
         let error = text.parse::<Address>().expect_err(text).to_string();
-        assert!(error.contains(why) && error.contains("write e.g."), "{error}");
+        assert!(error.contains(why) && error.contains("use e.g."), "{error}");
     }
 }
