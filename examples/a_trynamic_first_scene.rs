@@ -6,7 +6,7 @@
 
 use pleach::prelude::*;
 
-/// Says who it is to whoever asks.
+/// Introduces itself to its caller.
 #[pleach::rpc]
 async fn hi() -> Result<String> {
     let here = pleach::current_actor().expect("an exposed function runs in an actor");

@@ -7,8 +7,8 @@
 use pleach::prelude::*;
 
 #[pleach::rpc]
-async fn greet(whom: String) -> Result<String> {
-    Ok(format!("hello {whom}, from pid {}", std::process::id()))
+async fn greet(name: String) -> Result<String> {
+    Ok(format!("hello {name}, from pid {}", std::process::id()))
 }
 
 #[pleach::main]

@@ -1,4 +1,4 @@
-//! A daemon: an actor that takes any number of calls and lives until somebody cancels it.
+//! A daemon: an actor that takes any number of calls and lives until it is cancelled.
 //!
 //! ```text
 //! cargo run --example actor_spawning_and_causality_with_daemon

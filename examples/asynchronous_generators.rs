@@ -4,14 +4,14 @@
 //! cargo run --example asynchronous_generators
 //! ```
 //! The producer is never far ahead: it waits when 64 items are on their way and not taken. When the
-//! block is left, the producer has been cancelled and is over.
+//! block is left, the producer has been cancelled and has ended.
 
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use pleach::prelude::*;
 
-/// Counts, for as long as anybody listens. Whatever is a `Stream` will do.
+/// Counts, for as long as its caller listens. Any `Stream` will do.
 #[pleach::stream]
 fn count(from: u64) -> impl Stream<Item = Result<u64>> {
     let until_dropped = Farewell;

@@ -4,7 +4,7 @@
 //! cargo run --example cancel_a_context
 //! ```
 //!
-//! In each of them, the block is left only when the task in the other process is over.
+//! In each of them, the block is left only when the task in the other process has ended.
 
 use std::fmt::Display;
 use std::future::pending;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pleach::prelude::*;
 
-/// Prints its text when the task that holds it is over, however that came about.
+/// Prints its text when its task has ended, for whatever reason.
 struct Over(&'static str);
 
 impl Drop for Over {
@@ -68,7 +68,7 @@ async fn main() -> Result<()> {
         });
         show(outcome.await);
 
-        println!("5. Somebody cancels its actor.");
+        println!("5. A third party cancels its actor.");
         let outcome = portal.open_context(works_for_ever(), async |_, ()| {
             let _over = Over("here: my block was interrupted");
             portal.cancel_actor().await?;

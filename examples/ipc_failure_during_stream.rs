@@ -10,7 +10,7 @@ use pleach::ActorId;
 use pleach::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Sends numbers for as long as anybody takes them.
+/// Sends numbers for as long as its caller reads.
 #[pleach::context]
 async fn count(ctx: &mut Context<(), (), u64>) -> Result<()> {
     ctx.started(()).await?;
@@ -36,7 +36,7 @@ async fn main() -> Result<()> {
     let outcome: Result<()> = pleach::open_nursery(async |n| {
         let worker = n.start_actor("worker").enable(module_path!()).await?;
         if worker.id().pid() == std::process::id() {
-            println!("over `mem`, actors are threads of one process: there is nobody to kill");
+            println!("over `mem`, actors are threads of one process: there is no process to kill");
             return worker.cancel_actor().await;
         }
         worker

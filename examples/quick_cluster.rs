@@ -14,7 +14,7 @@ use pleach::trionics::{Cluster, open_actor_cluster};
 /// Says who runs it.
 #[pleach::rpc]
 async fn introduce_yourself() -> Result<String> {
-    let actor = pleach::current_actor().ok_or_else(|| Error::Usage("nobody is here".into()))?;
+    let actor = pleach::current_actor().ok_or_else(|| Error::Usage("not inside an actor".into()))?;
     Ok(format!("{} at {}", actor.id(), actor.id().host()))
 }
 

@@ -52,7 +52,7 @@ async fn main() -> Result<()> {
         if let Err(error) = double(&portal, &[50, 1000]).await {
             println!("there: {error}");
         }
-        portal.cancel_actor().await // a daemon lives until somebody cancels it
+        portal.cancel_actor().await // a daemon lives until it is cancelled
     })
     .await
 }

@@ -18,7 +18,7 @@ async fn main() -> Result<()> {
             n.start_actor(format!("idle-{number}")).await?;
         }
         n.run_in_actor(parse("forty-two".into())).name("parser").await?;
-        // Nobody cancels the daemons: without the failure, this would wait for ever.
+        // The daemons are not cancelled: without the failure, this would wait for ever.
         pleach::Ok(())
     })
     .await;

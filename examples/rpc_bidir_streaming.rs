@@ -4,7 +4,7 @@
 //! cargo run --example rpc_bidir_streaming
 //! ```
 //!
-//! A stream goes both ways. Whoever has said enough closes it, and the other side's loop ends.
+//! A stream goes both ways. A side that has sent enough closes it, and the other side's loop ends.
 
 use pleach::prelude::*;
 

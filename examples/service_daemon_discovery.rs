@@ -14,7 +14,7 @@ use pleach::prelude::*;
 
 #[pleach::rpc]
 async fn quote(symbol: String) -> anyhow::Result<f64> {
-    anyhow::ensure!(symbol == "BTC", "nobody here knows `{symbol}`");
+    anyhow::ensure!(symbol == "BTC", "unknown symbol `{symbol}`");
     Ok(66_000.5)
 }
 
@@ -29,8 +29,8 @@ async fn main() -> anyhow::Result<()> {
     }
     let meeting = tempfile::tempdir()?;
     pleach::open_root(meeting_at(meeting.path())?, async |_| {
-        let nobody = pleach::find_actor("quote_svc").await?;
-        println!("before it is started: {nobody:?}");
+        let missing = pleach::find_actor("quote_svc").await?;
+        println!("before it is started: {missing:?}");
         let mut service = Command::new(std::env::current_exe()?).env(MEETING, meeting.path()).spawn()?;
         let asked = ask().await;
         end(&mut service, asked.is_ok())?;
@@ -39,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
     .await
 }
 
-/// What the two have in common. Whoever is first at the address keeps the names.
+/// The configuration that both share. The first at the address is the registrar.
 fn meeting_at(directory: &Path) -> anyhow::Result<Config> {
     let registry = vec![format!("uds://{}/names.sock", directory.display()).parse()?];
     Ok(Config { registry, key_file: Some(directory.join("key")), ..Config::load()? })

@@ -8,7 +8,7 @@
 //!                               ──► subscriber 3
 //! ```
 //! The ticks cross the connection once. A subscriber that falls behind by more than the stream's
-//! buffer is told how many it has lost; here nobody does.
+//! buffer learns how many it has lost; here none does.
 
 use pleach::prelude::*;
 use pleach::{Subscription, open_task_nursery};

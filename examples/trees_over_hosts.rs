@@ -17,7 +17,7 @@ const MODULE: &str = module_path!();
 
 #[pleach::rpc]
 async fn say_where_you_are() -> Result<String> {
-    let actor = pleach::current_actor().ok_or_else(|| Error::Usage("nobody is here".into()))?;
+    let actor = pleach::current_actor().ok_or_else(|| Error::Usage("not inside an actor".into()))?;
     Ok(format!("{} at {}", actor.id().name(), actor.id().host()))
 }
 

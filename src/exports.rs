@@ -389,7 +389,7 @@ where
         let ended = Answered::new(task).await;
         let channel = match told(ended, answer, wrap) {
             Told::Value(channel) => channel,
-            // In a box of its own, so that calls that succeed are no larger for it.
+            // In a box of its own, so that successful calls do not grow.
             Told::Failure(failure, answer) => Box::pin(answer.failure(failure)).await,
         };
         channel.room().await;

@@ -199,7 +199,7 @@ mod tests {
 
     // SEC-17
     #[test]
-    fn a_file_of_somebody_else_is_refused() {
+    fn a_file_of_another_user_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         create(&path).unwrap();

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn jobs_that_find_no_room_are_dropped_and_nobody_waits() {
+    async fn jobs_that_find_no_room_are_dropped_without_a_wait() {
         let (open, gate) = sync_channel::<()>(0);
         later(move || gate.recv().unwrap_or_default());
         let waiting: Vec<_> =

@@ -1,7 +1,7 @@
-//! Who may import whom, held against the sources.
+//! Which module may import which, checked against the sources.
 //!
 //! Cargo holds the edges between crates; this holds those between the modules of one crate, and the
-//! words that a layer must not know. It reads the lines of code up to `mod tests`, without comments.
+//! words that a layer must not know, or no prose. It reads the lines of code up to `mod tests`, without comments.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -105,6 +105,23 @@ const RUNTIME: &[&str] = &[
     "scope", "spawn", "telemetry", "transports",
 ];
 const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"];
+
+/// Words that stand where a peer, an actor, a caller or a task should be named.
+const WORDS: &[&str] = &[
+    concat!("who", "ever"),
+    concat!("who", "m "),
+    concat!("some", "body"),
+    concat!("no", "body"),
+    concat!("any", "body"),
+    concat!("every", "body"),
+    concat!(" an", "ew"),
+    concat!("goes ", "before"),
+    concat!("is ov", "er,"),
+    concat!("is ov", "er."),
+];
+
+/// Fine after "there", and before a number, "longer" or "more".
+const PHRASES: &[&str] = &[concat!("is ", "no "), concat!("are ", "no "), concat!("is ", "over ")];
 
 /// Files that may start a task which no scope owns; clippy has them say why.
 const SPAWNERS: &[&str] = &["transports/quic/src/driver.rs"];
@@ -218,6 +235,34 @@ fn nothing_is_left_for_later_and_each_file_says_what_it_is() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
+/// Prose is plain English with named subjects: comments, texts and names, in code and in documents.
+#[test]
+fn prose_names_its_subjects() {
+    let folders = ["src", "transports", "macros", "tests", "benches", "examples", "fuzz"].map(sources_below).concat();
+    let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"];
+    let pages = pages.into_iter().chain(["certs/README.md", "transports/README.md"]).map(|page| root().join(page));
+    let mut faults = Vec::new();
+    for file in folders.into_iter().chain(pages) {
+        for (number, line) in read(&file).lines().enumerate() {
+            for riddle in riddles(line) {
+                faults.push(format!("{}:{}: say it without \"{riddle}\"", shown(&file), number + 1));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn riddles_are_found_and_plain_english_is_not() {
+    let [a, b, c, d] = [concat!("who", "ever"), concat!("is ", "over"), concat!("is ", "no"), concat!("no", "body")];
+    for riddle in [format!("{a} waits"), format!("once it {b}"), format!("it {c} member"), format!("{d}_waits()")] {
+        assert_eq!(riddles(&riddle).len(), 1, "{riddle}");
+    }
+    for plain in [format!("it {b} {{limit}}"), format!("there {c} clock"), format!("it {c} longer")] {
+        assert_eq!(riddles(&plain), [""; 0], "{plain}");
+    }
+}
+
 #[test]
 fn the_reader_of_sources_sees_what_it_must() {
     let used = |line: &str| modules_used(line).into_iter().collect::<Vec<_>>().join(" ");
@@ -233,6 +278,19 @@ impl Layer {
         let own = Path::new(self.at).file_stem().is_some_and(|stem| stem == module);
         own || self.uses.contains(&"*") || self.uses.contains(&module)
     }
+}
+
+/// Returns the words of a line that hide its subject, or that no other project uses in that sense.
+fn riddles(line: &str) -> Vec<&'static str> {
+    let line = line.to_lowercase();
+    let found = WORDS.iter().filter(|word| line.contains(*word));
+    let found = found.chain(PHRASES.iter().filter(|phrase| {
+        line.match_indices(*phrase).any(|(at, _)| {
+            let (before, after) = (&line[..at], &line[at + phrase.len()..]);
+            !before.ends_with("there ") && !["longer", "more", "{"].iter().any(|fine| after.starts_with(fine))
+        })
+    }));
+    found.copied().collect()
 }
 
 /// The names behind `crate::`. A group is `{`, which no layer lists: one line for each module is easier to check.

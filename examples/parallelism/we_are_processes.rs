@@ -1,4 +1,4 @@
-//! An actor for each core, all of them asleep; then the root fails, and nobody is left.
+//! An actor for each core, all of them asleep; then the root fails, and no process is left.
 //!
 //! ```text
 //! cargo run --example we_are_processes

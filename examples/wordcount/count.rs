@@ -1,4 +1,4 @@
-//! Counting the words of a chunk: what a worker process does; reading one: what whoever has the files does.
+//! Counting the words of a chunk, in a worker process; reading one, in the process that has the files.
 //!
 //! # Invariants
 //! 1. A piece has the words that *begin* in it. So a word that crosses a border is counted once, and

@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     pub(crate) files: usize,
     /// How many bytes the files have, by their directory entries.
     pub(crate) bytes: u64,
-    /// What was not found, or is no file.
+    /// A path that was not found, or is not a file.
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -82,7 +82,7 @@ fn source(entry: &DirEntry) -> Result<Option<Source>, Skipped> {
     match about {
         Ok(about) if about.is_file() => Ok(Some(Source { bytes: about.len(), path })),
         Ok(about) if about.is_dir() || !named => Ok(None),
-        Ok(_) => Err(Skipped { path, why: "it is no regular file".into() }),
+        Ok(_) => Err(Skipped { path, why: "it is not a regular file".into() }),
         Err(error) => Err(Skipped::failed(path, &error)),
     }
 }

@@ -98,7 +98,7 @@ impl Tally {
         let mut out = BufWriter::new(io::stdout().lock());
         let printed = words.iter().try_for_each(|(word, count)| writeln!(out, "{count:>7} {word}"));
         match printed.and_then(|()| out.flush()) {
-            // Whoever reads has seen enough, as with `| head`.
+            // The reader has seen enough, as with `| head`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 drop(out.into_parts()); // what is left in it would be written again
                 Ok(())

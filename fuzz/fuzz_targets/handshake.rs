@@ -1,4 +1,4 @@
-//! Whoever stands between two members and does not know the key: never a member, and nobody is taken for another.
+//! A man in the middle without the key: never a member, and no member is taken for another.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

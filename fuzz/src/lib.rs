@@ -19,7 +19,7 @@ impl Counting {
         Self { now: AtomicUsize::new(0), before: AtomicUsize::new(0), most: AtomicUsize::new(0) }
     }
 
-    /// Begins anew: what is in use now does not count.
+    /// Starts over: memory in use now does not count.
     pub fn start(&self) {
         self.before.store(self.now.load(Relaxed), Relaxed);
         self.most.store(self.now.load(Relaxed), Relaxed);

@@ -71,8 +71,8 @@ impl Channel {
         let packed = match panics::take_current() {
             Some(panic) => Packed::panic(panic, None, self.here()),
             None => {
-                let nobody_knows = || ContextCancelled::at(self.here(), None);
-                Packed::cancelled(self.cancellation(cid).unwrap_or_else(nobody_knows))
+                let unknown = || ContextCancelled::at(self.here(), None);
+                Packed::cancelled(self.cancellation(cid).unwrap_or_else(unknown))
             }
         };
         self.answer_error(cid, &packed);

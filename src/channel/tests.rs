@@ -271,7 +271,7 @@ async fn a_context_without_a_lane_to_spare_does_with_the_control_lane() {
 
 // SEC-16
 #[tokio::test]
-async fn strange_messages_are_counted_and_harm_nobody() {
+async fn strange_messages_are_counted_and_do_no_harm() {
     // S04.
     let (caller, mut callee) = connected().await;
     for cid in [Cid(0), Cid(2), Cid(77), Cid(u64::MAX)] {
@@ -321,10 +321,10 @@ async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
 }
 
 #[tokio::test]
-async fn a_task_that_was_cancelled_says_by_whom() {
-    let somebody = ActorId::new("somebody");
+async fn a_task_that_was_cancelled_names_its_canceller() {
+    let other = ActorId::new("other");
     let cases: [(Cancelled, &str); 4] = [
-        (Cancelled::Caller(Some(somebody.clone())), "somebody"),
+        (Cancelled::Caller(Some(other.clone())), "other"),
         (Cancelled::Actor, "ender"),
         (Cancelled::Scope, "callee"),
         (Cancelled::Nursery, "callee"),
@@ -338,7 +338,7 @@ async fn a_task_that_was_cancelled_says_by_whom() {
             let scope = CancelScope::new();
             callee.channel.attach(cid, scope.clone());
             callee.ender.note(&ActorId::new("ender"));
-            callee.ender.note(&somebody); // too late: the first one counts
+            callee.ender.note(&other); // too late: the first one counts
             scope.cancel_because(cause.clone());
             match returned {
                 true => callee.channel.answer_failure(cid, Raised::new(Error::Cancelled(cause.clone()))),
@@ -352,7 +352,7 @@ async fn a_task_that_was_cancelled_says_by_whom() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_nobody_has_asked_for_names_nobody() {
+async fn an_unrequested_cancellation_names_no_actor() {
     let (caller, mut callee) = connected().await;
     let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
     let cid = callee.asked.recv().await.unwrap().cid;
@@ -371,7 +371,7 @@ async fn a_cancellation_that_is_passed_on_keeps_its_canceller() {
     let below = ContextCancelled {
         by_signal: None,
         by_deadline: false,
-        canceller: Some(ActorId::new("somebody")),
+        canceller: Some(ActorId::new("other")),
         actor: ActorId::new("below"),
         relay_path: vec![ActorId::new("hop")],
     };

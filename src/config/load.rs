@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_goes_before_the_file_and_the_file_before_the_defaults() {
+    fn the_environment_overrides_the_file_and_the_file_the_defaults() {
         let text = "transport = \"tcp\"\ncancel_ack = 250\npeers = \"1m\"\nmax_frame = \"1MiB\"\nmulti_thread = true\n";
         let variables = [
             ("PLEACH_PEERS", "2s"),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_chose_is_left_alone() {
+    fn what_the_user_did_not_choose_is_left_alone() {
         let links = [
             ("PLEACH_PORT", "tcp://10.3.240.1:1616"),
             ("PLEACH_PORT_1616_TCP_ADDR", "10.3.240.1"),

@@ -148,7 +148,7 @@ pub struct Config {
     /// where they are not regular.
     #[serde(with = "count")]
     pub dead_after: usize,
-    /// Whether actors run on several threads. Default: no; one thread wakes nobody on another core,
+    /// Whether actors run on several threads. Default: no; one thread wakes no other core,
     /// and an actor is a process already. The root's own threads are set with `#[pleach::main]`.
     #[serde(with = "switch")]
     pub multi_thread: bool,

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_ones_own_file_that_nobody_else_can_write() {
+    fn only_ones_own_file_that_no_other_user_can_write() {
         for (owner, mode, user, trusted) in [
             (1000, 0o100_644, 1000, true),
             (0, 0o100_644, 1000, true),

@@ -73,7 +73,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
             Ok(value) => value,
             Err(error) => {
-                end_remote(dialog).await; // it has already ended, unless this scope was cancelled or the value is no `S`
+                end_remote(dialog).await; // it has already ended, unless this scope was cancelled or the value is not an `S`
                 let error = scope::own_cancellation_or(export.explain(error));
                 return Err(peer.explain(error).await.into());
             }

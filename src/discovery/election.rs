@@ -36,7 +36,7 @@ pub(super) enum Elected {
 #[derive(Debug)]
 enum Found {
     Registrar(Box<Member>),
-    Nobody,
+    Free,
     /// A peer that accepted the connection, and then was silent for too long.
     Silent,
     Taken(String),
@@ -115,7 +115,7 @@ async fn ask(runtime: &Arc<Runtime>, at: &Endpoint, patience: Duration) -> Found
         Ok(None) => Found::Silent,
         Err(Error::Transport(error @ TransportError::Dial { .. })) => {
             debug!(target: "pleach::runtime", address = at.address, %error, "no registrar there");
-            Found::Nobody
+            Found::Free
         }
         Err(error) => Found::Taken(format!(
             "is taken, but not by a registrar of this tree: {error} (programs that join each other need the same \
@@ -128,7 +128,7 @@ impl Found {
     /// Says why the address can't be used, unless it is free.
     fn in_the_way(&self) -> Option<String> {
         match self {
-            Self::Registrar(_) | Self::Nobody => None,
+            Self::Registrar(_) | Self::Free => None,
             Self::Silent => Some(format!(
                 "is taken, but does not answer within {:?}: not a registrar, or a stopped one",
                 ATTEMPT / 2

@@ -76,7 +76,7 @@ impl Error {
     /// Turns this into the user's error of type `E`: a copy, made as if it had crossed a connection.
     ///
     /// # Errors
-    /// This error as it was, if it is no `E`.
+    /// This error unchanged, if it is not an `E`.
     pub fn downcast<E>(self) -> Result<E, Self>
     where
         E: StdError + Serialize + DeserializeOwned + Send + Sync + 'static,

@@ -41,7 +41,7 @@ impl Payload {
     /// Decodes it once more.
     ///
     /// # Errors
-    /// In words, when it is no `T`.
+    /// Says why it is not a `T`.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, String> {
         let encoded = Encoded::new(Format::Msgpack, self.encoded.0.clone(), Bytes::new());
         encoded.decode().map_err(|why| why.to_string())

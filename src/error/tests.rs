@@ -98,7 +98,7 @@ fn findings() -> Vec<Error> {
         Error::ActorTooSlow { actor: Box::new(actor("slow")), waited: Duration::from_secs(1) },
         Error::Disconnected { actor: Box::new(actor("gone")), end: TransportClosed::by_us("it is closing").into() },
         Error::Registry { address: "etcd://a:1/p".into(), why: "can't enter an actor: it is away".into() },
-        Error::NotFound { name: "nobody".into() },
+        Error::NotFound { name: "missing".into() },
         Error::StreamOverrun("the buffer is full".into()),
         Error::Lagged { lost: 3 },
         Error::Closed("it was closed".into()),

@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn outside_of_a_tree_there_is_no_root() {
-        let nobody = get_root().await.unwrap_err();
-        assert_eq!(nobody.to_string(), "not inside an actor: open a root or a nursery first");
+        let outside = get_root().await.unwrap_err();
+        assert_eq!(outside.to_string(), "not inside an actor: open a root or a nursery first");
     }
 }

@@ -33,8 +33,8 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
             Ok(connection) => return Reached::Portal(Portal::connected(connection)),
             Err(error) => error,
         };
-        let is_nobody = nobody_is_there(&error);
-        if is_nobody && actor.who.is_at_place_of(runtime.id()) {
+        let is_unused = is_unused_address(&error);
+        if is_unused && actor.who.is_at_place_of(runtime.id()) {
             debug!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but ended");
             return match registry.remove(actor).await {
                 Ok(()) => Reached::Stale,
@@ -44,7 +44,7 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
         // One that ends turns others away, then stops listening, and then its entry goes.
         match registry.find(actor.who.name()).await {
             Ok(found) if !found.iter().any(|one| one.who == actor.who) => return Reached::Stale,
-            Ok(_) if attempt < ATTEMPTS && (is_nobody || is_turned_away(&error)) => {}
+            Ok(_) if attempt < ATTEMPTS && (is_unused || is_turned_away(&error)) => {}
             Ok(_) => {
                 warn!(target: "pleach::runtime", actor = %actor.who, %error, "registered, but not reached");
                 return Reached::No(error);
@@ -57,7 +57,7 @@ pub(super) async fn reach(runtime: &Arc<Runtime>, registry: &dyn Registry, actor
 }
 
 /// Whether every address said so. One that does not answer may be behind a broken network.
-fn nobody_is_there(error: &Error) -> bool {
+fn is_unused_address(error: &Error) -> bool {
     each(error, &|fault| match fault {
         TransportError::Dial { source, .. } => {
             matches!(source.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound)
@@ -99,9 +99,9 @@ mod tests {
     #[test]
     fn what_a_stranger_says_takes_no_entry_out() {
         let said = "the listener refuses: actor `x` answers at tcp://127.0.0.1:1 instead of actor `y`";
-        assert!(!nobody_is_there(&TransportError::Handshake(said.into()).into()));
+        assert!(!is_unused_address(&TransportError::Handshake(said.into()).into()));
         let [address, wanted, found] = ["tcp://127.0.0.1:1", "actor `y`", "actor `x`"].map(str::to_owned);
         let found = TransportError::WrongPeer(Box::new(pleach_wire::WrongPeer { address, wanted, found }));
-        assert!(nobody_is_there(&found.into()));
+        assert!(is_unused_address(&found.into()));
     }
 }

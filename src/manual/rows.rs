@@ -11,7 +11,7 @@
 //! | S01 | a full buffer of an opened stream makes its sender wait | `tests/it/streams.rs` | `overrun_by_callee` |
 //! | S02 | an overrun names both sides, and a stream that was never opened | `tests/it/streams.rs` | `overrun_by_callee` |
 //! | S03 | what is kept of a task goes when it ends | `src/channel/tests.rs` | `a_context_has_a_lane_and_gives_it_back` |
-//! | S04 | a message without a dialog has no effect | `src/channel/tests.rs` | `strange_messages_are_counted_and_harm_nobody` |
+//! | S04 | a message without a dialog has no effect | `src/channel/tests.rs` | `strange_messages_are_counted_and_do_no_harm` |
 //! | S05 | before a stream is opened, its buffer is all there is | `tests/it/streams.rs` | `ends` |
 //! | S06 | a failure that comes after the block is only noted | `tests/it/cancels.rs` | `by_itself` |
 //! | S07 | without back-pressure a full buffer is the sender's error | `tests/it/streams.rs` | `overrun_at` |
@@ -42,8 +42,8 @@
 //! | S32 | several blocks are entered at once and left together | `tests/it/gather.rs` | `several_actors` |
 //! | S33 | helpers for tasks of one actor | `tests/it/gather.rs` | `several_actors` |
 //! | S34 | first the function's result, then the end of its actor | `tests/it/reaping.rs` | `teardown_order` |
-//! | S35 | whoever does not go is made to | `tests/it/reaping.rs` | `hard_kill` |
-//! | S36 | whoever is being debugged is left alone | `tests/it/debuggers.rs` | `debugged` |
+//! | S35 | an actor that does not exit is killed | `tests/it/reaping.rs` | `hard_kill` |
+//! | S36 | a debugged actor is left alone | `tests/it/debuggers.rs` | `debugged` |
 //! | S37 | a cancel request passes however busy the tasks are | `tests/it/runtime.rs` | `many_cancels` |
 //! | S38 | cancelling does not cancel cancellations | `tests/it/runtime.rs` | `many_cancels` |
 //! | S39 | each layer of the log can be asked for alone | `src/telemetry/mod.rs` | `a_layer_can_be_asked_for_alone` |
@@ -69,7 +69,7 @@
 //! | S59 | a consumer can change tasks | `tests/it/streams.rs` | `subscribers` |
 //! | S60 | a consumer can be handed to any task | `src/trionics/broadcast/tests.rs` | `a_consumer_may_move_to_another_task` |
 //! | S61 | a slow consumer learns how many it lost | `tests/it/streams.rs` | `subscribers` |
-//! | S62 | closing a consumer leaves the others alone | `src/trionics/broadcast/tests.rs` | `a_closed_consumer_says_so_and_concerns_nobody_else` |
+//! | S62 | closing a consumer leaves the others alone | `src/trionics/broadcast/tests.rs` | `a_closed_consumer_says_so_and_leaves_the_others_alone` |
 //! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams.rs` | `cancelled_consumers` |
 //! | S70 | an actor with a debugger attached is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
 //! | S72 | the end of a stream is final | `tests/it/streams.rs` | `ends` |

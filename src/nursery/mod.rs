@@ -199,7 +199,7 @@ impl Nursery {
     /// none is asked: all get SIGTERM at once, and SIGKILL after `kill_after`; also those that an earlier `cancel` only
     /// asked. [`report`](Self::report) tells the escalations.
     ///
-    /// That is no failure, so the nursery ends with what its body returns; functions that were cut short report so
+    /// That is not a failure, so the nursery ends with what its body returns; functions that were cut short report so
     /// through [`Portal::result`](crate::Portal::result). The body goes on, but can't start any more actors. An actor
     /// that fails during its clean-up for another reason than the cancellation still fails the nursery. It takes no
     /// longer than [`Config::ladder`]; actors that one supervisor ends in order take that long each.

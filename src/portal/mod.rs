@@ -134,7 +134,7 @@ impl<T> Portal<T> {
     /// [`run`](Self::run).
     ///
     /// # Errors
-    /// As [`run`](Self::run); [`Error::Transport`] when the value is no `R`.
+    /// As [`run`](Self::run); [`Error::Transport`] when the value is not an `R`.
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).

@@ -61,7 +61,7 @@ impl Beats {
 /// Returns how many deviations over the mean a silence lies when it has this φ; never less than none.
 pub(crate) fn deviations_at(phi: usize) -> f64 {
     let phi = phi as f64;
-    // φ is over z²/2 ln 10, so that is too far; from there halves find it, as it only grows.
+    // φ exceeds z²/2 ln 10, so that is too far; from there halves find it, as it only grows.
     let (mut below, mut above) = (0.0, (2.0 * phi * LN_10).sqrt() + 1.0);
     for _ in 0..HALVES {
         let middle = (below + above) / 2.0;

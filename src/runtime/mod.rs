@@ -303,7 +303,7 @@ impl Runtime {
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(crate) async fn accepts_nobody(&self, begun: Instant) {
+    pub(crate) async fn accepts_none(&self, begun: Instant) {
         self.refused.lasting(begun).await;
     }
 

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_holds_is_swept() {
+    fn only_unlocked_directories_are_swept() {
         let place = tempfile::tempdir().unwrap();
         let (held, dead, foreign) = (below(place.path()), below(place.path()), place.path().join("pleach-00000000-1"));
         held.hold().unwrap();

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_debugs_this_test() {
+    fn this_test_is_not_debugged() {
         assert_eq!(traced_at_or_below(std::process::id()), None);
         assert!(processes().contains_key(&std::process::id()));
     }

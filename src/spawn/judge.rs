@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn row_1_a_failure_of_the_runtime_is_one_whoever_had_asked() {
+    fn row_1_a_failure_of_the_runtime_is_one_after_a_request_too() {
         row(&ASKED, &BOTH, &BOTH, &[End::Runtime], Died(When::Running));
     }
 
     #[test]
-    fn row_2_whoever_says_goodbye_may_take_its_time() {
+    fn row_2_an_actor_that_says_goodbye_may_take_its_time() {
         row(&ASKED, &[true], &BOTH, &[End::Connection], StillEnding);
     }
 
@@ -178,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn row_6_whoever_said_goodbye_and_left_has_not_failed() {
+    fn row_6_an_actor_that_said_goodbye_and_left_has_not_failed() {
         row(&ASKED, &[true], &[false], &processes([Exited(0), Unknown]), InOrder);
     }
 
     #[test]
-    fn row_7_whoever_was_asked_may_leave_at_once() {
+    fn row_7_an_actor_that_was_asked_may_leave_at_once() {
         row(&[Sent, Heard], &[false], &[false], &processes([Exited(0), Unknown]), InOrder);
     }
 

@@ -74,7 +74,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
                 None => died,
             });
         }
-        () = runtime.accepts_nobody(begun) => {
+        () = runtime.accepts_none(begun) => {
             kill(&process, spec.config.give_up_after).await;
             let obstacle = obstacle(runtime, &order, begun).unwrap_or_default();
             return Err(failed(format!("it could not connect back and was killed; {obstacle}")));

@@ -74,10 +74,9 @@ impl<R, T> MsgStream<R, T> {
     /// Takes the next message; `None` once the peer sends no more.
     ///
     /// # Errors
-    /// The peer's own error when it has failed; [`Error::Lagged`], if this side keeps the newest only or is
-    /// slower than a subscription;
-    /// [`Error::Transport`] when the message is no `R`; [`Error::Disconnected`]; [`Error::Cancelled`], if it would have
-    /// to wait.
+    /// The peer's own error when it has failed; [`Error::Lagged`], if this side keeps the newest only or is slower than
+    /// a subscription; [`Error::Transport`] when the message is not an `R`; [`Error::Disconnected`];
+    /// [`Error::Cancelled`], if it would have to wait.
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no message is lost: the next one to ask gets it, in whichever task.

@@ -75,7 +75,7 @@ fn filter(level: &str) -> EnvFilter {
         other => other.to_owned(),
     };
     EnvFilter::try_new(&directives).unwrap_or_else(|error| {
-        stderr::offer(format!("`{level}` is no log filter ({error}); showing warnings\n").into());
+        stderr::offer(format!("`{level}` is not a valid log filter ({error}); showing warnings\n").into());
         EnvFilter::new("warn")
     })
 }

@@ -1,6 +1,6 @@
 //! Standard error, as this library writes to it: through a bounded queue and a thread of its own.
 //!
-//! Whoever reads standard error may be slow, stopped, or gone. No task may wait for it, and nothing may panic
+//! The reader of standard error may be slow, stopped, or gone. No task may wait for it, and nothing may panic
 //! about it: so the thread alone waits, and an error of writing is an end of the line, no more.
 //!
 //! | who writes | if the queue is full |
@@ -122,7 +122,7 @@ impl Queue {
 
     fn write(&self, line: &[u8]) {
         *self.writing_since() = Some(Instant::now());
-        let _ = io::stderr().lock().write_all(line); // nobody reads it any more
+        let _ = io::stderr().lock().write_all(line); // the reader may have left
         *self.writing_since() = None;
     }
 

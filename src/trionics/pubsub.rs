@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_source_that_ends_ends_all_and_one_that_fails_is_begun_anew() {
+    async fn a_source_that_ends_ends_all_and_one_that_fails_is_restarted() {
         let clock = Clock::new(2, || Ok(()));
         let slow = clock.publisher.subscribe(["a"], async |_| {
             sleep(SECOND * 5).await;

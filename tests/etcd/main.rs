@@ -64,7 +64,7 @@ where
     F: Future<Output = Result<()>>,
 {
     Trial::test(name, move || {
-        let _nobody = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
         run(body)
     })
 }

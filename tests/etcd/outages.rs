@@ -30,7 +30,7 @@ async fn over_a_restart(all_is_lost: bool) -> Result<()> {
         let waiting = async { registry.wait_for("late").await };
         let (found, late_registration) = tokio::join!(biased; waiting, async {
             during.await;
-            // Nobody enters it again but the task that keeps it entered.
+            // Only the task that keeps it registered registers it again.
             assert_eq!(registry.wait_for("steady").await?, [steady]);
             registry.register(late.clone()).await
         });
@@ -50,7 +50,7 @@ async fn during_the_outage(registry: &Subject, server: &Server, all_is_lost: boo
     }
     assert_away(async || registry.list().await).await;
     assert_away(async || registry.remove(&actor("steady")).await).await;
-    assert_away(async || registry.register(actor("nobody")).await).await;
+    assert_away(async || registry.register(actor("unknown")).await).await;
     if all_is_lost {
         server.forget();
     }
@@ -58,7 +58,7 @@ async fn during_the_outage(registry: &Subject, server: &Server, all_is_lost: boo
 }
 
 async fn assert_away<T: std::fmt::Debug>(asked: impl AsyncFnOnce() -> Result<T>) {
-    let Err(Error::Registry { address, why }) = asked().await else { panic!("this is no answer of the registry") };
+    let Err(Error::Registry { address, why }) = asked().await else { panic!("this is not an answer of the registry") };
     assert!(address.starts_with("etcd://127.0.0.1:"), "{address}");
     assert!(why.starts_with("can't ") && why.contains("check that"), "{why}");
 }
@@ -113,7 +113,7 @@ async fn silent() -> Result<()> {
         let registration = registry.register(actor("worker")).await?;
         let paused = server.pause();
         assert_away(async || registry.find("worker").await).await;
-        assert_away(async || registry.register(actor("nobody")).await).await;
+        assert_away(async || registry.register(actor("unknown")).await).await;
         assert_away(async || with_registry(&server.address("p"), LEASE, async |_| Ok(())).await).await;
         drop(paused);
         assert_eq!(registry.wait_for("worker").await?.len(), 1);

@@ -1,4 +1,4 @@
-//! An etcd that lets in only whom it knows: by password, over TLS, by certificate.
+//! An etcd that authenticates its clients: by password, over TLS, by certificate.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ async fn by_password() -> Result<()> {
         let used = with_registry(&address, SHORT_LEASE, async |registry| {
             let registration = registry.register(actor("worker")).await?;
             assert_eq!(registry.wait_for("worker").await?.len(), 1);
-            // It forgets whom it has let in, and the entries: all has to be done again.
+            // It forgets its sessions and the entries: both have to be renewed.
             server.stop();
             server.restart();
             assert_eq!(registry.wait_for("worker").await?.len(), 1);

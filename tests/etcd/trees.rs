@@ -17,7 +17,7 @@ use crate::{LEASE, test, with_registry};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("trees::two_programs_find_and_call_each_other", two_programs),
-        test("trees::without_the_key_nobody_is_called", a_stranger),
+        test("trees::without_the_key_no_function_is_called", a_stranger),
         test("trees::a_configuration_that_can_not_work_says_so", misconfigured),
     ]
 }
@@ -164,7 +164,7 @@ pub(crate) fn become_one_if_told() {
     std::process::exit(0)
 }
 
-/// Calls the other root and its worker; whoever comes first waits.
+/// Calls the other root and its worker; the first one waits.
 async fn meet(name: &str, other: &str) -> Result<String> {
     let root = pleach::wait_for_actor(other).await?.run(greeting(name.into())).await?;
     let worker = pleach::wait_for_actor(format!("{other}-worker")).await?;
@@ -172,12 +172,12 @@ async fn meet(name: &str, other: &str) -> Result<String> {
     Ok(format!("{root}; {worker}"))
 }
 
-/// Waits until whoever has started this process says so, or is gone.
+/// Waits until the parent of this process says so, or has ended.
 pub(crate) async fn told_to_end() {
     let (tell, told) = oneshot::channel();
     std::thread::spawn(move || {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new()); // whatever ends it, it is over
-        let _ = tell.send(()); // nobody waits if the root has failed
+        let _ = std::io::stdin().read_to_end(&mut Vec::new()); // any end counts
+        let _ = tell.send(()); // the waiter has left if the root has failed
     });
     told.await.unwrap();
 }

@@ -47,7 +47,7 @@ async fn the_first_addresses_lead_nowhere() {
 }
 
 /// All addresses are wrong: the error of the child names each.
-async fn nobody_is_where_the_parent_says() {
+async fn the_parents_address_is_unused() {
     let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let advertise = free.map(|at| format!("tcp://{at}").parse().unwrap()).to_vec();
     let config = Config { advertise, ..over("tcp") };
@@ -97,6 +97,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         }),
         test("addresses::bound_to_every_interface", bound_to_every_interface),
         test("addresses::the_first_addresses_lead_nowhere", the_first_addresses_lead_nowhere),
-        test("addresses::nobody_is_where_the_parent_says", nobody_is_where_the_parent_says),
+        test("addresses::the_parents_address_is_unused", the_parents_address_is_unused),
     ]
 }

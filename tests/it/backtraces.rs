@@ -32,7 +32,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in PROCESSES {
         for (name, call) in ways {
-            let name = format!("backtraces::a_first_{name}_holds_up_nobody_over_{protocol}");
+            let name = format!("backtraces::a_first_{name}_delays_no_other_over_{protocol}");
             tests.push(test(name, move || is_overtaken(protocol, call)));
         }
         tests.push(test(format!("backtraces::a_cancelled_actor_keeps_its_error_over_{protocol}"), move || {

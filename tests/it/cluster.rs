@@ -23,7 +23,7 @@ async fn give_up() -> Result<()> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = matrix("cluster::each_has_its_name", each_has_its_name);
-    tests.extend(matrix_over(&PROCESSES, "cluster::nobody_outlives_the_block", nobody_outlives));
+    tests.extend(matrix_over(&PROCESSES, "cluster::nothing_outlives_the_block", nothing_outlives));
     tests.push(test("cluster::one_that_dies_ends_them_all", one_dies));
     tests.push(test("cluster::one_that_cannot_be_started_ends_them_all", one_is_not_started));
     tests.push(test("cluster::the_configuration_says_where", configured));
@@ -47,7 +47,7 @@ async fn each_has_its_name(config: Config) {
     assert_eq!(named.await.unwrap(), ["root.worker_0", "root.worker_1", "root.worker_2"]);
 }
 
-async fn nobody_outlives(config: Config) {
+async fn nothing_outlives(config: Config) {
     for (hard_kill, fails) in [(false, false), (true, false), (false, true)] {
         let mut there = Vec::new();
         let outcome = in_root(config.clone(), async |_| {

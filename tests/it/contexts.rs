@@ -126,7 +126,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix_over(&WITHIN_TLS, "contexts::a_slow_consumer_holds_its_sender_up", back_pressure),
         matrix_over(&WITHIN_TLS, "contexts::calls_and_cancels_pass_a_flooded_stream", head_of_line),
         matrix_over(&WITHIN_TLS, "contexts::a_peer_that_dies_wakes_its_stream", peer_dies),
-        matrix("contexts::leaving_the_block_drains_what_nobody_took", drains),
+        matrix("contexts::leaving_the_block_drains_untaken_messages", drains),
         matrix("contexts::misuse_is_an_error_that_says_so", misuse),
         matrix("contexts::an_overrun_says_whose_buffer_is_full", overruns),
         matrix("contexts::a_context_is_no_call_and_a_call_no_context", wrong_kind),

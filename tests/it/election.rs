@@ -29,9 +29,9 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test("election::a_root_that_has_to_be_the_registrar_fails_beside_another", has_to_be));
     tests.push(test("election::a_probe_leaves_no_trace", no_trace));
     tests.push(test("election::several_registrars_are_joined_at_once", several));
-    tests.push(test("election::an_address_elsewhere_that_nobody_has_is_an_error", elsewhere));
+    tests.push(test("election::an_unused_address_elsewhere_is_an_error", elsewhere));
     tests.push(test("election::an_address_may_be_written_in_several_ways", spelt));
-    tests.push(test("election::a_protocol_that_nobody_knows_is_an_error", unknown));
+    tests.push(test("election::an_unknown_protocol_is_an_error", unknown));
     tests
 }
 
@@ -65,16 +65,16 @@ async fn at_once(protocol: &'static str) {
         let root = || {
             in_root(config.clone(), async |actor| {
                 barrier.wait().await;
-                let everybody = get_registry().await?.run(registrar::list()).await?.len();
+                let listed = get_registry().await?.run(registrar::list()).await?.len();
                 barrier.wait().await;
                 // The registrar leaves last.
                 if !actor.is_registrar() {
-                    return Ok((everybody, false));
+                    return Ok((listed, false));
                 }
                 while actor.registry().expect("it has begun").list().await?.len() > 1 {
                     tokio::task::yield_now().await;
                 }
-                Ok((everybody, true))
+                Ok((listed, true))
             })
         };
         let (a, b, c, d) = tokio::join!(root(), root(), root(), root());
@@ -197,8 +197,8 @@ async fn several() {
                 for name in ["first", "second", "guest"] {
                     assert_eq!(find_actor(name).required().await?.id().name(), name);
                 }
-                let everybody = pleach::current_actor().and_then(|actor| actor.registry()).unwrap().list().await?;
-                assert_eq!(everybody.len(), 3, "{everybody:?}");
+                let listed = pleach::current_actor().and_then(|actor| actor.registry()).unwrap().list().await?;
+                assert_eq!(listed.len(), 3, "{listed:?}");
                 let _ = tell.send(second.id().clone()); // the test has failed if it is not taken
                 Ok(())
             }));

@@ -34,7 +34,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     }
     // A killed process says nothing over QUIC; its peers find out when its silence has lasted too long.
     for protocol in ["tcp", "tls+tcp", "uds"] {
-        tests.push(test(format!("joining::a_registrar_that_comes_back_knows_everybody_over_{protocol}"), move || {
+        tests.push(test(format!("joining::a_registrar_that_comes_back_knows_all_actors_over_{protocol}"), move || {
             comes_back(protocol)
         }));
     }
@@ -42,7 +42,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         tests.push(test(format!("joining::who_waits_learns_that_the_registrar_is_gone_over_{protocol}"), move || {
             registrar_gone(protocol)
         }));
-        tests.push(test(format!("joining::a_stopped_registrar_holds_nobody_up_over_{protocol}"), move || {
+        tests.push(test(format!("joining::a_stopped_registrar_delays_no_other_over_{protocol}"), move || {
             registrar_stopped(protocol)
         }));
     }
@@ -178,12 +178,12 @@ async fn registrar_gone(protocol: &'static str) {
     in_root(guest, async |_| {
         pleach::open_nursery(async |n| {
             let asker = n.start_actor("asker").enable(module_path!()).await?;
-            let there = asker.run(waits_for("nobody".into(), notes.address()));
+            let there = asker.run(waits_for("missing".into(), notes.address()));
             let kill = async {
                 notes.expect_async("waiting").await;
                 drop(program); // by SIGKILL
             };
-            let all = async { tokio::join!(wait_for_actor("nobody"), there, kill) };
+            let all = async { tokio::join!(wait_for_actor("missing"), there, kill) };
             let (here, there, ()) = fail_after(patience(), all).await?;
             assert!(matches!(here, Err(Error::Disconnected { .. } | Error::Transport(_))), "{here:?}");
             assert!(matches!(there, Err(Error::Remote(_))), "{there:?}");

@@ -95,7 +95,7 @@ fn kill(protocol: &str, victim: &str, moment: Moment) {
     let hangs = match (victim, moment) {
         ("root" | "mid", Moment::BeforeConnectBack) => "mid",
         ("leaf", Moment::BeforeConnectBack) => "leaf",
-        _ => "nobody",
+        _ => "none",
     };
     let args = serde_json::to_string(&(protocol, moment, hangs)).unwrap();
     let mut root = RootProcess::start("kill_matrix", &notes, &args);

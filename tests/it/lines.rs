@@ -313,8 +313,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         tests.push(test(format!("lines::a_stopped_child_here_is_not_given_up_over_{protocol}"), move || {
             stopped(protocol)
         }));
-        tests
-            .push(test(format!("lines::everybody_learns_of_a_killed_actor_over_{protocol}"), move || killed(protocol)));
+        tests.push(test(format!("lines::all_peers_learn_of_a_killed_actor_over_{protocol}"), move || killed(protocol)));
         tests.push(test(format!("lines::a_peer_that_takes_nothing_ends_in_time_over_{protocol}"), move || {
             cut(protocol)
         }));

@@ -53,7 +53,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     root("what_stderr_did_not_take_is_counted", counted);
     root("the_last_records_are_written_before_the_process_ends", last_records);
     root("ending_an_actor_in_the_middle_of_blobs_is_no_warning", amid_blobs);
-    root("a_subscriber_that_panics_harms_nobody", panicking);
+    root("a_subscriber_that_panics_does_no_harm", panicking);
     root("a_subscriber_that_blocks_for_a_while_loses_no_duty", blocking);
     tests
 }

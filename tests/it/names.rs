@@ -71,11 +71,11 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.extend(matrix("names::waiting_ends_when_the_actor_comes", waiting));
     tests.extend(matrix("names::an_actor_finds_itself", itself));
     tests.extend(matrix_over(&PROCESSES, "names::an_actor_that_was_killed_is_not_found", killed));
-    tests.push(test("names::an_entry_that_nobody_answers_to_is_taken_out", stale));
-    tests.push(test("names::whom_another_host_can_not_reach_stays_registered", out_of_reach));
+    tests.push(test("names::an_entry_that_does_not_answer_is_removed", stale));
+    tests.push(test("names::an_actor_that_another_host_can_not_reach_stays_registered", out_of_reach));
     tests.push(test("names::an_actor_that_is_ending_is_not_found", ending));
     tests.push(test("names::a_portal_leaves_the_connection_that_was_there", left_open));
-    tests.push(test("names::nobody_is_an_error_only_if_required", nobody));
+    tests.push(test("names::a_missing_actor_is_an_error_only_if_required", missing));
     tests.push(test("names::a_lookup_that_is_cancelled_leaves_nothing", cancelled));
     tests
 }
@@ -162,7 +162,7 @@ async fn killed(config: Config) {
         let kill = async {
             let child = wait_for_actor("child").await?;
             Watched::new(child.id().pid()).kill();
-            let gone = shield(until_found_nobody("child"));
+            let gone = shield(until_not_found("child"));
             // Over QUIC only the idle time-out says so.
             tokio::time::timeout(patience(), gone).await.expect("a dead actor is still listed");
             Ok::<_, Error>(())
@@ -178,18 +178,18 @@ async fn stale() {
     in_root(over("tcp"), async |actor| {
         let registry = actor.registry().expect("it has begun");
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut nobody = invented("ghost");
-        nobody.who = as_here(&nobody.who, actor.id());
-        nobody.listening[0].address = format!("tcp://{free}");
+        let mut missing = invented("ghost");
+        missing.who = as_here(&missing.who, actor.id());
+        missing.listening[0].address = format!("tcp://{free}");
         // Nor is it the actor that listens there now.
         pleach::open_nursery(async |n| {
             let alive = n.start_actor("alive").await?;
             let mut former = invented("former");
             former.who = as_here(&former.who, alive.id());
             former.listening = query_actor("alive").await?.expect("it is there").listening;
-            let _entries = [registry.register(nobody.clone()).await?, registry.register(former.clone()).await?];
+            let _entries = [registry.register(missing.clone()).await?, registry.register(former.clone()).await?];
             let listed = |name: &str| query_actor(name.to_owned());
-            assert_eq!(listed("ghost").await?, Some(nobody));
+            assert_eq!(listed("ghost").await?, Some(missing));
             assert!(find_actor("ghost").await?.is_none());
             assert_eq!(listed("ghost").await?, None);
             assert!(find_actor("former").await?.is_none());
@@ -272,16 +272,16 @@ async fn left_open() {
     .unwrap();
 }
 
-async fn nobody() {
+async fn missing() {
     in_root(over("uds"), async |_| {
-        assert!(find_actor("nobody").await?.is_none());
-        assert!(find_actor("nobody").all().await?.is_empty());
-        assert!(query_actor("nobody").await?.is_none());
-        let missing = find_actor("nobody").required().await;
-        assert!(matches!(&missing, Err(Error::NotFound { name }) if name == "nobody"), "{missing:?}");
+        assert!(find_actor("missing").await?.is_none());
+        assert!(find_actor("missing").all().await?.is_empty());
+        assert!(query_actor("missing").await?.is_none());
+        let missing = find_actor("missing").required().await;
+        assert!(matches!(&missing, Err(Error::NotFound { name }) if name == "missing"), "{missing:?}");
         assert!(missing.unwrap_err().to_string().contains("`wait_for_actor`"));
-        let everybody: Vec<Registered> = get_registry().await?.run(registrar::list()).await?;
-        assert_eq!(everybody.len(), 1);
+        let listed: Vec<Registered> = get_registry().await?.run(registrar::list()).await?;
+        assert_eq!(listed.len(), 1);
         Ok(())
     })
     .await
@@ -293,14 +293,14 @@ async fn cancelled() {
         let asker = n.start_actor("asker").enable(module_path!()).await?;
         let notes = Arc::new(Notes::new());
         let scope = CancelScope::new();
-        let waiting = scope.run(asker.run(waits_for("nobody".into(), notes.address())));
+        let waiting = scope.run(asker.run(waits_for("missing".into(), notes.address())));
         let cancel = async {
             notes.expect_async("waiting").await;
             scope.cancel();
         };
         let (ended, ()) = tokio::join!(waiting, cancel);
         assert!(ended.is_err_and(|error| error.is_cancelled()));
-        let given_up = fail_after(Duration::from_millis(20), wait_for_actor("nobody")).await;
+        let given_up = fail_after(Duration::from_millis(20), wait_for_actor("missing")).await;
         assert!(matches!(given_up, Err(Error::Timeout { .. })), "{given_up:?}");
         asker.cancel_actor().await
     })
@@ -324,7 +324,7 @@ async fn until_found(name: &str, uuid: uuid::Uuid) {
     }
 }
 
-async fn until_found_nobody(name: &str) {
+async fn until_not_found(name: &str) {
     while query_actor(name).await.unwrap().is_some() {
         tokio::task::yield_now().await;
     }

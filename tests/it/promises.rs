@@ -139,7 +139,7 @@ async fn fails_when_cancelled(notes: String) -> Result<()> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
-        Trial::test("promises::a_standard_error_that_nobody_reads_stops_no_root", || {
+        Trial::test("promises::an_unread_standard_error_stops_no_root", || {
             stalled();
             Ok(())
         }),
@@ -165,7 +165,7 @@ fn of_cancellation() -> [Vec<Trial>; 4] {
         matrix("promises::a_late_acknowledgement_hides_no_deadline", late_acknowledgement),
         matrix("promises::a_busy_actor_can_be_cancelled", busy),
         matrix("promises::a_failure_during_a_cancellation_is_not_lost", failed_while_cancelled),
-        matrix("promises::a_cancelled_function_learns_by_whom", by_whom),
+        matrix("promises::a_cancelled_function_learns_its_canceller", its_canceller),
     ]
 }
 
@@ -407,7 +407,7 @@ async fn failed_while_cancelled(config: Config) {
     .unwrap();
 }
 
-async fn by_whom(config: Config) {
+async fn its_canceller(config: Config) {
     let notes = Arc::new(Notes::new());
     in_nursery(config, async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;

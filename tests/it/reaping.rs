@@ -69,14 +69,14 @@ pub(crate) fn tests() -> Vec<Trial> {
         }));
     }
     for protocol in PROCESSES {
-        tests.push(test(format!("reaping::a_hard_kill_asks_nobody_over_{protocol}"), move || hard_kill(protocol)));
+        tests.push(test(format!("reaping::a_hard_kill_does_not_ask_over_{protocol}"), move || hard_kill(protocol)));
         tests.push(test(format!("reaping::what_was_escalated_is_reported_over_{protocol}"), move || {
             escalated(protocol)
         }));
     }
     tests.push(test("reaping::a_hard_kill_overtakes_a_polite_cancel", overtaken));
     tests.push(test("reaping::a_nursery_tells_others_that_it_was_left", exited));
-    tests.push(test("reaping::functions_are_ended_first_and_daemons_by_whoever_cancels_them", teardown_order));
+    tests.push(test("reaping::functions_are_ended_first_and_daemons_when_cancelled", teardown_order));
     tests.push(test("reaping::an_actor_that_is_started_while_the_nursery_joins_is_waited_for", started_late));
     tests.push(test("reaping::a_start_is_cancelled_before_exec", cancelled_before_exec));
     tests.push(test("reaping::a_start_is_cancelled_before_it_connects_back", cancelled_before_connect));

@@ -26,7 +26,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("an_actor_is_found_until_it_leaves", |registry| Box::pin(found_until_it_leaves(registry))),
     ("a_dropped_registration_leaves", |registry| Box::pin(dropped(registry))),
     ("names_repeat_and_the_newest_comes_first", |registry| Box::pin(newest_first(registry))),
-    ("everybody_is_listed_in_order", |registry| Box::pin(listed(registry))),
+    ("all_actors_are_listed_in_order", |registry| Box::pin(listed(registry))),
     ("waiting_ends_when_an_actor_comes", |registry| Box::pin(waiting(registry))),
     ("all_who_wait_are_told", |registry| Box::pin(many_wait(registry))),
     ("a_wait_can_be_dropped_at_any_time", |registry| Box::pin(dropped_wait(registry))),

@@ -76,9 +76,9 @@ enum Program {
 async fn live(notes: String, mood: Mood, daemons: bool) -> anyhow::Result<()> {
     let left = if daemons { leave_daemons().await? } else { Vec::new() };
     match mood {
-        Mood::Dropped | Mood::DroppedAndStopped => pleach::drop_privileges(NOBODY, NOBODY, &[])?,
+        Mood::Dropped | Mood::DroppedAndStopped => pleach::drop_privileges(UNPRIVILEGED, UNPRIVILEGED, &[])?,
         Mood::Changed => {
-            let (user, group) = (nix::unistd::Uid::from_raw(NOBODY), nix::unistd::Gid::from_raw(NOBODY));
+            let (user, group) = (nix::unistd::Uid::from_raw(UNPRIVILEGED), nix::unistd::Gid::from_raw(UNPRIVILEGED));
             nix::unistd::setresgid(group, group, group)?;
             nix::unistd::setresuid(user, user, user)?;
         }
@@ -197,7 +197,7 @@ fn check(run: Run) -> Result<(), String> {
     let path = run.program.path();
     let mut command = RootProcess::command_at(&path, "storm", &notes, &serde_json::to_string(&run).unwrap());
     if run.program != Program::Plain {
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     }
     command.stderr(std::fs::File::create(notes.dir().join("log")).unwrap());
     let mut root = RootProcess::spawn(command);
@@ -322,4 +322,4 @@ pub(crate) fn root(notes: &str, args: &str) {
 }
 
 /// The user without privileges.
-const NOBODY: u32 = 65534;
+const UNPRIVILEGED: u32 = 65534;

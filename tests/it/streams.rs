@@ -114,7 +114,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix("streams::a_one_way_stream_ends_with_its_function", ends),
         matrix("streams::an_error_comes_after_what_was_sent_before_it", fails),
         matrix("streams::leaving_the_block_cancels_the_function_and_waits_for_its_clean_up", leaving),
-        matrix("streams::a_clean_up_that_fails_is_logged_where_nobody_hears_of_it", clean_up_fails),
+        matrix("streams::a_clean_up_that_fails_unheard_is_logged", clean_up_fails),
         matrix("streams::a_cancelled_block_has_cancelled_the_function", cancelled),
         matrix("streams::exactly_the_buffer_fits", overrun),
         matrix("streams::an_overrun_says_whether_a_stream_is_open", overrun_by_callee),
@@ -123,7 +123,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix("streams::consumers_that_are_cancelled_lose_nothing", cancelled_consumers),
         matrix("streams::subscribers_get_what_the_stream_gets", subscribers),
         matrix("streams::a_closed_stream_leaves_the_result", closed),
-        matrix("streams::whoever_sends_to_a_peer_that_failed_gets_its_error", sends_to_failed),
+        matrix("streams::a_sender_to_a_peer_that_failed_gets_its_error", sends_to_failed),
         matrix("streams::a_function_of_another_kind_is_refused", wrong_kind),
         matrix_over(&PROCESSES, "streams::the_death_of_the_function_is_the_blocks_error", dies),
     ]

@@ -316,7 +316,7 @@ async fn shapes() {
     with_peer(over("mem"), ["it::values::there", "it::values"], async |portal| {
         assert_eq!(portal.run(there::book(there::Order { buy: 1, sell: 2 })).await?, "1 2");
         let swapped = booking(&SWAPPED, here::swapped::Order { buy: 1, sell: 2 });
-        assert_eq!(portal.run(swapped).await?, "1 2", "another order of fields is no difference");
+        assert_eq!(portal.run(swapped).await?, "1 2", "the order of fields does not matter");
         let renamed = portal.run(booking(&RENAMED, here::renamed::Order { buy: 1, sold: 2 })).await;
         assert_says(&renamed, &["declare it differently", "Order.buy: `u64` here, `u32` there"]);
         assert_says(&renamed, &["Order.sell: missing here, `u32` there", "Order.sold: `u32` here, missing there"]);

@@ -42,7 +42,7 @@ async fn die(by: i32) -> Result<()> {
     std::future::pending().await
 }
 
-/// Starts a child that lives on, and something that is no actor, but has a file of the test's in its arguments.
+/// Starts a child that lives on, and a process that is not an actor, but has a file of the test in its arguments.
 #[pleach::rpc]
 async fn family(file: String) -> Result<()> {
     pleach::open_nursery(async |n| {
@@ -114,7 +114,7 @@ async fn keeperless() {
     })
     .await;
     assert!(matches!(ended, Err(Error::ActorDied(_) | Error::Disconnected { .. })), "{ended:?}");
-    // Nobody was left to remove the directory of its sockets. The next keeper there sweeps it up.
+    // No process was left to remove the directory of its sockets. The next agent there removes it.
     in_nursery(Config::default(), async |n| n.run_in_actor(pid()).on(node()).await?.result().await).await.unwrap();
 }
 
@@ -139,7 +139,7 @@ async fn root_killed(how: &'static str) {
     root.0.wait().unwrap();
     expect_nothing_left();
     eprintln!("gone {:?} after the root", begun.elapsed());
-    // The next root of this user sweeps up what nobody could remove.
+    // The next root of this user removes the leftovers.
     let mut next = Command::new(std::env::current_exe().unwrap());
     assert!(next.env("SSH_ROOT", "").env("TMPDIR", &temporary).status().unwrap().success());
     assert_eq!(sockets_in(&temporary), 0);

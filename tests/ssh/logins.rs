@@ -58,7 +58,7 @@ async fn no_key() {
     let path = dir().join("keyless");
     let text = fs::read_to_string(&path).unwrap().replace("client_key", "no_such_key");
     fs::write(&path, text).unwrap();
-    assert_says(&start(host).await, &["at ssh:node", "Permission denied", "nobody is asked for a password"]);
+    assert_says(&start(host).await, &["at ssh:node", "Permission denied", "never prompts for a password"]);
 }
 
 /// It accepts connections and says nothing.

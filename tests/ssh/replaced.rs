@@ -1,4 +1,4 @@
-//! Nobody is put in an actor's place before that must have ended: the end of what leads to it says nothing of it.
+//! An actor is not replaced before it must have ended: the end of its launcher says nothing about it.
 
 use std::fs;
 use std::path::Path;

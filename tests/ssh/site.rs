@@ -50,7 +50,7 @@ fn script() -> Command {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What it says goes to the terminal; there is nobody else to tell.
+        // Its output goes to the terminal, its only reader.
         let _ = script().arg("stop").arg(self.0.path()).status();
     }
 }

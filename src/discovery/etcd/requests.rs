@@ -111,7 +111,7 @@ impl Requests {
 pub(super) struct Value {
     pub(super) lease: i64,
     pub(super) changed: i64,
-    /// Missing if it is no entry of ours.
+    /// Missing if it is not one of ours.
     pub(super) entry: Option<Entry>,
 }
 

@@ -30,7 +30,7 @@ fn both_sides_open_dialogs_of_their_own() {
 }
 
 #[test]
-fn the_end_of_the_connection_wakes_everybody() {
+fn the_end_of_the_connection_wakes_all_waiters() {
     let mut pair = Pair::new(10);
     let first = pair.call(1);
     pair.call(2);

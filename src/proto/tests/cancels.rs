@@ -54,7 +54,7 @@ fn an_acknowledgement_that_is_overdue_wakes_its_waiter() {
     assert!(pair.dialer.handle_timeout(secs(2)).is_empty());
     assert_eq!(pair.dialer.handle_timeout(secs(3)), [5]);
     assert_eq!(pair.dialer.poll_timeout(), Some(secs(9)));
-    // The answer comes after all: it ends the dialog and wakes nobody.
+    // The answer comes after all: it ends the dialog and wakes no waiter.
     let answer = Msg::Return { cid: early, value: unit() };
     assert!(matches!(pair.dialer.handle_msg(answer), Event::Resolved { reply: None, ack: None, .. }));
 }
@@ -202,7 +202,7 @@ fn a_request_after_the_end_is_noted_and_changes_nothing_else() {
 }
 
 #[test]
-fn whoever_takes_from_a_stream_whose_context_absorbs_the_end_gets_an_end() {
+fn a_reader_of_a_stream_whose_context_absorbs_the_end_gets_an_end() {
     for (asked, end, fails) in [
         (true, End::Cancelled(unit(), Canceller::Us), false),
         (true, End::Lost, false),

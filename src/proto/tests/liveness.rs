@@ -280,7 +280,7 @@ proptest! {
     /// Whatever is lost or late, in whichever direction.
     // SEC-20
     #[test]
-    fn a_childs_lease_is_over_when_its_parent_gives_it_up(line in lines()) {
+    fn a_childs_lease_has_expired_when_its_parent_declares_it_dead(line in lines()) {
         if let (child, Some(given_up)) = run(&line) {
             prop_assert!(child.is_some_and(|over| over <= given_up), "{child:?} {given_up}");
         }

@@ -106,7 +106,7 @@ fn the_message_that_opens_a_stream_says_how_it_is_taken() {
 }
 
 #[test]
-fn who_keeps_the_newest_holds_nobody_up_and_says_what_is_lost() {
+fn a_reader_that_keeps_the_newest_blocks_no_sender_and_reports_losses() {
     let (mut receiver, mut sender) = one_way(10, Lag::DropOldest);
     assert_eq!(send_numbers(&mut sender, &mut receiver, 0, 1000), (1000, Permit::Granted));
     let taken = take_numbers(&mut receiver, &mut sender);
@@ -146,7 +146,7 @@ fn who_begins_to_keep_the_newest_makes_room_at_once() {
 }
 
 #[test]
-fn a_closed_stream_that_kept_the_newest_holds_nobody_up_either() {
+fn a_closed_stream_that_kept_the_newest_blocks_no_sender_either() {
     // S84.
     let (mut caller, mut callee) = streaming(8, true);
     callee.keep_newest();

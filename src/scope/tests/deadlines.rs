@@ -186,7 +186,7 @@ async fn a_scope_from_elsewhere_brings_its_deadline_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_cancelled_first_names_the_cause() {
+async fn the_first_cancelled_scope_names_the_cause() {
     let scope = CancelScope::with_deadline(in_seconds(1));
     let outcome = scope
         .run(async {

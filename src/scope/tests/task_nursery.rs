@@ -52,7 +52,7 @@ async fn leaving_the_nursery_waits_for_all_tasks() {
 }
 
 #[tokio::test]
-async fn tasks_are_joined_for_their_values_by_anybody() {
+async fn tasks_are_joined_for_their_values_anywhere() {
     let (inside, outside) = open_task_nursery(async |t| {
         let (one, two) = (t.spawn(async { Ok::<_, Error>(1) })?, t.spawn(async { "2".parse::<u8>() })?);
         Ok::<_, Error>((one.join().await?, two))
@@ -358,7 +358,7 @@ async fn a_failure_during_a_cancellation_is_not_taken_for_its_echo() {
 }
 
 #[tokio::test]
-async fn a_cancellation_nobody_asked_for_is_a_failure() {
+async fn an_unrequested_cancellation_is_a_failure() {
     let outcome = open_task_nursery(async |t| {
         t.spawn(async {
             let scope = CancelScope::new();

@@ -95,7 +95,7 @@ fn a_slow_consumer_is_told_what_it_lost_and_goes_on_with_the_oldest() {
 }
 
 #[test]
-fn a_closed_consumer_says_so_and_concerns_nobody_else() {
+fn a_closed_consumer_says_so_and_leaves_the_others_alone() {
     // S54, S62.
     let (sender, mut first) = numbers(4);
     let mut second = first.subscribe().unwrap();
@@ -115,7 +115,7 @@ fn a_closed_consumer_says_so_and_concerns_nobody_else() {
 }
 
 #[test]
-fn whoever_waits_is_woken_whoever_was_asked_last() {
+fn waiters_are_woken_whichever_was_polled_last() {
     // S62: the one that pulled last leaves; the item goes to its siblings, and nothing is lost.
     let (sender, mut first) = numbers(4);
     let mut siblings = [first.subscribe().unwrap(), first.subscribe().unwrap()];

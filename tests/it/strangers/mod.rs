@@ -34,7 +34,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("strangers::who_comes_too_often_is_closed_unread", too_often),
         test("strangers::children_are_no_strangers_however_low_the_rate", children_on_top),
         test("strangers::the_key_is_in_no_argument_and_no_variable", key_unseen),
-        test("strangers::a_certificate_without_the_key_lets_nobody_in", certified),
+        test("strangers::a_certificate_without_the_key_is_not_enough", certified),
     ]);
     tests
 }

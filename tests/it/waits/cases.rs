@@ -101,7 +101,7 @@ async fn of_names(name: &str, when: When) -> Result<Option<Option<Error>>> {
         "Actor::addresses" => quiet(back(when, actor.addresses()).await),
         "Actor::cancel_complete" => only_returns(back(when, actor.cancel_complete())).await,
         "IntoFuture for Call" | "registrar::wait_for" => {
-            told(when, registrar::wait_for("nobody".into()).into_future()).await
+            told(when, registrar::wait_for("missing".into()).into_future()).await
         }
         "FindActor::all" => told(when, pleach::find_actor("peer").all()).await,
         "FindActor::required" => told(when, pleach::find_actor("peer").required()).await,

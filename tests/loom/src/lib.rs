@@ -1,7 +1,7 @@
 //! Models of the small pieces that several threads share: loom tries all interleavings of each.
 //!
 //! The pieces are the sources of `pleach` themselves, compiled with `sync.rs` here in place of `src/sync.rs`.
-//! A thread that nobody wakes is a deadlock, which loom reports. What is modelled here waits for
+//! A thread that is never woken is a deadlock, which loom reports. What is modelled here waits for
 //! nothing else: tokio's own parts are tested in the same way where they come from.
 
 #![cfg(test)]
@@ -49,7 +49,7 @@ fn the_last_shield_wakes_the_poller() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }));
-        // What was shielded is over, and can be seen.
+        // The shielded code has ended, visibly.
         assert!(tidied.iter().all(|done| done.load(Ordering::Relaxed)));
         holders.into_iter().for_each(|holder| holder.join().unwrap());
         assert!(!shields.is_held());
@@ -58,7 +58,7 @@ fn the_last_shield_wakes_the_poller() {
 
 /// The message loop delivers two messages, while the dialog's task takes them.
 #[test]
-fn whoever_waits_on_a_state_sees_each_change() {
+fn a_waiter_of_a_state_sees_each_change() {
     model(|| {
         let state = Arc::new(Watched::new(Vec::new()));
         let deliver = {

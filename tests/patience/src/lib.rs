@@ -14,7 +14,7 @@
 //!
 //! # What must stay true
 //! 1. A test that passes on an idle machine passes on a busy one, only later.
-//! 2. Nobody asserts that something took less than some time, unless that time is one of these.
+//! 2. No test asserts that something took less than some time, unless that time is one of these.
 
 use std::time::Duration;
 

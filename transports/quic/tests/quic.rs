@@ -49,7 +49,7 @@ fn port_is_free(port: u16) -> bool {
 }
 
 #[tokio::test]
-async fn without_certificates_nobody_dials_or_listens() {
+async fn without_certificates_dials_and_listens_fail() {
     let none = Settings::default();
     let refused = Quic.listen(&Quic.any_address(&none), &none).await.err().unwrap();
     assert!(matches!(&refused, TransportError::Tls(why) if why.contains("Settings::tls")), "{refused}");
@@ -109,7 +109,7 @@ async fn the_port_is_free_when_the_last_accepted_link_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_closed_listener_lets_nobody_in() {
+async fn a_closed_listener_accepts_no_dial() {
     let settings = tree();
     let (mut listener, address) = listen(&settings).await;
     let _accepted = pair(&mut listener, &settings).await;
@@ -217,7 +217,7 @@ async fn datagrams_of_strangers_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_stalls_holds_up_nobody() {
+async fn a_handshake_that_stalls_delays_no_other() {
     let settings = tree();
     let (mut listener, address) = listen(&settings).await;
     // First datagrams of real dials, replayed by a sender that never reads the answers.

@@ -76,7 +76,7 @@ async fn a_dialer_without_a_certificate_is_refused_and_hears_it() {
 }
 
 #[tokio::test]
-async fn without_certificates_nobody_dials_or_listens() {
+async fn without_certificates_dials_and_listens_fail() {
     let none = Settings::default();
     for refused in [
         TlsTcp.listen(&TlsTcp.any_address(&none), &none).await.err(),
@@ -157,7 +157,7 @@ async fn a_clean_end_and_a_cut_and_a_reset_are_told_apart() {
 
 // SEC-7
 #[tokio::test]
-async fn a_handshake_that_stalls_holds_up_nobody() {
+async fn a_handshake_that_stalls_delays_no_other() {
     let settings = tree();
     let (mut listener, address) = listen(&settings).await;
     let mut silent = Vec::new();

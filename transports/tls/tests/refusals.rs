@@ -134,7 +134,7 @@ async fn a_certificate_is_good_for_its_host_and_one_for_the_tree_on_any() {
 
 // SEC-18
 #[tokio::test]
-async fn two_that_have_the_same_key_believe_each_other_and_nobody_else() {
+async fn two_that_have_the_same_key_trust_each_other_only() {
     let of = |secret| identity::of_tree(&[secret; 32]).unwrap();
     for protocol in PROTOCOLS {
         let [dialled, accepted] = meet(protocol, &of(1), &of(1)).await;

@@ -17,15 +17,15 @@ use pleach_wire::{Address, Listener, Protocol, Settings, TransportError};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-/// Runs `work` as the user nobody; `None` where this process may not.
-fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Runs `work` as an unprivileged user; `None` where this process may not.
+fn as_another_user<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("only root can change the user; nothing was tried");
         return None;
     }
     // On Linux credentials belong to a thread.
     let thread = std::thread::spawn(|| {
-        let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+        let (user, group) = (Uid::from_raw(UNPRIVILEGED), Gid::from_raw(UNPRIVILEGED));
         set_thread_groups(&[]).unwrap();
         set_thread_res_gid(group, group, group).unwrap();
         set_thread_res_uid(user, user, user).unwrap();
@@ -61,7 +61,7 @@ async fn the_directory_alone_keeps_other_users_out() {
     let place = listening().await;
     open_to_all(&place.socket, 0o666);
     let socket = place.socket.clone();
-    let Some(tried) = as_nobody(move || UnixStream::connect(socket).map(drop)) else { return };
+    let Some(tried) = as_another_user(move || UnixStream::connect(socket).map(drop)) else { return };
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::PermissionDenied);
 }
 
@@ -71,7 +71,7 @@ async fn the_mode_of_the_socket_alone_keeps_other_users_out() {
     let place = listening().await;
     open_to_all(&place.temporary.path().join("sockets"), 0o755);
     let socket = place.socket.clone();
-    let Some(tried) = as_nobody(move || UnixStream::connect(socket).map(drop)) else { return };
+    let Some(tried) = as_another_user(move || UnixStream::connect(socket).map(drop)) else { return };
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::PermissionDenied);
 }
 
@@ -82,7 +82,7 @@ async fn the_credentials_alone_keep_other_users_out() {
     open_to_all(&place.temporary.path().join("sockets"), 0o755);
     open_to_all(&place.socket, 0o666);
     let socket = place.socket.clone();
-    let connect = move || as_nobody(move || UnixStream::connect(socket).unwrap());
+    let connect = move || as_another_user(move || UnixStream::connect(socket).unwrap());
     let Some(mut stranger) = tokio::task::spawn_blocking(connect).await.unwrap() else { return };
     let closed = tokio::select! {
         accepted = place.listener.accept() => panic!("let in: {:?}", accepted.map(|link| link.ends)),
@@ -101,11 +101,11 @@ async fn a_listener_of_another_user_is_not_spoken_to() {
         let socket = socket.clone();
         move || UnixListener::bind(socket).unwrap()
     };
-    let Some(_trap) = as_nobody(bind) else { return };
+    let Some(_trap) = as_another_user(bind) else { return };
     match Uds.dial(&Address::Uds(UdsName::Path(socket)), &Settings::default()).await {
         Err(TransportError::Dial { source, .. }) => assert_eq!(source.kind(), ErrorKind::PermissionDenied),
         other => panic!("{other:?}"),
     }
 }
 
-const NOBODY: u32 = 65_534;
+const UNPRIVILEGED: u32 = 65_534;

@@ -55,7 +55,7 @@ pub enum TransportError {
     },
     /// A frame is larger than the limit allows.
     #[error(
-        "a frame of {size} bytes {direction} is over the limit of {limit} bytes; raise `max_frame` \
+        "a frame of {size} bytes {direction} exceeds the limit of {limit} bytes; raise `max_frame` \
          (PLEACH_MAX_FRAME, or `max_frame` in pleach.toml) on both sides, or send it in smaller pieces"
     )]
     FrameTooLarge {

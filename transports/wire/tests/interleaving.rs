@@ -240,7 +240,7 @@ fn a_good_bye_is_the_last() {
 
 /// Control never ceases, and the link takes little at a time.
 #[test]
-fn nobody_waits_for_ever() {
+fn no_task_waits_for_ever() {
     let mut pair = pair();
     pair.queue(DATA, 5, 1, 300 << 10);
     pair.queue(OTHER, 6, 2, 10);

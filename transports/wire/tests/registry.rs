@@ -139,7 +139,7 @@ async fn a_codec_from_outside_carries_values() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dial_that_nobody_answers_ends_with_the_dial_timeout() {
+async fn an_unanswered_dial_ends_with_the_dial_timeout() {
     let registry = registry();
     let transport = registry.find(&Key::new("json", "echo")).unwrap();
     let refused = transport.dial(&"echo://silence".parse().unwrap(), &Settings::default()).await.err();

@@ -9,7 +9,7 @@ use super::msgpack;
 /// Reads a value as [`lost`] needs it, in words where it can't be read.
 ///
 /// # Errors
-/// In words, when the bytes are no `T`, or not all that it has by position.
+/// Says why the bytes are not a `T`, or lack some of its positions.
 pub fn read_back<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     msgpack::decode_whole(bytes)
 }

@@ -59,7 +59,7 @@ pub trait CustomFormat: Send + Sync {
     /// Hands a deserializer over `bytes` to `read`, once.
     ///
     /// # Errors
-    /// What `read` returned, or in words why the bytes are no value.
+    /// The error of `read`, or why the bytes are not a value.
     fn decode(
         &self,
         bytes: &[u8],

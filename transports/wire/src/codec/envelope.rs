@@ -122,7 +122,7 @@ pub(super) fn write(format: Format, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>
 /// Reads a message whose payload is in `format`.
 ///
 /// # Errors
-/// [`TransportError::Decode`] for anything that is no message.
+/// [`TransportError::Decode`] for bytes that are not a message.
 pub(super) fn read(format: Format, body: Bytes) -> Result<Msg, TransportError> {
     take(format, body).map_err(|why| TransportError::Decode { codec: format.name(), why })
 }
@@ -238,7 +238,7 @@ fn take_text(body: &mut Bytes) -> Result<ByteStr, String> {
     if len > body.len() {
         return Err(format!("a text of {len} bytes in a message with {} left", body.len()));
     }
-    ByteStr::from_utf8(body.split_to(len)).map_err(|error| format!("a text is no UTF-8: {error}"))
+    ByteStr::from_utf8(body.split_to(len)).map_err(|error| format!("a text is not valid UTF-8: {error}"))
 }
 
 fn put_header(out: &mut BytesMut, code: u8, fields: u8) {

@@ -1,9 +1,9 @@
 //! Keys in JSON, where all keys are text: a number comes back as a number, and a text that looks like one as text.
 //!
 //! `serde_json` turns the key `5` into `"5"`, and back where the type of the map is known. In a tagged, untagged or
-//! flattened type it is not: serde buffers the map first, and then a text is no number. So the writer escapes the first
-//! byte of a *text* that looks like a number or a boolean (`"\u0035"`, the same text for every reader of JSON), and
-//! where a reader does not say what it wants, a key without escapes that looks like a number is one.
+//! flattened type it is not: serde buffers the map first, and then a text is not a number. So the writer escapes the
+//! first byte of a *text* that looks like a number or a boolean (`"\u0035"`, the same text for every reader of JSON),
+//! and where a reader does not say what it wants, a key without escapes that looks like a number is one.
 
 use std::fmt;
 use std::io;

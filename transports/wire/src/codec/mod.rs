@@ -50,7 +50,7 @@ pub trait Codec: Send + Sync + 'static {
     /// Reads one frame body.
     ///
     /// # Errors
-    /// [`TransportError::Decode`] for anything that is no message; never panics, whatever the bytes.
+    /// [`TransportError::Decode`] for bytes that are not a message; never panics, whatever the bytes.
     fn decode(&self, body: Bytes) -> Result<Msg, TransportError>;
 }
 

@@ -34,7 +34,7 @@ impl Payload {
     /// Reads the value. May be called any number of times.
     ///
     /// # Errors
-    /// [`TransportError::Value`] when the bytes are no `T`.
+    /// [`TransportError::Value`] when the bytes are not a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, TransportError> {
         let read = match self.format {
             Format::Msgpack => msgpack::decode_value(&self.body, &self.parts),

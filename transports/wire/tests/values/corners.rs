@@ -336,7 +336,7 @@ fn keys(matrix: &mut Matrix) {
         "bytes for keys": BTreeMap::from([(Bytes::from_static(b"\xff"), 1)]);
         "booleans for keys of maps in maps": BTreeMap::from([(true, BTreeMap::from([(false, 1)]))]);
         "texts that begin like numbers": BTreeMap::from([("-".to_owned(), 1), ("+1".to_owned(), 2), ("0x1".to_owned(), 3), ("1 ".to_owned(), 4), ("NaN".to_owned(), 5), ("\u{661}".to_owned(), 6), ("$int128".to_owned(), 7)]);
-        "floats that are no keys": HashMap::from([(Reverse(1u8), 1.5)]);
+        "floats that can't be keys": HashMap::from([(Reverse(1u8), 1.5)]);
         "the keys of addresses": BTreeMap::from([(SocketAddr::from((ip(), 1)), Ipv4Addr::LOCALHOST)]);
     }
 }

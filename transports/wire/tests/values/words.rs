@@ -71,5 +71,5 @@ fn a_value_that_does_not_fit_is_no_fault_of_the_connection() {
 #[test]
 fn numbers_that_json_lacks_are_named() {
     let refused = Format::Json.encode(&BTreeMap::from([("a", vec![0.5, f64::NAN])]), &mut BytesMut::new());
-    assert!(refused.unwrap_err().to_string().contains(".a[1]: NaN is no number of JSON"));
+    assert!(refused.unwrap_err().to_string().contains(".a[1]: NaN is not a JSON number"));
 }

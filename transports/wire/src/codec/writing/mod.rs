@@ -134,7 +134,7 @@ fn lost_some<E: Error>() -> E {
 
 #[cold]
 fn not_finite<E: Error>(number: f64) -> E {
-    E::custom(format_args!("{number} is no number of JSON; send it as text, or use `msgpack`"))
+    E::custom(format_args!("{number} is not a JSON number; send it as text, or use `msgpack`"))
 }
 
 /// A value inside another one.
