@@ -78,7 +78,7 @@
 //! | SEC-4 | `src/channel/handshake.rs` | `a_byte_at_a_time_does_not_put_the_deadline_off` |
 //! | SEC-4 | `src/channel/handshake.rs` | `frames_of_strangers_are_small_and_those_of_members_as_configured` |
 //! | SEC-4 | `tests/it/strangers/mod.rs` | `garbage` |
-//! | SEC-5 | `src/runtime/door/mod.rs` | `the_source_with_the_most_places_makes_room` |
+//! | SEC-5 | `src/runtime/admission/mod.rs` | `the_oldest_of_the_source_with_the_most_is_evicted` |
 //! | SEC-5 | `tests/it/strangers/mod.rs` | `full_house` |
 //! | SEC-6 | `tests/it/strangers/mod.rs` | `too_often` |
 //! | SEC-6 | `tests/it/strangers/mod.rs` | `children_on_top` |

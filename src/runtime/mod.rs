@@ -11,7 +11,7 @@
 //! | [`server`] | accepting connections, and serving them |
 //! | [`losses`] | failure policy for peers that may fall silent |
 //! | [`processes`] | peers on this host, whose connections end with their processes |
-//! | [`door`] | which pending connections are served, and how many |
+//! | [`admission`] | which pending connections are served, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
 //! | [`awaited`] | children that have been started and have not connected back |
 //! | [`mod@current`] | which actor the current code belongs to |
@@ -29,12 +29,12 @@
 //!    down waits for all.
 //! 2. No lock is held across a wait; no two are held together.
 
+mod admission;
 mod awaited;
 mod current;
 pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod dispatch;
-mod door;
 mod failure;
 pub(crate) mod files;
 pub(crate) mod flavor;

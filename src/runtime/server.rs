@@ -3,7 +3,7 @@
 //! Each accepted connection gets a task that shakes hands and then drives it to its end.
 //!
 //! # Invariants
-//! 1. Strangers are talked to as the [`door`](super::door) of their listener allows.
+//! 1. Strangers are talked to as the [`admission`](super::admission) of their listener allows.
 //! 2. A peer is entered among the peers only after it has proved that it belongs to the tree.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use pleach_wire::{Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 
-use super::door::{Door, Place};
+use super::admission::{Admission, Slot};
 use super::processes::unless_process_ends;
 use super::{Runtime, lock};
 use crate::actor::ActorId;
@@ -90,7 +90,7 @@ impl Runtime {
     }
 
     /// Tells a peer that the limit is reached. `_place` bounds how many are told at once.
-    async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _place: Place) {
+    async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _place: Slot) {
         let (remote, limit) = (&transport.ends().remote, self.config.max_connections);
         let why = format!("it has {limit} connections, as many as its `max_connections` allows");
         let told = handshake::turn_away(&*transport, why).await;
@@ -101,24 +101,29 @@ impl Runtime {
         }
     }
 
-    /// Shakes hands and drives the connection to its end. `place` is held while the peer is a stranger.
-    async fn serve_connection(self: Arc<Self>, transport: Arc<dyn MsgTransport>, door: Arc<Door>, place: Place) {
+    /// Shakes hands and drives the connection to its end. `slot` is held while the peer is a stranger.
+    async fn serve_connection(
+        self: Arc<Self>,
+        transport: Arc<dyn MsgTransport>,
+        admission: Arc<Admission>,
+        slot: Slot,
+    ) {
         let remote = transport.ends().remote.clone();
         let identity = self.identity().await;
         // Not proved yet, but only the child itself knows its id before it has connected.
         let heard = |claimed: &ActorId| {
             if lock(&self.expected).contains_key(&claimed.uuid()) {
-                place.keep();
+                slot.keep();
             }
         };
         let shaken = tokio::select! {
             biased;
             shaken = handshake::accept(&*transport, &identity, &heard) => shaken,
-            () = place.shown_out() => Err(TransportError::Handshake("others waited for its place".into())),
+            () = slot.evicted() => Err(TransportError::Handshake("evicted in favour of a newer connection".into())),
             // A silent stranger must not delay this actor's end.
             () = self.server.cancelled() => Err(TransportClosed::by_us("this actor is shutting down").into()),
         };
-        drop(place);
+        drop(slot);
         match shaken {
             Ok(Some(accepted)) => {
                 let uuid = accepted.member.who.uuid();
@@ -136,45 +141,45 @@ impl Runtime {
                 }
                 drive.await;
             }
-            Ok(None) => door.note_probe(&remote),
+            Ok(None) => admission.note_probe(&remote),
             Err(TransportError::Closed(end)) => {
                 transport.abort();
-                door.note_silence(&remote, &end);
+                admission.note_silence(&remote, &end);
             }
             Err(error) => {
                 transport.abort();
-                door.note_refusal(&remote, &error);
+                admission.note_refusal(&remote, &error);
             }
         }
     }
 }
 
 pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut listener: Box<dyn Listener>) {
-    let door = Door::new(&runtime.config);
+    let admission = Admission::new(&runtime.config);
     let address = listener.local_address().clone();
     loop {
         let accepted = tokio::select! {
             biased;
             () = runtime.server.cancelled() => break,
-            accepted = accept_one(&runtime, &door, &mut *listener) => accepted,
+            accepted = accept_one(&runtime, &admission, &mut *listener) => accepted,
         };
         match accepted {
-            Ok((link, place)) => {
+            Ok((link, slot)) => {
                 runtime.refused.note_accepted();
                 let full = lock(&runtime.peers).len() >= runtime.config.max_connections;
                 let (transport, peer) = (kind.wrap(link), runtime.clone());
                 match full {
-                    true => runtime.keep(peer.turn_away(transport, place)),
-                    false => runtime.keep(peer.serve_connection(transport, door.clone(), place)),
+                    true => runtime.keep(peer.turn_away(transport, slot)),
+                    false => runtime.keep(peer.serve_connection(transport, admission.clone(), slot)),
                 }
             }
             Err(error) => {
                 runtime.refused.note(&error);
-                door.note_failure(&error);
+                admission.note_failure(&error);
             }
         }
     }
-    door.close();
+    admission.close();
     listener.close().await;
     debug!(target: "pleach::transport", %address, "stopped listening");
 }
@@ -183,18 +188,18 @@ static OTHER_PROGRAM: Limit = Limit::new();
 static TURNED_AWAY: Limit = Limit::new();
 static CONNECTED: Limit = Limit::new();
 
-/// Accepts the next connection that the door lets in.
+/// Accepts the next connection that the admission admits.
 async fn accept_one(
     runtime: &Runtime,
-    door: &Arc<Door>,
+    admission: &Arc<Admission>,
     listener: &mut dyn Listener,
-) -> Result<(Link, Place), TransportError> {
+) -> Result<(Link, Slot), TransportError> {
     loop {
         let link = listener.accept().await?;
         // Those that come too fast are closed by dropping them, without reading or writing.
-        if door.lets_in(&link.ends, lock(&runtime.expected).len()) {
-            let place = door.place(&link.ends).await;
-            return Ok((link, place));
+        if admission.admits(&link.ends, lock(&runtime.expected).len()) {
+            let slot = admission.slot(&link.ends).await;
+            return Ok((link, slot));
         }
         drop(link);
         // In a flood the next one is there already; members' messages have their turn first.

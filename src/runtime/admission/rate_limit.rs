@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// The rate of connections, by source.
 #[derive(Debug)]
-pub(super) struct Arrivals<S> {
+pub(super) struct RateLimit<S> {
     /// The time in which one token comes back.
     pause: Duration,
     /// When the bucket of each source is full again.
     full_at: BTreeMap<S, Duration>,
 }
 
-impl<S: Ord + Copy> Arrivals<S> {
+impl<S: Ord + Copy> RateLimit<S> {
     /// Allows `rate` connections per second from each source.
     pub(super) fn new(rate: usize) -> Self {
         let rate = u32::try_from(rate).unwrap_or(u32::MAX);
@@ -67,49 +67,49 @@ const MAX_SOURCES: usize = 4096;
 mod tests {
     use super::*;
 
-    fn count(arrivals: &mut Arrivals<u32>, source: u32, now: Duration, tries: usize) -> usize {
-        (0..tries).filter(|_| arrivals.take(source, now, 0)).count()
+    fn count(rate_limit: &mut RateLimit<u32>, source: u32, now: Duration, tries: usize) -> usize {
+        (0..tries).filter(|_| rate_limit.take(source, now, 0)).count()
     }
 
     #[test]
     fn one_seconds_worth_at_once_and_then_as_it_comes_back() {
-        let mut arrivals = Arrivals::new(100);
+        let mut rate_limit = RateLimit::new(100);
         let start = Duration::from_secs(7);
-        assert_eq!(count(&mut arrivals, 1, start, 1000), 100);
-        assert_eq!(count(&mut arrivals, 1, start + Duration::from_millis(9), 1000), 0);
-        assert_eq!(count(&mut arrivals, 1, start + Duration::from_millis(50), 1000), 5);
-        assert_eq!(count(&mut arrivals, 1, start + Duration::from_secs(60), 1000), 100);
+        assert_eq!(count(&mut rate_limit, 1, start, 1000), 100);
+        assert_eq!(count(&mut rate_limit, 1, start + Duration::from_millis(9), 1000), 0);
+        assert_eq!(count(&mut rate_limit, 1, start + Duration::from_millis(50), 1000), 5);
+        assert_eq!(count(&mut rate_limit, 1, start + Duration::from_secs(60), 1000), 100);
     }
 
     #[test]
     fn sources_do_not_share() {
-        let mut arrivals = Arrivals::new(10);
-        assert_eq!(count(&mut arrivals, 1, Duration::ZERO, 50), 10);
-        assert_eq!(count(&mut arrivals, 2, Duration::ZERO, 50), 10);
+        let mut rate_limit = RateLimit::new(10);
+        assert_eq!(count(&mut rate_limit, 1, Duration::ZERO, 50), 10);
+        assert_eq!(count(&mut rate_limit, 2, Duration::ZERO, 50), 10);
     }
 
     #[test]
     fn who_is_waited_for_comes_on_top() {
-        let mut arrivals = Arrivals::new(1);
-        assert!(arrivals.take(1, Duration::ZERO, 3));
+        let mut rate_limit = RateLimit::new(1);
+        assert!(rate_limit.take(1, Duration::ZERO, 3));
         for _ in 0..3 {
-            assert!(arrivals.take(1, Duration::ZERO, 3));
+            assert!(rate_limit.take(1, Duration::ZERO, 3));
         }
-        assert!(!arrivals.take(1, Duration::ZERO, 3));
+        assert!(!rate_limit.take(1, Duration::ZERO, 3));
         // One of them has come, and was none of the others.
-        arrivals.give_back(1);
-        assert!(arrivals.take(1, Duration::ZERO, 3));
+        rate_limit.give_back(1);
+        assert!(rate_limit.take(1, Duration::ZERO, 3));
     }
 
     #[test]
     fn the_table_has_a_bound() {
-        let mut arrivals = Arrivals::new(2);
+        let mut rate_limit = RateLimit::new(2);
         for source in 0..3 * MAX_SOURCES as u32 {
-            assert!(arrivals.take(source, Duration::from_micros(source.into()), 0));
+            assert!(rate_limit.take(source, Duration::from_micros(source.into()), 0));
         }
-        assert_eq!(arrivals.full_at.len(), MAX_SOURCES);
+        assert_eq!(rate_limit.full_at.len(), MAX_SOURCES);
         // Those that came last are remembered.
         let (last, now) = (3 * MAX_SOURCES as u32 - 1, Duration::from_millis(13));
-        assert_eq!(count(&mut arrivals, last, now, 5), 1);
+        assert_eq!(count(&mut rate_limit, last, now, 5), 1);
     }
 }

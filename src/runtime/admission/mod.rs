@@ -11,14 +11,14 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | [`arrivals`] | how fast connections come from each source |
+//! | [`rate_limit`] | how fast connections come from each source |
 //! | [`source`] | which connections count as one source |
 //!
 //! # Invariants
 //! 1. At most `max_pending_handshakes` strangers have a slot. An evicted one leaves at the next turn of its task.
 //! 2. Log records that a stranger can cause are [limited](Limit), for each kind; omitted ones are counted.
 
-mod arrivals;
+mod rate_limit;
 mod source;
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use self::arrivals::Arrivals;
+use self::rate_limit::RateLimit;
 use self::source::Source;
 use super::lock;
 use crate::config::Config;
@@ -39,10 +39,10 @@ use crate::log::Limit;
 
 /// The pending handshakes of one listener.
 #[derive(Debug)]
-pub(super) struct Door {
-    places: usize,
+pub(super) struct Admission {
+    capacity: usize,
     began: Instant,
-    house: Mutex<House>,
+    slots: Mutex<Slots>,
     /// A slot was freed.
     left: Notify,
     limits: Limits,
@@ -52,55 +52,55 @@ pub(super) struct Door {
 #[derive(Debug, Default)]
 struct Limits {
     too_fast: Limit,
-    shown_out: Limit,
+    evicted: Limit,
     refused: Limit,
     /// It only probed, or sent nothing.
     idle: Limit,
 }
 
 #[derive(Debug)]
-struct House {
-    arrivals: Arrivals<Source>,
+struct Slots {
+    rate_limit: RateLimit<Source>,
     /// By number, so that the oldest come first.
-    guests: BTreeMap<u64, Guest>,
+    pending: BTreeMap<u64, Pending>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Guest {
+struct Pending {
     source: Option<Source>,
     since: Instant,
     /// This actor has started it and waits for it.
     is_expected: bool,
-    shown_out: CancellationToken,
+    evicted: CancellationToken,
 }
 
 /// A stranger's slot. Dropping it frees it.
 #[derive(Debug)]
-pub(super) struct Place {
-    door: Arc<Door>,
+pub(super) struct Slot {
+    admission: Arc<Admission>,
     number: u64,
-    shown_out: CancellationToken,
+    evicted: CancellationToken,
 }
 
-impl Door {
+impl Admission {
     pub(super) fn new(config: &Config) -> Arc<Self> {
-        let house = House { arrivals: Arrivals::new(config.max_connection_rate), guests: BTreeMap::new(), next: 0 };
-        let places = config.max_pending_handshakes;
+        let slots = Slots { rate_limit: RateLimit::new(config.max_connection_rate), pending: BTreeMap::new(), next: 0 };
+        let capacity = config.max_pending_handshakes;
         Arc::new(Self {
-            places,
+            capacity,
             began: Instant::now(),
-            house: Mutex::new(house),
+            slots: Mutex::new(slots),
             left: Notify::new(),
             limits: Limits::default(),
         })
     }
 
     /// Returns whether a connection from there may come in now. `expected` children come on top of the rate.
-    pub(super) fn lets_in(&self, ends: &Ends, expected: usize) -> bool {
+    pub(super) fn admits(&self, ends: &Ends, expected: usize) -> bool {
         let Some(source) = Source::of(ends) else { return true };
         let now = self.began.elapsed();
-        if lock(&self.house).arrivals.take(source, now, expected) {
+        if lock(&self.slots).rate_limit.take(source, now, expected) {
             return true;
         }
         if let Some(count) = self.limits.too_fast.count() {
@@ -109,21 +109,21 @@ impl Door {
         false
     }
 
-    /// Waits for a place, which is soon: see above.
+    /// Waits for a slot, which is soon: see above.
     ///
     /// # Cancel safety
-    /// If dropped before it resolves, no place was taken.
-    pub(super) async fn place(self: &Arc<Self>, ends: &Ends) -> Place {
+    /// If dropped before it resolves, no slot was taken.
+    pub(super) async fn slot(self: &Arc<Self>, ends: &Ends) -> Slot {
         let source = Source::of(ends);
         loop {
             // Created first, so that no slot is freed unseen between the look and the wait.
             let left = self.left.notified();
-            let patience = match self.try_place(source) {
-                Ok(place) => return place,
+            let patience = match self.try_slot(source) {
+                Ok(slot) => return slot,
                 Err(patience) => patience,
             };
             match patience {
-                Some(until) => drop(timeout_at(until, left).await), // either way there may be a place
+                Some(until) => drop(timeout_at(until, left).await), // either way there may be a slot
                 None => left.await,
             }
         }
@@ -133,30 +133,30 @@ impl Door {
     ///
     /// # Errors
     /// When the next grace will have passed; `None` if each pending one is an expected child.
-    fn try_place(self: &Arc<Self>, source: Option<Source>) -> Result<Place, Option<Instant>> {
+    fn try_slot(self: &Arc<Self>, source: Option<Source>) -> Result<Slot, Option<Instant>> {
         let now = Instant::now();
-        let mut house = lock(&self.house);
+        let mut slots = lock(&self.slots);
         let mut was_full = false;
-        if house.guests.len() >= self.places {
-            let longest = house.longest_of_the_most().ok_or(None)?;
-            let until = house.guests[&longest].since + GRACE;
+        if slots.pending.len() >= self.capacity {
+            let longest = slots.longest_of_the_most().ok_or(None)?;
+            let until = slots.pending[&longest].since + GRACE;
             if now < until {
                 return Err(Some(until));
             }
-            if let Some(guest) = house.guests.remove(&longest) {
-                guest.shown_out.cancel();
+            if let Some(pending) = slots.pending.remove(&longest) {
+                pending.evicted.cancel();
             }
             was_full = true;
         }
-        let (number, shown_out) = (house.next, CancellationToken::new());
-        house.next += 1;
-        house.guests.insert(number, Guest { source, since: now, is_expected: false, shown_out: shown_out.clone() });
-        drop(house);
-        if was_full && let Some(count) = self.limits.shown_out.count() {
-            let limit = self.places;
-            warn!(target: "pleach::transport", count, limit, "strangers made room for others (`max_pending_handshakes`)");
+        let (number, evicted) = (slots.next, CancellationToken::new());
+        slots.next += 1;
+        slots.pending.insert(number, Pending { source, since: now, is_expected: false, evicted: evicted.clone() });
+        drop(slots);
+        if was_full && let Some(count) = self.limits.evicted.count() {
+            let limit = self.capacity;
+            warn!(target: "pleach::transport", count, limit, "dropped pending handshakes to admit newer ones (`max_pending_handshakes`)");
         }
-        Ok(Place { door: self.clone(), number, shown_out })
+        Ok(Slot { admission: self.clone(), number, evicted })
     }
 
     /// Logs why a connection was refused.
@@ -166,7 +166,7 @@ impl Door {
         }
     }
 
-    /// Logs why a connection came to nothing before it was at the door.
+    /// Logs why a connection failed before admission.
     pub(super) fn note_failure(&self, error: &dyn fmt::Display) {
         if let Some(count) = self.limits.refused.count() {
             warn!(target: "pleach::transport", %error, count, "a connection could not be accepted");
@@ -183,14 +183,14 @@ impl Door {
     /// Logs that nothing came over a connection.
     pub(super) fn note_silence(&self, remote: &dyn fmt::Display, end: &dyn fmt::Display) {
         if let Some(count) = self.limits.idle.count() {
-            debug!(target: "pleach::transport", %remote, %end, count, "connected and left without a word");
+            debug!(target: "pleach::transport", %remote, %end, count, "peer disconnected before sending anything");
         }
     }
 
     /// Logs the records that were only counted so far.
     pub(super) fn close(&self) {
-        let Limits { too_fast, shown_out, refused, idle: _ } = &self.limits;
-        for (what, limit) in [("too fast", too_fast), ("evicted", shown_out), ("refused", refused)] {
+        let Limits { too_fast, evicted, refused, idle: _ } = &self.limits;
+        for (what, limit) in [("too fast", too_fast), ("evicted", evicted), ("refused", refused)] {
             match limit.take_left_out() {
                 0 => {}
                 count => {
@@ -201,25 +201,25 @@ impl Door {
     }
 }
 
-impl House {
+impl Slots {
     /// The oldest, of the source with the most; expected children stay.
     fn longest_of_the_most(&self) -> Option<u64> {
         let mut by_source: BTreeMap<Option<Source>, (usize, u64)> = BTreeMap::new();
-        for (number, guest) in self.guests.iter().filter(|(_, guest)| !guest.is_expected) {
-            by_source.entry(guest.source).or_insert((0, *number)).0 += 1;
+        for (number, pending) in self.pending.iter().filter(|(_, pending)| !pending.is_expected) {
+            by_source.entry(pending.source).or_insert((0, *number)).0 += 1;
         }
         by_source.into_values().max_by_key(|(count, _)| *count).map(|(_, longest)| longest)
     }
 }
 
-impl Place {
+impl Slot {
     /// Keeps the slot until the handshake ends: its owner is an expected child, and does not count for the rate either.
     pub(super) fn keep(&self) {
-        let house = &mut *lock(&self.door.house);
-        let Some(guest) = house.guests.get_mut(&self.number) else { return };
-        let was_expected = std::mem::replace(&mut guest.is_expected, true);
-        if let Some(source) = guest.source.filter(|_| !was_expected) {
-            house.arrivals.give_back(source);
+        let slots = &mut *lock(&self.admission.slots);
+        let Some(pending) = slots.pending.get_mut(&self.number) else { return };
+        let was_expected = std::mem::replace(&mut pending.is_expected, true);
+        if let Some(source) = pending.source.filter(|_| !was_expected) {
+            slots.rate_limit.give_back(source);
         }
     }
 
@@ -227,20 +227,20 @@ impl Place {
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(super) async fn shown_out(&self) {
-        self.shown_out.cancelled().await;
+    pub(super) async fn evicted(&self) {
+        self.evicted.cancelled().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.door.house).guests.remove(&self.number);
-        self.door.left.notify_one();
+        lock(&self.admission.slots).pending.remove(&self.number);
+        self.admission.left.notify_one();
     }
 }
 
 /// The time each stranger has to shake hands when others wait: a handshake takes a few milliseconds, and 100 ms let 128
-/// places serve more than come from one source by default.
+/// capacity serve more than come from one source by default.
 const GRACE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -254,52 +254,53 @@ mod tests {
         Ends { local: remote.clone(), remote, credentials: None, binding: None }
     }
 
-    fn door(places: usize) -> Arc<Door> {
-        Door::new(&Config { max_pending_handshakes: places, max_connection_rate: 10, ..Config::default() })
+    fn admission(capacity: usize) -> Arc<Admission> {
+        Admission::new(&Config { max_pending_handshakes: capacity, max_connection_rate: 10, ..Config::default() })
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_newcomer_to_a_full_house_gets_the_place_of_who_came_first() {
-        let door = door(2);
-        let (first, second) = (door.place(&from(1)).await, door.place(&from(1)).await);
+        let admission = admission(2);
+        let (first, second) = (admission.slot(&from(1)).await, admission.slot(&from(1)).await);
         let began = Instant::now();
-        let third = door.place(&from(1)).await;
+        let third = admission.slot(&from(1)).await;
         assert_eq!(began.elapsed(), GRACE);
-        first.shown_out().await;
-        assert!(!second.shown_out.is_cancelled() && !third.shown_out.is_cancelled());
+        first.evicted().await;
+        assert!(!second.evicted.is_cancelled() && !third.evicted.is_cancelled());
         drop((first, second));
-        // A place that was left is free at once.
+        // A slot that was left is free at once.
         let began = Instant::now();
-        let fourth = door.place(&from(1)).await;
+        let fourth = admission.slot(&from(1)).await;
         assert!(began.elapsed().is_zero());
         drop((third, fourth));
-        assert!(lock(&door.house).guests.is_empty());
+        assert!(lock(&admission.slots).pending.is_empty());
     }
 
     // SEC-5
     #[tokio::test(start_paused = true)]
-    async fn the_source_with_the_most_places_makes_room() {
-        let door = door(4);
-        let member = door.place(&from(1)).await;
-        let strangers = [door.place(&from(2)).await, door.place(&from(2)).await, door.place(&from(2)).await];
-        let _newcomer = door.place(&from(3)).await;
-        strangers[0].shown_out().await;
-        assert!(!member.shown_out.is_cancelled());
+    async fn the_oldest_of_the_source_with_the_most_is_evicted() {
+        let admission = admission(4);
+        let member = admission.slot(&from(1)).await;
+        let strangers =
+            [admission.slot(&from(2)).await, admission.slot(&from(2)).await, admission.slot(&from(2)).await];
+        let _newcomer = admission.slot(&from(3)).await;
+        strangers[0].evicted().await;
+        assert!(!member.evicted.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_child_that_is_waited_for_stays() {
-        let door = door(2);
-        let (child, stranger) = (door.place(&from(1)).await, door.place(&from(1)).await);
+        let admission = admission(2);
+        let (child, stranger) = (admission.slot(&from(1)).await, admission.slot(&from(1)).await);
         child.keep();
-        let newcomer = door.place(&from(1)).await;
-        stranger.shown_out().await;
+        let newcomer = admission.slot(&from(1)).await;
+        stranger.evicted().await;
         newcomer.keep();
-        assert!(!child.shown_out.is_cancelled());
+        assert!(!child.evicted.is_cancelled());
         // With nothing to evict, the next one waits.
         let mut waiting = Box::pin({
-            let door = door.clone();
-            async move { door.place(&from(1)).await }
+            let admission = admission.clone();
+            async move { admission.slot(&from(1)).await }
         });
         let waited = tokio::time::timeout(10 * GRACE, &mut waiting).await;
         assert!(waited.is_err());
@@ -309,12 +310,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_too_fast_stays_outside() {
-        let door = door(2);
-        let let_in = |host, expected| (0..50).filter(|_| door.lets_in(&from(host), expected)).count();
-        assert_eq!(let_in(1, 0), 10);
-        assert_eq!(let_in(2, 5), 15);
-        assert_eq!(door.limits.too_fast.take_left_out(), 72, "75 were turned away, and three lines were logged");
+        let admission = admission(2);
+        let admitted = |host, expected| (0..50).filter(|_| admission.admits(&from(host), expected)).count();
+        assert_eq!(admitted(1, 0), 10);
+        assert_eq!(admitted(2, 5), 15);
+        assert_eq!(admission.limits.too_fast.take_left_out(), 72, "75 were turned away, and three lines were logged");
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(let_in(1, 0), 10);
+        assert_eq!(admitted(1, 0), 10);
     }
 }
