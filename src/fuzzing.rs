@@ -7,8 +7,8 @@ use pleach_wire::{Format, Payload};
 
 use crate::actor::ActorId;
 use crate::error::{Error, ErrorGroup, Packed, Refusal};
+use crate::proto::fencing::Fenced;
 use crate::proto::handshake::{Handshake, Hello, Member, Next, PROBE, REGISTRAR, Step};
-use crate::proto::lost::Lost;
 use crate::proto::membership::{Nonce, Proof, TreeKey};
 
 /// Reads a payload as an error that crossed a connection, and prints its text.
@@ -120,7 +120,7 @@ impl Party {
             said.push(hello);
             handshake
         } else {
-            let mut lost = Lost::default();
+            let mut lost = Fenced::default();
             lost.note(who(DEAD).uuid(), DEAD.into());
             Handshake::listen(key, "msgpack", nonce, own.clone(), deadline).without(Arc::new(lost))
         };

@@ -11,8 +11,8 @@ use pleach_wire::{Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::actor::ActorId;
+use crate::proto::fencing::Fenced;
 use crate::proto::handshake::{Handshake, Hello, Member, Next, Step};
-use crate::proto::lost::Lost;
 use crate::proto::membership::{Nonce, TreeKey};
 
 /// The inputs of both sides of a handshake.
@@ -25,7 +25,7 @@ pub(crate) struct Identity {
     /// The largest frame from a member, in bytes.
     pub(crate) max_frame: usize,
     /// Actors that may not rejoin, because they were declared dead.
-    pub(crate) lost: Arc<Lost>,
+    pub(crate) lost: Arc<Fenced>,
 }
 
 /// The result of a handshake with a member: its identity, and the messages that came right behind.

@@ -114,7 +114,7 @@
 //! | SEC-19 | `tests/it/certificates.rs` | `for_another_host` |
 //! | SEC-19 | `tests/it/strangers/mod.rs` | `certified` |
 //! | SEC-20 | `src/proto/tests/liveness.rs` | `a_childs_lease_has_expired_when_its_parent_declares_it_dead` |
-//! | SEC-20 | `src/proto/tests/losses.rs` | `only_a_newer_incarnation_gets_in_again` |
+//! | SEC-20 | `src/proto/tests/fencing.rs` | `only_a_newer_incarnation_gets_in_again` |
 //! | SEC-21 | `tests/it/election.rs` | `another_tree` |
 //! | SEC-21 | `tests/it/registry_suite.rs` | `removed` |
 //! | SEC-22 | `tests/etcd/trees.rs` | `a_stranger` |

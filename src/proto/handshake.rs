@@ -25,7 +25,7 @@ use std::time::Duration;
 use pleach_wire::Key;
 use serde::{Deserialize, Serialize};
 
-use super::lost::Lost;
+use super::fencing::Fenced;
 use super::membership::{Nonce, Proof, TreeKey};
 use crate::actor::ActorId;
 
@@ -106,7 +106,7 @@ pub(crate) struct Handshake {
     state: State,
     deadline: Duration,
     /// Actors that may not rejoin.
-    lost: Arc<Lost>,
+    lost: Arc<Fenced>,
     /// The secret of this TLS connection; empty if it is not encrypted.
     binding: Vec<u8>,
 }
@@ -141,7 +141,7 @@ impl Handshake {
     }
 
     /// Refuses actors that were declared dead, unless they are newer incarnations.
-    pub(crate) fn without(self, lost: Arc<Lost>) -> Self {
+    pub(crate) fn without(self, lost: Arc<Fenced>) -> Self {
         Self { lost, ..self }
     }
 

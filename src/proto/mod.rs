@@ -10,17 +10,17 @@
 //! | [`state`] | its state, for users |
 //! | [`liveness`] | is the peer alive: heartbeats and the lease |
 //! | [`phi`] | how suspicious a silence is |
-//! | [`lost`] | fencing of actors that were declared dead |
+//! | [`fencing`] | fencing of actors that were declared dead |
 //!
 //! Nothing here knows of tasks, sockets or clocks: time comes in as an argument, counted from any
 //! start, and messages come in and go out as values. So the rules can be tested with two queues and
 //! a number for a clock.
 
 pub(crate) mod dialog;
+pub(crate) mod fencing;
 pub(crate) mod handshake;
 pub(crate) mod inbox;
 pub(crate) mod liveness;
-pub(crate) mod lost;
 pub(crate) mod membership;
 mod phi;
 pub(crate) mod session;

@@ -9,7 +9,7 @@
 //! | [`listen`] | bound and announced addresses |
 //! | [`dial`] | from an actor's addresses to a connection with it |
 //! | [`server`] | accepting connections, and serving them |
-//! | [`losses`] | failure policy for peers that may fall silent |
+//! | [`failure_policy`] | failure policy for peers that may fall silent |
 //! | [`processes`] | peers on this host, whose connections end with their processes |
 //! | [`admission`] | which pending connections are served, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
@@ -36,13 +36,13 @@ pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod dispatch;
 mod failure;
+mod failure_policy;
 pub(crate) mod files;
 pub(crate) mod flavor;
 pub(crate) mod handle;
 pub(crate) mod lifetime;
 mod listen;
 pub(crate) mod lookup;
-mod losses;
 mod processes;
 pub(crate) mod program;
 pub(crate) mod root;
@@ -76,8 +76,8 @@ use crate::config::Config;
 use crate::discovery::{Names, Registered, Site};
 use crate::error::{Cancelled, Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
+use crate::proto::fencing::Fenced;
 use crate::proto::handshake::Endpoint;
-use crate::proto::lost::Lost;
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
 use crate::spawn::mark::TreeMark;
@@ -123,7 +123,7 @@ pub(crate) struct Runtime {
     refused: Refused,
     expected: Mutex<BTreeMap<Uuid, Awaited>>,
     /// Peers that were declared dead here. Copied on change: handshakes hold on to it.
-    lost: Mutex<Arc<Lost>>,
+    lost: Mutex<Arc<Fenced>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
     /// The connections that were opened for portals, while one uses them.
     opened: Mutex<BTreeMap<Uuid, Opened>>,

@@ -10,9 +10,9 @@ use super::session::{Event, Handles, Role, Session};
 mod calls;
 mod cancels;
 mod dialogs;
+mod fencing;
 mod handshakes;
 mod liveness;
-mod losses;
 mod one_way;
 mod streams;
 

@@ -11,12 +11,12 @@ use super::handshake::Member;
 
 /// The actors that were declared dead here, each with its incarnation then. The oldest are forgotten.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lost {
+pub(crate) struct Fenced {
     incarnations: BTreeMap<Uuid, u64>,
     order: VecDeque<Uuid>,
 }
 
-impl Lost {
+impl Fenced {
     /// Remembers one.
     pub(crate) fn note(&mut self, uuid: Uuid, incarnation: u64) {
         if let Some(known) = self.incarnations.get_mut(&uuid) {

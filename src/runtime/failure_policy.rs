@@ -1,6 +1,6 @@
 //! Failure policy: which peers exchange heartbeats, and the fencing of those declared dead.
 //!
-//! An actor that was declared dead can't rejoin as the same incarnation ([`crate::proto::lost`]); and an actor that may
+//! An actor that was declared dead can't rejoin as the same incarnation ([`crate::proto::fencing`]); and an actor that may
 //! have been declared dead itself goes on as a newer incarnation.
 
 use std::sync::Arc;

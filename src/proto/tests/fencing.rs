@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::handshakes::{dialer_as, key, listener, member, refusal, shake};
 use crate::actor::ActorId;
+use crate::proto::fencing::Fenced;
 use crate::proto::handshake::{Member, Next};
-use crate::proto::lost::Lost;
 
 fn incarnation(who: &ActorId, incarnation: u64) -> Member {
     Member { who: who.clone(), incarnation, ..member("again") }
@@ -15,7 +15,7 @@ fn incarnation(who: &ActorId, incarnation: u64) -> Member {
 #[test]
 fn only_a_newer_incarnation_gets_in_again() {
     let who = ActorId::new("again");
-    let mut lost = Lost::default();
+    let mut lost = Fenced::default();
     lost.note(who.uuid(), 7);
     lost.note(who.uuid(), 5); // an older connection ends later
     let lost = Arc::new(lost);
@@ -39,7 +39,7 @@ fn only_a_newer_incarnation_gets_in_again() {
 #[test]
 fn the_oldest_losses_are_forgotten() {
     let actors: Vec<_> = (0..5000).map(|_| ActorId::new("lost")).collect();
-    let mut lost = Lost::default();
+    let mut lost = Fenced::default();
     actors.iter().for_each(|who| lost.note(who.uuid(), 1));
     let refused = actors.iter().map(|who| lost.refusal(&incarnation(who, 1)).is_some());
     let refused: Vec<_> = refused.collect();
