@@ -12,7 +12,7 @@ use pleach_wire::{Outgoing, TransportError};
 use tokio::time::Instant;
 
 use super::Channel;
-use crate::proto::liveness::{Standing, Verdict, Watch};
+use crate::proto::failure_detector::{Action, FailureDetector, PeerHealth};
 
 /// Whether a peer is alive, as far as this side can know.
 ///
@@ -43,17 +43,17 @@ impl Channel {
         if self.end().is_some() {
             return Liveness::Dead;
         }
-        match self.watch().map(|watch| watch.standing(self.now())) {
+        match self.detector().map(|detector| detector.health(self.now())) {
             None => Liveness::Alive { rtt: None },
-            Some(Standing::Alive { rtt }) => Liveness::Alive { rtt },
-            Some(Standing::Suspect { silent, phi }) => Liveness::Suspect { silent, phi },
-            Some(Standing::Dead) => Liveness::Dead,
+            Some(PeerHealth::Alive { rtt }) => Liveness::Alive { rtt },
+            Some(PeerHealth::Suspect { silent, phi }) => Liveness::Suspect { silent, phi },
+            Some(PeerHealth::Dead) => Liveness::Dead,
         }
     }
 
     /// Returns whether the peer is watched.
     pub(crate) fn is_watched(&self) -> bool {
-        self.0.watch.is_some()
+        self.0.detector.is_some()
     }
 
     /// Returns whether the connection ended because the peer was silent.
@@ -68,34 +68,34 @@ impl Channel {
 
     /// Returns when this side's lease expires, if the peer grants it.
     pub(crate) fn leased_until(&self) -> Option<Instant> {
-        self.watch()?.leased_until().map(|at| self.0.epoch + at)
+        self.detector()?.leased_until().map(|at| self.0.epoch + at)
     }
 
     /// Takes that something has come.
     pub(super) fn note_heard(&self) {
-        if let Some(mut watch) = self.watch() {
-            watch.handle_heard(self.now());
+        if let Some(mut detector) = self.detector() {
+            detector.handle_heard(self.now());
         }
     }
 
     /// Answers a heartbeat.
     pub(super) fn answer_ping(&self, n: u64) {
         self.send_or_log(Lane::CONTROL, &Outgoing::Pong { n }, 0);
-        if let Some(mut watch) = self.watch() {
-            watch.handle_ping(self.now());
+        if let Some(mut detector) = self.detector() {
+            detector.handle_ping(self.now());
         }
     }
 
     /// Takes the answer to a heartbeat.
     pub(super) fn note_pong(&self, n: u64) {
-        if let Some(mut watch) = self.watch() {
-            watch.handle_pong(n, self.now());
+        if let Some(mut detector) = self.detector() {
+            detector.handle_pong(n, self.now());
         }
     }
 
     /// Returns when [`look_at_watch`](Self::look_at_watch) may have something to do next.
     pub(super) fn watch_timeout(&self) -> Option<Instant> {
-        self.watch()?.poll_timeout().map(|at| self.0.epoch + at)
+        self.detector()?.poll_timeout().map(|at| self.0.epoch + at)
     }
 
     /// Takes the actions that the detector finds due.
@@ -106,18 +106,18 @@ impl Channel {
         let peer = self.peer();
         loop {
             // The lock is released here: invariant 1 of the channel.
-            let Some(verdict) = self.watch().and_then(|mut watch| watch.handle_timeout(self.now())) else {
+            let Some(action) = self.detector().and_then(|mut detector| detector.handle_timeout(self.now())) else {
                 return Ok(());
             };
-            match verdict {
-                Verdict::Ping { n } => self.send_or_log(Lane::CONTROL, &Outgoing::Ping { n }, 0),
-                Verdict::Suspect { silent, phi } => {
+            match action {
+                Action::Ping { n } => self.send_or_log(Lane::CONTROL, &Outgoing::Ping { n }, 0),
+                Action::Suspect { silent, phi } => {
                     info!(target: "pleach::runtime", %peer, ?silent, phi, "the peer is suspiciously silent");
                 }
-                Verdict::Recovered { silent } => {
+                Action::Recovered { silent } => {
                     info!(target: "pleach::runtime", %peer, ?silent, "the peer is heard again");
                 }
-                Verdict::Dead { silent, limit } => {
+                Action::Dead { silent, limit } => {
                     warn!(target: "pleach::runtime", %peer, ?silent, %limit, "the peer counts as dead");
                     return Err(TransportError::Silent { silent, limit });
                 }
@@ -125,7 +125,7 @@ impl Channel {
         }
     }
 
-    fn watch(&self) -> Option<MutexGuard<'_, Watch>> {
-        Some(self.0.watch.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    fn detector(&self) -> Option<MutexGuard<'_, FailureDetector>> {
+        Some(self.0.detector.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -60,7 +60,7 @@ use self::records::{Kind, Records};
 use crate::actor::ActorId;
 use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::Dialog;
-use crate::proto::liveness::{Kin, Patience, Watch};
+use crate::proto::failure_detector::{DetectorConfig, FailureDetector, Relation};
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::scope::CancelScope;
 
@@ -96,7 +96,7 @@ struct Shared {
     failure: OnceLock<Error>,
     failed: CancellationToken,
     /// Over a peer that may be lost without a word.
-    watch: Option<Mutex<Watch>>,
+    detector: Option<Mutex<FailureDetector>>,
     records: Records,
 }
 
@@ -149,13 +149,15 @@ pub(crate) struct Terms {
     /// When the handshake began.
     pub(crate) began: Instant,
     /// The peer's relation to this side, if heartbeats run, and how long it may be silent.
-    pub(crate) watch: Option<(Kin, Patience)>,
+    pub(crate) detector: Option<(Relation, DetectorConfig)>,
 }
 
 impl Channel {
     pub(crate) fn new(transport: Arc<dyn MsgTransport>, terms: Terms) -> Self {
         let now = terms.began.elapsed();
-        let watch = terms.watch.map(|(kin, patience)| Mutex::new(Watch::new(kin, patience, Duration::ZERO, now)));
+        let detector = terms
+            .detector
+            .map(|(relation, patience)| Mutex::new(FailureDetector::new(relation, patience, Duration::ZERO, now)));
         Self(Arc::new(Shared {
             transport,
             session: Mutex::new(Session::new(terms.role, terms.max_tasks)),
@@ -178,7 +180,7 @@ impl Channel {
             fault: OnceLock::new(),
             failure: OnceLock::new(),
             failed: CancellationToken::new(),
-            watch,
+            detector,
             records: Records::default(),
         }))
     }

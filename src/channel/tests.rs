@@ -127,7 +127,7 @@ impl Half {
             ender: ender.clone(),
             lasts: false,
             began: Instant::now(),
-            watch: None,
+            detector: None,
         };
         let channel = Channel::new(transport.clone(), terms);
         let (asking, asked) = tokio::sync::mpsc::channel(10);
@@ -433,7 +433,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             ender: Ender::default(),
             lasts: false,
             began: Instant::now(),
-            watch: None,
+            detector: None,
         },
     );
     channel.transport().abort();

@@ -8,7 +8,7 @@
 //! | [`dialog`] | one of them that has a stream |
 //! | [`inbox`] | the messages of that stream that wait for its task |
 //! | [`state`] | its state, for users |
-//! | [`liveness`] | is the peer alive: heartbeats and the lease |
+//! | [`failure_detector`] | is the peer alive: heartbeats and the lease |
 //! | [`phi`] | how suspicious a silence is |
 //! | [`fencing`] | fencing of actors that were declared dead |
 //!
@@ -17,10 +17,10 @@
 //! a number for a clock.
 
 pub(crate) mod dialog;
+pub(crate) mod failure_detector;
 pub(crate) mod fencing;
 pub(crate) mod handshake;
 pub(crate) mod inbox;
-pub(crate) mod liveness;
 pub(crate) mod membership;
 mod phi;
 pub(crate) mod session;

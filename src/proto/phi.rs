@@ -3,7 +3,7 @@
 //! After Hayashibara, Défago, Yared and Katayama, "The φ Accrual Failure Detector", SRDS 2004. It does not tell whether
 //! a peer is dead, but how unlikely so long a silence is, judging by its heartbeats so far: φ = −log₁₀ P(the next one
 //! comes later than this), for intervals of a normal distribution. So a slow or jittery connection gets more time than
-//! a fast one, without a setting. The caller decides what to do at which φ ([`super::liveness`]).
+//! a fast one, without a setting. The caller decides what to do at which φ ([`super::failure_detector`]).
 //!
 //! # Invariants
 //! 1. The window is bounded, and never empty: before the first heartbeats it holds the expected intervals.
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The heartbeats of one peer: their intervals, and the likelihood of the next.
 #[derive(Debug)]
-pub(crate) struct Beats {
+pub(crate) struct HeartbeatHistory {
     /// In seconds.
     intervals: VecDeque<f64>,
     last: Option<Duration>,
@@ -25,7 +25,7 @@ pub(crate) struct Beats {
     deviation: f64,
 }
 
-impl Beats {
+impl HeartbeatHistory {
     /// Of a peer whose heartbeats are expected at this interval.
     pub(crate) fn new(expected: Duration) -> Self {
         let expected = expected.as_secs_f64();
@@ -114,17 +114,17 @@ mod tests {
 
     #[test]
     fn any_silence_and_any_interval_give_a_number() {
-        let mut beats = Beats::new(Duration::from_nanos(1));
+        let mut beats = HeartbeatHistory::new(Duration::from_nanos(1));
         beats.handle_beat(Duration::ZERO);
         beats.handle_beat(Duration::MAX);
         beats.handle_beat(Duration::ZERO); // a clock that went back
         assert!(beats.phi(Duration::MAX).is_finite());
-        assert_eq!(Beats::new(Duration::MAX).silence(deviations_at(usize::MAX)), Duration::MAX);
+        assert_eq!(HeartbeatHistory::new(Duration::MAX).silence(deviations_at(usize::MAX)), Duration::MAX);
     }
 
     #[test]
     fn old_intervals_are_forgotten() {
-        let mut beats = Beats::new(Duration::from_secs(1));
+        let mut beats = HeartbeatHistory::new(Duration::from_secs(1));
         let mut now = Duration::ZERO;
         for interval in std::iter::repeat_n(9, 50).chain(std::iter::repeat_n(1, WINDOW + 1)) {
             now += Duration::from_secs(interval);

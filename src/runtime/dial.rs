@@ -150,8 +150,8 @@ impl Runtime {
             let wrong = WrongPeer { address: address.to_string(), wanted, found };
             return Err(TransportError::WrongPeer(Box::new(wrong)).into());
         }
-        let kin = self.kin(&accepted.member.who, false);
-        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, *lasts, kin);
+        let relation = self.relation(&accepted.member.who, false);
+        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, *lasts, relation);
         self.keep(loop_);
         Ok(channel)
     }

@@ -9,24 +9,24 @@ use std::sync::atomic::Ordering;
 use super::{Runtime, lock};
 use crate::actor::ActorId;
 use crate::channel::Channel;
-use crate::proto::liveness::{Kin, Patience};
+use crate::proto::failure_detector::{DetectorConfig, Relation};
 
 impl Runtime {
     /// A peer's relation to this actor, if they exchange heartbeats: a child started as if on another host, and any
     /// actor at another [place](ActorId::is_at_place_of), whatever its host name.
-    pub(super) fn kin(&self, peer: &ActorId, is_watched_child: bool) -> Option<Kin> {
+    pub(super) fn relation(&self, peer: &ActorId, is_watched_child: bool) -> Option<Relation> {
         let origin = self.origin.as_ref().filter(|origin| origin.parent == *peer);
         let is_elsewhere = !peer.is_at_place_of(&self.id);
         match origin {
-            Some(origin) => (origin.watched || is_elsewhere).then_some(Kin::Parent),
-            None if is_watched_child => Some(Kin::Child),
-            None => is_elsewhere.then_some(Kin::Other),
+            Some(origin) => (origin.watched || is_elsewhere).then_some(Relation::Parent),
+            None if is_watched_child => Some(Relation::Child),
+            None => is_elsewhere.then_some(Relation::Other),
         }
     }
 
-    pub(super) fn patience(&self) -> Patience {
+    pub(super) fn patience(&self) -> DetectorConfig {
         let config = &self.config;
-        Patience {
+        DetectorConfig {
             heartbeat: config.heartbeat,
             lease: config.lease,
             suspect_after: config.suspect_after,
@@ -89,12 +89,12 @@ mod tests {
     #[tokio::test]
     async fn a_peer_on_another_host_of_the_same_name_is_watched() {
         let (here, there) = (actor("here"), actor("there"));
-        assert_eq!(here.kin(&there.id, false), None);
+        assert_eq!(here.relation(&there.id, false), None);
         let namesake = there.id.clone().at_place(1);
         assert_eq!(namesake.host(), here.id.host());
-        assert_eq!(here.kin(&namesake, false), Some(Kin::Other));
+        assert_eq!(here.relation(&namesake, false), Some(Relation::Other));
         // And one of another name is not, if it is on this one: names of hosts may change.
-        assert_eq!(here.kin(&there.id.clone().renamed("elsewhere"), false), None);
+        assert_eq!(here.relation(&there.id.clone().renamed("elsewhere"), false), None);
         over(&[&here, &there]).await;
     }
 

@@ -21,8 +21,8 @@ use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
 use crate::discovery::Registered;
 use crate::log::Limit;
+use crate::proto::failure_detector::Relation;
 use crate::proto::handshake::{LASTS, Member, REGISTRAR};
-use crate::proto::liveness::Kin;
 use crate::proto::session::Role;
 
 impl Runtime {
@@ -47,7 +47,7 @@ impl Runtime {
         role: Role,
         accepted: Accepted,
         lasts: bool,
-        kin: Option<Kin>,
+        relation: Option<Relation>,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early, began } = accepted;
         let Member { who, incarnation, listening, exports, .. } = member;
@@ -65,7 +65,7 @@ impl Runtime {
             stream_buffer: self.config.stream_buffer,
             lasts,
             began,
-            watch: kin.map(|kin| (kin, self.patience())),
+            detector: relation.map(|relation| (relation, self.patience())),
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
@@ -129,8 +129,9 @@ impl Runtime {
                 let uuid = accepted.member.who.uuid();
                 let waiting = lock(&self.expected).remove(&uuid);
                 let lasts = accepted.member.features & LASTS != 0;
-                let kin = self.kin(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.watched));
-                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, kin);
+                let relation =
+                    self.relation(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.watched));
+                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation);
                 if let Some(waiting) = waiting
                     && waiting.connected.send(channel.clone()).is_err()
                 {

@@ -6,13 +6,17 @@ use pleach_wire::SilenceLimit;
 use proptest::prelude::*;
 
 use super::*;
-use crate::proto::liveness::{Kin, Patience, Standing, Verdict, Watch};
+use crate::proto::failure_detector::{Action, DetectorConfig, FailureDetector, PeerHealth, Relation};
 
-const PATIENCE: Patience =
-    Patience { heartbeat: Duration::from_secs(1), lease: Duration::from_secs(10), suspect_after: 8, dead_after: 60 };
+const PATIENCE: DetectorConfig = DetectorConfig {
+    heartbeat: Duration::from_secs(1),
+    lease: Duration::from_secs(10),
+    suspect_after: 8,
+    dead_after: 60,
+};
 
-fn watch(kin: Kin) -> Watch {
-    Watch::new(kin, PATIENCE, secs(0), secs(0))
+fn watch(relation: Relation) -> FailureDetector {
+    FailureDetector::new(relation, PATIENCE, secs(0), secs(0))
 }
 
 fn millis(millis: u64) -> Duration {
@@ -20,38 +24,38 @@ fn millis(millis: u64) -> Duration {
 }
 
 /// Polls a detector, and checks that its actions are due exactly when it says.
-fn due(watch: &mut Watch, now: Duration) -> Vec<Verdict> {
+fn due(watch: &mut FailureDetector, now: Duration) -> Vec<Action> {
     let mut verdicts = Vec::new();
     loop {
         let announced = watch.poll_timeout().is_some_and(|at| at <= now);
-        let verdict = watch.handle_timeout(now);
-        assert_eq!(verdict.is_some(), announced, "at {now:?}: {verdict:?} {watch:?}");
-        match verdict {
-            Some(verdict) => verdicts.push(verdict),
+        let action = watch.handle_timeout(now);
+        assert_eq!(action.is_some(), announced, "at {now:?}: {action:?} {watch:?}");
+        match action {
+            Some(action) => verdicts.push(action),
             None => return verdicts,
         }
     }
 }
 
 /// As [`due`], for every 10 ms up to `until`, with the time of each; heartbeats are left out.
-fn due_until(watch: &mut Watch, from: Duration, until: Duration) -> Vec<(Duration, Verdict)> {
+fn due_until(watch: &mut FailureDetector, from: Duration, until: Duration) -> Vec<(Duration, Action)> {
     let times = (from.as_millis() as u64..=until.as_millis() as u64).step_by(10).map(millis);
-    let all = times.flat_map(|now| due(watch, now).into_iter().map(move |verdict| (now, verdict)));
-    all.filter(|(_, verdict)| !matches!(verdict, Verdict::Ping { .. })).collect()
+    let all = times.flat_map(|now| due(watch, now).into_iter().map(move |action| (now, action)));
+    all.filter(|(_, action)| !matches!(action, Action::Ping { .. })).collect()
 }
 
 /// A heartbeat of the peer comes.
-fn beat(watch: &mut Watch, now: Duration) {
+fn beat(watch: &mut FailureDetector, now: Duration) {
     watch.handle_heard(now);
     watch.handle_ping(now);
 }
 
 /// All heartbeats that are due are answered at once; returns what else was due.
-fn answered(watch: &mut Watch, now: Duration) -> Vec<Verdict> {
+fn answered(watch: &mut FailureDetector, now: Duration) -> Vec<Action> {
     let (pings, other): (Vec<_>, Vec<_>) =
-        due(watch, now).into_iter().partition(|verdict| matches!(verdict, Verdict::Ping { .. }));
+        due(watch, now).into_iter().partition(|action| matches!(action, Action::Ping { .. }));
     for ping in pings {
-        let Verdict::Ping { n } = ping else { unreachable!() };
+        let Action::Ping { n } = ping else { unreachable!() };
         watch.handle_pong(n, now);
     }
     other
@@ -59,8 +63,8 @@ fn answered(watch: &mut Watch, now: Duration) -> Vec<Verdict> {
 
 #[test]
 fn a_peer_that_is_regular_is_never_suspected() {
-    for kin in [Kin::Parent, Kin::Child, Kin::Other] {
-        let mut watch = watch(kin);
+    for relation in [Relation::Parent, Relation::Child, Relation::Other] {
+        let mut watch = watch(relation);
         for second in 0..3600 {
             beat(&mut watch, secs(second));
             assert_eq!(answered(&mut watch, secs(second)), []);
@@ -74,17 +78,18 @@ fn a_peer_that_is_regular_is_never_suspected() {
 #[test]
 fn a_silence_is_suspicious_and_then_deadly() {
     let last = secs(20);
-    for (kin, dead_at, limit) in
-        [(Kin::Child, millis(10_000), SilenceLimit::Lease(secs(10))), (Kin::Other, millis(9200), SilenceLimit::Phi(60))]
-    {
-        let mut watch = watch(kin);
+    for (relation, dead_at, limit) in [
+        (Relation::Child, millis(10_000), SilenceLimit::Lease(secs(10))),
+        (Relation::Other, millis(9200), SilenceLimit::Phi(60)),
+    ] {
+        let mut watch = watch(relation);
         for second in 0..=20 {
             beat(&mut watch, secs(second));
             answered(&mut watch, secs(second));
         }
-        assert_eq!(watch.standing(last), Standing::Alive { rtt: Some(secs(0)) });
+        assert_eq!(watch.health(last), PeerHealth::Alive { rtt: Some(secs(0)) });
         let told = due_until(&mut watch, last, secs(100));
-        let [(suspected, Verdict::Suspect { silent, phi }), (given_up, Verdict::Dead { silent: all, limit: found })] =
+        let [(suspected, Action::Suspect { silent, phi }), (given_up, Action::Dead { silent: all, limit: found })] =
             told[..]
         else {
             panic!("{told:?}")
@@ -92,27 +97,27 @@ fn a_silence_is_suspicious_and_then_deadly() {
         assert_eq!((suspected - last, silent), (millis(3810), millis(3810)));
         assert!((8.0..8.1).contains(&phi), "{phi}");
         assert_eq!((given_up - last, all, found), (dead_at, dead_at, limit));
-        assert_eq!((watch.standing(secs(100)), watch.poll_timeout()), (Standing::Dead, None));
+        assert_eq!((watch.health(secs(100)), watch.poll_timeout()), (PeerHealth::Dead, None));
     }
 }
 
 #[test]
 fn who_is_heard_again_is_suspected_no_more() {
-    let mut watch = watch(Kin::Child);
-    assert!(matches!(due_until(&mut watch, secs(0), secs(8))[..], [(_, Verdict::Suspect { .. })]));
-    assert!(matches!(watch.standing(secs(8)), Standing::Suspect { silent, phi } if silent == secs(8) && phi > 40.0));
+    let mut watch = watch(Relation::Child);
+    assert!(matches!(due_until(&mut watch, secs(0), secs(8))[..], [(_, Action::Suspect { .. })]));
+    assert!(matches!(watch.health(secs(8)), PeerHealth::Suspect { silent, phi } if silent == secs(8) && phi > 40.0));
     watch.handle_heard(secs(8));
-    assert_eq!(watch.standing(secs(8)), Standing::Alive { rtt: None });
-    assert_eq!(due_until(&mut watch, secs(8), secs(8)), [(secs(8), Verdict::Recovered { silent: secs(8) })]);
+    assert_eq!(watch.health(secs(8)), PeerHealth::Alive { rtt: None });
+    assert_eq!(due_until(&mut watch, secs(8), secs(8)), [(secs(8), Action::Recovered { silent: secs(8) })]);
     // From then on it has all its time again.
     let told = due_until(&mut watch, secs(8), secs(100));
-    let [(suspected, Verdict::Suspect { .. }), (given_up, Verdict::Dead { .. })] = told[..] else { panic!("{told:?}") };
+    let [(suspected, Action::Suspect { .. }), (given_up, Action::Dead { .. })] = told[..] else { panic!("{told:?}") };
     assert!(suspected > secs(11) && given_up == secs(18), "{told:?}");
 }
 
 #[test]
 fn a_parent_that_is_heard_but_does_not_answer_does_not_renew_the_lease() {
-    let mut watch = watch(Kin::Parent);
+    let mut watch = watch(Relation::Parent);
     let mut told = Vec::new();
     for second in 0..30 {
         beat(&mut watch, secs(second));
@@ -122,38 +127,38 @@ fn a_parent_that_is_heard_but_does_not_answer_does_not_renew_the_lease() {
         told.extend(due_until(&mut watch, secs(second), millis(second * 1000 + 990)));
     }
     // The heartbeat of the fourth second was the last one to be answered.
-    let dead = Verdict::Dead { silent: secs(10), limit: SilenceLimit::OwnLease(secs(10)) };
+    let dead = Action::Dead { silent: secs(10), limit: SilenceLimit::OwnLease(secs(10)) };
     assert_eq!(told, [(secs(14), dead)]);
     assert_eq!(watch.leased_until(), Some(secs(14)));
 }
 
 #[test]
 fn a_lease_counts_from_the_sending_and_only_from_what_was_sent() {
-    let mut watch = Watch::new(Kin::Parent, PATIENCE, secs(0), secs(2));
+    let mut watch = FailureDetector::new(Relation::Parent, PATIENCE, secs(0), secs(2));
     assert_eq!(watch.leased_until(), Some(secs(10))); // from when the child began to dial
     watch.handle_pong(1, secs(2));
     watch.handle_pong(7, secs(2));
     assert_eq!(watch.leased_until(), Some(secs(10)));
-    assert_eq!(due(&mut watch, secs(2)), [Verdict::Ping { n: 1 }]);
-    assert_eq!(due(&mut watch, secs(3)), [Verdict::Ping { n: 2 }]);
+    assert_eq!(due(&mut watch, secs(2)), [Action::Ping { n: 1 }]);
+    assert_eq!(due(&mut watch, secs(3)), [Action::Ping { n: 2 }]);
     watch.handle_pong(2, secs(7));
     assert_eq!(watch.leased_until(), Some(secs(13)));
-    assert_eq!(watch.standing(secs(7)), Standing::Alive { rtt: Some(secs(4)) });
+    assert_eq!(watch.health(secs(7)), PeerHealth::Alive { rtt: Some(secs(4)) });
     watch.handle_pong(1, secs(8)); // overtaken
     assert_eq!(
-        (watch.leased_until(), watch.standing(secs(7))),
-        (Some(secs(13)), Standing::Alive { rtt: Some(secs(4)) })
+        (watch.leased_until(), watch.health(secs(7))),
+        (Some(secs(13)), PeerHealth::Alive { rtt: Some(secs(4)) })
     );
 }
 
 #[test]
 fn a_slow_peer_is_no_dead_peer() {
-    let mut watch = watch(Kin::Parent);
+    let mut watch = watch(Relation::Parent);
     let mut on_the_way = VecDeque::new();
     for tick in 0..6000 {
         let now = millis(tick * 10);
-        for verdict in due(&mut watch, now) {
-            let Verdict::Ping { n } = verdict else { panic!("at {now:?}: {verdict:?}") };
+        for action in due(&mut watch, now) {
+            let Action::Ping { n } = action else { panic!("at {now:?}: {action:?}") };
             on_the_way.push_back((now + secs(6), n)); // longer than a suspicion takes
         }
         while on_the_way.front().is_some_and(|(at, _)| *at <= now) {
@@ -165,13 +170,13 @@ fn a_slow_peer_is_no_dead_peer() {
             watch.handle_heard(now); // an earlier message
         }
     }
-    assert_eq!(watch.standing(secs(60)), Standing::Alive { rtt: Some(secs(6)) });
+    assert_eq!(watch.health(secs(60)), PeerHealth::Alive { rtt: Some(secs(6)) });
 }
 
 #[test]
 fn an_uneven_line_gets_more_patience() {
     let told_after = |intervals: [u64; 2]| {
-        let (mut watch, mut now) = (watch(Kin::Other), secs(0));
+        let (mut watch, mut now) = (watch(Relation::Other), secs(0));
         for interval in intervals.iter().cycle().take(200) {
             beat(&mut watch, now);
             assert_eq!(answered(&mut watch, now), []);
@@ -216,9 +221,9 @@ const STEPS: u64 = 1200;
 /// Returns at which step the child and the parent give up.
 fn run(line: &Line) -> (Option<u64>, Option<u64>) {
     let at = |step: u64| millis(step * 5);
-    let patience = Patience { heartbeat: millis(50), lease: millis(500), ..PATIENCE };
-    let mut parent = Watch::new(Kin::Child, patience, at(0), at(line.connected.0));
-    let mut child = Watch::new(Kin::Parent, patience, at(0), at(line.connected.1));
+    let patience = DetectorConfig { heartbeat: millis(50), lease: millis(500), ..PATIENCE };
+    let mut parent = FailureDetector::new(Relation::Child, patience, at(0), at(line.connected.0));
+    let mut child = FailureDetector::new(Relation::Parent, patience, at(0), at(line.connected.1));
     let (mut to_parent, mut to_child) = (Vec::new(), Vec::new());
     let (mut sent, mut ends) = ([0, 0], (None, None));
     let mut send = |direction: usize, step: u64, msg: Msg, queue: &mut Vec<(u64, Msg)>| {
@@ -242,10 +247,10 @@ fn run(line: &Line) -> (Option<u64>, Option<u64>) {
                     other => panic!("{other:?}"),
                 }
             }
-            for verdict in due(&mut child, at(step)) {
-                match verdict {
-                    Verdict::Ping { n } => send(0, step, Msg::Ping { n }, &mut to_parent),
-                    Verdict::Dead { .. } => ends.0 = Some(step),
+            for action in due(&mut child, at(step)) {
+                match action {
+                    Action::Ping { n } => send(0, step, Msg::Ping { n }, &mut to_parent),
+                    Action::Dead { .. } => ends.0 = Some(step),
                     _ => {}
                 }
             }
@@ -262,10 +267,10 @@ fn run(line: &Line) -> (Option<u64>, Option<u64>) {
                     other => panic!("{other:?}"),
                 }
             }
-            for verdict in due(&mut parent, at(step)) {
-                match verdict {
-                    Verdict::Ping { n } => send(1, step, Msg::Ping { n }, &mut to_child),
-                    Verdict::Dead { .. } => ends.1 = Some(step),
+            for action in due(&mut parent, at(step)) {
+                match action {
+                    Action::Ping { n } => send(1, step, Msg::Ping { n }, &mut to_child),
+                    Action::Dead { .. } => ends.1 = Some(step),
                     _ => {}
                 }
             }

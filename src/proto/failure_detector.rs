@@ -18,19 +18,19 @@
 //! # Invariants
 //! 1. The lease never ends later than `lease` after the sending of the last heartbeat that was answered; before
 //!    the first, than that after the child began to dial.
-//! 2. After a verdict of death there is none.
-//! 3. Received messages are noted ([`Watch::handle_heard`]) before a peer is declared dead for its silence.
+//! 2. After a action of death there is none.
+//! 3. Received messages are noted ([`FailureDetector::handle_heard`]) before a peer is declared dead for its silence.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use pleach_wire::SilenceLimit;
 
-use super::phi::{Beats, deviations_at};
+use super::phi::{HeartbeatHistory, deviations_at};
 
 /// The relation of a monitored peer to this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kin {
+pub(crate) enum Relation {
     /// It holds our lease.
     Parent,
     /// We hold its lease.
@@ -41,7 +41,7 @@ pub(crate) enum Kin {
 
 /// How long a peer may be silent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct DetectorConfig {
     /// How often heartbeats are sent.
     pub(crate) heartbeat: Duration,
     /// How long a child lives without an answer.
@@ -54,7 +54,7 @@ pub(crate) struct Patience {
 
 /// An action that is due.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Verdict {
+pub(crate) enum Action {
     /// Send this heartbeat.
     Ping { n: u64 },
     /// The peer has been silent for a suspiciously long time.
@@ -67,7 +67,7 @@ pub(crate) enum Verdict {
 
 /// How it stands with a peer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Standing {
+pub(crate) enum PeerHealth {
     /// As expected; how long the last answer to a heartbeat took.
     Alive { rtt: Option<Duration> },
     /// Silent for a suspiciously long time.
@@ -78,13 +78,13 @@ pub(crate) enum Standing {
 
 /// The watch over one peer. Times are counted from any start; they never go back.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    kin: Kin,
-    patience: Patience,
+pub(crate) struct FailureDetector {
+    relation: Relation,
+    patience: DetectorConfig,
     /// The silences of `suspect_after` and `dead_after`, in deviations of the peer's heartbeats.
     suspect_at: f64,
     dead_at: f64,
-    beats: Beats,
+    beats: HeartbeatHistory,
     /// When anything came last.
     heard: Duration,
     /// Since when it is suspected, and when it had been heard before.
@@ -98,15 +98,15 @@ pub(crate) struct Watch {
     over: bool,
 }
 
-impl Watch {
+impl FailureDetector {
     /// Begins to watch a peer with which a connection has just been made; `began` is when that was begun.
-    pub(crate) fn new(kin: Kin, patience: Patience, began: Duration, now: Duration) -> Self {
+    pub(crate) fn new(relation: Relation, patience: DetectorConfig, began: Duration, now: Duration) -> Self {
         Self {
-            kin,
+            relation,
             patience,
             suspect_at: deviations_at(patience.suspect_after),
             dead_at: deviations_at(patience.dead_after),
-            beats: Beats::new(patience.heartbeat),
+            beats: HeartbeatHistory::new(patience.heartbeat),
             heard: now,
             suspected: None,
             next_ping: now,
@@ -138,7 +138,7 @@ impl Watch {
     }
 
     /// Returns the next action that is due now; call it until there is none.
-    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<Verdict> {
+    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<Action> {
         if self.over {
             return None; // invariant 2
         }
@@ -149,12 +149,12 @@ impl Watch {
         match self.suspected {
             Some((since, before)) if self.heard >= since => {
                 self.suspected = None;
-                return Some(Verdict::Recovered { silent: self.heard.saturating_sub(before) });
+                return Some(Action::Recovered { silent: self.heard.saturating_sub(before) });
             }
             None if now >= self.suspected_at() => {
                 self.suspected = Some((now, self.heard));
                 let silent = now.saturating_sub(self.heard);
-                return Some(Verdict::Suspect { silent, phi: self.beats.phi(silent) });
+                return Some(Action::Suspect { silent, phi: self.beats.phi(silent) });
             }
             _ => {}
         }
@@ -165,18 +165,18 @@ impl Watch {
                 self.unanswered.pop_front();
             }
             self.unanswered.push_back((self.last_number, now));
-            Verdict::Ping { n: self.last_number }
+            Action::Ping { n: self.last_number }
         })
     }
 
-    fn death(&self, now: Duration) -> Verdict {
+    fn death(&self, now: Duration) -> Action {
         let lease = self.patience.lease;
-        let (last_sign, limit) = match self.kin {
-            Kin::Parent => (self.leased_until.saturating_sub(lease), SilenceLimit::OwnLease(lease)),
-            Kin::Child => (self.heard, SilenceLimit::Lease(lease)),
-            Kin::Other => (self.heard, SilenceLimit::Phi(self.patience.dead_after)),
+        let (last_sign, limit) = match self.relation {
+            Relation::Parent => (self.leased_until.saturating_sub(lease), SilenceLimit::OwnLease(lease)),
+            Relation::Child => (self.heard, SilenceLimit::Lease(lease)),
+            Relation::Other => (self.heard, SilenceLimit::Phi(self.patience.dead_after)),
         };
-        Verdict::Dead { silent: now.saturating_sub(last_sign), limit }
+        Action::Dead { silent: now.saturating_sub(last_sign), limit }
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) may have something to do next.
@@ -197,25 +197,25 @@ impl Watch {
     }
 
     fn given_up_at(&self) -> Duration {
-        match self.kin {
-            Kin::Parent => self.leased_until,
-            Kin::Child => self.heard.saturating_add(self.patience.lease),
-            Kin::Other => self.heard.saturating_add(self.beats.silence(self.dead_at)),
+        match self.relation {
+            Relation::Parent => self.leased_until,
+            Relation::Child => self.heard.saturating_add(self.patience.lease),
+            Relation::Other => self.heard.saturating_add(self.beats.silence(self.dead_at)),
         }
     }
 
     /// Returns when this side's lease expires, if the peer grants it.
     pub(crate) fn leased_until(&self) -> Option<Duration> {
-        (self.kin == Kin::Parent).then_some(self.leased_until)
+        (self.relation == Relation::Parent).then_some(self.leased_until)
     }
 
     /// Returns how it stands with the peer.
-    pub(crate) fn standing(&self, now: Duration) -> Standing {
+    pub(crate) fn health(&self, now: Duration) -> PeerHealth {
         let silent = now.saturating_sub(self.heard);
         match self.suspected {
-            _ if self.over => Standing::Dead,
-            Some((since, _)) if self.heard < since => Standing::Suspect { silent, phi: self.beats.phi(silent) },
-            _ => Standing::Alive { rtt: self.rtt },
+            _ if self.over => PeerHealth::Dead,
+            Some((since, _)) if self.heard < since => PeerHealth::Suspect { silent, phi: self.beats.phi(silent) },
+            _ => PeerHealth::Alive { rtt: self.rtt },
         }
     }
 }
