@@ -188,8 +188,8 @@ impl<P> Start<P> {
     /// the lease, or when it is stopped under a debugger.
     ///
     /// [`Config::lease`]: crate::Config::lease
-    pub fn watched(mut self) -> Self {
-        self.order.watched = true;
+    pub fn heartbeats(mut self) -> Self {
+        self.order.heartbeats = true;
         self
     }
 

@@ -71,7 +71,7 @@ impl<T> Portal<T> {
     /// # #[pleach::main]
     /// # async fn main() -> Result<()> {
     /// pleach::open_nursery(async |n| {
-    ///     let portal = n.start_actor("worker").watched().await?;
+    ///     let portal = n.start_actor("worker").heartbeats().await?;
     ///     match portal.liveness() {
     ///         Liveness::Alive { rtt } => println!("answers within {rtt:?}"),
     ///         Liveness::Suspect { silent, phi } => println!("silent for {silent:?}, phi {phi:.1}"),

@@ -14,18 +14,18 @@ use crate::channel::Channel;
 #[derive(Debug)]
 pub(super) struct Awaited {
     pub(super) connected: oneshot::Sender<Channel>,
-    pub(super) watched: bool,
+    pub(super) heartbeats: bool,
 }
 
 impl Runtime {
-    /// Announces that an actor with this uuid will connect back, and whether it is to be watched.
+    /// Announces that an actor with this uuid will connect back, and whether it is to be heartbeats.
     ///
     /// # Errors
     /// Says so when this actor may have no more connections.
-    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, watched: bool) -> Result<Expected, String> {
+    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, heartbeats: bool) -> Result<Expected, String> {
         let (connected, limit) = (lock(&self.peers).len(), self.config.max_connections);
         let (sender, receiver) = oneshot::channel();
-        let awaited = Awaited { connected: sender, watched };
+        let awaited = Awaited { connected: sender, heartbeats };
         let mut expected = lock(&self.expected);
         if connected + expected.len() >= limit {
             return Err(format!(

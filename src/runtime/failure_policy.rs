@@ -14,12 +14,12 @@ use crate::proto::failure_detector::{DetectorConfig, Relation};
 impl Runtime {
     /// A peer's relation to this actor, if they exchange heartbeats: a child started as if on another host, and any
     /// actor at another [place](ActorId::is_at_place_of), whatever its host name.
-    pub(super) fn relation(&self, peer: &ActorId, is_watched_child: bool) -> Option<Relation> {
+    pub(super) fn relation(&self, peer: &ActorId, child_has_heartbeats: bool) -> Option<Relation> {
         let origin = self.origin.as_ref().filter(|origin| origin.parent == *peer);
         let is_elsewhere = !peer.is_at_place_of(&self.id);
         match origin {
-            Some(origin) => (origin.watched || is_elsewhere).then_some(Relation::Parent),
-            None if is_watched_child => Some(Relation::Child),
+            Some(origin) => (origin.heartbeats || is_elsewhere).then_some(Relation::Parent),
+            None if child_has_heartbeats => Some(Relation::Child),
             None => is_elsewhere.then_some(Relation::Other),
         }
     }

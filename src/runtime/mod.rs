@@ -145,7 +145,7 @@ struct Origin {
     /// The registrars, as inherited from the parent.
     registrars: Vec<Site>,
     /// Whether the parent is on another host, or is to be taken so.
-    watched: bool,
+    heartbeats: bool,
     /// Shared by all processes of the tree.
     mark: Option<TreeMark>,
 }
@@ -165,8 +165,8 @@ impl Runtime {
     pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let ChildSpec { parent, parent_at, root, registrars, watched, mark, .. } = spec;
-        let origin = Origin { parent, parent_at, root, registrars, watched, mark };
+        let ChildSpec { parent, parent_at, root, registrars, heartbeats, mark, .. } = spec;
+        let origin = Origin { parent, parent_at, root, registrars, heartbeats, mark };
         let (exposed, sockets) = (Exposed::new(spec.modules), SocketDir::at(spec.socket_dir));
         let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, sockets, Some(origin));
         if let Some(tls) = spec.tls {

@@ -130,7 +130,7 @@ impl Runtime {
                 let waiting = lock(&self.expected).remove(&uuid);
                 let lasts = accepted.member.features & LASTS != 0;
                 let relation =
-                    self.relation(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.watched));
+                    self.relation(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.heartbeats));
                 let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation);
                 if let Some(waiting) = waiting
                     && waiting.connected.send(channel.clone()).is_err()

@@ -89,9 +89,9 @@ pub(crate) struct ChildSpec {
     /// Whether it was started on another host, or by an engine that may have put it there.
     #[serde(default)]
     pub(crate) remote: bool,
-    /// Whether it may be lost without a word: on another host, or to be watched as if it were.
+    /// Whether it may be lost without a word: on another host, or to be heartbeats as if it were.
     #[serde(default)]
-    pub(crate) watched: bool,
+    pub(crate) heartbeats: bool,
     /// The process on its own host that starts it.
     #[serde(default)]
     pub(crate) starter: Option<u32>,
@@ -110,8 +110,8 @@ pub(crate) struct Order {
     pub(crate) codec: Option<String>,
     pub(crate) multi_thread: Option<bool>,
     pub(crate) env: Vec<(String, String)>,
-    /// To be watched although it is on this host.
-    pub(crate) watched: bool,
+    /// To be heartbeats although it is on this host.
+    pub(crate) heartbeats: bool,
 }
 
 /// Starts actors somewhere: as a process here, as a thread, on another host.

@@ -44,7 +44,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
     let launcher = launcher(&order.host, reach).map_err(failed)?;
     let uuid = Uuid::new_v4();
     let spec = spec(runtime, &order, uuid, &transport).await?;
-    let mut expected = runtime.expect(uuid, spec.watched).map_err(failed)?;
+    let mut expected = runtime.expect(uuid, spec.heartbeats).map_err(failed)?;
     if given_up.is_cancelled() {
         return Err(Error::Cancelled(Cancelled::Nursery));
     }
@@ -212,7 +212,7 @@ async fn spec(runtime: &Arc<Runtime>, order: &Order, uuid: Uuid, transport: &Key
         socket_dir: runtime.socket_dir(),
         tls: runtime.tls_for_child(),
         remote,
-        watched: remote || order.watched,
+        heartbeats: remote || order.heartbeats,
         starter: Some(std::process::id()),
         mark: runtime.descendants().mark(),
     })

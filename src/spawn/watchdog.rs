@@ -43,7 +43,7 @@ impl Watchdog {
         let connected = Arc::new(OnceLock::<Channel>::new());
         let (config, mark) = (&spec.config, spec.mark);
         let mut watched = Watched { stdin, parent, connected: connected.clone(), look_again: None };
-        let bound = match spec.watched {
+        let bound = match spec.heartbeats {
             true => {
                 watched.look_again = Some(config.heartbeat);
                 config.ladder()

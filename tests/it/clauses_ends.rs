@@ -231,7 +231,7 @@ async fn crashed_before(config: Config, asks: Asks, crashes: &[Ends]) {
         let ended: Result<()> = in_nursery(patient(config.clone()), async |n| {
             let mut start = n.start_actor("victim").enable(module_path!());
             if config.transport == "quic" {
-                start = start.watched(); // as if it were on another host
+                start = start.heartbeats(); // as if it were on another host
             }
             if let Asks::Supervisor = asks {
                 let supervisor = n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(start))).await?;

@@ -75,7 +75,7 @@ fn quick(config: Config) -> Config {
 }
 
 async fn child(n: &Nursery) -> Result<(Portal, Watched)> {
-    let portal = n.start_actor("far away").enable(module_path!()).watched().await?;
+    let portal = n.start_actor("far away").enable(module_path!()).heartbeats().await?;
     let pid = portal.run(pid()).await?;
     Ok((portal, Watched::new(pid)))
 }
@@ -195,7 +195,7 @@ async fn slow(protocol: &'static str) {
 async fn started_again(protocol: &'static str) {
     let relay = Relay::start(protocol, Duration::ZERO).await;
     in_nursery(quick(relay.config.clone()), async |n| {
-        let actor = n.start_actor("far away").enable(module_path!()).watched();
+        let actor = n.start_actor("far away").enable(module_path!()).heartbeats();
         let supervisor = n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(actor))).await?;
         let first = supervisor.portal("far away").await?.run(pid()).await?;
         let watched = Watched::new(first);
@@ -216,7 +216,7 @@ async fn started_again(protocol: &'static str) {
 pub(crate) fn stopping_root(notes: &str, blocked: &str) {
     let tree = pleach::open_root(quick(over("tcp")), async |_| {
         pleach::open_nursery(async |n| {
-            let portal = n.start_actor("far away").enable(module_path!()).watched().await?;
+            let portal = n.start_actor("far away").enable(module_path!()).heartbeats().await?;
             note(notes, format!("child {}", portal.run(pid()).await?));
             match blocked {
                 "true" => portal.run(blocks(notes.to_owned())).await,
