@@ -1,6 +1,6 @@
 //! A dialog with a stream, as its task and the message loop share it.
 //!
-//! The rules are in [`crate::proto::dialog`], the lock and the wake-ups in [`super::watched`]; here stand
+//! The rules are in [`crate::proto::dialog`], the lock and the wake-ups in [`super::state_cell`]; here stand
 //! the messages.
 //!
 //! # Invariants
@@ -17,7 +17,7 @@ use pleach_wire::transport::Lane;
 use pleach_wire::{ByteStr, CallTerms, Cid, Encode, Msg, Outgoing, TransportError};
 
 use super::records::Kind;
-use super::watched::Watched;
+use super::state_cell::StateCell;
 use super::{Channel, ReplyTo};
 use crate::error::{ContextCancelled, Error, Packed, Result};
 use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
@@ -32,7 +32,7 @@ pub(crate) struct DialogHandle(Arc<Shared>);
 struct Shared {
     channel: Channel,
     cid: Cid,
-    state: Watched<Dialog>,
+    state: StateCell<Dialog>,
     /// The one task that takes stream messages: it is woken for each, so it has a place of its own.
     receiver: AtomicWaker,
     /// Where this side's messages go that have to stay in order, once there was one.
@@ -46,7 +46,7 @@ impl DialogHandle {
         Self(Arc::new(Shared {
             channel,
             cid,
-            state: Watched::new(state),
+            state: StateCell::new(state),
             receiver: AtomicWaker::new(),
             lane: OnceLock::new(),
             interrupt: OnceLock::new(),

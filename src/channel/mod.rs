@@ -7,7 +7,7 @@
 //! | [`drain`] | the end of a connection: messages in transit still arrive |
 //! | [`dialog`] | a context: a dialog of many messages |
 //! | [`answers`] | how a task of the peer ends |
-//! | [`watched`] | a dialog's state, and its waiters |
+//! | [`state_cell`] | a dialog's state, and its waiters |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | [`liveness`] | a peer that is silent |
 //! | [`records`] | log records that a peer can cause |
@@ -37,9 +37,9 @@ mod failure;
 pub(crate) mod handshake;
 mod liveness;
 pub(crate) mod records;
+mod state_cell;
 #[cfg(test)]
 mod tests;
-mod watched;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -8,9 +8,9 @@
 
 #[path = "../../../src/scope/shields.rs"]
 mod shields;
+#[path = "../../../src/channel/state_cell.rs"]
+mod state_cell;
 mod sync;
-#[path = "../../../src/channel/watched.rs"]
-mod watched;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -21,7 +21,7 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 use shields::Shields;
-use watched::Watched;
+use state_cell::StateCell;
 
 /// Tries the interleavings in which the running thread is interrupted at most twice: nearly all bugs
 /// show in those, and without a bound it takes minutes.
@@ -60,7 +60,7 @@ fn the_last_shield_wakes_the_poller() {
 #[test]
 fn a_waiter_of_a_state_sees_each_change() {
     model(|| {
-        let state = Arc::new(Watched::new(Vec::new()));
+        let state = Arc::new(StateCell::new(Vec::new()));
         let deliver = {
             let state = state.clone();
             thread::spawn(move || {
@@ -81,7 +81,7 @@ fn a_waiter_of_a_state_sees_each_change() {
 #[test]
 fn an_end_wakes_all_who_wait() {
     model(|| {
-        let state = Arc::new(Watched::new(false));
+        let state = Arc::new(StateCell::new(false));
         let waiting = {
             let state = state.clone();
             thread::spawn(move || block_on(state.until(|ended| ended.then_some(()))))

@@ -11,12 +11,12 @@ use std::sync::PoisonError;
 use crate::sync::{Mutex, MutexGuard, Notify};
 
 /// A value behind a lock, and the tasks that wait for it to change.
-pub(super) struct Watched<T> {
+pub(super) struct StateCell<T> {
     state: Mutex<T>,
     changed: Notify,
 }
 
-impl<T> Watched<T> {
+impl<T> StateCell<T> {
     pub(super) fn new(state: T) -> Self {
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
