@@ -157,7 +157,7 @@ impl Channel {
         let now = terms.began.elapsed();
         let detector = terms
             .detector
-            .map(|(relation, patience)| Mutex::new(FailureDetector::new(relation, patience, Duration::ZERO, now)));
+            .map(|(relation, config)| Mutex::new(FailureDetector::new(relation, config, Duration::ZERO, now)));
         Self(Arc::new(Shared {
             transport,
             session: Mutex::new(Session::new(terms.role, terms.max_tasks)),

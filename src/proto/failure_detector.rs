@@ -80,7 +80,7 @@ pub(crate) enum PeerHealth {
 #[derive(Debug)]
 pub(crate) struct FailureDetector {
     relation: Relation,
-    patience: DetectorConfig,
+    config: DetectorConfig,
     /// The silences of `suspect_after` and `dead_after`, in deviations of the peer's heartbeats.
     suspect_at: f64,
     dead_at: f64,
@@ -100,20 +100,20 @@ pub(crate) struct FailureDetector {
 
 impl FailureDetector {
     /// Begins to watch a peer with which a connection has just been made; `began` is when that was begun.
-    pub(crate) fn new(relation: Relation, patience: DetectorConfig, began: Duration, now: Duration) -> Self {
+    pub(crate) fn new(relation: Relation, config: DetectorConfig, began: Duration, now: Duration) -> Self {
         Self {
             relation,
-            patience,
-            suspect_at: deviations_at(patience.suspect_after),
-            dead_at: deviations_at(patience.dead_after),
-            beats: HeartbeatHistory::new(patience.heartbeat),
+            config,
+            suspect_at: deviations_at(config.suspect_after),
+            dead_at: deviations_at(config.dead_after),
+            beats: HeartbeatHistory::new(config.heartbeat),
             heard: now,
             suspected: None,
             next_ping: now,
             last_number: 0,
             unanswered: VecDeque::new(),
             rtt: None,
-            leased_until: began.saturating_add(patience.lease),
+            leased_until: began.saturating_add(config.lease),
             over: false,
         }
     }
@@ -134,7 +134,7 @@ impl FailureDetector {
         let (_, sent) = self.unanswered[at];
         self.unanswered.drain(..=at);
         self.rtt = Some(now.saturating_sub(sent));
-        self.leased_until = self.leased_until.max(sent.saturating_add(self.patience.lease)); // invariant 1
+        self.leased_until = self.leased_until.max(sent.saturating_add(self.config.lease)); // invariant 1
     }
 
     /// Returns the next action that is due now; call it until there is none.
@@ -159,7 +159,7 @@ impl FailureDetector {
             _ => {}
         }
         (now >= self.next_ping).then(|| {
-            self.next_ping = now.saturating_add(self.patience.heartbeat);
+            self.next_ping = now.saturating_add(self.config.heartbeat);
             self.last_number += 1;
             if self.unanswered.len() == MOST_UNANSWERED {
                 self.unanswered.pop_front();
@@ -170,11 +170,11 @@ impl FailureDetector {
     }
 
     fn death(&self, now: Duration) -> Action {
-        let lease = self.patience.lease;
+        let lease = self.config.lease;
         let (last_sign, limit) = match self.relation {
             Relation::Parent => (self.leased_until.saturating_sub(lease), SilenceLimit::OwnLease(lease)),
             Relation::Child => (self.heard, SilenceLimit::Lease(lease)),
-            Relation::Other => (self.heard, SilenceLimit::Phi(self.patience.dead_after)),
+            Relation::Other => (self.heard, SilenceLimit::Phi(self.config.dead_after)),
         };
         Action::Dead { silent: now.saturating_sub(last_sign), limit }
     }
@@ -199,7 +199,7 @@ impl FailureDetector {
     fn given_up_at(&self) -> Duration {
         match self.relation {
             Relation::Parent => self.leased_until,
-            Relation::Child => self.heard.saturating_add(self.patience.lease),
+            Relation::Child => self.heard.saturating_add(self.config.lease),
             Relation::Other => self.heard.saturating_add(self.beats.silence(self.dead_at)),
         }
     }

@@ -24,7 +24,7 @@ impl Runtime {
         }
     }
 
-    pub(super) fn patience(&self) -> DetectorConfig {
+    pub(super) fn detector_config(&self) -> DetectorConfig {
         let config = &self.config;
         DetectorConfig {
             heartbeat: config.heartbeat,

@@ -65,7 +65,7 @@ impl Runtime {
             stream_buffer: self.config.stream_buffer,
             lasts,
             began,
-            detector: relation.map(|relation| (relation, self.patience())),
+            detector: relation.map(|relation| (relation, self.detector_config())),
         };
         let channel = Channel::new(transport, terms);
         let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
