@@ -13,7 +13,7 @@
 //! | [`processes`] | peers on this host, whose connections end with their processes |
 //! | [`admission`] | which pending connections are served, and how many |
 //! | [`lookup`] | connections to the parent, the root, oneself |
-//! | [`awaited`] | children that have been started and have not connected back |
+//! | [`pending_children`] | children that have been started and have not connected back |
 //! | [`mod@current`] | which actor the current code belongs to |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | failures of the runtime itself, and their way up |
@@ -30,7 +30,6 @@
 //! 2. No lock is held across a wait; no two are held together.
 
 mod admission;
-mod awaited;
 mod current;
 pub(crate) mod daemon;
 pub(crate) mod dial;
@@ -43,6 +42,7 @@ pub(crate) mod handle;
 pub(crate) mod lifetime;
 mod listen;
 pub(crate) mod lookup;
+mod pending_children;
 mod processes;
 pub(crate) mod program;
 pub(crate) mod root;
@@ -62,13 +62,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use self::awaited::Awaited;
 use self::current::is_of_process;
 pub(crate) use self::current::{claim_process, current, current_task, within};
 use self::files::Refused;
 use self::listen::Bound;
 pub(crate) use self::listen::Reserved;
 use self::lookup::{Mailbox, Opened};
+use self::pending_children::Entry;
 use self::sockets::SocketDir;
 use crate::actor::ActorId;
 use crate::channel::{Channel, Ender};
@@ -121,7 +121,7 @@ pub(crate) struct Runtime {
     listening: tokio::sync::Mutex<Vec<Bound>>,
     /// Why the last newcomer was not accepted.
     refused: Refused,
-    expected: Mutex<BTreeMap<Uuid, Awaited>>,
+    pending_children: Mutex<BTreeMap<Uuid, Entry>>,
     /// Peers that were declared dead here. Copied on change: handshakes hold on to it.
     lost: Mutex<Arc<Fenced>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
@@ -209,7 +209,7 @@ impl Runtime {
             interrupted: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
             refused: Refused::default(),
-            expected: Mutex::default(),
+            pending_children: Mutex::default(),
             lost: Mutex::default(),
             peers: Mutex::default(),
             opened: Mutex::default(),

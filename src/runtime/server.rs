@@ -112,7 +112,7 @@ impl Runtime {
         let identity = self.identity().await;
         // Not proved yet, but only the child itself knows its id before it has connected.
         let heard = |claimed: &ActorId| {
-            if lock(&self.expected).contains_key(&claimed.uuid()) {
+            if lock(&self.pending_children).contains_key(&claimed.uuid()) {
                 slot.keep();
             }
         };
@@ -127,10 +127,10 @@ impl Runtime {
         match shaken {
             Ok(Some(accepted)) => {
                 let uuid = accepted.member.who.uuid();
-                let waiting = lock(&self.expected).remove(&uuid);
+                let waiting = lock(&self.pending_children).remove(&uuid);
                 let lasts = accepted.member.features & LASTS != 0;
                 let relation =
-                    self.relation(&accepted.member.who, waiting.as_ref().is_some_and(|awaited| awaited.heartbeats));
+                    self.relation(&accepted.member.who, waiting.as_ref().is_some_and(|pending| pending.heartbeats));
                 let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation);
                 if let Some(waiting) = waiting
                     && waiting.connected.send(channel.clone()).is_err()
@@ -198,7 +198,7 @@ async fn accept_one(
     loop {
         let link = listener.accept().await?;
         // Those that come too fast are closed by dropping them, without reading or writing.
-        if admission.admits(&link.ends, lock(&runtime.expected).len()) {
+        if admission.admits(&link.ends, lock(&runtime.pending_children).len()) {
             let slot = admission.slot(&link.ends).await;
             return Ok((link, slot));
         }

@@ -71,7 +71,7 @@ struct Pending {
     source: Option<Source>,
     since: Instant,
     /// This actor has started it and waits for it.
-    is_expected: bool,
+    is_child: bool,
     evicted: CancellationToken,
 }
 
@@ -150,7 +150,7 @@ impl Admission {
         }
         let (number, evicted) = (slots.next, CancellationToken::new());
         slots.next += 1;
-        slots.pending.insert(number, Pending { source, since: now, is_expected: false, evicted: evicted.clone() });
+        slots.pending.insert(number, Pending { source, since: now, is_child: false, evicted: evicted.clone() });
         drop(slots);
         if was_full && let Some(count) = self.limits.evicted.count() {
             let limit = self.capacity;
@@ -205,7 +205,7 @@ impl Slots {
     /// The oldest, of the source with the most; expected children stay.
     fn longest_of_the_most(&self) -> Option<u64> {
         let mut by_source: BTreeMap<Option<Source>, (usize, u64)> = BTreeMap::new();
-        for (number, pending) in self.pending.iter().filter(|(_, pending)| !pending.is_expected) {
+        for (number, pending) in self.pending.iter().filter(|(_, pending)| !pending.is_child) {
             by_source.entry(pending.source).or_insert((0, *number)).0 += 1;
         }
         by_source.into_values().max_by_key(|(count, _)| *count).map(|(_, longest)| longest)
@@ -217,7 +217,7 @@ impl Slot {
     pub(super) fn keep(&self) {
         let slots = &mut *lock(&self.admission.slots);
         let Some(pending) = slots.pending.get_mut(&self.number) else { return };
-        let was_expected = std::mem::replace(&mut pending.is_expected, true);
+        let was_expected = std::mem::replace(&mut pending.is_child, true);
         if let Some(source) = pending.source.filter(|_| !was_expected) {
             slots.rate_limit.give_back(source);
         }

@@ -12,7 +12,7 @@ use crate::channel::Channel;
 
 /// A child that will connect back.
 #[derive(Debug)]
-pub(super) struct Awaited {
+pub(super) struct Entry {
     pub(super) connected: oneshot::Sender<Channel>,
     pub(super) heartbeats: bool,
 }
@@ -22,30 +22,30 @@ impl Runtime {
     ///
     /// # Errors
     /// Says so when this actor may have no more connections.
-    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, heartbeats: bool) -> Result<Expected, String> {
+    pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, heartbeats: bool) -> Result<PendingChild, String> {
         let (connected, limit) = (lock(&self.peers).len(), self.config.max_connections);
         let (sender, receiver) = oneshot::channel();
-        let awaited = Awaited { connected: sender, heartbeats };
-        let mut expected = lock(&self.expected);
-        if connected + expected.len() >= limit {
+        let entry = Entry { connected: sender, heartbeats };
+        let mut pending = lock(&self.pending_children);
+        if connected + pending.len() >= limit {
             return Err(format!(
                 "{} has {limit} connections, as many as `max_connections` allows; raise it, or start fewer actors in one",
                 self.id
             ));
         }
-        expected.insert(uuid, awaited);
-        Ok(Expected { runtime: self.clone(), uuid, receiver })
+        pending.insert(uuid, entry);
+        Ok(PendingChild { runtime: self.clone(), uuid, receiver })
     }
 }
 
 /// A child that has been announced; dropping this withdraws the announcement.
-pub(crate) struct Expected {
+pub(crate) struct PendingChild {
     runtime: Arc<Runtime>,
     uuid: Uuid,
     receiver: oneshot::Receiver<Channel>,
 }
 
-impl Expected {
+impl PendingChild {
     /// Waits until it has connected.
     ///
     /// # Cancel safety
@@ -59,8 +59,8 @@ impl Expected {
     }
 }
 
-impl Drop for Expected {
+impl Drop for PendingChild {
     fn drop(&mut self) {
-        lock(&self.runtime.expected).remove(&self.uuid);
+        lock(&self.runtime.pending_children).remove(&self.uuid);
     }
 }
