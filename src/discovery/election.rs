@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use pleach_wire::{Address, Key, TransportError};
 use tokio::time::{Instant, sleep};
 
-use super::{Endpoint, Site};
+use super::{Endpoint, RegistrarAddr};
 use crate::error::{Error, Result};
 use crate::proto::handshake::{Member, REGISTRAR};
 use crate::runtime::{Reserved, Runtime};
@@ -29,7 +29,7 @@ pub(super) enum Elected {
     /// To keep the names, and to accept connections at these addresses.
     Registrar(Vec<Reserved>),
     /// To join the registrars at these.
-    Member(Vec<Site>),
+    Member(Vec<RegistrarAddr>),
 }
 
 /// The state of an address.
@@ -139,13 +139,13 @@ impl Found {
 }
 
 /// The registrars that were found, each once.
-fn sites(at: &[Endpoint], found: &[Found]) -> Vec<Site> {
-    let mut sites: Vec<(&Member, Site)> = Vec::new();
+fn sites(at: &[Endpoint], found: &[Found]) -> Vec<RegistrarAddr> {
+    let mut sites: Vec<(&Member, RegistrarAddr)> = Vec::new();
     for (at, found) in at.iter().zip(found) {
         let Found::Registrar(member) = found else { continue };
         match sites.iter_mut().find(|(known, _)| known.who == member.who) {
             Some((_, site)) => site.at.push(at.clone()),
-            None => sites.push((member, Site { who: None, at: vec![at.clone()] })),
+            None => sites.push((member, RegistrarAddr { who: None, at: vec![at.clone()] })),
         }
     }
     sites.into_iter().map(|(_, site)| site).collect()

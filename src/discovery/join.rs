@@ -11,11 +11,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::election::{Elected, elect};
-use super::embedded::Embedded;
-use super::outside::outside;
+use super::external::outside;
 use super::registrar::{self, Local};
+use super::remote_registry::RemoteRegistry;
 use super::table::Table;
-use super::{Endpoint, Registered, Registration, Registry, Site};
+use super::{Endpoint, Registered, RegistrarAddr, Registration, Registry};
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::error::{Error, Result};
@@ -34,9 +34,9 @@ enum Role {
     /// It keeps the names itself.
     Registrar(Arc<Table>),
     /// It asks other registrars, and passes their addresses to its children.
-    Member(Arc<Embedded>, Vec<Site>),
+    Member(Arc<RemoteRegistry>, Vec<RegistrarAddr>),
     /// It asks the same registry as its children.
-    Outside(Arc<dyn Registry>),
+    External(Arc<dyn Registry>),
 }
 
 impl Names {
@@ -47,8 +47,8 @@ impl Names {
     pub(crate) fn registry(&self) -> Arc<dyn Registry> {
         match &self.role {
             Role::Registrar(table) => Arc::new(Local(table.clone())),
-            Role::Member(embedded, _) => embedded.clone(),
-            Role::Outside(registry) => registry.clone(),
+            Role::Member(remote_registry, _) => remote_registry.clone(),
+            Role::External(registry) => registry.clone(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Names {
     pub(crate) fn table(&self) -> Option<&Arc<Table>> {
         match &self.role {
             Role::Registrar(table) => Some(table),
-            Role::Member(..) | Role::Outside(_) => None,
+            Role::Member(..) | Role::External(_) => None,
         }
     }
 
@@ -67,8 +67,8 @@ impl Names {
     pub(crate) async fn registrar(&self) -> Result<Channel> {
         match &self.role {
             Role::Registrar(_) => Err(Error::Usage("this actor is the registrar".into())),
-            Role::Member(embedded, _) => embedded.connected().await,
-            Role::Outside(registry) => Err(Error::Usage(format!(
+            Role::Member(remote_registry, _) => remote_registry.connected().await,
+            Role::External(registry) => Err(Error::Usage(format!(
                 "{registry:?} keeps the names, so no actor is the registrar; look actors up with `find_actor`"
             ))),
         }
@@ -111,8 +111,11 @@ pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
         }
         Elected::Member(sites) => {
             runtime.listen_everywhere().await?;
-            let embedded = Arc::new(Embedded::new(runtime, sites.clone()));
-            runtime.set_names(Names::new(Role::Member(embedded, sites)))?.register(runtime.registered().await).await
+            let remote_registry = Arc::new(RemoteRegistry::new(runtime, sites.clone()));
+            runtime
+                .set_names(Names::new(Role::Member(remote_registry, sites)))?
+                .register(runtime.registered().await)
+                .await
         }
     }
 }
@@ -129,17 +132,17 @@ pub(crate) async fn join_as_child(runtime: &Arc<Runtime>) -> Result<()> {
         return join_outside(runtime, registry).await;
     }
     runtime.listen_everywhere().await?;
-    let told = runtime.told_registrars();
-    let is_parent = |site: &Site| site.who.is_some() && site.who.as_ref() == runtime.parent();
+    let inherited = runtime.inherited_registrars();
+    let is_parent = |site: &RegistrarAddr| site.who.is_some() && site.who.as_ref() == runtime.parent();
     // Nothing to hold then.
-    let sites = if told.iter().any(is_parent) { Vec::new() } else { told.clone() };
-    let embedded = Arc::new(Embedded::new(runtime, sites));
-    runtime.set_names(Names::new(Role::Member(embedded, told)))?.register(runtime.registered().await).await
+    let sites = if inherited.iter().any(is_parent) { Vec::new() } else { inherited.clone() };
+    let remote_registry = Arc::new(RemoteRegistry::new(runtime, sites));
+    runtime.set_names(Names::new(Role::Member(remote_registry, inherited)))?.register(runtime.registered().await).await
 }
 
 async fn join_outside(runtime: &Arc<Runtime>, registry: Arc<dyn Registry>) -> Result<()> {
     runtime.listen_everywhere().await?;
-    runtime.set_names(Names::new(Role::Outside(registry)))?.register(runtime.registered().await).await
+    runtime.set_names(Names::new(Role::External(registry)))?.register(runtime.registered().await).await
 }
 
 impl Runtime {
@@ -149,11 +152,11 @@ impl Runtime {
     }
 
     /// Returns the registrars that this actor passes on to its children.
-    pub(crate) async fn registrars(&self) -> Vec<Site> {
+    pub(crate) async fn registrars(&self) -> Vec<RegistrarAddr> {
         match self.names().map(|names| &names.role) {
             Some(Role::Member(_, sites)) => sites.clone(),
-            Some(Role::Outside(_)) => Vec::new(),
-            _ => vec![Site { who: Some(self.id().clone()), at: self.endpoints().await }],
+            Some(Role::External(_)) => Vec::new(),
+            _ => vec![RegistrarAddr { who: Some(self.id().clone()), at: self.endpoints().await }],
         }
     }
 

@@ -11,9 +11,9 @@
 //! | `election` | is there a registrar already, or does this root become it? |
 //! | [`registrar`] | the functions of a registrar |
 //! | `table` | the registered actors, by name |
-//! | `embedded` | the registry as the members of a tree see it |
-//! | `keeper` | one connection to a registrar, held and re-established |
-//! | `outside` | a registry outside of the tree |
+//! | `remote_registry` | the registry as the members of a tree see it |
+//! | `registrar_link` | one connection to a registrar, held and re-established |
+//! | `external` | a registry outside of the tree |
 //! | `etcd` | with the feature `etcd`: the registry in an etcd |
 //!
 //! By default the root of a tree is its registrar. Being connected to the registrar is being registered:
@@ -27,13 +27,13 @@
 //!    same one.
 
 mod election;
-mod embedded;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+mod external;
 mod join;
-mod keeper;
-mod outside;
 pub mod registrar;
+mod registrar_link;
+mod remote_registry;
 mod table;
 
 use std::fmt;
@@ -125,14 +125,14 @@ pub trait Registration: Send + Sync + fmt::Debug {
 
 /// Where a registrar is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Site {
+pub(crate) struct RegistrarAddr {
     /// Its identity, if that is fixed: the root of the own tree. At a configured address it may be another actor each
     /// time.
     pub(crate) who: Option<ActorId>,
     pub(crate) at: Vec<Endpoint>,
 }
 
-impl fmt::Display for Site {
+impl fmt::Display for RegistrarAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(who) = &self.who {
             return who.fmt(f);

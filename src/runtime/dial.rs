@@ -19,7 +19,7 @@ use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::handshake;
-use crate::discovery::{Registered, Site};
+use crate::discovery::{Registered, RegistrarAddr};
 use crate::error::{Error, Result};
 use crate::proto::handshake::{Endpoint, LASTS, Member, PROBE, REGISTRAR};
 use crate::proto::session::Role;
@@ -57,7 +57,7 @@ impl Runtime {
     ///
     /// # Cancel safety
     /// If dropped, the connection is closed.
-    pub(crate) async fn dial_registrar(self: &Arc<Self>, site: &Site, actor: &Registered) -> Result<Channel> {
+    pub(crate) async fn dial_registrar(self: &Arc<Self>, site: &RegistrarAddr, actor: &Registered) -> Result<Channel> {
         let (wanted, at) = match &site.who {
             Some(who) => (Wanted::Actor(who), self.nearest_first(who, &site.at)),
             None => (Wanted::Registrar, site.at.iter().collect()),

@@ -26,7 +26,7 @@ pub(super) struct Bound {
     asked: Address,
     address: Address,
     /// The addresses that it announces.
-    told: Vec<Endpoint>,
+    announced: Vec<Endpoint>,
 }
 
 impl Bound {
@@ -81,9 +81,9 @@ impl Runtime {
             for address in missing {
                 listening.push(self.bind(transport, &address).await?);
             }
-            self.update_entry(told(&listening).cloned().collect());
+            self.update_entry(announced(&listening).cloned().collect());
         }
-        Ok(told(&listening).filter(|at| at.transport == *transport).cloned().collect())
+        Ok(announced(&listening).filter(|at| at.transport == *transport).cloned().collect())
     }
 
     /// Listens for `transport` where other hosts reach it, unless it does already: at [`Config::listen`]'s address for
@@ -141,7 +141,7 @@ impl Runtime {
 
     /// Returns the addresses that this actor announces.
     pub(crate) async fn endpoints(&self) -> Vec<Endpoint> {
-        told(&self.listening.lock().await).cloned().collect()
+        announced(&self.listening.lock().await).cloned().collect()
     }
 
     /// Opens a listener that does not accept yet.
@@ -169,7 +169,7 @@ impl Runtime {
         for reserved in reserved {
             listening.push(self.serve(reserved)?);
         }
-        self.update_entry(told(&listening).cloned().collect());
+        self.update_entry(announced(&listening).cloned().collect());
         Ok(())
     }
 
@@ -181,12 +181,12 @@ impl Runtime {
         let Reserved { transport, asked, kind, listener } = reserved;
         let address = listener.local_address().clone();
         debug!(target: "pleach::transport", %address, "listening");
-        let told = self.advertised(&transport, &address)?;
+        let announced = self.advertised(&transport, &address)?;
         self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
         if file_of(&address).is_some() {
             self.keep_among(&self.listeners, self.clone().listen_again(transport.clone()));
         }
-        Ok(Bound { transport, asked, address, told })
+        Ok(Bound { transport, asked, address, announced })
     }
 
     /// Listens again when the file of a socket is gone: cleaners of temporary files remove old ones.
@@ -254,8 +254,8 @@ fn at_a_free_port(at: &Address) -> Option<Address> {
     Some(at.clone().at(HostPort::new(at.host_port()?.host.clone(), 0)))
 }
 
-fn told(listening: &[Bound]) -> impl Iterator<Item = &Endpoint> {
-    listening.iter().flat_map(|bound| &bound.told)
+fn announced(listening: &[Bound]) -> impl Iterator<Item = &Endpoint> {
+    listening.iter().flat_map(|bound| &bound.announced)
 }
 
 /// The addresses under which a bound one is reached: those of the interfaces, if it is bound to all of them.
@@ -295,7 +295,7 @@ mod tests {
         let configured = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2", "quic://127.0.0.1:3"].map(|at| at.parse().unwrap());
         let bound = |transport: &Key, at: &str| {
             let at: Address = at.parse().unwrap();
-            Bound { transport: transport.clone(), asked: at.clone(), address: at, told: Vec::new() }
+            Bound { transport: transport.clone(), asked: at.clone(), address: at, announced: Vec::new() }
         };
         let missing = |listening: &[Bound], transport| -> Vec<String> {
             missing(&configured, listening, transport).iter().map(ToString::to_string).collect()
@@ -313,9 +313,9 @@ mod tests {
 
     #[test]
     fn what_is_bound_to_all_interfaces_is_told_as_their_addresses() {
-        let told = expand(&"quic://0.0.0.0:7".parse().unwrap()).unwrap();
-        assert!(told.contains(&"quic://127.0.0.1:7".parse().unwrap()), "{told:?}");
-        assert!(told.iter().all(|at| !at.to_string().contains("0.0.0.0")), "{told:?}");
+        let announced = expand(&"quic://0.0.0.0:7".parse().unwrap()).unwrap();
+        assert!(announced.contains(&"quic://127.0.0.1:7".parse().unwrap()), "{announced:?}");
+        assert!(announced.iter().all(|at| !at.to_string().contains("0.0.0.0")), "{announced:?}");
         let one: Address = "tcp://127.0.0.1:7".parse().unwrap();
         assert_eq!(expand(&one).unwrap(), [one]);
     }

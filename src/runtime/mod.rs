@@ -73,7 +73,7 @@ use self::sockets::SocketDir;
 use crate::actor::ActorId;
 use crate::channel::{Channel, Ender};
 use crate::config::Config;
-use crate::discovery::{Names, Registered, Site};
+use crate::discovery::{Names, Registered, RegistrarAddr};
 use crate::error::{Cancelled, Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
 use crate::proto::fencing::Fenced;
@@ -143,7 +143,7 @@ struct Origin {
     parent_at: Vec<Endpoint>,
     root: Mailbox,
     /// The registrars, as inherited from the parent.
-    registrars: Vec<Site>,
+    registrars: Vec<RegistrarAddr>,
     /// Whether the parent is on another host, or is to be taken so.
     heartbeats: bool,
     /// Shared by all processes of the tree.
@@ -240,7 +240,7 @@ impl Runtime {
     }
 
     /// Returns the registrars that were inherited from the parent.
-    pub(crate) fn told_registrars(&self) -> Vec<Site> {
+    pub(crate) fn inherited_registrars(&self) -> Vec<RegistrarAddr> {
         self.origin.as_ref().map(|origin| origin.registrars.clone()).unwrap_or_default()
     }
 

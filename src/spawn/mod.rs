@@ -61,7 +61,7 @@ use self::mark::TreeMark;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::{Config, Host};
-use crate::discovery::Site;
+use crate::discovery::RegistrarAddr;
 use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::proto::handshake::Endpoint;
@@ -79,7 +79,7 @@ pub(crate) struct ChildSpec {
     pub(crate) parent_at: Vec<Endpoint>,
     pub(crate) root: Mailbox,
     /// The registrars.
-    pub(crate) registrars: Vec<Site>,
+    pub(crate) registrars: Vec<RegistrarAddr>,
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
     pub(crate) modules: Vec<String>,

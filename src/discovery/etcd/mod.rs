@@ -9,18 +9,18 @@
 //! | this one | [`Etcd`], the registry |
 //! | `address` | `etcd://…` |
 //! | `entries` | keys and values |
-//! | `place` | the address of etcd, its timeout and its errors |
+//! | `endpoint` | the address of etcd, its timeout and its errors |
 //! | `requests` | the requests to it |
-//! | `keeper` | keeping one actor registered |
+//! | `lease` | keeping one actor registered |
 //!
 //! # What must stay true
 //! 1. An entry is changed in transactions that fail if another program has changed it meanwhile.
 //! 2. No request waits longer than `patience`; only a watch may, and its connection is pinged.
 
 mod address;
+mod endpoint;
 mod entries;
-mod keeper;
-mod place;
+mod lease;
 mod requests;
 
 use std::cmp::Reverse;
@@ -35,9 +35,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::address::EtcdAddress;
+use self::endpoint::{EtcdEndpoint, Fault};
 use self::entries::{Entry, Keys};
-use self::keeper::{ATTEMPTS, BackOff, Keeper, Kept};
-use self::place::{Fault, Place};
+use self::lease::{ATTEMPTS, BackOff, Kept, LeaseKeeper};
 use self::requests::Requests;
 use super::{Registered, Registration, Registry};
 use crate::error::{Error, Result};
@@ -89,10 +89,10 @@ impl Etcd {
     /// If dropped, the connection is closed.
     pub async fn connect(address: &str, lease: Duration, patience: Duration, tasks: &TaskTracker) -> Result<Self> {
         let address: EtcdAddress = address.parse()?;
-        let place = Place { address: address.to_string().into(), patience };
+        let endpoint = EtcdEndpoint { address: address.to_string().into(), patience };
         let options = Some(options(&address, patience)?);
-        let client = place.bounded("connect", Client::connect(urls(&address), options)).await?;
-        let requests = Requests { client, keys: Keys::new(&address.prefix), place };
+        let client = endpoint.bounded("connect", Client::connect(urls(&address), options)).await?;
+        let requests = Requests { client, keys: Keys::new(&address.prefix), endpoint };
         requests.value(requests.keys.all()).await?;
         let seconds = lease.as_secs() + u64::from(lease.subsec_nanos() > 0);
         let seconds = seconds.clamp(SHORTEST_LEASE, LONGEST_LEASE);
@@ -118,7 +118,7 @@ impl Registry for Etcd {
     async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>> {
         let (left, who) = (CancellationToken::new(), actor.who.clone());
         let (entered, first) = oneshot::channel();
-        let keeper = Keeper::new(self.requests.clone(), actor, self.seconds).run(left.clone(), entered);
+        let keeper = LeaseKeeper::new(self.requests.clone(), actor, self.seconds).run(left.clone(), entered);
         let kept = Kept { who, left: left.drop_guard(), keeper: self.tasks.spawn(keeper) };
         match first.await {
             Ok(entered) => entered.map(|()| -> Box<dyn Registration> { Box::new(kept) }),
@@ -159,13 +159,13 @@ impl Registry for Etcd {
                 return Ok(());
             }
         }
-        Err(self.requests.place.away("take out an entry", "another program keeps changing it").into())
+        Err(self.requests.endpoint.away("take out an entry", "another program keeps changing it").into())
     }
 }
 
 impl fmt::Debug for Etcd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Etcd").field("address", &self.requests.place.address).finish_non_exhaustive()
+        f.debug_struct("Etcd").field("address", &self.requests.endpoint.address).finish_non_exhaustive()
     }
 }
 

@@ -5,15 +5,15 @@
 use etcd_client::{Client, Compare, CompareOp, GetOptions, LeaseGrantOptions, PutOptions, Txn, TxnOp};
 use etcd_client::{WatchFilterType, WatchOptions};
 
+use super::endpoint::{EtcdEndpoint, Fault};
 use super::entries::{Entry, Keys, end_of};
-use super::place::{Fault, Place};
 
 /// A connection to an etcd. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Requests {
     pub(super) client: Client,
     pub(super) keys: Keys,
-    pub(super) place: Place,
+    pub(super) endpoint: EtcdEndpoint,
 }
 
 impl Requests {
@@ -22,7 +22,8 @@ impl Requests {
         let (mut revision, mut entries, mut from) = (0, Vec::new(), prefix.as_bytes().to_vec());
         loop {
             let options = GetOptions::new().with_range(end_of(prefix)).with_limit(PAGE).with_revision(revision);
-            let page = self.place.bounded("look up actors", self.client.kv_client().get(from, Some(options))).await?;
+            let page =
+                self.endpoint.bounded("look up actors", self.client.kv_client().get(from, Some(options))).await?;
             // All pages are of one revision, so that no actor is missed or seen twice.
             revision = page.header().map_or(revision, |header| revision.max(header.revision()));
             entries.extend(page.kvs().iter().filter_map(|found| self.keys.read(found)));
@@ -38,23 +39,25 @@ impl Requests {
         let options = WatchOptions::new().with_range(end_of(prefix)).with_start_revision(revision + 1);
         let options = options.with_filters([WatchFilterType::NoDelete]);
         let mut client = self.client.watch_client();
-        let mut watch = self.place.bounded("watch for actors", client.watch(prefix, Some(options))).await?;
+        let mut watch = self.endpoint.bounded("watch for actors", client.watch(prefix, Some(options))).await?;
         loop {
             // Without a bound, but not for ever: the connection is pinged while it waits.
-            match watch.message().await.map_err(|error| self.place.fault("watch for actors", &error))? {
+            match watch.message().await.map_err(|error| self.endpoint.fault("watch for actors", &error))? {
                 // The changes since were compacted: the current entries have to be read again.
                 Some(told) if told.compact_revision() > 0 => return Ok(()),
-                Some(told) if told.canceled() => return Err(self.place.away("watch for actors", told.cancel_reason())),
+                Some(told) if told.canceled() => {
+                    return Err(self.endpoint.away("watch for actors", told.cancel_reason()));
+                }
                 Some(told) if !told.events().is_empty() => return Ok(()),
                 Some(_) => {}
-                None => return Err(self.place.away("watch for actors", "it ended the watch")),
+                None => return Err(self.endpoint.away("watch for actors", "it ended the watch")),
             }
         }
     }
 
     /// Returns a value with its revision and its lease.
     pub(super) async fn value(&self, key: &str) -> Result<Option<Value>, Fault> {
-        let found = self.place.bounded("look up an entry", self.client.kv_client().get(key, None)).await?;
+        let found = self.endpoint.bounded("look up an entry", self.client.kv_client().get(key, None)).await?;
         Ok(found.kvs().first().map(|found| Value {
             lease: found.lease(),
             changed: found.mod_revision(),
@@ -76,13 +79,13 @@ impl Requests {
     async fn change(&self, what: &str, key: &str, changed: i64, change: TxnOp) -> Result<bool, Fault> {
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, changed);
         let change = Txn::new().when([unchanged]).and_then([change]);
-        Ok(self.place.bounded(what, self.client.kv_client().txn(change)).await?.succeeded())
+        Ok(self.endpoint.bounded(what, self.client.kv_client().txn(change)).await?.succeeded())
     }
 
     /// Returns a new lease of at least `seconds`.
     pub(super) async fn grant(&self, seconds: i64) -> Result<i64, Fault> {
         let options = Some(LeaseGrantOptions::new());
-        Ok(self.place.bounded("get a lease", self.client.lease_client().grant(seconds, options)).await?.id())
+        Ok(self.endpoint.bounded("get a lease", self.client.lease_client().grant(seconds, options)).await?.id())
     }
 
     /// Renews a lease; `false` if the lease no longer exists.
@@ -94,12 +97,12 @@ impl Requests {
                 Err(error) => Err(error),
             }
         };
-        self.place.bounded("renew a lease", renewed).await
+        self.endpoint.bounded("renew a lease", renewed).await
     }
 
     /// Ends a lease, and with it all entries under it.
     pub(super) async fn revoke(&self, lease: i64) -> Result<(), Fault> {
-        match self.place.bounded("take out an entry", self.client.lease_client().revoke(lease)).await {
+        match self.endpoint.bounded("take out an entry", self.client.lease_client().revoke(lease)).await {
             Ok(_) => Ok(()),
             Err(Fault::Away(_)) if !self.renew(lease).await? => Ok(()),
             Err(fault) => Err(fault),

@@ -20,14 +20,14 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::place::Fault;
+use super::endpoint::Fault;
 use super::requests::Requests;
 use crate::actor::ActorId;
 use crate::discovery::{Registered, Registration};
 use crate::error::{Error, Result};
 
 /// The task that keeps an actor entered.
-pub(super) struct Keeper {
+pub(super) struct LeaseKeeper {
     pub(super) etcd: Requests,
     pub(super) actor: Registered,
     /// The length of a lease in seconds.
@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     lease: Option<i64>,
 }
 
-impl Keeper {
+impl LeaseKeeper {
     pub(super) fn new(etcd: Requests, actor: Registered, seconds: i64) -> Self {
         let value = serde_json::to_vec(&actor).expect("numbers and texts can be written as JSON");
         Self { etcd, actor, seconds, value, lease: None }
@@ -94,7 +94,7 @@ impl Keeper {
                 return Ok(());
             }
         }
-        Err(self.etcd.place.away("enter an actor", "another program keeps changing the entry"))
+        Err(self.etcd.endpoint.away("enter an actor", "another program keeps changing the entry"))
     }
 
     /// The lease, renewed, or a new one.

@@ -8,7 +8,7 @@ use crate::error::Error;
 
 /// An etcd, as errors name it.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct EtcdEndpoint {
     /// Without a password.
     pub(super) address: Arc<str>,
     /// How long one request may take.
@@ -24,7 +24,7 @@ pub(super) enum Fault {
     Refused(Error),
 }
 
-impl Place {
+impl EtcdEndpoint {
     /// Waits for the answer to a request; `what` describes it, as in "can't `what`".
     pub(super) async fn bounded<T>(
         &self,

@@ -1,7 +1,7 @@
 //! The registry as the members of a tree see it: they ask its registrars, over connections that they hold.
 //!
 //! A child of the registrar uses its parent's connection, and that registers it too. All other actors hold one
-//! connection to each registrar ([`Keeper`]). All registrars are asked at once; one that does not answer does not delay
+//! connection to each registrar ([`RegistrarLink`]). All registrars are asked at once; one that does not answer does not delay
 //! the answers of others.
 
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use futures_util::future::{join_all, select_ok};
 use uuid::Uuid;
 
-use super::keeper::Keeper;
-use super::{Registered, Registration, Registry, Site, ask, registrar};
+use super::registrar_link::RegistrarLink;
+use super::{Registered, RegistrarAddr, Registration, Registry, ask, registrar};
 use crate::call::Call;
 use crate::channel::Channel;
 use crate::error::{Error, Result};
@@ -20,16 +20,16 @@ use crate::scope;
 
 /// The registry of an actor that is not its registrar.
 #[derive(Debug)]
-pub(crate) struct Embedded {
+pub(crate) struct RemoteRegistry {
     runtime: Weak<Runtime>,
-    sites: Vec<Site>,
+    sites: Vec<RegistrarAddr>,
     /// The connections that register this actor itself, and over which it asks.
-    own: Mutex<Arc<[Keeper]>>,
+    own: Mutex<Arc<[RegistrarLink]>>,
 }
 
-impl Embedded {
+impl RemoteRegistry {
     /// The registry kept by the registrars at these places, or by the parent if there are none.
-    pub(crate) fn new(runtime: &Arc<Runtime>, sites: Vec<Site>) -> Self {
+    pub(crate) fn new(runtime: &Arc<Runtime>, sites: Vec<RegistrarAddr>) -> Self {
         Self { runtime: Arc::downgrade(runtime), sites, own: Mutex::new(Arc::new([])) }
     }
 
@@ -103,21 +103,23 @@ impl Embedded {
         }
     }
 
-    fn own(&self) -> MutexGuard<'_, Arc<[Keeper]>> {
+    fn own(&self) -> MutexGuard<'_, Arc<[RegistrarLink]>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait::async_trait]
-impl Registry for Embedded {
+impl Registry for RemoteRegistry {
     async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>> {
         let runtime = self.runtime()?;
         let is_own = actor.who == *runtime.id();
-        let start = |site: &Site| Keeper::start(&runtime, site.clone(), actor.clone());
-        let keepers: Arc<[Keeper]> = self.sites.iter().map(start).collect();
+        let start = |site: &RegistrarAddr| RegistrarLink::start(&runtime, site.clone(), actor.clone());
+        let links: Arc<[RegistrarLink]> = self.sites.iter().map(start).collect();
         let bound = runtime.config().dial;
-        let tried =
-            scope::wait(join_all(keepers.iter().map(|keeper| tokio::time::timeout(bound, keeper.tried())))).await?;
+        let tried = scope::wait(join_all(
+            links.iter().map(|registrar_link| tokio::time::timeout(bound, registrar_link.tried())),
+        ))
+        .await?;
         for (site, tried) in self.sites.iter().zip(tried) {
             match tried {
                 Ok(Ok(())) => {}
@@ -130,9 +132,9 @@ impl Registry for Embedded {
             }
         }
         if is_own {
-            *self.own() = keepers.clone();
+            *self.own() = links.clone();
         }
-        Ok(Box::new(Kept(keepers)))
+        Ok(Box::new(Kept(links)))
     }
 
     async fn find(&self, name: &str) -> Result<Vec<Registered>> {
@@ -163,7 +165,7 @@ impl Registry for Embedded {
 enum Line {
     Parent(Arc<Runtime>),
     /// One of these.
-    Kept(Arc<[Keeper]>, usize),
+    Kept(Arc<[RegistrarLink]>, usize),
 }
 
 impl Line {
@@ -176,14 +178,14 @@ impl Line {
                         .into(),
                 )
             }),
-            Self::Kept(keepers, at) => keepers[*at].up().await,
+            Self::Kept(links, at) => links[*at].up().await,
         }
     }
 
     fn fault(&self) -> Option<Error> {
         match self {
             Self::Parent(_) => None,
-            Self::Kept(keepers, at) => keepers[*at].fault(),
+            Self::Kept(links, at) => links[*at].fault(),
         }
     }
 }
@@ -206,19 +208,19 @@ fn merged(lists: Vec<Vec<Registered>>) -> Vec<Registered> {
 
 /// An entry that connections keep.
 #[derive(Debug)]
-struct Kept(Arc<[Keeper]>);
+struct Kept(Arc<[RegistrarLink]>);
 
 #[async_trait::async_trait]
 impl Registration for Kept {
     async fn leave(self: Box<Self>) -> Result<()> {
-        self.0.iter().for_each(Keeper::request_leave);
-        join_all(self.0.iter().map(Keeper::left)).await;
+        self.0.iter().for_each(RegistrarLink::request_leave);
+        join_all(self.0.iter().map(RegistrarLink::left)).await;
         Ok(())
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.0.iter().for_each(Keeper::request_leave);
+        self.0.iter().for_each(RegistrarLink::request_leave);
     }
 }

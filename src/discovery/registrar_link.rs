@@ -16,14 +16,14 @@ use pleach_wire::TransportError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Registered, Site, ask, registrar};
+use super::{Registered, RegistrarAddr, ask, registrar};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 
 /// The handle on the task. Dropping it tells the task to leave, without waiting.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct RegistrarLink {
     line: watch::Receiver<Line>,
     leave: CancellationToken,
 }
@@ -37,9 +37,9 @@ enum Line {
     Down(Error),
 }
 
-impl Keeper {
+impl RegistrarLink {
     /// Starts to register an actor with the registrar at `site`.
-    pub(super) fn start(runtime: &Arc<Runtime>, site: Site, actor: Registered) -> Self {
+    pub(super) fn start(runtime: &Arc<Runtime>, site: RegistrarAddr, actor: Registered) -> Self {
         let (tell, line) = watch::channel(Line::Dialling);
         let leave = CancellationToken::new();
         runtime.keep(keep(runtime.clone(), site, actor, tell, leave.clone()));
@@ -96,7 +96,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for RegistrarLink {
     fn drop(&mut self) {
         self.leave.cancel();
     }
@@ -104,7 +104,7 @@ impl Drop for Keeper {
 
 async fn keep(
     runtime: Arc<Runtime>,
-    site: Site,
+    site: RegistrarAddr,
     actor: Registered,
     line: watch::Sender<Line>,
     leave: CancellationToken,
@@ -144,7 +144,7 @@ async fn keep(
 }
 
 /// Connects as `actor`, and has the registrar confirm that it is entered.
-async fn connect(runtime: &Arc<Runtime>, site: &Site, actor: &Registered) -> Result<Channel> {
+async fn connect(runtime: &Arc<Runtime>, site: &RegistrarAddr, actor: &Registered) -> Result<Channel> {
     let channel = runtime.dial_registrar(site, actor).await?;
     let confirmed = ask(&channel, registrar::knows(actor.clone()));
     let fault = match tokio::time::timeout(runtime.config().dial, confirmed).await {
