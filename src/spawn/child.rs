@@ -13,7 +13,7 @@ use pleach_wire::Registry;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::remote::keeper;
+use super::remote::agent;
 use super::watchdog::Watchdog;
 use super::{ChildSpec, ties};
 use crate::discovery;
@@ -41,7 +41,7 @@ pub fn init() {
             ties::die_with_parent();
             run_process
         }
-        Some(mark) if mark == keeper::MARK => || keeper::run().map(|()| None),
+        Some(mark) if mark == agent::MARK => || agent::run().map(|()| None),
         _ => return,
     };
     let code = match role() {

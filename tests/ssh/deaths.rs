@@ -109,7 +109,7 @@ async fn keeperless() {
     let ended = in_nursery(quick(Config::default()), async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
         portal.run(pid()).await?;
-        kill_process(process_with("--pleach-keeper"), Signal::KILL).unwrap();
+        kill_process(process_with("--pleach-agent"), Signal::KILL).unwrap();
         std::future::pending::<Result<()>>().await
     })
     .await;

@@ -42,9 +42,9 @@ async fn block(file: String) -> Result<()> {
 struct Frozen(Pid);
 
 impl Frozen {
-    fn session_of(keeper: Pid) -> Self {
+    fn session_of(agent: Pid) -> Self {
         let is_session = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap().starts_with(b"sshd: ");
-        let session = raw(lineage(keeper.as_raw_nonzero().get() as u32).find(is_session).unwrap());
+        let session = raw(lineage(agent.as_raw_nonzero().get() as u32).find(is_session).unwrap());
         kill_process(session, Signal::STOP).unwrap();
         Self(session)
     }
@@ -81,7 +81,7 @@ async fn replaced(line_is_cut: bool, blocked: bool) {
         let mut events = supervisor.events();
         if line_is_cut {
             relay.cut(&BOTH);
-            frozen = Some(Frozen::session_of(process_with("--pleach-keeper")));
+            frozen = Some(Frozen::session_of(process_with("--pleach-agent")));
         }
         kill_process(process_with(&format!("-F {}", dir().join("ssh_config").display())), Signal::KILL).unwrap();
         let begun = Instant::now();

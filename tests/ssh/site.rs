@@ -164,7 +164,7 @@ fn is_of_our_servers(pid: u32) -> bool {
     lineage(pid).skip(1).any(is_server)
 }
 
-/// Actors and keepers of this program, wherever they run from, and every `ssh` and session that has to do with
+/// Actors and agents of this program, wherever they run from, and every `ssh` and session that has to do with
 /// the servers.
 fn leftover_processes() -> Vec<String> {
     let ourselves = std::env::current_exe().unwrap();

@@ -1,6 +1,6 @@
 //! Children on other hosts: the common part of the engines that start them.
 //!
-//! An engine starts this program there as a [`keeper`], the *agent*, and connects the agent's standard streams with
+//! An engine starts this program there as a [`agent`] and connects the agent's standard streams with
 //! this process. The agent starts the actor; the rest is a conversation:
 //!
 //! ```text
@@ -20,7 +20,7 @@
 //!    order to kill it: the child then ends by its lease, or by the end of file.
 //! 2. Only an agent's report is a child's end. Without it, the child counts as lost and perhaps alive.
 
-pub(super) mod keeper;
+pub(super) mod agent;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(super) struct Instructions {
     pub(super) job: Option<String>,
 }
 
-/// A keeper that an engine has started. Dropping it closes the engine's connection.
+/// An agent that an engine has started. Dropping it closes the engine's connection.
 pub(super) struct Link {
     pub(super) input: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) output: Box<dyn AsyncRead + Send + Unpin>,
@@ -58,7 +58,7 @@ pub(super) struct Link {
     pub(super) over: BoxFuture<String>,
 }
 
-/// Has a keeper start an actor.
+/// Has an agent start an actor.
 ///
 /// # Errors
 /// Says why not.
@@ -135,7 +135,7 @@ fn sooner(deadline: &mut Option<Instant>, patience: Duration) {
     *deadline = Some(deadline.map_or(at, |before| before.min(at)));
 }
 
-/// How a signal is written to a keeper.
+/// How a signal is written to an agent.
 const fn letter(signal: Signal) -> &'static [u8] {
     match signal {
         Signal::Terminate => b"t",
@@ -168,7 +168,7 @@ fn parse_end(line: &str) -> Option<WaitStatus> {
     }
 }
 
-/// Tells a keeper that its report has come.
+/// Tells an agent that its report has come.
 const NOTED: u8 = b'n';
 
 /// The prefix of an agent's lines.
@@ -177,7 +177,7 @@ const END: &str = "pleach: ";
 /// The longest line of output, in bytes.
 const MAX_LINE: usize = 4 << 10;
 
-/// How long a keeper may take to report the end of an actor that was to be killed.
+/// How long an agent may take to report the end of an actor that was to be killed.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long the connection may stay open after the actor's end, and its output after the end of the connection.
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(parse_signal(b'\n'), None);
     }
 
-    /// A conversation with a keeper that says `output` and `errors`, and whose connection ends as `over` says.
+    /// A conversation with an agent that says `output` and `errors`, and whose connection ends as `over` says.
     async fn end_of(output: &'static str, errors: &'static str, over: BoxFuture<String>) -> Exit {
         let link = Link {
             input: Box::new(tokio::io::sink()),

@@ -1,8 +1,8 @@
-//! The launcher for Slurm: `srun` starts a keeper (see [`remote`]) on a node of the cluster.
+//! The launcher for Slurm: `srun` starts an agent (see [`remote`]) on a node of the cluster.
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | starting a keeper, and waiting until it runs |
+//! | this one | starting an agent, and waiting until it runs |
 //! | [`job`] | one job, or one step of the job that this process is in: its `srun`, its state, its end |
 //!
 //! Outside a job, each actor gets one of its own; inside, one step of that. Only Slurm's commands are used, with
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::job::cancel_job;
 
 use self::job::Srun;
-use super::remote::{self, Instructions, keeper};
+use super::remote::{self, Instructions, agent};
 use super::{ChildSpec, Launched, Launcher};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
@@ -58,11 +58,11 @@ impl Launcher for Slurm {
         let srun = Srun::new(spec, self.partition.clone(), options.job);
         let job = srun.own_job();
         let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job };
-        let command = srun.command(&program, keeper::MARK);
+        let command = srun.command(&program, agent::MARK);
         let close = CancellationToken::new();
         let link = srun.start(runtime, command, &close).await.map_err(failed)?;
         let Launched { process, mut keeper } = remote::converse(link, &instructions).map_err(failed)?;
-        // The keeper is polled here, too: it reads why `srun` could not do it.
+        // The agent is polled here, too: it reads why `srun` could not do it.
         let why = tokio::select! {
             biased;
             () = &mut keeper => return Ok(Launched { process, keeper: Box::pin(std::future::ready(())) }),

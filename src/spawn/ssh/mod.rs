@@ -2,7 +2,7 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | starting a keeper there |
+//! | this one | starting an agent there |
 //! | [`sessions`] | which actors share a login |
 //! | [`login`] | one `ssh` that holds the connection to a host |
 //! | [`program`] | this program there: found, or copied |
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::sessions::Sessions;
 
 use self::sessions::{Place, Site};
-use super::remote::{self, Instructions, Link, keeper};
+use super::remote::{self, Instructions, Link, agent};
 use super::{ChildSpec, Launched, Launcher};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
@@ -56,15 +56,15 @@ impl Launcher for Ssh {
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
         let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job: None };
-        let link = start_keeper(place).await.map_err(failed)?;
+        let link = start_agent(place).await.map_err(failed)?;
         remote::converse(link, &instructions).map_err(failed)
     }
 }
 
-/// Starts a keeper, which waits for its instructions.
-async fn start_keeper(place: Place) -> Result<Link, String> {
+/// Starts an agent, which waits for its instructions.
+async fn start_agent(place: Place) -> Result<Link, String> {
     let mut command = place.login().command("exec");
-    command.arg(place.program()).arg(keeper::MARK);
+    command.arg(place.program()).arg(agent::MARK);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = place.login().start(&mut command).await?;
     let streams = (child.stdin().take(), child.stdout().take(), child.stderr().take());

@@ -136,5 +136,5 @@ fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
     Ok(received)
 }
 
-/// The only argument of a keeper.
-pub(in crate::spawn) const MARK: &str = "--pleach-keeper";
+/// The only argument of an agent.
+pub(in crate::spawn) const MARK: &str = "--pleach-agent";
