@@ -99,7 +99,7 @@ pub use crate::runtime::handle::{Actor, current_actor};
 pub use crate::runtime::lifetime::on_exit;
 pub use crate::runtime::root::open_root;
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
-pub use crate::spawn::child::init;
+pub use crate::spawn::entry::init;
 pub use crate::spawn::privileges::drop_privileges;
 pub use crate::spawn::reap::{EndedBy, Ending};
 pub use crate::stream::{Lag, MsgStream, OpenStream, StreamReceiver, StreamSender, Subscription};

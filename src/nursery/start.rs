@@ -22,15 +22,19 @@ use crate::exports::BoxFuture;
 use crate::panics::take_caught;
 use crate::portal::{Member, Portal};
 use crate::scope::{self, OnDrop};
-use crate::spawn::{self, Order};
+use crate::spawn::{self, StartOptions};
 
 impl Nursery {
     /// Starts an actor that lives until it is cancelled.
     ///
     /// Await the returned [`Start`], after saying more about the actor if need be.
     pub fn start_actor(&self, name: impl Into<String>) -> Start<Portal> {
-        let order = Order { name: name.into(), ..Order::default() };
-        Start::new(self, order, Box::new(|nursery, order| Box::pin(nursery.start_daemon(order, Overseer::Nursery))))
+        let options = StartOptions { name: name.into(), ..StartOptions::default() };
+        Start::new(
+            self,
+            options,
+            Box::new(|nursery, options| Box::pin(nursery.start_daemon(options, Overseer::Nursery))),
+        )
     }
 
     /// Starts an actor that runs one function; its module is enabled there.
@@ -38,21 +42,26 @@ impl Nursery {
     /// It is named after the function unless [`Start::name`] says otherwise, and ends once the function
     /// has returned and the nursery's body has too.
     pub fn run_in_actor<T: Send + 'static>(&self, call: Call<T>) -> Start<Portal<T>> {
-        let order = order_for(&call);
-        let start = |nursery: Self, order| Box::pin(nursery.start_one_shot(order, call, Overseer::Nursery)) as _;
-        Start::new(self, order, Box::new(start))
+        let options = options_for(&call);
+        let start = |nursery: Self, options| Box::pin(nursery.start_one_shot(options, call, Overseer::Nursery)) as _;
+        Start::new(self, options, Box::new(start))
     }
 
-    pub(super) async fn start_daemon(self, order: Order, overseer: Overseer) -> Result<Portal> {
+    pub(super) async fn start_daemon(self, options: StartOptions, overseer: Overseer) -> Result<Portal> {
         let enter = |nursery: &Self, member: Arc<Member>, overseer| {
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
             nursery.0.tasks.spawn(monitor.watch_daemon());
             Portal::daemon(member)
         };
-        self.start(order, overseer, enter).await
+        self.start(options, overseer, enter).await
     }
 
-    pub(super) async fn start_one_shot<T>(self, order: Order, call: Call<T>, overseer: Overseer) -> Result<Portal<T>>
+    pub(super) async fn start_one_shot<T>(
+        self,
+        options: StartOptions,
+        call: Call<T>,
+        overseer: Overseer,
+    ) -> Result<Portal<T>>
     where
         T: Send + 'static,
     {
@@ -67,11 +76,11 @@ impl Nursery {
             nursery.0.tasks.spawn(monitor.watch_one_shot(pending, settle));
             Portal::one_shot(member, result, call.decoder())
         };
-        self.start(order, overseer, enter).await
+        self.start(options, overseer, enter).await
     }
 
     /// Starts an actor, registers it among the members, and returns the result of the registration.
-    async fn start<P, F>(&self, order: Order, overseer: Overseer, enter: F) -> Result<P>
+    async fn start<P, F>(&self, options: StartOptions, overseer: Overseer, enter: F) -> Result<P>
     where
         P: Send + 'static,
         F: FnOnce(&Self, Arc<Member>, Overseer) -> P + Send + 'static,
@@ -83,8 +92,8 @@ impl Nursery {
         let (done, started) = oneshot::channel();
         let nursery = self.clone();
         self.0.tasks.spawn(async move {
-            let started = spawn::start::start(&nursery.0.runtime, order, &given_up).await.map(|child| {
-                // A supervisor ends its own in order, unless there is a hurry.
+            let started = spawn::start::start(&nursery.0.runtime, options, &given_up).await.map(|child| {
+                // A supervisor ends its own in options, unless there is a hurry.
                 let ending = match overseer {
                     Overseer::Nursery => &nursery.0.ending,
                     Overseer::Supervisor(_) => &nursery.0.hurry,
@@ -112,8 +121,8 @@ impl Nursery {
 }
 
 /// The options of a one-function actor.
-pub(super) fn order_for<T>(call: &Call<T>) -> Order {
-    Order { name: call.name().into(), modules: vec![call.module().into()], ..Order::default() }
+pub(super) fn options_for<T>(call: &Call<T>) -> StartOptions {
+    StartOptions { name: call.name().into(), modules: vec![call.module().into()], ..StartOptions::default() }
 }
 
 /// An actor about to be started: say more about it, then await it.
@@ -130,44 +139,44 @@ pub(super) fn order_for<T>(call: &Call<T>) -> Order {
 #[must_use = "an actor starts when this is awaited"]
 pub struct Start<P> {
     nursery: Nursery,
-    pub(super) order: Order,
+    pub(super) options: StartOptions,
     start: Starter<P>,
 }
 
-type Starter<P> = Box<dyn FnOnce(Nursery, Order) -> BoxFuture<Result<P>> + Send>;
+type Starter<P> = Box<dyn FnOnce(Nursery, StartOptions) -> BoxFuture<Result<P>> + Send>;
 
 impl<P> Start<P> {
-    fn new(nursery: &Nursery, order: Order, start: Starter<P>) -> Self {
-        Self { nursery: nursery.clone(), order, start }
+    fn new(nursery: &Nursery, options: StartOptions, start: Starter<P>) -> Self {
+        Self { nursery: nursery.clone(), options, start }
     }
 
     /// Names the actor.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.order.name = name.into();
+        self.options.name = name.into();
         self
     }
 
     /// Lets the actor's callers run the functions of a module; `module_path!()` is this one.
     pub fn enable(mut self, module: impl Into<String>) -> Self {
-        self.order.modules.push(module.into());
+        self.options.modules.push(module.into());
         self
     }
 
     /// Connects the actor over this protocol instead of the configured one, e.g. `"quic"`.
     pub fn transport(mut self, protocol: impl Into<String>) -> Self {
-        self.order.transport = Some(protocol.into());
+        self.options.transport = Some(protocol.into());
         self
     }
 
     /// Connects the actor with this codec instead of the configured one, e.g. `"json"`.
     pub fn codec(mut self, codec: impl Into<String>) -> Self {
-        self.order.codec = Some(codec.into());
+        self.options.codec = Some(codec.into());
         self
     }
 
     /// Gives the actor an async runtime with several threads, or with one.
     pub fn multi_thread(mut self, several: bool) -> Self {
-        self.order.multi_thread = Some(several);
+        self.options.multi_thread = Some(several);
         self
     }
 
@@ -177,7 +186,7 @@ impl<P> Start<P> {
     /// It connects to its parent over the network, and ends with everything below it when its parent has ended. Both
     /// its outputs go to its parent's standard error.
     pub fn on(mut self, host: Host) -> Self {
-        self.order.host = host;
+        self.options.host = host;
         self
     }
 
@@ -189,14 +198,14 @@ impl<P> Start<P> {
     ///
     /// [`Config::lease`]: crate::Config::lease
     pub fn heartbeats(mut self) -> Self {
-        self.order.heartbeats = true;
+        self.options.heartbeats = true;
         self
     }
 
     /// Sets an environment variable for the actor's process. A name that is empty or has `=` in it, and a zero byte in
     /// either, are errors of the start.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.order.env.push((name.into(), value.into()));
+        self.options.env.push((name.into(), value.into()));
         self
     }
 }
@@ -206,12 +215,12 @@ impl<P> IntoFuture for Start<P> {
     type IntoFuture = BoxFuture<Result<P>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        (self.start)(self.nursery, self.order)
+        (self.start)(self.nursery, self.options)
     }
 }
 
 impl<P> fmt::Debug for Start<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Start({:?})", self.order)
+        write!(f, "Start({:?})", self.options)
     }
 }

@@ -10,7 +10,7 @@
 //! | [`remote`] | the common part of the launchers for other hosts |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
 //! | [`slurm`] | the launcher for the nodes of a cluster |
-//! | [`child`] | the other side: the new process becomes an actor |
+//! | [`entry`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is ended |
 //! | [`judge`] | the meaning of a child's end for its nursery |
 //! | [`debugger`] | protects a debugged child from being killed |
@@ -26,8 +26,8 @@
 //! 1. A started process always has a keeper task, which waits for its end even if all handles were dropped.
 //! 2. A child whose start was dropped before it has connected back is killed and waited for.
 
-pub(crate) mod child;
 mod debugger;
+pub(crate) mod entry;
 pub(crate) mod judge;
 pub(crate) mod mark;
 mod marked;
@@ -102,7 +102,7 @@ pub(crate) struct ChildSpec {
 
 /// A nursery's request to start an actor.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Order {
+pub(crate) struct StartOptions {
     pub(crate) name: String,
     pub(crate) host: Host,
     pub(crate) modules: Vec<String>,

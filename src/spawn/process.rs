@@ -43,7 +43,7 @@ impl Launcher for Processes {
         _given_up: &CancellationToken,
     ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
-        super::child::require_entry().map_err(failed)?;
+        super::entry::require_entry().map_err(failed)?;
         program::check().map_err(failed)?;
         spawn(command(spec, env), spec).await.map_err(failed)
     }
@@ -54,7 +54,7 @@ pub(super) fn command(spec: &ChildSpec, env: &[(String, String)]) -> std::proces
     let mut command = std::process::Command::new(program::OURSELVES);
     command
         .arg0(format!("{} [pleach]", spec.name))
-        .arg(super::child::MARK)
+        .arg(super::entry::MARK)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stderr(Stdio::piped());
     command

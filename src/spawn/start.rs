@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::judge::When;
 use super::{
-    Child, ChildSpec, Exit, Launched, Launcher, Order, Process, Signal, died, process, program, slurm, thread,
+    Child, ChildSpec, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, program, slurm, thread,
 };
 use crate::actor::ActorId;
 use crate::channel::Channel;
@@ -30,7 +30,7 @@ use crate::runtime::Runtime;
 ///
 /// # Cancel safety
 /// If dropped, a process may be left running: it belongs into a task of its own, and `given_up` ends it.
-pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &CancellationToken) -> Result<Child> {
+pub(crate) async fn start(runtime: &Arc<Runtime>, order: StartOptions, given_up: &CancellationToken) -> Result<Child> {
     let failed = |why: String| match order.host.is_local() {
         true => Error::Spawn { actor: order.name.clone(), why },
         false => Error::Spawn { actor: order.name.clone(), why: format!("at {}: {why}", order.host) },
@@ -94,7 +94,7 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: Order, given_up: &Cance
 ///
 /// # Errors
 /// Says which variable can't.
-fn check_env(order: &Order) -> Result<(), String> {
+fn check_env(order: &StartOptions) -> Result<(), String> {
     let env = order.env.iter().map(|(name, value)| (name, value)).chain(&order.host.options.env);
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -110,7 +110,7 @@ fn check_env(order: &Order) -> Result<(), String> {
 }
 
 /// The known reasons why an actor has not connected back.
-fn obstacle(runtime: &Runtime, order: &Order, begun: std::time::Instant) -> Option<String> {
+fn obstacle(runtime: &Runtime, order: &StartOptions, begun: std::time::Instant) -> Option<String> {
     let refused = runtime.not_accepted_since(begun);
     let refused = refused.map(|why| format!("{} could not accept a connection: {why}", runtime.id()));
     refused.or_else(|| program::impostor().filter(|_| order.host.is_local()))
@@ -177,7 +177,7 @@ fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
 }
 
 /// How the child connects to this actor.
-fn transport(runtime: &Runtime, order: &Order) -> Key {
+fn transport(runtime: &Runtime, order: &StartOptions) -> Key {
     let config = runtime.config();
     let codec = order.codec.as_ref().unwrap_or(&config.codec);
     let ours = Key::new(codec, &config.transport);
@@ -193,7 +193,7 @@ fn transport(runtime: &Runtime, order: &Order) -> Key {
     }
 }
 
-async fn spec(runtime: &Arc<Runtime>, order: &Order, uuid: Uuid, transport: &Key) -> Result<ChildSpec> {
+async fn spec(runtime: &Arc<Runtime>, order: &StartOptions, uuid: Uuid, transport: &Key) -> Result<ChildSpec> {
     let remote = !order.host.is_local();
     let parent_at = match remote {
         true => runtime.listen_to_other_hosts(transport).await?,
@@ -218,7 +218,7 @@ async fn spec(runtime: &Arc<Runtime>, order: &Order, uuid: Uuid, transport: &Key
     })
 }
 
-fn child_config(ours: &Config, order: &Order, protocol: &str) -> Config {
+fn child_config(ours: &Config, order: &StartOptions, protocol: &str) -> Config {
     let mut config = ours.for_child();
     match order.host.is_local() {
         true => config.transport = protocol.into(),
@@ -258,15 +258,15 @@ mod tests {
     #[test]
     fn what_belongs_to_a_host_stays_there() {
         let ours = Config { socket_dir: Some("/run/here".into()), transport: "uds".into(), ..Config::default() };
-        let order = Order { host: Host::ssh("node2"), ..Order::default() };
+        let order = StartOptions { host: Host::ssh("node2"), ..StartOptions::default() };
         let there = child_config(&ours, &order, "quic");
         assert_eq!((there.socket_dir, &*there.transport), (None, "uds"));
         assert_eq!(there.listen, ["quic://0.0.0.0:0".parse().unwrap()]);
         let at: Address = "quic://10.0.0.2:7".parse().unwrap();
-        let order = Order { host: Host::ssh("node2").listen(at.clone()).advertise(at.clone()), ..order };
+        let order = StartOptions { host: Host::ssh("node2").listen(at.clone()).advertise(at.clone()), ..order };
         let there = child_config(&ours, &order, "quic");
         assert_eq!((there.listen, there.advertise), (vec![at.clone()], vec![at]));
-        let here = child_config(&ours, &Order::default(), "tcp");
+        let here = child_config(&ours, &StartOptions::default(), "tcp");
         assert_eq!((here.socket_dir, &*here.transport), (Some("/run/here".into()), "tcp"));
     }
 }

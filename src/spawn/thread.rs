@@ -30,7 +30,7 @@ impl Launcher for Threads {
         let name = spec.name.clone();
         let (killed, parent_gone) = (CancellationToken::new(), CancellationToken::new());
         let (kill, liveness) = (killed.clone(), parent_gone.clone());
-        let actor = move || super::child::run_in_thread(spec, registry, killed, liveness);
+        let actor = move || super::entry::run_in_thread(spec, registry, killed, liveness);
         let thread = std::thread::Builder::new().name(name.clone());
         let (done, ended) = tokio::sync::oneshot::channel();
         let thread = thread

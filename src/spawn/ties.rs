@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Signal, getppid, pidfd_open, set_parent_process_death_signal};
 
-use super::child::MARK;
+use super::entry::MARK;
 use super::process::raw_pid;
 
 /// Asks the kernel to kill this process when its parent ends. The wish is the calling thread's.

@@ -30,7 +30,7 @@ use self::policy::{Restart, Rules, Strategy};
 use self::run::Runner;
 use super::Nursery;
 use super::monitor::Overseer;
-use super::start::{Start, order_for};
+use super::start::{Start, options_for};
 use crate::call::Call;
 use crate::error::{Cancelled, Error, Result};
 use crate::exports::BoxFuture;
@@ -125,9 +125,10 @@ impl ChildSpec {
     /// It is [`permanent`](Self::permanent) by default, and known by the actor's name. Only the
     /// description counts: nothing is started before it is supervised.
     pub fn daemon(actor: Start<Portal>) -> Self {
-        let order = actor.order;
-        let name = order.name.as_str().into();
-        let start: Starter = Box::new(move |nursery, overseer| Box::pin(nursery.start_daemon(order.clone(), overseer)));
+        let options = actor.options;
+        let name = options.name.as_str().into();
+        let start: Starter =
+            Box::new(move |nursery, overseer| Box::pin(nursery.start_daemon(options.clone(), overseer)));
         Self { name, restart: Restart::Permanent, start, init: None }
     }
 
@@ -144,9 +145,9 @@ impl ChildSpec {
         let known_as = name.as_str().into();
         let start: Starter = Box::new(move |nursery, overseer| {
             let call = call();
-            let mut order = order_for(&call);
-            order.name.clone_from(&name);
-            Box::pin(async move { Ok(nursery.start_one_shot(order, call, overseer).await?.without_result()) })
+            let mut options = options_for(&call);
+            options.name.clone_from(&name);
+            Box::pin(async move { Ok(nursery.start_one_shot(options, call, overseer).await?.without_result()) })
         });
         Self { name: known_as, restart: Restart::Transient, start, init: None }
     }

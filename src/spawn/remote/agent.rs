@@ -19,7 +19,7 @@ use std::process::Stdio;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::super::child::{name_process, read_message, take_stdin};
+use super::super::entry::{name_process, read_message, take_stdin};
 use super::super::orphans::Descendants;
 use super::super::process::{command, spawn};
 use super::super::slurm::cancel_job;

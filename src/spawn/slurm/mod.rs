@@ -48,7 +48,7 @@ impl Launcher for Slurm {
         given_up: &CancellationToken,
     ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why: format!("at {}: {why}", self.host) };
-        super::child::require_entry().map_err(failed)?;
+        super::entry::require_entry().map_err(failed)?;
         let options = self.host.options.clone();
         let program = match options.program {
             Some(program) => program,

@@ -44,7 +44,7 @@ impl Launcher for Ssh {
         given_up: &CancellationToken,
     ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why: format!("at {}: {why}", self.host) };
-        super::child::require_entry().map_err(failed)?;
+        super::entry::require_entry().map_err(failed)?;
         let options = self.host.options.clone();
         let site =
             Site { destination: self.destination.clone(), config_file: options.config_file, program: options.program };
