@@ -8,7 +8,7 @@ use pleach_wire::{Format, Payload};
 use crate::actor::ActorId;
 use crate::error::{Error, ErrorGroup, Packed, Refusal};
 use crate::proto::fencing::Fenced;
-use crate::proto::handshake::{Handshake, Hello, Member, Next, PROBE, REGISTRAR, Step};
+use crate::proto::handshake::{Handshake, Hello, Introduction, Next, PROBE, REGISTRAR, Step};
 use crate::proto::membership::{Nonce, Proof, TreeKey};
 
 /// Reads a payload as an error that crossed a connection, and prints its text.
@@ -89,13 +89,13 @@ const MOVES: usize = 100;
 
 /// One side of a conversation.
 struct Party {
-    own: Member,
+    own: Introduction,
     dials: bool,
     knows_key: bool,
     handshake: Handshake,
     nonce: Nonce,
     /// The other's claimed identity, and the nonce that its proof must answer.
-    heard: Option<(Option<Member>, Nonce)>,
+    heard: Option<(Option<Introduction>, Nonce)>,
     /// The proofs that were given, each with the nonce that it answers.
     proofs: Vec<(Proof, Nonce)>,
 }
@@ -113,7 +113,7 @@ impl Party {
             _ => 0,
         };
         let (incarnation, exports) = (number.into(), vec![number.into()]);
-        let own = Member { who: who(number), incarnation, features, listening: Vec::new(), exports };
+        let own = Introduction { who: who(number), incarnation, features, listening: Vec::new(), exports };
         let (nonce, deadline) = ([100 + number; 32], Duration::from_secs(1));
         let handshake = if dials {
             let (handshake, hello) = Handshake::dial(key, own.clone(), "msgpack", nonce, deadline);
@@ -128,7 +128,7 @@ impl Party {
     }
 
     /// Takes a step. Returns the answer, and the accepted identity of the other.
-    fn hear(&mut self, mut step: Step) -> (Option<Step>, Option<Member>) {
+    fn hear(&mut self, mut step: Step) -> (Option<Step>, Option<Introduction>) {
         let (mut answer, accepted) = match self.handshake.handle_step(step.clone()) {
             Next::Send(step) | Next::SendAndEnd(step) => (Some(step), None),
             Next::SendAndAccept(step, member) => (Some(step), Some(member)),
@@ -146,7 +146,7 @@ impl Party {
     }
 
     /// Fails unless `step` allows this party, which knows the key, to answer and to accept as it did.
-    fn check(&self, step: &Step, answer: Option<&Step>, accepted: Option<Member>, parties: &[Self]) {
+    fn check(&self, step: &Step, answer: Option<&Step>, accepted: Option<Introduction>, parties: &[Self]) {
         let tells = matches!(answer, Some(Step::Welcome { member: Some(_), .. }));
         if !tells && accepted.is_none() {
             return;
@@ -178,7 +178,7 @@ const DEAD: u8 = 2;
 
 /// The contents of a step.
 struct Parts<'a> {
-    member: Option<&'a mut Member>,
+    member: Option<&'a mut Introduction>,
     nonce: Option<&'a mut Nonce>,
     proof: Option<&'a mut Proof>,
 }

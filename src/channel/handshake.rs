@@ -12,13 +12,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::actor::ActorId;
 use crate::proto::fencing::Fenced;
-use crate::proto::handshake::{Handshake, Hello, Member, Next, Step};
+use crate::proto::handshake::{Handshake, Hello, Introduction, Next, Step};
 use crate::proto::membership::{Nonce, TreeKey};
 
 /// The inputs of both sides of a handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    pub(crate) own: Member,
+    pub(crate) own: Introduction,
     pub(crate) key: TreeKey,
     /// How long the whole handshake may take.
     pub(crate) deadline: Duration,
@@ -31,7 +31,7 @@ pub(crate) struct Identity {
 /// The result of a handshake with a member: its identity, and the messages that came right behind.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    pub(crate) member: Member,
+    pub(crate) member: Introduction,
     pub(crate) early: Vec<Msg>,
     /// When the handshake began.
     pub(crate) began: Instant,
@@ -196,8 +196,13 @@ mod tests {
     use super::*;
 
     fn identity(name: &str, key: u8) -> Identity {
-        let own =
-            Member { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: Vec::new() };
+        let own = Introduction {
+            who: ActorId::new(name),
+            incarnation: 1,
+            features: 0,
+            listening: Vec::new(),
+            exports: Vec::new(),
+        };
         let (deadline, max_frame) = (patience(), 1 << 20);
         Identity { own, key: TreeKey::new([key; 32]), deadline, max_frame, lost: Arc::default() }
     }
@@ -305,7 +310,7 @@ mod tests {
         [&(body.len() as u32).to_le_bytes()[..], &body].concat()
     }
 
-    fn hello(member: Option<Member>) -> Step {
+    fn hello(member: Option<Introduction>) -> Step {
         let (magic, codec) = (crate::proto::handshake::MAGIC.into(), "msgpack".into());
         Step::Hello(Hello { magic, versions: (1, 1), codec, member, nonce: [1; 32] })
     }
@@ -362,7 +367,7 @@ mod tests {
     #[tokio::test]
     async fn frames_of_strangers_are_small_and_those_of_members_as_configured() {
         let listener = identity("listener", 1);
-        let large = hello(Some(Member { exports: vec![u64::MAX; 10_000], ..identity("large", 9).own }));
+        let large = hello(Some(Introduction { exports: vec![u64::MAX; 10_000], ..identity("large", 9).own }));
         let (transport, mut end) = listener_and_stranger(1 << 20);
         end.write_all(&frame(&large)).await.unwrap();
         let refused = accept(&transport, &listener, &|_| ()).await.unwrap_err();

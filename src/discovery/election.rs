@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Endpoint, RegistrarAddr};
 use crate::error::{Error, Result};
-use crate::proto::handshake::{Member, REGISTRAR};
+use crate::proto::handshake::{Introduction, REGISTRAR};
 use crate::runtime::{Reserved, Runtime};
 
 /// The outcome of an election for a root.
@@ -35,7 +35,7 @@ pub(super) enum Elected {
 /// The state of an address.
 #[derive(Debug)]
 enum Found {
-    Registrar(Box<Member>),
+    Registrar(Box<Introduction>),
     Free,
     /// A peer that accepted the connection, and then was silent for too long.
     Silent,
@@ -140,7 +140,7 @@ impl Found {
 
 /// The registrars that were found, each once.
 fn sites(at: &[Endpoint], found: &[Found]) -> Vec<RegistrarAddr> {
-    let mut sites: Vec<(&Member, RegistrarAddr)> = Vec::new();
+    let mut sites: Vec<(&Introduction, RegistrarAddr)> = Vec::new();
     for (at, found) in at.iter().zip(found) {
         let Found::Registrar(member) = found else { continue };
         match sites.iter_mut().find(|(known, _)| known.who == member.who) {

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Nursery, managed};
 use crate::channel::{Explain as _, Pending};
 use crate::error::{Error, Result};
-use crate::portal::{FinalResult, Member};
+use crate::portal::{ChildHandle, FinalResult};
 use crate::spawn::reap::{EndedBy, Ending, reap};
 
 /// The receiver of a member's failure.
@@ -34,7 +34,7 @@ pub(super) enum Overseer {
 /// Watches one member.
 pub(super) struct Monitor {
     nursery: Nursery,
-    member: Arc<Member>,
+    member: Arc<ChildHandle>,
     overseer: Overseer,
     /// Whether it has failed (invariant 1).
     failed: AtomicBool,
@@ -42,7 +42,7 @@ pub(super) struct Monitor {
 
 impl Monitor {
     /// Enters a member; one of the `watch_` functions has to follow.
-    pub(super) fn enter(nursery: &Nursery, member: Arc<Member>, overseer: Overseer) -> Self {
+    pub(super) fn enter(nursery: &Nursery, member: Arc<ChildHandle>, overseer: Overseer) -> Self {
         let id = &member.child.id;
         nursery.state().members.insert(id.uuid(), id.clone());
         managed().insert(id.uuid(), Arc::downgrade(&nursery.0));

@@ -20,7 +20,7 @@ use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::exports::BoxFuture;
 use crate::panics::take_caught;
-use crate::portal::{Member, Portal};
+use crate::portal::{ChildHandle, Portal};
 use crate::scope::{self, OnDrop};
 use crate::spawn::{self, StartOptions};
 
@@ -48,7 +48,7 @@ impl Nursery {
     }
 
     pub(super) async fn start_daemon(self, options: StartOptions, overseer: Overseer) -> Result<Portal> {
-        let enter = |nursery: &Self, member: Arc<Member>, overseer| {
+        let enter = |nursery: &Self, member: Arc<ChildHandle>, overseer| {
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
             nursery.0.tasks.spawn(monitor.watch_daemon());
             Portal::daemon(member)
@@ -65,7 +65,7 @@ impl Nursery {
     where
         T: Send + 'static,
     {
-        let enter = move |nursery: &Self, member: Arc<Member>, overseer| {
+        let enter = move |nursery: &Self, member: Arc<ChildHandle>, overseer| {
             // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
             let terms = call_terms(call.export().schema(), nursery.0.scope.deadline());
             // The arguments' own code runs here. Its panic is a failure of the function, like its other errors.
@@ -83,7 +83,7 @@ impl Nursery {
     async fn start<P, F>(&self, options: StartOptions, overseer: Overseer, enter: F) -> Result<P>
     where
         P: Send + 'static,
-        F: FnOnce(&Self, Arc<Member>, Overseer) -> P + Send + 'static,
+        F: FnOnce(&Self, Arc<ChildHandle>, Overseer) -> P + Send + 'static,
     {
         scope::checkpoint()?;
         let admitted = self.admit()?;
@@ -98,7 +98,7 @@ impl Nursery {
                     Overseer::Nursery => &nursery.0.ending,
                     Overseer::Supervisor(_) => &nursery.0.hurry,
                 };
-                let member = Member::new(child, nursery.0.runtime.clone(), ending);
+                let member = ChildHandle::new(child, nursery.0.runtime.clone(), ending);
                 let unclaimed = member.clone();
                 (OnDrop::new(move || unclaimed.mark_asked()), enter(&nursery, member, overseer))
             });

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-pub(crate) use self::peer::Member;
+pub(crate) use self::peer::ChildHandle;
 use self::peer::Peer;
 use crate::actor::ActorId;
 use crate::call::{Call, Decode};
@@ -45,7 +45,7 @@ pub struct Daemon(());
 pub(crate) type FinalResult = Option<Result<Payload>>;
 
 impl<T> Portal<T> {
-    pub(crate) fn one_shot(member: Arc<Member>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
+    pub(crate) fn one_shot(member: Arc<ChildHandle>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
         Self { peer: Peer::Child(member), result: Some((result, decode)), kind: PhantomData }
     }
 
@@ -317,7 +317,7 @@ impl<T> Portal<T> {
 }
 
 impl Portal {
-    pub(crate) fn daemon(member: Arc<Member>) -> Self {
+    pub(crate) fn daemon(member: Arc<ChildHandle>) -> Self {
         Self { peer: Peer::Child(member), result: None, kind: PhantomData }
     }
 

@@ -16,7 +16,7 @@ use crate::spawn::{Child, Exit};
 #[derive(Clone)]
 pub(super) enum Peer {
     /// A child of this actor; its nursery owns it.
-    Child(Arc<Member>),
+    Child(Arc<ChildHandle>),
     /// Any other actor of the tree.
     Other(Arc<Connection>),
 }
@@ -67,7 +67,7 @@ impl Explain for Peer {
 }
 
 /// A child as its nursery and its portals share it.
-pub(crate) struct Member {
+pub(crate) struct ChildHandle {
     pub(crate) child: Child,
     pub(crate) runtime: Arc<Runtime>,
     /// Whether this actor has asked it to end.
@@ -76,7 +76,7 @@ pub(crate) struct Member {
     asked_too_late: OnceLock<bool>,
 }
 
-impl Member {
+impl ChildHandle {
     /// Enters a child that is asked to end when `ending` is cancelled, if not before.
     pub(crate) fn new(child: Child, runtime: Arc<Runtime>, ending: &CancellationToken) -> Arc<Self> {
         Arc::new(Self { child, runtime, asked: ending.child_token(), asked_too_late: OnceLock::new() })
@@ -182,7 +182,7 @@ impl Member {
     }
 }
 
-impl Explain for Member {
+impl Explain for ChildHandle {
     async fn explain(&self, error: Error) -> Error {
         // A runtime that fails says so before it cancels its tasks and leaves.
         let echo = matches!(error, Error::ContextCancelled(_) | Error::Disconnected { .. });

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use uuid::Uuid;
 
-use super::handshake::Member;
+use super::handshake::Introduction;
 
 /// The actors that were declared dead here, each with its incarnation then. The oldest are forgotten.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ impl Fenced {
     }
 
     /// Returns why this actor may not rejoin, if it was declared dead.
-    pub(crate) fn refusal(&self, member: &Member) -> Option<String> {
+    pub(crate) fn refusal(&self, member: &Introduction) -> Option<String> {
         let lost = *self.incarnations.get(&member.who.uuid())?;
         (member.incarnation <= lost).then(|| {
             format!(

@@ -39,7 +39,7 @@ pub(crate) enum Step {
     /// The dialer's proof.
     Proof { proof: Proof },
     /// The listener's identity and proof. To a probe: both are empty.
-    Welcome { member: Option<Member>, proof: Proof },
+    Welcome { member: Option<Introduction>, proof: Proof },
     /// The listener will not talk to this dialer.
     Refusal { why: String },
 }
@@ -54,14 +54,14 @@ pub(crate) struct Hello {
     /// The codec of this connection, by name.
     pub(crate) codec: String,
     /// The dialer; `None` for a probe.
-    pub(crate) member: Option<Member>,
+    pub(crate) member: Option<Introduction>,
     /// The dialer's challenge.
     pub(crate) nonce: Nonce,
 }
 
 /// An actor's identity and features; trusted once it has proved that it belongs to the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Member {
+pub(crate) struct Introduction {
     /// Its identity.
     pub(crate) who: ActorId,
     /// When it began, in milliseconds since 1970: tells an actor from its restarted successor.
@@ -89,9 +89,9 @@ pub(crate) enum Next {
     /// Send this and wait for the answer.
     Send(Step),
     /// Send this; then the handshake is complete and the peer is a member.
-    SendAndAccept(Step, Member),
+    SendAndAccept(Step, Introduction),
     /// The peer is a member.
-    Accept(Member),
+    Accept(Introduction),
     /// Send this and close: it was a probe.
     SendAndEnd(Step),
     /// Send this, if there is something to say, and close.
@@ -102,7 +102,7 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     key: TreeKey,
-    own: Member,
+    own: Introduction,
     state: State,
     deadline: Duration,
     /// Actors that may not rejoin.
@@ -120,14 +120,14 @@ enum State {
     /// Listener: nothing has come yet.
     AwaitHello { codec: &'static str, nonce: Nonce },
     /// Listener: `Challenge` is out.
-    AwaitProof { hello: Vec<u8>, member: Member, nonce: Nonce },
+    AwaitProof { hello: Vec<u8>, member: Introduction, nonce: Nonce },
     /// It has ended, one way or the other.
     Over,
 }
 
 impl Handshake {
     /// Starts as the dialer; returns the first message to send.
-    pub(crate) fn dial(key: TreeKey, own: Member, codec: &str, nonce: Nonce, deadline: Duration) -> (Self, Step) {
+    pub(crate) fn dial(key: TreeKey, own: Introduction, codec: &str, nonce: Nonce, deadline: Duration) -> (Self, Step) {
         let (magic, codec) = (MAGIC.to_owned(), codec.to_owned());
         let hello = Hello { magic, versions: (VERSION, VERSION), codec, member: Some(own.clone()), nonce };
         let state = State::AwaitChallenge { hello: transcript(&hello) };
@@ -135,7 +135,13 @@ impl Handshake {
     }
 
     /// Starts as the listener on a connection of this codec, with a fresh nonce.
-    pub(crate) fn listen(key: TreeKey, codec: &'static str, nonce: Nonce, own: Member, deadline: Duration) -> Self {
+    pub(crate) fn listen(
+        key: TreeKey,
+        codec: &'static str,
+        nonce: Nonce,
+        own: Introduction,
+        deadline: Duration,
+    ) -> Self {
         let state = State::AwaitHello { codec, nonce };
         Self { key, own, state, deadline, lost: Arc::default(), binding: Vec::new() }
     }

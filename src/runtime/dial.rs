@@ -21,7 +21,7 @@ use crate::channel::Channel;
 use crate::channel::handshake;
 use crate::discovery::{Registered, RegistrarAddr};
 use crate::error::{Error, Result};
-use crate::proto::handshake::{Endpoint, LASTS, Member, PROBE, REGISTRAR};
+use crate::proto::handshake::{Endpoint, Introduction, LASTS, PROBE, REGISTRAR};
 use crate::proto::session::Role;
 
 impl Runtime {
@@ -34,8 +34,8 @@ impl Runtime {
     /// If dropped, the connection is closed.
     pub(crate) async fn connect_to_parent(self: &Arc<Self>) -> Result<Channel> {
         let origin = self.origin.as_ref().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
-        let introduction = Introduction { shown: None, wanted: Wanted::Actor(&origin.parent), lasts: true };
-        self.dial_first(introduction, self.nearest_first(&origin.parent, &origin.parent_at)).await
+        let options = DialOptions { shown: None, wanted: Wanted::Actor(&origin.parent), lasts: true };
+        self.dial_first(options, self.nearest_first(&origin.parent, &origin.parent_at)).await
     }
 
     /// Dials an actor at the nearest of its addresses that answers, and starts to serve it.
@@ -46,8 +46,8 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, the connection is closed.
     pub(crate) async fn dial_nearest(self: &Arc<Self>, who: &ActorId, at: &[Endpoint]) -> Result<Channel> {
-        let introduction = Introduction::to(who);
-        self.dial_first(introduction, self.nearest_first(who, at)).await
+        let options = DialOptions::to(who);
+        self.dial_first(options, self.nearest_first(who, at)).await
     }
 
     /// Dials a registrar, and shows it `actor`, which it enters for as long as the connection lasts.
@@ -62,7 +62,7 @@ impl Runtime {
             Some(who) => (Wanted::Actor(who), self.nearest_first(who, &site.at)),
             None => (Wanted::Registrar, site.at.iter().collect()),
         };
-        self.dial_first(Introduction { shown: Some(actor), wanted, lasts: true }, at).await
+        self.dial_first(DialOptions { shown: Some(actor), wanted, lasts: true }, at).await
     }
 
     /// Asks for the identity of the listener at an address, without becoming a peer, for at most `patience`. `None`:
@@ -73,7 +73,7 @@ impl Runtime {
     ///
     /// # Cancel safety
     /// If dropped, the connection is closed.
-    pub(crate) async fn probe(&self, at: &Endpoint, patience: Duration) -> Result<Option<Member>> {
+    pub(crate) async fn probe(&self, at: &Endpoint, patience: Duration) -> Result<Option<Introduction>> {
         let kind = self.registry.find(&at.transport)?;
         let settings = Settings { dial_timeout: patience / 2, ..self.settings(&at.transport)? };
         let address: Address = at.address.parse().map_err(|error| Error::Config(format!("{error}")))?;
@@ -89,7 +89,7 @@ impl Runtime {
         Ok(Some(member))
     }
 
-    async fn dial_first(self: &Arc<Self>, introduction: Introduction<'_>, at: Vec<&Endpoint>) -> Result<Channel> {
+    async fn dial_first(self: &Arc<Self>, options: DialOptions<'_>, at: Vec<&Endpoint>) -> Result<Channel> {
         let mut waiting = at.into_iter();
         let mut connecting = FuturesUnordered::new();
         let mut failures = Vec::new();
@@ -105,19 +105,19 @@ impl Runtime {
                 Ok(None) | Err(_) => continue, // the next one is started
             };
             let channel = match connected {
-                Ok((transport, address)) => self.introduce(&introduction, transport, &address).await,
+                Ok((transport, address)) => self.introduce(&options, transport, &address).await,
                 Err(error) => Err(error),
             };
             match channel {
                 Ok(channel) => return Ok(channel),
                 Err(error) => {
-                    debug!(target: "pleach::transport", peer = %introduction.wanted, %error, "not reached there");
+                    debug!(target: "pleach::transport", peer = %options.wanted, %error, "not reached there");
                     failures.push(error);
                 }
             }
         }
         Error::join(failures)?;
-        Err(Error::Usage(format!("{} listens nowhere that can be reached from {}", introduction.wanted, self.id)))
+        Err(Error::Usage(format!("{} listens nowhere that can be reached from {}", options.wanted, self.id)))
     }
 
     async fn connect(&self, at: &Endpoint) -> Result<(Arc<dyn MsgTransport>, Address)> {
@@ -130,16 +130,16 @@ impl Runtime {
     /// Shakes hands as the dialer, checks the peer's identity, and starts to serve it.
     pub(super) async fn introduce(
         self: &Arc<Self>,
-        introduction: &Introduction<'_>,
+        options: &DialOptions<'_>,
         transport: Arc<dyn MsgTransport>,
         address: &Address,
     ) -> Result<Channel> {
-        let Introduction { shown, wanted, lasts } = introduction;
+        let DialOptions { shown, wanted, lasts } = options;
         let mut identity = self.identity().await;
         if let Some(Registered { who, incarnation, listening }) = (*shown).cloned() {
             // A registered actor may have become a newer incarnation since.
             let incarnation = if who == self.id { incarnation.max(identity.own.incarnation) } else { incarnation };
-            identity.own = Member { who, incarnation, listening, ..identity.own };
+            identity.own = Introduction { who, incarnation, listening, ..identity.own };
         }
         if *lasts {
             identity.own.features |= LASTS;
@@ -174,8 +174,8 @@ impl Runtime {
     }
 }
 
-/// A dialer's introduction, and the expected peer.
-pub(super) struct Introduction<'a> {
+/// The identity that a dialer presents, and the expected peer.
+pub(super) struct DialOptions<'a> {
     /// The identity to present, if not this actor's.
     shown: Option<&'a Registered>,
     wanted: Wanted<'a>,
@@ -183,7 +183,7 @@ pub(super) struct Introduction<'a> {
     lasts: bool,
 }
 
-impl<'a> Introduction<'a> {
+impl<'a> DialOptions<'a> {
     /// This actor to that one.
     pub(super) fn to(who: &'a ActorId) -> Self {
         Self { shown: None, wanted: Wanted::Actor(who), lasts: false }
@@ -197,7 +197,7 @@ enum Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn fits(&self, found: &Member) -> bool {
+    fn fits(&self, found: &Introduction) -> bool {
         match self {
             Self::Actor(who) => found.who == **who,
             Self::Registrar => found.features & REGISTRAR != 0,

@@ -52,7 +52,7 @@ mod tests {
 
     use pleach_wire::{Key, Settings, TransportError};
 
-    use super::super::dial::Introduction;
+    use super::super::dial::DialOptions;
     use super::*;
     use crate::channel::handshake::{self, Accepted, Identity};
     use crate::config::Config;
@@ -134,8 +134,8 @@ mod tests {
         for _ in 0..2 {
             let (transport, accepted) = tokio::join!(kind.dial(&address, &settings), listener.accept());
             let transport = transport.unwrap();
-            let introduction = Introduction::to(&identity.own.who);
-            let introduced = here.introduce(&introduction, transport, &address);
+            let options = DialOptions::to(&identity.own.who);
+            let introduced = here.introduce(&options, transport, &address);
             let (dialled, accepted) = tokio::join!(introduced, async {
                 let transport = kind.wrap(accepted.unwrap());
                 let accepted = handshake::accept(&*transport, &identity, &|_| {}).await.unwrap().unwrap();

@@ -22,7 +22,7 @@ use crate::channel::{Channel, Terms};
 use crate::discovery::Registered;
 use crate::log::Limit;
 use crate::proto::failure_detector::Relation;
-use crate::proto::handshake::{LASTS, Member, REGISTRAR};
+use crate::proto::handshake::{Introduction, LASTS, REGISTRAR};
 use crate::proto::session::Role;
 
 impl Runtime {
@@ -32,7 +32,7 @@ impl Runtime {
         let incarnation = self.incarnation.load(Ordering::Acquire);
         let features = if self.table().is_some() { REGISTRAR } else { 0 };
         Identity {
-            own: Member { who, incarnation, features, listening, exports },
+            own: Introduction { who, incarnation, features, listening, exports },
             key: self.tree_key.clone(),
             deadline: self.config.handshake,
             max_frame: self.config.max_frame,
@@ -50,7 +50,7 @@ impl Runtime {
         relation: Option<Relation>,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early, began } = accepted;
-        let Member { who, incarnation, listening, exports, .. } = member;
+        let Introduction { who, incarnation, listening, exports, .. } = member;
         let is_other_program = exports != crate::exports::fingerprints();
         let terms = Terms {
             role,

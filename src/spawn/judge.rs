@@ -1,6 +1,6 @@
 //! Judges the end of a child: was it requested, or is it a failure?
 //!
-//! A pure function of observations, which [`Member`](crate::portal) collects. Nothing here depends on when the parent
+//! A pure function of observations, which [`ChildHandle`](crate::portal) collects. Nothing here depends on when the parent
 //! learns of them: a child that crashes a moment before it is asked to end has crashed, however late its exit status
 //! comes. So a request, or a signal, counts only if the child was alive when it was sent.
 //!

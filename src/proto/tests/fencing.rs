@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::handshakes::{dialer_as, key, listener, member, refusal, shake};
 use crate::actor::ActorId;
 use crate::proto::fencing::Fenced;
-use crate::proto::handshake::{Member, Next};
+use crate::proto::handshake::{Introduction, Next};
 
-fn incarnation(who: &ActorId, incarnation: u64) -> Member {
-    Member { who: who.clone(), incarnation, ..member("again") }
+fn incarnation(who: &ActorId, incarnation: u64) -> Introduction {
+    Introduction { who: who.clone(), incarnation, ..member("again") }
 }
 
 // SEC-20

@@ -2,18 +2,18 @@
 
 use super::*;
 use crate::actor::ActorId;
-use crate::proto::handshake::{Handshake, Hello, MAGIC, Member, Next, PROBE, Step, VERSION};
+use crate::proto::handshake::{Handshake, Hello, Introduction, MAGIC, Next, PROBE, Step, VERSION};
 use crate::proto::membership::TreeKey;
 
 pub(super) fn key(byte: u8) -> TreeKey {
     TreeKey::new([byte; 32])
 }
 
-pub(super) fn member(name: &str) -> Member {
-    Member { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: vec![7] }
+pub(super) fn member(name: &str) -> Introduction {
+    Introduction { who: ActorId::new(name), incarnation: 1, features: 0, listening: Vec::new(), exports: vec![7] }
 }
 
-fn hello(member: Option<Member>) -> Hello {
+fn hello(member: Option<Introduction>) -> Hello {
     let (magic, codec) = (MAGIC.to_owned(), "msgpack".to_owned());
     Hello { magic, versions: (VERSION, VERSION), codec, member, nonce: [1; 32] }
 }
@@ -22,7 +22,7 @@ fn dialer(key: TreeKey) -> (Handshake, Step) {
     dialer_as(member("dialer"), key)
 }
 
-pub(super) fn dialer_as(own: Member, key: TreeKey) -> (Handshake, Step) {
+pub(super) fn dialer_as(own: Introduction, key: TreeKey) -> (Handshake, Step) {
     Handshake::dial(key, own, "msgpack", [1; 32], secs(10))
 }
 
@@ -175,7 +175,8 @@ fn a_probe_is_answered_without_proof_and_forgotten() {
 
 #[test]
 fn a_members_probe_is_told_who_listens_and_forgotten() {
-    let probe = |by| Handshake::dial(by, Member { features: PROBE, ..member("prober") }, "msgpack", [1; 32], secs(10));
+    let probe =
+        |by| Handshake::dial(by, Introduction { features: PROBE, ..member("prober") }, "msgpack", [1; 32], secs(10));
     let (mut prober, first) = probe(key(1));
     let mut listening = listener(key(1), 2);
     let Next::Send(challenge) = listening.handle_step(first) else { panic!("no challenge") };
