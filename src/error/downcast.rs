@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::payload::Payload;
+use super::encoded::EncodedError;
 use super::{ActorDied, Error, causes};
 
 impl Error {
@@ -81,7 +81,7 @@ impl Error {
     where
         E: StdError + Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let copy = self.downcast_ref::<E>().and_then(|found| Payload::of(found).ok()?.decode().ok());
+        let copy = self.downcast_ref::<E>().and_then(|found| EncodedError::of(found).ok()?.decode().ok());
         copy.ok_or(self)
     }
 

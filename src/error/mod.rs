@@ -8,7 +8,7 @@
 //! |---|---|
 //! | this one | [`Error`] and its variants |
 //! | `raised`, `packed` | from a function's own error to its wire form, and back |
-//! | `remote`, `payload`, `told` | errors that arrive, their payload, and texts of causes |
+//! | `remote`, `encoded`, `told` | errors that arrive, their payload, and texts of causes |
 //! | `register`, `downcast` | error types that come back as themselves |
 //! | `inside` | a `pleach::Error` wrapped in a foreign type |
 //! | `died`, `gave_up`, `group`, `refusal` | findings of the runtime that have parts |
@@ -19,13 +19,13 @@
 mod cancelled;
 mod died;
 mod downcast;
+mod encoded;
 mod gave_up;
 mod group;
 mod inside;
 mod mismatch;
 pub(crate) mod ok;
 mod packed;
-mod payload;
 pub(crate) mod raised;
 mod record;
 mod refusal;
@@ -47,10 +47,10 @@ use pleach_wire::TransportError;
 pub use self::cancelled::{Cancelled, ContextCancelled};
 pub(crate) use self::died::signal_name;
 pub use self::died::{ActorDied, WaitStatus};
+pub use self::encoded::EncodedError;
 pub use self::gave_up::GaveUp;
 pub use self::group::ErrorGroup;
 pub(crate) use self::packed::Packed;
-pub use self::payload::Payload;
 pub(crate) use self::raised::{Raised, boxed};
 pub use self::refusal::Refusal;
 pub use self::remote::RemoteError;

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::payload::Payload;
+use super::encoded::EncodedError;
 use super::raised::{Held, Raised};
 use super::{ContextCancelled, Error, ErrorGroup, Refusal, RemoteError, causes, inside, register};
 use crate::actor::ActorId;
@@ -190,7 +190,7 @@ impl Packer<'_> {
 
     fn pack_finding(&self, finding: &Error) -> Packed {
         let type_name = format!("{RUNTIME}{}", finding.variant());
-        let payload = Payload::of(finding).map_err(|why| {
+        let payload = EncodedError::of(finding).map_err(|why| {
             static LIMIT: Limit = Limit::new();
             if let Some(count) = LIMIT.count() {
                 warn!(target: "pleach::runtime", type_name, why, count, "a finding can't be sent as itself");
@@ -204,7 +204,7 @@ impl Packer<'_> {
         error: &(dyn StdError + 'static),
         type_name: &str,
         backtrace: Option<String>,
-        payload: Option<Payload>,
+        payload: Option<EncodedError>,
     ) -> Packed {
         let mut chain: Vec<_> = causes(error).skip(1).take(MAX_CHAIN + 1).map(ToString::to_string).collect();
         if let Some(beyond) = chain.get_mut(MAX_CHAIN) {

@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::encoded::{Decoded, EncodedError};
 use super::packed::RUNTIME;
-use super::payload::{Decoded, Payload};
 use super::{Error, Result};
 use crate::fidelity;
 use crate::log::Limit;
@@ -66,8 +66,8 @@ macro_rules! register_error {
 pub struct RegisteredError {
     name: fn() -> &'static str,
     /// `None` for errors of other types.
-    encode: fn(&(dyn StdError + 'static)) -> Option<Result<Payload, String>>,
-    decode: fn(&Payload) -> Result<Decoded, String>,
+    encode: fn(&(dyn StdError + 'static)) -> Option<Result<EncodedError, String>>,
+    decode: fn(&EncodedError) -> Result<Decoded, String>,
 }
 
 impl RegisteredError {
@@ -78,7 +78,7 @@ impl RegisteredError {
             encode: |error| {
                 let error = error.downcast_ref::<E>()?;
                 fidelity::check(error);
-                Some(Payload::of(error))
+                Some(EncodedError::of(error))
             },
             decode: |payload| payload.decode::<E>().map(|error| Arc::new(error) as Decoded),
         }
@@ -112,7 +112,7 @@ fn make_table(errors: &'static [RegisteredError]) -> Result<Table, String> {
 }
 
 /// Encodes an error if its type is registered, and names the type.
-pub(super) fn encode(error: &(dyn StdError + 'static)) -> Option<(&'static str, Payload)> {
+pub(super) fn encode(error: &(dyn StdError + 'static)) -> Option<(&'static str, EncodedError)> {
     let (registered, encoded) = ERRORS.iter().find_map(|one| (one.encode)(error).map(|encoded| (one, encoded)))?;
     let name = (registered.name)();
     match encoded {
@@ -128,7 +128,7 @@ pub(super) fn encode(error: &(dyn StdError + 'static)) -> Option<(&'static str, 
 }
 
 /// Decodes an error of the type of that name, if there is such a type here.
-pub(super) fn decode(type_name: &str, payload: &Payload) -> Option<Result<Decoded, String>> {
+pub(super) fn decode(type_name: &str, payload: &EncodedError) -> Option<Result<Decoded, String>> {
     if type_name.starts_with(RUNTIME) {
         return Some(payload.decode::<Error>().map(|error| Arc::new(error) as Decoded));
     }

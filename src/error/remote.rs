@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::payload::Payload;
+use super::encoded::EncodedError;
 use super::told::Told;
 use crate::actor::ActorId;
 
@@ -37,7 +37,7 @@ pub struct RemoteError {
     /// The actors that passed it on, the first hop first.
     pub relay_path: Vec<ActorId>,
     /// The error itself, if it is of a registered type or a finding of the runtime.
-    pub payload: Option<Payload>,
+    pub payload: Option<EncodedError>,
     #[serde(skip)]
     pub(super) causes: OnceLock<Option<Box<Told>>>,
 }

@@ -18,7 +18,7 @@ use crate::log::Limit;
 /// An encoded error of a registered type, or a finding of the runtime.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Payload {
+pub struct EncodedError {
     encoded: Blob,
     #[serde(skip)]
     value: OnceLock<Option<Decoded>>,
@@ -27,7 +27,7 @@ pub struct Payload {
 /// A decoded error of whatever type it is registered as.
 pub(super) type Decoded = Arc<dyn Any + Send + Sync>;
 
-impl Payload {
+impl EncodedError {
     /// Encodes an error.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Payload {
     }
 }
 
-impl fmt::Debug for Payload {
+impl fmt::Debug for EncodedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "payload of {} bytes", self.encoded.len())
     }
