@@ -61,18 +61,18 @@ impl Frame {
     /// That is the scope that was asked for, unless it lies elsewhere than inside `around`, the scope of the body
     /// around this one, or beyond the shield around it: then it is a new scope, and the caller has to cancel it when
     /// the one asked for is cancelled. Invariants 1 and 6.
-    pub(super) fn enter(&self, around: Option<Arc<Node>>) -> Place {
+    pub(super) fn enter(&self, around: Option<Arc<Node>>) -> Placement {
         let asked = self.asked();
         let place = match around {
             Some(around) if !asked.is_inside(&around) => {
-                Place::Elsewhere(Node::with_deadline(Some(around), asked.deadline()))
+                Placement::Elsewhere(Node::with_deadline(Some(around), asked.deadline()))
             }
             None if is_shielded() && asked.stops_at_shields() => {
-                Place::Shielded(Node::with_deadline(None, asked.own_deadline()))
+                Placement::Shielded(Node::with_deadline(None, asked.own_deadline()))
             }
-            _ => Place::Asked(asked.clone()),
+            _ => Placement::Asked(asked.clone()),
         };
-        let (Place::Asked(node) | Place::Elsewhere(node) | Place::Shielded(node)) = &place;
+        let (Placement::Asked(node) | Placement::Elsewhere(node) | Placement::Shielded(node)) = &place;
         self.entered.get_or_init(|| node.clone());
         place
     }
@@ -118,7 +118,7 @@ impl Frame {
 }
 
 /// Where in the tree a body runs.
-pub(super) enum Place {
+pub(super) enum Placement {
     /// In the scope that was asked for.
     Asked(Arc<Node>),
     /// In a scope of its own, because the one asked for is not inside the scope around the body.

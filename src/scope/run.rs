@@ -11,7 +11,7 @@ use tokio::task::futures::TaskLocalFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::frame::{self, CURRENT, Frame, Place};
+use super::frame::{self, CURRENT, Frame, Placement};
 use super::shield::Shield;
 use super::tree::Node;
 use crate::error::{Error, Result};
@@ -132,12 +132,12 @@ pin_project! {
 }
 
 impl Watch {
-    fn new(place: Place, frame: &Frame) -> Self {
+    fn new(place: Placement, frame: &Frame) -> Self {
         let asked_node = frame.asked().clone();
         let (own, asked) = match place {
-            Place::Asked(node) => (node, None),
-            Place::Elsewhere(node) => (node, Some(asked_node.token.clone().cancelled_owned())),
-            Place::Shielded(node) => (node, Some(asked_node.own_token().cancelled_owned())),
+            Placement::Asked(node) => (node, None),
+            Placement::Elsewhere(node) => (node, Some(asked_node.token.clone().cancelled_owned())),
+            Placement::Shielded(node) => (node, Some(asked_node.own_token().cancelled_owned())),
         };
         Self { own: own.token.clone().cancelled_owned(), asked, asked_node }
     }
