@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pleach::Blob;
 use pleach::wire::codec::FrameBuf;
-use pleach::wire::{ByteStr, CallTerms, Cid, Codec, Encode, Json, Msg, Msgpack, Outgoing};
+use pleach::wire::{ByteStr, CallOptions, Cid, Codec, Encode, Json, Msg, Msgpack, Outgoing};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ where
     A: Serialize + DeserializeOwned,
 {
     let target = ByteStr::from_static(TARGET);
-    let terms = CallTerms { schema: u64::MAX, deadline: None };
+    let terms = CallOptions { schema: u64::MAX, deadline: None };
     let msg = Msg::Start { cid: Cid(70_001), target, args: args as &dyn Encode, terms };
     let (mut out, mut parts) = (BytesMut::new(), Vec::new());
     let mut group = criterion.benchmark_group("encode");

@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::BytesMut;
 use pleach_fuzz::values;
 use pleach_wire::codec::{Codec, FrameBuf};
-use pleach_wire::{Blob, ByteStr, CallTerms, Cid, Format, Json, Msg, Msgpack, Outgoing};
+use pleach_wire::{Blob, ByteStr, CallOptions, Cid, Format, Json, Msg, Msgpack, Outgoing};
 
 fn main() -> std::io::Result<()> {
     let addresses = [
@@ -99,11 +99,11 @@ fn handshakes() -> Vec<Vec<[u8; 5]>> {
 }
 
 fn messages() -> Vec<Outgoing<'static>> {
-    let (target, terms) = (ByteStr::from_static("a::b"), CallTerms { schema: 7, deadline: None });
+    let (target, terms) = (ByteStr::from_static("a::b"), CallOptions { schema: 7, deadline: None });
     vec![
         Msg::Hello { step: &1u8 },
         Msg::Start { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms },
-        Msg::Open { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms: CallTerms::default() },
+        Msg::Open { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms: CallOptions::default() },
         Msg::Pull { cid: Cid(9), target, buffer: 64, waits: true, args: &(), terms },
         Msg::Return { cid: Cid(9), value: &() },
         Msg::Error { cid: None, error: &"e" },

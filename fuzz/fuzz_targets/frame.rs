@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use libfuzzer_sys::fuzz_target;
 use pleach_fuzz::Counting;
 use pleach_wire::framed::Framed;
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use pleach_wire::{Address, Codec, Json, Link, MsgTransport, Msgpack};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -36,7 +36,7 @@ fn read<C: Codec + Clone>(codec: C, cut: u8, bytes: &[u8]) {
 fn told<C: Codec>(codec: C, bytes: &[u8], cut: Option<u8>) -> Vec<String> {
     let pieces = Pieces { bytes: bytes.to_vec(), at: 0, cut, wait: false };
     let address = Address::Mem("fuzz".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
+    let ends = PeerInfo { local: address.clone(), remote: address, credentials: None, binding: None };
     let writer = Box::new(tokio::io::sink());
     let framed = Framed::new(codec, Link { reader: Box::new(pieces), writer, lanes: None, ends });
     framed.set_max_frame(LIMIT);

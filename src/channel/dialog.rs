@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, CallTerms, Cid, Encode, Msg, Outgoing, TransportError};
+use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Msg, Outgoing, TransportError};
 
 use super::records::Kind;
 use super::state_cell::StateCell;
@@ -380,7 +380,7 @@ impl OpenedDialog {
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, terms: CallTerms) -> Result<Self> {
+    pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Self> {
         Self::begin(channel, Dialog::new(Side::Caller), |cid| Outgoing::Open { cid, target, args, terms })
     }
 
@@ -389,7 +389,7 @@ impl OpenedDialog {
         channel: &Channel,
         target: ByteStr,
         args: &dyn Encode,
-        terms: CallTerms,
+        terms: CallOptions,
         intake: Intake,
     ) -> Result<Self> {
         let (buffer, waits) = (intake.buffer, intake.lets_senders_wait());

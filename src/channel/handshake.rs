@@ -189,7 +189,7 @@ mod tests {
     use pleach_patience::{patience, soon};
     use pleach_wire::codec::{Codec, FrameBuf};
     use pleach_wire::framed::Framed;
-    use pleach_wire::transport::Ends;
+    use pleach_wire::transport::PeerInfo;
     use pleach_wire::{Address, Key, Link, Msgpack, Settings};
     use tokio::io::{AsyncWriteExt, DuplexStream};
 
@@ -298,7 +298,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(room);
         let (reader, writer) = tokio::io::split(ours);
         let address = Address::Mem("stranger".into());
-        let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
+        let ends = PeerInfo { local: address.clone(), remote: address, credentials: None, binding: None };
         (Framed::new(Msgpack, Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }), theirs)
     }
 

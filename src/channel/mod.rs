@@ -47,7 +47,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, CallTerms, Cid, Encode, MsgTransport, Outgoing, Payload, TransportError};
+use pleach_wire::{ByteStr, CallOptions, Cid, Encode, MsgTransport, Outgoing, Payload, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -266,7 +266,7 @@ impl Channel {
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallTerms) -> Result<Pending> {
+    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
         let (cid, open) = {
             let mut session = self.session();
@@ -369,10 +369,10 @@ impl Channel {
 
 /// The terms of a call: `schema` is that of the function's [`Export`](crate::exports), or [`UNCHECKED`]; at
 /// the deadline the peer cancels the task by itself.
-pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallTerms {
+pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallOptions {
     // None at all if it has passed.
     let deadline = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    CallTerms { schema, deadline }
+    CallOptions { schema, deadline }
 }
 
 /// A call that waits for its answer. Dropping it before asks the peer to cancel the task.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use futures_util::poll;
 use pleach_wire::msg::INITIAL_CREDIT;
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use pleach_wire::{Format, Key, Msg, Settings};
 
 use super::dialog::OpenedDialog;
@@ -76,7 +76,7 @@ impl MsgTransport for Recorded {
         self.inner.format()
     }
 
-    fn ends(&self) -> &Ends {
+    fn ends(&self) -> &PeerInfo {
         self.inner.ends()
     }
 
@@ -163,7 +163,7 @@ async fn connected() -> (Half, Half) {
 }
 
 fn open(caller: &Half) -> OpenedDialog {
-    OpenedDialog::open(&caller.channel, ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap()
+    OpenedDialog::open(&caller.channel, ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap()
 }
 
 /// Opens a context whose function has sent its first value; returns both sides of it.
@@ -179,7 +179,7 @@ async fn started(caller: &Half, callee: &mut Half) -> (OpenedDialog, DialogHandl
 #[tokio::test]
 async fn a_heartbeat_is_answered_whatever_the_tasks_do() {
     let (caller, mut callee) = connected().await;
-    let pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallTerms::default()).unwrap();
+    let pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallOptions::default()).unwrap();
     let _busy = callee.asked.recv().await.unwrap();
     caller.channel.send_or_log(Lane::CONTROL, &Outgoing::Ping { n: 7 }, 0);
     caller.channel.send_or_log(Lane::CONTROL, &Outgoing::Cancel { cid: Cid(9) }, 0);
@@ -194,7 +194,7 @@ async fn a_heartbeat_is_answered_whatever_the_tasks_do() {
 #[tokio::test]
 async fn a_call_uses_no_lane() {
     let (caller, mut callee) = connected().await;
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallTerms::default()).unwrap();
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallOptions::default()).unwrap();
     let asked = callee.asked.recv().await.unwrap();
     callee.channel.answer(asked.cid, &2u8);
     assert_eq!(pending.outcome().await.unwrap().decode::<u8>().unwrap(), 2);
@@ -277,13 +277,13 @@ async fn strange_messages_are_counted_and_do_no_harm() {
     for cid in [Cid(0), Cid(2), Cid(77), Cid(u64::MAX)] {
         callee.channel.send(Lane::CONTROL, &Outgoing::Yield { cid, value: &() }, 1).unwrap();
     }
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
     callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
     pending.outcome().await.unwrap();
     assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 4);
     // Messages that cross the end of a dialog are normal.
     callee.channel.send(Lane::CONTROL, &Outgoing::Credit { cid: pending.cid, count: 1 }, 1).unwrap();
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
     callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
     pending.outcome().await.unwrap();
     assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 4);
@@ -311,7 +311,7 @@ async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
         assert_eq!(callee.queued()[1..], [(lane, if fails { "error" } else { "return" }), (lane, "cancel_ack")]);
         drop((opened, function));
         // The acknowledgement may still be on its way; a call behind it has passed it.
-        let _behind = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+        let _behind = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
         callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
         while caller.channel.session().open_calls() > 0 {
             tokio::task::yield_now().await;
@@ -333,7 +333,7 @@ async fn a_task_that_was_cancelled_names_its_canceller() {
         // Whether the task was dropped or has returned the error that it was handed.
         for returned in [false, true] {
             let (caller, mut callee) = connected().await;
-            let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+            let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
             let cid = callee.asked.recv().await.unwrap().cid;
             let scope = CancelScope::new();
             callee.channel.attach(cid, scope.clone());
@@ -354,7 +354,7 @@ async fn a_task_that_was_cancelled_names_its_canceller() {
 #[tokio::test]
 async fn an_unrequested_cancellation_names_no_actor() {
     let (caller, mut callee) = connected().await;
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
     let cid = callee.asked.recv().await.unwrap().cid;
     let scope = CancelScope::new();
     callee.channel.attach(cid, scope.clone());
@@ -366,7 +366,7 @@ async fn an_unrequested_cancellation_names_no_actor() {
 #[tokio::test]
 async fn a_cancellation_that_is_passed_on_keeps_its_canceller() {
     let (caller, mut callee) = connected().await;
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
     let cid = callee.asked.recv().await.unwrap().cid;
     let below = ContextCancelled {
         by_signal: None,
@@ -461,7 +461,7 @@ async fn what_a_peer_can_have_logged_is_limited_and_counted() {
         callee.channel.send(Lane::CONTROL, &Outgoing::Yield { cid: Cid(77), value: &() }, 1).unwrap();
         callee.channel.send(Lane::CONTROL, &Outgoing::CancelAck { cid: Cid(78), found: true }, 1).unwrap();
     }
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallTerms::default()).unwrap();
+    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
     callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
     pending.outcome().await.unwrap();
     assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 10_000);

@@ -23,7 +23,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pleach_wire::{ByteStr, CallTerms, Cid, Msg, Payload};
+use pleach_wire::{ByteStr, CallOptions, Cid, Msg, Payload};
 
 use super::dialog::{Dialog, Side};
 
@@ -78,7 +78,7 @@ pub(crate) enum Role {
 pub(crate) enum Event<H: Handles> {
     /// Run a function, then call [`Session::finish`]. One with a dialog gets the messages of that; the time
     /// that a deadline leaves counts from now.
-    Invoke { cid: Cid, target: ByteStr, args: Payload, terms: CallTerms, dialog: Option<Box<Dialog>> },
+    Invoke { cid: Cid, target: ByteStr, args: Payload, terms: CallOptions, dialog: Option<Box<Dialog>> },
     /// Hand a message to its dialog.
     Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
@@ -200,7 +200,7 @@ impl<H: Handles> Session<H> {
         cid: Cid,
         target: ByteStr,
         args: Payload,
-        terms: CallTerms,
+        terms: CallOptions,
         dialog: Option<Dialog>,
     ) -> Event<H> {
         if self.is_ours(cid) || cid.0 == 0 || self.tasks.contains_key(&cid) {

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use pleach_wire::{Address, Key, Link};
 use serde::{Deserialize, Serialize};
 use tokio::io::DuplexStream;
@@ -192,7 +192,7 @@ impl Runtime {
 
 fn link_to_self(half: DuplexStream) -> Link {
     let (reader, writer) = tokio::io::split(half);
-    let ends = Ends {
+    let ends = PeerInfo {
         local: Address::Mem("self".into()),
         remote: Address::Mem("self".into()),
         credentials: None,

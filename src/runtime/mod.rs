@@ -57,7 +57,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pleach_wire::{ByteStr, CallTerms, Key, Registry, Settings, TlsIdentity};
+use pleach_wire::{ByteStr, CallOptions, Key, Registry, Settings, TlsIdentity};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -383,7 +383,7 @@ impl Runtime {
 /// # Cancel safety
 /// If dropped, the request has been sent.
 pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Result<()> {
-    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &(), CallTerms::default()) {
+    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &(), CallOptions::default()) {
         Ok(pending) => pending,
         Err(_gone) => return Ok(()),
     };

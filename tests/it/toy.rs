@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
-use pleach::wire::transport::{Ends, Link, Listener, Protocol, Reach, Settings};
+use pleach::wire::transport::{Link, Listener, PeerInfo, Protocol, Reach, Settings};
 use pleach::wire::{Address, Msgpack, TransportError, TransportType};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -21,7 +21,7 @@ static BOUND: LazyLock<Mutex<HashMap<Address, Sender<DuplexStream>>>> = LazyLock
 
 fn link(local: &Address, remote: &Address, stream: DuplexStream) -> Link {
     let (reader, writer) = tokio::io::split(stream);
-    let ends = Ends { local: local.clone(), remote: remote.clone(), credentials: None, binding: None };
+    let ends = PeerInfo { local: local.clone(), remote: remote.clone(), credentials: None, binding: None };
     Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
 }
 

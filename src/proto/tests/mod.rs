@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use pleach_wire::{ByteStr, CallTerms, Cid, Format, Msg, Payload};
+use pleach_wire::{ByteStr, CallOptions, Cid, Format, Msg, Payload};
 
 use super::session::{Event, Handles, Role, Session};
 
@@ -54,7 +54,7 @@ impl Pair {
     /// The dialer opens a context, with the dialog `handle` on both sides; the listener has begun to run it.
     fn open(&mut self, handle: u32) -> Cid {
         let cid = self.dialer.open_with(|_| (handle, Some(handle))).unwrap();
-        let open = Msg::Open { cid, target: ByteStr::from_static("a::b"), args: unit(), terms: CallTerms::default() };
+        let open = Msg::Open { cid, target: ByteStr::from_static("a::b"), args: unit(), terms: CallOptions::default() };
         assert!(matches!(self.listener.handle_msg(open), Event::Invoke { dialog: Some(_), .. }));
         self.listener.attach_dialog(cid, handle);
         cid
@@ -93,7 +93,7 @@ impl Pair {
 }
 
 fn start(cid: Cid) -> Msg {
-    Msg::Start { cid, target: ByteStr::from_static("a::b"), args: unit(), terms: CallTerms::default() }
+    Msg::Start { cid, target: ByteStr::from_static("a::b"), args: unit(), terms: CallOptions::default() }
 }
 
 fn unit() -> Payload {

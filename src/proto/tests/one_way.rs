@@ -1,6 +1,6 @@
 //! One-way streams, receivers that lose the oldest, and streams that are closed one direction at a time.
 
-use pleach_wire::{ByteStr, CallTerms, Cid, Msg, Payload};
+use pleach_wire::{ByteStr, CallOptions, Cid, Msg, Payload};
 
 use super::streams::streaming;
 use super::{Numbers, unit};
@@ -93,15 +93,15 @@ fn the_message_that_opens_a_stream_says_how_it_is_taken() {
         buffer: 2,
         waits: false,
         args: unit(),
-        terms: CallTerms::default(),
+        terms: CallOptions::default(),
     };
     let Event::Invoke { dialog: Some(mut sender), .. } = session.handle_msg(pull) else { panic!("nothing is run") };
     assert!(sender.is_one_way());
     let permits = [sender.take_permit(), sender.take_permit(), sender.take_permit()];
     assert_eq!(permits, [Permit::Granted, Permit::Granted, Permit::Overrun]);
-    let open = Msg::Open { cid: Cid(3), target: target.clone(), args: unit(), terms: CallTerms::default() };
+    let open = Msg::Open { cid: Cid(3), target: target.clone(), args: unit(), terms: CallOptions::default() };
     assert!(matches!(session.handle_msg(open), Event::Invoke { dialog: Some(dialog), .. } if !dialog.is_one_way()));
-    let start = Msg::Start { cid: Cid(5), target, args: unit(), terms: CallTerms::default() };
+    let start = Msg::Start { cid: Cid(5), target, args: unit(), terms: CallOptions::default() };
     assert!(matches!(session.handle_msg(start), Event::Invoke { dialog: None, .. }));
 }
 

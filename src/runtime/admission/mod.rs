@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -97,7 +97,7 @@ impl Admission {
     }
 
     /// Returns whether a connection from there may come in now. `expected` children come on top of the rate.
-    pub(super) fn admits(&self, ends: &Ends, expected: usize) -> bool {
+    pub(super) fn admits(&self, ends: &PeerInfo, expected: usize) -> bool {
         let Some(source) = Source::of(ends) else { return true };
         let now = self.began.elapsed();
         if lock(&self.slots).rate_limit.take(source, now, expected) {
@@ -113,7 +113,7 @@ impl Admission {
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no slot was taken.
-    pub(super) async fn slot(self: &Arc<Self>, ends: &Ends) -> Slot {
+    pub(super) async fn slot(self: &Arc<Self>, ends: &PeerInfo) -> Slot {
         let source = Source::of(ends);
         loop {
             // Created first, so that no slot is freed unseen between the look and the wait.
@@ -249,9 +249,9 @@ mod tests {
 
     use super::*;
 
-    fn from(host: u8) -> Ends {
+    fn from(host: u8) -> PeerInfo {
         let remote: Address = format!("tcp://10.0.0.{host}:5").parse().unwrap();
-        Ends { local: remote.clone(), remote, credentials: None, binding: None }
+        PeerInfo { local: remote.clone(), remote, credentials: None, binding: None }
     }
 
     fn admission(capacity: usize) -> Arc<Admission> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use pleach_wire::Address;
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 
 /// Connections of one source share one allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Returns where a connection comes from; `None` if from inside this process.
-    pub(super) fn of(ends: &Ends) -> Option<Self> {
+    pub(super) fn of(ends: &PeerInfo) -> Option<Self> {
         if let Some(credentials) = ends.credentials {
             return Some(Self::User(credentials.uid));
         }
@@ -58,7 +58,7 @@ mod tests {
 
     fn from(remote: &str) -> Option<Source> {
         let remote: Address = remote.parse().unwrap();
-        Source::of(&Ends { local: remote.clone(), remote, credentials: None, binding: None })
+        Source::of(&PeerInfo { local: remote.clone(), remote, credentials: None, binding: None })
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         let remote: Address = "uds://@dialer".parse().unwrap();
         let credentials = Some(Credentials { uid: 1000, pid: Some(1) });
         assert_eq!(
-            Source::of(&Ends { local: remote.clone(), remote, credentials, binding: None }),
+            Source::of(&PeerInfo { local: remote.clone(), remote, credentials, binding: None }),
             Some(Source::User(1000))
         );
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, CallTerms, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing};
+use pleach_wire::{ByteStr, CallOptions, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing};
 
 use crate::faulty::Plan;
 use crate::say::{Inbox, Parcel, number, number_of, one};
@@ -137,4 +137,4 @@ const HUGE: usize = 3 << 20;
 const SENDERS: u64 = 40;
 const EACH: u64 = 5;
 
-const TERMS: CallTerms = CallTerms { schema: 77, deadline: None };
+const TERMS: CallOptions = CallOptions { schema: 77, deadline: None };

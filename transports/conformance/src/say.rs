@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use pleach_wire::{Blob, ByteStr, CallTerms, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
+use pleach_wire::{Blob, ByteStr, CallOptions, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing, TransportError};
 
 use crate::faulty::Random;
 
@@ -47,7 +47,7 @@ impl Parcel {
     /// All parcels are of one dialog, so they keep their order whatever their size.
     pub(crate) fn message(&self) -> Outgoing<'_> {
         let target = ByteStr::from_static("parcel");
-        Msg::Start { cid: Cid(1), target, args: self, terms: CallTerms::default() }
+        Msg::Start { cid: Cid(1), target, args: self, terms: CallOptions::default() }
     }
 
     pub(crate) fn of(msg: &Msg) -> Self {

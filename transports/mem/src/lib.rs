@@ -16,7 +16,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -112,7 +112,7 @@ fn link(stream: DuplexStream, local: Address, remote: Address) -> Link {
         reader: Box::new(reader),
         writer: Box::new(writer),
         lanes: None,
-        ends: Ends { local, remote, credentials: None, binding: None },
+        ends: PeerInfo { local, remote, credentials: None, binding: None },
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use pleach_tls::config::BINDING;
 use pleach_wire::address::HostPort;
-use pleach_wire::transport::{Ends, Lane};
+use pleach_wire::transport::{Lane, PeerInfo};
 use pleach_wire::{Address, Link, Settings, TransportError};
 use quinn::{Connecting, Connection, ConnectionError, RecvStream, SendStream};
 
@@ -66,7 +66,7 @@ impl HalfOpen {
         finish(live, accepted, ends)
     }
 
-    async fn connected(mut self) -> Result<(Live, Ends), Failure> {
+    async fn connected(mut self) -> Result<(Live, PeerInfo), Failure> {
         let connection = (&mut self.connecting).await.map_err(Failure::Lost)?;
         let Self { driver, site, .. } = self;
         let ends = ends(&connection, &site);
@@ -107,7 +107,7 @@ impl Failure {
 }
 
 /// Makes the link, or says why the streams failed.
-fn finish(live: Live, streams: Option<(SendStream, RecvStream)>, ends: Ends) -> Result<Link, Failure> {
+fn finish(live: Live, streams: Option<(SendStream, RecvStream)>, ends: PeerInfo) -> Result<Link, Failure> {
     match (streams, live.connection.close_reason()) {
         (Some((send, recv)), _) => Ok(live.link(send, recv, ends)),
         (None, Some(error)) => Err(Failure::Lost(error)),
@@ -126,7 +126,7 @@ async fn expect_lane(recv: &mut RecvStream) -> Option<()> {
     (Lane(u64::from_le_bytes(lane)) == Lane::CONTROL).then_some(())
 }
 
-fn ends(connection: &Connection, site: &Site) -> Ends {
+fn ends(connection: &Connection, site: &Site) -> PeerInfo {
     let remote = connection.remote_address();
     let mut local = site.endpoint.local_addr().unwrap_or(remote);
     if let Some(ip) = connection.local_ip().filter(|_| local.ip().is_unspecified()) {
@@ -136,7 +136,7 @@ fn ends(connection: &Connection, site: &Site) -> Ends {
     let mut binding = [0; 32];
     let exported = connection.export_keying_material(&mut binding, BINDING, &[]);
     exported.expect("the handshake has completed, and 32 bytes are not too many");
-    Ends { local: address(local), remote: address(remote), credentials: None, binding: Some(binding) }
+    PeerInfo { local: address(local), remote: address(remote), credentials: None, binding: Some(binding) }
 }
 
 const STRANGER: &str = "the peer has the right certificate and speaks QUIC, but not as pleach does";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use pleach_wire::transport::{AcceptLanes, Ends, Lanes, OpenLanes};
+use pleach_wire::transport::{AcceptLanes, Lanes, OpenLanes, PeerInfo};
 use pleach_wire::{Link, Traffic};
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, StoppedError, VarInt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -38,7 +38,7 @@ impl Live {
     }
 
     /// Makes the link of a connection whose control stream is `send` and `recv`.
-    pub(crate) fn link(self, send: SendStream, recv: RecvStream, ends: Ends) -> Link {
+    pub(crate) fn link(self, send: SendStream, recv: RecvStream, ends: PeerInfo) -> Link {
         let live = Arc::new(self);
         let opener = Opener { opening: None, live: live.clone() };
         let acceptor = Acceptor { accepting: None, live: live.clone() };

@@ -27,7 +27,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pleach_wire::address::HostPort;
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
 use tokio::net::TcpStream;
 
@@ -118,7 +118,7 @@ async fn connect(address: &Address, silence: Duration) -> io::Result<Link> {
 }
 
 fn link(stream: TcpStream) -> io::Result<Link> {
-    let ends = Ends {
+    let ends = PeerInfo {
         local: Address::Tcp(stream.local_addr()?.into()),
         remote: Address::Tcp(stream.peer_addr()?.into()),
         credentials: None,

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pleach_wire::address::UdsName;
-use pleach_wire::transport::{Credentials, Ends};
+use pleach_wire::transport::{Credentials, PeerInfo};
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError, record};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -141,16 +141,16 @@ async fn connect(path: &PathBuf) -> io::Result<UnixStream> {
 fn link_to(stream: UnixStream, address: &Address) -> io::Result<Link> {
     let credentials = admitted(&stream)?;
     let dialer = Address::Uds(UdsName::Abstract(format!("dialer-{}", std::process::id())));
-    Ok(link(stream, Ends { local: dialer, remote: address.clone(), credentials: Some(credentials), binding: None }))
+    Ok(link(stream, PeerInfo { local: dialer, remote: address.clone(), credentials: Some(credentials), binding: None }))
 }
 
 fn link_from(stream: UnixStream, address: &Address) -> io::Result<Link> {
     let credentials = admitted(&stream)?;
     let dialer = Address::Uds(UdsName::Abstract(format!("dialer-{}", Pid(credentials.pid))));
-    Ok(link(stream, Ends { local: address.clone(), remote: dialer, credentials: Some(credentials), binding: None }))
+    Ok(link(stream, PeerInfo { local: address.clone(), remote: dialer, credentials: Some(credentials), binding: None }))
 }
 
-fn link(stream: UnixStream, ends: Ends) -> Link {
+fn link(stream: UnixStream, ends: PeerInfo) -> Link {
     // Written bytes are in the peer's queue at once, so a plain shutdown keeps the promise of `Link::writer`.
     let (reader, writer) = stream.into_split();
     Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }

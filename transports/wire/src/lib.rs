@@ -40,5 +40,5 @@ pub use codec::{Codec, Encode, Format, Json, Msgpack, Payload};
 pub use error::{DrainLimit, Ended, SilenceLimit, TransportClosed, TransportError, WrongPeer};
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};
-pub use terms::CallTerms;
+pub use terms::CallOptions;
 pub use transport::{Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity, Traffic};

@@ -23,7 +23,7 @@
 //! | `ping` | 15 | n | a heartbeat: answer at once |
 //! | `pong` | 16 | n | the answer to that heartbeat |
 //!
-//! `terms` are two numbers, the schema and the microseconds that are left for the task ([`CallTerms`]). 0 says
+//! `terms` are two numbers, the schema and the microseconds that are left for the task ([`CallOptions`]). 0 says
 //! nothing, and so does a number that is missing at the end.
 //! A reader ignores extra fields at the end of a message, so that a later version may add some.
 
@@ -33,7 +33,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Encode, Payload};
-use crate::terms::CallTerms;
+use crate::terms::CallOptions;
 
 /// One message, with its payload either as it arrived or as a value to be written.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub enum Msg<P = Payload> {
         /// The argument structure.
         args: P,
         /// The caller's other terms.
-        terms: CallTerms,
+        terms: CallOptions,
     },
     /// The final value of a dialog.
     Return {
@@ -90,7 +90,7 @@ pub enum Msg<P = Payload> {
         /// The argument structure.
         args: P,
         /// The caller's other terms.
-        terms: CallTerms,
+        terms: CallOptions,
     },
     /// Run the stream function `target` with `args`: opens a dialog in which only the peer sends messages.
     /// It has neither a first value nor [`Msg::Stop`]: it ends with the function, or is cancelled.
@@ -106,7 +106,7 @@ pub enum Msg<P = Payload> {
         /// The argument structure.
         args: P,
         /// The caller's other terms.
-        terms: CallTerms,
+        terms: CallOptions,
     },
     /// The task of a dialog runs; its first value.
     Started {
@@ -303,7 +303,7 @@ impl<P> Msg<P> {
     }
 
     /// Returns the terms of a request.
-    pub fn terms(&self) -> Option<&CallTerms> {
+    pub fn terms(&self) -> Option<&CallOptions> {
         match self {
             Self::Start { terms, .. } | Self::Open { terms, .. } | Self::Pull { terms, .. } => Some(terms),
             _ => None,

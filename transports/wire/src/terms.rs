@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// The terms of a request ([`Msg::Start`](crate::Msg::Start) and its like). The default says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallTerms {
+pub struct CallOptions {
     /// The fingerprint of the function's declaration at the caller; 0 if unknown.
     pub schema: u64,
     /// The remaining time for the task, which is cancelled after it.
     pub deadline: Option<Duration>,
 }
 
-impl CallTerms {
+impl CallOptions {
     /// Makes them of the numbers on the wire.
     pub(crate) fn of([schema, micros_left]: [u64; 2]) -> Self {
         Self { schema, deadline: (micros_left > 0).then(|| Duration::from_micros(micros_left)) }

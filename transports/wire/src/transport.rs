@@ -116,7 +116,7 @@ pub trait MsgTransport: Send + Sync + 'static {
     fn format(&self) -> Format;
 
     /// Returns the peer, as far as the network knows it.
-    fn ends(&self) -> &Ends;
+    fn ends(&self) -> &PeerInfo;
 
     /// Returns whether nothing has ended the connection yet, as far as this side has noticed.
     fn connected(&self) -> bool;
@@ -139,7 +139,7 @@ impl Lane {
 
 /// The two ends of a connection.
 #[derive(Clone, Debug)]
-pub struct Ends {
+pub struct PeerInfo {
     /// This side's address.
     pub local: Address,
     /// The peer's address; a dialer's may be one that can't be dialled.
@@ -247,7 +247,7 @@ pub struct Link {
     /// Further streams of the same connection, where the protocol has them.
     pub lanes: Option<Lanes>,
     /// Where it leads.
-    pub ends: Ends,
+    pub ends: PeerInfo,
 }
 
 impl fmt::Debug for Link {

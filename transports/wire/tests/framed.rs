@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use pleach_wire::framed::Framed;
-use pleach_wire::transport::{Ends, Lane};
+use pleach_wire::transport::{Lane, PeerInfo};
 use pleach_wire::{Address, Blob, Cid, Link, Msg, MsgTransport, MsgTransportExt, Msgpack, Outgoing, TransportError};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
@@ -21,7 +21,7 @@ fn over(
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Transport {
     let address = Address::Mem("framed".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
+    let ends = PeerInfo { local: address.clone(), remote: address, credentials: None, binding: None };
     Framed::new(Msgpack, Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use pleach_wire::framed::Framed;
-use pleach_wire::transport::{Ends, Lane};
+use pleach_wire::transport::{Lane, PeerInfo};
 use pleach_wire::{Address, Blob, ByteStr, Cid, Link, Msg, MsgTransport, Msgpack, TransportError};
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -97,7 +97,7 @@ fn over(
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Framed<Msgpack> {
     let address = Address::Mem("interleaving".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
+    let ends = PeerInfo { local: address.clone(), remote: address, credentials: None, binding: None };
     Framed::new(Msgpack, Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use pleach_wire::framed::Framed;
-use pleach_wire::transport::{AcceptLanes, Ends, Lane, Lanes, OpenLanes};
+use pleach_wire::transport::{AcceptLanes, Lane, Lanes, OpenLanes, PeerInfo};
 use pleach_wire::{Address, Cid, Link, Msg, MsgTransport, MsgTransportExt, Msgpack, TransportError};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -79,7 +79,7 @@ fn link(
     let (reader, writer) = tokio::io::split(control);
     let lanes = Lanes { opener: Box::new(opener), acceptor: Box::new(Acceptor(streams)) };
     let address = Address::Mem("lanes".into());
-    let ends = Ends { local: address.clone(), remote: address, credentials: None, binding: None };
+    let ends = PeerInfo { local: address.clone(), remote: address, credentials: None, binding: None };
     let link = Link { reader: Box::new(reader), writer: Box::new(writer), lanes: Some(lanes), ends };
     Arc::new(Framed::new(Msgpack, link))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pleach_wire::codec::{CustomFormat, FrameBuf};
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use pleach_wire::{
     Address, Cid, Codec, Format, Json, Key, Link, Listener, Msg, MsgTransportExt, Msgpack, Outgoing, Payload, Protocol,
     Reach, Registry, Settings, TransportError, TransportType,
@@ -81,7 +81,7 @@ impl Protocol for Echo {
             std::future::pending::<()>().await;
         }
         let (writer, reader) = tokio::io::duplex(1024);
-        let ends = Ends { local: address.clone(), remote: address.clone(), credentials: None, binding: None };
+        let ends = PeerInfo { local: address.clone(), remote: address.clone(), credentials: None, binding: None };
         Ok(Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use pleach_wire::Link;
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
 use tokio::net::TcpStream;
@@ -33,7 +33,7 @@ pub(super) fn io(stream: TcpStream) -> Io {
 }
 
 /// Makes the link of a stream after its handshake.
-pub(super) fn link(stream: TlsStream<Io>, ends: Ends) -> Link {
+pub(super) fn link(stream: TlsStream<Io>, ends: PeerInfo) -> Link {
     let shared = Arc::new(Shared(Mutex::new(stream)));
     Link { reader: Box::new(Reader(shared.clone())), writer: Box::new(Writer(shared)), lanes: None, ends }
 }

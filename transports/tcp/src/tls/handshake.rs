@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pleach_tls::config::{ALPN, BINDING, server_name};
 use pleach_tls::refusal::Refusal;
-use pleach_wire::transport::Ends;
+use pleach_wire::transport::PeerInfo;
 use pleach_wire::{Address, Link, Settings, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -115,8 +115,8 @@ async fn let_alert_arrive(mut socket: Io) {
 }
 
 /// The ends of a connection whose handshake is not over.
-fn ends(stream: &TcpStream) -> io::Result<Ends> {
-    Ok(Ends {
+fn ends(stream: &TcpStream) -> io::Result<PeerInfo> {
+    Ok(PeerInfo {
         local: Address::TlsTcp(stream.local_addr()?.into()),
         remote: Address::TlsTcp(stream.peer_addr()?.into()),
         credentials: None,
@@ -125,7 +125,7 @@ fn ends(stream: &TcpStream) -> io::Result<Ends> {
 }
 
 /// The same, tied to the handshake that has just ended.
-fn bound(ends: Ends, stream: &TlsStream<Io>) -> Result<Ends, TransportError> {
+fn bound(ends: PeerInfo, stream: &TlsStream<Io>) -> Result<PeerInfo, TransportError> {
     let exported = match stream {
         TlsStream::Client(stream) => stream.get_ref().1.export_keying_material([0; 32], BINDING, Some(&[])),
         TlsStream::Server(stream) => stream.get_ref().1.export_keying_material([0; 32], BINDING, Some(&[])),
@@ -136,7 +136,7 @@ fn bound(ends: Ends, stream: &TlsStream<Io>) -> Result<Ends, TransportError> {
             {error}"
         ))
     })?;
-    Ok(Ends { binding: Some(exported), ..ends })
+    Ok(PeerInfo { binding: Some(exported), ..ends })
 }
 
 /// The listener's verdict on the dialer's certificate.

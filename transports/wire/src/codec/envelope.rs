@@ -18,7 +18,7 @@ use super::{Format, FrameBuf, Payload};
 use crate::blob;
 use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
-use crate::terms::CallTerms;
+use crate::terms::CallOptions;
 
 /// Appends a message, with its payload in `format`.
 ///
@@ -103,7 +103,7 @@ pub(super) fn write(format: Format, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>
     let Some(payload) = msg.payload() else { return Ok(()) };
     let first_part = frame.parts.len();
     blob::collect(frame.parts, || payload.encode(format, out))?;
-    for number in msg.terms().map(CallTerms::numbers).into_iter().flatten() {
+    for number in msg.terms().map(CallOptions::numbers).into_iter().flatten() {
         out.put_u8(U64);
         out.put_u64(number);
     }
@@ -196,14 +196,14 @@ fn take_parts(body: &mut Bytes) -> Result<Bytes, String> {
 }
 
 /// Cuts the terms off the end of a request with so many fields, of which `fixed` stand before them.
-fn take_terms(body: &mut Bytes, fields: u8, fixed: u8) -> Result<CallTerms, String> {
+fn take_terms(body: &mut Bytes, fields: u8, fixed: u8) -> Result<CallOptions, String> {
     let mut numbers = [0; 2];
     // With more than this version knows, this decoder can't tell where the payload ends; that version's can.
     let count = usize::from(fields.saturating_sub(fixed));
     for number in numbers.iter_mut().take(if count > 2 { 0 } else { count }).rev() {
         *number = take_last_number(body)?;
     }
-    Ok(CallTerms::of(numbers))
+    Ok(CallOptions::of(numbers))
 }
 
 /// Cuts a number in its longest form off the end of a body.

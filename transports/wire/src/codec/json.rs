@@ -19,7 +19,7 @@ use super::writing::{self, Limits};
 use super::{Codec, Format, FrameBuf, Payload};
 use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
-use crate::terms::CallTerms;
+use crate::terms::CallOptions;
 
 /// The readable codec.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +58,7 @@ impl Codec for Json {
             out.truncate(out.len() - 1); // the closing bracket comes after the payload
             out.put_u8(b',');
             payload.encode(Format::Json, out)?;
-            for number in msg.terms().map(CallTerms::numbers).into_iter().flatten() {
+            for number in msg.terms().map(CallOptions::numbers).into_iter().flatten() {
                 out.put_slice(format!(",{number}").as_bytes());
             }
             out.put_u8(b']');
@@ -82,7 +82,7 @@ fn read(body: &Bytes) -> Result<Msg, String> {
     };
     let terms = |at: usize| {
         let number = |at: usize| fields.get(at).map_or(Ok(0), |field| parse(field));
-        Ok::<_, String>(CallTerms::of([number(at)?, number(at + 1)?]))
+        Ok::<_, String>(CallOptions::of([number(at)?, number(at + 1)?]))
     };
     let kind: String = parse(field(0)?)?;
     Ok(match kind.as_str() {

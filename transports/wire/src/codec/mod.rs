@@ -132,7 +132,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::CallTerms;
+    use crate::CallOptions;
     use crate::blob::Blob;
     use crate::msg::{ByteStr, Cid};
 
@@ -155,7 +155,7 @@ mod tests {
         for codec in [&Msgpack as &dyn Codec, &Json] {
             for size in [0, 10, 100_000] {
                 let args = Args { word: "leaf".into(), count: -3, blob: vec![7; size].into() };
-                let (target, terms) = (ByteStr::from_static("a::b"), CallTerms::default());
+                let (target, terms) = (ByteStr::from_static("a::b"), CallOptions::default());
                 let start = Msg::Start { cid: Cid(9), target, args: &args as &dyn Encode, terms };
                 let read = codec.decode(body_of(codec, &start)).unwrap();
                 assert_eq!((envelope(&read), read.terms()), (envelope(&start), Some(&terms)));
@@ -174,7 +174,7 @@ mod tests {
                     cid: Cid(3),
                     target: ByteStr::from_static("a::b"),
                     args: &1u8,
-                    terms: CallTerms::default(),
+                    terms: CallOptions::default(),
                 },
                 Msg::Pull {
                     cid: Cid(3),
@@ -182,7 +182,7 @@ mod tests {
                     buffer: 1000,
                     waits: true,
                     args: &1u8,
-                    terms: CallTerms { schema: 7, deadline: None },
+                    terms: CallOptions { schema: 7, deadline: None },
                 },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
@@ -215,7 +215,7 @@ mod tests {
             for args in args.iter().copied() {
                 for deadline in [None, Some(Duration::ZERO), Some(left), Some(Duration::MAX)] {
                     for schema in [0, 1, u64::MAX] {
-                        let (target, terms) = (ByteStr::from_static("a::b"), CallTerms { schema, deadline });
+                        let (target, terms) = (ByteStr::from_static("a::b"), CallOptions { schema, deadline });
                         let sent = [
                             Outgoing::Start { cid: Cid(9), target: target.clone(), args, terms },
                             Outgoing::Open { cid: Cid(9), target, args, terms },

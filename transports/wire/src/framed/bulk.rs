@@ -36,19 +36,19 @@ pub(super) struct Bulk {
 /// The messages of one dialog that wait on one lane.
 struct Line {
     frames: FrameQueue,
-    after: Place,
+    after: After,
 }
 
 /// How much of the queue of small messages has to be written first: a new line must not overtake earlier messages.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum After {
     Control(u64),
     Data(u64),
 }
 
 impl Bulk {
     /// Queues a message of `size` bytes; a line that has to be made for it begins after `after`.
-    pub(super) fn push(&mut self, key: Key, size: usize, message: VecDeque<Bytes>, after: Place) {
+    pub(super) fn push(&mut self, key: Key, size: usize, message: VecDeque<Bytes>, after: After) {
         let id = self.next_id;
         let line = self.lines.entry(key).or_insert_with(|| {
             self.waiting.push_back(key);
@@ -65,8 +65,8 @@ impl Bulk {
         while self.active.len() < MAX_TRANSFERS
             && let Some(key) = self.waiting.front()
             && match self.lines[key].after {
-                Place::Control(place) => place <= control_written,
-                Place::Data(place) => place <= data_written,
+                After::Control(place) => place <= control_written,
+                After::Data(place) => place <= data_written,
             }
         {
             self.active.extend(self.waiting.pop_front());

@@ -42,7 +42,7 @@ use self::writer::FrameWriter;
 use crate::codec::{Codec, Format};
 use crate::error::{TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
-use crate::transport::{Ends, Lane, Link, MsgTransport, Traffic, pin};
+use crate::transport::{Lane, Link, MsgTransport, PeerInfo, Traffic, pin};
 
 /// Messages in frames over a byte link.
 ///
@@ -50,7 +50,7 @@ use crate::transport::{Ends, Lane, Link, MsgTransport, Traffic, pin};
 #[derive(Debug)]
 pub struct Framed<C> {
     codec: C,
-    ends: Ends,
+    ends: PeerInfo,
     max_frame: AtomicUsize,
     outbound: Mutex<Outbound>,
     inbound: Mutex<Inbound>,
@@ -241,7 +241,7 @@ impl<C: Codec> MsgTransport for Framed<C> {
         self.codec.format()
     }
 
-    fn ends(&self) -> &Ends {
+    fn ends(&self) -> &PeerInfo {
         &self.ends
     }
 

@@ -14,7 +14,7 @@
 //! 1. Messages with the same [`Key`](super::bulk::Key) leave in the order in which they were queued.
 //! 2. `last` goes only when nothing else waits, here and, while it is held, on other streams.
 
-use super::bulk::{Bulk, Place};
+use super::bulk::{After, Bulk};
 use super::frame::CHUNK;
 use super::queue::{FrameQueue, Frames, Slices};
 use crate::codec::Codec;
@@ -24,7 +24,7 @@ use crate::transport::Lane;
 
 pub(super) struct Schedule {
     /// The lane that goes first.
-    first: Lane,
+    priority_lane: Lane,
     control: FrameQueue,
     data: FrameQueue,
     bulk: Bulk,
@@ -49,15 +49,15 @@ enum Source {
 pub(super) struct Offer([(Source, usize); 5]);
 
 impl Schedule {
-    /// For a stream on which messages of the lane `first` go before all others.
-    pub(super) fn new(first: Lane) -> Self {
-        Self::opening_with(&[], first)
+    /// For a stream on which messages of the lane `priority_lane` go before all others.
+    pub(super) fn new(priority_lane: Lane) -> Self {
+        Self::opening_with(&[], priority_lane)
     }
 
     /// The same for a stream that begins with some bytes before its first frame.
-    pub(super) fn opening_with(opening: &[u8], first: Lane) -> Self {
+    pub(super) fn opening_with(opening: &[u8], priority_lane: Lane) -> Self {
         Self {
-            first,
+            priority_lane,
             control: FrameQueue::opening_with(opening),
             data: FrameQueue::default(),
             bulk: Bulk::default(),
@@ -77,13 +77,13 @@ impl Schedule {
         limit: usize,
     ) -> Result<(), TransportError> {
         let key = || (lane, msg.cid());
-        let (queue, place): (_, fn(u64) -> Place) = match msg {
+        let (queue, place): (_, fn(u64) -> After) = match msg {
             Msg::Bye { .. } => {
                 self.last.draft(codec, msg, limit)?.queue();
                 return Ok(());
             }
-            _ if lane == self.first => (&mut self.control, Place::Control),
-            _ => (&mut self.data, Place::Data),
+            _ if lane == self.priority_lane => (&mut self.control, After::Control),
+            _ => (&mut self.data, After::Data),
         };
         let after = queue.written() + queue.len() as u64;
         let draft = queue.draft(codec, msg, limit)?;
@@ -191,8 +191,8 @@ impl Schedule {
     /// Returns whether less than `mark` waits ahead of a message on `lane`: small ones, and large ones of the lane
     /// itself. Control does not wait for data; data waits when there is much of it on many lanes.
     pub(super) fn has_room(&self, lane: Lane, mark: usize) -> bool {
-        let small = if lane == self.first { &self.control } else { &self.data };
-        let crowded = || lane != self.first && self.bulk.is_crowded(self.first);
+        let small = if lane == self.priority_lane { &self.control } else { &self.data };
+        let crowded = || lane != self.priority_lane && self.bulk.is_crowded(self.priority_lane);
         small.len() + self.bulk.len_of_lane(lane, mark) < mark && !crowded()
     }
 
