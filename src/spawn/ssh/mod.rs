@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::sessions::Sessions;
 
-use self::sessions::{Place, Site};
+use self::sessions::{LoginPermit, SshTarget};
 use super::remote::{self, Instructions, Link, agent};
 use super::{ChildSpec, Launched, Launcher};
 use crate::config::Host;
@@ -46,8 +46,11 @@ impl Launcher for Ssh {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why: format!("at {}: {why}", self.host) };
         super::entry::require_entry().map_err(failed)?;
         let options = self.host.options.clone();
-        let site =
-            Site { destination: self.destination.clone(), config_file: options.config_file, program: options.program };
+        let site = SshTarget {
+            destination: self.destination.clone(),
+            config_file: options.config_file,
+            program: options.program,
+        };
         // A process started before the agent ends with its session.
         let place = tokio::select! {
             biased;
@@ -62,7 +65,7 @@ impl Launcher for Ssh {
 }
 
 /// Starts an agent, which waits for its instructions.
-async fn start_agent(place: Place) -> Result<Link, String> {
+async fn start_agent(place: LoginPermit) -> Result<Link, String> {
     let mut command = place.login().command("exec");
     command.arg(place.program()).arg(agent::MARK);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

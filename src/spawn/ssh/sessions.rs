@@ -12,13 +12,13 @@ use crate::runtime::Runtime;
 
 /// All logins of one actor. Logins to one site happen one at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<BTreeMap<Site, Arc<Logins>>>);
+pub(crate) struct Sessions(Mutex<BTreeMap<SshTarget, Arc<Logins>>>);
 
 type Logins = tokio::sync::Mutex<Vec<Weak<Shared>>>;
 
 /// Where to log in, and for which program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Site {
+pub(super) struct SshTarget {
     pub(super) destination: String,
     pub(super) config_file: Option<PathBuf>,
     pub(super) program: Option<PathBuf>,
@@ -33,7 +33,7 @@ struct Shared {
 }
 
 /// The right to run one actor over a login, which lasts as long as one of these exists.
-pub(super) struct Place {
+pub(super) struct LoginPermit {
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
 }
@@ -46,7 +46,7 @@ impl Sessions {
     ///
     /// # Cancel safety
     /// If dropped, a login that was just being made is ended.
-    pub(super) async fn obtain(&self, runtime: &Arc<Runtime>, site: &Site) -> Result<Place, String> {
+    pub(super) async fn obtain(&self, runtime: &Arc<Runtime>, site: &SshTarget) -> Result<LoginPermit, String> {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(site.clone()).or_default().clone();
         let mut open = open.lock().await;
         open.retain(|shared| shared.strong_count() > 0);
@@ -63,13 +63,13 @@ impl Sessions {
 
 impl Shared {
     /// Returns a place, if one is free and the session lasts.
-    fn place(self: &Arc<Self>) -> Option<Place> {
+    fn place(self: &Arc<Self>) -> Option<LoginPermit> {
         let permit = self.places.clone().try_acquire_owned().ok().filter(|_| self.login.is_open())?;
-        Some(Place { shared: self.clone(), _permit: permit })
+        Some(LoginPermit { shared: self.clone(), _permit: permit })
     }
 }
 
-impl Place {
+impl LoginPermit {
     pub(super) fn login(&self) -> &Login {
         &self.shared.login
     }

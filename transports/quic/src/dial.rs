@@ -10,7 +10,7 @@ use pleach_wire::{Address, Link, Settings, TransportError};
 use quinn::ClientConfig;
 
 use crate::handshake::HalfOpen;
-use crate::site::Site;
+use crate::shared_socket::SharedSocket;
 use crate::{host, resolve, tls, tuning};
 
 /// Connects to `address`.
@@ -61,7 +61,7 @@ async fn attempt(
     config: ClientConfig,
     settings: &Settings,
 ) -> Result<Link, TransportError> {
-    let site = Site::bind_for(peer, settings.mtu).map_err(|error| TransportError::dial(address, error))?;
+    let site = SharedSocket::bind_for(peer, settings.mtu).map_err(|error| TransportError::dial(address, error))?;
     let connecting = site
         .endpoint
         .connect_with(config, peer, ANY_HOST)

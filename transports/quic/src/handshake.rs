@@ -20,7 +20,7 @@ use quinn::{Connecting, Connection, ConnectionError, RecvStream, SendStream};
 
 use crate::driver::Driver;
 use crate::link::Live;
-use crate::site::Site;
+use crate::shared_socket::SharedSocket;
 use crate::{ending, tls};
 
 /// A connection whose handshake is under way. Dropping it closes it, and its socket if nothing else uses it.
@@ -30,12 +30,12 @@ use crate::{ending, tls};
 pub(crate) struct HalfOpen {
     connecting: Connecting,
     driver: Driver,
-    site: Arc<Site>,
+    site: Arc<SharedSocket>,
 }
 
 impl HalfOpen {
     /// Takes over a connection that quinn has just begun on `site`.
-    pub(crate) fn new(connecting: Connecting, site: Arc<Site>) -> Self {
+    pub(crate) fn new(connecting: Connecting, site: Arc<SharedSocket>) -> Self {
         let driver = site.drivers.take_latest().expect("connecting and accepting spawn a driver");
         Self { connecting, driver, site }
     }
@@ -126,7 +126,7 @@ async fn expect_lane(recv: &mut RecvStream) -> Option<()> {
     (Lane(u64::from_le_bytes(lane)) == Lane::CONTROL).then_some(())
 }
 
-fn ends(connection: &Connection, site: &Site) -> PeerInfo {
+fn ends(connection: &Connection, site: &SharedSocket) -> PeerInfo {
     let remote = connection.remote_address();
     let mut local = site.endpoint.local_addr().unwrap_or(remote);
     if let Some(ip) = connection.local_ip().filter(|_| local.ip().is_unspecified()) {

@@ -13,7 +13,7 @@
 //! | `link` | streams as byte halves and lanes; how they end |
 //! | `ending` | quinn's errors, mapped to the seam |
 //! | `congestion` | Cubic, which lets the last word pass |
-//! | `site`, `driver` | a UDP socket with its endpoint, and quinn's background tasks, which end with it |
+//! | `shared_socket`, `driver` | a UDP socket with its endpoint, and quinn's background tasks, which end with it |
 //!
 //! # What must stay true
 //! 1. Dropping a dial, a handshake, a link or a listener closes everything that only it needs before the drop returns:
@@ -45,7 +45,7 @@ mod ending;
 mod handshake;
 mod link;
 mod listen;
-mod site;
+mod shared_socket;
 mod tls;
 mod tuning;
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::congestion::Flow;
 use crate::driver::Driver;
-use crate::site::Site;
+use crate::shared_socket::SharedSocket;
 use crate::{congestion, ending};
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
@@ -28,11 +28,11 @@ pub(crate) struct Live {
     finished: AtomicBool,
     flow: Arc<Flow>,
     driver: Driver,
-    _site: Arc<Site>,
+    _site: Arc<SharedSocket>,
 }
 
 impl Live {
-    pub(crate) fn new(connection: Connection, driver: Driver, site: Arc<Site>) -> Self {
+    pub(crate) fn new(connection: Connection, driver: Driver, site: Arc<SharedSocket>) -> Self {
         let flow = congestion::flow(&connection);
         Self { connection, finished: AtomicBool::new(false), flow, driver, _site: site }
     }

@@ -13,7 +13,7 @@ use pleach_wire::{Address, Link, Listener, Settings, TransportError, bind, recor
 use quinn::{Incoming, ServerConfig};
 
 use crate::handshake::HalfOpen;
-use crate::site::Site;
+use crate::shared_socket::SharedSocket;
 use crate::{resolve, tls, tuning};
 
 /// A bound UDP port, at each address of a name. Dropping it stops accepting, refuses queued dials, and frees the port
@@ -22,7 +22,7 @@ pub(crate) struct QuicListener {
     /// Declared before the site: each holds it.
     handshakes: Pending,
     /// One for each address of its name; the one to be asked first comes first.
-    sites: Vec<Arc<Site>>,
+    sites: Vec<Arc<SharedSocket>>,
     address: Address,
     settings: Settings,
     /// For dialers on this host, which may be silent for any time.
@@ -35,7 +35,7 @@ impl QuicListener {
         let near = Arc::new(tls::server(settings, None)?);
         let found = resolve(address).await.map_err(|error| TransportError::listen(address, error))?;
         let bound = bind::bind_all(&found, |at| {
-            let site = Site::bind(at, Some(config.clone()), settings.mtu)?;
+            let site = SharedSocket::bind(at, Some(config.clone()), settings.mtu)?;
             let at = site.endpoint.local_addr()?;
             Ok((Arc::new(site), at))
         });
@@ -46,7 +46,7 @@ impl QuicListener {
     }
 
     /// Starts one handshake, or asks the dialer to prove its address first.
-    fn begin(&mut self, incoming: Incoming, site: Arc<Site>) {
+    fn begin(&mut self, incoming: Incoming, site: Arc<SharedSocket>) {
         if self.handshakes.len() >= tuning::PROVE_ADDRESS && incoming.may_retry() {
             incoming.retry().expect("asked just before");
             return;
@@ -75,7 +75,7 @@ async fn shake(half_open: HalfOpen, peer: SocketAddr, settings: Settings) -> Res
 }
 
 /// Waits for the next dial at any of the sites, and tells at which; nothing, if its socket has failed.
-async fn incoming(sites: &[Arc<Site>]) -> (Option<Incoming>, usize) {
+async fn incoming(sites: &[Arc<SharedSocket>]) -> (Option<Incoming>, usize) {
     let (incoming, at, _others) = select_all(sites.iter().map(|site| Box::pin(site.endpoint.accept()))).await;
     (incoming, at)
 }

@@ -15,14 +15,14 @@ use crate::tuning;
 ///
 /// Every connection on it must be gone by then: each holds the site and is declared before it.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct SharedSocket {
     pub(crate) endpoint: Endpoint,
     pub(crate) drivers: Arc<Drivers>,
     /// Declared after the endpoint: it is dropped last and lets go of the socket.
     _driver: Driver,
 }
 
-impl Site {
+impl SharedSocket {
     /// Binds `at`. With `server` it takes connections too.
     pub(crate) fn bind(at: SocketAddr, server: Option<ServerConfig>, mtu: Option<u16>) -> io::Result<Self> {
         let drivers = Arc::new(Drivers::new());
