@@ -19,7 +19,7 @@ use crate::channel::{Explain, Liveness, Pending, UNCHECKED, call_terms};
 use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::cancel_actor;
-use crate::runtime::lookup::Connection;
+use crate::runtime::connections::Connection;
 use crate::scope::{self, Erased, Shield};
 use crate::stream::StreamReceiver;
 use crate::stream_call::StreamCall;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::channel::{Channel, Explain};
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
-use crate::runtime::lookup::Connection;
+use crate::runtime::connections::Connection;
 use crate::scope;
 use crate::spawn::judge::{Asked, End, Seen, Verdict, When, judge};
 use crate::spawn::{Child, Exit};

@@ -12,7 +12,7 @@
 //! | [`failure_policy`] | failure policy for peers that may fall silent |
 //! | [`processes`] | peers on this host, whose connections end with their processes |
 //! | [`admission`] | which pending connections are served, and how many |
-//! | [`lookup`] | connections to the parent, the root, oneself |
+//! | [`connections`] | connections to the parent, the root, oneself |
 //! | [`pending_children`] | children that have been started and have not connected back |
 //! | [`mod@current`] | which actor the current code belongs to |
 //! | [`dispatch`] | running the functions that peers ask for |
@@ -30,6 +30,7 @@
 //! 2. No lock is held across a wait; no two are held together.
 
 mod admission;
+pub(crate) mod connections;
 mod current;
 pub(crate) mod daemon;
 pub(crate) mod dial;
@@ -41,7 +42,6 @@ pub(crate) mod flavor;
 pub(crate) mod handle;
 pub(crate) mod lifetime;
 mod listen;
-pub(crate) mod lookup;
 mod pending_children;
 mod processes;
 pub(crate) mod program;
@@ -62,12 +62,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::connections::{Contact, SharedSlot};
 use self::current::is_of_process;
 pub(crate) use self::current::{claim_process, current, current_task, within};
 use self::files::Refused;
 use self::listen::Bound;
 pub(crate) use self::listen::Reserved;
-use self::lookup::{Mailbox, Opened};
 use self::pending_children::Entry;
 use self::sockets::SocketDir;
 use crate::actor::ActorId;
@@ -126,7 +126,7 @@ pub(crate) struct Runtime {
     lost: Mutex<Arc<Fenced>>,
     peers: Mutex<BTreeMap<u64, Channel>>,
     /// The connections that were opened for portals, while one uses them.
-    opened: Mutex<BTreeMap<Uuid, Opened>>,
+    opened: Mutex<BTreeMap<Uuid, SharedSlot>>,
     /// How it finds others, and is found: set once it has begun to listen.
     names: OnceLock<Names>,
     next_peer: AtomicU64,
@@ -141,7 +141,7 @@ pub(crate) struct Runtime {
 struct Origin {
     parent: ActorId,
     parent_at: Vec<Endpoint>,
-    root: Mailbox,
+    root: Contact,
     /// The registrars, as inherited from the parent.
     registrars: Vec<RegistrarAddr>,
     /// Whether the parent is on another host, or is to be taken so.

@@ -67,7 +67,7 @@ use crate::exports::BoxFuture;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::runtime::Runtime;
-use crate::runtime::lookup::Mailbox;
+use crate::runtime::connections::Contact;
 
 /// Everything that a child must know; it gets it over an inherited pipe, never as an argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub(crate) struct ChildSpec {
     pub(crate) parent: ActorId,
     /// Where the parent listens, for the transport that the child is to use.
     pub(crate) parent_at: Vec<Endpoint>,
-    pub(crate) root: Mailbox,
+    pub(crate) root: Contact,
     /// The registrars.
     pub(crate) registrars: Vec<RegistrarAddr>,
     pub(crate) tree_key: TreeKey,

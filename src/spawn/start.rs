@@ -204,7 +204,7 @@ async fn spec(runtime: &Arc<Runtime>, order: &StartOptions, uuid: Uuid, transpor
         uuid,
         parent: runtime.id().clone(),
         parent_at,
-        root: runtime.root_mailbox().await,
+        root: runtime.root_contact().await,
         registrars: runtime.registrars().await,
         tree_key: runtime.tree_key().clone(),
         modules: order.modules.clone(),

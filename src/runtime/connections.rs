@@ -25,13 +25,13 @@ use crate::proto::session::Role;
 
 /// An actor's identity and addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Mailbox {
+pub(crate) struct Contact {
     pub(crate) who: ActorId,
     pub(crate) listening: Vec<Endpoint>,
 }
 
 /// The place of a connection that portals share, while one does.
-pub(super) type Opened = Arc<tokio::sync::Mutex<Weak<Connection>>>;
+pub(super) type SharedSlot = Arc<tokio::sync::Mutex<Weak<Connection>>>;
 
 /// A connection as portals share it. Dropping the last handle closes it, if it was opened for them.
 pub(crate) struct Connection {
@@ -96,10 +96,10 @@ impl Runtime {
     }
 
     /// Returns the root's contact, for this actor's children.
-    pub(crate) async fn root_mailbox(&self) -> Mailbox {
+    pub(crate) async fn root_contact(&self) -> Contact {
         match &self.origin {
             Some(origin) => origin.root.clone(),
-            None => Mailbox { who: self.id.clone(), listening: self.endpoints().await },
+            None => Contact { who: self.id.clone(), listening: self.endpoints().await },
         }
     }
 
@@ -163,7 +163,7 @@ impl Runtime {
     }
 
     /// The slot of the connection to an actor; unused slots are removed.
-    fn opened_to(&self, uuid: Uuid) -> Opened {
+    fn opened_to(&self, uuid: Uuid) -> SharedSlot {
         let mut opened = lock(&self.opened);
         let in_use = |shared: &Weak<Connection>| shared.strong_count() > 0;
         // One that is being dialled is held by its dialer.
