@@ -43,7 +43,7 @@ pub(crate) struct Asked {
     pub(crate) cid: Cid,
     pub(crate) target: ByteStr,
     pub(crate) args: Payload,
-    /// The declaration that the peer goes by, or [`UNCHECKED`](super::UNCHECKED).
+    /// The declaration that the peer uses, or [`UNCHECKED`](super::UNCHECKED).
     pub(crate) schema: u64,
     /// When the task is to be cancelled.
     pub(crate) deadline: Option<Instant>,

@@ -1,6 +1,6 @@
 //! Silent peers: runs a connection's failure detector, and acts on its findings.
 //!
-//! Connections within a host are not watched: the system tells when a process there is gone
+//! Connections within a host have no failure detector: the system reports when a process there ends
 //! ([`processes`](crate::runtime)), and one that is stopped, under a debugger say, must not be taken for dead. A heartbeat is answered on every connection, by the
 //! message loop, whatever the tasks do; a task that blocks the loop's thread blocks that too.
 
@@ -16,12 +16,12 @@ use crate::proto::failure_detector::{Action, FailureDetector, PeerHealth};
 
 /// Whether a peer is alive, as far as this side can know.
 ///
-/// Actors on other hosts are watched, by heartbeats ([`Config::heartbeat`](crate::Config::heartbeat)). One on
+/// Actors on other hosts are monitored by heartbeats ([`Config::heartbeat`](crate::Config::heartbeat)). One on
 /// this host is alive while its connection lasts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Liveness {
-    /// It was heard lately.
+    /// It has responded lately.
     Alive {
         /// How long the answer to the last heartbeat took; `None` before the first, and if it is not watched.
         rtt: Option<Duration>,
@@ -51,7 +51,7 @@ impl Channel {
         }
     }
 
-    /// Returns whether the peer is watched.
+    /// Returns whether the peer is monitored.
     pub(crate) fn is_watched(&self) -> bool {
         self.0.detector.is_some()
     }
@@ -115,7 +115,7 @@ impl Channel {
                     info!(target: "pleach::runtime", %peer, ?silent, phi, "the peer is suspiciously silent");
                 }
                 Action::Recovered { silent } => {
-                    info!(target: "pleach::runtime", %peer, ?silent, "the peer is heard again");
+                    info!(target: "pleach::runtime", %peer, ?silent, "the peer responds again");
                 }
                 Action::Dead { silent, limit } => {
                     warn!(target: "pleach::runtime", %peer, ?silent, %limit, "the peer counts as dead");

@@ -95,7 +95,7 @@ struct Shared {
     /// The failure of the peer's runtime, set before the token is cancelled.
     failure: OnceLock<Error>,
     failed: CancellationToken,
-    /// Over a peer that may be lost without a word.
+    /// The failure detector of a peer that may fall silent.
     detector: Option<Mutex<FailureDetector>>,
     records: Records,
 }
@@ -425,7 +425,7 @@ impl Pending {
         }
     }
 
-    /// Stops waiting without a word to the peer.
+    /// Stops waiting without notifying the peer.
     pub(crate) fn forget(mut self) {
         self.answered = true;
     }

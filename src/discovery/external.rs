@@ -44,6 +44,6 @@ async fn connect(runtime: &Arc<Runtime>, address: &str) -> Result<Arc<dyn Regist
 #[cfg(not(feature = "etcd"))]
 async fn connect(_runtime: &Arc<Runtime>, _address: &str) -> Result<Arc<dyn Registry>> {
     Err(Error::Config(
-        "`registry` names an etcd, which this build can't speak to: build with the feature `etcd`".into(),
+        "`registry` names an etcd, which this build does not support: build with the feature `etcd`".into(),
     ))
 }

@@ -3,7 +3,7 @@
 use super::Result;
 
 /// Returns `Ok` of this crate's [`Result`]: the last line of a body that fails with [`Error`](crate::Error)
-/// and of whose error type nothing else speaks.
+/// and whose error type can't be inferred.
 ///
 /// Bodies of scopes may fail with any error type, so of a plain `Ok(())` the compiler can't tell which. This says
 /// it shorter than `Ok::<_, Error>(())`. It is not in the prelude, where it would stand in for the `Ok` of patterns.

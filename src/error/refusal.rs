@@ -45,7 +45,7 @@ pub enum Refusal {
         /// Its declaration in the program of the peer.
         there: Box<str>,
     },
-    /// The function speaks with its callers in another way.
+    /// The function is of another kind.
     #[error("{}", wrong_kind(*.is))]
     WrongKind {
         /// Its kind.

@@ -193,7 +193,7 @@ impl Nursery {
         }))
     }
 
-    /// Ends all actors of this nursery, supervised ones too, and waits until they are gone.
+    /// Ends all actors of this nursery, supervised ones too, and waits until they have ended.
     ///
     /// Each is asked to end; one that does not acknowledge or exit in time gets SIGTERM, then SIGKILL. With `hard_kill`
     /// none is asked: all get SIGTERM at once, and SIGKILL after `kill_after`; also those that an earlier `cancel` only

@@ -49,7 +49,7 @@ impl Monitor {
         Self { nursery: nursery.clone(), member, overseer, failed: AtomicBool::new(false) }
     }
 
-    /// Watches a daemon until it is gone.
+    /// Watches a daemon until it has ended.
     pub(super) async fn watch_daemon(self) {
         tokio::select! {
             biased;
@@ -158,6 +158,6 @@ impl Monitor {
             state.members.remove(&uuid);
             state.ledger.add(ending);
         }
-        debug!(target: "pleach::cancel", ending = gone, "a child is gone");
+        debug!(target: "pleach::cancel", ending = gone, "a child has ended");
     }
 }

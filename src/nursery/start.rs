@@ -190,7 +190,7 @@ impl<P> Start<P> {
         self
     }
 
-    /// Watches the actor as if it ran on another host: by heartbeats, and with a lease ([`Config::lease`]).
+    /// Monitors the actor as if it ran on another host: with heartbeats and a lease ([`Config::lease`]).
     ///
     /// Actors on other hosts always have one. An actor on this host does not need one to be found dead when its process
     /// ends; with one, it is also declared dead, and ends itself, when a task of it blocks its thread for longer than

@@ -11,14 +11,14 @@
 //!
 //! # The lease
 //! A child may live as long as its lease, and ends itself when the lease expires. An answered heartbeat renews it,
-//! counted from when the heartbeat was *sent*. The parent has heard that heartbeat later than it was sent, and has
-//! patience for as long from then: so whatever is lost or delayed, in either direction, the child's lease has expired
-//! when the parent declares it dead. Their clocks need not agree, only run alike.
+//! counted from when the heartbeat was *sent*. The parent received that heartbeat later than it was sent, and waits as
+//! long from then: so whatever is lost or delayed, in either direction, the child's lease has expired when the parent
+//! declares it dead. Their clocks need not agree, only run alike.
 //!
 //! # Invariants
 //! 1. The lease never ends later than `lease` after the sending of the last heartbeat that was answered; before
 //!    the first, than that after the child began to dial.
-//! 2. After a action of death there is none.
+//! 2. After a finding of death there is no other.
 //! 3. Received messages are noted ([`FailureDetector::handle_heard`]) before a peer is declared dead for its silence.
 
 use std::collections::VecDeque;
@@ -59,7 +59,7 @@ pub(crate) enum Action {
     Ping { n: u64 },
     /// The peer has been silent for a suspiciously long time.
     Suspect { silent: Duration, phi: f64 },
-    /// A suspected peer was heard again; how long it had been silent.
+    /// A suspected peer responds again; how long it had been silent.
     Recovered { silent: Duration },
     /// Give it up.
     Dead { silent: Duration, limit: SilenceLimit },

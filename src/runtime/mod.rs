@@ -375,7 +375,7 @@ impl Runtime {
     }
 }
 
-/// Asks the actor at the other end to end itself; `Ok` once it has acknowledged or is gone.
+/// Asks the actor at the other end to end itself; `Ok` once it has acknowledged or has ended.
 ///
 /// # Errors
 /// [`Error::ActorTooSlow`] when no acknowledgement came within `patience`.

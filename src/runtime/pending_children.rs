@@ -18,7 +18,7 @@ pub(super) struct Entry {
 }
 
 impl Runtime {
-    /// Announces that an actor with this uuid will connect back, and whether it is to be heartbeats.
+    /// Announces that an actor with this uuid will connect back, and whether it exchanges heartbeats.
     ///
     /// # Errors
     /// Says so when this actor may have no more connections.

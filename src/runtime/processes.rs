@@ -2,7 +2,7 @@
 //!
 //! Most transports see to that themselves, as the system ends the connections of a dead process. Over UDP nothing
 //! does. There the process is watched: as long as an actor lives, its number belongs to it, so the end of that
-//! process, and of no other, is the actor's. Peers on other hosts are watched by heartbeats.
+//! process, and of no other, is the actor's. Peers on other hosts exchange heartbeats.
 
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;

@@ -47,7 +47,7 @@ impl SocketDir {
         }
     }
 
-    /// One of its own for a new tree; sweeps up after roots that are gone.
+    /// One of its own for a new tree; removes the directories of roots that have ended.
     pub(crate) fn new() -> Self {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         let places = [Some(std::env::temp_dir()), runtime, Some("/tmp".into())];

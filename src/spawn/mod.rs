@@ -89,7 +89,7 @@ pub(crate) struct ChildSpec {
     /// Whether it was started on another host, or by an engine that may have put it there.
     #[serde(default)]
     pub(crate) remote: bool,
-    /// Whether it may be lost without a word: on another host, or to be heartbeats as if it were.
+    /// Whether it exchanges heartbeats: it is on another host, or was started as if it were.
     #[serde(default)]
     pub(crate) heartbeats: bool,
     /// The process on its own host that starts it.
@@ -110,7 +110,7 @@ pub(crate) struct StartOptions {
     pub(crate) codec: Option<String>,
     pub(crate) multi_thread: Option<bool>,
     pub(crate) env: Vec<(String, String)>,
-    /// To be heartbeats although it is on this host.
+    /// Exchange heartbeats although it is on this host.
     pub(crate) heartbeats: bool,
 }
 
@@ -174,7 +174,7 @@ pub(crate) enum Signal {
     Terminate,
     /// End it.
     Kill,
-    /// Tell it that its parent is gone.
+    /// Tell it that its parent has died.
     Release,
 }
 
@@ -186,7 +186,7 @@ impl Process {
         (Self { pid, exit, signals, signalled: Arc::default() }, exited, orders)
     }
 
-    /// Waits until it has ended, or nothing will be heard of its end any more.
+    /// Waits until it has ended, or its end will never be reported.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -198,7 +198,7 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended; for ever, if nothing will be heard of that.
+    /// Waits until it has ended; for ever, if its end will never be reported.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -220,7 +220,7 @@ impl Process {
         self.has_ended() || pid.is_some_and(process::is_dead)
     }
 
-    /// Returns whether nothing will be heard of its end any more.
+    /// Returns whether its end will never be reported.
     pub(crate) fn is_lost(&self) -> bool {
         self.exit.borrow().as_ref().is_some_and(|exit| !exit.seen)
     }

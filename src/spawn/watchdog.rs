@@ -1,10 +1,10 @@
-//! The end of a child whose parent is gone, on a thread of its own.
+//! The end of a child whose parent has died, on a thread of its own.
 //!
-//! On one host the kernel kills a child when its parent is gone ([`ties`]), but there are ways to
-//! make it forget or refuse that. From another host there is only the end of standard input, which may never come
-//! over a line that is cut, and the lease ([`crate::proto::liveness`]). Each ends the actor in order, as long as its
-//! message loop runs; where a task blocks the loop's thread, nothing async does. So this thread watches all of them
-//! and, when the orderly end has not come within its bound, kills the process with all that it has started.
+//! On one host the kernel kills a child when its parent is gone ([`ties`]), but there are ways to make it forget or
+//! refuse that. From another host there is only the end of standard input, which may never come over a line that is
+//! cut, and the lease ([`crate::proto::failure_detector`]). Each ends the actor in order, as long as its message loop
+//! runs; where a task blocks the loop's thread, nothing async does. So this thread watches all of them and, when the
+//! orderly end has not come within its bound, kills the process with all that it has started.
 //!
 //! # Invariants
 //! 1. The thread waits for nothing that the actor's other threads hold for long: one short lock, no log.
