@@ -123,7 +123,7 @@ pub mod __private {
     pub use crate::arguments::NoArguments;
     pub use crate::call::{call, call_blob};
     pub use crate::context::{context_call, invoke_context};
-    pub use crate::error::raised::Raised;
+    pub use crate::error::boxed::Raised;
     pub use crate::error::register::{ERRORS, RegisteredError};
     pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
     pub use crate::runtime::flavor::Flavor;

@@ -7,26 +7,24 @@
 //! | file | station |
 //! |---|---|
 //! | this one | [`Error`] and its variants |
-//! | `raised`, `packed` | from a function's own error to its wire form, and back |
+//! | `boxed`, `wire` | from a function's own error to its wire form, and back |
 //! | `remote`, `encoded`, `told` | errors that arrive, their payload, and texts of causes |
 //! | `register`, `downcast` | error types that come back as themselves |
-//! | `inside` | a `pleach::Error` wrapped in a foreign type |
+//! | `wrapped` | a `pleach::Error` wrapped in a foreign type |
 //! | `died`, `gave_up`, `group`, `refusal` | findings of the runtime that have parts |
 //! | `report` | an error for humans |
 //! | `ok` | no error |
 //! | `record`, `transport` | an error for machines |
 
+pub(crate) mod boxed;
 mod cancelled;
 mod died;
 mod downcast;
 mod encoded;
 mod gave_up;
 mod group;
-mod inside;
 mod mismatch;
 pub(crate) mod ok;
-mod packed;
-pub(crate) mod raised;
 mod record;
 mod refusal;
 pub(crate) mod register;
@@ -35,6 +33,8 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod told;
+mod wire;
+mod wrapped;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -44,17 +44,17 @@ use std::time::Duration;
 
 use pleach_wire::TransportError;
 
+pub(crate) use self::boxed::{Raised, boxed};
 pub use self::cancelled::{Cancelled, ContextCancelled};
 pub(crate) use self::died::signal_name;
 pub use self::died::{ActorDied, WaitStatus};
 pub use self::encoded::EncodedError;
 pub use self::gave_up::GaveUp;
 pub use self::group::ErrorGroup;
-pub(crate) use self::packed::Packed;
-pub(crate) use self::raised::{Raised, boxed};
 pub use self::refusal::Refusal;
 pub use self::remote::RemoteError;
 pub use self::report::Report;
+pub(crate) use self::wire::Packed;
 use crate::actor::{ActorId, shown};
 
 /// `Result` with this crate's [`Error`] by default.
@@ -210,7 +210,7 @@ impl Error {
     /// The error inside a foreign one, if it is one of ours.
     fn ours(&self) -> Cow<'_, Self> {
         match self {
-            Self::Local(error) => inside::find(&**error).map_or(Cow::Borrowed(self), Cow::Owned),
+            Self::Local(error) => wrapped::find(&**error).map_or(Cow::Borrowed(self), Cow::Owned),
             ours => Cow::Borrowed(ours),
         }
     }
@@ -245,7 +245,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        inside::notice(self);
+        wrapped::notice(self);
         match self {
             Self::Cancelled(cause) => write!(f, "cancelled: {cause}"),
             Self::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::encoded::{Decoded, EncodedError};
-use super::packed::RUNTIME;
+use super::wire::RUNTIME;
 use super::{Error, Result};
 use crate::fidelity;
 use crate::log::Limit;

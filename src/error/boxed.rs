@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{BoxError, Error, inside};
+use super::{BoxError, Error, wrapped};
 use crate::traces;
 
 /// An error on its way out of an exposed function.
@@ -42,7 +42,7 @@ impl Raised {
 
     /// Returns the error of ours that it is, or has inside, if that only says that something was cancelled.
     pub(crate) fn cancellation(&self) -> Option<Error> {
-        inside::find(self.error()).filter(Error::is_cancelled)
+        wrapped::find(self.error()).filter(Error::is_cancelled)
     }
 
     /// Returns the error whose backtrace has still to be resolved, if there is one.

@@ -15,9 +15,9 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::boxed::{Held, Raised};
 use super::encoded::EncodedError;
-use super::raised::{Held, Raised};
-use super::{ContextCancelled, Error, ErrorGroup, Refusal, RemoteError, causes, inside, register};
+use super::{ContextCancelled, Error, ErrorGroup, Refusal, RemoteError, causes, register, wrapped};
 use crate::actor::ActorId;
 use crate::log::Limit;
 use crate::panics::Panic;
@@ -177,7 +177,7 @@ impl Packer<'_> {
         if let Some((type_name, payload)) = around.iter().find_map(|cause| register::encode(*cause)) {
             return self.describe(error, type_name, backtrace, Some(payload));
         }
-        match inside::find(error) {
+        match wrapped::find(error) {
             Some(ours) => {
                 let context = context(&around, &ours);
                 let mut packed = self.pack(ours, depth);
