@@ -82,7 +82,7 @@ use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
 use crate::spawn::mark::TreeMark;
 use crate::spawn::orphans::Descendants;
-use crate::spawn::{ChildSpec, Engines};
+use crate::spawn::{ActorSpec, Engines};
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -162,10 +162,10 @@ impl Runtime {
     }
 
     /// The actor that a parent has described.
-    pub(crate) fn child(spec: ChildSpec, registry: Registry) -> Result<Arc<Self>> {
+    pub(crate) fn child(spec: ActorSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
         let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let ChildSpec { parent, parent_at, root, registrars, heartbeats, mark, .. } = spec;
+        let ActorSpec { parent, parent_at, root, registrars, heartbeats, mark, .. } = spec;
         let origin = Origin { parent, parent_at, root, registrars, heartbeats, mark };
         let (exposed, sockets) = (Exposed::new(spec.modules), SocketDir::at(spec.socket_dir));
         let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, sockets, Some(origin));

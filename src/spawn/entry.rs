@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::remote::agent;
 use super::watchdog::Watchdog;
-use super::{ChildSpec, ties};
+use super::{ActorSpec, ties};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
@@ -79,7 +79,7 @@ fn run_process() -> Result<Option<i32>> {
     require_entry().map_err(Error::Usage)?;
     let usage = |what: &'static str| move |error: io::Error| Error::Usage(format!("{what}: {error}"));
     let mut parent = take_stdin().map_err(usage("standard input can't be taken over"))?;
-    let read = read_message::<ChildSpec>(&mut parent);
+    let read = read_message::<ActorSpec>(&mut parent);
     let spec = read.map_err(usage("no spec on standard input; actors are started by their parents"))?;
     let starter = match spec.starter {
         Some(starter) => ties::hold_on_to(starter).map_err(usage("it has no parent"))?,
@@ -109,7 +109,7 @@ fn run_process() -> Result<Option<i32>> {
 
 /// Runs an actor from the current thread until it ends; returns its exit code.
 pub(super) fn run_in_thread(
-    spec: ChildSpec,
+    spec: ActorSpec,
     registry: Registry,
     killed: CancellationToken,
     parent_gone: CancellationToken,

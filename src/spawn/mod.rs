@@ -71,7 +71,7 @@ use crate::runtime::connections::Contact;
 
 /// Everything that a child must know; it gets it over an inherited pipe, never as an argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ChildSpec {
+pub(crate) struct ActorSpec {
     pub(crate) name: String,
     pub(crate) uuid: Uuid,
     pub(crate) parent: ActorId,
@@ -127,7 +127,7 @@ pub(crate) trait Launcher: Send + Sync {
     async fn launch(
         &self,
         runtime: &Arc<Runtime>,
-        spec: &ChildSpec,
+        spec: &ActorSpec,
         env: &[(String, String)],
         given_up: &CancellationToken,
     ) -> Result<Launched>;

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::mark::TreeMark;
 use super::orphans::OwnChild;
 use super::stderr::Relay;
-use super::{ChildSpec, Exit, Launched, Launcher, Process, Signal, marked, program};
+use super::{ActorSpec, Exit, Launched, Launcher, Process, Signal, marked, program};
 use crate::error::{Error, Result, WaitStatus};
 use crate::runtime::{Runtime, files};
 
@@ -38,7 +38,7 @@ impl Launcher for Processes {
     async fn launch(
         &self,
         _runtime: &Arc<Runtime>,
-        spec: &ChildSpec,
+        spec: &ActorSpec,
         env: &[(String, String)],
         _given_up: &CancellationToken,
     ) -> Result<Launched> {
@@ -50,7 +50,7 @@ impl Launcher for Processes {
 }
 
 /// This program, about to become an actor.
-pub(super) fn command(spec: &ChildSpec, env: &[(String, String)]) -> std::process::Command {
+pub(super) fn command(spec: &ActorSpec, env: &[(String, String)]) -> std::process::Command {
     let mut command = std::process::Command::new(program::OURSELVES);
     command
         .arg0(format!("{} [pleach]", spec.name))
@@ -64,7 +64,7 @@ pub(super) fn command(spec: &ChildSpec, env: &[(String, String)]) -> std::proces
 ///
 /// # Errors
 /// Says why not.
-pub(super) async fn spawn(mut command: std::process::Command, spec: &ChildSpec) -> Result<Launched, String> {
+pub(super) async fn spawn(mut command: std::process::Command, spec: &ActorSpec) -> Result<Launched, String> {
     let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {}", files::explain(&error)))?;
     command.stdin(stdin).process_group(0);
     let mut command = Command::from(command);
@@ -96,7 +96,7 @@ pub(super) async fn spawn_asked(command: std::process::Command) -> std::io::Resu
 }
 
 /// Makes the child's standard input, with the spec in it already, and our end of it.
-fn spec_pipe(spec: &ChildSpec) -> std::io::Result<(Stdio, PipeWriter)> {
+fn spec_pipe(spec: &ActorSpec) -> std::io::Result<(Stdio, PipeWriter)> {
     use std::io::Write as _;
     let encoded = rmp_serde::to_vec_named(spec).map_err(std::io::Error::other)?;
     if encoded.len() > MAX_SPEC {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::judge::When;
 use super::{
-    Child, ChildSpec, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, program, slurm, thread,
+    ActorSpec, Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, program, slurm, thread,
 };
 use crate::actor::ActorId;
 use crate::channel::Channel;
@@ -144,7 +144,7 @@ async fn kill(process: &Process, patience: Duration) -> Exit {
     })
 }
 
-fn too_late(spec: &ChildSpec, words: &[String]) -> String {
+fn too_late(spec: &ActorSpec, words: &[String]) -> String {
     let words = if words.is_empty() { String::new() } else { format!("; its output: {}", words.join(" / ")) };
     let deadline = spec.config.connect_back;
     let told = match spec.remote {
@@ -193,13 +193,13 @@ fn transport(runtime: &Runtime, order: &StartOptions) -> Key {
     }
 }
 
-async fn spec(runtime: &Arc<Runtime>, order: &StartOptions, uuid: Uuid, transport: &Key) -> Result<ChildSpec> {
+async fn spec(runtime: &Arc<Runtime>, order: &StartOptions, uuid: Uuid, transport: &Key) -> Result<ActorSpec> {
     let remote = !order.host.is_local();
     let parent_at = match remote {
         true => runtime.listen_to_other_hosts(transport).await?,
         false => runtime.listen(transport).await?,
     };
-    Ok(ChildSpec {
+    Ok(ActorSpec {
         name: order.name.clone(),
         uuid,
         parent: runtime.id().clone(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ChildSpec, Exit, Launched, Launcher, Process};
+use super::{ActorSpec, Exit, Launched, Launcher, Process};
 use crate::error::{Error, Result, WaitStatus};
 use crate::runtime::Runtime;
 
@@ -21,7 +21,7 @@ impl Launcher for Threads {
     async fn launch(
         &self,
         runtime: &Arc<Runtime>,
-        spec: &ChildSpec,
+        spec: &ActorSpec,
         _env: &[(String, String)],
         _given_up: &CancellationToken,
     ) -> Result<Launched> {

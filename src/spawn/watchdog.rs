@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::mark::TreeMark;
-use super::{ChildSpec, marked, ties};
+use super::{ActorSpec, marked, ties};
 use crate::channel::Channel;
 
 /// A started watchdog. Dropping it changes nothing: the thread goes on.
@@ -38,7 +38,7 @@ impl Watchdog {
         stdin: File,
         parent: Option<OwnedFd>,
         gone: CancellationToken,
-        spec: &ChildSpec,
+        spec: &ActorSpec,
     ) -> io::Result<Self> {
         let connected = Arc::new(OnceLock::<Channel>::new());
         let (config, mark) = (&spec.config, spec.mark);

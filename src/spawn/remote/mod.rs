@@ -34,14 +34,14 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::stderr::Relay;
-use super::{ChildSpec, Exit, Launched, Process, Signal};
+use super::{ActorSpec, Exit, Launched, Process, Signal};
 use crate::error::WaitStatus;
 use crate::exports::BoxFuture;
 
 /// The first message to an agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Instructions {
-    pub(super) spec: ChildSpec,
+    pub(super) spec: ActorSpec,
     pub(super) env: Vec<(String, String)>,
     /// The actor's working directory; by default, the agent's.
     pub(super) directory: Option<PathBuf>,

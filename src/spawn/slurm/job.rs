@@ -21,7 +21,7 @@ use crate::config::job::Job;
 use crate::error::WaitStatus;
 use crate::runtime::Runtime;
 use crate::scope::OnDrop;
-use crate::spawn::ChildSpec;
+use crate::spawn::ActorSpec;
 use crate::spawn::orphans::OwnChild;
 use crate::spawn::process::spawn_asked;
 use crate::spawn::remote::Link;
@@ -36,7 +36,7 @@ pub(super) struct Srun {
 }
 
 impl Srun {
-    pub(super) fn new(spec: &ChildSpec, partition: Option<String>, job: Job) -> Self {
+    pub(super) fn new(spec: &ActorSpec, partition: Option<String>, job: Job) -> Self {
         let inside = env::var("SLURM_JOB_ID").ok().filter(|id| !id.is_empty());
         Self { name: format!("pleach-{}", spec.uuid), inside, partition, job }
     }

@@ -27,7 +27,7 @@ pub(super) use self::job::cancel_job;
 
 use self::job::Srun;
 use super::remote::{self, Instructions, agent};
-use super::{ChildSpec, Launched, Launcher};
+use super::{ActorSpec, Launched, Launcher};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::runtime::Runtime;
@@ -43,7 +43,7 @@ impl Launcher for Slurm {
     async fn launch(
         &self,
         runtime: &Arc<Runtime>,
-        spec: &ChildSpec,
+        spec: &ActorSpec,
         env: &[(String, String)],
         given_up: &CancellationToken,
     ) -> Result<Launched> {

@@ -23,7 +23,7 @@ pub(crate) use self::sessions::Sessions;
 
 use self::sessions::{LoginPermit, SshTarget};
 use super::remote::{self, Instructions, Link, agent};
-use super::{ChildSpec, Launched, Launcher};
+use super::{ActorSpec, Launched, Launcher};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::runtime::Runtime;
@@ -39,7 +39,7 @@ impl Launcher for Ssh {
     async fn launch(
         &self,
         runtime: &Arc<Runtime>,
-        spec: &ChildSpec,
+        spec: &ActorSpec,
         env: &[(String, String)],
         given_up: &CancellationToken,
     ) -> Result<Launched> {
