@@ -32,14 +32,14 @@ use crate::proto::session::{Event, Outcome};
 /// Runs the functions that peers call.
 pub(crate) trait Serve: Send + Sync + 'static {
     /// Starts a task that ends with [`Channel::answer`] or another answer. Must not wait.
-    fn invoke(&self, channel: &Channel, asked: Asked);
+    fn invoke(&self, channel: &Channel, asked: Invocation);
 
     /// The peer's runtime reports that it failed.
     fn peer_failed(&self, channel: &Channel, error: Packed);
 }
 
 /// A peer's request to run a function.
-pub(crate) struct Asked {
+pub(crate) struct Invocation {
     pub(crate) cid: Cid,
     pub(crate) target: ByteStr,
     pub(crate) args: Payload,
@@ -234,7 +234,7 @@ impl<'a> Driver<'a> {
             Event::Invoke { cid, target, args, terms, dialog } => {
                 let dialog = dialog.map(|state| channel.accept_dialog(cid, *state));
                 let deadline = terms.deadline.and_then(|left| Instant::now().checked_add(left));
-                self.serve.invoke(channel, Asked { cid, target, args, schema: terms.schema, deadline, dialog });
+                self.serve.invoke(channel, Invocation { cid, target, args, schema: terms.schema, deadline, dialog });
             }
             Event::Deliver { dialog, msg } => {
                 let kind = msg.kind();

@@ -6,7 +6,7 @@
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`drain`] | the end of a connection: messages in transit still arrive |
 //! | [`dialog`] | a context: a dialog of many messages |
-//! | [`answers`] | how a task of the peer ends |
+//! | [`respond`] | how a task of the peer ends |
 //! | [`state_cell`] | a dialog's state, and its waiters |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | [`liveness`] | a peer that is silent |
@@ -29,7 +29,6 @@
 //! 2. A guard ([`Pending`]) exists before the message that it guards is queued.
 //! 3. A lane is closed when nothing is left that could send on it.
 
-mod answers;
 pub(crate) mod dialog;
 pub(crate) mod drain;
 pub(crate) mod driver;
@@ -37,6 +36,7 @@ mod failure;
 pub(crate) mod handshake;
 mod liveness;
 pub(crate) mod records;
+mod respond;
 mod state_cell;
 #[cfg(test)]
 mod tests;
@@ -52,11 +52,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::answers::Ender;
 use self::dialog::DialogHandle;
 use self::drain::PeerGone;
 pub use self::liveness::Liveness;
 use self::records::{Kind, Records};
+pub(crate) use self::respond::EndRequest;
 use crate::actor::ActorId;
 use crate::error::{Error, Packed, Result};
 use crate::proto::dialog::Dialog;
@@ -73,7 +73,7 @@ struct Shared {
     session: Mutex<Session<Wakers>>,
     here: ActorId,
     peer: ActorId,
-    ender: Ender,
+    end_request: EndRequest,
     epoch: Instant,
     cancel_ack: Duration,
     stream_buffer: u32,
@@ -143,7 +143,7 @@ pub(crate) struct Terms {
     /// How many stream messages a dialog buffers unless it says otherwise.
     pub(crate) stream_buffer: usize,
     /// The peer that asked this side's actor to end.
-    pub(crate) ender: Ender,
+    pub(crate) end_request: EndRequest,
     /// Whether it is held until one of the two actors ends.
     pub(crate) lasts: bool,
     /// When the handshake began.
@@ -163,7 +163,7 @@ impl Channel {
             session: Mutex::new(Session::new(terms.role, terms.max_tasks)),
             here: terms.here,
             peer: terms.peer,
-            ender: terms.ender,
+            end_request: terms.end_request,
             epoch: terms.began,
             cancel_ack: terms.cancel_ack,
             stream_buffer: u32::try_from(terms.stream_buffer).unwrap_or(u32::MAX).max(1),
@@ -250,7 +250,7 @@ impl Channel {
     /// its own last ones are not.
     fn ends_with_actor(&self, fault: &TransportError) -> bool {
         let said_all = !matches!(fault, TransportError::Undelivered { .. });
-        self.end_acknowledged() || (said_all && self.0.ender.asked() == Some(self.peer()))
+        self.end_acknowledged() || (said_all && self.0.end_request.asked() == Some(self.peer()))
     }
 
     /// Returns how the peer's process has ended, if it has.

@@ -10,7 +10,7 @@ use pleach_wire::{Format, Key, Msg, Settings};
 
 use super::dialog::OpenedDialog;
 use super::drain::Drain;
-use super::driver::{Asked, Serve};
+use super::driver::{Invocation, Serve};
 use super::*;
 use crate::error::{BoxError, Cancelled, ContextCancelled, Raised};
 use crate::proto::dialog::{End, Permit, Take, TakeFirst};
@@ -86,10 +86,10 @@ impl MsgTransport for Recorded {
 }
 
 /// Hands a side's requests to its test.
-struct Asking(tokio::sync::mpsc::Sender<Asked>);
+struct Asking(tokio::sync::mpsc::Sender<Invocation>);
 
 impl Serve for Asking {
-    fn invoke(&self, _channel: &Channel, asked: Asked) {
+    fn invoke(&self, _channel: &Channel, asked: Invocation) {
         assert!(self.0.try_send(asked).is_ok(), "the test takes what it asks for");
     }
 
@@ -102,8 +102,8 @@ impl Serve for Asking {
 struct Half {
     channel: Channel,
     transport: Arc<Recorded>,
-    asked: tokio::sync::mpsc::Receiver<Asked>,
-    ender: Ender,
+    asked: tokio::sync::mpsc::Receiver<Invocation>,
+    end_request: EndRequest,
 }
 
 impl Half {
@@ -114,7 +114,7 @@ impl Half {
             full: AtomicBool::new(false),
             closed: Mutex::default(),
         });
-        let ender = Ender::default();
+        let end_request = EndRequest::default();
         let terms = Terms {
             role,
             here: here.clone(),
@@ -124,7 +124,7 @@ impl Half {
             max_backlog: usize::MAX,
             silence: Duration::from_secs(10),
             stream_buffer: 64,
-            ender: ender.clone(),
+            end_request: end_request.clone(),
             lasts: false,
             began: Instant::now(),
             detector: None,
@@ -132,7 +132,7 @@ impl Half {
         let channel = Channel::new(transport.clone(), terms);
         let (asking, asked) = tokio::sync::mpsc::channel(10);
         tokio::spawn(driver::run(channel.clone(), Arc::new(Asking(asking)), Vec::new(), DRAIN));
-        Self { channel, transport, asked, ender }
+        Self { channel, transport, asked, end_request }
     }
 
     fn queued(&self) -> Vec<(u64, &'static str)> {
@@ -325,7 +325,7 @@ async fn a_task_that_was_cancelled_names_its_canceller() {
     let other = ActorId::new("other");
     let cases: [(Cancelled, &str); 4] = [
         (Cancelled::Caller(Some(other.clone())), "other"),
-        (Cancelled::Actor, "ender"),
+        (Cancelled::Actor, "end_request"),
         (Cancelled::Scope, "callee"),
         (Cancelled::Nursery, "callee"),
     ];
@@ -337,8 +337,8 @@ async fn a_task_that_was_cancelled_names_its_canceller() {
             let cid = callee.asked.recv().await.unwrap().cid;
             let scope = CancelScope::new();
             callee.channel.attach(cid, scope.clone());
-            callee.ender.note(&ActorId::new("ender"));
-            callee.ender.note(&other); // too late: the first one counts
+            callee.end_request.note(&ActorId::new("end_request"));
+            callee.end_request.note(&other); // too late: the first one counts
             scope.cancel_because(cause.clone());
             match returned {
                 true => callee.channel.answer_failure(cid, Raised::new(Error::Cancelled(cause.clone()))),
@@ -430,7 +430,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             max_backlog: usize::MAX,
             silence: Duration::from_secs(10),
             stream_buffer: 64,
-            ender: Ender::default(),
+            end_request: EndRequest::default(),
             lasts: false,
             began: Instant::now(),
             detector: None,

@@ -15,7 +15,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{Runtime, within};
 use crate::channel::dialog::DialogHandle;
-use crate::channel::driver::{Asked, Serve};
+use crate::channel::driver::{Invocation, Serve};
 use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Error, Packed, Refusal};
@@ -23,8 +23,8 @@ use crate::exports::{Answer, Request};
 use crate::proto::session::SELF;
 
 impl Serve for Arc<Runtime> {
-    fn invoke(&self, channel: &Channel, asked: Asked) {
-        let Asked { cid, target, args, schema, deadline, dialog } = asked;
+    fn invoke(&self, channel: &Channel, asked: Invocation) {
+        let Invocation { cid, target, args, schema, deadline, dialog } = asked;
         let answer = Answer::new(channel.clone(), cid);
         let target = target.as_str(); // checked to be text once, here
         if let Some(method) = target.strip_prefix(SELF) {

@@ -71,7 +71,7 @@ pub(crate) use self::listen::Reserved;
 use self::pending_children::Entry;
 use self::sockets::SocketDir;
 use crate::actor::ActorId;
-use crate::channel::{Channel, Ender};
+use crate::channel::{Channel, EndRequest};
 use crate::config::Config;
 use crate::discovery::{Names, Registered, RegistrarAddr};
 use crate::error::{Cancelled, Error, Refusal, Result};
@@ -109,7 +109,7 @@ pub(crate) struct Runtime {
     listeners: TaskTracker,
     stop: CancellationToken,
     /// The peer that asked it to end.
-    ender: Ender,
+    end_request: EndRequest,
     /// A root's body has ended: the next root may be opened.
     leaving: AtomicBool,
     /// Set at the very end.
@@ -202,7 +202,7 @@ impl Runtime {
             server: CancellationToken::new(),
             listeners: TaskTracker::new(),
             stop: CancellationToken::new(),
-            ender: Ender::default(),
+            end_request: EndRequest::default(),
             leaving: AtomicBool::new(false),
             stopped: CancellationToken::new(),
             failure: OnceLock::new(),
@@ -348,9 +348,9 @@ impl Runtime {
         self.stop.cancel();
     }
 
-    /// Asks this actor to end, in the name of `ender`. Returns at once.
-    pub(crate) fn request_stop(&self, ender: &ActorId) {
-        self.ender.note(ender);
+    /// Asks this actor to end, in the name of `end_request`. Returns at once.
+    pub(crate) fn request_stop(&self, end_request: &ActorId) {
+        self.end_request.note(end_request);
         self.stop.cancel();
     }
 

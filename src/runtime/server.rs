@@ -61,7 +61,7 @@ impl Runtime {
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
             silence: self.config.lease,
-            ender: self.ender.clone(),
+            end_request: self.end_request.clone(),
             stream_buffer: self.config.stream_buffer,
             lasts,
             began,

@@ -21,12 +21,12 @@ use crate::panics::{self, Panic};
 
 /// The peer that asked this actor to end, if one has; all its channels share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ender(Arc<OnceLock<ActorId>>);
+pub(crate) struct EndRequest(Arc<OnceLock<ActorId>>);
 
-impl Ender {
+impl EndRequest {
     /// Notes the peer that asks. The first one counts.
-    pub(crate) fn note(&self, ender: &ActorId) {
-        self.0.get_or_init(|| ender.clone());
+    pub(crate) fn note(&self, end_request: &ActorId) {
+        self.0.get_or_init(|| end_request.clone());
     }
 
     /// Returns the actor that has asked, if one has.
@@ -84,7 +84,7 @@ impl Channel {
         let inside = ContextCancelled::inside(self.here(), &cause);
         let canceller = match cause {
             Cancelled::Deadline => Some(self.peer().clone()), // it came with the call
-            Cancelled::Actor => self.0.ender.asked().cloned(),
+            Cancelled::Actor => self.0.end_request.asked().cloned(),
             _ => inside.canceller,
         };
         Some(ContextCancelled { canceller, ..inside })
