@@ -175,7 +175,7 @@ impl Runtime {
     /// Removes the entry of an actor whose process this one has seen end: it can't come back, in any incarnation. The
     /// registrar may not notice that from where it runs.
     pub(crate) async fn take_out_dead(&self, who: &ActorId) {
-        let Some(names) = self.names().filter(|_| !self.is_stopping()) else { return };
+        let Some(names) = self.names().filter(|_| !self.end_requested()) else { return };
         let dead = Registered { who: who.clone(), incarnation: u64::MAX, listening: Vec::new() };
         let (registry, bound) = (names.registry(), self.config().deregister);
         let removed = tokio::time::timeout(bound, registry.remove(&dead)).await;

@@ -110,7 +110,7 @@ async fn keep(
     leave: CancellationToken,
 ) {
     let mut pause = FIRST_PAUSE;
-    while !runtime.is_stopping() {
+    while !runtime.end_requested() {
         let connected = tokio::select! {
             biased;
             () = leave.cancelled() => return,
@@ -136,7 +136,7 @@ async fn keep(
         tokio::select! {
             biased;
             () = leave.cancelled() => return,
-            () = runtime.stop_requested() => return,
+            () = runtime.until_end_requested() => return,
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -98,7 +98,7 @@ impl Monitor {
                     Error::Disconnected { .. } => true,
                     other => other.is_cancelled(),
                 };
-                if !(echo && (self.member.was_asked() || self.nursery.0.scope.cancel_called())) {
+                if !(echo && (self.member.end_requested() || self.nursery.0.scope.cancel_called())) {
                     self.tell(error);
                 }
             }
@@ -139,7 +139,7 @@ impl Monitor {
     async fn end(&self) {
         let Self { nursery, member, .. } = self;
         if !member.is_leaving() {
-            member.mark_asked();
+            member.mark_end_requested();
         }
         let mut ending = reap(&member.child, &nursery.0.hurry, nursery.0.runtime.config()).await;
         if ending.by == EndedBy::Request && member.ended_by_itself() {

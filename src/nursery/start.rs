@@ -100,7 +100,7 @@ impl Nursery {
                 };
                 let member = ChildHandle::new(child, nursery.0.runtime.clone(), ending);
                 let unclaimed = member.clone();
-                (OnDrop::new(move || unclaimed.mark_asked()), enter(&nursery, member, overseer))
+                (OnDrop::new(move || unclaimed.mark_end_requested()), enter(&nursery, member, overseer))
             });
             // A caller that has left meanwhile drops it, and so ends the actor.
             match done.send(started) {

@@ -260,7 +260,7 @@ impl<T> Portal<T> {
     /// # Cancel safety
     /// If dropped, the request has been sent.
     pub async fn cancel_actor(&self) -> Result<()> {
-        self.peer.mark_asked(); // before the request is out, whose answer may be its end
+        self.peer.mark_end_requested(); // before the request is out, whose answer may be its end
         let _shield = Shield::enter();
         cancel_actor(self.peer.channel(), self.peer.runtime().config().cancel_ack).await
     }
@@ -268,7 +268,7 @@ impl<T> Portal<T> {
     /// Returns whether the actor was asked from here to end itself: with
     /// [`cancel_actor`](Self::cancel_actor), or by its nursery.
     pub fn cancel_called(&self) -> bool {
-        self.peer.was_asked()
+        self.peer.end_requested()
     }
 
     /// Gives the portal back, and waits until its connection is closed in order.
@@ -328,7 +328,7 @@ impl Portal {
 
     /// Has the actor's nursery bring it to its end. Returns at once.
     pub(crate) fn request_end(&self) {
-        self.peer.mark_asked();
+        self.peer.mark_end_requested();
     }
 }
 

@@ -42,17 +42,17 @@ impl Peer {
         scope::wait(self.channel().room()).await
     }
 
-    pub(super) fn mark_asked(&self) {
+    pub(super) fn mark_end_requested(&self) {
         match self {
-            Self::Child(member) => member.mark_asked(),
-            Self::Other(connection) => connection.mark_cancel_called(),
+            Self::Child(member) => member.mark_end_requested(),
+            Self::Other(connection) => connection.mark_end_requested(),
         }
     }
 
-    pub(super) fn was_asked(&self) -> bool {
+    pub(super) fn end_requested(&self) -> bool {
         match self {
-            Self::Child(member) => member.was_asked(),
-            Self::Other(connection) => connection.cancel_called(),
+            Self::Child(member) => member.end_requested(),
+            Self::Other(connection) => connection.end_requested(),
         }
     }
 }
@@ -83,12 +83,12 @@ impl ChildHandle {
     }
 
     /// To be called before it is asked, by whatever means.
-    pub(crate) fn mark_asked(&self) {
+    pub(crate) fn mark_end_requested(&self) {
         self.asked_too_late.get_or_init(|| self.child.process.is_dead() || self.channel().peer_failure().is_some());
         self.asked.cancel();
     }
 
-    pub(crate) fn was_asked(&self) -> bool {
+    pub(crate) fn end_requested(&self) -> bool {
         self.asked.is_cancelled()
     }
 
@@ -147,7 +147,7 @@ impl ChildHandle {
     fn death(&self, exit: &Exit) -> Option<Error> {
         match judge(self.seen()) {
             Verdict::Died(when) => Some(self.child.death(exit, when)),
-            _ if self.was_asked() => None,
+            _ if self.end_requested() => None,
             _ => Some(self.child.death(exit, When::Running)),
         }
     }
@@ -192,7 +192,7 @@ impl Explain for ChildHandle {
         let notice = self.runtime.config().death_notice;
         match error {
             // An actor that was asked to leave, and said goodbye, has not died.
-            Error::Disconnected { .. } if self.was_asked() && self.channel().ended_in_order() => error,
+            Error::Disconnected { .. } if self.end_requested() && self.channel().ended_in_order() => error,
             Error::Disconnected { .. } if !self.channel().fell_silent() => {
                 match tokio::time::timeout(notice, self.child.process.exited()).await {
                     Ok(exit) => self.death(&exit).unwrap_or(error),

@@ -38,22 +38,22 @@ pub(crate) struct Connection {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) channel: Channel,
     opened_for_portals: bool,
-    cancel_called: AtomicBool,
+    end_requested: AtomicBool,
 }
 
 impl Connection {
     fn new(runtime: &Arc<Runtime>, channel: Channel, opened_for_portals: bool) -> Arc<Self> {
-        let cancel_called = AtomicBool::new(false);
-        Arc::new(Self { runtime: runtime.clone(), channel, opened_for_portals, cancel_called })
+        let end_requested = AtomicBool::new(false);
+        Arc::new(Self { runtime: runtime.clone(), channel, opened_for_portals, end_requested })
     }
 
     /// Remembers that the peer was asked from here to end itself.
-    pub(crate) fn mark_cancel_called(&self) {
-        self.cancel_called.store(true, Ordering::Release);
+    pub(crate) fn mark_end_requested(&self) {
+        self.end_requested.store(true, Ordering::Release);
     }
 
-    pub(crate) fn cancel_called(&self) -> bool {
-        self.cancel_called.load(Ordering::Acquire)
+    pub(crate) fn end_requested(&self) -> bool {
+        self.end_requested.load(Ordering::Acquire)
     }
 
     /// Closes it, if it was opened for portals and this is the last handle, and waits for its end.

@@ -92,7 +92,7 @@ impl Runtime {
             "cancel" => {
                 answer.acknowledge();
                 channel.transport().flush_now(); // a task may end the process as soon as it is cancelled
-                self.request_stop(channel.peer());
+                self.request_end(channel.peer());
                 if let Some(count) = channel.may_log(Kind::AskedToEnd) {
                     debug!(target: "pleach::cancel", by = %channel.peer(), count, "asked to end");
                 }

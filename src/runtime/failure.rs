@@ -42,14 +42,14 @@ impl Runtime {
         {
             parent.report_failure(&Packed::of(failure.clone(), &self.id));
         }
-        self.request_stop(&self.id);
+        self.request_end(&self.id);
         error!(target: "pleach::runtime", actor = %self.id, ?failure, "the runtime failed: ending this actor");
     }
 
     /// Ends this actor because its process got a signal. The parent learns of it before any task is cancelled, so
     /// that it meets one error, whatever it waits for. One that is ending already goes on with that.
     pub(crate) fn interrupt(&self, signal: i32) {
-        if self.is_stopping() || self.interrupted.set(signal).is_err() {
+        if self.end_requested() || self.interrupted.set(signal).is_err() {
             return;
         }
         let (actor, status) = (self.id.clone(), WaitStatus::Signalled(signal));

@@ -95,12 +95,12 @@ impl Actor {
     /// It has the effect of a cancel request from a peer: a child ends in order, and in the root the body of
     /// [`open_root`](crate::open_root) is cancelled. Asking again changes nothing.
     pub fn cancel_soon(&self) {
-        self.0.request_stop(self.0.id());
+        self.0.request_end(self.0.id());
     }
 
     /// Returns whether it has been asked to end, by whomever, or is ending by itself.
     pub fn cancel_called(&self) -> bool {
-        self.0.is_stopping()
+        self.0.end_requested()
     }
 
     /// Waits until it has ended: its tasks, its connections, its children, its exit callbacks.

@@ -349,7 +349,7 @@ impl Runtime {
     }
 
     /// Asks this actor to end, in the name of `end_request`. Returns at once.
-    pub(crate) fn request_stop(&self, end_request: &ActorId) {
+    pub(crate) fn request_end(&self, end_request: &ActorId) {
         self.end_request.note(end_request);
         self.stop.cancel();
     }
@@ -360,7 +360,7 @@ impl Runtime {
     }
 
     /// Returns whether this actor was asked to end, or ends by itself.
-    pub(crate) fn is_stopping(&self) -> bool {
+    pub(crate) fn end_requested(&self) -> bool {
         self.stop.is_cancelled()
     }
 
@@ -370,7 +370,7 @@ impl Runtime {
     }
 
     /// Waits until this actor is asked to end.
-    pub(crate) async fn stop_requested(&self) {
+    pub(crate) async fn until_end_requested(&self) {
         self.stop.cancelled().await;
     }
 }

@@ -99,7 +99,7 @@ where
             ended = scope.run(within(runtime.clone(), joined)) => ended,
             never = cancel_when_stopped(&runtime, &scope) => match never {},
         };
-        runtime.request_stop(runtime.id());
+        runtime.request_end(runtime.id());
         runtime.shut_down().await;
         guard.disarm();
         ended
@@ -114,7 +114,7 @@ where
 
 /// Cancels the body once this actor has been asked to end. Never resolves: the body does.
 async fn cancel_when_stopped(runtime: &Runtime, scope: &CancelScope) -> Infallible {
-    runtime.stop_requested().await;
+    runtime.until_end_requested().await;
     scope.cancel_because(Cancelled::Actor);
     std::future::pending().await
 }

@@ -160,7 +160,7 @@ async fn serve(
         }
         let mut ended = Ok(None);
         let why = tokio::select! {
-            () = runtime.stop_requested() => "it was asked to",
+            () = runtime.until_end_requested() => "it was asked to",
             signal = interrupted(&mut signals) => {
                 runtime.interrupt(signal);
                 ended = Ok(runtime.interrupted());
