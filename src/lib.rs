@@ -56,11 +56,11 @@ pub mod discovery;
 pub mod error;
 mod exports;
 mod fidelity;
+mod find;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod key_file;
-mod lookup;
 pub mod manual;
 mod nursery;
 mod panics;
@@ -89,7 +89,7 @@ pub use crate::config::{Config, Host, HostEntry, Hosts};
 pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::ok::Ok;
 pub use crate::error::{ActorDied, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus};
-pub use crate::lookup::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
+pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
 pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::portal::{Daemon, OneShot, Portal};

@@ -77,7 +77,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
     Layer { at: "src/portal", uses: ANY, never: TRANSPORTS },
-    Layer { at: "src/lookup", uses: LOOKUP, never: TRANSPORTS },
+    Layer { at: "src/find", uses: FIND, never: TRANSPORTS },
     Layer { at: "src/nursery", uses: ANY, never: TRANSPORTS },
     Layer { at: "src/manual", uses: &[], never: TRANSPORTS },
     // Only there in a build for fuzzing.
@@ -98,7 +98,7 @@ const CLUSTER: &[&str] = &["config", "error", "nursery", "portal", "runtime"];
 const STREAM: &[&str] = &["actor", "channel", "error", "fidelity", "proto", "scope", "trionics"];
 const STREAM_CALL: &[&str] =
     &["call", "channel", "context", "error", "exports", "fidelity", "proto", "scope", "stream"];
-const LOOKUP: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
+const FIND: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
     "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "log", "panics", "proto", "runtime",

@@ -4,19 +4,19 @@
 //! | file | station |
 //! |---|---|
 //! | this one | actors that are known without a name |
-//! | `find` | names: [`find_actor`], [`wait_for_actor`], [`query_actor`] |
+//! | `by_name` | names: [`find_actor`], [`wait_for_actor`], [`query_actor`] |
 //! | `reach` | from an entry of the registry to a portal |
 //!
 //! # Invariants
 //! 1. A portal from here never closes a connection that was there before it.
 //! 2. Nothing here waits without a bound, except for a name that has not been registered yet.
 
-mod find;
+mod by_name;
 mod reach;
 
 use std::sync::Arc;
 
-pub use self::find::{FindActor, find_actor, query_actor, wait_for_actor};
+pub use self::by_name::{FindActor, find_actor, query_actor, wait_for_actor};
 use crate::error::{Error, Result};
 use crate::portal::Portal;
 use crate::runtime::handle::Actor;
