@@ -216,7 +216,7 @@ mod tests {
         let path = directory.path().join("key");
         create(&path).unwrap();
         let key = read_or_create(&path).unwrap();
-        assert!(create(&path).unwrap_err().to_string().contains("is there already"));
+        assert!(create(&path).unwrap_err().to_string().contains("already exists"));
         assert_eq!(read_or_create(&path).unwrap(), key);
     }
 }
