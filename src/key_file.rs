@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 /// # let path = directory.path().join("tree.key");
 /// pleach::key_file::create(&path)?;
 /// let config = pleach::Config { key_file: Some(path.clone()), ..Default::default() };
-/// assert!(pleach::key_file::create(&path).unwrap_err().to_string().contains("is there already"));
+/// assert!(pleach::key_file::create(&path).unwrap_err().to_string().contains("already exists"));
 /// # Ok::<(), pleach::Error>(())
 /// ```
 pub fn create(path: &Path) -> Result<()> {

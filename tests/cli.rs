@@ -91,7 +91,7 @@ fn a_new_key_is_only_for_its_owner_and_replaces_none() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let key = fs::read_to_string(&path).unwrap();
     assert!(key.trim_end().len() == 64 && key.ends_with('\n'), "{}", key.len());
-    assert!(pleach(at, "key new tree.key").unwrap_err().contains("is there already"));
+    assert!(pleach(at, "key new tree.key").unwrap_err().contains("already exists"));
     assert_eq!(fs::read_to_string(&path).unwrap(), key);
 }
 

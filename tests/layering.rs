@@ -116,8 +116,6 @@ const WORDS: &[&str] = &[
     concat!("every", "body"),
     concat!(" an", "ew"),
     concat!("goes ", "before"),
-    concat!("is ov", "er,"),
-    concat!("is ov", "er."),
 ];
 
 /// Fine after "there", and before a number, "longer" or "more".
@@ -282,7 +280,7 @@ impl Layer {
 
 /// Returns the words of a line that hide its subject, or that no other project uses in that sense.
 fn riddles(line: &str) -> Vec<&'static str> {
-    let line = line.to_lowercase();
+    let line = line.to_lowercase().replace([',', '.', ';', ':', ')'], " ") + " ";
     let found = WORDS.iter().filter(|word| line.contains(*word));
     let found = found.chain(PHRASES.iter().filter(|phrase| {
         line.match_indices(*phrase).any(|(at, _)| {
