@@ -142,7 +142,7 @@ async fn longer(portal: Portal) -> Result<()> {
     assert_says(&refused, &["declare it differently", "order: Order.lot: missing here, `u32` there"]);
     assert_says(&refused, &["its result: Order.lot: missing here, `u32` there"]);
     let refused = portal.open_context(books(ORDER), async |_, first| pleach::Ok(first)).await;
-    assert_says(&refused, &["what it says first: Order.lot: missing here, `u32` there"]);
+    assert_says(&refused, &["its first value: Order.lot: missing here, `u32` there"]);
     assert_says(&portal.run(book_hidden(Hidden { order: ORDER })).await, &["missing field `lot`"]);
     assert_says(&by_name(&portal).await, &["order: missing field `lot`"]);
     Ok(())
