@@ -153,7 +153,7 @@ async fn has_to_be() {
     let second = Config { ensure_registry: true, ..config.clone() };
     in_root(Config { ensure_registry: true, ..config }, async |_| {
         let ended = tokio::task::spawn_blocking(move || in_a_thread(second)).await.unwrap();
-        assert_says(&ended, &["kept by actor `root`", "`ensure_registry`"]);
+        assert_says(&ended, &["already has the registrar actor `root`", "`ensure_registry`"]);
         Ok(())
     })
     .await
