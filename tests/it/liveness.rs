@@ -164,7 +164,7 @@ async fn short_cut(protocol: &'static str) {
             "{liveness:?}"
         );
         relay.mend();
-        said("heard again").await;
+        said("responds again").await;
         assert_eq!(portal.run(pid()).await?, before);
         assert!(matches!(portal.liveness(), Liveness::Alive { rtt: Some(_) }), "{portal:?}");
         portal.cancel_actor().await

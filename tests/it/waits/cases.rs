@@ -110,9 +110,9 @@ async fn of_names(name: &str, when: When) -> Result<Option<Option<Error>>> {
         "Registry::list" => told(when, registry.list()).await,
         "Registry::remove" => told(when, registry.remove(&registry.find("peer").await?[0])).await,
         "Registry::wait_for" => told(when, registry.wait_for("missing")).await,
-        "find::query_actor" => told(when, pleach::query_actor("peer")).await,
-        "find::wait_for_actor" => told(when, pleach::wait_for_actor("missing")).await,
-        "lookup::get_registry" => told(when, pleach::get_registry()).await,
+        "by_name::query_actor" => told(when, pleach::query_actor("peer")).await,
+        "by_name::wait_for_actor" => told(when, pleach::wait_for_actor("missing")).await,
+        "find::get_registry" => told(when, pleach::get_registry()).await,
         "registrar::find" => told(when, registrar::find("peer".into()).into_future()).await,
         "registrar::list" => told(when, registrar::list().into_future()).await,
         "registrar::knows" => {
@@ -176,7 +176,7 @@ async fn of_nurseries(name: &str, when: When, n: &Nursery) -> Result<Option<Opti
             told(when, open_actor_cluster(cluster, async |_| pending::<Result<()>>().await)).await
         }
         "daemon::run_daemon" => told(when, pleach::run_daemon(Config::default(), [""; 0])).await,
-        "lookup::get_root" => told(when, pleach::get_root()).await,
+        "find::get_root" => told(when, pleach::get_root()).await,
         "nursery::open_nursery" => told(when, pleach::open_nursery(async |_| pending::<Result<()>>().await)).await,
         "root::open_root" => told(when, pleach::open_root(Config::default(), async |_| pleach::Ok(()))).await,
         "task_nursery::open_task_nursery" => {
