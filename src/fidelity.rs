@@ -1,7 +1,7 @@
 //! Debug builds say once for each type that a value of it does not come back.
 //!
-//! What a codec would lose is an error at the sender. This is about what no codec sees: `untagged` variants that look
-//! alike, a field that is left out and has no `default`, and what else the type's own code reads as something else.
+//! A loss in a codec is an error at the sender. This is about losses that no codec sees: `untagged` variants that look
+//! alike, a field that is left out and has no `default`, and other values that the type's own code reads differently.
 //!
 //! All that a declaration names is tried where it is sent: arguments, results, first values, messages in both
 //! directions, registered errors. There it is only known how to write them; how they are read is handed down from where

@@ -129,8 +129,12 @@ impl FromStr for Hosts {
         let entries = text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| {
             let (host, actors) = text.rsplit_once('*').unwrap_or((text, "1"));
             let actors = actors.trim().parse().ok().filter(|actors| *actors > 0);
-            let actors =
-                actors.ok_or_else(|| Error::Config(format!("`{text}`: a number of actors from 1 follows `*`")))?;
+            let actors = actors.ok_or_else(|| {
+                Error::Config(format!(
+                    "`{text}`: `*` must be followed by a count of at least \
+                    1"
+                ))
+            })?;
             Ok(HostEntry { actors, ..HostEntry::from(host.trim().parse::<Host>()?) })
         });
         Self::new(entries.collect::<Result<_>>()?)
@@ -314,8 +318,8 @@ mod tests {
         let listed: Vec<_> = hosts.iter().map(|entry| (entry.name.as_str(), entry.actors)).collect();
         assert_eq!(listed, [("ssh:a", 2), ("local", 1), ("ssh:b", 1)]);
         let fault = |text: &str| text.parse::<Hosts>().unwrap_err().to_string();
-        assert!(fault("ssh:a*0").ends_with("`ssh:a*0`: a number of actors from 1 follows `*`"));
-        assert!(fault("ssh:a*x").contains("follows `*`"));
+        assert!(fault("ssh:a*0").ends_with("`ssh:a*0`: `*` must be followed by a count of at least 1"));
+        assert!(fault("ssh:a*x").contains("`*` must be followed"));
         assert!(fault("node2*2").contains("`node2` is not a valid host; use `local`, `ssh:user@node2`"));
         assert!(fault("ssh:a,ssh:a*2").contains("two hosts are named `ssh:a`: count their actors together"));
     }

@@ -315,7 +315,7 @@ mod tests {
         );
         assert_eq!(
             fault(None, &[("PLEACH_MAX_FRAME", "8GiB")]),
-            "PLEACH_MAX_FRAME: 8589934592 bytes is out of range; it goes from 1KiB to 4GiB less a byte",
+            "PLEACH_MAX_FRAME: 8589934592 bytes is out of range; it must be between 1KiB and 4GiB - 1",
         );
     }
 

@@ -110,8 +110,8 @@ pub struct Config {
     /// file descriptors of a server.
     #[serde(with = "count")]
     pub max_connections: usize,
-    /// How many calls of one peer run in an actor at once; more are refused. Default: 65 536: a bound
-    /// for a peer that has gone mad, not a schedule.
+    /// How many calls of one peer run in an actor at once; more are refused. Default: 65 536, a
+    /// safety limit, not a concurrency setting.
     #[serde(with = "count")]
     pub max_tasks: usize,
     /// How many bytes may wait for a peer that does not read, besides one message of `max_frame`; then its

@@ -81,7 +81,7 @@ pub(super) mod frame_size {
         let size = deserializer.deserialize_any(Spelt { expected: SIZE, number: some, text: parse_size })?;
         if !(1 << 10..=u64::from(u32::MAX)).contains(&size) {
             return Err(de::Error::custom(format!(
-                "{size} bytes is out of range; it goes from 1KiB to 4GiB less a byte"
+                "{size} bytes is out of range; it must be between 1KiB and 4GiB - 1"
             )));
         }
         usize::try_from(size).map_err(de::Error::custom)

@@ -31,7 +31,7 @@ pub enum Cancelled {
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Scope => f.write_str("the scope around it was cancelled"),
+            Self::Scope => f.write_str("the enclosing scope was cancelled"),
             Self::Deadline => f.write_str("its deadline has passed"),
             Self::Nursery => f.write_str("its nursery is closing"),
             Self::Actor => f.write_str("its actor is shutting down"),

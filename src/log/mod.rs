@@ -5,8 +5,8 @@
 //! blocks holds nothing up ([`pleach_wire::log`]); `tests/layering.rs` sees to it that no record goes another way.
 //!
 //! # Invariants
-//! 1. Duty comes before words: whatever has to be done is done before the record is made. What a record shows is
-//!    formatted on the spot, by code that may be a user's.
+//! 1. Duty comes before words: state changes come before the record. A record's values are formatted on the spot, by
+//!    code that may be a user's.
 //! 2. No lock is held while a record is made.
 
 mod limit;

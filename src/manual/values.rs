@@ -1,8 +1,8 @@
-//! What arrives: the values of arguments, results, first values, messages and registered errors.
+//! Values: which ones arrive unchanged, as arguments, results, first values, messages and registered errors.
 //!
 //! # The rule
-//! **What `serde_json` brings back, every built-in codec brings back.** All other values come back too, or sending them
-//! fails *at the sender*, with an error that names the type and the place:
+//! **Every built-in codec brings back the values that `serde_json` brings back.** All other values come back too, or
+//! sending them fails *at the sender*, with an error that names the type and the place:
 //!
 //! ```text
 //! a value can't be sent as msgpack: Order.lines[3].price: a `Some` around nothing, such as `Some(None)` …
@@ -10,7 +10,7 @@
 //! Nothing arrives as another value, but for what serde itself does (below). So all attributes of serde may be used: `tag`, `content`, `untagged`, `flatten`,
 //! `skip_serializing_if`, `default`, `rename`, `alias`, `with`, and so on.
 //!
-//! # What beyond `serde_json`
+//! # Beyond `serde_json`
 //! | value | `msgpack` | `json` |
 //! |---|---|---|
 //! | NaN and the infinities | arrive | refused |
@@ -24,7 +24,7 @@
 //!
 //! A registered error that would be refused still comes, as its text; the actor that sends it logs why.
 //!
-//! # What serde itself can't carry
+//! # Limits of serde itself
 //! What a type writes of itself and reads again is its own. No format can help here, and no sender sees it; most of it
 //! is told in a debug build (below). An error at the receiver, whichever codec it is:
 //! - a 128-bit integer, however small, in an internally tagged (`tag` without `content`), untagged or flattened type:
@@ -54,8 +54,8 @@
 //! # Your own codec
 //! A [`CustomFormat`](crate::wire::codec::CustomFormat) says how values are written, and
 //! [`CustomCodec`](crate::wire::codec::CustomCodec) makes a codec of it. The format need not describe itself: blobs and
-//! errors of other actors pass through one like `postcard` as they are. What it can carry of your types is its author's
-//! to say.
+//! errors of other actors pass through one like `postcard` as they are. Its author decides which of your types it can
+//! carry.
 //!
 //! # In a debug build
 //! Where assertions are on, a warning names once each type of which a value does not come back as it was sent: it is

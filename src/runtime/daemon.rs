@@ -17,7 +17,7 @@ use crate::scope::{self, Shield};
 ///
 /// # Errors
 /// As [`open_root`](crate::open_root); [`Error::Transport`](crate::Error::Transport) when it can't listen;
-/// [`Error::Cancelled`](crate::Error::Cancelled) when a scope around it is cancelled.
+/// [`Error::Cancelled`](crate::Error::Cancelled) when an enclosing scope is cancelled.
 ///
 /// # Cancel safety
 /// As [`open_root`](crate::open_root).

@@ -46,8 +46,8 @@ pub fn move_on_after<F: Future>(after: Duration, body: F) -> MoveOnAfter<F> {
 /// Runs `body`, and fails if it was not done `after` the given time.
 ///
 /// # Errors
-/// [`Error::Timeout`] when the time was up and the body was dropped; [`Error::Cancelled`] when a
-/// scope around it was cancelled.
+/// [`Error::Timeout`] when the time was up and the body was dropped; [`Error::Cancelled`] when an
+/// enclosing scope was cancelled.
 ///
 /// # Panics
 /// When polled outside of a tokio runtime with a timer.

@@ -50,7 +50,7 @@ impl fmt::Debug for Shield {
     }
 }
 
-/// Runs `body` to its end, whatever happens to the scope around it.
+/// Runs `body` to its end, whatever happens to the enclosing scope.
 ///
 /// Inside, the cancellation can't be seen: [`checkpoint`](super::checkpoint) is `Ok`, and deadlines and new scopes
 /// have nothing to do with the ones outside, also those that were made out there, as the arguments of this function

@@ -16,7 +16,7 @@ impl Dummy {
         Self { levels: 6 }
     }
 
-    /// What is inside; a type may stand in itself without an end.
+    /// The contents; a type may contain itself without an end.
     fn below(self) -> Result<Self, Stop> {
         self.levels.checked_sub(1).map(|levels| Self { levels }).ok_or(Stop)
     }

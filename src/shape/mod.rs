@@ -5,8 +5,8 @@
 //! Order.side: Side::Limit of u64
 //! ```
 //! Each pass goes from the root of a type down to one leaf, and stops there with an error, so that no field needs a
-//! value for the next one to be reached. A tuple's do: a dummy is tried. What serde buffers (tagged, untagged, flattened)
-//! can't be looked into, and is `any`. Nothing is kept of a type that has too many leaves, or that panics.
+//! value for the next one to be reached. A tuple's do: a dummy is tried. Types that serde buffers (tagged, untagged,
+//! flattened) can't be traced, and are `any`. Nothing is kept of a type that has too many leaves, or that panics.
 //!
 //! It must stay true that the same sources give the same lines in every build, in whatever order fields are declared.
 
@@ -24,12 +24,12 @@ mod dummy;
 #[cfg(test)]
 mod tests;
 
-/// The shapes of what a function takes, says and returns; `#[pleach::rpc]` and its like fill it in.
+/// The shapes of a function's arguments, messages and result; `#[pleach::rpc]` and its like fill it in.
 #[derive(Debug, Default)]
 pub struct Shapes(Vec<String>);
 
 impl Shapes {
-    /// Adds a type; `what` it is for comes before each of its lines.
+    /// Adds a type; `what` describes its purpose in front of each of its lines.
     pub fn of<T: DeserializeOwned>(&mut self, what: &'static str) {
         self.0.extend(lines::<T>().into_iter().map(|line| format!("{what} {line}")));
     }
@@ -68,7 +68,7 @@ fn trace<T: DeserializeOwned>() -> Vec<String> {
 /// Types with more leaves are not traced: that takes longer than it helps.
 const MAX_LEAVES: usize = 1024;
 
-/// How deep a pass goes: what is deeper is the same again.
+/// How deep a pass goes: deeper levels repeat.
 const MAX_LEVELS: usize = 48;
 
 /// Ends a pass.
@@ -316,7 +316,7 @@ impl<'de, 'p> EnumAccess<'de> for Variant<'p> {
     }
 }
 
-/// What a variant holds.
+/// The content of a variant.
 struct Inside<'p>(&'p mut Pass);
 
 impl<'de> VariantAccess<'de> for Inside<'_> {

@@ -55,7 +55,7 @@ impl Descendants {
     pub(crate) async fn adopt(&self) {
         match Subreaper::become_one() {
             Ok(subreaper) => *lock(&self.subreaper) = Some(subreaper),
-            Err(error) => return debug!(target: "pleach::runtime", %error, "orphans go to init"),
+            Err(error) => return debug!(target: "pleach::runtime", %error, "could not become a subreaper"),
         }
         match signal(SignalKind::child()) {
             Ok(mut ended) => {

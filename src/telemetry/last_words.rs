@@ -22,7 +22,7 @@ pub(crate) async fn delivered() {
         log::backlog().delivered().await;
         stderr::backlog().delivered().await;
     };
-    let _ = tokio::time::timeout(MOMENT, both).await; // what is not taken now may be taken later
+    let _ = tokio::time::timeout(MOMENT, both).await; // the rest may be taken later
 }
 
 /// As [`delivered`], for code outside of any runtime.

@@ -28,9 +28,9 @@ use tracing_subscriber::{EnvFilter, Registry};
 /// `runtime`, `cancel`: everything of that layer), or any filter of `tracing-subscriber`. The
 /// environment variable `PLEACH_LOG` comes first; without both, warnings and errors are shown.
 ///
-/// Writing never waits and never fails: what standard error does not take in time is dropped, and counted in
-/// a line of its own. What is queued at the end of the process is written, within half a second, and only while
-/// standard error takes something.
+/// Writing never waits and never fails: lines that standard error does not take in time are dropped, and counted in a
+/// line of their own. The queue is written at the end of the process, within half a second, and only while standard
+/// error takes something.
 ///
 /// ```
 /// pleach::telemetry::init(Some("cancel"));
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// What is written of records of all layers to who asks for `level`.
+    /// The records of all layers that a filter for `level` writes.
     fn records(level: &str) -> String {
         let written = Written::default();
         let into = written.clone();

@@ -3,14 +3,14 @@
 //! The reader of standard error may be slow, stopped, or gone. No task may wait for it, and nothing may panic
 //! about it: so the thread alone waits, and an error of writing is an end of the line, no more.
 //!
-//! | who writes | if the queue is full |
+//! | writer | if the queue is full |
 //! |---|---|
 //! | log records and last words ([`offer`]) | the record is dropped and counted |
 //! | the standard error of children ([`pass_on`]) | waits; dropped and counted only while nothing is taken at all |
 //!
 //! # Invariants
-//! 1. What was dropped is counted, and the count is written as soon as there is room.
-//! 2. At the end of the process what is queued is written, within a bound ([`super::last_words`]).
+//! 1. Dropped lines are counted, and the count is written as soon as there is room.
+//! 2. At the end of the process the queue is written, within a bound ([`super::last_words`]).
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -53,7 +53,7 @@ pub(crate) async fn pass_on(line: &[u8]) {
     }
 }
 
-/// Returns what is queued now; it counts as delivered when it has been written.
+/// Returns the present queue; it counts as delivered when it has been written.
 pub(super) fn backlog() -> Backlog {
     let queue = STARTED.get().and_then(Option::as_ref);
     queue.map_or_else(Backlog::none, |queue| {
@@ -75,7 +75,7 @@ impl Write for Records {
     }
 }
 
-/// What the thread and its users share.
+/// State shared by the thread and its users.
 struct Queue {
     lines: mpsc::Sender<Vec<u8>>,
     /// How many lines were put into the queue.
@@ -131,7 +131,7 @@ impl Queue {
     }
 }
 
-/// What the thread does.
+/// The thread's loop.
 fn write_all(mut lines: mpsc::Receiver<Vec<u8>>) {
     while let Some(line) = lines.blocking_recv() {
         let Some(queue) = queue() else { return };

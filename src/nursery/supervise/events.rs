@@ -11,7 +11,7 @@ use crate::actor::{ActorId, shown};
 use crate::error::Error;
 use crate::scope;
 
-/// Something that happened to a supervised child, which is meant by its name.
+/// Something that happened to a supervised child, identified by name.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SupervisorEvent {

@@ -102,7 +102,7 @@ impl Codec for CustomCodec {
     }
 }
 
-/// Nothing is known of the format: its author answers for what it can carry.
+/// Nothing is known about the format: its author decides what it can carry.
 #[derive(Clone, Copy)]
 struct Unknown;
 

@@ -113,7 +113,7 @@ fn parse<T: DeserializeOwned>(field: &RawValue) -> Result<T, String> {
     serde_json::from_str(field.get()).map_err(|error| error.to_string())
 }
 
-/// What this format carries, and in which form.
+/// The values that this format carries, and their form.
 #[derive(Clone, Copy)]
 struct Rules;
 

@@ -59,7 +59,7 @@ impl Keys {
     }
 }
 
-/// What a text looks like.
+/// The kind of value that a text looks like.
 enum Scalar {
     Bool(bool),
     Unsigned(u64),

@@ -5,8 +5,8 @@
 //! once, by the task that knows its type. A new built-in codec is one file here, one variant of
 //! [`Format`] and one line in the registry; a user's own codec needs neither: it is a [`CustomFormat`].
 //!
-//! What the built-in formats promise of values: one that `serde_json` would bring back comes back, and any other comes
-//! back too or is an error at its sender, which says where in the value (`writing.rs`).
+//! The guarantee of the built-in formats: a value that `serde_json` would bring back comes back, and any other comes
+//! back too or is an error at its sender, which names the place in the value (`writing.rs`).
 
 mod comparing;
 mod custom;
@@ -44,7 +44,7 @@ pub trait Codec: Send + Sync + 'static {
     /// Appends the body of one frame.
     ///
     /// # Errors
-    /// [`TransportError::Encode`]; the caller takes back what was appended.
+    /// [`TransportError::Encode`]; the caller removes the appended bytes.
     fn encode(&self, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>) -> Result<(), TransportError>;
 
     /// Reads one frame body.
@@ -59,7 +59,7 @@ pub trait Codec: Send + Sync + 'static {
 pub struct FrameBuf<'a> {
     /// The connection's buffer; a codec only appends.
     pub out: &'a mut BytesMut,
-    /// Byte strings that go out right after what this call appends, in order.
+    /// Byte strings that go out right after this call's bytes, in order.
     pub parts: &'a mut Vec<Bytes>,
 }
 

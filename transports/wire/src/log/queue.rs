@@ -28,7 +28,7 @@ pub(super) fn offer(make: impl FnOnce() -> Record) {
     }
 }
 
-/// Returns what is queued now.
+/// Returns the present queue.
 pub fn backlog() -> Backlog {
     // A subscriber that ends the process must not wait for itself.
     let queue = QUEUE.get().and_then(Option::as_ref).filter(|queue| queue.is_own() && !record::is_being_handed_over());
@@ -37,7 +37,7 @@ pub fn backlog() -> Backlog {
     })
 }
 
-/// What was in a queue at some moment. It is delivered, unless the receiving side blocks.
+/// The content of a queue at some moment. It is delivered, unless the receiving side blocks.
 #[derive(Debug)]
 pub struct Backlog(Option<(u64, watch::Receiver<u64>)>);
 
@@ -47,7 +47,7 @@ impl Backlog {
         Self(None)
     }
 
-    /// What is left until `delivered` has become `until`.
+    /// The rest until `delivered` has become `until`.
     pub fn new(until: u64, delivered: watch::Receiver<u64>) -> Self {
         Self(Some((until, delivered)))
     }
@@ -68,7 +68,7 @@ impl Backlog {
     }
 }
 
-/// What the thread and its users share.
+/// State shared by the thread and its users.
 struct Queue {
     records: mpsc::Sender<Record>,
     /// How many records were put into the queue.
@@ -121,7 +121,7 @@ fn tell_dropped(count: u64, dispatch: Dispatch) {
     record.end();
 }
 
-/// What the thread does.
+/// The thread's loop.
 fn deliver_all(mut records: mpsc::Receiver<Record>) {
     while let Some(record) = records.blocking_recv() {
         let Some(queue) = queue() else { return };

@@ -1,6 +1,6 @@
 //! One record: how it is taken along, and how it is handed over.
 //!
-//! Texts are made where the record is, because what they show does not outlive the moment; everything that a
+//! Values are formatted where the record is made, because they do not outlive the moment; everything that a
 //! subscriber does happens where the record is handed over, within the span in which it was made.
 
 use std::cell::Cell;
@@ -29,7 +29,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Takes along what there is now.
+    /// Captures the present context.
     pub(super) fn new(site: &'static Site, values: &[&dyn Value], dispatch: Dispatch, wanted: bool) -> Self {
         let mut keeper = Keeper { values: Vec::with_capacity(values.len()), size: size_of_val(values) };
         for (field, value) in site.metadata().fields().iter().zip(values) {
@@ -51,7 +51,7 @@ impl Record {
         &self.dispatch
     }
 
-    /// What is known of the place where it was made.
+    /// The place where it was made.
     pub(super) fn metadata(&self) -> &'static Metadata<'static> {
         self.site.metadata()
     }
@@ -72,7 +72,7 @@ impl Record {
         HANDED_OVER.set(outer);
     }
 
-    /// Lets go of what it has of the subscriber.
+    /// Releases its references to the subscriber.
     pub(super) fn end(self) {
         let outer = HANDED_OVER.replace(true);
         guarded(move || {
@@ -126,7 +126,7 @@ pub(super) enum Kept {
     U64(u64),
     Bool(bool),
     Text(String),
-    /// What `Display` or `Debug` made of it.
+    /// The output of `Display` or `Debug`.
     Shown(DisplayValue<String>),
 }
 

@@ -45,7 +45,7 @@ impl Codec for Msgpack {
     }
 }
 
-/// What this format carries, and in which form.
+/// The values that this format carries, and their form.
 #[derive(Clone, Copy)]
 struct Rules;
 

@@ -1,4 +1,4 @@
-//! A value on its way into a format: what would not come back is an error here, at its sender.
+//! A value on its way into a format: a part that would not come back is an error here, at its sender.
 //!
 //! This wraps any serializer, and everything that a value hands to it. It looks for what formats take and give back as
 //! something else, or not at all:
@@ -21,7 +21,7 @@ use super::MAX_DEPTH;
 use super::place::{Notes, Step, Trail};
 use crate::blob;
 
-/// What a format can't carry.
+/// The limits of a format.
 pub(super) trait Limits: Copy {
     /// Nothing (`()`, `None`) is written in one way, so that a `Some` around it is lost.
     const ONE_NOTHING: bool;
@@ -59,7 +59,7 @@ impl<T: Serialize + ?Sized, L: Limits> Serialize for Whole<'_, T, L> {
     }
 }
 
-/// What is around a value.
+/// The surroundings of a value.
 #[derive(Clone, Copy, PartialEq)]
 enum Within {
     /// `Some`, and structures of one value between.
