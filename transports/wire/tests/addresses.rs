@@ -84,7 +84,7 @@ proptest! {
 fn a_text_that_is_no_address_says_why_and_what_would_be() {
     for (text, why) in [
         ("tcp://127.0.0.1", "the port is missing"),
-        ("tcp://::1:80", "stand in brackets"),
+        ("tcp://::1:80", "go in brackets"),
         ("tls+tcp://host", "the port is missing"),
         ("tcp://host:99999", "0 to 65535"),
         ("uds://relative/path", "not an absolute path"),
