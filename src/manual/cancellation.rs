@@ -110,10 +110,9 @@
 //! - **C-37** An error that can't be delivered is logged.
 //!
 //! # Processes that are not actors
-//! Everything that an actor starts carries the mark of its tree, a real-time limit
-//! (`RLIMIT_RTTIME`) of many thousand years with a random number in it, through `fork`, `exec` and `setsid`. A process
-//! without the mark is the program's own: the tree never waits for it and never signals it, whatever its name and
-//! group, even an actor's group.
+//! Everything that an actor starts carries the mark of its tree, a real-time limit (`RLIMIT_RTTIME`) of many thousand
+//! years with a random number in it, through `fork`, `exec` and `setsid`. A process without the mark is the program's
+//! own: the tree never waits for it and never signals it, whatever its name and group, even an actor's group.
 //! - When an actor ends, marked processes in its group get SIGKILL.
 //! - When the root ends, it kills all others, and reports each with its command line. A process that still exists
 //!   `kill_after` later is reported and abandoned.
@@ -124,9 +123,9 @@
 //!   before.
 //! - An actor over `mem` is a thread, and the processes that it starts are the program's own. So are those of an actor
 //!   that could not be marked because that limit was set before.
+//!
 //! # How an actor ends whose parent was killed
-//! Three mechanisms, each of them sufficient and independent of other
-//! processes:
+//! Three mechanisms, each of them sufficient and independent of other processes:
 //! 1. The kernel kills it (`PR_SET_PDEATHSIG`). The actor asks for that before `main`, in [`init`](crate::init), and on a
 //!    thread that asks again when the C library changes the process's credentials. It works while the actor is stopped.
 //! 2. That thread watches the parent's process. When the parent has exited, the actor has a second to end in order;
@@ -137,6 +136,7 @@
 //! So one thing can outlive a killed parent: an actor that is stopped *and* may not be signalled by its parent, because
 //! it runs a set-user-id program of another user, or has changed to a user whose processes the parent may not signal.
 //! It ends a second after it is continued, or when a surviving root ends in order.
+//!
 //! # Not guaranteed
 //! - A task that never waits can't be cancelled; C-12 ends its actor when that is asked to end.
 //! - Whether a function ran, when its connection was lost before it answered: nothing is sent twice.

@@ -16,6 +16,7 @@
 //! .await
 //! # }
 //! ```
+//!
 //! # Requirements
 //! - `ssh node2` works without a prompt: with a key or an agent, and the host's key in `known_hosts`. An unknown host
 //!   key is never accepted, whatever the configuration says; log in by hand once, and compare the fingerprint.
@@ -23,6 +24,7 @@
 //!   one that [`Host::program`](crate::Host::program) names, has another SHA-256 than the running one, it is copied to
 //!   `~/.cache/pleach` there (`XDG_CACHE_HOME` is respected).
 //! - That host can reach one of this parent's addresses over the network. See below if not.
+//!
 //! # Start
 //! 1. The parent listens on all its interfaces, over QUIC unless configured otherwise, or where
 //!    [`Config::listen`](crate::Config::listen) says. Only members of the tree get in.
@@ -34,6 +36,7 @@
 //!
 //! Actors are found by name from every host, and called directly, not through their parent. An actor on the parent's
 //! own host listens on that host only, unless [`Config::listen`](crate::Config::listen) says otherwise.
+//!
 //! # End
 //! | what happens | what follows |
 //! |---|---|

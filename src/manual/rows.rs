@@ -117,6 +117,7 @@
 //! | S123 | the end of an actor in six steps | `tests/it/runtime.rs` | `ordered` |
 //! | S124 | the connection to the parent closes nearly last | `tests/it/runtime.rs` | `ordered` |
 //! | S125 | an actor that is cancelled tells its parent | `tests/it/runtime.rs` | `ordered` |
+//!
 //! # Absent
 //!
 //! Most of these wait for a debugger's prompt within a tree.

@@ -65,6 +65,7 @@
 //!   a peer at such an address must still prove that it knows the key. The key is not stored in `etcd`. Over
 //!   `tls+etcd://` both sides are authenticated; over `etcd://` nothing is encrypted.
 //! - **SEC-23** A root's functions can't be called unless it exposes them.
+//!
 //! # Tests
 //! | clause | file | test |
 //! |---|---|---|
@@ -120,6 +121,7 @@
 //! | SEC-22 | `tests/etcd/trees.rs` | `a_stranger` |
 //! | SEC-22 | `tests/etcd/protected.rs` | `by_certificate` |
 //! | SEC-23 | `tests/it/lookup.rs` | `nothing_exposed` |
+//!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,
 //!   be the tree's registrar, and remove any name; children obey their parent, and a child is a member like its parent.
