@@ -14,7 +14,7 @@ use pleach::{Actor, Config, Portal};
 pub(crate) use pleach_patience::{FOREVER, patience, scaled, soon};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
@@ -319,7 +319,8 @@ impl Watched {
     }
 
     pub(crate) fn kill(&self) {
-        kill_process(self.pid, Signal::KILL).unwrap();
+        let process = self.fd.as_ref().expect("it has ended by itself");
+        pidfd_send_signal(process, Signal::KILL).unwrap(); // never another one that got its number
     }
 
     /// Asserts that it ends within `bound`; kills it if it does not.
@@ -333,7 +334,7 @@ impl Watched {
         });
         let ended = ended.unwrap() > 0;
         if !ended {
-            let _ = kill_process(self.pid, Signal::KILL); // the test fails all the same
+            let _ = pidfd_send_signal(fd, Signal::KILL); // the test fails all the same
         }
         assert!(ended, "process {} is alive {bound:?} later", self.pid.as_raw_nonzero());
     }
