@@ -35,20 +35,23 @@ async fn bound_to_every_interface() {
 
 /// Of the addresses that it is told, one is refused at once, one never answers; the parent is at the last.
 async fn the_first_addresses_lead_nowhere() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = TcpListener::bind((OWN_HOST, 0)).unwrap().local_addr().unwrap();
+    let silent = UdpSocket::bind((OWN_HOST, 0)).unwrap();
+    let port = UdpSocket::bind((OWN_HOST, 0)).unwrap().local_addr().unwrap().port();
     for (protocol, nowhere) in [("tcp", free), ("quic", silent.local_addr().unwrap())] {
         let at = |host: &str, port: u16| format!("{protocol}://{host}:{port}").parse().unwrap();
-        let advertise = vec![at("127.0.0.1", nowhere.port()), at("127.0.0.1", port)];
-        let config = Config { listen: vec![at("127.0.0.1", port)], advertise, ..over(protocol) };
+        let advertise = vec![at(OWN_HOST, nowhere.port()), at(OWN_HOST, port)];
+        let config = Config { listen: vec![at(OWN_HOST, port)], advertise, ..over(protocol) };
         a_call_works(config).await;
     }
 }
 
+/// A loopback address that no other test uses: a port that was free here stays so.
+const OWN_HOST: &str = "127.88.0.1";
+
 /// All addresses are wrong: the error of the child names each.
 async fn the_parents_address_is_unused() {
-    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let free = [(); 2].map(|()| TcpListener::bind((OWN_HOST, 0)).unwrap().local_addr().unwrap());
     let advertise = free.map(|at| format!("tcp://{at}").parse().unwrap()).to_vec();
     let config = Config { advertise, ..over("tcp") };
     let started =

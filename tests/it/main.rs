@@ -133,5 +133,5 @@ fn main() -> ExitCode {
 
 /// Most tests wait most of the time: for a process to start, a bound to strike, a lease to pass.
 fn threads() -> usize {
-    3 * std::thread::available_parallelism().map_or(1, |number| number.get())
+    2 * std::thread::available_parallelism().map_or(1, |number| number.get())
 }
