@@ -165,8 +165,7 @@ impl Party {
             assert_eq!(
                 accepted.is_some(),
                 claimed.features & PROBE == 0,
-                "a probe is answered, and not accepted as a \
-                peer"
+                "a probe is answered, and not accepted as a peer"
             );
             assert_ne!(claimed.incarnation, u64::from(DEAD), "an actor that was declared dead is accepted");
         }

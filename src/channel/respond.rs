@@ -25,8 +25,8 @@ pub(crate) struct EndRequest(Arc<OnceLock<ActorId>>);
 
 impl EndRequest {
     /// Notes the peer that asks. The first one counts.
-    pub(crate) fn note(&self, end_request: &ActorId) {
-        self.0.get_or_init(|| end_request.clone());
+    pub(crate) fn note(&self, by: &ActorId) {
+        self.0.get_or_init(|| by.clone());
     }
 
     /// Returns the actor that has asked, if one has.
@@ -100,8 +100,7 @@ impl Channel {
                 error!(target: "pleach::runtime", %peer, %cid, %end, %error, count, "a function failed, and its caller can't be told how")
             }
             (_, Some(count)) => {
-                debug!(target: "pleach::runtime", %peer, %cid, %end, count, "dropped an answer whose caller has \
-                    disconnected")
+                debug!(target: "pleach::runtime", %peer, %cid, %end, count, "dropped an answer whose caller has disconnected")
             }
         }
     }

@@ -325,7 +325,7 @@ async fn a_task_that_was_cancelled_names_its_canceller() {
     let other = ActorId::new("other");
     let cases: [(Cancelled, &str); 4] = [
         (Cancelled::Caller(Some(other.clone())), "other"),
-        (Cancelled::Actor, "end_request"),
+        (Cancelled::Actor, "asker"),
         (Cancelled::Scope, "callee"),
         (Cancelled::Nursery, "callee"),
     ];
@@ -337,7 +337,7 @@ async fn a_task_that_was_cancelled_names_its_canceller() {
             let cid = callee.asked.recv().await.unwrap().cid;
             let scope = CancelScope::new();
             callee.channel.attach(cid, scope.clone());
-            callee.end_request.note(&ActorId::new("end_request"));
+            callee.end_request.note(&ActorId::new("asker"));
             callee.end_request.note(&other); // too late: the first one counts
             scope.cancel_because(cause.clone());
             match returned {

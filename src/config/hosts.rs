@@ -129,12 +129,8 @@ impl FromStr for Hosts {
         let entries = text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| {
             let (host, actors) = text.rsplit_once('*').unwrap_or((text, "1"));
             let actors = actors.trim().parse().ok().filter(|actors| *actors > 0);
-            let actors = actors.ok_or_else(|| {
-                Error::Config(format!(
-                    "`{text}`: `*` must be followed by a count of at least \
-                    1"
-                ))
-            })?;
+            let few = || Error::Config(format!("`{text}`: `*` must be followed by a count of at least 1"));
+            let actors = actors.ok_or_else(few)?;
             Ok(HostEntry { actors, ..HostEntry::from(host.trim().parse::<Host>()?) })
         });
         Self::new(entries.collect::<Result<_>>()?)

@@ -173,9 +173,7 @@ impl Line {
         match self {
             Self::Parent(runtime) => runtime.parent_channel().ok_or_else(|| {
                 Error::Usage(
-                    "the connection to the parent, which is the registrar, has ended; so does this \
-                    actor"
-                        .into(),
+                    "the connection to the parent, which is the registrar, has ended; so does this actor".into(),
                 )
             }),
             Self::Kept(links, at) => links[*at].up().await,

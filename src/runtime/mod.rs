@@ -348,9 +348,9 @@ impl Runtime {
         self.stop.cancel();
     }
 
-    /// Asks this actor to end, in the name of `end_request`. Returns at once.
-    pub(crate) fn request_end(&self, end_request: &ActorId) {
-        self.end_request.note(end_request);
+    /// Asks this actor to end, in the name of `by`. Returns at once.
+    pub(crate) fn request_end(&self, by: &ActorId) {
+        self.end_request.note(by);
         self.stop.cancel();
     }
 

@@ -32,8 +32,7 @@ impl TreeMark {
         let fresh = Self::within(limit.current, number);
         let fits = |mark: &Self| limit.maximum.is_none_or(|most| mark.0 <= most);
         fresh.filter(fits).or_else(|| {
-            debug!(target: "pleach::runtime", ?limit, "RLIMIT_RTTIME is in use: leftovers of actors can't be \
-                recognised");
+            debug!(target: "pleach::runtime", ?limit, "RLIMIT_RTTIME is in use: leftovers of actors can't be recognised");
             None
         })
     }

@@ -46,12 +46,9 @@ impl EtcdEndpoint {
             _ => status.message().to_owned(),
         };
         match REFUSALS.contains(&(status.code() as i32)) {
-            true => Fault::Refused(self.error(
-                what,
-                &why,
-                "check the user in the address, and its permissions in \
-                etcd",
-            )),
+            true => {
+                Fault::Refused(self.error(what, &why, "check the user in the address, and its permissions in etcd"))
+            }
             false => self.away(what, &why),
         }
     }

@@ -116,17 +116,11 @@ impl Own {
         let mut trusted = RootCertStore::empty();
         for authority in authorities {
             trusted.add(CertificateDer::from(authority.clone())).map_err(|error| {
-                TransportError::Tls(format!(
-                    "the authority is not a valid certificate (DER): \
-                    {error}"
-                ))
+                TransportError::Tls(format!("the authority is not a valid certificate (DER): {error}"))
             })?;
         }
         let key = PrivateKeyDer::try_from(key.clone()).map_err(|error| {
-            TransportError::Tls(format!(
-                "the key is not a valid private key (PKCS #8, DER): \
-                {error}"
-            ))
+            TransportError::Tls(format!("the key is not a valid private key (PKCS #8, DER): {error}"))
         })?;
         let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.clone())).collect();
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -131,10 +131,7 @@ fn bound(ends: PeerInfo, stream: &TlsStream<Io>) -> Result<PeerInfo, TransportEr
         TlsStream::Server(stream) => stream.get_ref().1.export_keying_material([0; 32], BINDING, Some(&[])),
     };
     let exported = exported.map_err(|error| {
-        TransportError::Handshake(format!(
-            "TLS can't bind the handshake to the connection: \
-            {error}"
-        ))
+        TransportError::Handshake(format!("TLS can't bind the handshake to the connection: {error}"))
     })?;
     Ok(PeerInfo { binding: Some(exported), ..ends })
 }
