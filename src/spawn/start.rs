@@ -30,32 +30,36 @@ use crate::runtime::Runtime;
 ///
 /// # Cancel safety
 /// If dropped, a process may be left running: it belongs into a task of its own, and `given_up` ends it.
-pub(crate) async fn start(runtime: &Arc<Runtime>, order: StartOptions, given_up: &CancellationToken) -> Result<Child> {
-    let failed = |why: String| match order.host.is_local() {
-        true => Error::Spawn { actor: order.name.clone(), why },
-        false => Error::Spawn { actor: order.name.clone(), why: format!("at {}: {why}", order.host) },
+pub(crate) async fn start(
+    runtime: &Arc<Runtime>,
+    options: StartOptions,
+    given_up: &CancellationToken,
+) -> Result<Child> {
+    let failed = |why: String| match options.host.is_local() {
+        true => Error::Spawn { actor: options.name.clone(), why },
+        false => Error::Spawn { actor: options.name.clone(), why: format!("at {}: {why}", options.host) },
     };
-    if order.name.is_empty() || order.name.contains('\0') {
+    if options.name.is_empty() || options.name.contains('\0') {
         return Err(failed("its name is empty, or has a zero byte in it".into()));
     }
-    check_env(&order).map_err(failed)?;
-    let transport = transport(runtime, &order);
+    check_env(&options).map_err(failed)?;
+    let transport = transport(runtime, &options);
     let reach = runtime.registry().find(&transport)?.protocol().reach();
-    let launcher = launcher(&order.host, reach).map_err(failed)?;
+    let launcher = launcher(&options.host, reach).map_err(failed)?;
     let uuid = Uuid::new_v4();
-    let spec = spec(runtime, &order, uuid, &transport).await?;
+    let spec = spec(runtime, &options, uuid, &transport).await?;
     let mut expected = runtime.expect(uuid, spec.heartbeats).map_err(failed)?;
     if given_up.is_cancelled() {
         return Err(Error::Cancelled(Cancelled::Nursery));
     }
     // Not beside `given_up`: dropped half-way, the process may be there already.
     let begun = std::time::Instant::now();
-    let Launched { process, keeper } = launcher.launch(runtime, &spec, &order.env, given_up).await?;
+    let Launched { process, keeper } = launcher.launch(runtime, &spec, &options.env, given_up).await?;
     runtime.keep(keeper);
-    let id = ActorId::with_uuid(&order.name, uuid);
+    let id = ActorId::with_uuid(&options.name, uuid);
     let id = match process.pid() {
         Some(pid) => id.in_process(pid),
-        None => id.on(&order.host.to_string()),
+        None => id.on(&options.host.to_string()),
     };
     debug!(target: "pleach::runtime", actor = %id, "started");
     let channel = tokio::select! {
@@ -69,19 +73,19 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: StartOptions, given_up:
             let died = died(&id, &exit, When::BeforeItConnected);
             // One that a signal has killed has died of that.
             let left = matches!(exit.status, WaitStatus::Exited(_));
-            return Err(match obstacle(runtime, &order, begun).filter(|_| left) {
+            return Err(match obstacle(runtime, &options, begun).filter(|_| left) {
                 Some(obstacle) => failed(format!("{died}; {obstacle}")),
                 None => died,
             });
         }
         () = runtime.accepts_none(begun) => {
             kill(&process, spec.config.give_up_after).await;
-            let obstacle = obstacle(runtime, &order, begun).unwrap_or_default();
+            let obstacle = obstacle(runtime, &options, begun).unwrap_or_default();
             return Err(failed(format!("it could not connect back and was killed; {obstacle}")));
         }
         () = tokio::time::sleep(spec.config.connect_back) => {
             let words = kill(&process, spec.config.give_up_after).await.stderr;
-            let obstacle = obstacle(runtime, &order, begun).map(|obstacle| format!("; {obstacle}")).unwrap_or_default();
+            let obstacle = obstacle(runtime, &options, begun).map(|obstacle| format!("; {obstacle}")).unwrap_or_default();
             return Err(failed(too_late(&spec, &words) + &obstacle));
         }
     };
@@ -94,8 +98,8 @@ pub(crate) async fn start(runtime: &Arc<Runtime>, order: StartOptions, given_up:
 ///
 /// # Errors
 /// Says which variable can't.
-fn check_env(order: &StartOptions) -> Result<(), String> {
-    let env = order.env.iter().map(|(name, value)| (name, value)).chain(&order.host.options.env);
+fn check_env(options: &StartOptions) -> Result<(), String> {
+    let env = options.env.iter().map(|(name, value)| (name, value)).chain(&options.host.options.env);
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
             return Err(format!(
@@ -110,10 +114,10 @@ fn check_env(order: &StartOptions) -> Result<(), String> {
 }
 
 /// The known reasons why an actor has not connected back.
-fn obstacle(runtime: &Runtime, order: &StartOptions, begun: std::time::Instant) -> Option<String> {
+fn obstacle(runtime: &Runtime, options: &StartOptions, begun: std::time::Instant) -> Option<String> {
     let refused = runtime.not_accepted_since(begun);
     let refused = refused.map(|why| format!("{} could not accept a connection: {why}", runtime.id()));
-    refused.or_else(|| program::impostor().filter(|_| order.host.is_local()))
+    refused.or_else(|| program::impostor().filter(|_| options.host.is_local()))
 }
 
 /// Waits for the end of a child's process; ends its connection then, and its entry wherever names are kept: others
@@ -177,58 +181,58 @@ fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
 }
 
 /// How the child connects to this actor.
-fn transport(runtime: &Runtime, order: &StartOptions) -> Key {
+fn transport(runtime: &Runtime, options: &StartOptions) -> Key {
     let config = runtime.config();
-    let codec = order.codec.as_ref().unwrap_or(&config.codec);
+    let codec = options.codec.as_ref().unwrap_or(&config.codec);
     let ours = Key::new(codec, &config.transport);
     let crosses_hosts = || {
         let kind = runtime.registry().find(&ours);
         let reaches = kind.is_ok_and(|kind| kind.protocol().reach() == Reach::Network);
         reaches && (config.allow_non_loopback || config.transport != PLAIN)
     };
-    match order.transport.as_ref().or(order.host.options.transport.as_ref()) {
+    match options.transport.as_ref().or(options.host.options.transport.as_ref()) {
         Some(protocol) => Key::new(codec, protocol),
-        None if order.host.is_local() || crosses_hosts() => ours,
+        None if options.host.is_local() || crosses_hosts() => ours,
         None => Key::new(codec, BETWEEN_HOSTS),
     }
 }
 
-async fn spec(runtime: &Arc<Runtime>, order: &StartOptions, uuid: Uuid, transport: &Key) -> Result<ActorSpec> {
-    let remote = !order.host.is_local();
+async fn spec(runtime: &Arc<Runtime>, options: &StartOptions, uuid: Uuid, transport: &Key) -> Result<ActorSpec> {
+    let remote = !options.host.is_local();
     let parent_at = match remote {
         true => runtime.listen_to_other_hosts(transport).await?,
         false => runtime.listen(transport).await?,
     };
     Ok(ActorSpec {
-        name: order.name.clone(),
+        name: options.name.clone(),
         uuid,
         parent: runtime.id().clone(),
         parent_at,
         root: runtime.root_contact().await,
         registrars: runtime.registrars().await,
         tree_key: runtime.tree_key().clone(),
-        modules: order.modules.clone(),
-        config: child_config(runtime.config(), order, &transport.protocol),
+        modules: options.modules.clone(),
+        config: child_config(runtime.config(), options, &transport.protocol),
         socket_dir: runtime.socket_dir(),
         tls: runtime.tls_for_child(),
         remote,
-        heartbeats: remote || order.heartbeats,
+        heartbeats: remote || options.heartbeats,
         starter: Some(std::process::id()),
         mark: runtime.descendants().mark(),
     })
 }
 
-fn child_config(ours: &Config, order: &StartOptions, protocol: &str) -> Config {
+fn child_config(ours: &Config, options: &StartOptions, protocol: &str) -> Config {
     let mut config = ours.for_child();
-    match order.host.is_local() {
+    match options.host.is_local() {
         true => config.transport = protocol.into(),
         // The actors there reach each other as those here do; only their parent is far away.
-        false => move_to(&order.host, &mut config, protocol),
+        false => move_to(&options.host, &mut config, protocol),
     }
-    if let Some(codec) = &order.codec {
+    if let Some(codec) = &options.codec {
         config.codec.clone_from(codec);
     }
-    if let Some(multi_thread) = order.multi_thread {
+    if let Some(multi_thread) = options.multi_thread {
         config.multi_thread = multi_thread;
     }
     config
@@ -258,13 +262,13 @@ mod tests {
     #[test]
     fn what_belongs_to_a_host_stays_there() {
         let ours = Config { socket_dir: Some("/run/here".into()), transport: "uds".into(), ..Config::default() };
-        let order = StartOptions { host: Host::ssh("node2"), ..StartOptions::default() };
-        let there = child_config(&ours, &order, "quic");
+        let options = StartOptions { host: Host::ssh("node2"), ..StartOptions::default() };
+        let there = child_config(&ours, &options, "quic");
         assert_eq!((there.socket_dir, &*there.transport), (None, "uds"));
         assert_eq!(there.listen, ["quic://0.0.0.0:0".parse().unwrap()]);
         let at: Address = "quic://10.0.0.2:7".parse().unwrap();
-        let order = StartOptions { host: Host::ssh("node2").listen(at.clone()).advertise(at.clone()), ..order };
-        let there = child_config(&ours, &order, "quic");
+        let options = StartOptions { host: Host::ssh("node2").listen(at.clone()).advertise(at.clone()), ..options };
+        let there = child_config(&ours, &options, "quic");
         assert_eq!((there.listen, there.advertise), (vec![at.clone()], vec![at]));
         let here = child_config(&ours, &StartOptions::default(), "tcp");
         assert_eq!((here.socket_dir, &*here.transport), (Some("/run/here".into()), "tcp"));

@@ -46,36 +46,36 @@ impl Launcher for Ssh {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why: format!("at {}: {why}", self.host) };
         super::entry::require_entry().map_err(failed)?;
         let options = self.host.options.clone();
-        let site = SshTarget {
+        let target = SshTarget {
             destination: self.destination.clone(),
             config_file: options.config_file,
             program: options.program,
         };
         // A process started before the agent ends with its session.
-        let place = tokio::select! {
+        let permit = tokio::select! {
             biased;
             () = given_up.cancelled() => return Err(Error::Cancelled(Cancelled::Nursery)),
-            place = runtime.engines().ssh.obtain(runtime, &site) => place.map_err(failed)?,
+            permit = runtime.engines().ssh.obtain(runtime, &target) => permit.map_err(failed)?,
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
         let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job: None };
-        let link = start_agent(place).await.map_err(failed)?;
+        let link = start_agent(permit).await.map_err(failed)?;
         remote::converse(link, &instructions).map_err(failed)
     }
 }
 
 /// Starts an agent, which waits for its instructions.
-async fn start_agent(place: LoginPermit) -> Result<Link, String> {
-    let mut command = place.login().command("exec");
-    command.arg(place.program()).arg(agent::MARK);
+async fn start_agent(permit: LoginPermit) -> Result<Link, String> {
+    let mut command = permit.login().command("exec");
+    command.arg(permit.program()).arg(agent::MARK);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = place.login().start(&mut command).await?;
+    let mut child = permit.login().start(&mut command).await?;
     let streams = (child.stdin().take(), child.stdout().take(), child.stderr().take());
     let (Some(input), Some(output), Some(errors)) = streams else { return Err("it has no streams".into()) };
     let over = async move {
         match child.wait().await {
             Ok(status) => format!("the remote program has ended: {status}"),
-            Err(error) => format!("ssh: {}", place.login().explain(&error).await),
+            Err(error) => format!("ssh: {}", permit.login().explain(&error).await),
         }
     };
     Ok(Link { input: Box::new(input), output: Box::new(output), errors: Box::new(errors), over: Box::pin(over) })

@@ -10,7 +10,7 @@ use super::login::Login;
 use super::program;
 use crate::runtime::Runtime;
 
-/// All logins of one actor. Logins to one site happen one at a time.
+/// All logins of one actor. Logins to one target happen one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(Mutex<BTreeMap<SshTarget, Arc<Logins>>>);
 
@@ -39,31 +39,31 @@ pub(super) struct LoginPermit {
 }
 
 impl Sessions {
-    /// Returns a place in a login. If there is none, logs in, and sees to the program there.
+    /// Returns a permit for a session of a login. If there is none, logs in, and sees to the program there.
     ///
     /// # Errors
     /// Says why the login or the program is missing.
     ///
     /// # Cancel safety
     /// If dropped, a login that was just being made is ended.
-    pub(super) async fn obtain(&self, runtime: &Arc<Runtime>, site: &SshTarget) -> Result<LoginPermit, String> {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(site.clone()).or_default().clone();
+    pub(super) async fn obtain(&self, runtime: &Arc<Runtime>, target: &SshTarget) -> Result<LoginPermit, String> {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(target.clone()).or_default().clone();
         let mut open = open.lock().await;
         open.retain(|shared| shared.strong_count() > 0);
-        if let Some(place) = open.iter().filter_map(Weak::upgrade).find_map(|shared| shared.place()) {
-            return Ok(place);
+        if let Some(permit) = open.iter().filter_map(Weak::upgrade).find_map(|shared| shared.permit()) {
+            return Ok(permit);
         }
-        let login = Login::open(runtime, &site.destination, site.config_file.as_deref()).await?;
-        let program = program::provide(&login, site.program.as_deref()).await?;
+        let login = Login::open(runtime, &target.destination, target.config_file.as_deref()).await?;
+        let program = program::provide(&login, target.program.as_deref()).await?;
         let shared = Arc::new(Shared { login, program, places: Arc::new(Semaphore::new(PLACES)) });
         open.push(Arc::downgrade(&shared));
-        shared.place().ok_or_else(|| "its ssh session has ended again".into())
+        shared.permit().ok_or_else(|| "its ssh session has ended again".into())
     }
 }
 
 impl Shared {
-    /// Returns a place, if one is free and the session lasts.
-    fn place(self: &Arc<Self>) -> Option<LoginPermit> {
+    /// Returns a permit, if one is free and the session lasts.
+    fn permit(self: &Arc<Self>) -> Option<LoginPermit> {
         let permit = self.places.clone().try_acquire_owned().ok().filter(|_| self.login.is_open())?;
         Some(LoginPermit { shared: self.clone(), _permit: permit })
     }

@@ -61,10 +61,10 @@ async fn attempt(
     config: ClientConfig,
     settings: &Settings,
 ) -> Result<Link, TransportError> {
-    let site = SharedSocket::bind_for(peer, settings.mtu).map_err(|error| TransportError::dial(address, error))?;
-    let connecting = site
+    let socket = SharedSocket::bind_for(peer, settings.mtu).map_err(|error| TransportError::dial(address, error))?;
+    let connecting = socket
         .endpoint
         .connect_with(config, peer, ANY_HOST)
         .map_err(|error| TransportError::dial(address, std::io::Error::other(error)))?;
-    HalfOpen::new(connecting, Arc::new(site)).dial().await.map_err(|failure| failure.dialling(address, settings))
+    HalfOpen::new(connecting, Arc::new(socket)).dial().await.map_err(|failure| failure.dialling(address, settings))
 }

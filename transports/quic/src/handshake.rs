@@ -30,14 +30,14 @@ use crate::{ending, tls};
 pub(crate) struct HalfOpen {
     connecting: Connecting,
     driver: Driver,
-    site: Arc<SharedSocket>,
+    socket: Arc<SharedSocket>,
 }
 
 impl HalfOpen {
-    /// Takes over a connection that quinn has just begun on `site`.
-    pub(crate) fn new(connecting: Connecting, site: Arc<SharedSocket>) -> Self {
-        let driver = site.drivers.take_latest().expect("connecting and accepting spawn a driver");
-        Self { connecting, driver, site }
+    /// Takes over a connection that quinn has just begun on `socket`.
+    pub(crate) fn new(connecting: Connecting, socket: Arc<SharedSocket>) -> Self {
+        let driver = socket.drivers.take_latest().expect("connecting and accepting spawn a driver");
+        Self { connecting, driver, socket }
     }
 
     /// Finishes the dialer's side.
@@ -68,9 +68,9 @@ impl HalfOpen {
 
     async fn connected(mut self) -> Result<(Live, PeerInfo), Failure> {
         let connection = (&mut self.connecting).await.map_err(Failure::Lost)?;
-        let Self { driver, site, .. } = self;
-        let ends = ends(&connection, &site);
-        Ok((Live::new(connection, driver, site), ends))
+        let Self { driver, socket, .. } = self;
+        let ends = ends(&connection, &socket);
+        Ok((Live::new(connection, driver, socket), ends))
     }
 }
 
@@ -126,9 +126,9 @@ async fn expect_lane(recv: &mut RecvStream) -> Option<()> {
     (Lane(u64::from_le_bytes(lane)) == Lane::CONTROL).then_some(())
 }
 
-fn ends(connection: &Connection, site: &SharedSocket) -> PeerInfo {
+fn ends(connection: &Connection, socket: &SharedSocket) -> PeerInfo {
     let remote = connection.remote_address();
-    let mut local = site.endpoint.local_addr().unwrap_or(remote);
+    let mut local = socket.endpoint.local_addr().unwrap_or(remote);
     if let Some(ip) = connection.local_ip().filter(|_| local.ip().is_unspecified()) {
         local.set_ip(ip);
     }

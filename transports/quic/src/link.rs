@@ -28,13 +28,13 @@ pub(crate) struct Live {
     finished: AtomicBool,
     flow: Arc<Flow>,
     driver: Driver,
-    _site: Arc<SharedSocket>,
+    _socket: Arc<SharedSocket>,
 }
 
 impl Live {
-    pub(crate) fn new(connection: Connection, driver: Driver, site: Arc<SharedSocket>) -> Self {
+    pub(crate) fn new(connection: Connection, driver: Driver, socket: Arc<SharedSocket>) -> Self {
         let flow = congestion::flow(&connection);
-        Self { connection, finished: AtomicBool::new(false), flow, driver, _site: site }
+        Self { connection, finished: AtomicBool::new(false), flow, driver, _socket: socket }
     }
 
     /// Makes the link of a connection whose control stream is `send` and `recv`.

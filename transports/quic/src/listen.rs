@@ -19,10 +19,10 @@ use crate::{resolve, tls, tuning};
 /// A bound UDP port, at each address of a name. Dropping it stops accepting, refuses queued dials, and frees the port
 /// as the crate's docs say.
 pub(crate) struct QuicListener {
-    /// Declared before the site: each holds it.
+    /// Declared before the socket: each holds it.
     handshakes: Pending,
     /// One for each address of its name; the one to be asked first comes first.
-    sites: Vec<Arc<SharedSocket>>,
+    sockets: Vec<Arc<SharedSocket>>,
     address: Address,
     settings: Settings,
     /// For dialers on this host, which may be silent for any time.
@@ -35,18 +35,18 @@ impl QuicListener {
         let near = Arc::new(tls::server(settings, None)?);
         let found = resolve(address).await.map_err(|error| TransportError::listen(address, error))?;
         let bound = bind::bind_all(&found, |at| {
-            let site = SharedSocket::bind(at, Some(config.clone()), settings.mtu)?;
-            let at = site.endpoint.local_addr()?;
-            Ok((Arc::new(site), at))
+            let socket = SharedSocket::bind(at, Some(config.clone()), settings.mtu)?;
+            let at = socket.endpoint.local_addr()?;
+            Ok((Arc::new(socket), at))
         });
-        let (sites, at): (_, Vec<_>) =
+        let (sockets, at): (_, Vec<_>) =
             bound.map_err(|error| TransportError::listen(address, error))?.into_iter().unzip();
         let address = bind::dialled_as(address, &at);
-        Ok(Self { handshakes: Pending::default(), sites, address, settings: settings.clone(), near })
+        Ok(Self { handshakes: Pending::default(), sockets, address, settings: settings.clone(), near })
     }
 
     /// Starts one handshake, or asks the dialer to prove its address first.
-    fn begin(&mut self, incoming: Incoming, site: Arc<SharedSocket>) {
+    fn begin(&mut self, incoming: Incoming, socket: Arc<SharedSocket>) {
         if self.handshakes.len() >= tuning::PROVE_ADDRESS && incoming.may_retry() {
             incoming.retry().expect("asked just before");
             return;
@@ -58,7 +58,7 @@ impl QuicListener {
         };
         match accepted {
             Ok(connecting) => {
-                let half_open = HalfOpen::new(connecting, site);
+                let half_open = HalfOpen::new(connecting, socket);
                 self.handshakes.begin(peer.ip(), shake(half_open, peer, self.settings.clone()));
             }
             Err(error) => {
@@ -74,9 +74,9 @@ async fn shake(half_open: HalfOpen, peer: SocketAddr, settings: Settings) -> Res
     shaken.map_err(|_| late())?.map_err(|failure| failure.accepting(peer, &settings))
 }
 
-/// Waits for the next dial at any of the sites, and tells at which; nothing, if its socket has failed.
-async fn incoming(sites: &[Arc<SharedSocket>]) -> (Option<Incoming>, usize) {
-    let (incoming, at, _others) = select_all(sites.iter().map(|site| Box::pin(site.endpoint.accept()))).await;
+/// Waits for the next dial at any of the sockets, and tells at which; nothing, if its socket has failed.
+async fn incoming(sockets: &[Arc<SharedSocket>]) -> (Option<Incoming>, usize) {
+    let (incoming, at, _others) = select_all(sockets.iter().map(|socket| Box::pin(socket.endpoint.accept()))).await;
     (incoming, at)
 }
 
@@ -93,7 +93,7 @@ impl Listener for QuicListener {
                 if let Some(until) = full_until {
                     tokio::time::sleep_until(until).await;
                 }
-                incoming(&self.sites).await
+                incoming(&self.sockets).await
             };
             // Completed ones first, then new ones.
             tokio::select! {
@@ -101,10 +101,10 @@ impl Listener for QuicListener {
                 shaken = self.handshakes.next() => return shaken,
                 (incoming, at) = next => match incoming {
                     Some(incoming) => {
-                        let site = self.sites[at].clone();
+                        let socket = self.sockets[at].clone();
                         // A flood at one address must not starve another.
-                        self.sites.rotate_left(1);
-                        self.begin(incoming, site);
+                        self.sockets.rotate_left(1);
+                        self.begin(incoming, socket);
                     }
                     None => break,
                 },
@@ -123,9 +123,9 @@ impl Listener for QuicListener {
 impl Drop for QuicListener {
     fn drop(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
-        for site in &self.sites {
-            site.endpoint.set_server_config(None);
-            while let Poll::Ready(Some(incoming)) = pin!(site.endpoint.accept()).poll(&mut cx) {
+        for socket in &self.sockets {
+            socket.endpoint.set_server_config(None);
+            while let Poll::Ready(Some(incoming)) = pin!(socket.endpoint.accept()).poll(&mut cx) {
                 incoming.refuse();
             }
         }

@@ -13,7 +13,7 @@ use crate::tuning;
 
 /// A UDP socket in use. Dropping it frees the port before the drop returns.
 ///
-/// Every connection on it must be gone by then: each holds the site and is declared before it.
+/// Every connection on it must be gone by then: each holds the socket and is declared before it.
 #[derive(Debug)]
 pub(crate) struct SharedSocket {
     pub(crate) endpoint: Endpoint,
