@@ -23,13 +23,6 @@ use serde_json::{Map, Number, Value, json};
 
 use crate::matrix::{Matrix, cases};
 
-macro_rules! types {
-    ($($item:item)*) => {$(
-        #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-        $item
-    )*};
-}
-
 types! {
     #[serde(tag = "t", content = "c")]
     enum Adjacent {

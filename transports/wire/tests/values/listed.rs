@@ -9,13 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Pair, Tagged, Trio};
 use crate::{FORMATS, Outcome, sent};
 
-macro_rules! types {
-    ($($item:item)*) => {$(
-        #[derive(Serialize, Deserialize, Debug)]
-        $item
-    )*};
-}
-
 types! {
     struct NoDefault { #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Deserialize::deserialize")] a: Option<u8>, b: u8 }
     struct NoDefaults(#[serde(skip_serializing_if = "Option::is_none")] Option<u8>, #[serde(skip_serializing_if = "Option::is_none")] Option<u8>);

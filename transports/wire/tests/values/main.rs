@@ -13,6 +13,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+/// Types with what every test of them needs.
+macro_rules! types {
+    ($($item:item)*) => {$(
+        #[derive(serde::Serialize, serde::Deserialize, Debug, Clone, PartialEq)]
+        $item
+    )*};
+}
+
 mod corners;
 mod listed;
 mod matrix;

@@ -3,17 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::{FORMATS, Outcome, sent};
-
-macro_rules! types {
-    ($($item:item)*) => {$(
-        #[derive(Serialize, Deserialize, Debug)]
-        $item
-    )*};
-}
 
 types! {
     struct Order { buy: u32, sell: u32 }

@@ -6,20 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use pleach_wire::{Blob, Format, Payload};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::types::{Bounds, Key, Lists, Maybe, Raw};
 use crate::{FORMATS, Outcome, sent};
 
 type Boxed = Box<Node>;
-
-macro_rules! types {
-    ($($item:item)*) => {$(
-        #[derive(Serialize, Deserialize, Debug, Clone)]
-        $item
-    )*};
-}
 
 types! {
     enum Node {

@@ -13,13 +13,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
 
-macro_rules! types {
-    ($($item:item)*) => {$(
-        #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-        $item
-    )*};
-}
-
 types! {
     pub(crate) struct Bounds {
         #[serde(default, skip_serializing_if = "Option::is_none")] pub min: Option<u32>,

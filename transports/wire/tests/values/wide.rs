@@ -12,13 +12,6 @@ use serde_json::Value;
 use crate::types::Raw;
 use crate::{FORMATS, Outcome, sent};
 
-macro_rules! types {
-    ($($item:item)*) => {$(
-        #[derive(Serialize, Deserialize, Debug, Clone)]
-        $item
-    )*};
-}
-
 types! {
     struct Both { n: u128, m: i128 }
     struct Newtype(u128);
