@@ -9,10 +9,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use libtest_mimic::Trial;
 use pleach::error::WaitStatus;
 use pleach::prelude::*;
+use tracing::Event;
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
+use crate::subscribers::{self, Own, SUBSCRIBER};
 use crate::support::{FOREVER, Notes, PROCESSES, RootProcess, Watched, note, over, patience, soon};
 
 #[pleach::rpc]
@@ -168,12 +168,13 @@ pub(crate) fn root(notes: &str, scenario: &str) {
             (0..500).for_each(|number| tracing::warn!(number, "goodbye"));
         }
         "panicking subscriber" => {
-            tracing::subscriber::set_global_default(Panicking).unwrap();
+            subscribers::set("panics");
             run(pleach::__private::Flavor::CurrentThread, notes, false);
         }
         "blocking subscriber" => {
-            let blocking = Arc::new(Blocking::default());
-            tracing::subscriber::set_global_default(BlockingAt(blocking.clone(), notes.to_owned())).unwrap();
+            let (blocking, notes_of_it) = (Arc::new(Blocking::default()), notes.to_owned());
+            let blocks = blocking.clone();
+            Own::set(move |event| blocks.take(event, &notes_of_it));
             let ended = pleach::__private::run_main(flavor, siblings(notes.to_owned(), blocking));
             note(notes, format!("ended: {ended:?}"));
         }
@@ -286,16 +287,7 @@ async fn life() -> Result<()> {
 /// What the actors below are to have for a subscriber, too.
 fn subscriber() -> String {
     let panics = std::env::var("IT_ARGS").is_ok_and(|scenario| scenario == "panicking subscriber");
-    if panics { "panicking".into() } else { "none".into() }
-}
-
-const SUBSCRIBER: &str = "IT_SUBSCRIBER";
-
-/// Sets the subscriber that the parent has chosen.
-pub(crate) fn before_entry() {
-    if std::env::var(SUBSCRIBER).is_ok_and(|kind| kind == "panicking") {
-        let _ = tracing::subscriber::set_global_default(Panicking); // the root's own comes later
-    }
+    if panics { "panics".into() } else { "none".into() }
 }
 
 /// One fails, the others are ended.
@@ -325,29 +317,7 @@ async fn siblings(notes: String, blocking: Arc<Blocking>) -> Result<()> {
     .await
 }
 
-/// Panics at each record of the library.
-struct Panicking;
-
-impl Subscriber for Panicking {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("pleach::")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        panic!("a broken subscriber");
-    }
-
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
+/// Blocks, once it is armed, at each record that something failed, until it is released.
 #[derive(Default)]
 struct Blocking {
     armed: AtomicBool,
@@ -360,36 +330,17 @@ impl Blocking {
         *self.released.lock().unwrap() = true;
         self.woken.notify_all();
     }
-}
 
-/// Blocks, once it is armed, at each record that something failed, until it is released.
-struct BlockingAt(Arc<Blocking>, String);
-
-impl Subscriber for BlockingAt {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("pleach::")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
+    fn take(&self, event: &Event<'_>, notes: &str) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        if self.0.armed.load(Ordering::Acquire) && message.0.contains("failed") {
-            note(&self.1, "blocked");
-            let released = self.0.released.lock().unwrap();
-            drop(self.0.woken.wait_while(released, |released| !*released).unwrap());
-            self.0.armed.store(false, Ordering::Release);
+        if self.armed.load(Ordering::Acquire) && message.0.contains("failed") {
+            note(notes, "blocked");
+            let released = self.released.lock().unwrap();
+            drop(self.woken.wait_while(released, |released| !*released).unwrap());
+            self.armed.store(false, Ordering::Release);
         }
     }
-
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
 }
 
 struct Message(String);

@@ -464,7 +464,6 @@ pub(crate) fn restore_signals() {
 pub(crate) fn hooks_before_entry() {
     let is_actor = std::env::args().nth(1).is_some_and(|argument| argument == "--pleach-actor");
     crate::subscribers::before_entry();
-    crate::logging::before_entry();
     let Ok(hook) = std::env::var("IT_BEFORE_ENTRY") else { return };
     if !is_actor {
         return;
