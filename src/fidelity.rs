@@ -57,9 +57,10 @@ mod trying {
     use std::any::type_name;
     use std::collections::BTreeMap;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
 
     use super::*;
+    use crate::sync::lock;
 
     pub(super) fn one<T: Serialize>(value: &T, read: fn(&[u8]) -> Result<T, String>) {
         let name = type_name::<T>();
@@ -69,7 +70,7 @@ mod trying {
         // A panic of the type's own code comes once more, where the value is sent or read.
         let lost = catch_unwind(AssertUnwindSafe(|| pleach_wire::codec::lost(value, read)));
         if let Ok(Some(how)) = lost {
-            *TRIED.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() = ENOUGH;
+            *lock(&TRIED).entry(name).or_default() = ENOUGH;
             warn!(
                 target: "pleach::runtime", type_name = %shown(name), how,
                 "a value of this type does not come back as it was sent; see `pleach::manual::values`"
@@ -87,7 +88,7 @@ mod trying {
 
     /// Returns whether this is one of the first values of its type, and nothing has been said of it.
     fn is_early(name: &'static str) -> bool {
-        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = lock(&TRIED);
         let count = tried.entry(name).or_default();
         *count = count.saturating_add(1).min(ENOUGH);
         *count < ENOUGH

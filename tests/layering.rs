@@ -51,7 +51,7 @@ const LAYERS: &[Layer] = &[
     // `__private` is what the code of its macro calls.
     Layer { at: "src/error", uses: ERROR, never: TRANSPORTS },
     Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
-    // `tests/loom` has the same names.
+    // On the ground. `tests/loom` has its types, too.
     Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
     Layer { at: "src/key_file.rs", uses: &["error"], never: TRANSPORTS },
     Layer { at: "src/scope", uses: &["error", "sync"], never: TRANSPORTS },
@@ -63,7 +63,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "src/panics.rs", uses: &["telemetry", "traces"], never: TRANSPORTS },
     Layer { at: "src/transports.rs", uses: &[], never: &[] },
     Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
-    Layer { at: "src/fidelity.rs", uses: &[], never: TRANSPORTS },
+    Layer { at: "src/fidelity.rs", uses: &["sync"], never: TRANSPORTS },
     Layer { at: "src/shape", uses: &[], never: TRANSPORTS },
     Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },
     Layer { at: "src/call.rs", uses: &["error", "exports", "fidelity"], never: TRANSPORTS },
@@ -102,7 +102,7 @@ const FIND: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "s
 #[rustfmt::skip]
 const RUNTIME: &[&str] = &[
     "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "log", "panics", "proto", "runtime",
-    "scope", "spawn", "telemetry", "transports",
+    "scope", "spawn", "sync", "telemetry", "transports",
 ];
 const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"];
 

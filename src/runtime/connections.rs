@@ -15,13 +15,14 @@ use tokio::io::DuplexStream;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Runtime, lock};
+use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::handshake::Accepted;
 use crate::error::{Error, Result};
 use crate::proto::handshake::Endpoint;
 use crate::proto::session::Role;
+use crate::sync::lock;
 
 /// An actor's identity and addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use super::{Runtime, lock};
+use super::Runtime;
+use crate::sync::lock;
 
 /// Runs `body` as a part of this actor: code in it finds it with [`current`].
 pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<Output = F::Output> {

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Runtime, lock};
+use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::proto::failure_detector::{DetectorConfig, Relation};
+use crate::sync::lock;
 
 impl Runtime {
     /// A peer's relation to this actor, if they exchange heartbeats: a child started as if on another host, and any

@@ -6,8 +6,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use super::lock;
 use crate::panics;
+use crate::sync::lock;
 
 /// Has `callback` run at the end of this process's actor, after all its tasks and connections are gone.
 ///

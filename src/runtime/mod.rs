@@ -54,7 +54,7 @@ pub(crate) mod sockets;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pleach_wire::{ByteStr, CallOptions, Key, Registry, Settings, TlsIdentity};
@@ -403,10 +403,6 @@ pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Resul
 
 fn now_in_milliseconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Spawns a task that outlives its owner; the program waits for it before it ends.

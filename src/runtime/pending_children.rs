@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Runtime, lock};
+use super::Runtime;
 use crate::channel::Channel;
+use crate::sync::lock;
 
 /// A child that will connect back.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 
 use pleach_wire::{Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 
+use super::Runtime;
 use super::admission::{Admission, Slot};
 use super::processes::unless_process_ends;
-use super::{Runtime, lock};
 use crate::actor::ActorId;
 use crate::channel::drain::Drain;
 use crate::channel::driver;
@@ -24,6 +24,7 @@ use crate::log::Limit;
 use crate::proto::failure_detector::Relation;
 use crate::proto::handshake::{Introduction, LASTS, REGISTRAR};
 use crate::proto::session::Role;
+use crate::sync::lock;
 
 impl Runtime {
     pub(super) async fn identity(&self) -> Identity {

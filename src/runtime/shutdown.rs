@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Runtime, is_of_process, lifetime, lock};
+use super::{Runtime, is_of_process, lifetime};
 use crate::channel::Channel;
+use crate::sync::lock;
 
 impl Runtime {
     /// Ends this actor.

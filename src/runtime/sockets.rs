@@ -19,9 +19,9 @@ use std::sync::Mutex;
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
-use super::lock;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 /// Where the sockets of a tree are.
 #[derive(Debug)]

@@ -16,7 +16,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, child_subreaper, getpid, set_child_subreaper, waitid};
@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep};
 
 use super::mark::TreeMark;
 use super::marked::Marked;
+use crate::sync::lock;
 
 /// The processes that descend from the actors of one tree.
 #[derive(Debug, Default)]
@@ -186,10 +187,6 @@ fn children() -> Vec<u32> {
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
     let lists = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static KEPT: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());

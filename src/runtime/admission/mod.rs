@@ -33,9 +33,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::rate_limit::RateLimit;
 use self::source::Source;
-use super::lock;
 use crate::config::Config;
 use crate::log::Limit;
+use crate::sync::lock;
 
 /// The pending handshakes of one listener.
 #[derive(Debug)]
