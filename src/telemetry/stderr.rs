@@ -13,23 +13,18 @@
 //! 2. At the end of the process the queue is written, within a bound ([`super::last_words`]).
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use pleach_wire::log::Backlog;
-use tokio::sync::{mpsc, watch};
+use pleach_wire::log::{Backlog, BoundedQueue};
+use tokio::sync::mpsc;
 
 use super::last_words;
 
 /// Queues a whole line, or drops it if the queue is full. Never waits.
 pub(crate) fn offer(line: Vec<u8>) {
     let Some(queue) = queue() else { return };
-    let place = queue.lines.try_reserve().ok();
-    match place.filter(|_| queue.bytes.load(Ordering::Acquire) < QUEUED_BYTES) {
-        Some(place) => queue.put(place, line),
-        None => queue.drop_one(),
-    }
+    queue.lines.offer(|| line);
 }
 
 /// Queues a whole line; waits for room while standard error takes anything.
@@ -40,14 +35,14 @@ pub(crate) async fn pass_on(line: &[u8]) {
     let Some(queue) = queue() else { return };
     loop {
         match queue.lines.try_reserve() {
-            Ok(place) => return queue.put(place, line.to_vec()),
+            Some(place) => return queue.lines.put(place, line.to_vec()),
             // No wait for each line once nothing is taken: even the shortest takes a millisecond.
-            Err(_) if queue.is_stalled() => return queue.drop_one(),
-            Err(_) => {}
+            None if queue.is_stalled() => return queue.lines.drop_one(),
+            None => {}
         }
         match tokio::time::timeout(STALLED, queue.lines.reserve()).await {
-            Ok(Ok(place)) => return queue.put(place, line.to_vec()),
-            Ok(Err(_)) => return queue.drop_one(),
+            Ok(Some(place)) => return queue.lines.put(place, line.to_vec()),
+            Ok(None) => return queue.lines.drop_one(),
             Err(_late) => {}
         }
     }
@@ -56,9 +51,7 @@ pub(crate) async fn pass_on(line: &[u8]) {
 /// Returns the present queue; it counts as delivered when it has been written.
 pub(super) fn backlog() -> Backlog {
     let queue = STARTED.get().and_then(Option::as_ref);
-    queue.map_or_else(Backlog::none, |queue| {
-        Backlog::new(queue.queued.load(Ordering::Acquire), queue.written.subscribe())
-    })
+    queue.map_or_else(Backlog::none, |queue| queue.lines.backlog())
 }
 
 /// Takes whole records from a subscriber.
@@ -77,43 +70,18 @@ impl Write for Records {
 
 /// State shared by the thread and its users.
 struct Queue {
-    lines: mpsc::Sender<Vec<u8>>,
-    /// How many lines were put into the queue.
-    queued: AtomicU64,
-    /// How many of them were taken from it and written.
-    written: watch::Sender<u64>,
-    /// The size of the lines that wait.
-    bytes: AtomicUsize,
-    dropped: AtomicU64,
+    lines: BoundedQueue<Vec<u8>>,
     /// Since when the thread has been writing one and the same line.
     writing_since: Mutex<Option<Instant>>,
 }
 
 impl Queue {
     fn start() -> Option<Self> {
-        let (lines, taken) = mpsc::channel(QUEUED_LINES);
+        let (lines, taken) = BoundedQueue::new(QUEUED_LINES, QUEUED_BYTES, Vec::len);
         let thread = std::thread::Builder::new().name("pleach-stderr".into());
         thread.spawn(move || write_all(taken)).ok()?;
-        let (written, _) = watch::channel(0);
         last_words::wait_at_exit();
-        Some(Self {
-            lines,
-            queued: AtomicU64::new(0),
-            written,
-            bytes: AtomicUsize::new(0),
-            dropped: AtomicU64::new(0),
-            writing_since: Mutex::default(),
-        })
-    }
-
-    fn put(&self, place: mpsc::Permit<'_, Vec<u8>>, line: Vec<u8>) {
-        self.queued.fetch_add(1, Ordering::AcqRel);
-        self.bytes.fetch_add(line.len(), Ordering::AcqRel);
-        place.send(line);
-    }
-
-    fn drop_one(&self) {
-        self.dropped.fetch_add(1, Ordering::AcqRel);
+        Some(Self { lines, writing_since: Mutex::default() })
     }
 
     fn is_stalled(&self) -> bool {
@@ -136,12 +104,11 @@ fn write_all(mut lines: mpsc::Receiver<Vec<u8>>) {
     while let Some(line) = lines.blocking_recv() {
         let Some(queue) = queue() else { return };
         queue.write(&line);
-        queue.bytes.fetch_sub(line.len(), Ordering::AcqRel);
-        queue.written.send_modify(|written| *written += 1);
-        match queue.dropped.swap(0, Ordering::AcqRel) {
-            0 => {}
+        queue.lines.note_taken(&line);
+        queue.lines.note_delivered();
+        if let Some(count) = queue.lines.take_dropped() {
             // Invariant 1: after a line there is room for one.
-            dropped => queue.write(format!("pleach: {dropped} lines dropped: nothing took them in time\n").as_bytes()),
+            queue.write(format!("pleach: {count} lines dropped: nothing took them in time\n").as_bytes());
         }
     }
 }

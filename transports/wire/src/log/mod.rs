@@ -12,7 +12,8 @@
 //! | `site` | a call site, and whether a subscriber may want its records |
 //! | `record` | one record: its values as owned ones, and how it is handed over |
 //! | `facade` | the `log` crate, for programs without a `tracing` subscriber |
-//! | `queue` | the queue and its thread; records that find no room are dropped and counted |
+//! | `queue` | the queue of records, and its thread |
+//! | `bounded` | such queues in general: items that find no room are dropped and counted |
 //!
 //! # Invariants
 //! 1. On the thread that makes a record, a subscriber is asked for two things at most: its current span, and whether
@@ -21,6 +22,7 @@
 //! 3. The records of one thread keep their order.
 //! 4. A subscriber that makes records of this library while it takes one does not get those.
 
+mod bounded;
 mod facade;
 mod queue;
 mod record;
@@ -32,7 +34,8 @@ pub use tracing_core::field::{Value, debug, display};
 #[doc(hidden)]
 pub use tracing_core::{self, Level};
 
-pub use self::queue::{Backlog, backlog};
+pub use self::bounded::{Backlog, BoundedQueue};
+pub use self::queue::backlog;
 pub use self::record::MAX_FIELDS;
 pub use self::site::Site;
 
