@@ -1,11 +1,11 @@
 //! Parents that listen at several addresses, or elsewhere than they say.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Meeting, in_root, over, test};
+use crate::support::{Meeting, free_address, in_root, over, test};
 
 #[pleach::rpc]
 async fn double(n: u64) -> Result<u64> {
@@ -35,23 +35,19 @@ async fn bound_to_every_interface() {
 
 /// Of the addresses that it is told, one is refused at once, one never answers; the parent is at the last.
 async fn the_first_addresses_lead_nowhere() {
-    let free = TcpListener::bind((OWN_HOST, 0)).unwrap().local_addr().unwrap();
-    let silent = UdpSocket::bind((OWN_HOST, 0)).unwrap();
-    let port = UdpSocket::bind((OWN_HOST, 0)).unwrap().local_addr().unwrap().port();
-    for (protocol, nowhere) in [("tcp", free), ("quic", silent.local_addr().unwrap())] {
-        let at = |host: &str, port: u16| format!("{protocol}://{host}:{port}").parse().unwrap();
-        let advertise = vec![at(OWN_HOST, nowhere.port()), at(OWN_HOST, port)];
-        let config = Config { listen: vec![at(OWN_HOST, port)], advertise, ..over(protocol) };
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = free_address();
+    for (protocol, nowhere) in [("tcp", free_address()), ("quic", silent.local_addr().unwrap())] {
+        let at = |address: SocketAddr| format!("{protocol}://{address}").parse().unwrap();
+        let advertise = vec![at(nowhere), at(here)];
+        let config = Config { listen: vec![at(here)], advertise, ..over(protocol) };
         a_call_works(config).await;
     }
 }
 
-/// A loopback address that no other test uses: a port that was free here stays so.
-const OWN_HOST: &str = "127.88.0.1";
-
 /// All addresses are wrong: the error of the child names each.
 async fn the_parents_address_is_unused() {
-    let free = [(); 2].map(|()| TcpListener::bind((OWN_HOST, 0)).unwrap().local_addr().unwrap());
+    let free = [(); 2].map(|()| free_address());
     let advertise = free.map(|at| format!("tcp://{at}").parse().unwrap()).to_vec();
     let config = Config { advertise, ..over("tcp") };
     let started =

@@ -224,8 +224,11 @@ async fn elsewhere() {
 /// Several protocols at once; a name that has to be resolved, which joins who is bound to a number.
 async fn spelt() {
     let meeting = Meeting::new();
-    let protocols = ["tcp", "tls+tcp", "uds", "quic"].map(|protocol| meeting.address(protocol));
-    let port = protocols[0].host_port().unwrap().port;
+    // At the host that has a name.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let tcp = format!("tcp://127.0.0.1:{port}").parse().unwrap();
+    let [tls, uds, quic] = ["tls+tcp", "uds", "quic"].map(|protocol| meeting.address(protocol));
+    let protocols = [tcp, tls, uds, quic];
     let config = meeting.config(&protocols);
     for at in [format!("tcp://localhost:{port}"), format!("/ip4/127.0.0.1/tcp/{port}"), protocols[3].to_string()] {
         let joining = Config { registry: vec![at.parse().unwrap()], ..config.clone() };

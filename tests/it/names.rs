@@ -10,7 +10,9 @@ use pleach::prelude::*;
 use pleach::{ActorId, find_actor, get_registry, query_actor, wait_for_actor};
 
 use crate::registry_suite::actor as invented;
-use crate::support::{Notes, PROCESSES, Watched, in_nursery, in_root, matrix, matrix_over, note, over, patience, test};
+use crate::support::{
+    Notes, PROCESSES, Watched, free_address, in_nursery, in_root, matrix, matrix_over, note, over, patience, test,
+};
 
 #[pleach::rpc]
 async fn own_name() -> Result<String> {
@@ -177,7 +179,7 @@ async fn killed(config: Config) {
 async fn stale() {
     in_root(over("tcp"), async |actor| {
         let registry = actor.registry().expect("it has begun");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = free_address();
         let mut missing = invented("ghost");
         missing.who = as_here(&missing.who, actor.id());
         missing.listening[0].address = format!("tcp://{free}");
@@ -206,7 +208,7 @@ async fn stale() {
 async fn out_of_reach() {
     in_root(over("tcp"), async |actor| {
         let registry = actor.registry().expect("it has begun");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = free_address();
         actor.enable(module_path!());
         pleach::open_nursery(async |n| {
             let alive = n.start_actor("alive").await?;

@@ -16,6 +16,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::support::free_address;
+
 /// What is said from the dialer, a child, to the listener, its parent; and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -42,13 +44,13 @@ impl Relay {
         let lines = Arc::<Mutex<Vec<Arc<Gates>>>>::default();
         let mut running = JoinSet::new();
         let (parent, here) = if protocol == "tcp" {
-            let parent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let parent = free_address();
             let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let here = front.local_addr().unwrap();
             running.spawn(carry_streams(front, parent, delay, lines.clone()));
             (parent, here)
         } else {
-            let parent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let parent = free_address();
             let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let here = front.local_addr().unwrap();
             running.spawn(carry_datagrams(front, parent, delay, lines.clone()));

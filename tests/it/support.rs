@@ -2,10 +2,12 @@
 
 use std::fmt::Debug;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -142,6 +144,14 @@ where
     first.unwrap();
 }
 
+/// Returns an address for TCP or UDP that is free, and stays so: each of 256 calls has a loopback host of its own.
+pub(crate) fn free_address() -> SocketAddr {
+    static CALLS: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let host = Ipv4Addr::new(127, high, low, CALLS.fetch_add(1, Ordering::Relaxed));
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
+}
+
 /// A directory with a key for programs that join each other, and with sockets of theirs.
 pub(crate) struct Meeting(TempDir);
 
@@ -155,8 +165,7 @@ impl Meeting {
         let address = match protocol {
             "uds" => format!("uds://{}", self.0.path().join("registrar.sock").display()),
             "mem" => format!("mem://{}", self.0.path().display()),
-            // Free a moment ago; the system does not reuse it soon.
-            _ => format!("{protocol}://{}", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()),
+            _ => format!("{protocol}://{}", free_address()),
         };
         address.parse().unwrap()
     }
