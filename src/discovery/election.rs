@@ -80,10 +80,10 @@ pub(super) async fn elect(runtime: &Arc<Runtime>) -> Result<Elected> {
     for attempt in 1..=ATTEMPTS {
         let patience = ATTEMPT.min(until.saturating_duration_since(Instant::now()));
         let found = join_all(at.iter().map(|at| ask(runtime, at, patience))).await;
-        let sites = sites(&at, &found);
-        match sites.is_empty() {
+        let registrars = registrars(&at, &found);
+        match registrars.is_empty() {
             false if config.ensure_registry => return Err(not_alone(&at, &found)),
-            false => return Ok(Elected::Member(sites)),
+            false => return Ok(Elected::Member(registrars)),
             true => {}
         }
         faults = at.iter().zip(&found).filter_map(|(at, found)| Some(fault(at, found.in_the_way()?))).collect();
@@ -139,16 +139,16 @@ impl Found {
 }
 
 /// The registrars that were found, each once.
-fn sites(at: &[Endpoint], found: &[Found]) -> Vec<RegistrarAddr> {
-    let mut sites: Vec<(&Introduction, RegistrarAddr)> = Vec::new();
+fn registrars(at: &[Endpoint], found: &[Found]) -> Vec<RegistrarAddr> {
+    let mut registrars: Vec<(&Introduction, RegistrarAddr)> = Vec::new();
     for (at, found) in at.iter().zip(found) {
         let Found::Registrar(member) = found else { continue };
-        match sites.iter_mut().find(|(known, _)| known.who == member.who) {
-            Some((_, site)) => site.at.push(at.clone()),
-            None => sites.push((member, RegistrarAddr { who: None, at: vec![at.clone()] })),
+        match registrars.iter_mut().find(|(known, _)| known.who == member.who) {
+            Some((_, registrar)) => registrar.at.push(at.clone()),
+            None => registrars.push((member, RegistrarAddr { who: None, at: vec![at.clone()] })),
         }
     }
-    sites.into_iter().map(|(_, site)| site).collect()
+    registrars.into_iter().map(|(_, registrar)| registrar).collect()
 }
 
 async fn bind_all(runtime: &Arc<Runtime>, at: &[Endpoint], addresses: &[Address]) -> Result<Vec<Reserved>> {

@@ -109,11 +109,11 @@ pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
             runtime.listen_at(reserved).await?;
             runtime.listen_as_configured().await
         }
-        Elected::Member(sites) => {
+        Elected::Member(registrars) => {
             runtime.listen_everywhere().await?;
-            let remote_registry = Arc::new(RemoteRegistry::new(runtime, sites.clone()));
+            let remote_registry = Arc::new(RemoteRegistry::new(runtime, registrars.clone()));
             runtime
-                .set_names(Names::new(Role::Member(remote_registry, sites)))?
+                .set_names(Names::new(Role::Member(remote_registry, registrars)))?
                 .register(runtime.registered().await)
                 .await
         }
@@ -133,10 +133,10 @@ pub(crate) async fn join_as_child(runtime: &Arc<Runtime>) -> Result<()> {
     }
     runtime.listen_everywhere().await?;
     let inherited = runtime.inherited_registrars();
-    let is_parent = |site: &RegistrarAddr| site.who.is_some() && site.who.as_ref() == runtime.parent();
+    let is_parent = |registrar: &RegistrarAddr| registrar.who.is_some() && registrar.who.as_ref() == runtime.parent();
     // Nothing to hold then.
-    let sites = if inherited.iter().any(is_parent) { Vec::new() } else { inherited.clone() };
-    let remote_registry = Arc::new(RemoteRegistry::new(runtime, sites));
+    let registrars = if inherited.iter().any(is_parent) { Vec::new() } else { inherited.clone() };
+    let remote_registry = Arc::new(RemoteRegistry::new(runtime, registrars));
     runtime.set_names(Names::new(Role::Member(remote_registry, inherited)))?.register(runtime.registered().await).await
 }
 
@@ -154,7 +154,7 @@ impl Runtime {
     /// Returns the registrars that this actor passes on to its children.
     pub(crate) async fn registrars(&self) -> Vec<RegistrarAddr> {
         match self.names().map(|names| &names.role) {
-            Some(Role::Member(_, sites)) => sites.clone(),
+            Some(Role::Member(_, registrars)) => registrars.clone(),
             Some(Role::External(_)) => Vec::new(),
             _ => vec![RegistrarAddr { who: Some(self.id().clone()), at: self.endpoints().await }],
         }

@@ -38,11 +38,11 @@ enum Line {
 }
 
 impl RegistrarLink {
-    /// Starts to register an actor with the registrar at `site`.
-    pub(super) fn start(runtime: &Arc<Runtime>, site: RegistrarAddr, actor: Registered) -> Self {
+    /// Starts to register an actor with a registrar.
+    pub(super) fn start(runtime: &Arc<Runtime>, registrar: RegistrarAddr, actor: Registered) -> Self {
         let (tell, line) = watch::channel(Line::Dialling);
         let leave = CancellationToken::new();
-        runtime.keep(keep(runtime.clone(), site, actor, tell, leave.clone()));
+        runtime.keep(keep(runtime.clone(), registrar, actor, tell, leave.clone()));
         Self { line, leave }
     }
 
@@ -104,7 +104,7 @@ impl Drop for RegistrarLink {
 
 async fn keep(
     runtime: Arc<Runtime>,
-    site: RegistrarAddr,
+    registrar: RegistrarAddr,
     actor: Registered,
     line: watch::Sender<Line>,
     leave: CancellationToken,
@@ -114,7 +114,7 @@ async fn keep(
         let connected = tokio::select! {
             biased;
             () = leave.cancelled() => return,
-            connected = connect(&runtime, &site, &actor) => connected,
+            connected = connect(&runtime, &registrar, &actor) => connected,
         };
         let fault = match connected {
             Ok(channel) => {
@@ -131,7 +131,7 @@ async fn keep(
             }
             Err(fault) => fault,
         };
-        info!(target: "pleach::runtime", actor = %actor.who, registrar = %site, %fault, "not registered there now");
+        info!(target: "pleach::runtime", actor = %actor.who, registrar = %registrar, %fault, "not registered there now");
         line.send_replace(Line::Down(fault));
         tokio::select! {
             biased;
@@ -144,8 +144,8 @@ async fn keep(
 }
 
 /// Connects as `actor`, and has the registrar confirm that it is entered.
-async fn connect(runtime: &Arc<Runtime>, site: &RegistrarAddr, actor: &Registered) -> Result<Channel> {
-    let channel = runtime.dial_registrar(site, actor).await?;
+async fn connect(runtime: &Arc<Runtime>, registrar: &RegistrarAddr, actor: &Registered) -> Result<Channel> {
+    let channel = runtime.dial_registrar(registrar, actor).await?;
     let confirmed = ask(&channel, registrar::knows(actor.clone()));
     let fault = match tokio::time::timeout(runtime.config().dial, confirmed).await {
         Ok(Ok(true)) => return Ok(channel),
@@ -153,7 +153,9 @@ async fn connect(runtime: &Arc<Runtime>, site: &RegistrarAddr, actor: &Registere
             TransportError::Handshake(format!("a newer incarnation of {} is registered", actor.who)).into()
         }
         Ok(Err(error)) => error,
-        Err(_late) => Error::Timeout { what: format!("the registrar's answer ({site})"), after: runtime.config().dial },
+        Err(_late) => {
+            Error::Timeout { what: format!("the registrar's answer ({registrar})"), after: runtime.config().dial }
+        }
     };
     channel.request_close();
     Err(fault)

@@ -22,15 +22,15 @@ use crate::scope;
 #[derive(Debug)]
 pub(crate) struct RemoteRegistry {
     runtime: Weak<Runtime>,
-    sites: Vec<RegistrarAddr>,
+    registrars: Vec<RegistrarAddr>,
     /// The connections that register this actor itself, and over which it asks.
     own: Mutex<Arc<[RegistrarLink]>>,
 }
 
 impl RemoteRegistry {
     /// The registry kept by the registrars at these places, or by the parent if there are none.
-    pub(crate) fn new(runtime: &Arc<Runtime>, sites: Vec<RegistrarAddr>) -> Self {
-        Self { runtime: Arc::downgrade(runtime), sites, own: Mutex::new(Arc::new([])) }
+    pub(crate) fn new(runtime: &Arc<Runtime>, registrars: Vec<RegistrarAddr>) -> Self {
+        Self { runtime: Arc::downgrade(runtime), registrars, own: Mutex::new(Arc::new([])) }
     }
 
     /// Waits for a connection to a registrar, to the nearest one that has one.
@@ -49,7 +49,7 @@ impl RemoteRegistry {
 
     /// How each registrar is reached.
     fn lines(&self) -> Result<Vec<Line>> {
-        if self.sites.is_empty() {
+        if self.registrars.is_empty() {
             return Ok(vec![Line::Parent(self.runtime()?)]);
         }
         let own = self.own().clone();
@@ -113,21 +113,21 @@ impl Registry for RemoteRegistry {
     async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>> {
         let runtime = self.runtime()?;
         let is_own = actor.who == *runtime.id();
-        let start = |site: &RegistrarAddr| RegistrarLink::start(&runtime, site.clone(), actor.clone());
-        let links: Arc<[RegistrarLink]> = self.sites.iter().map(start).collect();
+        let start = |registrar: &RegistrarAddr| RegistrarLink::start(&runtime, registrar.clone(), actor.clone());
+        let links: Arc<[RegistrarLink]> = self.registrars.iter().map(start).collect();
         let bound = runtime.config().dial;
         let tried = scope::wait(join_all(
             links.iter().map(|registrar_link| tokio::time::timeout(bound, registrar_link.tried())),
         ))
         .await?;
-        for (site, tried) in self.sites.iter().zip(tried) {
+        for (registrar, tried) in self.registrars.iter().zip(tried) {
             match tried {
                 Ok(Ok(())) => {}
                 Ok(Err(fault)) => {
                     warn!(target: "pleach::runtime", actor = %actor.who, %fault, "not registered yet; it is tried again");
                 }
                 Err(_late) => {
-                    warn!(target: "pleach::runtime", actor = %actor.who, registrar = %site, "not registered yet: no answer");
+                    warn!(target: "pleach::runtime", actor = %actor.who, registrar = %registrar, "not registered yet: no answer");
                 }
             }
         }
@@ -139,7 +139,7 @@ impl Registry for RemoteRegistry {
 
     async fn find(&self, name: &str) -> Result<Vec<Registered>> {
         let mut found = merged(self.ask_all(|| registrar::find(name.to_owned())).await?);
-        if self.sites.len() > 1 {
+        if self.registrars.len() > 1 {
             // Each registrar's own order says nothing about the others'.
             found.sort_by_key(|actor| std::cmp::Reverse(actor.incarnation));
         }

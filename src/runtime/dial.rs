@@ -57,10 +57,14 @@ impl Runtime {
     ///
     /// # Cancel safety
     /// If dropped, the connection is closed.
-    pub(crate) async fn dial_registrar(self: &Arc<Self>, site: &RegistrarAddr, actor: &Registered) -> Result<Channel> {
-        let (wanted, at) = match &site.who {
-            Some(who) => (Wanted::Actor(who), self.nearest_first(who, &site.at)),
-            None => (Wanted::Registrar, site.at.iter().collect()),
+    pub(crate) async fn dial_registrar(
+        self: &Arc<Self>,
+        registrar: &RegistrarAddr,
+        actor: &Registered,
+    ) -> Result<Channel> {
+        let (wanted, at) = match &registrar.who {
+            Some(who) => (Wanted::Actor(who), self.nearest_first(who, &registrar.at)),
+            None => (Wanted::Registrar, registrar.at.iter().collect()),
         };
         self.dial_first(DialOptions { shown: Some(actor), wanted, lasts: true }, at).await
     }
