@@ -172,9 +172,9 @@ pub(crate) fn root(notes: &str, scenario: &str) {
             run(pleach::__private::Flavor::CurrentThread, notes, false);
         }
         "blocking subscriber" => {
-            let (blocking, notes_of_it) = (Arc::new(Blocking::default()), notes.to_owned());
-            let blocks = blocking.clone();
-            Own::set(move |event| blocks.take(event, &notes_of_it));
+            let blocking = Arc::new(Blocking::default());
+            let (own, address) = (blocking.clone(), notes.to_owned());
+            Own::set(move |event| own.take(event, &address));
             let ended = pleach::__private::run_main(flavor, siblings(notes.to_owned(), blocking));
             note(notes, format!("ended: {ended:?}"));
         }
@@ -285,9 +285,9 @@ async fn life() -> Result<()> {
 }
 
 /// What the actors below are to have for a subscriber, too.
-fn subscriber() -> String {
+fn subscriber() -> &'static str {
     let panics = std::env::var("IT_ARGS").is_ok_and(|scenario| scenario == "panicking subscriber");
-    if panics { "panics".into() } else { "none".into() }
+    if panics { "panics" } else { "none" }
 }
 
 /// One fails, the others are ended.
