@@ -5,7 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Meeting, free_address, in_root, over, test};
+use crate::free_address::free_address;
+use crate::support::{Meeting, in_root, over, test};
 
 #[pleach::rpc]
 async fn double(n: u64) -> Result<u64> {

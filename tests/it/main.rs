@@ -29,6 +29,7 @@ mod errors;
 mod failures;
 mod fidelity;
 mod floods;
+mod free_address;
 mod gather;
 mod joining;
 mod kill_matrix;

@@ -9,10 +9,9 @@ use pleach::discovery::{Registered, registrar};
 use pleach::prelude::*;
 use pleach::{ActorId, find_actor, get_registry, query_actor, wait_for_actor};
 
+use crate::free_address::free_address;
 use crate::registry_suite::actor as invented;
-use crate::support::{
-    Notes, PROCESSES, Watched, free_address, in_nursery, in_root, matrix, matrix_over, note, over, patience, test,
-};
+use crate::support::{Notes, PROCESSES, Watched, in_nursery, in_root, matrix, matrix_over, note, over, patience, test};
 
 #[pleach::rpc]
 async fn own_name() -> Result<String> {

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::support::free_address;
+use crate::free_address::free_address;
 
 /// What is said from the dialer, a child, to the listener, its parent; and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,10 @@
 
 use std::fmt::Debug;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -19,6 +17,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
+
+use crate::free_address::free_address;
 
 /// The protocols over which actors are processes.
 pub(crate) const PROCESSES: [&str; 3] = ["tcp", "uds", "quic"];
@@ -142,14 +142,6 @@ where
     let (first, second) = tokio::join!(first, second);
     second.unwrap();
     first.unwrap();
-}
-
-/// Returns an address for TCP or UDP that is free, and stays so: each of 256 calls has a loopback host of its own.
-pub(crate) fn free_address() -> SocketAddr {
-    static CALLS: AtomicU8 = AtomicU8::new(0);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let host = Ipv4Addr::new(127, high, low, CALLS.fetch_add(1, Ordering::Relaxed));
-    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
 }
 
 /// A directory with a key for programs that join each other, and with sockets of theirs.

@@ -7,6 +7,8 @@
 #![expect(clippy::disallowed_methods, reason = "the roots of scenarios exit; nothing is left to clean up there")]
 
 mod deaths;
+#[path = "../it/free_address.rs"]
+mod free_address;
 mod logins;
 mod programs;
 #[path = "../it/relay.rs"]
