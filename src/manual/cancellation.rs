@@ -110,8 +110,8 @@
 //! - **C-37** An error that can't be delivered is logged.
 //!
 //! # Processes that are not actors
-//! Everything that an actor starts carries the mark of its tree, a real-time limit (`RLIMIT_RTTIME`) of many thousand
-//! years with a random number in it, through `fork`, `exec` and `setsid`. A process without the mark is the program's
+//! Everything that an actor starts carries the mark of its tree, real-time limits (`RLIMIT_RTTIME`) of many thousand
+//! years with random numbers in them, through `fork`, `exec` and `setsid`. A process without the mark is the program's
 //! own: the tree never waits for it and never signals it, whatever its name and group, even an actor's group.
 //! - When an actor ends, marked processes in its group get SIGKILL.
 //! - When the root ends, it kills all others, and reports each with its command line. A process that still exists

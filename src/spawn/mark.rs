@@ -2,8 +2,9 @@
 //!
 //! A process can leave its parent, its group and its session, and change its name. Its resource limits it
 //! inherits through all of that, and the kernel shows those of all processes, zombies included. So each actor sets
-//! one of them on itself, first thing: how long it may compute under a real-time schedule without a pause. The
-//! value is many thousand years, so it limits nothing, with a random number in it, which tells the trees apart.
+//! one of them on itself, first thing: how long it may compute under a real-time schedule without a pause. The soft
+//! and the hard limit are many thousand years, so they limit nothing, with random numbers of 40 bits in them, which
+//! tell the trees apart: of a thousand on one machine, two have the same once in two million times.
 //!
 //! The root does not carry the mark: other processes of its program don't belong to the tree.
 //! A tree within an actor of another tree extends the mark that it finds, so that it belongs to both.
@@ -20,32 +21,36 @@ use serde::{Deserialize, Serialize};
 use crate::channel::handshake::fresh_nonce;
 
 /// The mark of one tree.
+///
+/// A nested tree raises the soft limit and lowers the hard one: no process needs a privilege for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct TreeMark(u64);
+pub(crate) struct TreeMark {
+    soft: u64,
+    hard: u64,
+}
 
 impl TreeMark {
     /// Makes the mark of a new tree whose root is this process; nothing, where actors could not carry it.
     pub(crate) fn fresh() -> Option<Self> {
         let limit = getrlimit(Resource::Rttime);
-        let random = fresh_nonce().ok()?;
-        let number = u64::from(u32::from_le_bytes(random[..4].try_into().ok()?)) % NUMBERS + 1;
-        let fresh = Self::within(limit.current, number);
-        let fits = |mark: &Self| limit.maximum.is_none_or(|most| mark.0 <= most);
-        fresh.filter(fits).or_else(|| {
+        let [a, b, c, d, e, f, g, h, ..] = fresh_nonce().ok()?;
+        let numbers = [[a, b, c, d], [e, f, g, h]].map(|random| u64::from(u32::from_le_bytes(random)) % NUMBERS + 1);
+        let fresh = Self::within(&limit, numbers);
+        if fresh.is_none() {
             debug!(target: "pleach::runtime", ?limit, "RLIMIT_RTTIME is in use: leftovers of actors can't be recognised");
-            None
-        })
+        }
+        fresh
     }
 
     /// The mark of a tree in a process that has this limit.
-    fn within(limit: Option<u64>, number: u64) -> Option<Self> {
-        let around = match limit {
-            None => ANY,
-            Some(limit) if Self(limit).is_mark() => limit,
-            Some(_) => return None, // Invariant 2
+    fn within(limit: &Rlimit, [soft, hard]: [u64; 2]) -> Option<Self> {
+        let around = match (limit.current, limit.maximum) {
+            (None, None) => Self { soft: ANY, hard: u64::MAX },
+            (Some(soft), Some(hard)) => Some(Self { soft, hard }).filter(Self::is_mark)?,
+            _ => return None, // Invariant 2
         };
-        let free = LEVELS.into_iter().find(|shift| around & (NUMBERS << shift) == 0)?;
-        Some(Self(around | number << free))
+        let free = LEVELS.into_iter().find(|level| !around.has(*level))?;
+        Some(Self { soft: around.soft | soft << free, hard: around.hard - (hard << free) })
     }
 
     /// Marks this process, and with it all that it will start.
@@ -53,69 +58,103 @@ impl TreeMark {
     /// # Errors
     /// When the system refuses.
     pub(super) fn put_on(self) -> rustix::io::Result<()> {
-        let maximum = getrlimit(Resource::Rttime).maximum;
-        setrlimit(Resource::Rttime, Rlimit { current: Some(self.0), maximum })
+        setrlimit(Resource::Rttime, Rlimit { current: Some(self.soft), maximum: Some(self.hard) })
     }
 
     /// Returns whether a process, alive or not, has this mark, or that of a tree within this one.
     pub(super) fn is_on(self, pid: u32) -> bool {
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
-        soft_limit(&limits).is_some_and(|limit| self.covers(limit))
+        of_process(&limits).is_some_and(|mark| self.covers(mark))
     }
 
-    fn covers(self, limit: u64) -> bool {
-        let level = LEVELS.into_iter().rfind(|shift| self.0 & (NUMBERS << shift) != 0).unwrap_or_default();
-        self.is_mark() && limit >> level == self.0 >> level
+    fn covers(self, other: Self) -> bool {
+        let level = LEVELS.into_iter().rfind(|level| self.has(*level)).unwrap_or_default();
+        self.is_mark() && self.soft >> level == other.soft >> level && self.hard >> level == other.hard >> level
     }
 
-    fn is_mark(self) -> bool {
-        self.0 >> 62 == 1 && LEVELS.into_iter().any(|shift| self.0 & (NUMBERS << shift) != 0)
+    fn is_mark(&self) -> bool {
+        let is_in_hard = |level: u32| self.hard >> level & NUMBERS != NUMBERS;
+        self.soft >> 60 == ANY >> 60
+            && self.hard >> 60 == u64::MAX >> 60
+            && LEVELS.into_iter().all(|level| self.has(level) == is_in_hard(level))
+            && LEVELS.into_iter().any(|level| self.has(level))
+    }
+
+    /// Returns whether a tree has its numbers there.
+    fn has(&self, level: u32) -> bool {
+        self.soft >> level & NUMBERS != 0
     }
 }
 
-/// Finds the real-time limit in a process's `/proc` entry.
-fn soft_limit(limits: &str) -> Option<u64> {
-    limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?.split_whitespace().next()?.parse().ok()
+/// Finds the real-time limits in a process's `/proc` entry.
+fn of_process(limits: &str) -> Option<TreeMark> {
+    let limits = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?;
+    let mut limits = limits.split_whitespace().map(str::parse);
+    Some(TreeMark { soft: limits.next()?.ok()?, hard: limits.next()?.ok()? })
 }
 
-/// The common part of all marks: 146,000 years, in microseconds.
+/// The common part of the soft limits of all marks: 146,000 years, in microseconds.
 const ANY: u64 = 1 << 62;
 
 /// Where the numbers of a tree, of one within it, and of one within that, are.
 const LEVELS: [u32; 3] = [40, 20, 0];
 
-/// The numbers of trees: from 1 to this.
+/// The two numbers of a tree are from 1 to this each.
 const NUMBERS: u64 = (1 << 20) - 1;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn trees_are_told_apart_and_those_within_belong_to_both() {
-        let [one, other] = [1, NUMBERS].map(|number| TreeMark::within(None, number).unwrap());
-        assert!(one.covers(one.0) && !one.covers(other.0) && !other.covers(one.0));
-        let inner = TreeMark::within(Some(one.0), 7).unwrap();
-        assert!(one.covers(inner.0) && !inner.covers(one.0) && !other.covers(inner.0));
-        let innermost = TreeMark::within(Some(inner.0), 8).unwrap();
-        assert!(one.covers(innermost.0) && inner.covers(innermost.0) && !innermost.covers(inner.0));
-        assert_eq!(TreeMark::within(Some(innermost.0), 9), None, "there is room for three");
+    const UNLIMITED: Rlimit = Rlimit { current: None, maximum: None };
+
+    fn within(outer: TreeMark, numbers: [u64; 2]) -> Option<TreeMark> {
+        TreeMark::within(&Rlimit { current: Some(outer.soft), maximum: Some(outer.hard) }, numbers)
     }
 
     #[test]
-    fn a_limit_that_was_set_before_is_no_mark_and_stays() {
-        for limit in [0, 200_000, ANY - 1, ANY, u64::MAX] {
-            assert_eq!(TreeMark::within(Some(limit), 1), None, "{limit}");
-            assert!(!TreeMark::within(None, 1).unwrap().covers(limit));
+    fn trees_are_told_apart_and_those_within_belong_to_both() {
+        let marks = [[1, 1], [1, NUMBERS], [NUMBERS, 1], [NUMBERS; 2]];
+        let marks = marks.map(|numbers| TreeMark::within(&UNLIMITED, numbers).unwrap());
+        for one in marks {
+            assert_eq!(marks.into_iter().filter(|other| one.covers(*other)).collect::<Vec<_>>(), [one]);
+            let inner = within(one, [7, 9]).unwrap();
+            let is_outer = |mark: &TreeMark| mark.covers(inner) && !inner.covers(*mark);
+            assert_eq!(marks.into_iter().filter(is_outer).collect::<Vec<_>>(), [one]);
+            let innermost = within(inner, [8, NUMBERS]).unwrap();
+            assert!(one.covers(innermost) && inner.covers(innermost) && !innermost.covers(inner));
+            assert_eq!(within(innermost, [9, 9]), None, "there is room for three");
         }
     }
 
     #[test]
-    fn the_limit_of_a_process_is_found() {
-        let mark = TreeMark::within(None, 3).unwrap();
-        let line = format!("Max realtime priority     0   0\nMax realtime timeout      {}   unlimited   us\n", mark.0);
-        assert_eq!(soft_limit(&line), Some(mark.0));
-        assert_eq!(soft_limit("Max realtime timeout      unlimited   unlimited   us\n"), None);
+    fn thousands_of_trees_have_marks_of_their_own() {
+        let marks: Vec<_> = (0..5000).map(|_| TreeMark::fresh().unwrap()).collect();
+        assert_eq!(marks.iter().collect::<BTreeSet<_>>().len(), marks.len());
+    }
+
+    #[test]
+    fn a_limit_that_was_set_before_is_no_mark_and_stays() {
+        let mark = TreeMark::within(&UNLIMITED, [1, 1]).unwrap();
+        for limit in [0, 200_000, ANY - 1, ANY, u64::MAX - 1].map(Some) {
+            for limit in
+                [(limit, None), (limit, limit), (None, limit), (Some(mark.soft), limit), (limit, Some(mark.hard))]
+            {
+                let limit = Rlimit { current: limit.0, maximum: limit.1 };
+                assert_eq!(TreeMark::within(&limit, [1, 1]), None, "{limit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_limits_of_a_process_are_found() {
+        let mark = TreeMark::within(&UNLIMITED, [3, 4]).unwrap();
+        let limits = format!("{:<20} {:<20}", mark.soft, mark.hard);
+        let lines = format!("Max realtime priority     0   0\nMax realtime timeout      {limits} us        \n");
+        assert_eq!(of_process(&lines), Some(mark));
+        assert_eq!(of_process("Max realtime timeout      unlimited   unlimited   us\n"), None);
         assert!(!mark.is_on(std::process::id()), "a test is not an actor");
     }
 }

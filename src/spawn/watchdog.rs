@@ -7,7 +7,8 @@
 //! orderly end has not come within its bound, kills the process with all that it has started.
 //!
 //! # Invariants
-//! 1. The thread waits for nothing that the actor's other threads hold for long: one short lock, no log.
+//! 1. The thread waits for nothing that the actor's other threads hold for long: one short lock, no log. Its last
+//!    words go to standard error at once, or not at all.
 //! 2. It never outlives the process, and ends only with it.
 
 use std::fs::File;
@@ -50,10 +51,14 @@ impl Watchdog {
             }
             false => AT_ONCE,
         };
+        let name = spec.name.clone();
         std::thread::Builder::new().name("watchdog".into()).spawn(move || {
-            watched.wait_for_end(&gone);
+            let why = watched.wait_for_end(&gone);
             wait(bound);
-            kill_all(mark);
+            kill_all(
+                mark,
+                &format!("actor {name} kills itself: {why}, and it has not ended in order within {bound:?}\n"),
+            );
         })?;
         Ok(Self(connected))
     }
@@ -75,8 +80,8 @@ struct Watched {
 }
 
 impl Watched {
-    /// Waits until the parent has died, or the lease has expired.
-    fn wait_for_end(&mut self, gone: &CancellationToken) {
+    /// Waits until the parent has died, or the lease has expired; returns which.
+    fn wait_for_end(&mut self, gone: &CancellationToken) -> &'static str {
         loop {
             // Also after each signal: the C library changes the credentials of all threads by one.
             ties::die_with_parent();
@@ -85,28 +90,31 @@ impl Watched {
                 None => self.look_again,
             };
             if left.is_some_and(|left| left.is_zero()) {
-                return; // the message loop ends the actor by itself
+                return "its lease has expired"; // the message loop ends the actor by itself
             }
-            if self.has_ended(left) {
+            if let Some(why) = self.has_ended(left) {
                 gone.cancel();
-                return;
+                return why;
             }
         }
     }
 
-    /// Waits that long, or for ever; returns whether the parent is gone.
-    fn has_ended(&mut self, within: Option<Duration>) -> bool {
+    /// Waits that long, or for ever; returns how the parent's end showed, if it did.
+    fn has_ended(&mut self, within: Option<Duration>) -> Option<&'static str> {
         let within = within.and_then(|within| Timespec::try_from(within).ok());
         let mut both: Vec<_> = self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)).collect();
         both.push(PollFd::new(&self.stdin, PollFlags::IN));
         match poll(&mut both, within.as_ref()) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return false,
+            Ok(0) | Err(rustix::io::Errno::INTR) => return None,
             Ok(_) => {}
-            Err(_) => return true, // its end could not be learnt of
+            Err(_) => return Some("its parent can't be watched"),
         }
         let told = |watched: Option<&PollFd<'_>>| watched.is_some_and(|watched| !watched.revents().is_empty());
         let (process, stdin) = (told(both.first().filter(|_| both.len() > 1)), told(both.last()));
-        process || stdin && is_at_end(&mut self.stdin)
+        if process {
+            return Some("its parent's process has ended");
+        }
+        (stdin && is_at_end(&mut self.stdin)).then_some("its parent has closed its standard input")
     }
 }
 
@@ -125,13 +133,25 @@ fn wait(time: Duration) {
 }
 
 /// Kills this process's children in its group, and itself.
-fn kill_all(mark: Option<TreeMark>) {
+fn kill_all(mark: Option<TreeMark>, last_words: &str) {
     let own = rustix::process::getpid();
     if let Some(mark) = mark {
         marked::signal_group(own.as_raw_nonzero().get().unsigned_abs(), mark, Signal::KILL);
     }
+    say_at_once(last_words);
     // Nothing can forbid a process to kill itself; and if it did, nothing would be left to do.
     let _ = rustix::process::kill_process(own, Signal::KILL);
+}
+
+/// Writes a line to standard error if that takes it now; other threads may hold Rust's lock of it for ever.
+fn say_at_once(line: &str) {
+    let stderr = rustix::stdio::stderr();
+    let mut polled = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
+    let takes_it = poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+    if takes_it && polled[0].revents().contains(PollFlags::OUT) {
+        // A pipe that polls as writable takes a line as short as this whole. No reader may be left.
+        let _ = rustix::io::write(stderr, line.as_bytes());
+    }
 }
 
 /// How long a child may take to end in order when its parent on this host is gone: most are killed by the kernel by then.
@@ -159,7 +179,7 @@ mod tests {
             (&writer).write_all(b"not the end").unwrap();
             assert!(!gone.is_cancelled());
             drop(writer);
-            watching.join().unwrap();
+            assert!(watching.join().unwrap().contains("standard input"));
         });
         assert!(gone.is_cancelled());
     }
@@ -171,10 +191,10 @@ mod tests {
         let pid = rustix::process::Pid::from_child(&parent);
         let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
         let (mut watched, _writer) = watched(Some(fd));
-        assert!(!watched.has_ended(Some(Duration::ZERO)));
+        assert_eq!(watched.has_ended(Some(Duration::ZERO)), None);
         parent.kill().unwrap();
         let gone = CancellationToken::new();
-        watched.wait_for_end(&gone);
+        assert!(watched.wait_for_end(&gone).contains("process"));
         assert!(gone.is_cancelled());
         parent.wait().unwrap();
     }

@@ -251,6 +251,8 @@ fn parent_stops(blocked: bool) {
     let how = if blocked { "signal 9" } else { "and the lease of " };
     // Or its silence is noticed before its end.
     assert!(ended.contains(how) || ended.contains("its lease of "), "{ended}");
+    // What its watchdog wrote.
+    assert!(!ended.contains("signal 9") || ended.contains("kills itself: its lease has expired"), "{ended}");
 }
 
 /// As a process under a debugger is.
