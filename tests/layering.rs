@@ -3,29 +3,48 @@
 //! Cargo holds the edges between crates; this holds those between the modules of one crate, and the
 //! words that a layer must not know, or no prose. It reads the lines of code up to `mod tests`, without comments.
 
-use std::collections::BTreeSet;
+#[path = "layering/graph.rs"]
+mod graph;
+
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Where something stands, which modules of its crate it may use, and which words it must not know.
+use self::graph::{Graph, modules_named};
+
+/// The modules of `src` from the ground up: each uses only those above it in this list.
+#[rustfmt::skip]
+const ORDER: &[&str] = &[
+    // Plain data and rules, without I/O: who an actor is, and the protocol.
+    "actor", "proto", "arguments", "shape",
+    // What all the others say and report.
+    "sync", "log", "fidelity", "telemetry", "traces", "panics", "error",
+    // The ground: settings, scopes, files.
+    "transports", "config", "key_file", "scope",
+    // A connection, and what is called over it.
+    "channel", "exports", "call", "stream", "context", "stream_call",
+    // An actor among others.
+    "runtime", "discovery", "spawn",
+    // The public handles.
+    "portal", "find", "nursery", "trionics",
+    // Pages; a build for fuzzing; the root, which re-exports.
+    "manual", "fuzzing", "lib",
+];
+
+/// Arrows upwards that are still there. This may only get shorter.
+const STILL_UPWARD: &[(&str, &str)] = &[("runtime", "discovery"), ("runtime", "spawn"), ("stream", "trionics")];
+
+/// Where something stands, and which words it must not know.
 struct Layer {
     /// A folder or a file, from the root of the repository.
     at: &'static str,
-    /// The modules behind `crate::`. Its own are always fine.
-    uses: &'static [&'static str],
     never: &'static [&'static str],
 }
 
-/// From the bottom up.
 const LAYERS: &[Layer] = &[
-    Layer {
-        at: "transports/wire/src",
-        uses: ANY,
-        never: &["tokio::net", "tokio::task", "use pleach::", "quinn", "socket2"],
-    },
+    Layer { at: "transports/wire/src", never: &["tokio::net", "tokio::task", "use pleach::", "quinn", "socket2"] },
     Layer {
         at: "transports/tls/src",
-        uses: ANY,
         // It opens no socket and starts no task.
         never: &[
             "tokio::net",
@@ -40,71 +59,27 @@ const LAYERS: &[Layer] = &[
             "pleach_quic",
         ],
     },
-    Layer { at: "transports/mem/src", uses: ANY, never: &["use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic"] },
-    Layer { at: "transports/tcp/src", uses: ANY, never: &["use pleach::", "pleach_mem", "pleach_uds", "pleach_quic"] },
-    Layer { at: "transports/uds/src", uses: ANY, never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic"] },
-    Layer { at: "transports/quic/src", uses: ANY, never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_uds"] },
-    // Who an actor is, is plain data that the handshake carries.
-    Layer { at: "src/proto", uses: &["actor"], never: &["tokio", "Instant", "SystemTime", "std::net", "async "] },
-    Layer { at: "src/actor.rs", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/arguments.rs", uses: &[], never: TRANSPORTS },
-    // `__private` is what the code of its macro calls.
-    Layer { at: "src/error", uses: ERROR, never: TRANSPORTS },
-    Layer { at: "src/config", uses: &["error", "transports"], never: TRANSPORTS },
-    // On the ground. `tests/loom` has its types, too.
-    Layer { at: "src/sync.rs", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/key_file.rs", uses: &["error"], never: TRANSPORTS },
-    Layer { at: "src/scope", uses: &["error", "sync"], never: TRANSPORTS },
-    Layer { at: "src/trionics/gather.rs", uses: &["error", "scope"], never: TRANSPORTS },
-    Layer { at: "src/trionics/pubsub.rs", uses: &["error", "scope"], never: TRANSPORTS },
-    Layer { at: "src/log", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/telemetry", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/traces.rs", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/panics.rs", uses: &["telemetry", "traces"], never: TRANSPORTS },
-    Layer { at: "src/transports.rs", uses: &[], never: &[] },
-    Layer { at: "src/channel", uses: BELOW_CHANNEL, never: TRANSPORTS },
-    Layer { at: "src/fidelity.rs", uses: &["sync"], never: TRANSPORTS },
-    Layer { at: "src/shape", uses: &[], never: TRANSPORTS },
-    Layer { at: "src/exports.rs", uses: BELOW_RUNTIME, never: TRANSPORTS },
-    Layer { at: "src/call.rs", uses: &["error", "exports", "fidelity"], never: TRANSPORTS },
-    Layer { at: "src/context", uses: CONTEXT, never: TRANSPORTS },
-    Layer { at: "src/trionics/mod.rs", uses: ANY, never: TRANSPORTS },
-    Layer { at: "src/trionics/cluster.rs", uses: CLUSTER, never: TRANSPORTS },
-    Layer { at: "src/trionics/broadcast", uses: &["error", "scope"], never: TRANSPORTS },
-    Layer { at: "src/stream", uses: STREAM, never: TRANSPORTS },
-    Layer { at: "src/stream_call.rs", uses: STREAM_CALL, never: TRANSPORTS },
-    Layer { at: "src/discovery", uses: RUNTIME, never: TRANSPORTS },
-    Layer { at: "src/runtime", uses: RUNTIME, never: TRANSPORTS },
-    Layer { at: "src/spawn", uses: RUNTIME, never: TRANSPORTS },
-    Layer { at: "src/portal", uses: ANY, never: TRANSPORTS },
-    Layer { at: "src/find", uses: FIND, never: TRANSPORTS },
-    Layer { at: "src/nursery", uses: ANY, never: TRANSPORTS },
-    Layer { at: "src/manual", uses: &[], never: TRANSPORTS },
-    // Only there in a build for fuzzing.
-    Layer { at: "src/fuzzing.rs", uses: ANY, never: TRANSPORTS },
-    // Paves the way to all of them.
-    Layer { at: "src/lib.rs", uses: ANY, never: TRANSPORTS },
-    // A program of its own, which uses the library as others do.
-    Layer { at: "src/bin", uses: ANY, never: &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn"] },
+    Layer { at: "transports/mem/src", never: &["use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic"] },
+    Layer { at: "transports/tcp/src", never: &["use pleach::", "pleach_mem", "pleach_uds", "pleach_quic"] },
+    Layer { at: "transports/uds/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic"] },
+    Layer { at: "transports/quic/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_uds"] },
+    // It has no clock, no socket and no task.
+    Layer { at: "src/proto", never: &["tokio", "Instant", "SystemTime", "std::net", "async "] },
+    Layer { at: PROGRAM, never: &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn"] },
+    Layer {
+        at: LIBRARY,
+        never: &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"],
+    },
 ];
 
-const ANY: &[&str] = &["*"];
-const ERROR: &[&str] = &["__private", "actor", "fidelity", "log", "panics", "telemetry", "traces"];
-const BELOW_CHANNEL: &[&str] = &["actor", "config", "error", "log", "panics", "proto", "scope", "sync"];
-const BELOW_RUNTIME: &[&str] =
-    &["actor", "channel", "config", "error", "fidelity", "panics", "proto", "scope", "traces", "shape"];
-const CONTEXT: &[&str] = &["actor", "call", "channel", "error", "exports", "fidelity", "proto", "scope", "stream"];
-const CLUSTER: &[&str] = &["config", "error", "nursery", "portal", "runtime"];
-const STREAM: &[&str] = &["actor", "channel", "error", "fidelity", "proto", "scope", "trionics"];
-const STREAM_CALL: &[&str] =
-    &["call", "channel", "context", "error", "exports", "fidelity", "proto", "scope", "stream"];
-const FIND: &[&str] = &["discovery", "error", "exports", "portal", "runtime", "scope"];
-#[rustfmt::skip]
-const RUNTIME: &[&str] = &[
-    "actor", "call", "channel", "config", "discovery", "error", "exports", "key_file", "log", "panics", "proto", "runtime",
-    "scope", "spawn", "sync", "telemetry", "transports",
-];
-const TRANSPORTS: &[&str] = &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"];
+/// The only file that names the crates of the transports.
+const TRANSPORTS: &str = "src/transports.rs";
+
+/// A program of its own, which uses the library as others do.
+const PROGRAM: &str = "src/bin";
+
+/// All but that.
+const LIBRARY: &str = "src";
 
 /// Words that stand where a peer, an actor, a caller or a task should be named.
 const WORDS: &[&str] = &[
@@ -126,38 +101,45 @@ const SPAWNERS: &[&str] = &["transports/quic/src/driver.rs"];
 
 // S93: streams know nothing of runtimes and processes.
 #[test]
-fn each_layer_uses_only_what_is_below_it() {
+fn modules_use_only_what_is_below_them() {
+    let mut graph = Graph::default();
+    for file in sources_below("src").iter().filter(|file| !shown(file).starts_with(PROGRAM) && !is_test(file)) {
+        let below_src = file.strip_prefix(root().join("src")).expect("it was found there");
+        graph.add(below_src, &code(file));
+    }
+    let graph = graph.finish();
+    let upward = graph.upward(ORDER);
+    // Not `println!`, which a test that passes keeps to itself.
+    let shown = writeln!(io::stdout(), "src: {graph}, {} arrows upwards", upward.len());
+    shown.expect("a test has an output");
+    assert_eq!(graph.strangers(ORDER), [""; 0], "`ORDER` and the modules of `src` differ");
+    let allowed = |fault: &&String| {
+        STILL_UPWARD.iter().any(|(from, to)| fault.contains(&format!("`{from}` must not use `{to}`")))
+    };
+    let (old, new): (Vec<_>, Vec<_>) = upward.iter().partition(allowed);
+    assert!(new.is_empty(), "\n{}\n", new.into_iter().map(String::as_str).collect::<Vec<_>>().join("\n"));
+    assert_eq!(old.len(), STILL_UPWARD.len(), "an arrow is gone: take it off `STILL_UPWARD`");
+    for cycle in graph.cycles() {
+        writeln!(io::stdout(), "cycle: {cycle:?}").expect("a test has an output");
+    }
+}
+
+#[test]
+fn layers_know_only_their_own_words() {
     let mut faults = Vec::new();
     for layer in LAYERS {
-        for file in sources_below(layer.at) {
+        let files = sources_below(layer.at);
+        assert!(!files.is_empty(), "`{}` is in the table of layers, but is not there", layer.at);
+        let is_other = |file: &String| file == TRANSPORTS || layer.at == LIBRARY && file.starts_with(PROGRAM);
+        for file in files.into_iter().filter(|file| !is_other(&shown(file))) {
             for (number, line) in code(&file) {
-                let place = format!("{}:{number}", shown(&file));
-                for module in modules_used(&line) {
-                    if !layer.allows(&module) {
-                        faults.push(format!("{place}: `{}` must not use `crate::{module}`", layer.at));
-                    }
-                }
                 for word in layer.never.iter().filter(|word| line.contains(*word)) {
-                    faults.push(format!("{place}: `{}` must not know `{}`", layer.at, word.trim()));
+                    faults.push(format!("{}:{number}: `{}` must not know `{}`", shown(&file), layer.at, word.trim()));
                 }
             }
         }
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
-}
-
-#[test]
-fn each_file_has_its_layer() {
-    let covered: BTreeSet<_> = LAYERS.iter().flat_map(|layer| sources_below(layer.at)).collect();
-    let known = |file: &&PathBuf| covered.contains(*file);
-    let all = ["src", "transports/wire/src", "transports/tls/src", "transports/mem/src", "transports/tcp/src"]
-        .map(sources_below)
-        .concat();
-    let strangers: Vec<_> = all.iter().filter(|file| !known(file) && !is_test(file)).map(|file| shown(file)).collect();
-    assert!(strangers.is_empty(), "not in the table of layers: {strangers:?}");
-    for layer in LAYERS {
-        assert!(!sources_below(layer.at).is_empty(), "`{}` is in the table of layers, but is not there", layer.at);
-    }
 }
 
 #[test]
@@ -263,19 +245,25 @@ fn riddles_are_found_and_plain_english_is_not() {
 
 #[test]
 fn the_reader_of_sources_sees_what_it_must() {
-    let used = |line: &str| modules_used(line).into_iter().collect::<Vec<_>>().join(" ");
-    assert_eq!(used("use crate::error::{Error, Result};"), "error");
-    assert_eq!(used("use crate::{error::Error, scope};"), "{");
-    assert_eq!(used("let x = crate::scope::a(crate::runtime::b());"), "runtime scope");
-    assert_eq!(used("$crate::error::x; pub(crate) fn y()"), "error");
+    let used = |depth: usize, code: &str| {
+        let lines: Vec<_> = code.lines().map(String::from).enumerate().collect();
+        let found = modules_named(depth, &lines).into_iter().map(|(line, module)| format!("{line}:{module}"));
+        found.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(used(1, "use crate::error::{Error, Result};"), "0:error");
+    assert_eq!(used(1, "pub(crate) use crate::{error::{Error, Result},\n    scope};"), "0:error 0:scope");
+    assert_eq!(used(1, "let x = crate::scope::a(crate::runtime::b());"), "0:scope 0:runtime");
+    assert_eq!(used(1, "$crate::error::x; pub(crate) fn y()"), "0:error");
+    assert_eq!(used(1, "use super::stream::Lag;\nuse super::{fidelity, scope};"), "0:stream 1:fidelity 1:scope");
+    assert_eq!(
+        used(2, "use super::Runtime;\nuse super::super::stream::Lag;\nuse super::{super::scope, a};"),
+        "1:stream 2:scope"
+    );
+    assert_eq!(
+        used(1, "mod inner {\n    use super::Own;\n    use super::super::error;\n}\nuse super::call;"),
+        "2:error 4:call"
+    );
     assert_eq!(without_comment("a(\"http://b\"); // crate::c"), "a(\"http://b\"); ");
-}
-
-impl Layer {
-    fn allows(&self, module: &str) -> bool {
-        let own = Path::new(self.at).file_stem().is_some_and(|stem| stem == module);
-        own || self.uses.contains(&"*") || self.uses.contains(&module)
-    }
 }
 
 /// Returns the words of a line that hide its subject, or that no other project uses in that sense.
@@ -289,13 +277,6 @@ fn riddles(line: &str) -> Vec<&'static str> {
         })
     }));
     found.copied().collect()
-}
-
-/// The names behind `crate::`. A group is `{`, which no layer lists: one line for each module is easier to check.
-fn modules_used(line: &str) -> BTreeSet<String> {
-    let ident = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let behind = line.split("crate::").skip(1);
-    behind.map(|rest| if rest.starts_with('{') { "{".to_owned() } else { ident(rest) }).collect()
 }
 
 /// The numbered lines of code of a file, up to its tests.
