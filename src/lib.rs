@@ -48,6 +48,7 @@ mod log;
 
 mod actor;
 mod arguments;
+mod broadcast;
 mod call;
 mod channel;
 pub mod config;

@@ -20,7 +20,7 @@ const ORDER: &[&str] = &[
     // What all the others say and report.
     "sync", "log", "fidelity", "telemetry", "traces", "panics", "error",
     // The ground: settings, scopes, files.
-    "transports", "config", "key_file", "scope",
+    "transports", "config", "key_file", "scope", "broadcast",
     // A connection, and what is called over it.
     "channel", "exports", "call", "stream", "context", "stream_call",
     // An actor among others.
@@ -32,7 +32,7 @@ const ORDER: &[&str] = &[
 ];
 
 /// Arrows upwards that are still there. This may only get shorter.
-const STILL_UPWARD: &[(&str, &str)] = &[("runtime", "discovery"), ("runtime", "spawn"), ("stream", "trionics")];
+const STILL_UPWARD: &[(&str, &str)] = &[("runtime", "discovery"), ("runtime", "spawn")];
 
 /// Where something stands, and which words it must not know.
 struct Layer {

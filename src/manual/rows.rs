@@ -60,16 +60,16 @@
 //! | S50 | a cancelled context opens no stream | `tests/it/cancels.rs` | `by_the_context` |
 //! | S51 | a cancel request that is not acknowledged in time is reported | `tests/it/cancels.rs` | `too_slow` |
 //! | S52 | the window of a broadcast is chosen | `tests/it/streams.rs` | `subscribers` |
-//! | S53 | consumers are independent | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
+//! | S53 | consumers are independent | `src/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
 //! | S54 | a closed consumer reports that it is closed | `tests/it/streams.rs` | `subscribers` |
 //! | S55 | the stream is used on when others have subscribed | `tests/it/streams.rs` | `subscribers` |
-//! | S56 | any stream can have several consumers | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
+//! | S56 | any stream can have several consumers | `src/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
 //! | S57 | a stream has subscriptions | `tests/it/streams.rs` | `subscribers` |
-//! | S58 | consumers share one state | `src/trionics/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
+//! | S58 | consumers share one state | `src/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
 //! | S59 | a consumer can change tasks | `tests/it/streams.rs` | `subscribers` |
-//! | S60 | a consumer can be handed to any task | `src/trionics/broadcast/tests.rs` | `a_consumer_may_move_to_another_task` |
+//! | S60 | a consumer can be handed to any task | `src/broadcast/tests.rs` | `a_consumer_may_move_to_another_task` |
 //! | S61 | a slow consumer learns how many it lost | `tests/it/streams.rs` | `subscribers` |
-//! | S62 | closing a consumer leaves the others alone | `src/trionics/broadcast/tests.rs` | `a_closed_consumer_says_so_and_leaves_the_others_alone` |
+//! | S62 | closing a consumer leaves the others alone | `src/broadcast/tests.rs` | `a_closed_consumer_says_so_and_leaves_the_others_alone` |
 //! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams.rs` | `cancelled_consumers` |
 //! | S70 | an actor with a debugger attached is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
 //! | S72 | the end of a stream is final | `tests/it/streams.rs` | `ends` |

@@ -10,12 +10,12 @@ use pleach_wire::Outgoing;
 use serde::de::DeserializeOwned;
 
 use super::Subscription;
+use crate::broadcast::{BroadcastReceiver, broadcast};
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::proto::dialog::{Misuse, Take};
 use crate::proto::inbox::{Intake, Lag};
 use crate::scope::CancelWatch;
-use crate::trionics::{BroadcastReceiver, broadcast};
 
 /// The messages of the peer.
 pub(super) struct Receiving<R> {

@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 
 use super::receiving::{over, poll_broadcast};
+use crate::broadcast::{BroadcastReceiver, Statistics};
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;
-use crate::trionics::BroadcastReceiver;
-use crate::trionics::broadcast::Statistics;
 
 /// One of several consumers of a stream: gets each message that comes after it was made.
 ///
