@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use super::Child;
+use crate::actor::ActorId;
 
-/// Waits until no debugger is attached to the process of a child, or to one below it. Debuggers on another host are not
-/// seen here.
+/// Waits until no debugger is attached to the process of an actor, or to one below it. An actor on another host has no
+/// process here: debuggers there are not seen.
 ///
 /// # Cancel safety
 /// It changes nothing; wait again.
-pub(super) async fn gone(child: &Child) {
-    let (mut said, actor) = (None, &child.id);
-    while let Some(traced) = child.process.pid().and_then(traced_at_or_below) {
+pub(super) async fn gone(actor: &ActorId, pid: Option<u32>) {
+    let mut said = None;
+    while let Some(traced) = pid.and_then(traced_at_or_below) {
         if said != Some(traced) {
             warn!(target: "pleach::cancel", %actor, traced, "not ended by force: a debugger is attached; detach it, or end the process there");
             said = Some(traced);

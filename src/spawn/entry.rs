@@ -37,7 +37,7 @@ pub fn init() {
     };
     ENTERED.get_or_init(|| entered);
     let role: fn() -> Result<Option<i32>> = match std::env::args_os().nth(1) {
-        Some(mark) if mark == MARK => {
+        Some(mark) if mark == ties::ACTOR => {
             ties::die_with_parent();
             run_process
         }
@@ -228,9 +228,6 @@ enum Entered {
 const IN_RUNTIME: &str = "`pleach::init()` was called inside of an async runtime, where a process can't become an actor: \
      put `#[pleach::main]` in place of `#[tokio::main]`; or write `fn main`, call `pleach::init()` first in it, and build \
      the runtime after that";
-
-/// The only argument of an actor process; everything else comes over the pipe.
-pub(crate) const MARK: &str = "--pleach-actor";
 
 /// How long the other threads of an actor without a process may take to end.
 const THREADS_END: Duration = Duration::from_millis(500);

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::mark::TreeMark;
 use super::orphans::OwnChild;
 use super::stderr::Relay;
-use super::{ActorSpec, Exit, Launched, Launcher, Process, Signal, marked, program};
+use super::{ActorSpec, Exit, Launched, Launcher, Process, Signal, marked, program, ties};
 use crate::error::{Error, Result, WaitStatus};
 use crate::runtime::{Runtime, files};
 
@@ -54,7 +54,7 @@ pub(super) fn command(spec: &ActorSpec, env: &[(String, String)]) -> std::proces
     let mut command = std::process::Command::new(program::OURSELVES);
     command
         .arg0(format!("{} [pleach]", spec.name))
-        .arg(super::entry::MARK)
+        .arg(ties::ACTOR)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stderr(Stdio::piped());
     command

@@ -184,7 +184,7 @@ impl Climbed {
     }
 
     async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
-        debugger::gone(child).await;
+        debugger::gone(&child.id, child.process.pid()).await;
         if child.process.has_ended() {
             return;
         }

@@ -16,7 +16,6 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Signal, getppid, pidfd_open, set_parent_process_death_signal};
 
-use super::entry::MARK;
 use super::process::raw_pid;
 
 /// Asks the kernel to kill this process when its parent ends. The wish is the calling thread's.
@@ -53,7 +52,7 @@ extern "C" fn tie_if_actor() {
 fn is_actor() -> bool {
     // Not `std::env::args`: not every C library has them at hand before `main`.
     let arguments = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-    arguments.split(|byte| *byte == 0).nth(1) == Some(MARK.as_bytes())
+    arguments.split(|byte| *byte == 0).nth(1) == Some(ACTOR.as_bytes())
 }
 
 /// Whether the other end of standard input is closed. The parent's is, before the kernel tells of its death.
@@ -84,3 +83,6 @@ pub(super) fn hold_on_to(parent: u32) -> io::Result<Option<OwnedFd>> {
     // Only now is it certain whose descriptor that is.
     check().map(|_| parent)
 }
+
+/// The only argument of an actor process; everything else comes over the pipe.
+pub(crate) const ACTOR: &str = "--pleach-actor";
