@@ -20,7 +20,7 @@ const ORDER: &[&str] = &[
     // What all the others say and report.
     "sync", "log", "fidelity", "telemetry", "traces", "panics", "error",
     // The ground: settings, scopes, files.
-    "transports", "config", "key_file", "scope", "broadcast",
+    "transports", "config", "key_file", "scope", "broadcast", "os",
     // A connection, and what is called over it.
     "channel", "exports", "call", "stream", "context", "stream_call",
     // An actor among others.

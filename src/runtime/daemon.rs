@@ -2,9 +2,9 @@
 
 use super::handle::Actor;
 use super::root::open_exposing;
-use super::signals::{Signals, Whose};
 use crate::config::Config;
 use crate::error::{Result, signal_name};
+use crate::os::signals::{Signals, Whose};
 use crate::scope::{self, Shield};
 
 /// Boots the root of a tree that serves the functions of `modules` until it is asked to end.

@@ -18,9 +18,6 @@
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | failures of the runtime itself, and their way up |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
-//! | [`lifetime`] | what the process does last |
-//! | [`files`] | how many files may be open |
-//! | [`sockets`] | where the tree keeps its Unix sockets |
 //! | [`flavor`] | which tokio runtime carries it |
 //!
 //! # Invariants
@@ -37,10 +34,8 @@ pub(crate) mod dial;
 pub(crate) mod dispatch;
 mod failure;
 mod failure_policy;
-pub(crate) mod files;
 pub(crate) mod flavor;
 pub(crate) mod handle;
-pub(crate) mod lifetime;
 mod listen;
 mod pending_children;
 mod processes;
@@ -48,8 +43,6 @@ pub(crate) mod program;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
-pub(crate) mod signals;
-pub(crate) mod sockets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -65,23 +58,23 @@ use uuid::Uuid;
 use self::connections::{Contact, SharedSlot};
 use self::current::is_of_process;
 pub(crate) use self::current::{claim_process, current, current_task, within};
-use self::files::Refused;
 use self::listen::Bound;
 pub(crate) use self::listen::Reserved;
 use self::pending_children::Entry;
-use self::sockets::SocketDir;
 use crate::actor::ActorId;
 use crate::channel::{Channel, EndRequest};
 use crate::config::Config;
 use crate::discovery::{Names, Registered, RegistrarAddr};
 use crate::error::{Cancelled, Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
+use crate::os::files::Refused;
+use crate::os::mark::TreeMark;
+use crate::os::orphans::Descendants;
+use crate::os::socket_dir::SocketDir;
 use crate::proto::fencing::Fenced;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::scope::CancelScope;
-use crate::spawn::mark::TreeMark;
-use crate::spawn::orphans::Descendants;
 use crate::spawn::{ActorSpec, Engines};
 
 /// One actor, running. Shared by all its tasks.

@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use futures_util::FutureExt as _;
 
 use super::flavor::{self, Flavor};
-use super::signals::{Signals, Whose};
 use super::wait_for_reaper;
 use crate::error::{Cancelled, Error, signal_name};
+use crate::os::signals::{Signals, Whose};
 use crate::scope::CancelScope;
 use crate::telemetry::stderr;
 

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::files;
 use super::handle::Actor;
 use super::{Runtime, claim_process, current_task, leave_to_reaper, within};
 use crate::channel::handshake::fresh_nonce;
@@ -11,6 +10,7 @@ use crate::config::Config;
 use crate::discovery;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::key_file;
+use crate::os::files;
 use crate::proto::membership::TreeKey;
 use crate::scope::{self, CancelScope, Erased, OnDrop, shield};
 use crate::telemetry::last_words;

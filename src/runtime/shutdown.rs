@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Runtime, is_of_process, lifetime};
+use super::{Runtime, is_of_process};
 use crate::channel::Channel;
+use crate::os::exit_callbacks;
 use crate::sync::lock;
 
 impl Runtime {
@@ -54,7 +55,7 @@ impl Runtime {
             self.sockets.remove();
         }
         if is_of_process(self) {
-            lifetime::run_callbacks();
+            exit_callbacks::run_all();
         }
         self.stopped.cancel();
     }

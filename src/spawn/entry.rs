@@ -13,13 +13,14 @@ use pleach_wire::Registry;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use super::ActorSpec;
 use super::remote::agent;
 use super::watchdog::Watchdog;
-use super::{ActorSpec, ties};
 use crate::discovery;
 use crate::error::{Error, Result};
+use crate::os::signals::{self, Signals, Whose};
+use crate::os::{files, ties};
 use crate::runtime::Runtime;
-use crate::runtime::signals::{self, Signals, Whose};
 use crate::telemetry::{last_words, stderr};
 
 /// Makes this process an actor if it was started as one; otherwise returns at once.
@@ -89,7 +90,7 @@ fn run_process() -> Result<Option<i32>> {
         mark.put_on().map_err(|error| usage("it can't be marked as part of its tree")(error.into()))?;
     }
     name_process(&spec.name);
-    crate::runtime::files::raise_limit();
+    files::raise_limit();
     let signals = Signals::take(Whose::Actor);
     crate::telemetry::init(spec.config.log_level.as_deref());
     crate::panics::install_hook();

@@ -5,7 +5,6 @@
 //! | this one | a child's spec, and the [`Launcher`] seam |
 //! | [`start`] | from start options to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
-//! | [`program`] | the executable file of this program |
 //! | [`thread`] | the launcher for transports that can't leave the process |
 //! | [`remote`] | the common part of the launchers for other hosts |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
@@ -13,37 +12,22 @@
 //! | [`entry`] | the other side: the new process becomes an actor |
 //! | [`reap`] | ask, wait, escalate: how a child is ended |
 //! | [`judge`] | the meaning of a child's end for its nursery |
-//! | [`debugger`] | protects a debugged child from being killed |
-//! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`watchdog`] | ends a child whose parent has died, whatever the kernel does |
-//! | [`privileges`] | giving up privileges, but not these ties |
-//! | [`mark`] | what all processes carry that descend from an actor |
-//! | [`marked`] | finding and ending such processes |
-//! | [`orphans`] | those that have lost their parent end up at the root |
-//! | [`stderr`] | a child's standard error, line by line |
 //!
 //! # Invariants
 //! 1. A started process always has a keeper task, which waits for its end even if all handles were dropped.
 //! 2. A child whose start was dropped before it has connected back is killed and waited for.
 
-mod debugger;
 pub(crate) mod entry;
 pub(crate) mod judge;
-pub(crate) mod mark;
-mod marked;
-pub(crate) mod orphans;
-pub(crate) mod privileges;
 pub(crate) mod process;
-mod program;
 pub(crate) mod reap;
 mod remote;
 mod slurm;
 #[cfg(feature = "ssh")]
 mod ssh;
 pub(crate) mod start;
-mod stderr;
 mod thread;
-mod ties;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -57,13 +41,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::judge::When;
-use self::mark::TreeMark;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::{Config, Host};
 use crate::discovery::RegistrarAddr;
 use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
+use crate::os::mark::TreeMark;
+use crate::os::process::{is_dead, raw_pid};
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::runtime::Runtime;
@@ -216,8 +201,8 @@ impl Process {
 
     /// Returns whether it is dead at this moment, also if its keeper has not noticed that yet.
     pub(crate) fn is_dead(&self) -> bool {
-        let pid = self.pid.filter(|pid| *pid != std::process::id()).and_then(process::raw_pid);
-        self.has_ended() || pid.is_some_and(process::is_dead)
+        let pid = self.pid.filter(|pid| *pid != std::process::id()).and_then(raw_pid);
+        self.has_ended() || pid.is_some_and(is_dead)
     }
 
     /// Returns whether its end will never be reported.

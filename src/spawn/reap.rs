@@ -27,10 +27,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Child, Exit, Signal, debugger};
+use super::{Child, Exit, Signal};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::error::WaitStatus;
+use crate::os::tracer;
 
 /// How a child of a nursery came to its end.
 #[derive(Clone, Debug)]
@@ -184,7 +185,7 @@ impl Climbed {
     }
 
     async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
-        debugger::gone(&child.id, child.process.pid()).await;
+        tracer::gone(&child.id, child.process.pid()).await;
         if child.process.has_ended() {
             return;
         }

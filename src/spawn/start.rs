@@ -10,15 +10,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::judge::When;
-use super::{
-    ActorSpec, Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, program, slurm, thread,
-};
+use super::{ActorSpec, Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, slurm, thread};
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::drain::PeerGone;
 use crate::config::host::{Engine, is_destination};
 use crate::config::{Config, Host};
 use crate::error::{Cancelled, Error, Result, WaitStatus};
+use crate::os::program;
 use crate::runtime::Runtime;
 
 /// Starts an actor and waits until it has connected back.

@@ -8,7 +8,7 @@
 //! # What keeps an actor from outliving its parent
 //! 1. The end of file of the agent's input, when the engine's connection has ended: the agent closes the actor's input,
 //!    waits, and escalates.
-//! 2. The [ties](super::super::ties) of any child to its parent, which is the agent here.
+//! 2. The [ties](crate::os::ties) of any child to its parent, which is the agent here.
 //! 3. The actor's lease, when the network is cut without notice.
 
 use std::convert::Infallible;
@@ -20,14 +20,14 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::super::entry::{name_process, read_message, take_stdin};
-use super::super::orphans::Descendants;
 use super::super::process::{command, spawn};
 use super::super::slurm::cancel_job;
 use super::super::{Exit, Launched, Process, Signal};
 use super::{ANSWER, Instructions, NOTED, parse_signal, write_end};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::runtime::sockets::SocketDir;
+use crate::os::orphans::Descendants;
+use crate::os::socket_dir::SocketDir;
 
 /// Starts the actor that the input describes, and reports how it ended.
 pub(in crate::spawn) fn run() -> Result<()> {

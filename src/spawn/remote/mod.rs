@@ -33,10 +33,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
-use super::stderr::Relay;
 use super::{ActorSpec, Exit, Launched, Process, Signal};
 use crate::error::WaitStatus;
 use crate::exports::BoxFuture;
+use crate::os::stderr_relay::Relay;
 
 /// The first message to an agent.
 #[derive(Debug, Serialize, Deserialize)]

@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::job::Job;
 use crate::error::WaitStatus;
+use crate::os::orphans::OwnChild;
+use crate::os::process::spawn_asked;
 use crate::runtime::Runtime;
 use crate::scope::OnDrop;
 use crate::spawn::ActorSpec;
-use crate::spawn::orphans::OwnChild;
-use crate::spawn::process::spawn_asked;
 use crate::spawn::remote::Link;
 
 /// The job of one actor.

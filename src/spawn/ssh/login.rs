@@ -22,11 +22,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::os::orphans::OwnChild;
+use crate::os::process::{KillGroupOnDrop, raw_pid, spawn_bound};
+use crate::os::socket_dir::SocketDir;
+use crate::os::stderr_relay::Relay;
 use crate::runtime::Runtime;
-use crate::runtime::sockets::SocketDir;
-use crate::spawn::orphans::OwnChild;
-use crate::spawn::process::{KillGroupOnDrop, raw_pid, spawn_bound};
-use crate::spawn::stderr::Relay;
 
 /// A connection to a host. Dropping it ends the connection, and the processes started over it see the end of file.
 #[derive(Debug)]

@@ -159,11 +159,11 @@ fn reap(mark: TreeMark) {
 }
 
 /// Takes note of a child that has a keeper (invariant 2); forgotten when the value is dropped.
-pub(super) struct OwnChild(u32);
+pub(crate) struct OwnChild(u32);
 
 impl OwnChild {
     /// Starts a child. Until it is noted, no look for orphans can take it for one.
-    pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Self)> {
+    pub(crate) fn spawn(command: &mut Command) -> io::Result<(Child, Self)> {
         let mut kept = lock(&KEPT);
         let child = command.spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
@@ -171,7 +171,7 @@ impl OwnChild {
         Ok((child, Self(pid)))
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0
     }
 }

@@ -5,16 +5,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use crate::runtime::files;
+use super::files;
 
 /// The file that this process runs, also after another was put in its place.
-pub(super) const OURSELVES: &str = "/proc/self/exe";
+pub(crate) const OURSELVES: &str = "/proc/self/exe";
 
 /// Checks that this program can be started again.
 ///
 /// # Errors
 /// Names the missing part.
-pub(super) fn check() -> Result<(), String> {
+pub(crate) fn check() -> Result<(), String> {
     match fs::read_link(OURSELVES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(format!("{OURSELVES} is not there, by which this program starts itself again: mount `/proc`"))
@@ -24,7 +24,7 @@ pub(super) fn check() -> Result<(), String> {
 }
 
 /// Says why this program could not be executed.
-pub(super) fn explain(error: &io::Error) -> String {
+pub(crate) fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => format!("exec failed: {OURSELVES}: {error}"),
         _ if error.raw_os_error() == Some(libc::ENOEXEC) => format!(
@@ -37,7 +37,7 @@ pub(super) fn explain(error: &io::Error) -> String {
 
 /// Says which program the system would run instead of this one, if it is another. Only asked when a start has failed:
 /// the finding need not be the cause.
-pub(super) fn impostor() -> Option<String> {
+pub(crate) fn impostor() -> Option<String> {
     let executed = fs::read_link(OURSELVES).ok()?;
     let (code, inode) = own_code(&fs::read_to_string("/proc/self/maps").ok()?)?;
     if code == executed || fs::metadata(OURSELVES).is_ok_and(|about| about.ino() == inode) {

@@ -16,17 +16,17 @@ use super::process::raw_pid;
 
 /// A process with the mark of a tree.
 #[derive(Debug)]
-pub(super) struct Marked {
-    pub(super) pid: u32,
-    pub(super) group: u32,
-    pub(super) parent: u32,
-    pub(super) is_zombie: bool,
+pub(crate) struct Marked {
+    pub(crate) pid: u32,
+    pub(crate) group: u32,
+    pub(crate) parent: u32,
+    pub(crate) is_zombie: bool,
     fd: OwnedFd,
 }
 
 impl Marked {
     /// Takes hold of a process, if it has the mark.
-    pub(super) fn hold(pid: u32, mark: TreeMark) -> Option<Self> {
+    pub(crate) fn hold(pid: u32, mark: TreeMark) -> Option<Self> {
         if !mark.is_on(pid) {
             return None; // most of them: without a descriptor
         }
@@ -37,14 +37,14 @@ impl Marked {
     }
 
     /// All processes of this machine with the mark that are alive, but not this one.
-    pub(super) fn living(mark: TreeMark) -> Vec<Self> {
+    pub(crate) fn living(mark: TreeMark) -> Vec<Self> {
         let own = std::process::id();
         let others = pids().into_iter().filter(|pid| *pid != own);
         others.filter_map(|pid| Self::hold(pid, mark)).filter(|process| !process.is_zombie).collect()
     }
 
     /// Sends a signal; it may have ended.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Err(error) = pidfd_send_signal(&self.fd, signal)
             && error != rustix::io::Errno::SRCH
         {
@@ -53,7 +53,7 @@ impl Marked {
     }
 
     /// Its command line.
-    pub(super) fn command_line(&self) -> String {
+    pub(crate) fn command_line(&self) -> String {
         let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ")
     }
@@ -68,7 +68,7 @@ impl AsFd for Marked {
 /// Signals the marked members of a group, this process excepted.
 ///
 /// The leader may have been waited for: if nothing else is in the group, this is one look at that.
-pub(super) fn signal_group(group: u32, mark: TreeMark, signal: Signal) {
+pub(crate) fn signal_group(group: u32, mark: TreeMark, signal: Signal) {
     let is_empty = raw_pid(group).is_none_or(|group| test_kill_process_group(group) == Err(rustix::io::Errno::SRCH));
     if !is_empty {
         Marked::living(mark).iter().filter(|member| member.group == group).for_each(|member| member.signal(signal));

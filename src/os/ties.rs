@@ -8,7 +8,7 @@
 //! The first time is before `main`: a program may do a lot there before it gets to [`init`](crate::init).
 //!
 //! The wish alone is not enough: a parent may not be allowed to signal its child. The
-//! [`watchdog`](super::watchdog) is the other tie.
+//! [`watchdog`](crate::spawn::watchdog) is the other tie.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,13 +19,13 @@ use rustix::process::{PidfdFlags, Signal, getppid, pidfd_open, set_parent_proces
 use super::process::raw_pid;
 
 /// Asks the kernel to kill this process when its parent ends. The wish is the calling thread's.
-pub(super) fn die_with_parent() {
+pub(crate) fn die_with_parent() {
     // It fails for signals that do not exist, and so never.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
 /// As [`die_with_parent`], if this process is an actor's: other processes are not to die with their parents.
-pub(super) fn die_with_parent_again() {
+pub(crate) fn die_with_parent_again() {
     if is_actor() {
         die_with_parent();
     }
@@ -69,7 +69,7 @@ fn is_hung_up() -> bool {
 ///
 /// # Errors
 /// When it is gone.
-pub(super) fn hold_on_to(parent: u32) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn hold_on_to(parent: u32) -> io::Result<Option<OwnedFd>> {
     let check = || match getppid() {
         Some(actual) if Some(actual) == raw_pid(parent) => Ok(true),
         Some(_another) => Err(io::Error::other(format!("process {parent}, which had started it, is gone"))),

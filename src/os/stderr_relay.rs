@@ -15,7 +15,7 @@ use crate::actor::shown;
 use crate::telemetry::{last_words, stderr};
 
 /// Reads a child's standard error.
-pub(super) struct Relay<R> {
+pub(crate) struct Relay<R> {
     from: Option<R>,
     name: String,
     partial: BytesMut,
@@ -25,7 +25,7 @@ pub(super) struct Relay<R> {
 }
 
 impl<R: AsyncRead + Unpin> Relay<R> {
-    pub(super) fn new(from: Option<R>, name: &str) -> Self {
+    pub(crate) fn new(from: Option<R>, name: &str) -> Self {
         let (lines, last) = (VecDeque::new(), VecDeque::new());
         Self { from, name: shown(name).into_owned(), partial: BytesMut::new(), lines, last }
     }
@@ -34,13 +34,13 @@ impl<R: AsyncRead + Unpin> Relay<R> {
     ///
     /// # Cancel safety
     /// Nothing is lost: data that was read is kept for the next call.
-    pub(super) async fn run(&mut self) {
+    pub(crate) async fn run(&mut self) {
         self.pass_on_all().await;
         std::future::pending().await
     }
 
     /// Passes on the rest after the child's end and returns the last lines.
-    pub(super) async fn finish(mut self) -> Vec<String> {
+    pub(crate) async fn finish(mut self) -> Vec<String> {
         // A process that the child had started may hold the pipe open indefinitely.
         let _ = timeout(LAST_WORDS, self.pass_on_all()).await;
         self.cut(self.partial.len());

@@ -35,7 +35,7 @@ pub(crate) fn explain(error: &io::Error) -> String {
 
 /// Connections that listeners could not accept because files had run out.
 #[derive(Debug, Default)]
-pub(super) struct Refused(watch::Sender<Row>);
+pub(crate) struct Refused(watch::Sender<Row>);
 
 /// Failures in a row: nothing was accepted between them.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ struct Row {
 
 impl Refused {
     /// Notes a failure, if files had run out. Failures caused by a peer don't count.
-    pub(super) fn note(&self, error: &TransportError) {
+    pub(crate) fn note(&self, error: &TransportError) {
         if let TransportError::Listen { source, .. } = error
             && matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
         {
@@ -60,12 +60,12 @@ impl Refused {
     }
 
     /// Takes note that a connection was accepted: there are files again.
-    pub(super) fn note_accepted(&self) {
+    pub(crate) fn note_accepted(&self) {
         self.0.send_if_modified(|row| row.first.take().is_some());
     }
 
     /// Returns why a connection was not accepted since then.
-    pub(super) fn since(&self, begun: Instant) -> Option<String> {
+    pub(crate) fn since(&self, begun: Instant) -> Option<String> {
         self.0.borrow().last.as_ref().filter(|(at, _)| *at >= begun).map(|(_, why)| why.clone())
     }
 
@@ -73,7 +73,7 @@ impl Refused {
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(super) async fn lasting(&self, begun: Instant) {
+    pub(crate) async fn lasting(&self, begun: Instant) {
         let lasts = |row: &Row| match (row.first, &row.last) {
             (Some(first), Some((last, _))) => last.saturating_duration_since(first.max(begun)) >= A_WHILE,
             _ => false,

@@ -1,7 +1,7 @@
 //! Debuggers: a process is not killed while a debugger is attached.
 //!
 //! A user who attaches `gdb` to a stuck actor must not lose it to the actor's own parent, nor to its grandparent: a
-//! process ends everything below it. So the escalation of [`reap`](super::reap) asks here before it sends a signal. The
+//! process ends everything below it. So the escalation of [`reap`](crate::spawn::reap) asks here before it sends a signal. The
 //! kernel reports traced processes (`TracerPid` in `/proc`); without `/proc`, no tracer is found. `strace` counts as a
 //! debugger, too.
 
@@ -16,7 +16,7 @@ use crate::actor::ActorId;
 ///
 /// # Cancel safety
 /// It changes nothing; wait again.
-pub(super) async fn gone(actor: &ActorId, pid: Option<u32>) {
+pub(crate) async fn gone(actor: &ActorId, pid: Option<u32>) {
     let mut said = None;
     while let Some(traced) = pid.and_then(traced_at_or_below) {
         if said != Some(traced) {

@@ -35,7 +35,7 @@ pub fn on_exit(callback: impl FnOnce() + Send + 'static) {
 }
 
 /// Runs all callbacks, those included that are added meanwhile.
-pub(super) fn run_callbacks() {
+pub(crate) fn run_all() {
     // Taken one at a time, so that the lock is free while one runs.
     while let Some(callback) = take_last() {
         if catch_unwind(AssertUnwindSafe(callback)).is_err() {

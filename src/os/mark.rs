@@ -54,12 +54,12 @@ impl TreeMark {
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn put_on(self) -> rustix::io::Result<()> {
+    pub(crate) fn put_on(self) -> rustix::io::Result<()> {
         setrlimit(Resource::Rttime, Rlimit { current: Some(self.soft), maximum: Some(self.hard) })
     }
 
     /// Returns whether a process, alive or not, has this mark, or that of a tree within this one.
-    pub(super) fn is_on(self, pid: u32) -> bool {
+    pub(crate) fn is_on(self, pid: u32) -> bool {
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
         of_process(&limits).is_some_and(|mark| self.covers(mark))
     }

@@ -1,0 +1,33 @@
+//! The ground: what this process, its children and their descendants are to the operating system.
+//!
+//! Nothing here knows of actors that run, of connections, or of a tree beyond its mark.
+//!
+//! | file | station |
+//! |---|---|
+//! | [`process`] | starting a process, its group, its end |
+//! | [`program`] | the executable file of this program |
+//! | [`ties`] | the kernel's death signal, for a child whose parent has died |
+//! | [`privileges`] | giving up privileges, but not these ties |
+//! | [`mark`] | what all processes carry that descend from an actor |
+//! | [`marked`] | finding and ending such processes |
+//! | [`orphans`] | those that have lost their parent end up at the root |
+//! | [`tracer`] | whether a debugger is attached to a process |
+//! | [`stderr_relay`] | a child's standard error, line by line |
+//! | [`signals`] | the signals that end this process |
+//! | [`exit_callbacks`] | what the process does last |
+//! | [`files`] | how many files may be open |
+//! | [`socket_dir`] | where a tree keeps its Unix sockets |
+
+pub(crate) mod exit_callbacks;
+pub(crate) mod files;
+pub(crate) mod mark;
+pub(crate) mod marked;
+pub(crate) mod orphans;
+pub(crate) mod privileges;
+pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod signals;
+pub(crate) mod socket_dir;
+pub(crate) mod stderr_relay;
+pub(crate) mod ties;
+pub(crate) mod tracer;
