@@ -8,17 +8,17 @@
 //!
 //! | row | behaviour | file | test |
 //! |---|---|---|---|
-//! | S01 | a full buffer of an opened stream makes its sender wait | `tests/it/streams.rs` | `overrun_by_callee` |
-//! | S02 | an overrun names both sides, and a stream that was never opened | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S01 | a full buffer of an opened stream makes its sender wait | `tests/it/streams/buffers.rs` | `overrun_by_callee` |
+//! | S02 | an overrun names both sides, and a stream that was never opened | `tests/it/streams/buffers.rs` | `overrun_by_callee` |
 //! | S03 | what is kept of a task goes when it ends | `src/channel/tests.rs` | `a_context_has_a_lane_and_gives_it_back` |
 //! | S04 | a message without a dialog has no effect | `src/channel/tests.rs` | `strange_messages_are_counted_and_do_no_harm` |
-//! | S05 | before a stream is opened, its buffer is all there is | `tests/it/streams.rs` | `ends` |
+//! | S05 | before a stream is opened, its buffer is all there is | `tests/it/streams/mod.rs` | `ends` |
 //! | S06 | a failure that comes after the block is only noted | `tests/it/cancels.rs` | `by_itself` |
-//! | S07 | without back-pressure a full buffer is the sender's error | `tests/it/streams.rs` | `overrun_at` |
-//! | S08 | 64 messages fit | `tests/it/streams.rs` | `overrun` |
-//! | S09 | whether a sender waits is chosen by the receiver | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S07 | without back-pressure a full buffer is the sender's error | `tests/it/streams/buffers.rs` | `overrun_at` |
+//! | S08 | 64 messages fit | `tests/it/streams/buffers.rs` | `overrun` |
+//! | S09 | whether a sender waits is chosen by the receiver | `tests/it/streams/buffers.rs` | `overrun_by_callee` |
 //! | S10 | a failure at one side interrupts the other, wherever that waits | `tests/it/cancels.rs` | `by_its_actor` |
-//! | S11 | the size of a buffer can be chosen, larger and smaller | `tests/it/streams.rs` | `overrun` |
+//! | S11 | the size of a buffer can be chosen, larger and smaller | `tests/it/streams/buffers.rs` | `overrun` |
 //! | S12 | errors are not lost to a full buffer | `tests/it/cancels.rs` | `by_its_actor` |
 //! | S13 | an error from below keeps its source when it is passed on | `tests/it/errors.rs` | `inception` |
 //! | S14 | a cancellation is an error only for those that did not request it | `tests/it/cancels.rs` | `by_the_context` |
@@ -26,7 +26,7 @@
 //! | S16 | a function is called in the way it was declared | `tests/it/contexts.rs` | `wrong_kind` |
 //! | S17 | a context is the dialog of two tasks | `tests/it/contexts.rs` | `dialog` |
 //! | S18 | messages that arrive before the task is ready are kept | `tests/it/contexts.rs` | `dialog` |
-//! | S19 | a sender learns that its messages are not received | `tests/it/streams.rs` | `overrun_by_callee` |
+//! | S19 | a sender learns that its messages are not received | `tests/it/streams/buffers.rs` | `overrun_by_callee` |
 //! | S20 | no stream before the first value | `tests/it/contexts.rs` | `misuse` |
 //! | S21 | one first value | `tests/it/contexts.rs` | `misuse` |
 //! | S22 | an actor that is cancelled winds up its own streams | `tests/it/runtime.rs` | `has_the_last_word` |
@@ -56,42 +56,42 @@
 //! | S46 | a graceful end is distinguished from a fault | `transports/conformance/src/cuts.rs` | `a_reset_between_frames_is_a_graceful_end` |
 //! | S47 | a frame is its length, little-endian, and one message | `transports/wire/tests/interleaving.rs` | `what_is_written_is_as_documented` |
 //! | S48 | another codec replaces the built-in one | `transports/wire/tests/registry.rs` | `a_codec_from_outside_carries_values` |
-//! | S49 | a stream lives as long as its block, not as its consumer | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S49 | a stream lives as long as its block, not as its consumer | `tests/it/streams/consumers.rs` | `cancelled_consumers` |
 //! | S50 | a cancelled context opens no stream | `tests/it/cancels.rs` | `by_the_context` |
 //! | S51 | a cancel request that is not acknowledged in time is reported | `tests/it/cancels.rs` | `too_slow` |
-//! | S52 | the window of a broadcast is chosen | `tests/it/streams.rs` | `subscribers` |
+//! | S52 | the window of a broadcast is chosen | `tests/it/streams/consumers.rs` | `subscribers` |
 //! | S53 | consumers are independent | `src/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
-//! | S54 | a closed consumer reports that it is closed | `tests/it/streams.rs` | `subscribers` |
-//! | S55 | the stream is used on when others have subscribed | `tests/it/streams.rs` | `subscribers` |
+//! | S54 | a closed consumer reports that it is closed | `tests/it/streams/consumers.rs` | `subscribers` |
+//! | S55 | the stream is used on when others have subscribed | `tests/it/streams/consumers.rs` | `subscribers` |
 //! | S56 | any stream can have several consumers | `src/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
-//! | S57 | a stream has subscriptions | `tests/it/streams.rs` | `subscribers` |
+//! | S57 | a stream has subscriptions | `tests/it/streams/consumers.rs` | `subscribers` |
 //! | S58 | consumers share one state | `src/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
-//! | S59 | a consumer can change tasks | `tests/it/streams.rs` | `subscribers` |
+//! | S59 | a consumer can change tasks | `tests/it/streams/consumers.rs` | `subscribers` |
 //! | S60 | a consumer can be handed to any task | `src/broadcast/tests.rs` | `a_consumer_may_move_to_another_task` |
-//! | S61 | a slow consumer learns how many it lost | `tests/it/streams.rs` | `subscribers` |
+//! | S61 | a slow consumer learns how many it lost | `tests/it/streams/consumers.rs` | `subscribers` |
 //! | S62 | closing a consumer leaves the others alone | `src/broadcast/tests.rs` | `a_closed_consumer_says_so_and_leaves_the_others_alone` |
-//! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams/consumers.rs` | `cancelled_consumers` |
 //! | S70 | an actor with a debugger attached is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
-//! | S72 | the end of a stream is final | `tests/it/streams.rs` | `ends` |
-//! | S73 | closing a stream does not affect the result | `tests/it/streams.rs` | `closed` |
+//! | S72 | the end of a stream is final | `tests/it/streams/mod.rs` | `ends` |
+//! | S73 | closing a stream does not affect the result | `tests/it/streams/consumers.rs` | `closed` |
 //! | S74 | a task is cancelled when its block fails, or on request | `tests/it/cancels.rs` | `by_the_context` |
 //! | S75 | a result can be asked for again and again | `tests/it/cancels.rs` | `by_the_context` |
 //! | S76 | a block waits for the result | `tests/it/cancels.rs` | `by_the_bodys_error` |
 //! | S77 | a context knows whether it was cancelled | `tests/it/cancels.rs` | `by_the_context` |
-//! | S78 | the end of a stream is the same for each consumer | `tests/it/streams.rs` | `ends` |
-//! | S79 | the end of a stream is a value, not an error | `tests/it/streams.rs` | `ends` |
-//! | S81 | messages both ways; none after the end | `tests/it/streams.rs` | `splits` |
+//! | S78 | the end of a stream is the same for each consumer | `tests/it/streams/mod.rs` | `ends` |
+//! | S79 | the end of a stream is a value, not an error | `tests/it/streams/mod.rs` | `ends` |
+//! | S81 | messages both ways; none after the end | `tests/it/streams/consumers.rs` | `splits` |
 //! | S82 | a context is opened, and sends a first value | `tests/it/contexts.rs` | `dialog` |
 //! | S83 | a return without a first value is an error | `tests/it/contexts.rs` | `misuse` |
-//! | S84 | closing a stream cancels nothing | `tests/it/streams.rs` | `closed` |
-//! | S85 | both directions are alike | `tests/it/streams.rs` | `splits` |
+//! | S84 | closing a stream cancels nothing | `tests/it/streams/consumers.rs` | `closed` |
+//! | S85 | both directions are alike | `tests/it/streams/consumers.rs` | `splits` |
 //! | S86 | a one-way stream is not stopped, but cancelled | `src/proto/tests/one_way.rs` | `a_one_way_stream_goes_one_way` |
 //! | S87 | a root that looks for a registrar leaves no trace there | `tests/it/election.rs` | `no_trace` |
 //! | S88 | a connection that ends before its handshake has no effect | `tests/it/election.rs` | `no_trace` |
 //! | S89 | a child that has not connected is killed when its start is cancelled | `tests/it/reaping.rs` | `cancelled_before_connect` |
-//! | S90 | leaving a one-way stream cancels its function | `tests/it/streams.rs` | `ends` |
-//! | S91 | three kinds of functions | `tests/it/streams.rs` | `ends` |
-//! | S92 | each kind has its own call | `tests/it/streams.rs` | `wrong_kind` |
+//! | S90 | leaving a one-way stream cancels its function | `tests/it/streams/mod.rs` | `ends` |
+//! | S91 | three kinds of functions | `tests/it/streams/mod.rs` | `ends` |
+//! | S92 | each kind has its own call | `tests/it/streams/kinds.rs` | `wrong_kind` |
 //! | S93 | streams in one place, cancellation in another | `tests/layering.rs` | `each_layer_uses_only_what_is_below_it` |
 //! | S94 | exposed functions are async | `macros/tests/ui.rs` | `macros_accept_what_they_promise_and_explain_the_rest` |
 //! | S95 | an actor can end itself, from anywhere | `tests/it/runtime.rs` | `ends_itself` |
@@ -102,7 +102,7 @@
 //! | S100 | a function by its path, the runtime's own included | `tests/it/calls.rs` | `refusals` |
 //! | S101 | functions are named by their paths | `tests/it/calls.rs` | `values_cross` |
 //! | S102 | each process has its own statics | `tests/it/runtime.rs` | `own_statics` |
-//! | S103 | a stream can be continued by another task | `tests/it/streams.rs` | `cancelled_consumers` |
+//! | S103 | a stream can be continued by another task | `tests/it/streams/consumers.rs` | `cancelled_consumers` |
 //! | S105 | listeners end before the tasks around them | `tests/it/runtime.rs` | `ordered` |
 //! | S106 | an actor knows that it was cancelled, and when that has completed | `tests/it/runtime.rs` | `ends_itself` |
 //! | S107 | the last task counts, also when it fails | `tests/it/runtime.rs` | `failing_tasks` |

@@ -52,4 +52,4 @@
 //! A stopped actor counts as slow: calls to it wait, and C-12 ends it. Actors on other hosts exchange heartbeats
 //! ([`hosts`](super::hosts)): one that is stopped for longer than its `lease` is lost.
 //!
-//! # Tests `tests/it/signals.rs`, with real processes.
+//! # Tests `tests/it/signals`, with real processes.

@@ -148,7 +148,7 @@ pub(crate) fn become_root_if_told() {
         "stopped_caller" => crate::deadlines::stopped_caller_root(&notes, &args),
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
-        "signals" => crate::signals::root(&notes, &args),
+        "signals" => crate::signals::programs::root(&notes, &args),
         "logging" => crate::logging::root(&notes, &args),
         "subscribers" => crate::subscribers::root(&notes, &args),
         "daemon" => crate::runtime::daemon_root(&notes, &args),

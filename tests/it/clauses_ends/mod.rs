@@ -2,6 +2,9 @@
 //!
 //! C-10, C-12. The table behind it is tested row by row in `src/spawn/judge.rs`; here are the real ends.
 
+mod exits;
+mod requests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +13,14 @@ use pleach::error::{ActorDied, WaitStatus};
 use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use pleach::{ChildSpec, EndedBy, Supervision, SupervisorEvent};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 
 use crate::support::{
-    ALL, FOREVER, Notes, PROCESSES, WITHIN_TLS, Watched, assert_says, in_nursery, in_root, matrix_over, note, patience,
+    ALL, FOREVER, Notes, PROCESSES, WITHIN_TLS, Watched, assert_says, in_nursery, matrix_over, note, patience,
 };
+
+/// Where the functions are that the actors run.
+const MODULE: &str = module_path!();
 
 /// How an actor ends in the middle of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -170,27 +176,27 @@ pub(crate) fn tests() -> Vec<Trial> {
     let name = "clauses_ends::a_crash_in_the_clean_up_fails_the_nursery";
     add(name, matrix_over(&everywhere, name, crashes_in_clean_up));
     let name = "clauses_ends::an_actor_that_says_goodbye_may_take_its_time";
-    add(name, matrix_over(&everywhere, name, slow_exit));
+    add(name, matrix_over(&everywhere, name, exits::slow_exit));
     let name = "clauses_ends::a_crash_at_exit_fails_the_nursery_and_a_panic_does_not";
-    add(name, matrix_over(&everywhere, name, ends_at_exit));
+    add(name, matrix_over(&everywhere, name, exits::ends_at_exit));
     let name = "clauses_ends::a_value_stays_when_its_actor_crashes_later";
-    add(name, matrix_over(&everywhere, name, answered_and_crashed));
+    add(name, matrix_over(&everywhere, name, requests::answered_and_crashed));
     let name = "clauses_ends::a_function_and_its_actor_fail_once";
-    add(name, matrix_over(&everywhere, name, one_shots));
+    add(name, matrix_over(&everywhere, name, requests::one_shots));
     let name = "clauses_ends::an_exit_ends_an_open_context";
-    add(name, matrix_over(&everywhere, name, ends_with_a_context));
+    add(name, matrix_over(&everywhere, name, requests::ends_with_a_context));
     let name = "clauses_ends::cancelling_twice_or_what_is_gone_is_no_failure";
-    add(name, matrix_over(&ALL, name, asked_again));
+    add(name, matrix_over(&ALL, name, requests::asked_again));
     let name = "clauses_ends::a_third_actor_may_cancel";
-    add(name, matrix_over(&ALL, name, third_actor));
+    add(name, matrix_over(&ALL, name, requests::third_actor));
     let name = "clauses_ends::an_exit_that_never_ends_is_escalated_and_no_failure";
-    add(name, matrix_over(&["uds", "quic"], name, never_exits));
+    add(name, matrix_over(&["uds", "quic"], name, exits::never_exits));
     let name = "clauses_ends::a_sigterm_beside_a_cancel_request_is_no_failure";
-    add(name, matrix_over(&["uds", "quic"], name, terminated_too));
+    add(name, matrix_over(&["uds", "quic"], name, exits::terminated_too));
     let name = "clauses_ends::a_death_before_it_connects_is_the_starters_error";
-    add(name, matrix_over(&["uds", "quic"], name, killed_in_start));
+    add(name, matrix_over(&["uds", "quic"], name, exits::killed_in_start));
     let name = "clauses_ends::a_middle_actor_that_crashes_on_its_way_out_takes_what_is_below_along";
-    add(name, matrix_over(&everywhere, name, middle_crashes));
+    add(name, matrix_over(&everywhere, name, exits::middle_crashes));
     tests
 }
 
@@ -308,258 +314,5 @@ async fn crashes_in_clean_up(config: Config) {
                 (_, _, other) => panic!("{how:?}, fails: {fails}: {other:?}"),
             }
         }
-    }
-}
-
-/// It takes longer than `death_notice`.
-// C-11
-async fn slow_exit(config: Config) {
-    let n = in_nursery(Config { death_notice: Duration::from_millis(50), ..patient(config) }, async |n| {
-        for who in ["itself", "asked"] {
-            let portal = n.start_actor(who).enable(module_path!()).await?;
-            portal.run(at_exit(Last::Sleeps(300))).await?;
-            match who {
-                "itself" => portal.run(leaves()).await?,
-                _ => portal.cancel_actor().await?,
-            }
-        }
-        while !n.children().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        Ok(n)
-    })
-    .await
-    .unwrap();
-    for ending in n.report().endings {
-        let by = if ending.actor.name() == "itself" { EndedBy::Itself } else { EndedBy::Request };
-        assert_eq!((ending.by, ending.status), (by, WaitStatus::Exited(0)), "{ending}");
-    }
-}
-
-// C-10
-async fn ends_at_exit(config: Config) {
-    for last in [Last::Ends(Ends::Exit(3)), Last::Ends(Ends::Abort), Last::Ends(Ends::Kill), Last::Panics] {
-        for asked in [false, true] {
-            let ended: Result<()> = in_nursery(patient(config.clone()), async |n| {
-                let portal = n.start_actor("victim").enable(module_path!()).await?;
-                portal.run(at_exit(last)).await?;
-                match asked {
-                    true => portal.cancel_actor().await,
-                    false => portal.run(leaves()).await,
-                }
-            })
-            .await;
-            match last {
-                Last::Ends(how) => {
-                    let error = ended.expect_err("it was swallowed");
-                    assert_eq!((died(&error).status, &*died(&error).when), (how.status(), "while it was ending"));
-                }
-                _panics => ended.unwrap(),
-            }
-        }
-    }
-}
-
-// C-10, C-16
-async fn answered_and_crashed(config: Config) {
-    for how in [Ends::Exit(0), Ends::Exit(3), Ends::Kill] {
-        let notes = Arc::new(Notes::new());
-        let ended: Result<()> = in_nursery(config.clone(), async |n| {
-            let once = n.run_in_actor(answers_and(how, notes.address())).name("victim").await?;
-            assert_eq!(once.result().await?, 42);
-            note(&notes.next(), "now");
-            scope::cancelled().await;
-            assert_eq!(once.result().await?, 42);
-            Ok(())
-        })
-        .await;
-        let error = ended.expect_err("it was swallowed");
-        assert_eq!((died(&error).actor.name(), died(&error).status), ("victim", how.status()));
-    }
-}
-
-/// The actor of a function crashes when that has returned, has failed, or is cut short.
-// C-10
-async fn one_shots(config: Config) {
-    let (config, how) = (patient(config), Ends::Exit(3));
-    // While the nursery has the actor in hand only for its body.
-    let behind: Result<()> = in_nursery(config.clone(), async |n| {
-        let notes = Notes::new();
-        let once = n.run_in_actor(answers_and(how, notes.address())).await?;
-        assert_eq!(once.result().await?, 42);
-        let watched = Watched::new(once.id().pid());
-        note(&notes.next(), "now");
-        watched.assert_gone_within(patience());
-        Ok(())
-    })
-    .await;
-    assert_eq!(died(&behind.expect_err("it was swallowed")).status, how.status());
-    let returned: Result<()> =
-        in_nursery(config.clone(), async |n| n.run_in_actor(at_exit(Last::Ends(how))).await?.result().await).await;
-    assert_eq!(died(&returned.expect_err("it was swallowed")).status, how.status());
-    let failed: Result<()> = in_nursery(config.clone(), async |n| {
-        n.run_in_actor(fails_and_at_exit(Last::Ends(how))).await?;
-        std::future::pending().await
-    })
-    .await;
-    assert!(matches!(&failed, Err(Error::Remote(remote)) if remote.message == "the function failed"), "{failed:?}");
-    let notes = Arc::new(Notes::new());
-    let cut_short: Result<()> = in_nursery(config, async |n| {
-        let once = n.run_in_actor(ends_in_clean_up(how, notes.address())).await?;
-        notes.expect_async("begun").await;
-        shield(n.cancel(false)).await;
-        let result = once.result().await;
-        assert_eq!(died(&result.expect_err("there is none")).status, how.status());
-        Ok(())
-    })
-    .await;
-    assert_eq!(died(&cut_short.expect_err("it was swallowed")).status, how.status());
-}
-
-// C-10, C-23
-async fn ends_with_a_context(config: Config) {
-    for how in [Ends::Exit(0), Ends::Exit(3), Ends::Abort] {
-        let ended: Result<()> = in_nursery(config.clone(), async |n| {
-            let portal = n.start_actor("victim").enable(module_path!()).await?;
-            let block: Result<()> = shield(portal.open_context(ends_in_a_context(how), async |ctx, ()| {
-                let stream = ctx.open_stream().await?;
-                stream.send(1).await?;
-                ctx.result().await
-            }))
-            .await;
-            assert_eq!(died(&block.unwrap_err()).status, how.status());
-            Ok(())
-        })
-        .await;
-        assert_eq!(died(&ended.unwrap_err()).status, how.status());
-    }
-}
-
-// C-12
-async fn asked_again(config: Config) {
-    in_nursery(config, async |n| {
-        let portal = n.start_actor("asked").enable(module_path!()).await?;
-        let other = portal.clone();
-        tokio::try_join!(portal.cancel_actor(), other.cancel_actor())?;
-        other.cancel_actor().await?;
-        while !n.children().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        other.cancel_actor().await?;
-        let portal = n.start_actor("itself").enable(module_path!()).await?;
-        portal.run(leaves()).await?;
-        while !n.children().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        portal.cancel_actor().await?;
-        let by: Vec<_> = n.report().endings.iter().map(|ending| ending.by).collect();
-        assert_eq!(by, [EndedBy::Request, EndedBy::Itself]);
-        Ok(())
-    })
-    .await
-    .unwrap();
-}
-
-// C-10: another actor had asked, though not this side.
-async fn third_actor(config: Config) {
-    in_nursery(config, async |n| {
-        let third = n.start_actor("third").enable(module_path!()).await?;
-        let victim = n.start_actor("victim").enable(module_path!()).await?;
-        third.run(cancels("victim".into())).await?;
-        while n.children().len() > 1 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(n.report().endings[0].by, EndedBy::Itself);
-        assert!(!victim.cancel_called());
-        third.cancel_actor().await
-    })
-    .await
-    .unwrap();
-}
-
-// C-12
-async fn never_exits(config: Config) {
-    // It may strike as soon as it likes: there is only the one that is stuck.
-    let bound = Duration::from_millis(100);
-    let config = Config { soft_reap: bound, kill_after: bound, ..config };
-    for asked in [false, true] {
-        let n = in_nursery(config.clone(), async |n| {
-            let portal = n.start_actor("stuck").enable(module_path!()).await?;
-            portal.run(at_exit(Last::Sleeps(600_000))).await?;
-            match asked {
-                true => portal.cancel_actor().await?,
-                false => portal.run(leaves()).await?,
-            }
-            Ok(n)
-        })
-        .await
-        .unwrap();
-        let ending = &n.report().endings[0];
-        assert!(ending.was_escalated(), "{ending}");
-    }
-}
-
-/// As when a service manager signals all processes of a tree at once.
-// C-12
-async fn terminated_too(config: Config) {
-    in_nursery(patient(config), async |n| {
-        let notes = Arc::new(Notes::new());
-        let portal = n.start_actor("asked").enable(module_path!()).await?;
-        let pid = Pid::from_raw(portal.id().pid() as i32).unwrap();
-        let signalled = async {
-            notes.expect_async("begun").await;
-            portal.cancel_actor().await?;
-            notes.expect_async("cleaning up").await;
-            kill_process(pid, Signal::TERM).unwrap();
-            Ok(())
-        };
-        tokio::try_join!(portal.run(cleans_up_slowly(notes.address())), signalled).map(drop)
-    })
-    .await
-    .unwrap();
-}
-
-// C-10, C-13
-async fn killed_in_start(config: Config) {
-    let notes = Arc::new(Notes::new());
-    in_nursery(config, async |n| {
-        let start = n.start_actor("early").env("IT_BEFORE_ENTRY", format!("hang {}", notes.address()));
-        let kills = async {
-            let pid: u32 = notes.expect_async("hung ").await.parse().unwrap();
-            Watched::new(pid).kill();
-        };
-        let (started, ()) = tokio::join!(start.into_future(), kills);
-        let error = started.expect_err("it is dead");
-        assert_eq!((died(&error).status, &*died(&error).when), (WaitStatus::Signalled(9), "before it connected back"));
-        // The nursery is none the worse for it.
-        n.start_actor("other").await?.cancel_actor().await
-    })
-    .await
-    .unwrap();
-}
-
-// C-9, C-14
-async fn middle_crashes(config: Config) {
-    for how in [Ends::Exit(3), Ends::Abort, Ends::Kill] {
-        let notes = Arc::new(Notes::new());
-        in_root(patient(config.clone()), async |_| {
-            let mut below = None;
-            let ended: Result<()> = pleach::open_nursery(async |n| {
-                let middle = n.start_actor("middle").enable(module_path!()).await?;
-                let asks = async {
-                    below = Some(Watched::new(notes.expect_async("").await.parse().unwrap()));
-                    middle.cancel_actor().await
-                };
-                let call = middle.run(ends_above_another(how, notes.address()));
-                shield(async { tokio::join!(call, asks).1 }).await
-            })
-            .await;
-            let error = ended.expect_err("it was swallowed");
-            assert_eq!((died(&error).actor.name(), died(&error).status), ("middle", how.status()));
-            below.unwrap().assert_gone_within(patience());
-            Ok(())
-        })
-        .await
-        .unwrap();
     }
 }

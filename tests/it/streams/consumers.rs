@@ -1,0 +1,159 @@
+//! The two ends of a stream: split, closed, with several consumers.
+
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
+use pleach::Subscription;
+use pleach::prelude::*;
+
+use super::{counts, doubler, fails_later, with_peer};
+use crate::support::assert_says;
+
+pub(super) async fn splits(config: Config) {
+    with_peer(config, async |portal| {
+        let seen = portal
+            .open_context(doubler(), async |ctx, ()| {
+                let (mut tx, rx) = ctx.open_stream().await?.split();
+                let send = async {
+                    tx.send_all(&mut stream::iter(0..500).map(Ok)).await?;
+                    tx.close().await?; // this direction only
+                    assert!(matches!(tx.send(1).await, Err(Error::Closed(_)))); // S81
+                    Ok(())
+                };
+                let ((), doubled) = tokio::try_join!(send, rx.try_collect::<Vec<_>>())?;
+                assert!(doubled.into_iter().eq((0..500).map(|number| number * 2))); // S85
+                ctx.result().await
+            })
+            .await?;
+        assert_eq!(seen, 500);
+        Ok(())
+    })
+    .await;
+}
+
+pub(super) async fn cancelled_consumers(config: Config) {
+    // S49, S66, S103: no shield is needed: a consumer comes and goes, the stream stays.
+    with_peer(config, async |portal| {
+        portal
+            .open_stream_from(counts(500), async |mut stream| {
+                let (mut next, mut polled) = (0, 0);
+                while next < 500 {
+                    polled += 1;
+                    let round = polled % 5;
+                    let consumer = async {
+                        loop {
+                            assert_eq!(stream.recv().await?, Some(next));
+                            next += 1;
+                            if next % 7 == round {
+                                std::future::pending::<()>().await; // until it is cancelled
+                            }
+                        }
+                    };
+                    let ended: Option<Result<()>> = consumer.now_or_never();
+                    assert!(ended.is_none());
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(stream.recv().await?, None);
+                Ok(())
+            })
+            .await
+    })
+    .await;
+}
+
+pub(super) async fn subscribers(config: Config) {
+    with_peer(config, async |portal| {
+        portal
+            .open_stream_from(counts(200), async |mut stream| {
+                // S55, S57: the stream is one of them, and subscribing again is nothing special.
+                let consumers = [stream.subscribe_with(200), stream.subscribe(), stream.subscribe()];
+                assert!(consumers.iter().all(|consumer| consumer.statistics().window == 200));
+                let mut leaves = stream.subscribe();
+                let consumers = consumers.map(|consumer| tokio::spawn(take_all(consumer))); // S59
+                assert_eq!(leaves.recv().await?, Some(0));
+                leaves.close();
+                assert!(matches!(leaves.recv().await, Err(Error::Closed(_)))); // S54
+                let here: Vec<u64> = stream.try_collect().await?;
+                assert!(here.into_iter().eq(0..200));
+                for consumer in consumers {
+                    assert!(consumer.await.unwrap()?.into_iter().eq(0..200));
+                }
+                Ok::<_, Error>(())
+            })
+            .await?;
+        // S52, S57, S61: the window is the stream's buffer.
+        portal
+            .open_stream_from(counts(200).buffer(10), async |mut stream| {
+                let mut slow = stream.subscribe();
+                assert_eq!(stream.count().await, 200);
+                assert!(matches!(slow.recv().await, Err(Error::Lagged { lost: 190 })));
+                assert!(take_all(slow).await?.into_iter().eq(190..200));
+                Ok::<_, Error>(())
+            })
+            .await?;
+        // A stream both ways: what is closed ends for all who take from it.
+        portal
+            .open_context(doubler(), async |ctx, ()| {
+                let mut stream = ctx.open_stream().await?;
+                let mut copy = stream.subscribe();
+                stream.send(4).await?;
+                assert_eq!(copy.recv().await?, Some(8));
+                assert_eq!(stream.recv().await?, Some(8));
+                let waits = tokio::spawn(async move { copy.recv().await });
+                tokio::task::yield_now().await;
+                stream.close().await?;
+                assert_eq!(waits.await.unwrap()?, None);
+                ctx.result().await.map(drop)
+            })
+            .await
+    })
+    .await;
+}
+
+async fn take_all(mut consumer: Subscription<u64>) -> Result<Vec<u64>> {
+    let mut taken = Vec::new();
+    while let Some(number) = consumer.recv().await? {
+        taken.push(number);
+        tokio::task::yield_now().await;
+    }
+    Ok(taken)
+}
+
+pub(super) async fn closed(config: Config) {
+    with_peer(config, async |portal| {
+        portal
+            .open_context(doubler(), async |ctx, ()| {
+                let mut stream = ctx.open_stream().await?;
+                stream.send(1).await?;
+                assert_eq!(stream.recv().await?, Some(2));
+                stream.close().await?;
+                // S73, S84: the function goes on to its end, and its result comes.
+                assert_eq!(ctx.result().await?, 1);
+                Ok(())
+            })
+            .await
+    })
+    .await;
+}
+
+pub(super) async fn sends_to_failed(config: Config) {
+    with_peer(config, async |portal| {
+        let failed: Result<()> = portal
+            .open_context(fails_later(), async |ctx, ()| {
+                let mut stream = ctx.open_stream().await?;
+                stream.send(1).await?;
+                // S81: the failure interrupts this block, so it is shielded to look.
+                shield(async {
+                    assert_says(&ctx.result().await, &["the callee's own"]);
+                    assert_says(&stream.recv().await, &["the callee's own"]);
+                    assert_says(&stream.send(2).await, &["the callee's own"]);
+                    assert_says(&stream.feed(2).await, &["the callee's own"]);
+                    assert!(stream.next().await.is_none(), "as a stream it tells its failure once");
+                })
+                .await;
+                Ok(())
+            })
+            .await;
+        assert_says(&failed, &["the callee's own"]);
+        Ok(())
+    })
+    .await;
+}
