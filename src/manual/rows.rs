@@ -92,7 +92,7 @@
 //! | S90 | leaving a one-way stream cancels its function | `tests/it/streams/mod.rs` | `ends` |
 //! | S91 | three kinds of functions | `tests/it/streams/mod.rs` | `ends` |
 //! | S92 | each kind has its own call | `tests/it/streams/kinds.rs` | `wrong_kind` |
-//! | S93 | streams in one place, cancellation in another | `tests/layering.rs` | `each_layer_uses_only_what_is_below_it` |
+//! | S93 | streams in one place, cancellation in another | `tests/layering.rs` | `modules_use_only_what_is_below_them` |
 //! | S94 | exposed functions are async | `macros/tests/ui.rs` | `macros_accept_what_they_promise_and_explain_the_rest` |
 //! | S95 | an actor can end itself, from anywhere | `tests/it/runtime.rs` | `ends_itself` |
 //! | S96 | callbacks at the end of an actor | `tests/it/runtime.rs` | `callbacks` |
