@@ -58,20 +58,16 @@ fn framed<C: Codec + Clone>(codec: C, protocol: &Arc<dyn Protocol>) -> Transport
     TransportType::framed(codec, protocol.clone())
 }
 
-/// Returns an actor's TLS certificates, if the protocol uses them: those in the directory `certificates`, or else one
-/// of the authority that is derived from the tree's `secret`.
+/// Returns an actor's TLS certificates: those in the directory `certificates`, or else one of the authority that is
+/// derived from the tree's `secret`. None in a build that has no use for them.
 ///
 /// # Errors
 /// When files can't be read or used, and when the system gives no random bytes.
 #[cfg(any(feature = "tls", feature = "quic"))]
 pub(crate) fn tls_identity(
-    protocol: &str,
     secret: &[u8; 32],
     certificates: Option<&Path>,
 ) -> Result<Option<TlsIdentity>, TransportError> {
-    if !matches!(protocol, "tls+tcp" | "quic") {
-        return Ok(None);
-    }
     certificates.map_or_else(|| identity::of_tree(secret), of_the_user).map(Some)
 }
 
@@ -107,7 +103,6 @@ pub(crate) fn check_certificates(_directory: &Path) -> Result<(), TransportError
 /// In this build no transport uses TLS.
 #[cfg(not(any(feature = "tls", feature = "quic")))]
 pub(crate) fn tls_identity(
-    _protocol: &str,
     _secret: &[u8; 32],
     _certificates: Option<&Path>,
 ) -> Result<Option<TlsIdentity>, TransportError> {

@@ -307,9 +307,10 @@ impl Runtime {
     fn settings(&self, transport: &Key) -> Result<Settings> {
         let tls = match self.tls.get() {
             Some(tls) => Some(tls.clone()),
+            None if !self.registry.find(transport)?.protocol().needs_tls() => None,
             None => {
                 let (secret, certificates) = (self.tree_key.secret(), self.config.certificates.as_deref());
-                let fresh = crate::transports::tls_identity(&transport.protocol, secret, certificates)?;
+                let fresh = crate::transports::tls_identity(secret, certificates)?;
                 fresh.map(|fresh| self.tls.get_or_init(|| fresh).clone())
             }
         };

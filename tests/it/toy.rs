@@ -25,6 +25,16 @@ fn link(local: &Address, remote: &Address, stream: DuplexStream) -> Link {
     Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
 }
 
+/// It has asked for them, whatever its name.
+fn has_certificates(settings: &Settings) -> Result<(), TransportError> {
+    let build_has_them = cfg!(any(feature = "tls", feature = "quic"));
+    if settings.tls.is_none() && build_has_them {
+        Err(TransportError::Tls("no certificates came".into()))
+    } else {
+        Ok(())
+    }
+}
+
 #[async_trait::async_trait]
 impl Protocol for Toy {
     fn name(&self) -> &'static str {
@@ -35,11 +45,16 @@ impl Protocol for Toy {
         Reach::Process
     }
 
+    fn needs_tls(&self) -> bool {
+        true
+    }
+
     fn any_address(&self, _: &Settings) -> Address {
         format!("toy://{}", uuid::Uuid::new_v4()).parse().expect("a uuid is a valid name")
     }
 
-    async fn dial(&self, address: &Address, _: &Settings) -> Result<Link, TransportError> {
+    async fn dial(&self, address: &Address, settings: &Settings) -> Result<Link, TransportError> {
+        has_certificates(settings)?;
         let bound = BOUND.lock().unwrap().get(address).cloned();
         let refused = || TransportError::dial(address, std::io::ErrorKind::ConnectionRefused.into());
         let (ours, theirs) = tokio::io::duplex(64 << 10);
@@ -47,7 +62,8 @@ impl Protocol for Toy {
         Ok(link(address, address, ours))
     }
 
-    async fn listen(&self, address: &Address, _: &Settings) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError> {
+        has_certificates(settings)?;
         let (sender, receiver) = channel(16);
         BOUND.lock().unwrap().insert(address.clone(), sender);
         Ok(Box::new(ToyListener(address.clone(), receiver)))

@@ -63,6 +63,10 @@ impl Protocol for Faulty {
         self.inner.reach()
     }
 
+    fn needs_tls(&self) -> bool {
+        self.inner.needs_tls()
+    }
+
     fn any_address(&self, settings: &Settings) -> Address {
         self.inner.any_address(settings)
     }

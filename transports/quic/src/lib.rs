@@ -72,6 +72,10 @@ impl Protocol for Quic {
         Reach::Network
     }
 
+    fn needs_tls(&self) -> bool {
+        true
+    }
+
     fn ends_with_process(&self) -> bool {
         false
     }

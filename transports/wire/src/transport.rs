@@ -176,6 +176,11 @@ pub trait Protocol: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Returns whether it needs the actor's certificates, [`Settings::tls`], to dial and to listen.
+    fn needs_tls(&self) -> bool {
+        false
+    }
+
     /// Returns a default address to listen on: a free port, a fresh path.
     fn any_address(&self, settings: &Settings) -> Address;
 

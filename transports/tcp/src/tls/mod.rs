@@ -45,6 +45,10 @@ impl Protocol for TlsTcp {
         Reach::Network
     }
 
+    fn needs_tls(&self) -> bool {
+        true
+    }
+
     fn any_address(&self, _settings: &Settings) -> Address {
         Address::TlsTcp(HostPort::new("127.0.0.1", 0))
     }
