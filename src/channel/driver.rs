@@ -28,6 +28,7 @@ use crate::error::{Cancelled, Packed, Refusal};
 use crate::log::Limit;
 use crate::proto::dialog::End;
 use crate::proto::session::{Event, Outcome};
+use crate::proto::target::Target;
 
 /// Runs the functions that peers call.
 pub(crate) trait Serve: Send + Sync + 'static {
@@ -41,7 +42,7 @@ pub(crate) trait Serve: Send + Sync + 'static {
 /// A peer's request to run a function.
 pub(crate) struct Invocation {
     pub(crate) cid: Cid,
-    pub(crate) target: ByteStr,
+    pub(crate) target: Target,
     pub(crate) args: Payload,
     /// The declaration that the peer uses, or [`UNCHECKED`](super::UNCHECKED).
     pub(crate) schema: u64,

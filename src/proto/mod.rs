@@ -5,6 +5,7 @@
 //! | [`handshake`] | identity of the peer, and whether it belongs to the tree |
 //! | [`membership`] | the proof of that |
 //! | [`session`] | the dialogs of one connection, after the handshake |
+//! | [`target`] | what a peer asks this side to run |
 //! | [`dialog`] | one of them that has a stream |
 //! | [`inbox`] | the messages of that stream that wait for its task |
 //! | [`state`] | its state, for users |
@@ -25,5 +26,6 @@ pub(crate) mod membership;
 mod phi;
 pub(crate) mod session;
 pub(crate) mod state;
+pub(crate) mod target;
 #[cfg(test)]
 mod tests;

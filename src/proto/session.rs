@@ -26,6 +26,7 @@ use std::time::Duration;
 use pleach_wire::{ByteStr, CallOptions, Cid, Msg, Payload};
 
 use super::dialog::{Dialog, Side};
+use super::target::Target;
 
 /// The types that a connection's user attaches to its dialogs.
 pub(crate) trait Handles {
@@ -78,7 +79,7 @@ pub(crate) enum Role {
 pub(crate) enum Event<H: Handles> {
     /// Run a function, then call [`Session::finish`]. One with a dialog gets the messages of that; the time
     /// that a deadline leaves counts from now.
-    Invoke { cid: Cid, target: ByteStr, args: Payload, terms: CallOptions, dialog: Option<Box<Dialog>> },
+    Invoke { cid: Cid, target: Target, args: Payload, terms: CallOptions, dialog: Option<Box<Dialog>> },
     /// Hand a message to its dialog.
     Deliver { dialog: H::Dialog, msg: Msg },
     /// Answer that too many tasks run here for this peer.
@@ -208,7 +209,8 @@ impl<H: Handles> Session<H> {
         }
         self.served = self.served.max(cid.0);
         // The runtime's own methods pass however busy the tasks are.
-        if self.tasks.len() >= self.limit && !target.starts_with(SELF) {
+        let target = Target::read(target);
+        if self.tasks.len() >= self.limit && matches!(target, Target::Function(_)) {
             return Event::Overloaded { cid, limit: self.limit };
         }
         self.tasks.insert(cid, Task { handle: None, dialog: None, cancelled: false });
@@ -366,6 +368,3 @@ impl<H: Handles> Session<H> {
         self.tasks.len()
     }
 }
-
-/// The prefix of the runtime's own methods.
-pub(crate) const SELF: &str = "self:";

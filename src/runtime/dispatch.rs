@@ -20,16 +20,16 @@ use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Error, Packed, Refusal};
 use crate::exports::{Answer, Request};
-use crate::proto::session::SELF;
+use crate::proto::target::{Method, Target};
 
 impl Serve for Arc<Runtime> {
     fn invoke(&self, channel: &Channel, asked: Invocation) {
         let Invocation { cid, target, args, schema, deadline, dialog } = asked;
         let answer = Answer::new(channel.clone(), cid);
-        let target = target.as_str(); // checked to be text once, here
-        if let Some(method) = target.strip_prefix(SELF) {
-            return self.run_own(channel, cid, method, answer);
-        }
+        let target = match &target {
+            Target::Function(path) => path.as_str(), // checked to be text once, here
+            Target::Runtime(method) => return self.run_own(channel, cid, method, answer),
+        };
         let export = match self.exposed(target) {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
@@ -87,9 +87,9 @@ impl Runtime {
     }
 
     /// Runs a method of the runtime itself.
-    fn run_own(&self, channel: &Channel, cid: Cid, method: &str, answer: Answer) {
+    fn run_own(&self, channel: &Channel, cid: Cid, method: &Method, answer: Answer) {
         match method {
-            "cancel" => {
+            Method::Cancel => {
                 answer.acknowledge();
                 channel.transport().flush_now(); // a task may end the process as soon as it is cancelled
                 self.request_end(channel.peer());
@@ -97,10 +97,11 @@ impl Runtime {
                     debug!(target: "pleach::cancel", by = %channel.peer(), count, "asked to end");
                 }
             }
-            _ => {
-                answer.refuse(format!("{SELF}{method}"), Refusal::UnknownFunction { like: Some(CANCEL.into()) });
+            Method::Unknown(method) => {
+                let like = Some(Target::Runtime(Method::Cancel).to_string());
+                answer.refuse(method.to_string(), Refusal::UnknownFunction { like });
                 if let Some(count) = channel.may_log(Kind::UnknownMethod) {
-                    warn!(target: "pleach::runtime", peer = %channel.peer(), %cid, method, count, "asked for an unknown method of the runtime");
+                    warn!(target: "pleach::runtime", peer = %channel.peer(), %cid, %method, count, "asked for an unknown method of the runtime");
                 }
             }
         }
@@ -115,6 +116,3 @@ fn ends_at_once(task: Pin<&mut impl Future<Output = ()>>) -> bool {
     let polled = catch_unwind(AssertUnwindSafe(|| task.poll(&mut Context::from_waker(Waker::noop()))));
     !matches!(polled, Ok(Poll::Pending))
 }
-
-/// Asks an actor to end itself; acknowledged at once.
-pub(super) const CANCEL: &str = "self:cancel";

@@ -50,7 +50,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pleach_wire::{ByteStr, CallOptions, Key, Registry, Settings, TlsIdentity};
+use pleach_wire::{CallOptions, Key, Registry, Settings, TlsIdentity};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -74,6 +74,7 @@ use crate::os::socket_dir::SocketDir;
 use crate::proto::fencing::Fenced;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
+use crate::proto::target::{Method, Target};
 use crate::scope::CancelScope;
 use crate::spawn::{ActorSpec, Engines};
 
@@ -377,7 +378,8 @@ impl Runtime {
 /// # Cancel safety
 /// If dropped, the request has been sent.
 pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Result<()> {
-    let mut pending = match channel.call(ByteStr::from_static(dispatch::CANCEL), &(), CallOptions::default()) {
+    let target = Target::Runtime(Method::Cancel).into_text();
+    let mut pending = match channel.call(target, &(), CallOptions::default()) {
         Ok(pending) => pending,
         Err(_gone) => return Ok(()),
     };
