@@ -68,6 +68,7 @@ mod os;
 mod panics;
 mod portal;
 mod proto;
+mod registry;
 mod runtime;
 pub mod scope;
 mod shape;

@@ -22,7 +22,7 @@ const ORDER: &[&str] = &[
     // The ground: settings, scopes, files.
     "transports", "config", "key_file", "scope", "broadcast", "os",
     // A connection, and what is called over it.
-    "channel", "exports", "call", "stream", "context", "stream_call",
+    "channel", "registry", "exports", "call", "stream", "context", "stream_call",
     // An actor among others.
     "runtime", "discovery", "spawn",
     // The public handles.

@@ -19,9 +19,10 @@ use futures_util::future::join_all;
 use pleach_wire::{Address, Key, TransportError};
 use tokio::time::{Instant, sleep};
 
-use super::{Endpoint, RegistrarAddr};
+use super::Endpoint;
 use crate::error::{Error, Result};
 use crate::proto::handshake::{Introduction, REGISTRAR};
+use crate::registry::RegistrarAddr;
 use crate::runtime::{Reserved, Runtime};
 
 /// The outcome of an election for a root.

@@ -11,9 +11,9 @@
 
 use std::sync::Arc;
 
-use super::table::{Hold, Table};
-use super::{Registered, Registration, Registry};
+use super::Registered;
 use crate::error::{Error, Result};
+use crate::registry::table::Table;
 use crate::runtime::current;
 use crate::scope;
 
@@ -73,43 +73,3 @@ fn table() -> Result<Arc<Table>> {
 
 /// The module to be opened in a registrar.
 pub(crate) const MODULE: &str = module_path!();
-
-/// The registry as the registrar itself sees it: its own table.
-#[derive(Debug)]
-pub(crate) struct Local(pub(crate) Arc<Table>);
-
-#[async_trait::async_trait]
-impl Registry for Local {
-    async fn register(&self, actor: Registered) -> Result<Box<dyn Registration>> {
-        Ok(Box::new(Entry(self.0.enter(actor))))
-    }
-
-    async fn find(&self, name: &str) -> Result<Vec<Registered>> {
-        Ok(self.0.find(name))
-    }
-
-    async fn wait_for(&self, name: &str) -> Result<Vec<Registered>> {
-        scope::wait(self.0.wait_for(name)).await
-    }
-
-    async fn list(&self) -> Result<Vec<Registered>> {
-        Ok(self.0.list())
-    }
-
-    async fn remove(&self, stale: &Registered) -> Result<()> {
-        self.0.remove(&stale.who, stale.incarnation);
-        Ok(())
-    }
-}
-
-/// An entry that its owner holds; nothing, if a newer incarnation is there.
-#[derive(Debug)]
-struct Entry(Option<Hold>);
-
-#[async_trait::async_trait]
-impl Registration for Entry {
-    async fn leave(self: Box<Self>) -> Result<()> {
-        drop(self.0);
-        Ok(())
-    }
-}

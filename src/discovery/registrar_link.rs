@@ -16,9 +16,10 @@ use pleach_wire::TransportError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Registered, RegistrarAddr, ask, registrar};
+use super::{Registered, ask, registrar};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
+use crate::registry::RegistrarAddr;
 use crate::runtime::Runtime;
 
 /// The handle on the task. Dropping it tells the task to leave, without waiting.

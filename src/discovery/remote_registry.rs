@@ -11,10 +11,11 @@ use futures_util::future::{join_all, select_ok};
 use uuid::Uuid;
 
 use super::registrar_link::RegistrarLink;
-use super::{Registered, RegistrarAddr, Registration, Registry, ask, registrar};
+use super::{Registered, Registration, Registry, ask, registrar};
 use crate::call::Call;
 use crate::channel::Channel;
 use crate::error::{Error, Result};
+use crate::registry::{RegistrarAddr, Registrars};
 use crate::runtime::Runtime;
 use crate::scope;
 
@@ -31,16 +32,6 @@ impl RemoteRegistry {
     /// The registry kept by the registrars at these places, or by the parent if there are none.
     pub(crate) fn new(runtime: &Arc<Runtime>, registrars: Vec<RegistrarAddr>) -> Self {
         Self { runtime: Arc::downgrade(runtime), registrars, own: Mutex::new(Arc::new([])) }
-    }
-
-    /// Waits for a connection to a registrar, to the nearest one that has one.
-    ///
-    /// # Errors
-    /// When there is none in time.
-    pub(crate) async fn connected(&self) -> Result<Channel> {
-        let lines = self.lines()?;
-        let waiting = lines.iter().map(|line| Box::pin(self.within_bound(line, line.up())));
-        select_ok(waiting).await.map(|(channel, _others)| channel)
     }
 
     fn runtime(&self) -> Result<Arc<Runtime>> {
@@ -158,6 +149,15 @@ impl Registry for RemoteRegistry {
 
     async fn remove(&self, stale: &Registered) -> Result<()> {
         self.ask_all(|| registrar::remove(stale.clone())).await.map(drop)
+    }
+}
+
+#[async_trait::async_trait]
+impl Registrars for RemoteRegistry {
+    async fn connected(&self) -> Result<Channel> {
+        let lines = self.lines()?;
+        let waiting = lines.iter().map(|line| Box::pin(self.within_bound(line, line.up())));
+        select_ok(waiting).await.map(|(channel, _others)| channel)
     }
 }
 

@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 
 use super::here;
 use super::reach::{Reached, reach};
-use crate::discovery::{Registered, Registry};
 use crate::error::{Error, Result};
 use crate::exports::BoxFuture;
 use crate::portal::Portal;
+use crate::registry::{Registered, Registry};
 use crate::runtime::Runtime;
 use crate::scope;
 

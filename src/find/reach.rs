@@ -11,9 +11,9 @@ use std::time::Duration;
 use pleach_wire::TransportError;
 use tokio::time::sleep;
 
-use crate::discovery::{Registered, Registry};
 use crate::error::Error;
 use crate::portal::Portal;
+use crate::registry::{Registered, Registry};
 use crate::runtime::Runtime;
 
 /// The result of trying an entry.

@@ -19,10 +19,10 @@ use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::handshake;
-use crate::discovery::{Registered, RegistrarAddr};
 use crate::error::{Error, Result};
 use crate::proto::handshake::{Endpoint, Introduction, LASTS, PROBE, REGISTRAR};
 use crate::proto::session::Role;
+use crate::registry::{Registered, RegistrarAddr};
 
 impl Runtime {
     /// Dials the parent and starts to serve it.

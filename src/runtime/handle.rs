@@ -10,7 +10,7 @@ use pleach_wire::Address;
 use super::{Runtime, current};
 use crate::actor::ActorId;
 use crate::config::Config;
-use crate::discovery::Registry;
+use crate::registry::Registry;
 use crate::scope;
 
 /// A handle on an actor that runs here. Dropping it does nothing.

@@ -13,6 +13,7 @@
 //! | [`processes`] | peers on this host, whose connections end with their processes |
 //! | [`admission`] | which pending connections are served, and how many |
 //! | [`connections`] | connections to the parent, the root, oneself |
+//! | [`registration`] | its registry, and its own entry there |
 //! | [`pending_children`] | children that have been started and have not connected back |
 //! | [`mod@current`] | which actor the current code belongs to |
 //! | [`dispatch`] | running the functions that peers ask for |
@@ -40,6 +41,7 @@ mod listen;
 mod pending_children;
 mod processes;
 pub(crate) mod program;
+mod registration;
 pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
@@ -64,7 +66,6 @@ use self::pending_children::Entry;
 use crate::actor::ActorId;
 use crate::channel::{Channel, EndRequest};
 use crate::config::Config;
-use crate::discovery::{Names, Registered, RegistrarAddr};
 use crate::error::{Cancelled, Error, Refusal, Result};
 use crate::exports::{BoxFuture, Export, Exposed};
 use crate::os::files::Refused;
@@ -75,6 +76,8 @@ use crate::proto::fencing::Fenced;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::proto::target::{Method, Target};
+use crate::registry::RegistrarAddr;
+use crate::registry::names::Names;
 use crate::scope::CancelScope;
 use crate::spawn::{ActorSpec, Engines};
 
@@ -231,34 +234,6 @@ impl Runtime {
     #[cfg(feature = "etcd")]
     pub(crate) fn services(&self) -> &TaskTracker {
         &self.services
-    }
-
-    /// Returns the registrars that were inherited from the parent.
-    pub(crate) fn inherited_registrars(&self) -> Vec<RegistrarAddr> {
-        self.origin.as_ref().map(|origin| origin.registrars.clone()).unwrap_or_default()
-    }
-
-    /// Returns how this actor finds others; nothing while it is still starting.
-    pub(crate) fn names(&self) -> Option<&Names> {
-        self.names.get()
-    }
-
-    /// Sets how this actor finds others.
-    ///
-    /// # Errors
-    /// When that is settled already.
-    pub(crate) fn set_names(&self, names: Names) -> Result<&Names> {
-        let mut fresh = Some(names);
-        let names = self.names.get_or_init(|| fresh.take().expect("it is asked for once, at most"));
-        match fresh {
-            None => Ok(names),
-            Some(_) => Err(Error::Usage(format!("{} has joined a registry already", self.id))),
-        }
-    }
-
-    /// Returns this actor as others find it at these places.
-    pub(crate) fn registered_at(&self, listening: Vec<Endpoint>) -> Registered {
-        Registered { who: self.id.clone(), incarnation: self.incarnation.load(Ordering::Acquire), listening }
     }
 
     pub(crate) fn registry(&self) -> &Registry {

@@ -19,11 +19,11 @@ use crate::channel::drain::Drain;
 use crate::channel::driver;
 use crate::channel::handshake::{self, Accepted, Identity};
 use crate::channel::{Channel, Terms};
-use crate::discovery::Registered;
 use crate::log::Limit;
 use crate::proto::failure_detector::Relation;
 use crate::proto::handshake::{Introduction, LASTS, REGISTRAR};
 use crate::proto::session::Role;
+use crate::registry::Registered;
 use crate::sync::lock;
 
 impl Runtime {

@@ -44,13 +44,13 @@ use self::judge::When;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::{Config, Host};
-use crate::discovery::RegistrarAddr;
 use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::os::mark::TreeMark;
 use crate::os::process::{is_dead, raw_pid};
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
+use crate::registry::RegistrarAddr;
 use crate::runtime::Runtime;
 use crate::runtime::connections::Contact;
 

@@ -1,6 +1,6 @@
 //! The registrar's table: the registered actors by name, and the waiters for a name.
 //!
-//! It does no I/O: [`registrar`](super::registrar) answers from it, and the runtime enters each peer that connects. A
+//! It does no I/O: [`registrar`](crate::discovery::registrar) answers from it, and the runtime enters each peer that connects. A
 //! second actor of one name is logged once, for as long as there is one of that name. The table is as large as the
 //! number of connections that hold an entry in it, which `max_connections` bounds, and an actor leaves nothing when the
 //! last of those has ended.

@@ -1,0 +1,90 @@
+//! How this actor finds others, and is found: its registry, and its own entry there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Runtime;
+use crate::actor::ActorId;
+use crate::error::{Error, Result};
+use crate::proto::handshake::Endpoint;
+use crate::registry::names::Names;
+use crate::registry::table::Table;
+use crate::registry::{Registered, RegistrarAddr};
+
+impl Runtime {
+    /// Returns the registrars that were inherited from the parent.
+    pub(crate) fn inherited_registrars(&self) -> Vec<RegistrarAddr> {
+        self.origin.as_ref().map(|origin| origin.registrars.clone()).unwrap_or_default()
+    }
+
+    /// Returns how this actor finds others; nothing while it is still starting.
+    pub(crate) fn names(&self) -> Option<&Names> {
+        self.names.get()
+    }
+
+    /// Sets how this actor finds others.
+    ///
+    /// # Errors
+    /// When that is settled already.
+    pub(crate) fn set_names(&self, names: Names) -> Result<&Names> {
+        let mut fresh = Some(names);
+        let names = self.names.get_or_init(|| fresh.take().expect("it is asked for once, at most"));
+        match fresh {
+            None => Ok(names),
+            Some(_) => Err(Error::Usage(format!("{} has joined a registry already", self.id))),
+        }
+    }
+
+    /// Returns this actor as others find it at these places.
+    fn registered_at(&self, listening: Vec<Endpoint>) -> Registered {
+        Registered { who: self.id.clone(), incarnation: self.incarnation.load(Ordering::Acquire), listening }
+    }
+
+    /// Returns the table of names, if this actor is the registrar.
+    pub(crate) fn table(&self) -> Option<&Arc<Table>> {
+        self.names()?.table()
+    }
+
+    /// Returns the registrars that this actor passes on to its children.
+    pub(crate) async fn registrars(&self) -> Vec<RegistrarAddr> {
+        match self.names().and_then(Names::registrars) {
+            Some(registrars) => registrars.to_vec(),
+            None => vec![RegistrarAddr { who: Some(self.id().clone()), at: self.endpoints().await }],
+        }
+    }
+
+    /// Returns this actor as others are to find it.
+    pub(crate) async fn registered(&self) -> Registered {
+        self.registered_at(self.endpoints().await)
+    }
+
+    /// Notes in the table of a registrar where it listens itself.
+    pub(crate) fn update_entry(&self, listening: Vec<Endpoint>) {
+        if let Some(table) = self.table() {
+            table.update(&self.registered_at(listening));
+        }
+    }
+
+    /// Removes the entry of an actor whose process this one has seen end: it can't come back, in any incarnation. The
+    /// registrar may not notice that from where it runs.
+    pub(crate) async fn take_out_dead(&self, who: &ActorId) {
+        let Some(names) = self.names().filter(|_| !self.end_requested()) else { return };
+        let dead = Registered { who: who.clone(), incarnation: u64::MAX, listening: Vec::new() };
+        let (registry, bound) = (names.registry(), self.config().deregister);
+        let removed = tokio::time::timeout(bound, registry.remove(&dead)).await;
+        match removed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(target: "pleach::runtime", actor = %who, %error, "dead, and still registered"),
+            Err(_late) => debug!(target: "pleach::runtime", actor = %who, ?bound, "dead, and not removed in time"),
+        }
+    }
+
+    /// Takes this actor's own entry out, and waits for that.
+    pub(crate) async fn deregister(&self) {
+        if let Some(names) = self.names()
+            && let Err(error) = names.leave().await
+        {
+            debug!(target: "pleach::runtime", actor = %self.id(), %error, "not deregistered");
+        }
+    }
+}
