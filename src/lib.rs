@@ -48,6 +48,7 @@ mod log;
 
 mod actor;
 mod arguments;
+mod boot;
 mod broadcast;
 mod call;
 mod channel;
@@ -86,6 +87,8 @@ pub use pleach_wire as wire;
 pub use pleach_wire::Blob;
 
 pub use crate::actor::ActorId;
+pub use crate::boot::daemon::run_daemon;
+pub use crate::boot::root::open_root;
 pub use crate::call::Call;
 pub use crate::channel::Liveness;
 pub use crate::config::{Config, Host, HostEntry, Hosts};
@@ -99,9 +102,7 @@ pub use crate::os::exit_callbacks::on_exit;
 pub use crate::os::privileges::drop_privileges;
 pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::proto::state::ContextState;
-pub use crate::runtime::daemon::run_daemon;
 pub use crate::runtime::handle::{Actor, current_actor};
-pub use crate::runtime::root::open_root;
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::entry::init;
 pub use crate::spawn::reap::{EndedBy, Ending};
@@ -124,13 +125,12 @@ pub mod __private {
     pub use serde;
 
     pub use crate::arguments::NoArguments;
+    pub use crate::boot::main::{Flavor, run_main};
     pub use crate::call::{call, call_blob};
     pub use crate::context::{context_call, invoke_context};
     pub use crate::error::boxed::Raised;
     pub use crate::error::register::{ERRORS, RegisteredError};
     pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
-    pub use crate::runtime::flavor::Flavor;
-    pub use crate::runtime::program::run_main;
     pub use crate::shape::Shapes;
     pub use crate::stream_call::{invoke_generator, invoke_stream, stream_call};
 }

@@ -42,9 +42,9 @@ pub use self::start::Start;
 
 use self::report::Ledger;
 use crate::actor::ActorId;
+use crate::boot::root::open_root;
 use crate::config::Config;
 use crate::error::{Cancelled, Error, Result, ScopeError};
-use crate::runtime::root::open_root;
 use crate::runtime::{Runtime, current, leave_to_reaper};
 use crate::scope::{self, CancelScope, Ended, Erased, OnDrop, run_to_end, shield};
 

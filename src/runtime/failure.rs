@@ -72,7 +72,7 @@ impl Runtime {
     }
 
     /// Prefers the runtime's failure, if there is one, to the code's echo of its cancellation.
-    pub(super) fn or_failure<T, E: ScopeError>(&self, ended: Result<T, E>) -> Result<T, E> {
+    pub(crate) fn or_failure<T, E: ScopeError>(&self, ended: Result<T, E>) -> Result<T, E> {
         let Some(failure) = self.failure.get() else { return ended };
         let own = ended.err().map(|own| Error::from_boxed(boxed(own))).filter(|own| !own.is_cancelled());
         let found = [failure.clone()].into_iter().chain(own).collect();

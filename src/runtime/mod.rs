@@ -4,8 +4,6 @@
 //! |---|---|
 //! | this one | the state that the others share |
 //! | [`handle`] | an actor as the code in it sees it |
-//! | [`root`] | the first actor of a tree: booting it in a program |
-//! | [`daemon`] | a root that only serves |
 //! | [`listen`] | bound and announced addresses |
 //! | [`dial`] | from an actor's addresses to a connection with it |
 //! | [`server`] | accepting connections, and serving them |
@@ -19,7 +17,6 @@
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`failure`] | failures of the runtime itself, and their way up |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
-//! | [`flavor`] | which tokio runtime carries it |
 //!
 //! # Invariants
 //! 1. Every task belongs to one of three groups: `calls` (peers' functions; cancelled by their scope), `listeners`
@@ -30,19 +27,15 @@
 mod admission;
 pub(crate) mod connections;
 mod current;
-pub(crate) mod daemon;
 pub(crate) mod dial;
 pub(crate) mod dispatch;
 mod failure;
 mod failure_policy;
-pub(crate) mod flavor;
 pub(crate) mod handle;
 mod listen;
 mod pending_children;
 mod processes;
-pub(crate) mod program;
 mod registration;
-pub(crate) mod root;
 pub(crate) mod server;
 pub(crate) mod shutdown;
 
@@ -152,7 +145,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::Config`] when the configured directory can't hold sockets.
-    fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
+    pub(crate) fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
         let sockets = SocketDir::of_root(&config)?;
         let id = ActorId::new(&config.root_name);
         Ok(Self::new(id, config, registry, tree_key, Exposed::default(), sockets, None))
@@ -253,6 +246,14 @@ impl Runtime {
         &self.descendants
     }
 
+    /// Takes in the orphans of the tree's actors, until this root stops listening.
+    pub(crate) async fn adopt_orphans(&self) {
+        tokio::select! {
+            () = self.descendants.adopt() => {}
+            () = self.server.cancelled() => {}
+        }
+    }
+
     pub(crate) fn socket_dir(&self) -> PathBuf {
         self.sockets.path().to_owned()
     }
@@ -313,7 +314,7 @@ impl Runtime {
         self.origin.is_none() && self.leaving.load(Ordering::Acquire)
     }
 
-    fn mark_leaving(&self) {
+    pub(crate) fn mark_leaving(&self) {
         self.leaving.store(true, Ordering::Release);
         self.stop.cancel();
     }

@@ -19,7 +19,7 @@ use std::process::Stdio;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::super::entry::{name_process, read_message, take_stdin};
+use super::super::entry::{async_runtime, name_process, read_message, take_stdin};
 use super::super::process::{command, spawn};
 use super::super::slurm::cancel_job;
 use super::super::{Exit, Launched, Process, Signal};
@@ -43,7 +43,7 @@ pub(in crate::spawn) fn run() -> Result<()> {
     let descendants = Descendants::default();
     (instructions.spec.starter, instructions.spec.mark) = (Some(std::process::id()), descendants.mark());
     let job = instructions.job.take();
-    let tokio = crate::runtime::flavor::build(false, None).map_err(usage("no async runtime"))?;
+    let tokio = async_runtime(false, None).map_err(usage("no async runtime"))?;
     let kept = tokio.block_on(keep(instructions, input, &descendants));
     sockets.remove();
     let (exit, orders) = kept?;

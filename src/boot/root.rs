@@ -3,8 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::handle::Actor;
-use super::{Runtime, claim_process, current_task, leave_to_reaper, within};
 use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::discovery;
@@ -12,6 +10,8 @@ use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::key_file;
 use crate::os::files;
 use crate::proto::membership::TreeKey;
+use crate::runtime::handle::Actor;
+use crate::runtime::{Runtime, claim_process, current_task, leave_to_reaper, within};
 use crate::scope::{self, CancelScope, Erased, OnDrop, shield};
 use crate::telemetry::last_words;
 
@@ -141,11 +141,6 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     let runtime = Runtime::root(config, registry, tree_key)?;
     claim_process(&runtime);
     let root = runtime.clone();
-    runtime.keep(async move {
-        tokio::select! {
-            () = root.descendants().adopt() => {}
-            () = root.server.cancelled() => {}
-        }
-    });
+    runtime.keep(async move { root.adopt_orphans().await });
     Ok(runtime)
 }

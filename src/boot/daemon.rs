@@ -1,10 +1,10 @@
 //! A root that only serves: its body waits until it is asked to end.
 
-use super::handle::Actor;
 use super::root::open_exposing;
 use crate::config::Config;
 use crate::error::{Result, signal_name};
 use crate::os::signals::{Signals, Whose};
+use crate::runtime::handle::Actor;
 use crate::scope::{self, Shield};
 
 /// Boots the root of a tree that serves the functions of `modules` until it is asked to end.

@@ -1,15 +1,28 @@
-//! The program around a tree: the expansion of `#[pleach::main]`.
+//! The program around a tree: the expansion of `#[pleach::main]`, and which tokio runtime carries it.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures_util::FutureExt as _;
 
-use super::flavor::{self, Flavor};
-use super::wait_for_reaper;
 use crate::error::{Cancelled, Error, signal_name};
 use crate::os::signals::{Signals, Whose};
+use crate::runtime::wait_for_reaper;
 use crate::scope::CancelScope;
+use crate::spawn::entry::async_runtime;
 use crate::telemetry::stderr;
+
+/// How `#[pleach::main]` runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Flavor {
+    /// On the main thread alone.
+    #[default]
+    CurrentThread,
+    /// On several threads.
+    MultiThread {
+        /// How many; one for each core if not given.
+        workers: Option<usize>,
+    },
+}
 
 /// Runs a program's body; `#[pleach::main]` calls this.
 ///
@@ -26,7 +39,7 @@ pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
         Flavor::CurrentThread => (false, None),
         Flavor::MultiThread { workers } => (true, workers),
     };
-    let tokio = flavor::build(multi_thread, workers).expect("a program can't start without an async runtime");
+    let tokio = async_runtime(multi_thread, workers).expect("a program can't start without an async runtime");
     let ended = tokio.block_on(async {
         let ended = AssertUnwindSafe(run_until_signal(&mut signals, body)).catch_unwind().await;
         // The body has handled its signals; one that comes later must not be lost.
