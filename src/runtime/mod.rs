@@ -3,6 +3,7 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the state that the others share |
+//! | [`actor_spec`] | what a parent tells a child to be |
 //! | [`handle`] | an actor as the code in it sees it |
 //! | [`listen`] | bound and announced addresses |
 //! | [`dial`] | from an actor's addresses to a connection with it |
@@ -24,6 +25,7 @@
 //!    down waits for all.
 //! 2. No lock is held across a wait; no two are held together.
 
+pub(crate) mod actor_spec;
 mod admission;
 pub(crate) mod connections;
 mod current;
@@ -50,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::actor_spec::ActorSpec;
 use self::connections::{Contact, SharedSlot};
 use self::current::is_of_process;
 pub(crate) use self::current::{claim_process, current, current_task, within};
@@ -72,7 +75,6 @@ use crate::proto::target::{Method, Target};
 use crate::registry::RegistrarAddr;
 use crate::registry::names::Names;
 use crate::scope::CancelScope;
-use crate::spawn::{ActorSpec, Engines};
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -120,8 +122,6 @@ pub(crate) struct Runtime {
     /// How it finds others, and is found: set once it has begun to listen.
     names: OnceLock<Names>,
     next_peer: AtomicU64,
-    /// The engines that start actors on other hosts.
-    engines: Engines,
     /// The processes of its tree on this host.
     descendants: Descendants,
 }
@@ -205,7 +205,6 @@ impl Runtime {
             opened: Mutex::default(),
             names: OnceLock::new(),
             next_peer: AtomicU64::new(0),
-            engines: Engines::default(),
             descendants: Descendants::of(mark),
         })
     }
@@ -235,11 +234,6 @@ impl Runtime {
 
     pub(crate) fn tree_key(&self) -> &TreeKey {
         &self.tree_key
-    }
-
-    #[cfg_attr(not(feature = "ssh"), expect(dead_code, reason = "the engines of such a build keep nothing"))]
-    pub(crate) fn engines(&self) -> &Engines {
-        &self.engines
     }
 
     pub(crate) fn descendants(&self) -> &Descendants {

@@ -14,7 +14,6 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
-use super::ActorSpec;
 use super::remote::agent;
 use super::watchdog::Watchdog;
 use crate::discovery;
@@ -22,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::os::signals::{self, Signals, Whose};
 use crate::os::{files, ties};
 use crate::runtime::Runtime;
+use crate::runtime::actor_spec::ActorSpec;
 use crate::telemetry::{last_words, stderr};
 
 /// Makes this process an actor if it was started as one; otherwise returns at once.

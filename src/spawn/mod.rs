@@ -2,7 +2,7 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | a child's spec, and the [`Launcher`] seam |
+//! | this one | start options, the [`Launcher`] seam, and a started process |
 //! | [`start`] | from start options to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
 //! | [`thread`] | the launcher for transports that can't leave the process |
@@ -30,60 +30,21 @@ pub(crate) mod start;
 mod thread;
 mod watchdog;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pleach_wire::TlsIdentity;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use self::judge::When;
 use crate::actor::ActorId;
 use crate::channel::Channel;
-use crate::config::{Config, Host};
+use crate::config::Host;
 use crate::error::{ActorDied, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
-use crate::os::mark::TreeMark;
 use crate::os::process::{is_dead, raw_pid};
-use crate::proto::handshake::Endpoint;
-use crate::proto::membership::TreeKey;
-use crate::registry::RegistrarAddr;
 use crate::runtime::Runtime;
-use crate::runtime::connections::Contact;
-
-/// Everything that a child must know; it gets it over an inherited pipe, never as an argument.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ActorSpec {
-    pub(crate) name: String,
-    pub(crate) uuid: Uuid,
-    pub(crate) parent: ActorId,
-    /// Where the parent listens, for the transport that the child is to use.
-    pub(crate) parent_at: Vec<Endpoint>,
-    pub(crate) root: Contact,
-    /// The registrars.
-    pub(crate) registrars: Vec<RegistrarAddr>,
-    pub(crate) tree_key: TreeKey,
-    /// Modules whose functions may be called.
-    pub(crate) modules: Vec<String>,
-    pub(crate) config: Config,
-    pub(crate) socket_dir: PathBuf,
-    pub(crate) tls: Option<TlsIdentity>,
-    /// Whether it was started on another host, or by an engine that may have put it there.
-    #[serde(default)]
-    pub(crate) remote: bool,
-    /// Whether it exchanges heartbeats: it is on another host, or was started as if it were.
-    #[serde(default)]
-    pub(crate) heartbeats: bool,
-    /// The process on its own host that starts it.
-    #[serde(default)]
-    pub(crate) starter: Option<u32>,
-    /// The mark to put on itself, for all its descendants.
-    #[serde(default)]
-    pub(crate) mark: Option<TreeMark>,
-}
+use crate::runtime::actor_spec::ActorSpec;
 
 /// A nursery's request to start an actor.
 #[derive(Clone, Debug, Default)]
@@ -116,13 +77,6 @@ pub(crate) trait Launcher: Send + Sync {
         env: &[(String, String)],
         given_up: &CancellationToken,
     ) -> Result<Launched>;
-}
-
-/// State that the engines of an actor keep for all their children.
-#[derive(Debug, Default)]
-pub(crate) struct Engines {
-    #[cfg(feature = "ssh")]
-    ssh: ssh::Sessions,
 }
 
 /// A process that has just been started.

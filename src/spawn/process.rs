@@ -20,12 +20,13 @@ use tokio::process::{Child as TokioChild, Command};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{ActorSpec, Exit, Launched, Launcher, Process, Signal};
+use super::{Exit, Launched, Launcher, Process, Signal};
 use crate::error::{Error, Result, WaitStatus};
 use crate::os::process::{Group, spawn_on_lasting_thread};
 use crate::os::stderr_relay::Relay;
 use crate::os::{files, program, ties};
 use crate::runtime::Runtime;
+use crate::runtime::actor_spec::ActorSpec;
 
 /// Starts actors as processes on this machine.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::judge::When;
-use super::{ActorSpec, Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, slurm, thread};
+use super::{Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, slurm, thread};
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::drain::PeerGone;
@@ -19,6 +19,7 @@ use crate::config::{Config, Host};
 use crate::error::{Cancelled, Error, Result, WaitStatus};
 use crate::os::program;
 use crate::runtime::Runtime;
+use crate::runtime::actor_spec::ActorSpec;
 
 /// Starts an actor and waits until it has connected back.
 ///

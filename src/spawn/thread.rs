@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ActorSpec, Exit, Launched, Launcher, Process};
+use super::{Exit, Launched, Launcher, Process};
 use crate::error::{Error, Result, WaitStatus};
 use crate::runtime::Runtime;
+use crate::runtime::actor_spec::ActorSpec;
 
 /// Starts actors as threads of this process.
 #[derive(Clone, Copy, Debug)]

@@ -22,10 +22,10 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::ActorSpec;
 use crate::channel::Channel;
 use crate::os::mark::TreeMark;
 use crate::os::{marked, ties};
+use crate::runtime::actor_spec::ActorSpec;
 
 /// A started watchdog. Dropping it changes nothing: the thread goes on.
 pub(super) struct Watchdog(Arc<OnceLock<Channel>>);

@@ -33,10 +33,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
-use super::{ActorSpec, Exit, Launched, Process, Signal};
+use super::{Exit, Launched, Process, Signal};
 use crate::error::WaitStatus;
 use crate::exports::BoxFuture;
 use crate::os::stderr_relay::Relay;
+use crate::runtime::actor_spec::ActorSpec;
 
 /// The first message to an agent.
 #[derive(Debug, Serialize, Deserialize)]

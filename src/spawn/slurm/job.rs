@@ -22,8 +22,8 @@ use crate::error::WaitStatus;
 use crate::os::orphans::OwnChild;
 use crate::os::process::spawn_asked;
 use crate::runtime::Runtime;
+use crate::runtime::actor_spec::ActorSpec;
 use crate::scope::OnDrop;
-use crate::spawn::ActorSpec;
 use crate::spawn::remote::Link;
 
 /// The job of one actor.

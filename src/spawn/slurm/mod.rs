@@ -27,10 +27,11 @@ pub(super) use self::job::cancel_job;
 
 use self::job::Srun;
 use super::remote::{self, Instructions, agent};
-use super::{ActorSpec, Launched, Launcher};
+use super::{Launched, Launcher};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::runtime::Runtime;
+use crate::runtime::actor_spec::ActorSpec;
 
 /// Starts actors in a cluster.
 pub(super) struct Slurm {

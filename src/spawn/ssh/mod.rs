@@ -19,14 +19,13 @@ use std::sync::Arc;
 use openssh::Stdio;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::sessions::Sessions;
-
 use self::sessions::{LoginPermit, SshTarget};
 use super::remote::{self, Instructions, Link, agent};
-use super::{ActorSpec, Launched, Launcher};
+use super::{Launched, Launcher};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::runtime::Runtime;
+use crate::runtime::actor_spec::ActorSpec;
 
 /// Starts actors at one destination.
 pub(super) struct Ssh {
@@ -55,7 +54,7 @@ impl Launcher for Ssh {
         let permit = tokio::select! {
             biased;
             () = given_up.cancelled() => return Err(Error::Cancelled(Cancelled::Nursery)),
-            permit = runtime.engines().ssh.obtain(runtime, &target) => permit.map_err(failed)?,
+            permit = sessions::obtain(runtime, &target) => permit.map_err(failed)?,
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
         let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job: None };

@@ -1,0 +1,46 @@
+//! What a parent tells a child to be: the child's runtime is made from it.
+
+use std::path::PathBuf;
+
+use pleach_wire::TlsIdentity;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::connections::Contact;
+use crate::actor::ActorId;
+use crate::config::Config;
+use crate::os::mark::TreeMark;
+use crate::proto::handshake::Endpoint;
+use crate::proto::membership::TreeKey;
+use crate::registry::RegistrarAddr;
+
+/// Everything that a child must know; it gets it over an inherited pipe, never as an argument.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ActorSpec {
+    pub(crate) name: String,
+    pub(crate) uuid: Uuid,
+    pub(crate) parent: ActorId,
+    /// Where the parent listens, for the transport that the child is to use.
+    pub(crate) parent_at: Vec<Endpoint>,
+    pub(crate) root: Contact,
+    /// The registrars.
+    pub(crate) registrars: Vec<RegistrarAddr>,
+    pub(crate) tree_key: TreeKey,
+    /// Modules whose functions may be called.
+    pub(crate) modules: Vec<String>,
+    pub(crate) config: Config,
+    pub(crate) socket_dir: PathBuf,
+    pub(crate) tls: Option<TlsIdentity>,
+    /// Whether it was started on another host, or by an engine that may have put it there.
+    #[serde(default)]
+    pub(crate) remote: bool,
+    /// Whether it exchanges heartbeats: it is on another host, or was started as if it were.
+    #[serde(default)]
+    pub(crate) heartbeats: bool,
+    /// The process on its own host that starts it.
+    #[serde(default)]
+    pub(crate) starter: Option<u32>,
+    /// The mark to put on itself, for all its descendants.
+    #[serde(default)]
+    pub(crate) mark: Option<TreeMark>,
+}
