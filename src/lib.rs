@@ -101,7 +101,7 @@ pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::os::exit_callbacks::on_exit;
 pub use crate::os::privileges::drop_privileges;
 pub use crate::portal::{Daemon, OneShot, Portal};
-pub use crate::proto::state::ContextState;
+pub use crate::proto::dialog::ContextState;
 pub use crate::runtime::handle::{Actor, current_actor};
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::entry::init;

@@ -17,13 +17,13 @@ use pleach_wire::{ByteStr, Encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::channel::dialog::{DialogHandle, OpenedDialog};
+use crate::channel::dialog::DialogHandle;
+use crate::channel::opened::OpenedDialog;
 use crate::channel::{Channel, Explain, call_terms};
 use crate::context::{cancel_remote, end_remote};
 use crate::error::{Raised, Result, ScopeError};
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
 use crate::fidelity::{self, Reads};
-use crate::proto::dialog::Dialog;
 use crate::proto::inbox::Intake;
 use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
 use crate::stream::{Lag, StreamReceiver, StreamSender};
@@ -97,9 +97,9 @@ async fn settle<X, E: ScopeError>(
 ) -> Result<X, E> {
     if let Ok(Ok(_)) = ended {
         // From here on the peer may be lost: there is nothing more to get from it.
-        dialog.with(Dialog::request_cancel);
+        dialog.note_cancel();
     }
-    if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
+    if let Some(failed) = dialog.failure() {
         return Err(peer.explain(scope::own_cancellation_or(export.explain(dialog.error_of(failed)))).await.into());
     }
     if let Ok(Ok(value)) = ended {

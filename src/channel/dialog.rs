@@ -1,56 +1,95 @@
 //! A dialog with a stream, as its task and the message loop share it.
 //!
-//! The rules are in [`crate::proto::dialog`], the lock and the wake-ups in [`super::state_cell`]; here stand
-//! the messages.
+//! The rules are in [`crate::proto::session`], which owns the dialog; here its tasks wait, and are woken.
 //!
 //! # Invariants
-//! 1. The guard of a caller's dialog exists before the message that opens it is queued.
+//! 1. A change that a task may wait for wakes all of them, after the session is unlocked.
 
 use std::fmt;
-use std::sync::{Arc, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Msg, Outgoing, TransportError};
+use pleach_wire::{Cid, Encode};
+use tokio::sync::oneshot;
 
+use super::changes::Changes;
 use super::records::Kind;
-use super::state_cell::StateCell;
-use super::{Channel, ReplyTo};
-use crate::error::{ContextCancelled, Error, Packed, Result};
-use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
+use super::{Channel, Wakers};
+use crate::error::{ContextCancelled, Error, Result};
+use crate::proto::dialog::{Dialog, End, Misuse, NoPermit, Take, TakeFirst};
 use crate::proto::inbox::Intake;
-use crate::proto::session::Outcome;
+use crate::proto::session::{Ended, Session};
+use crate::proto::transmit::{InOrder, Transmit};
 use crate::scope::CancelScope;
 
-/// One side of a dialog. Cloning is cheap; dropping all handles ends nothing.
+/// One side of a dialog. Cloning is cheap; dropping all handles lets go of the dialog, and ends nothing.
 #[derive(Clone)]
-pub(crate) struct DialogHandle(Arc<Shared>);
+pub(crate) struct DialogHandle(Arc<Held>);
 
-struct Shared {
+struct Held {
     channel: Channel,
     cid: Cid,
-    state: StateCell<Dialog>,
+    kind: FunctionKind,
+    wake: Arc<Wake>,
+    /// Where this side's messages wait that have to stay in order, once there was one.
+    lane: OnceLock<Lane>,
+}
+
+/// The tasks that wait for a change of a dialog.
+#[derive(Default)]
+pub(crate) struct Wake {
+    changes: Changes,
     /// The one task that takes stream messages: it is woken for each, so it has a place of its own.
     receiver: AtomicWaker,
-    /// Where this side's messages go that have to stay in order, once there was one.
-    lane: OnceLock<Lane>,
     /// Around the local code that is to be interrupted when the peer fails.
     interrupt: OnceLock<CancelScope>,
 }
 
+impl Wake {
+    /// Wakes all of them.
+    pub(super) fn wake(&self) {
+        self.changes.notify();
+        self.receiver.wake();
+    }
+
+    /// Wakes the tasks of a dialog that has ended; interrupts the local code if that is a failure.
+    pub(super) fn end(ended: &Ended<Wakers>) {
+        ended.wake.wake();
+        if ended.failed
+            && let Some(scope) = ended.wake.interrupt.get()
+        {
+            scope.cancel();
+        }
+    }
+}
+
+impl Channel {
+    /// Lets the peer send more stream messages.
+    pub(super) fn give_credit(&self, credit: Option<Transmit<'_>>) {
+        if let Some(credit) = credit {
+            // If the connection is gone, the end follows.
+            let _ = self.transmit(&credit, WITH_OTHERS);
+        }
+    }
+
+    /// Gives the peer credit for stream messages that no task takes.
+    pub(super) fn give_back(&self, cid: Cid, credit: Option<Transmit<'_>>) {
+        if credit.is_some()
+            && let Some(count) = self.may_log(Kind::NotTaken)
+        {
+            debug!(target: "pleach::runtime", peer = %self.peer(), %cid, count, "stream messages were not taken");
+        }
+        self.give_credit(credit);
+    }
+}
+
 impl DialogHandle {
-    pub(crate) fn new(channel: Channel, cid: Cid, state: Dialog) -> Self {
-        Self(Arc::new(Shared {
-            channel,
-            cid,
-            state: StateCell::new(state),
-            receiver: AtomicWaker::new(),
-            lane: OnceLock::new(),
-            interrupt: OnceLock::new(),
-        }))
+    pub(super) fn new(channel: Channel, cid: Cid, kind: FunctionKind, wake: Arc<Wake>) -> Self {
+        Self(Arc::new(Held { channel, cid, kind, wake, lane: OnceLock::new() }))
     }
 
     pub(crate) fn channel(&self) -> &Channel {
@@ -63,178 +102,179 @@ impl DialogHandle {
 
     /// Returns the kind of the dialog's function.
     pub(crate) fn kind(&self) -> FunctionKind {
-        if self.state().is_one_way() { FunctionKind::Stream } else { FunctionKind::Context }
+        self.0.kind
+    }
+
+    /// Looks at the dialog.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Dialog) -> T) -> T {
+        self.with(|session, cid| look(session.dialog(cid)))
+    }
+
+    /// Returns how the dialog ended, if it has.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.look(|dialog| dialog.end().cloned())
+    }
+
+    /// Returns the end if it is a failure for this side.
+    pub(crate) fn failure(&self) -> Option<End> {
+        self.look(|dialog| dialog.failure().cloned())
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Session<Wakers>, Cid) -> T) -> T {
+        act(&mut self.0.channel.session(), self.0.cid)
+    }
+
+    /// As [`with`](Self::with), for a change that a task of this side may wait for.
+    pub(super) fn change<T>(&self, act: impl FnOnce(&mut Session<Wakers>, Cid) -> T) -> T {
+        let done = self.with(act);
+        self.0.wake.wake();
+        done
+    }
+
+    async fn until<T>(&self, mut look: impl FnMut(&mut Session<Wakers>, Cid) -> Option<T>) -> T {
+        self.0.wake.changes.until(|| self.with(&mut look)).await
     }
 
     /// Names the scope to be cancelled when the peer fails, also if it has failed before.
     pub(crate) fn interrupt_with(&self, scope: CancelScope) {
-        let scope = self.0.interrupt.get_or_init(|| scope);
-        if self.failed() {
+        let scope = self.0.wake.interrupt.get_or_init(|| scope);
+        if self.failure().is_some() {
             scope.cancel();
         }
     }
 
-    /// Takes a message from the message loop. Returns the peer's mistake, if it made one.
-    pub(super) fn deliver(&self, msg: Msg) -> Result<(), &'static str> {
-        let mut state = self.state();
-        let fits = match msg {
-            Msg::Started { value, .. } => state.handle_started(value).then_some(()).ok_or("a second first value"),
-            Msg::Stream { buffer, waits, .. } => {
-                state.handle_stream(buffer, waits);
-                Ok(())
-            }
-            Msg::Yield { value, .. } => match state.handle_yield(value) {
-                Arrival::Kept => Ok(()),
-                Arrival::Credited(count) => {
-                    drop(state);
-                    self.wake();
-                    self.send_credit(count);
-                    return Ok(());
-                }
-                Arrival::Discarded(credit) => {
-                    drop(state);
-                    self.give_back(credit);
-                    return Ok(());
-                }
-                Arrival::Unallowed => Err("a message without credit"),
-            },
-            Msg::Credit { count, .. } => {
-                state.handle_credit(count);
-                Ok(())
-            }
-            Msg::Stop { .. } => {
-                state.handle_stop();
-                Ok(())
-            }
-            _ => Err("a message that belongs to no dialog"),
-        };
-        drop(state);
-        self.wake();
-        fits
-    }
-
-    /// Ends the dialog with the peer's answer.
-    pub(super) fn finish_with(&self, outcome: Outcome) {
-        self.finish(match outcome {
-            Outcome::Value(value) => End::Value(value),
-            Outcome::Error(error) => match error.decode() {
-                Ok(Packed::ContextCancelled(cancelled)) => End::Cancelled(error, self.canceller(&cancelled)),
-                _ => End::Error(error),
-            },
-        });
-    }
-
-    fn canceller(&self, cancelled: &ContextCancelled) -> Canceller {
-        match &cancelled.canceller {
-            Some(actor) if actor == self.0.channel.here() => Canceller::Us,
-            Some(actor) if actor == self.0.channel.peer() => Canceller::Peer,
-            _ => Canceller::Other,
-        }
-    }
-
-    /// Ends the dialog on the side of a function that has ended.
-    pub(super) fn leave(&self) {
-        self.finish(End::Left);
-    }
-
-    /// Ends the dialog; interrupts the local code if that is a failure it has not asked for.
-    pub(super) fn finish(&self, end: End) {
-        self.state().handle_end(end);
-        self.wake();
-        if self.failed()
-            && let Some(scope) = self.0.interrupt.get()
-        {
-            scope.cancel();
-        }
-    }
-
-    fn failed(&self) -> bool {
-        self.state().failure().is_some()
-    }
-
-    /// Looks at the state, or changes it.
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Dialog) -> T) -> T {
-        let done = self.0.state.with(act);
-        self.0.receiver.wake();
-        done
-    }
-
-    /// Wakes all waiters of the state after a change.
-    fn wake(&self) {
-        self.0.state.changed();
-        self.0.receiver.wake();
+    /// Says the first value.
+    ///
+    /// # Errors
+    /// When it was said before, or can't be any more; when it can't be sent.
+    pub(crate) fn start(&self, value: &dyn Encode) -> Result<()> {
+        let started = self.with(|session, cid| session.start(cid, value));
+        self.send(started.map_err(|misuse| self.error_of_misuse(misuse))?)
     }
 
     /// Waits for the first value.
     pub(crate) async fn first(&self) -> TakeFirst {
-        self.0.state.until(|state| Some(state.take_first()).filter(|first| !matches!(first, TakeFirst::Wait))).await
+        let take = |session: &mut Session<Wakers>, cid| session.dialog(cid).take_first();
+        self.until(|session, cid| Some(take(session, cid)).filter(|first| !matches!(first, TakeFirst::Wait))).await
+    }
+
+    /// Opens this side's end of the stream.
+    ///
+    /// # Errors
+    /// When it is too early, too late, or was done before.
+    pub(crate) fn open_stream(&self, intake: Intake) -> Result<()> {
+        let opened = self.with(|session, cid| session.open_stream(cid, intake));
+        let opened = opened.map_err(|misuse| self.error_of_misuse(misuse))?;
+        opened.into_iter().flatten().try_for_each(|transmit| self.send(transmit))
+    }
+
+    /// Ready while not too much of this dialog is still to be sent.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let lane = self.0.lane.get().copied().unwrap_or(Lane::CONTROL);
+        self.0.channel.poll_lane_room(lane, cx)
+    }
+
+    /// Asks to send one stream message.
+    pub(crate) fn take_permit(&self) -> Result<InOrder, NoPermit> {
+        self.with(Session::take_permit)
     }
 
     /// Waits until a stream message may be sent, or never may.
-    pub(crate) async fn permit(&self) -> Permit {
-        let permit = self.permit_but(Permit::Wait).await;
-        if permit != Permit::NotOpened {
+    pub(crate) async fn permit(&self) -> Result<InOrder, NoPermit> {
+        let permit = self.permit_but(NoPermit::Wait).await;
+        if permit != Err(NoPermit::NotOpened) {
             return permit;
         }
         // Credit may come without a stream: a caller that waits for the result discards messages.
-        match tokio::time::timeout(PEER_OPENS, self.permit_but(Permit::NotOpened)).await {
-            Ok(Permit::Wait) => self.permit_but(Permit::Wait).await,
+        match tokio::time::timeout(PEER_OPENS, self.permit_but(NoPermit::NotOpened)).await {
+            Ok(Err(NoPermit::Wait)) => self.permit_but(NoPermit::Wait).await,
             Ok(permit) => permit,
-            Err(_late) => Permit::NotOpened,
+            Err(_late) => Err(NoPermit::NotOpened),
         }
     }
 
-    async fn permit_but(&self, unsettled: Permit) -> Permit {
-        self.0.state.until(|state| Some(state.take_permit()).filter(|permit| *permit != unsettled)).await
+    async fn permit_but(&self, unsettled: NoPermit) -> Result<InOrder, NoPermit> {
+        self.until(|session, cid| Some(session.take_permit(cid)).filter(|permit| *permit != Err(unsettled))).await
+    }
+
+    /// Sends a stream message.
+    ///
+    /// # Errors
+    /// When its value can't be sent, or the connection is gone. The permit is given back.
+    pub(crate) fn send_item(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
+        let sent = self.send(permit.item(value));
+        if sent.is_err() {
+            self.change(Session::return_permit);
+        }
+        sent
     }
 
     /// Takes the next stream message; the last task that polls this is woken when there is one.
     pub(crate) fn poll_item(&self, cx: &Context<'_>) -> Poll<Take> {
-        let take = self.state().take_item();
+        let take = self.take_item();
         if !matches!(take, Take::Wait) {
             return Poll::Ready(take);
         }
-        self.0.receiver.register(cx.waker());
+        self.0.wake.receiver.register(cx.waker());
         // Once more: it may have changed before the line above.
-        match self.state().take_item() {
+        match self.take_item() {
             Take::Wait => Poll::Pending,
             take => Poll::Ready(take),
         }
     }
 
+    fn take_item(&self) -> Take {
+        let (take, credit) = self.with(Session::take_item);
+        self.0.channel.give_credit(credit);
+        take
+    }
+
+    /// Ends the sending direction of this side's stream.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub(crate) fn finish_stream(&self) -> Result<()> {
+        self.change(Session::finish_stream).map_or(Ok(()), |stop| self.send(stop))
+    }
+
+    /// Ends this side's stream; messages that no task has taken are forgotten.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub(crate) fn stop_stream(&self) -> Result<()> {
+        let [credit, stop] = self.change(Session::stop_stream);
+        self.0.channel.give_back(self.0.cid, credit);
+        stop.map_or(Ok(()), |stop| self.send(stop))
+    }
+
     /// Waits for the dialog's end, and forgets stream messages meanwhile: a peer that waits for credit
     /// would never end.
     pub(crate) async fn ended(&self) -> End {
+        let found = |session: &mut Session<Wakers>, cid| {
+            let (credit, end) = (session.discard_items(cid), session.dialog(cid).end().cloned());
+            (credit.is_some() || end.is_some()).then_some((credit, end))
+        };
         loop {
-            let found = |state: &mut Dialog| {
-                let (forgotten, end) = (state.discard_items(), state.end().cloned());
-                (forgotten.is_some() || end.is_some()).then_some((forgotten, end))
-            };
-            let (forgotten, end) = self.0.state.until(found).await;
-            match end {
-                Some(end) => return end,
-                None => self.give_back(forgotten),
+            match self.until(found).await {
+                (_, Some(end)) => return end,
+                (credit, None) => self.0.channel.give_back(self.0.cid, credit),
             }
         }
     }
 
-    /// Gives the peer credit for stream messages that were forgotten, so that its task can go on.
-    pub(crate) fn give_back(&self, forgotten: Option<u32>) {
-        let Some(count) = forgotten else { return };
-        self.send_credit(count);
-        if let Some(times) = self.0.channel.may_log(Kind::NotTaken) {
-            debug!(target: "pleach::runtime", dialog = ?self, count, times, "stream messages were not taken");
+    /// Sends a message of this dialog.
+    pub(super) fn send(&self, transmit: Transmit<'_>) -> Result<()> {
+        // The message loop writes: messages that a task sends without waiting go out together.
+        let sent = self.0.channel.transmit(&transmit, WITH_OTHERS);
+        let lane = sent.map_err(|error| self.0.channel.explain(error))?;
+        if transmit.settles().is_some() {
+            self.0.lane.get_or_init(|| lane);
         }
-    }
-
-    /// Lets the peer send so many more stream messages.
-    pub(crate) fn send_credit(&self, count: u32) {
-        // If the connection is gone, the end follows.
-        let _ = self.send(&Outgoing::Credit { cid: self.0.cid, count });
+        Ok(())
     }
 
     /// Turns a use of the dialog that can't work into the error of its user.
-    pub(crate) fn error_of_misuse(&self, misuse: Misuse) -> Error {
+    fn error_of_misuse(&self, misuse: Misuse) -> Error {
         match misuse {
             Misuse::Cancelled => {
                 let (here, there) = (self.0.channel.here(), self.0.channel.peer());
@@ -244,58 +284,18 @@ impl DialogHandle {
         }
     }
 
-    /// Ready while not too much of this dialog is still to be sent.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.channel.poll_lane_room(self.lane(), cx)
-    }
-
-    /// Sends a message of this dialog.
-    ///
-    /// # Errors
-    /// When its value can't be sent, or the connection is gone.
-    pub(crate) fn send(&self, msg: &Outgoing<'_>) -> Result<()> {
-        // The message loop writes: messages that a task sends without waiting go out together.
-        let sent = match msg {
-            Outgoing::Credit { .. } => self.0.channel.send(Lane::CONTROL, msg, usize::MAX),
-            in_order => self.send_in_order(in_order, usize::MAX).map(drop),
-        };
-        sent.map_err(|error| self.0.channel.explain(error))
-    }
-
-    /// Sends a message behind all of this side that were sent in this way; returns on which lane.
-    pub(super) fn send_in_order(&self, msg: &Outgoing<'_>, under_way: usize) -> Result<Lane, TransportError> {
-        let channel = &self.0.channel;
-        if let Some(lane) = self.0.lane.get() {
-            channel.send(*lane, msg, under_way)?;
-            return Ok(*lane);
-        }
-        // The first message. Usually one task sends it, by `started` or by opening the stream; the first one's lane
-        // becomes the dialog's.
-        let mut lane = Lane(self.0.cid.0);
-        let mut sent = channel.send(lane, msg, under_way);
-        if let Err(TransportError::Encode { .. }) = sent {
-            // The value can't be sent, or the connection has no lane to spare: then this one does.
-            lane = Lane::CONTROL;
-            sent = channel.send(lane, msg, under_way);
-        }
-        sent?;
-        Ok(*self.0.lane.get_or_init(|| lane))
-    }
-
-    fn lane(&self) -> Lane {
-        self.0.lane.get().copied().unwrap_or(Lane::CONTROL)
-    }
-
     /// Turns an end that is a failure into the error for its observer.
     pub(crate) fn error_of(&self, end: End) -> Error {
         match end {
-            End::Error(error) | End::Cancelled(error, _) => match error.decode::<Packed>() {
-                Ok(packed) => packed.unpack(self.0.channel.peer()),
-                Err(unreadable) => Error::Transport(unreadable),
-            },
+            End::Error(error) | End::Cancelled(error, _) => self.0.channel.error_of(&error),
             End::Lost => self.0.channel.gone(),
             End::Value(_) | End::Left => Error::Usage("the context has ended: its function has returned".into()),
         }
+    }
+
+    /// Notes that this side cancels the function: from here on its end, or that of the connection, is as expected.
+    pub(crate) fn note_cancel(&self) {
+        self.change(|session, cid| session.dialog(cid).request_cancel());
     }
 
     /// Asks the peer to cancel the dialog's task, and waits for the dialog's end, which the acknowledgement only
@@ -307,31 +307,26 @@ impl DialogHandle {
     /// # Cancel safety
     /// If dropped, the request has been sent.
     pub(crate) async fn cancel(&self) -> Result<()> {
-        self.with(Dialog::request_cancel);
-        let channel = &self.0.channel;
-        if !channel.send_cancel(self.0.cid, None) {
+        let (ack, acked) = oneshot::channel();
+        let runs = self.0.channel.send_cancel(self.0.cid, Some(ack));
+        self.0.wake.wake();
+        if !runs {
             return Ok(());
         }
-        let over = self.0.state.until(|state| state.end().map(|end| matches!(end, End::Lost)));
-        match tokio::time::timeout(channel.0.cancel_ack, over).await {
-            Ok(lost) => {
-                if lost {
-                    debug!(target: "pleach::cancel", dialog = ?self, "no acknowledgement: the connection is gone");
-                }
-                Ok(())
-            }
-            Err(_) => {
-                let late = channel.too_slow();
+        match self.0.channel.acknowledged(acked).await {
+            Ok(Some(())) => {}
+            Ok(None) => debug!(target: "pleach::cancel", dialog = ?self, "no acknowledgement: the connection is gone"),
+            Err(late) => {
                 warn!(target: "pleach::cancel", dialog = ?self, %late, "no acknowledgement: the connection stands, the peer is slow");
-                Err(late)
+                return Err(late);
             }
         }
+        Ok(())
     }
 
     /// Cancels the task of this dialog that runs here. Returns at once.
     pub(crate) fn cancel_here(&self) {
-        let scope = self.0.channel.session().task(self.0.cid).cloned();
-        if let Some(scope) = scope {
+        if let Some(scope) = self.with(|session, cid| session.task(cid).cloned()) {
             scope.cancel();
         }
     }
@@ -345,23 +340,17 @@ impl DialogHandle {
     /// # Cancel safety
     /// Nothing but unread stream messages is lost; ask again.
     pub(crate) async fn settled(&self) -> Result<End> {
-        if self.with(|state| state.cancel_called() && state.end().is_none()) {
+        if self.look(|dialog| dialog.cancel_called() && dialog.end().is_none()) {
             self.cancel().await?;
         }
         Ok(self.ended().await)
     }
-
-    fn state(&self) -> MutexGuard<'_, Dialog> {
-        self.0.state.lock()
-    }
 }
 
-impl Drop for Shared {
-    /// The session, the block or the function, and its streams have let go: nothing can be sent any more.
+impl Drop for Held {
+    /// The block or the function, and its streams have let go.
     fn drop(&mut self) {
-        if let Some(lane) = self.lane.get().filter(|lane| **lane != Lane::CONTROL) {
-            self.channel.transport().close_lane(*lane);
-        }
+        self.channel.release(self.cid);
     }
 }
 
@@ -371,70 +360,8 @@ impl fmt::Debug for DialogHandle {
     }
 }
 
-/// A dialog that was opened here. Dropping it before its end asks the peer to cancel the task.
-pub(crate) struct OpenedDialog(DialogHandle);
-
-impl OpenedDialog {
-    /// Opens a dialog: the message is queued, and on its way. At the deadline the peer cancels the task
-    /// by itself.
-    ///
-    /// # Errors
-    /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Self> {
-        Self::begin(channel, Dialog::new(Side::Caller), |cid| Outgoing::Open { cid, target, args, terms })
-    }
-
-    /// Opens the dialog of a one-way stream; otherwise as [`open`](Self::open).
-    pub(crate) fn pull(
-        channel: &Channel,
-        target: ByteStr,
-        args: &dyn Encode,
-        terms: CallOptions,
-        intake: Intake,
-    ) -> Result<Self> {
-        let (buffer, waits) = (intake.buffer, intake.lets_senders_wait());
-        let state = Dialog::one_way_receiver(intake);
-        Self::begin(channel, state, |cid| Outgoing::Pull { cid, target, buffer, waits, args, terms })
-    }
-
-    fn begin<'a>(channel: &Channel, state: Dialog, opening: impl FnOnce(Cid) -> Outgoing<'a>) -> Result<Self> {
-        let mut made = None;
-        let opened = channel.session().open_with(|cid| {
-            let handle = made.insert(DialogHandle::new(channel.clone(), cid, state));
-            (ReplyTo::Dialog(handle.clone()), Some(handle.clone()))
-        });
-        let (Some(cid), Some(handle)) = (opened, made) else { return Err(channel.gone()) };
-        let opened = Self(handle);
-        if let Err(error) = channel.send(Lane::CONTROL, &opening(cid), 1) {
-            channel.session().forget(cid);
-            opened.0.finish(End::Lost);
-            return Err(channel.explain(error));
-        }
-        Ok(opened)
-    }
-
-    pub(crate) fn handle(&self) -> &DialogHandle {
-        &self.0
-    }
-
-    /// Tells the peer that nothing more will come from the block, which has a value, if it would wait for that.
-    pub(crate) fn leave(&self) {
-        if self.0.with(Dialog::leave) {
-            // If the connection is gone, the end follows.
-            let _ = self.0.send(&Outgoing::Stop { cid: self.0.cid() });
-        }
-    }
-}
-
-impl Drop for OpenedDialog {
-    fn drop(&mut self) {
-        self.0.with(Dialog::leave);
-        if self.0.state().end().is_none() {
-            self.0.with(Dialog::request_cancel);
-            self.0.0.channel.send_cancel(self.0.0.cid, None);
-        }
-    }
-}
+/// That more messages are under way: the driver writes them together.
+const WITH_OTHERS: usize = usize::MAX;
 
 /// How long a sender without credit waits for a peer that has not opened its stream: long enough for
 /// one that is about to, as both sides usually open theirs first thing.

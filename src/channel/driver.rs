@@ -18,15 +18,15 @@ use std::task::{Context, Poll, ready};
 
 use pleach_wire::transport::Lane;
 use pleach_wire::{ByteStr, Cid, DrainLimit, Msg, Outgoing, Payload, SilenceLimit, TransportClosed, TransportError};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::dialog::DialogHandle;
+use super::Channel;
+use super::dialog::{DialogHandle, Wake};
 use super::drain::{Drain, Draining};
 use super::records::Kind;
-use super::{Channel, ReplyTo};
 use crate::error::{Cancelled, Packed, Refusal};
 use crate::log::Limit;
-use crate::proto::dialog::End;
 use crate::proto::session::{Event, Outcome};
 use crate::proto::target::Target;
 
@@ -90,12 +90,7 @@ impl Drop for Ending<'_> {
         let _ = channel.0.end.set(end); // only this place sets it
         let left = channel.session().close();
         left.tasks.iter().for_each(|task| task.cancel_because(Cancelled::Caller(None)));
-        for reply in &left.replies {
-            if let ReplyTo::Dialog(dialog) = reply {
-                dialog.finish(End::Lost);
-            }
-        }
-        left.dialogs.iter().for_each(|dialog| dialog.finish(End::Lost));
+        left.dialogs.iter().for_each(Wake::end);
         drop(left);
         channel.0.ended.cancel();
         channel.log_left_out();
@@ -222,7 +217,8 @@ impl<'a> Driver<'a> {
     }
 
     fn handle_timeout(&mut self) -> Result<(), TransportError> {
-        drop(self.channel.session().handle_timeout(self.channel.now()));
+        let overdue = self.channel.session().handle_timeout(self.channel.now());
+        drop(overdue);
         let Some(draining) = &mut self.draining else { return self.channel.look_at_watch() };
         let looked = draining.look(self.channel.transport().traffic(), self.channel.peer_gone());
         looked.inspect_err(|end| self.gave_up = Some(end.clone()))
@@ -233,52 +229,40 @@ impl<'a> Driver<'a> {
         let event = channel.session().handle_msg(msg);
         match event {
             Event::Invoke { cid, target, args, terms, dialog } => {
-                let dialog = dialog.map(|state| channel.accept_dialog(cid, *state));
+                let dialog = dialog.map(|(kind, wake)| DialogHandle::new(channel.clone(), cid, kind, wake));
                 let deadline = terms.deadline.and_then(|left| Instant::now().checked_add(left));
                 self.serve.invoke(channel, Invocation { cid, target, args, schema: terms.schema, deadline, dialog });
             }
-            Event::Deliver { dialog, msg } => {
-                let kind = msg.kind();
-                if let Err(why) = dialog.deliver(msg)
-                    && let Some(count) = channel.may_log(Kind::Undelivered)
-                {
-                    warn!(target: "pleach::runtime", peer = %channel.peer(), ?dialog, kind, why, count, "ignored a message");
-                }
+            Event::Changed { wake, credit } => {
+                wake.wake();
+                channel.give_credit(credit);
+            }
+            Event::Discarded { cid, credit } => channel.give_back(cid, Some(credit)),
+            Event::Misplaced { cid, kind, why } => {
+                let Some(count) = channel.may_log(Kind::Undelivered) else { return };
+                warn!(target: "pleach::runtime", peer = %channel.peer(), %cid, kind, why, count, "ignored a message");
             }
             Event::Overloaded { cid, limit } => {
                 channel.refuse(cid, "another function".into(), Refusal::Overloaded { limit });
             }
-            Event::Resolved { reply, ack, outcome } => {
+            Event::Resolved { reply, acks, outcome } => {
                 let late = match reply {
-                    Some(ReplyTo::Call(caller)) => caller.send(outcome).err(),
-                    Some(ReplyTo::Dialog(dialog)) => {
-                        dialog.finish_with(outcome);
-                        None
-                    }
+                    Some(reply) => reply.send(outcome).err(),
                     None => Some(outcome),
                 };
-                // Only now: a task that waited for the acknowledgement must find the end.
-                if let Some(ack) = ack {
-                    let _ = ack.send(()); // the waiter may have left
-                }
+                wake_all(acks);
                 if let Some(outcome) = late {
                     log_late(channel, &outcome);
                 }
             }
-            Event::CancelTask { cid } => {
-                let scope = channel.session().task(cid).cloned();
-                if let Some(scope) = scope {
-                    scope.cancel_because(Cancelled::Caller(Some(channel.peer().clone())));
-                }
+            Event::Ended { dialog, acks, lane } => {
+                Wake::end(&dialog);
+                wake_all(acks);
+                channel.close_lane(lane);
             }
-            Event::NothingToCancel { cid } => {
-                channel.send_or_log(Lane::CONTROL, &Outgoing::CancelAck { cid, found: false }, 0);
-            }
-            Event::Acked { ack } => {
-                if let Some(ack) = ack {
-                    let _ = ack.send(()); // the waiter may have left
-                }
-            }
+            Event::CancelTask { task } => task.cancel_because(Cancelled::Caller(Some(channel.peer().clone()))),
+            Event::Reply(transmit) => channel.transmit_or_log(&transmit, 0),
+            Event::Acked { acks } => wake_all(acks),
             Event::PeerFailed { error } => match error.decode() {
                 Ok(error) => self.serve.peer_failed(channel, error),
                 Err(error) => {
@@ -286,9 +270,10 @@ impl<'a> Driver<'a> {
                     error!(target: "pleach::runtime", peer = %channel.peer(), %error, count, "unreadable runtime error")
                 }
             },
-            Event::Pinged { n } => channel.answer_ping(n),
+            Event::Pinged { pong } => channel.answer_ping(&pong),
             Event::Ponged { n } => channel.note_pong(n),
             Event::PeerLeaves { why } => self.left = Some(why),
+            Event::Unchanged => {}
             Event::Late { kind, cid } => {
                 let Some(count) = channel.may_log(Kind::Late) else { return };
                 debug!(target: "pleach::runtime", peer = %channel.peer(), kind, %cid, count, "a message came after its dialog had ended");
@@ -322,6 +307,13 @@ impl<'a> Driver<'a> {
             (TransportError::Closed(_), Some(why)) => TransportClosed::by_peer(&**why).after_goodbye().into(),
             _ => end,
         }
+    }
+}
+
+/// Wakes those that wait for an acknowledgement.
+fn wake_all(acks: Vec<oneshot::Sender<()>>) {
+    for ack in acks {
+        let _ = ack.send(()); // the waiter may have left
     }
 }
 

@@ -1,6 +1,5 @@
 //! Failures that end a connection before it is closed: the runtime at either end has failed, or the peer does not read.
 
-use pleach_wire::transport::Lane;
 use pleach_wire::{Outgoing, TransportError};
 
 use super::Channel;
@@ -9,7 +8,7 @@ use crate::error::{Error, Packed};
 impl Channel {
     /// Tells the peer that the runtime here has failed.
     pub(crate) fn report_failure(&self, error: &Packed) {
-        self.send_or_log(Lane::CONTROL, &Outgoing::Error { cid: None, error }, 0);
+        self.send_or_log(&Outgoing::Error { cid: None, error });
     }
 
     /// Keeps the failure of the peer's runtime, and wakes its waiters.

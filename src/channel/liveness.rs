@@ -7,12 +7,12 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pleach_wire::transport::Lane;
 use pleach_wire::{Outgoing, TransportError};
 use tokio::time::Instant;
 
 use super::Channel;
 use crate::proto::failure_detector::{Action, FailureDetector, PeerHealth};
+use crate::proto::transmit::Transmit;
 
 /// Whether a peer is alive, as far as this side can know.
 ///
@@ -79,8 +79,8 @@ impl Channel {
     }
 
     /// Answers a heartbeat.
-    pub(super) fn answer_ping(&self, n: u64) {
-        self.send_or_log(Lane::CONTROL, &Outgoing::Pong { n }, 0);
+    pub(super) fn answer_ping(&self, pong: &Transmit<'_>) {
+        self.transmit_or_log(pong, 0);
         if let Some(mut detector) = self.detector() {
             detector.handle_ping(self.now());
         }
@@ -110,7 +110,7 @@ impl Channel {
                 return Ok(());
             };
             match action {
-                Action::Ping { n } => self.send_or_log(Lane::CONTROL, &Outgoing::Ping { n }, 0),
+                Action::Ping { n } => self.send_or_log(&Outgoing::Ping { n }),
                 Action::Suspect { silent, phi } => {
                     info!(target: "pleach::runtime", %peer, ?silent, phi, "the peer is suspiciously silent");
                 }

@@ -5,39 +5,34 @@
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`drain`] | the end of a connection: messages in transit still arrive |
-//! | [`dialog`] | a context: a dialog of many messages |
+//! | [`call`] | calls to the peer: sent, answered, cancelled |
+//! | [`opened`] | contexts and streams of the peer: opened, left |
+//! | [`dialog`] | a dialog of many messages: its tasks wait, and are woken |
 //! | [`respond`] | how a task of the peer ends |
-//! | [`state_cell`] | a dialog's state, and its waiters |
+//! | [`changes`] | the waiters for a change of a dialog |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | [`liveness`] | a peer that is silent |
 //! | [`records`] | log records that a peer can cause |
-//! | this one | the handle: what callers and finished tasks use |
+//! | this one | the handle, and how messages are packed |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
 //! itself; only when several are under way does the driver write for all of them at once.
 //!
-//! # Lanes
-//! A context's own messages go on a lane of their own, so that they hold up no other context: its first value, its
-//! stream messages, its result. Everything else is on the control lane and may overtake them. The order holds where it
-//! matters: the caller uses its lane only after it has got the first value, so the request to open the context is
-//! always there before; the acknowledgement of a cancel request goes behind the answer, on its lane; credit adds up to
-//! the same in any order. An error may overtake earlier messages, and messages for an ended dialog are ignored. Where a
-//! connection has no lane to spare, the control lane does.
-//!
 //! # Invariants
 //! 1. The session's lock is never held across a wait, nor while the transport is called.
-//! 2. A guard ([`Pending`]) exists before the message that it guards is queued.
-//! 3. A lane is closed when nothing is left that could send on it.
+//! 2. What a command of the session returns is sent, in that order: all rules are in [`crate::proto`].
 
+mod call;
+mod changes;
 pub(crate) mod dialog;
 pub(crate) mod drain;
 pub(crate) mod driver;
 mod failure;
 pub(crate) mod handshake;
 mod liveness;
+pub(crate) mod opened;
 pub(crate) mod records;
 mod respond;
-mod state_cell;
 #[cfg(test)]
 mod tests;
 
@@ -47,21 +42,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, CallOptions, Cid, Encode, MsgTransport, Outgoing, Payload, TransportError};
+use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::dialog::DialogHandle;
+pub(crate) use self::call::{Pending, UNCHECKED, call_terms};
+use self::dialog::Wake;
 use self::drain::PeerGone;
 pub use self::liveness::Liveness;
 use self::records::{Kind, Records};
 pub(crate) use self::respond::EndRequest;
 use crate::actor::ActorId;
 use crate::error::{Error, Packed, Result};
-use crate::proto::dialog::Dialog;
+use crate::proto::dialog::Canceller;
 use crate::proto::failure_detector::{DetectorConfig, FailureDetector, Relation};
 use crate::proto::session::{Handles, Outcome, Role, Session};
+use crate::proto::transmit::Transmit;
 use crate::scope::CancelScope;
 
 /// A connection to a peer. Cloning is cheap; the connection ends when it is closed, not when handles drop.
@@ -100,24 +97,27 @@ struct Shared {
     records: Records,
 }
 
-/// The part of a channel that its dialogs share.
+/// The types by which the session wakes and cancels tasks here.
 #[derive(Debug)]
-pub(crate) struct Wakers;
-
-impl Handles for Wakers {
-    type Reply = ReplyTo;
-    type Ack = oneshot::Sender<()>;
-    type Task = CancelScope;
-    type Dialog = DialogHandle;
+struct Wakers {
+    here: ActorId,
+    peer: ActorId,
 }
 
-/// The receiver of a call's answer.
-#[derive(Debug)]
-pub(crate) enum ReplyTo {
-    /// The task that waits for it.
-    Call(oneshot::Sender<Outcome>),
-    /// Its dialog.
-    Dialog(DialogHandle),
+impl Handles for Wakers {
+    type Reply = oneshot::Sender<Outcome>;
+    type Ack = oneshot::Sender<()>;
+    type Task = CancelScope;
+    type Wake = Arc<Wake>;
+
+    fn canceller(&self, error: &Payload) -> Option<Canceller> {
+        let Ok(Packed::ContextCancelled(cancelled)) = error.decode() else { return None };
+        Some(match &cancelled.canceller {
+            Some(actor) if *actor == self.here => Canceller::Us,
+            Some(actor) if *actor == self.peer => Canceller::Peer,
+            _ => Canceller::Other,
+        })
+    }
 }
 
 /// Knows more about a peer than its connection does.
@@ -158,9 +158,10 @@ impl Channel {
         let detector = terms
             .detector
             .map(|(relation, config)| Mutex::new(FailureDetector::new(relation, config, Duration::ZERO, now)));
+        let wakers = Wakers { here: terms.here.clone(), peer: terms.peer.clone() };
         Self(Arc::new(Shared {
             transport,
-            session: Mutex::new(Session::new(terms.role, terms.max_tasks)),
+            session: Mutex::new(Session::new(wakers, terms.role, terms.max_tasks)),
             here: terms.here,
             peer: terms.peer,
             end_request: terms.end_request,
@@ -262,32 +263,6 @@ impl Channel {
         }
     }
 
-    /// Starts a call: the message is queued, and on its way unless others are being sent.
-    ///
-    /// # Errors
-    /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Pending> {
-        let (waker, reply) = oneshot::channel();
-        let (cid, open) = {
-            let mut session = self.session();
-            let cid = session.open(ReplyTo::Call(waker)).ok_or_else(|| self.gone())?;
-            (cid, session.open_calls())
-        };
-        let pending = Pending { channel: self.clone(), cid, reply, answered: false };
-        if let Err(error) = self.send(Lane::CONTROL, &Outgoing::Start { cid, target, args, terms }, open) {
-            self.session().forget(cid);
-            return Err(self.explain(error));
-        }
-        Ok(pending)
-    }
-
-    /// Makes the dialog of a task of the peer, before any further message of it is looked at.
-    pub(crate) fn accept_dialog(&self, cid: Cid, state: Dialog) -> DialogHandle {
-        let dialog = DialogHandle::new(self.clone(), cid, state);
-        self.session().attach_dialog(cid, dialog.clone());
-        dialog
-    }
-
     /// Attaches the scope by which a running task of the peer can be cancelled.
     pub(crate) fn attach(&self, cid: Cid, scope: CancelScope) {
         self.session().attach(cid, scope);
@@ -321,27 +296,58 @@ impl Channel {
         Ok(())
     }
 
-    fn send_or_log(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) {
-        if let Err(error) = self.send(lane, msg, under_way) {
-            let Some(count) = self.may_log(Kind::NotSent) else { return };
-            debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, count, "not sent");
+    /// Sends a message on its lane, or where it goes if the connection can't spare that. Returns on which lane.
+    fn transmit(&self, transmit: &Transmit<'_>, under_way: usize) -> Result<Lane, TransportError> {
+        let sent = match (self.send(transmit.lane, &transmit.msg, under_way), transmit.fallback()) {
+            // The value can't be sent, or there is no such lane to spare.
+            (Err(TransportError::Encode { .. }), Some(other)) => {
+                self.send(other, &transmit.msg, under_way).map(|()| other)
+            }
+            (sent, _) => sent.map(|()| transmit.lane),
+        };
+        match (sent, transmit.settles()) {
+            (Ok(lane), Some(cid)) => Ok(self.session().settle_lane(cid, lane)),
+            (sent, _) => sent,
         }
     }
 
-    /// Asks the peer to cancel a task; `ack` is woken when the task has ended. Returns whether it still runs.
-    fn send_cancel(&self, cid: Cid, ack: Option<oneshot::Sender<()>>) -> bool {
-        let overdue_at = self.now() + self.0.cancel_ack;
-        let marked = self.session().cancel(cid, ack, overdue_at);
-        if let Ok(true) = marked {
-            self.send_or_log(Lane::CONTROL, &Outgoing::Cancel { cid }, 0);
+    fn transmit_or_log(&self, transmit: &Transmit<'_>, under_way: usize) {
+        if let Err(error) = self.transmit(transmit, under_way) {
+            self.log_not_sent(&transmit.msg, &error);
         }
-        self.0.transport.wake_flusher(); // the driver looks at its timers
-        marked.is_ok()
     }
 
-    /// The error of a wait for an acknowledgement that never came.
-    fn too_slow(&self) -> Error {
-        Error::ActorTooSlow { actor: Box::new(self.0.peer.clone()), waited: self.0.cancel_ack }
+    fn send_or_log(&self, msg: &Outgoing<'_>) {
+        if let Err(error) = self.send(Lane::CONTROL, msg, 0) {
+            self.log_not_sent(msg, &error);
+        }
+    }
+
+    fn log_not_sent(&self, msg: &Outgoing<'_>, error: &TransportError) {
+        let Some(count) = self.may_log(Kind::NotSent) else { return };
+        debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, count, "not sent");
+    }
+
+    /// Lets go of a dialog for one of its two users; the second one closes its lane.
+    fn release(&self, cid: Cid) {
+        let lane = self.session().release(cid);
+        self.close_lane(lane);
+    }
+
+    fn close_lane(&self, lane: Option<Lane>) {
+        if let Some(lane) = lane {
+            self.0.transport.close_lane(lane);
+        }
+    }
+
+    /// Has the driver look at its timers.
+    fn look_at_timers(&self) {
+        self.0.transport.wake_flusher();
+    }
+
+    /// Returns when an acknowledgement that is asked for now is overdue.
+    fn ack_overdue_at(&self) -> Duration {
+        self.now() + self.0.cancel_ack
     }
 
     fn session(&self) -> MutexGuard<'_, Session<Wakers>> {
@@ -367,78 +373,6 @@ impl Channel {
     }
 }
 
-/// The terms of a call: `schema` is that of the function's [`Export`](crate::exports), or [`UNCHECKED`]; at
-/// the deadline the peer cancels the task by itself.
-pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallOptions {
-    // None at all if it has passed.
-    let deadline = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    CallOptions { schema, deadline }
-}
-
-/// A call that waits for its answer. Dropping it before asks the peer to cancel the task.
-pub(crate) struct Pending {
-    channel: Channel,
-    cid: Cid,
-    reply: oneshot::Receiver<Outcome>,
-    answered: bool,
-}
-
-impl Pending {
-    /// Waits for the answer.
-    ///
-    /// # Errors
-    /// The error of the function or of the peer's runtime; [`Error::Disconnected`].
-    ///
-    /// # Cancel safety
-    /// Nothing is lost; ask again. Not to be asked again after it has resolved.
-    pub(crate) async fn outcome(&mut self) -> Result<Payload> {
-        let outcome = (&mut self.reply).await;
-        self.answered = true;
-        match outcome {
-            Ok(Outcome::Value(value)) => Ok(value),
-            Ok(Outcome::Error(error)) => Err(match error.decode::<Packed>() {
-                Ok(packed) => packed.unpack(&self.channel.0.peer),
-                Err(unreadable) => Error::Transport(unreadable),
-            }),
-            Err(_closed) => Err(self.channel.gone()),
-        }
-    }
-
-    /// Asks the peer to cancel the task and waits until it has ended.
-    ///
-    /// # Errors
-    /// [`Error::ActorTooSlow`] when neither an acknowledgement nor an answer came in time.
-    ///
-    /// # Cancel safety
-    /// If dropped, the request has been sent.
-    pub(crate) async fn cancel(mut self) -> Result<()> {
-        let (ack, acked) = oneshot::channel();
-        self.answered = true;
-        if !self.channel.send_cancel(self.cid, Some(ack)) {
-            return Ok(());
-        }
-        // The driver drops the waker at the deadline, and when the connection ends.
-        match acked.await {
-            Ok(()) => Ok(()),
-            Err(_) if self.channel.end().is_some() => Ok(()),
-            Err(_) => Err(self.channel.too_slow()),
-        }
-    }
-
-    /// Stops waiting without notifying the peer.
-    pub(crate) fn forget(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.channel.send_cancel(self.cid, None);
-        }
-    }
-}
-
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Channel").field("peer", self.peer()).field("end", &self.end()).finish_non_exhaustive()
@@ -449,6 +383,3 @@ impl std::fmt::Debug for Channel {
 const ALIVE: u8 = 0;
 const KILLED: u8 = 1;
 const EXITED: u8 = 2;
-
-/// The schema of a caller that does not know how the function is declared.
-pub(crate) const UNCHECKED: u64 = 0;

@@ -1,23 +1,19 @@
 //! How a task that runs here for the peer ends: with a value, an error, or because it was cancelled.
 //!
 //! # Invariants
-//! 1. Each task is answered once, before its cancel request is acknowledged, and on one lane with that.
-//! 2. A dialog's result goes behind its stream messages, on the dialog's lane. A context's error does not wait
-//!    for them, because it interrupts their reader; that of a one-way stream is the last of its messages.
-//! 3. The end of a one-way stream whose caller has cancelled it waits for no message: that caller reads no more.
+//! 1. Each task is answered once.
 
 use std::sync::{Arc, OnceLock};
 
-use pleach_wire::msg::FunctionKind;
-use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, Encode, Outgoing, TransportError};
+use pleach_wire::{Cid, Encode, TransportError};
 
 use super::Channel;
-use super::dialog::DialogHandle;
 use super::records::Kind;
 use crate::actor::ActorId;
 use crate::error::{Cancelled, ContextCancelled, Error, Packed, Raised, Refusal};
 use crate::panics::{self, Panic};
+use crate::proto::session::Finished;
+use crate::proto::transmit::Answer;
 
 /// The peer that asked this actor to end, if one has; all its channels share it.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +34,7 @@ impl EndRequest {
 impl Channel {
     /// Answers a task of the peer and ends its dialog.
     pub(crate) fn answer(&self, cid: Cid, value: &dyn Encode) {
-        if let Err(end) = self.finish(cid, &Outgoing::Return { cid, value }) {
+        if let Err(end) = self.finish(cid, Answer::Value(value)) {
             let Some(count) = self.may_log(Kind::Untold) else { return };
             debug!(target: "pleach::runtime", peer = %self.peer(), %cid, %end, count, "an answer found the connection gone");
         }
@@ -91,7 +87,7 @@ impl Channel {
     }
 
     fn answer_error(&self, cid: Cid, error: &Packed) {
-        let Err(end) = self.finish(cid, &Outgoing::Error { cid: Some(cid), error }) else { return };
+        let Err(end) = self.finish(cid, Answer::Error(error)) else { return };
         let peer = self.peer();
         let kind = if error.is_failure() { Kind::UntoldFailure } else { Kind::Untold };
         match (kind, self.may_log(kind)) {
@@ -110,28 +106,21 @@ impl Channel {
     /// # Errors
     /// The peer did not get the answer: the connection has ended, or the message can't be sent. In the second case the
     /// peer gets an error that says so.
-    fn finish(&self, cid: Cid, answer: &Outgoing<'_>) -> Result<(), TransportError> {
-        let (finished, others) = {
-            let mut session = self.session();
-            (session.finish(cid), session.running_tasks() + 1)
-        };
-        // Whatever the function has left behind sends nothing after the answer.
-        finished.dialog.iter().for_each(DialogHandle::leave);
-        let behind_messages = |dialog: &&DialogHandle| match dialog.kind() {
-            FunctionKind::Stream => !finished.ack_due,
-            _ => matches!(answer, Outgoing::Return { .. }),
-        };
-        let sent = match finished.dialog.as_ref().filter(behind_messages) {
-            Some(dialog) => dialog.send_in_order(answer, others),
-            None => self.send(Lane::CONTROL, answer, others).map(|()| Lane::CONTROL),
-        };
+    fn finish(&self, cid: Cid, answer: Answer<'_>) -> Result<(), TransportError> {
+        let Finished { answer, after, dialog, others } = self.session().finish(cid, answer);
+        let under_way = others + 1;
+        // Whatever the function has left behind finds the end.
+        dialog.iter().for_each(|dialog| dialog.wake());
+        let sent = self.transmit(&answer, under_way);
         if let Err(why @ (TransportError::Encode { .. } | TransportError::FrameTooLarge { .. })) = &sent {
             let error = Packed::of(Error::Transport(why.clone()), self.here());
-            self.send_or_log(Lane::CONTROL, &Outgoing::Error { cid: Some(cid), error: &error }, others);
+            self.transmit_or_log(&after.unsendable(&error), under_way);
         }
-        if finished.ack_due {
-            let lane = *sent.as_ref().unwrap_or(&Lane::CONTROL);
-            self.send_or_log(lane, &Outgoing::CancelAck { cid, found: true }, others);
+        if let Some(ack) = after.acknowledge(sent.as_ref().ok().copied()) {
+            self.transmit_or_log(&ack, under_way);
+        }
+        if dialog.is_some() {
+            self.release(cid);
         }
         sent.map(drop)
     }

@@ -6,14 +6,16 @@ use std::task::{Context, Poll};
 use futures_util::poll;
 use pleach_wire::msg::INITIAL_CREDIT;
 use pleach_wire::transport::PeerInfo;
-use pleach_wire::{Format, Key, Msg, Settings};
+use pleach_wire::{ByteStr, CallOptions, Format, Key, Msg, Settings};
 
-use super::dialog::OpenedDialog;
+use super::dialog::DialogHandle;
 use super::drain::Drain;
 use super::driver::{Invocation, Serve};
+use super::opened::OpenedDialog;
 use super::*;
 use crate::error::{BoxError, Cancelled, ContextCancelled, Raised};
-use crate::proto::dialog::{End, Permit, Take, TakeFirst};
+use crate::proto::dialog::{End, Take, TakeFirst};
+use crate::proto::inbox::{Intake, Lag};
 
 const DRAIN: Drain = Drain { stalled: Duration::from_secs(1), total: Duration::from_secs(3) };
 
@@ -170,8 +172,7 @@ fn open(caller: &Half) -> OpenedDialog {
 async fn started(caller: &Half, callee: &mut Half) -> (OpenedDialog, DialogHandle) {
     let opened = open(caller);
     let function = callee.asked.recv().await.unwrap().dialog.unwrap();
-    function.with(|state| state.start()).unwrap();
-    function.send(&Outgoing::Started { cid: function.cid(), value: &() }).unwrap();
+    function.start(&()).unwrap();
     assert!(matches!(opened.handle().first().await, TakeFirst::Value(_)));
     (opened, function)
 }
@@ -181,14 +182,14 @@ async fn a_heartbeat_is_answered_whatever_the_tasks_do() {
     let (caller, mut callee) = connected().await;
     let pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallOptions::default()).unwrap();
     let _busy = callee.asked.recv().await.unwrap();
-    caller.channel.send_or_log(Lane::CONTROL, &Outgoing::Ping { n: 7 }, 0);
-    caller.channel.send_or_log(Lane::CONTROL, &Outgoing::Cancel { cid: Cid(9) }, 0);
+    caller.channel.send_or_log(&Outgoing::Ping { n: 7 });
+    caller.channel.send_or_log(&Outgoing::Cancel { cid: Cid(9) });
     // Answers come in the order of the questions.
     while callee.queued().last() != Some(&(0, "cancel_ack")) {
         tokio::task::yield_now().await;
     }
     assert_eq!(callee.queued(), [(0, "pong"), (0, "cancel_ack")]);
-    pending.forget();
+    drop(pending);
 }
 
 #[tokio::test]
@@ -216,16 +217,13 @@ async fn a_context_has_a_lane_and_gives_it_back() {
     let (opened, function) = started(&caller, &mut callee).await;
     let cid = function.cid();
     for side in [opened.handle(), &function] {
-        side.with(|state| state.open_stream(1)).unwrap();
-        side.send(&Outgoing::Stream { cid, buffer: 1, waits: true }).unwrap();
-        assert_eq!(side.permit().await, Permit::Granted);
-        side.send(&Outgoing::Yield { cid, value: &7u8 }).unwrap();
+        side.open_stream(Intake { buffer: 1, lag: Lag::Wait }).unwrap();
+        side.send_item(side.permit().await.unwrap(), &7u8).unwrap();
         std::future::poll_fn(|cx| side.poll_room(cx)).await;
-        side.send(&Outgoing::Stop { cid }).unwrap();
+        side.finish_stream().unwrap();
     }
     assert!(matches!(item(opened.handle()).await, Take::Item(..)));
     assert!(matches!(item(&function).await, Take::Item(..)));
-    function.give_back(Some(1));
     drop(function);
     callee.channel.answer(cid, &());
     assert!(matches!(opened.handle().settled().await, Ok(End::Value(_))));
@@ -233,7 +231,7 @@ async fn a_context_has_a_lane_and_gives_it_back() {
     drop(opened);
     let streamed = [(1, "stream"), (1, "yield"), (1, "stop")];
     assert_eq!(caller.queued(), [&[(0, "open")], &streamed[..]].concat());
-    assert_eq!(callee.queued(), [&[(1, "started")], &streamed[..], &[(0, "credit"), (1, "return")]].concat());
+    assert_eq!(callee.queued(), [&[(1, "started")], &streamed[..], &[(1, "return")]].concat());
     assert_eq!((caller.closed(), callee.closed()), (vec![1], vec![1]));
     caller.assert_empty();
     callee.assert_empty();
@@ -244,14 +242,18 @@ async fn credit_is_enough_for_a_peer_that_has_opened_no_stream() {
     // A caller that waits for the result discards messages and blocks no sender: with a stream or without one.
     let (caller, mut callee) = connected().await;
     let (opened, function) = started(&caller, &mut callee).await;
-    function.with(|state| state.open_stream(1)).unwrap();
+    function.open_stream(Intake { buffer: 1, lag: Lag::Wait }).unwrap();
     for _ in 0..INITIAL_CREDIT {
-        assert_eq!(function.permit().await, Permit::Granted);
+        function.send_item(function.permit().await.unwrap(), &()).unwrap();
     }
     let mut permit = pin!(function.permit());
     assert!(poll!(permit.as_mut()).is_pending());
-    opened.handle().give_back(Some(1));
-    assert_eq!(permit.await, Permit::Granted);
+    let mut ended = pin!(opened.handle().ended());
+    tokio::select! {
+        biased;
+        permit = permit => assert!(permit.is_ok(), "{permit:?}"),
+        end = ended.as_mut() => panic!("{end:?}"),
+    }
 }
 
 #[tokio::test]
@@ -306,7 +308,7 @@ async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
         };
         let (cancelled, ()) = tokio::join!(opened.handle().cancel(), ends);
         cancelled.unwrap();
-        assert!(opened.handle().with(|state| state.cancel_acked()));
+        assert!(opened.handle().look(|state| state.cancel_acked()));
         let lane = u64::from(!fails);
         assert_eq!(callee.queued()[1..], [(lane, if fails { "error" } else { "return" }), (lane, "cancel_ack")]);
         drop((opened, function));
@@ -393,7 +395,7 @@ fn told(outcome: Result<Payload>) -> ContextCancelled {
 async fn a_lost_connection_wakes_the_function_too() {
     let (caller, mut callee) = connected().await;
     let (_opened, function) = started(&caller, &mut callee).await;
-    function.with(|state| state.open_stream(64)).unwrap();
+    function.open_stream(Intake { buffer: 64, lag: Lag::Wait }).unwrap();
     caller.transport.abort();
     assert!(matches!(item(&function).await, Take::Failed(End::Lost)));
 }

@@ -18,7 +18,8 @@ use pleach_wire::{ByteStr, Encode, Payload};
 
 use super::OpenContext;
 use crate::call::Decode;
-use crate::channel::dialog::{DialogHandle, OpenedDialog};
+use crate::channel::dialog::DialogHandle;
+use crate::channel::opened::OpenedDialog;
 use crate::channel::{Channel, Explain, call_terms};
 use crate::error::{Error, Result, ScopeError};
 use crate::exports::Export;
@@ -126,7 +127,7 @@ async fn settle<X, E: ScopeError>(
             }
         }
     }
-    if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
+    if let Some(failed) = dialog.failure() {
         return Err(peer.explain(scope::own_cancellation_or(dialog.error_of(failed))).await.into());
     }
     match ended {
@@ -147,11 +148,11 @@ pub(crate) async fn end_remote(dialog: &DialogHandle) {
 
 /// Cancels the remote task, if it still runs, for a caller that needs no answer.
 pub(crate) async fn cancel_remote(dialog: &DialogHandle) -> Result<()> {
-    if dialog.with(|state| state.end().is_some()) {
+    if dialog.look(|state| state.end().is_some()) {
         return Ok(());
     }
     dialog.cancel().await?;
-    if let Some(failed) = dialog.with(|state| state.failure().cloned()) {
+    if let Some(failed) = dialog.failure() {
         let error = dialog.error_of(failed);
         warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
     }

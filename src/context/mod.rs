@@ -20,7 +20,7 @@ mod open;
 use std::fmt;
 use std::marker::PhantomData;
 
-use pleach_wire::{Outgoing, Payload};
+use pleach_wire::Payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -65,9 +65,7 @@ impl<S, R, T> Context<S, R, T> {
     where
         S: Serialize,
     {
-        let started = self.dialog.with(|state| state.start());
-        started.map_err(|misuse| self.dialog.error_of_misuse(misuse))?;
-        let sent = self.dialog.send(&Outgoing::Started { cid: self.dialog.cid(), value: &value });
+        let sent = self.dialog.start(&value);
         self.first.check(&value);
         sent
     }

@@ -10,8 +10,8 @@ use crate::call::Decode;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::fidelity::Reads;
+use crate::proto::dialog::ContextState;
 use crate::proto::dialog::End;
-use crate::proto::state::ContextState;
 use crate::scope::{self, Shield};
 use crate::stream::OpenStream;
 
@@ -59,13 +59,13 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
 
     /// Returns the outcome of [`result`](Self::result) without waiting; `None` while the function runs.
     pub fn outcome(&self) -> Option<Result<O>> {
-        let end = self.dialog.with(|state| state.end().cloned())?;
+        let end = self.dialog.end()?;
         Some(self.read(end))
     }
 
     /// Returns the error that the function ended with, if it did.
     pub fn maybe_error(&self) -> Option<Error> {
-        match self.dialog.with(|state| state.end().cloned())? {
+        match self.dialog.end()? {
             End::Value(_) => None,
             failed => Some(self.dialog.error_of(failed)),
         }
@@ -90,12 +90,12 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
 
     /// Returns whether this side has called [`cancel`](Self::cancel), or its block has because it failed.
     pub fn cancel_called(&self) -> bool {
-        self.dialog.with(|state| state.cancel_called())
+        self.dialog.look(|state| state.cancel_called())
     }
 
     /// Returns whether that is so and the peer has reported, since then or before, that the function has ended.
     pub fn cancel_acked(&self) -> bool {
-        self.dialog.with(|state| state.cancel_acked())
+        self.dialog.look(|state| state.cancel_acked())
     }
 
     /// Returns at whose request the function was cancelled, if it was and that is known.
@@ -108,7 +108,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
 
     /// Returns how far the context has come.
     pub fn state(&self) -> ContextState {
-        self.dialog.with(|state| state.state())
+        self.dialog.look(|state| state.state())
     }
 
     fn read(&self, end: End) -> Result<O> {

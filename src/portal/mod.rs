@@ -18,7 +18,6 @@ use crate::call::{Call, Decode};
 use crate::channel::{Explain, Liveness, Pending, UNCHECKED, call_terms};
 use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
-use crate::runtime::cancel_actor;
 use crate::runtime::connections::Connection;
 use crate::scope::{self, Erased, Shield};
 use crate::stream::StreamReceiver;
@@ -262,7 +261,7 @@ impl<T> Portal<T> {
     pub async fn cancel_actor(&self) -> Result<()> {
         self.peer.mark_end_requested(); // before the request is out, whose answer may be its end
         let _shield = Shield::enter();
-        cancel_actor(self.peer.channel(), self.peer.runtime().config().cancel_ack).await
+        self.peer.channel().cancel_actor().await
     }
 
     /// Returns whether the actor was asked from here to end itself: with

@@ -29,13 +29,6 @@ impl Peer {
         }
     }
 
-    pub(super) fn runtime(&self) -> &Arc<Runtime> {
-        match self {
-            Self::Child(member) => &member.runtime,
-            Self::Other(connection) => &connection.runtime,
-        }
-    }
-
     /// Waits until a call may be sent.
     pub(super) async fn ready(&self) -> Result<()> {
         scope::checkpoint()?;

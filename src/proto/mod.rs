@@ -7,8 +7,8 @@
 //! | [`session`] | the dialogs of one connection, after the handshake |
 //! | [`target`] | what a peer asks this side to run |
 //! | [`dialog`] | one of them that has a stream |
+//! | [`transmit`] | what is sent: each message with its lane |
 //! | [`inbox`] | the messages of that stream that wait for its task |
-//! | [`state`] | its state, for users |
 //! | [`failure_detector`] | is the peer alive: heartbeats and the lease |
 //! | [`phi`] | how suspicious a silence is |
 //! | [`fencing`] | fencing of actors that were declared dead |
@@ -25,7 +25,7 @@ pub(crate) mod inbox;
 pub(crate) mod membership;
 mod phi;
 pub(crate) mod session;
-pub(crate) mod state;
 pub(crate) mod target;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transmit;

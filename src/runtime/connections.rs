@@ -36,16 +36,14 @@ pub(super) type SharedSlot = Arc<tokio::sync::Mutex<Weak<Connection>>>;
 
 /// A connection as portals share it. Dropping the last handle closes it, if it was opened for them.
 pub(crate) struct Connection {
-    pub(crate) runtime: Arc<Runtime>,
     pub(crate) channel: Channel,
     opened_for_portals: bool,
     end_requested: AtomicBool,
 }
 
 impl Connection {
-    fn new(runtime: &Arc<Runtime>, channel: Channel, opened_for_portals: bool) -> Arc<Self> {
-        let end_requested = AtomicBool::new(false);
-        Arc::new(Self { runtime: runtime.clone(), channel, opened_for_portals, end_requested })
+    fn new(channel: Channel, opened_for_portals: bool) -> Arc<Self> {
+        Arc::new(Self { channel, opened_for_portals, end_requested: AtomicBool::new(false) })
     }
 
     /// Remembers that the peer was asked from here to end itself.
@@ -93,7 +91,7 @@ impl Runtime {
 
     /// Returns the connection to the parent for portals; the root has none.
     pub(crate) fn parent_connection(self: &Arc<Self>) -> Option<Arc<Connection>> {
-        Some(Connection::new(self, self.parent_channel()?, false))
+        Some(Connection::new(self.parent_channel()?, false))
     }
 
     /// Returns the root's contact, for this actor's children.
@@ -132,7 +130,7 @@ impl Runtime {
             return self.connect_to(&self.id, &[]).await;
         }
         let names = self.names().ok_or_else(|| Error::Usage(format!("{} is still starting", self.id)))?;
-        Ok(Connection::new(self, names.registrar().await?, false))
+        Ok(Connection::new(names.registrar().await?, false))
     }
 
     /// Connects to an actor, or returns a connection that is there. It is shared by all portals to that
@@ -146,7 +144,7 @@ impl Runtime {
     pub(crate) async fn connect_to(self: &Arc<Self>, who: &ActorId, at: &[Endpoint]) -> Result<Arc<Connection>> {
         let is_here = |channel: &&Channel| channel.lasts() && channel.peer() == who && channel.end().is_none();
         if let Some(channel) = lock(&self.peers).values().find(is_here) {
-            return Ok(Connection::new(self, channel.clone(), false));
+            return Ok(Connection::new(channel.clone(), false));
         }
         let shared = self.opened_to(who.uuid());
         // Held while dialling, so that of two concurrent callers only one dials.
@@ -158,7 +156,7 @@ impl Runtime {
             true => self.connect_to_self().await?,
             false => self.dial_nearest(who, at).await?,
         };
-        let opened = Connection::new(self, channel, true);
+        let opened = Connection::new(channel, true);
         *shared = Arc::downgrade(&opened);
         Ok(opened)
     }

@@ -45,9 +45,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use pleach_wire::{CallOptions, Key, Registry, Settings, TlsIdentity};
+use pleach_wire::{Key, Registry, Settings, TlsIdentity};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -71,7 +71,6 @@ use crate::os::socket_dir::SocketDir;
 use crate::proto::fencing::Fenced;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
-use crate::proto::target::{Method, Target};
 use crate::registry::RegistrarAddr;
 use crate::registry::names::Names;
 use crate::scope::CancelScope;
@@ -337,33 +336,6 @@ impl Runtime {
     /// Waits until this actor is asked to end.
     pub(crate) async fn until_end_requested(&self) {
         self.stop.cancelled().await;
-    }
-}
-
-/// Asks the actor at the other end to end itself; `Ok` once it has acknowledged or has ended.
-///
-/// # Errors
-/// [`Error::ActorTooSlow`] when no acknowledgement came within `patience`.
-///
-/// # Cancel safety
-/// If dropped, the request has been sent.
-pub(crate) async fn cancel_actor(channel: &Channel, patience: Duration) -> Result<()> {
-    let target = Target::Runtime(Method::Cancel).into_text();
-    let mut pending = match channel.call(target, &(), CallOptions::default()) {
-        Ok(pending) => pending,
-        Err(_gone) => return Ok(()),
-    };
-    match tokio::time::timeout(patience, pending.outcome()).await {
-        Ok(Ok(_)) => {
-            channel.note_end_acknowledged();
-            Ok(())
-        }
-        Ok(Err(Error::Disconnected { .. })) => Ok(()),
-        Ok(Err(error)) => Err(error),
-        Err(_late) => {
-            pending.forget();
-            Err(Error::ActorTooSlow { actor: Box::new(channel.peer().clone()), waited: patience })
-        }
     }
 }
 

@@ -204,7 +204,7 @@ impl Climbed {
 
 /// Asks a child to end itself; returns why that was not enough.
 async fn ask(child: &Child, config: &Config) -> String {
-    if let Err(error) = crate::runtime::cancel_actor(&child.channel, config.cancel_ack).await {
+    if let Err(error) = child.channel.cancel_actor().await {
         return error.to_string();
     }
     tokio::time::sleep(config.soft_reap).await;

@@ -25,7 +25,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::{Sink, Stream};
-use pleach_wire::Outgoing;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -135,13 +134,7 @@ impl<R, T> MsgStream<R, T> {
     }
 
     fn stop(&self) -> Result<()> {
-        let dialog = self.sending.dialog();
-        let (tell, forgotten) = dialog.with(|state| state.stop());
-        dialog.give_back(forgotten);
-        match tell {
-            true => dialog.send(&Outgoing::Stop { cid: dialog.cid() }),
-            false => Ok(()),
-        }
+        self.sending.dialog().stop_stream()
     }
 }
 
@@ -172,11 +165,7 @@ impl<R, T: Serialize> Sink<T> for MsgStream<R, T> {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
-        let dialog = self.sending.dialog();
-        Poll::Ready(match dialog.with(|state| state.finish()) {
-            true => dialog.send(&Outgoing::Stop { cid: dialog.cid() }),
-            false => Ok(()),
-        })
+        Poll::Ready(self.sending.dialog().finish_stream())
     }
 }
 

@@ -6,15 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use pleach_wire::Outgoing;
 use serde::de::DeserializeOwned;
 
 use super::Subscription;
 use crate::broadcast::{BroadcastReceiver, broadcast};
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
-use crate::proto::dialog::{Misuse, Take};
-use crate::proto::inbox::{Intake, Lag};
+use crate::proto::dialog::Take;
+use crate::proto::inbox::Intake;
 use crate::scope::CancelWatch;
 
 /// The messages of the peer.
@@ -37,16 +36,7 @@ enum From<R> {
 impl<R> Receiving<R> {
     /// Opens this side's end of a context's stream, and tells the peer.
     pub(super) fn open(dialog: DialogHandle, intake: Intake) -> Result<Self> {
-        let Intake { buffer, lag } = intake;
-        let opened = dialog.with(|state| -> Result<_, Misuse> {
-            state.open_stream(buffer)?;
-            Ok(if lag == Lag::DropOldest { state.keep_newest() } else { None })
-        });
-        let credit = opened.map_err(|misuse| dialog.error_of_misuse(misuse))?;
-        dialog.send(&Outgoing::Stream { cid: dialog.cid(), buffer, waits: intake.lets_senders_wait() })?;
-        if let Some(count) = credit {
-            dialog.send_credit(count);
-        }
+        dialog.open_stream(intake)?;
         Ok(Self::opened(dialog, intake))
     }
 
@@ -111,12 +101,7 @@ impl<R: DeserializeOwned> Messages<R> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<R>>> {
         let Poll::Ready(take) = self.dialog.poll_item(cx) else { return Poll::Pending };
         Poll::Ready(match take {
-            Take::Item(item, credit) => {
-                if let Some(count) = credit {
-                    self.dialog.send_credit(count);
-                }
-                Some(item.decode().map_err(Error::from))
-            }
+            Take::Item(item) => Some(item.decode().map_err(Error::from)),
             Take::Lost(lost) => Some(Err(Error::Lagged { lost })),
             Take::Failed(end) => {
                 let told = mem::replace(&mut self.failure_told, true);
@@ -145,7 +130,7 @@ pub(super) fn poll_broadcast<R>(
 
 /// The outcome for a consumer after the last message: the same on every call.
 pub(super) fn over<R>(dialog: &DialogHandle) -> Result<Option<R>> {
-    match dialog.with(|state| state.failure().cloned()) {
+    match dialog.failure() {
         None => Ok(None),
         Some(failed) => Err(dialog.error_of(failed)),
     }

@@ -4,14 +4,14 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use pleach_wire::Outgoing;
 use serde::Serialize;
 
 use crate::actor::shown;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::fidelity::Reads;
-use crate::proto::dialog::Permit;
+use crate::proto::dialog::NoPermit;
+use crate::proto::transmit::InOrder;
 use crate::scope::{self, CancelWatch};
 
 /// The messages to the peer.
@@ -27,8 +27,8 @@ pub(super) struct Sending<T> {
 enum Sink {
     Idle,
     /// Boxed only when there is no credit, so once in half a buffer of messages.
-    Waiting(Pin<Box<dyn Future<Output = Permit> + Send + Sync>>),
-    Ready,
+    Waiting(Pin<Box<dyn Future<Output = Result<InOrder, NoPermit>> + Send + Sync>>),
+    Ready(InOrder),
 }
 
 impl<T> Sending<T> {
@@ -49,33 +49,38 @@ impl<T> Sending<T> {
             std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
             self.dialog.permit().await
         });
-        check(&self.dialog, permit.await?)?;
-        self.send_permitted(&value)
+        let permit = permit.await?.map_err(|why| refused(&self.dialog, why))?;
+        self.send_permitted(permit, &value)
     }
 
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match self.poll_permit(cx) {
             Poll::Pending => self.cancel.poll(cx).map(Err),
-            Poll::Ready(permit) => Poll::Ready(check(&self.dialog, permit)),
+            Poll::Ready(Ok(permit)) => {
+                self.sink = Sink::Ready(permit);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(why)) => {
+                self.sink = Sink::Idle;
+                Poll::Ready(Err(refused(&self.dialog, why)))
+            }
         }
     }
 
-    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Permit> {
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<InOrder, NoPermit>> {
         ready!(self.dialog.poll_room(cx));
-        let permit = match &mut self.sink {
-            Sink::Ready => Permit::Granted,
-            Sink::Waiting(permit) => ready!(permit.as_mut().poll(cx)),
-            Sink::Idle => match self.dialog.with(|state| state.take_permit()) {
-                Permit::Wait | Permit::NotOpened => {
+        match &mut self.sink {
+            Sink::Ready(permit) => Poll::Ready(Ok(*permit)),
+            Sink::Waiting(permit) => permit.as_mut().poll(cx),
+            Sink::Idle => match self.dialog.take_permit() {
+                Err(NoPermit::Wait | NoPermit::NotOpened) => {
                     let dialog = self.dialog.clone();
                     self.sink = Sink::Waiting(Box::pin(async move { dialog.permit().await }));
-                    return self.poll_permit(cx);
+                    self.poll_permit(cx)
                 }
-                settled => settled,
+                settled => Poll::Ready(settled),
             },
-        };
-        self.sink = if permit == Permit::Granted { Sink::Ready } else { Sink::Idle };
-        Poll::Ready(permit)
+        }
     }
 
     pub(super) fn start_send(&mut self, value: &T) -> Result<()>
@@ -83,7 +88,7 @@ impl<T> Sending<T> {
         T: Serialize,
     {
         match mem::replace(&mut self.sink, Sink::Idle) {
-            Sink::Ready => self.send_permitted(value),
+            Sink::Ready(permit) => self.send_permitted(permit, value),
             Sink::Idle | Sink::Waiting(_) => {
                 Err(Error::Usage("`start_send` was called before `poll_ready` returned ready".into()))
             }
@@ -97,29 +102,25 @@ impl<T> Sending<T> {
         }
     }
 
-    fn send_permitted(&self, value: &T) -> Result<()>
+    fn send_permitted(&self, permit: InOrder, value: &T) -> Result<()>
     where
         T: Serialize,
     {
-        let sent = self.dialog.send(&Outgoing::Yield { cid: self.dialog.cid(), value });
-        if sent.is_err() {
-            self.dialog.with(|state| state.return_permit());
-        }
+        let sent = self.dialog.send_item(permit, value);
         self.reads.check(value);
         sent
     }
 }
 
 /// Says why a message may not be sent.
-fn check(dialog: &DialogHandle, permit: Permit) -> Result<()> {
-    match permit {
-        Permit::Granted => Ok(()),
-        Permit::Overrun => Err(overrun(dialog, true)),
-        Permit::NotOpened => Err(overrun(dialog, false)),
-        Permit::Closed | Permit::Wait => Err(match dialog.with(|state| state.end().cloned()) {
+fn refused(dialog: &DialogHandle, why: NoPermit) -> Error {
+    match why {
+        NoPermit::Overrun => overrun(dialog, true),
+        NoPermit::NotOpened => overrun(dialog, false),
+        NoPermit::Closed | NoPermit::Wait => match dialog.end() {
             Some(end) => dialog.error_of(end),
             None => Error::Closed("this stream was closed, so nothing can be sent".into()),
-        }),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calls and the tasks they start: opened, answered, limited, ended with the connection.
 
+use super::pair::value;
 use super::*;
 use crate::proto::session::Outcome;
 
@@ -8,41 +9,56 @@ fn a_call_is_answered_once() {
     let mut pair = Pair::new(10);
     let cid = pair.call(1);
     assert!(matches!(pair.at_listener(), Event::Invoke { cid: invoked, .. } if invoked == cid));
-    pair.finish(cid);
-    assert!(matches!(pair.at_dialer(), Event::Resolved { reply: Some(1), ack: None, outcome: Outcome::Value(_) }));
+    pair.listener.finish(cid, value(&()));
+    let answer = pair.at_dialer();
+    assert!(matches!(answer, Event::Resolved { reply: Some(1), acks, outcome: Outcome::Value(_) } if acks.is_empty()));
     pair.assert_empty();
     let again = Msg::Return { cid, value: unit() };
-    assert!(matches!(pair.dialer.handle_msg(again), Event::Late { kind: "return", .. }));
+    assert!(matches!(pair.dialer.handle(again), Event::Late { kind: "return", .. }));
 }
 
 #[test]
 fn both_sides_open_dialogs_of_their_own() {
     let mut pair = Pair::new(10);
-    let (ours, theirs) = (pair.call(1), pair.listener.open(2).unwrap());
+    let ours = pair.call(1);
+    let (theirs, _) = pair.listener.session.call(2, target(), &(), CallOptions::default()).unwrap();
     assert_ne!(ours, theirs);
     let begin = start(theirs);
-    assert!(matches!(pair.dialer.handle_msg(begin), Event::Invoke { .. }));
+    assert!(matches!(pair.dialer.handle(begin), Event::Invoke { .. }));
     // A peer can't open a dialog with a number of ours, nor open one twice.
     let stolen = start(ours);
-    assert!(matches!(pair.dialer.handle_msg(stolen.clone()), Event::Ignored { .. }));
+    assert!(matches!(pair.dialer.handle(stolen.clone()), Event::Ignored { .. }));
     assert!(matches!(pair.at_listener(), Event::Invoke { .. }));
-    assert!(matches!(pair.listener.handle_msg(stolen), Event::Ignored { .. }));
+    assert!(matches!(pair.listener.handle(stolen), Event::Ignored { .. }));
 }
 
 #[test]
 fn the_end_of_the_connection_wakes_all_waiters() {
     let mut pair = Pair::new(10);
+    let context = pair.open();
+    pair.listener.session.attach(context, 77);
     let first = pair.call(1);
     pair.call(2);
-    pair.cancel(first, 5, 1);
-    let left = pair.dialer.close();
+    pair.dialer.cancel(first, 5, 1);
+    let left = pair.dialer.session.close();
     assert_eq!((left.replies, left.acks), (vec![2], vec![5]));
-    assert_eq!(pair.dialer.open(3), None);
-    pair.at_listener();
-    pair.listener.attach(first, 77);
-    pair.listener.attach_dialog(first, 9);
-    let left = pair.listener.close();
-    assert_eq!((left.tasks, left.dialogs), (vec![77], vec![9]));
+    assert_eq!(left.dialogs.iter().map(|dialog| dialog.failed).collect::<Vec<_>>(), [true]);
+    assert!(pair.dialer.session.call(3, target(), &(), CallOptions::default()).is_none());
+    let left = pair.listener.session.close();
+    assert_eq!((left.tasks, left.dialogs.len()), (vec![77], 1));
+    assert!(pair.dialer.end(context).is_some() && pair.listener.end(context).is_some());
+}
+
+#[test]
+fn a_call_that_was_never_sent_leaves_nothing() {
+    let mut pair = Pair::new(10);
+    let call = pair.call(1);
+    let context = pair.dialer.session.open_context(target(), &(), CallOptions::default()).unwrap().cid;
+    assert!(pair.dialer.session.forget(call).is_none());
+    assert!(pair.dialer.session.forget(context).is_some_and(|dialog| dialog.failed));
+    pair.dialer.abandon(context);
+    assert_eq!(pair.dialer.log, [(0, "start")]);
+    assert_eq!(pair.dialer.session.open_calls(), 0);
 }
 
 #[test]
@@ -52,7 +68,7 @@ fn a_peer_runs_only_so_many_tasks_at_once() {
     assert!(matches!(pair.at_listener(), Event::Invoke { .. }));
     assert!(matches!(pair.at_listener(), Event::Invoke { .. }));
     assert!(matches!(pair.at_listener(), Event::Overloaded { limit: 2, .. }));
-    pair.finish(cids[0]);
+    pair.listener.finish(cids[0], value(&()));
     pair.call(4);
     assert!(matches!(pair.at_listener(), Event::Invoke { .. }));
 }

@@ -1,8 +1,7 @@
 //! A dialog from its first value to its end: what is allowed when, and its state.
 
 use super::*;
-use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Permit, Side, Take, TakeFirst};
-use crate::proto::state::ContextState;
+use crate::proto::dialog::{Arrival, Canceller, ContextState, Dialog, End, Misuse, NoPermit, Side, Take, TakeFirst};
 
 #[test]
 fn misuse_of_a_dialog_is_told() {
@@ -26,7 +25,7 @@ fn what_comes_early_is_kept() {
     assert_eq!(callee.handle_yield(unit()), Arrival::Kept);
     callee.start().unwrap();
     callee.open_stream(64).unwrap();
-    assert!(matches!(callee.take_item(), Take::Item(..)));
+    assert!(matches!(callee.take_item(), (Take::Item(_), None)));
 }
 
 #[test]
@@ -51,10 +50,10 @@ fn what_a_function_leaves_behind_can_do_nothing() {
     callee.start().unwrap();
     callee.open_stream(64).unwrap();
     callee.handle_end(End::Left);
-    assert_eq!(callee.take_permit(), Permit::Closed);
+    assert_eq!(callee.take_permit(), Err(NoPermit::Closed));
     assert_eq!(callee.start(), Err(Misuse::Over));
     assert_eq!(callee.stop(), (false, None), "its end has been sent");
-    assert!(matches!(callee.take_item(), Take::Failed(End::Left)));
+    assert!(matches!(callee.take_item(), (Take::Failed(End::Left), None)));
 }
 
 #[test]

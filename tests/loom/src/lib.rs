@@ -6,22 +6,22 @@
 
 #![cfg(test)]
 
+#[path = "../../../src/channel/changes.rs"]
+mod changes;
 #[path = "../../../src/scope/shields.rs"]
 mod shields;
-#[path = "../../../src/channel/state_cell.rs"]
-mod state_cell;
 mod sync;
 
 use std::future::poll_fn;
 use std::task::Poll;
 
 use loom::future::block_on;
-use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 
+use changes::Changes;
 use shields::Shields;
-use state_cell::StateCell;
 
 /// Tries the interleavings in which the running thread is interrupted at most twice: nearly all bugs
 /// show in those, and without a bound it takes minutes.
@@ -56,22 +56,39 @@ fn the_last_shield_wakes_the_poller() {
     });
 }
 
+/// A state, and the tasks that wait for it to change.
+#[derive(Default)]
+struct Watched<T> {
+    state: Mutex<T>,
+    changes: Changes,
+}
+
+impl<T> Watched<T> {
+    fn change(&self, change: impl FnOnce(&mut T)) {
+        change(&mut self.state.lock().unwrap());
+        self.changes.notify();
+    }
+
+    fn until<V>(&self, mut look: impl FnMut(&mut T) -> Option<V>) -> V {
+        block_on(self.changes.until(|| look(&mut self.state.lock().unwrap())))
+    }
+}
+
 /// The message loop delivers two messages, while the dialog's task takes them.
 #[test]
 fn a_waiter_of_a_state_sees_each_change() {
     model(|| {
-        let state = Arc::new(StateCell::new(Vec::new()));
+        let inbox = Arc::new(Watched::<Vec<u32>>::default());
         let deliver = {
-            let state = state.clone();
+            let inbox = inbox.clone();
             thread::spawn(move || {
                 for message in [1, 2] {
-                    state.with(|messages| messages.push(message));
+                    inbox.change(|messages| messages.push(message));
                 }
             })
         };
         for expected in [1, 2] {
-            let take = |messages: &mut Vec<_>| (!messages.is_empty()).then(|| messages.remove(0));
-            assert_eq!(block_on(state.until(take)), expected);
+            assert_eq!(inbox.until(|messages| (!messages.is_empty()).then(|| messages.remove(0))), expected);
         }
         deliver.join().unwrap();
     });
@@ -81,19 +98,16 @@ fn a_waiter_of_a_state_sees_each_change() {
 #[test]
 fn an_end_wakes_all_who_wait() {
     model(|| {
-        let state = Arc::new(StateCell::new(false));
+        let ended = Arc::new(Watched::<bool>::default());
         let waiting = {
-            let state = state.clone();
-            thread::spawn(move || block_on(state.until(|ended| ended.then_some(()))))
+            let ended = ended.clone();
+            thread::spawn(move || ended.until(|ended| ended.then_some(())))
         };
         let finish = {
-            let state = state.clone();
-            thread::spawn(move || {
-                *state.lock() = true;
-                state.changed();
-            })
+            let ended = ended.clone();
+            thread::spawn(move || ended.change(|ended| *ended = true))
         };
-        block_on(state.until(|ended| ended.then_some(())));
+        ended.until(|ended| ended.then_some(()));
         waiting.join().unwrap();
         finish.join().unwrap();
     });

@@ -34,11 +34,14 @@
 //! 3. The first end counts: a value that the function returned before a cancel reached it wins.
 //! 4. Nothing depends on whether a lost connection is noticed before or after this side asks to cancel.
 
-use pleach_wire::Payload;
-use pleach_wire::msg::INITIAL_CREDIT;
+mod outcomes;
 
+use pleach_wire::Payload;
+use pleach_wire::msg::{FunctionKind, INITIAL_CREDIT};
+
+pub use self::outcomes::ContextState;
+pub(crate) use self::outcomes::{Arrival, Canceller, End, Misuse, NoPermit, Take, TakeFirst};
 use super::inbox::{Inbox, Intake, Lag, Popped, Pushed};
-use super::state::ContextState;
 
 /// One side of a dialog.
 #[derive(Debug)]
@@ -84,108 +87,8 @@ enum Stream {
     Stopped,
 }
 
-/// How a dialog ended.
-#[derive(Clone, Debug)]
-pub(crate) enum End {
-    /// The function returned.
-    Value(Payload),
-    /// It failed.
-    Error(Payload),
-    /// It was cancelled.
-    Cancelled(Payload, Canceller),
-    /// The connection ended first.
-    Lost,
-    /// The function of this side has ended; its leftover handles can't use the dialog any more.
-    Left,
-}
-
-/// At whose request a function was cancelled, as its caller sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Canceller {
-    /// The caller's actor.
-    Us,
-    /// The actor that ran it.
-    Peer,
-    /// Another actor, or an unknown one.
-    Other,
-}
-
-/// The caller's outcome of waiting for the first value.
-#[derive(Debug)]
-pub(crate) enum TakeFirst {
-    /// The function has sent it.
-    Value(Payload),
-    /// The dialog ended without it.
-    Ended(End),
-    /// Not yet.
-    Wait,
-}
-
-/// Whether a stream message may be sent now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Permit {
-    /// Yes; it has been counted.
-    Granted,
-    /// When the peer has taken some.
-    Wait,
-    /// When the peer has opened its stream, if it does.
-    NotOpened,
-    /// Never: the peer's buffer is full, and it does not let senders wait.
-    Overrun,
-    /// Never: the dialog, or this side's stream, has ended.
-    Closed,
-}
-
-/// The fate of a received stream message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// It waits for the task.
-    Kept,
-    /// It waits for the task, and this credit is to be given back now.
-    Credited(u32),
-    /// This side has closed its stream: no task will take it. The credit is to be given back now, if any.
-    Discarded(Option<u32>),
-    /// The peer had no credit for it.
-    Unallowed,
-}
-
-/// The outcome of receiving from a stream.
-#[derive(Debug)]
-pub(crate) enum Take {
-    /// A message, and the credit to be given back now, if any.
-    Item(Payload, Option<u32>),
-    /// So many messages were lost here; the next ones came after them.
-    Lost(u64),
-    /// Nothing will come any more.
-    Stopped,
-    /// The dialog failed.
-    Failed(End),
-    /// Not yet.
-    Wait,
-}
-
-/// A use of the dialog that can't work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Misuse {
-    /// `started` where it makes no sense.
-    #[error("`started()` was called twice: it sends the first value, and there is one")]
-    StartedTwice,
-    /// The callee opened its stream too early.
-    #[error("`open_stream()` was called before `started()`: the caller is not there yet")]
-    NotStarted,
-    /// Only one stream.
-    #[error("the stream of this context was opened before: it can be opened once")]
-    OpenedBefore,
-    /// Too late.
-    #[error("the context has ended: its function has returned, or its block was left")]
-    Over,
-    /// This side has cancelled the context.
-    #[error("this side has cancelled the context")]
-    Cancelled,
-}
-
 impl Dialog {
-    pub(crate) fn new(side: Side) -> Self {
+    pub(super) fn new(side: Side) -> Self {
         Self {
             side,
             first: First::Awaited,
@@ -203,13 +106,13 @@ impl Dialog {
     }
 
     /// The side of a one-way stream that sends: its peer's end is open from the start.
-    pub(crate) fn one_way_sender(credit: u32, waits: bool) -> Self {
+    pub(super) fn one_way_sender(credit: u32, waits: bool) -> Self {
         let open = Self { first: First::Said, stream: Stream::Opened, one_way: true, ..Self::new(Side::Callee) };
         Self { credit, peer_stream: Some(waits), inbox: Inbox::new(0), ..open }
     }
 
     /// The receiving side of a one-way stream: its options travel with the message that opens the dialog.
-    pub(crate) fn one_way_receiver(intake: Intake) -> Self {
+    pub(super) fn one_way_receiver(intake: Intake) -> Self {
         let Intake { buffer, lag } = intake;
         let open = Self { first: First::Said, stream: Stream::Opened, one_way: true, ..Self::new(Side::Caller) };
         let mut dialog = Self { inbox: Inbox::new(buffer), ..open };
@@ -219,13 +122,13 @@ impl Dialog {
         dialog
     }
 
-    /// Returns whether it is a one-way stream.
-    pub(crate) fn is_one_way(&self) -> bool {
-        self.one_way
+    /// Returns the kind of its function.
+    pub(super) fn kind(&self) -> FunctionKind {
+        if self.one_way { FunctionKind::Stream } else { FunctionKind::Context }
     }
 
     /// The peer's first value has come. Returns whether it was due.
-    pub(crate) fn handle_started(&mut self, value: Payload) -> bool {
+    pub(super) fn handle_started(&mut self, value: Payload) -> bool {
         let due = self.side == Side::Caller && matches!(self.first, First::Awaited);
         if due {
             self.first = First::Here(value);
@@ -234,7 +137,7 @@ impl Dialog {
     }
 
     /// A stream message has come.
-    pub(crate) fn handle_yield(&mut self, value: Payload) -> Arrival {
+    pub(super) fn handle_yield(&mut self, value: Payload) -> Arrival {
         match self.inbox.push(value) {
             Pushed::Unallowed => Arrival::Unallowed,
             Pushed::Kept(_) if self.stream == Stream::Stopped => Arrival::Discarded(self.discard_items()),
@@ -243,23 +146,23 @@ impl Dialog {
     }
 
     /// The peer sends no more stream messages.
-    pub(crate) fn handle_stop(&mut self) {
+    pub(super) fn handle_stop(&mut self) {
         self.peer_stopped = true;
     }
 
     /// The peer has opened its end of the stream.
-    pub(crate) fn handle_stream(&mut self, buffer: u32, waits: bool) {
+    pub(super) fn handle_stream(&mut self, buffer: u32, waits: bool) {
         self.peer_stream = Some(waits);
         self.credit = self.credit.saturating_add(buffer.saturating_sub(INITIAL_CREDIT));
     }
 
     /// The peer's task has taken messages.
-    pub(crate) fn handle_credit(&mut self, count: u32) {
+    pub(super) fn handle_credit(&mut self, count: u32) {
         self.credit = self.credit.saturating_add(count);
     }
 
     /// The dialog has ended. The first end counts.
-    pub(crate) fn handle_end(&mut self, end: End) {
+    pub(super) fn handle_end(&mut self, end: End) {
         self.end.get_or_insert(end);
     }
 
@@ -271,7 +174,7 @@ impl Dialog {
 
     /// The block that opened the dialog has been left. Returns whether the peer must learn that no stream messages will
     /// come: an open stream's close says so itself.
-    pub(crate) fn leave(&mut self) -> bool {
+    pub(super) fn leave(&mut self) -> bool {
         self.left = true;
         self.stream == Stream::NotOpened && self.end.is_none()
     }
@@ -280,7 +183,7 @@ impl Dialog {
     ///
     /// # Errors
     /// When it has sent it, or can't any more.
-    pub(crate) fn start(&mut self) -> Result<(), Misuse> {
+    pub(super) fn start(&mut self) -> Result<(), Misuse> {
         match (&self.end, &self.first) {
             (Some(_), _) => Err(Misuse::Over),
             (None, First::Awaited) => {
@@ -307,7 +210,7 @@ impl Dialog {
     ///
     /// # Errors
     /// When it is too early, too late, or was done before.
-    pub(crate) fn open_stream(&mut self, buffer: u32) -> Result<(), Misuse> {
+    pub(super) fn open_stream(&mut self, buffer: u32) -> Result<(), Misuse> {
         if self.cancel_called {
             return Err(Misuse::Cancelled);
         }
@@ -326,41 +229,48 @@ impl Dialog {
 
     /// From now on a full buffer loses its oldest message to a new one, and the peer never waits for long.
     /// Returns the credit to be given back now, if any. This side's stream is open.
-    pub(crate) fn keep_newest(&mut self) -> Option<u32> {
+    pub(super) fn keep_newest(&mut self) -> Option<u32> {
         self.inbox.keep_newest()
     }
 
-    /// Asks to send one stream message.
-    pub(crate) fn take_permit(&mut self) -> Permit {
+    /// Asks to send one stream message; it is counted.
+    ///
+    /// # Errors
+    /// Why not, or not yet.
+    pub(super) fn take_permit(&mut self) -> Result<(), NoPermit> {
         if self.end.is_some() || self.stream != Stream::Opened {
-            return Permit::Closed;
+            return Err(NoPermit::Closed);
         }
         if self.credit > 0 {
             self.credit -= 1;
-            return Permit::Granted;
+            return Ok(());
         }
-        match self.peer_stream {
-            Some(true) => Permit::Wait,
-            Some(false) => Permit::Overrun,
-            None => Permit::NotOpened,
-        }
+        Err(match self.peer_stream {
+            Some(true) => NoPermit::Wait,
+            Some(false) => NoPermit::Overrun,
+            None => NoPermit::NotOpened,
+        })
     }
 
     /// Gives a permit back that was not used.
-    pub(crate) fn return_permit(&mut self) {
+    pub(super) fn return_permit(&mut self) {
         self.credit += 1;
     }
 
-    /// Takes the next stream message.
-    pub(crate) fn take_item(&mut self) -> Take {
+    /// Takes the next stream message; also returns the credit to be given back now, if any.
+    pub(super) fn take_item(&mut self) -> (Take, Option<u32>) {
         match self.inbox.pop() {
             // A peer that sends no more needs no credit.
             Popped::Item(item, credit) => {
-                return Take::Item(item, credit.filter(|_| !self.peer_stopped && self.end.is_none()));
+                (Take::Item(item), credit.filter(|_| !self.peer_stopped && self.end.is_none()))
             }
-            Popped::Lost(lost) => return Take::Lost(lost),
-            Popped::Empty => {}
+            Popped::Lost(lost) => (Take::Lost(lost), None),
+            Popped::Empty => (self.take_end(), None),
         }
+    }
+
+    /// What a reader finds behind the last message that is here.
+    fn take_end(&self) -> Take {
         match &self.end {
             Some(end) if matches!(end, End::Left) || self.failure().is_some() => Take::Failed(end.clone()),
             // A cancellation that this side requested does not fail the stream: it just ends.
@@ -371,7 +281,7 @@ impl Dialog {
     }
 
     /// Ends the sending direction of this side's stream; returns whether the peer must be notified.
-    pub(crate) fn finish(&mut self) -> bool {
+    pub(super) fn finish(&mut self) -> bool {
         let was_open = self.stream == Stream::Opened;
         if was_open {
             self.stream = Stream::Finished;
@@ -381,7 +291,7 @@ impl Dialog {
 
     /// Ends this side's stream; returns whether the peer must be notified, and the credit to be given back for messages
     /// that no task will take.
-    pub(crate) fn stop(&mut self) -> (bool, Option<u32>) {
+    pub(super) fn stop(&mut self) -> (bool, Option<u32>) {
         let tell = self.finish();
         let took = self.stream == Stream::Finished && self.end.is_none();
         self.stream = Stream::Stopped;
@@ -433,7 +343,7 @@ impl Dialog {
     }
 
     /// Forgets the stream messages that are here; returns the credit to be given back for them.
-    pub(crate) fn discard_items(&mut self) -> Option<u32> {
+    pub(super) fn discard_items(&mut self) -> Option<u32> {
         self.inbox.discard()
     }
 }

@@ -1,0 +1,159 @@
+//! Calls to the peer: sent, answered, cancelled.
+//!
+//! # Invariants
+//! 1. A guard ([`Pending`]) exists before the message that it guards is queued.
+
+use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Payload};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Channel;
+use crate::error::{Error, Packed, Result};
+use crate::proto::session::Outcome;
+
+impl Channel {
+    /// Starts a call: the message is queued, and on its way unless others are being sent.
+    ///
+    /// # Errors
+    /// When the arguments can't be sent, or the connection is gone.
+    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Pending> {
+        let (waker, reply) = oneshot::channel();
+        let (opened, open) = {
+            let mut session = self.session();
+            (session.call(waker, target, args, terms), session.open_calls())
+        };
+        let (cid, request) = opened.ok_or_else(|| self.gone())?;
+        let pending = Pending { channel: self.clone(), cid, reply, answered: false };
+        if let Err(error) = self.transmit(&request, open) {
+            self.session().forget(cid);
+            return Err(self.explain(error));
+        }
+        Ok(pending)
+    }
+
+    /// Asks the actor at the other end to end itself; `Ok` once it has acknowledged or has ended.
+    ///
+    /// # Errors
+    /// [`Error::ActorTooSlow`] when no acknowledgement came within `cancel_ack`.
+    ///
+    /// # Cancel safety
+    /// If dropped, the request has been sent.
+    pub(crate) async fn cancel_actor(&self) -> Result<()> {
+        let Some(reply) = self.send_cancel_actor() else { return Ok(()) };
+        match self.acknowledged(reply).await? {
+            Some(Outcome::Value(_)) => {
+                self.note_end_acknowledged();
+                Ok(())
+            }
+            Some(Outcome::Error(error)) => Err(self.error_of(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends the request; `None` if the connection has ended, and the actor with it.
+    fn send_cancel_actor(&self) -> Option<oneshot::Receiver<Outcome>> {
+        let (waker, reply) = oneshot::channel();
+        let (cid, request) = self.session().cancel_actor(waker, self.ack_overdue_at())?;
+        if self.transmit(&request, 1).is_err() {
+            self.session().forget(cid);
+            return None;
+        }
+        self.look_at_timers();
+        Some(reply)
+    }
+
+    /// Asks the peer to cancel a task; `ack` is woken when the task has ended. Returns whether it still runs.
+    pub(super) fn send_cancel(&self, cid: Cid, ack: Option<oneshot::Sender<()>>) -> bool {
+        let ack = ack.map(|ack| (ack, self.ack_overdue_at()));
+        let asked = self.session().cancel(cid, ack);
+        let runs = asked.is_ok();
+        if let Ok(Some(cancel)) = asked {
+            self.transmit_or_log(&cancel, 0);
+        }
+        self.look_at_timers();
+        runs
+    }
+
+    /// Waits for an acknowledgement. `None`: the connection has ended without it.
+    ///
+    /// # Errors
+    /// [`Error::ActorTooSlow`] when the session has found it overdue.
+    pub(super) async fn acknowledged<T>(&self, ack: oneshot::Receiver<T>) -> Result<Option<T>> {
+        // The driver drops the waker at the deadline, and when the connection ends.
+        match ack.await {
+            Ok(ack) => Ok(Some(ack)),
+            Err(_) if self.end().is_some() => Ok(None),
+            Err(_) => Err(Error::ActorTooSlow { actor: Box::new(self.peer().clone()), waited: self.0.cancel_ack }),
+        }
+    }
+
+    /// Returns the error that the peer has sent.
+    pub(super) fn error_of(&self, error: &Payload) -> Error {
+        match error.decode::<Packed>() {
+            Ok(packed) => packed.unpack(self.peer()),
+            Err(unreadable) => Error::Transport(unreadable),
+        }
+    }
+}
+
+/// The terms of a call: `schema` is that of the function's [`Export`](crate::exports), or [`UNCHECKED`]; at
+/// the deadline the peer cancels the task by itself.
+pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallOptions {
+    // None at all if it has passed.
+    let deadline = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    CallOptions { schema, deadline }
+}
+
+/// A call that waits for its answer. Dropping it before asks the peer to cancel the task.
+pub(crate) struct Pending {
+    channel: Channel,
+    pub(super) cid: Cid,
+    reply: oneshot::Receiver<Outcome>,
+    answered: bool,
+}
+
+impl Pending {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// The error of the function or of the peer's runtime; [`Error::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; ask again. Not to be asked again after it has resolved.
+    pub(crate) async fn outcome(&mut self) -> Result<Payload> {
+        let outcome = (&mut self.reply).await;
+        self.answered = true;
+        match outcome {
+            Ok(Outcome::Value(value)) => Ok(value),
+            Ok(Outcome::Error(error)) => Err(self.channel.error_of(&error)),
+            Err(_closed) => Err(self.channel.gone()),
+        }
+    }
+
+    /// Asks the peer to cancel the task and waits until it has ended.
+    ///
+    /// # Errors
+    /// [`Error::ActorTooSlow`] when neither an acknowledgement nor an answer came in time.
+    ///
+    /// # Cancel safety
+    /// If dropped, the request has been sent.
+    pub(crate) async fn cancel(mut self) -> Result<()> {
+        let (ack, acked) = oneshot::channel();
+        self.answered = true;
+        if !self.channel.send_cancel(self.cid, Some(ack)) {
+            return Ok(());
+        }
+        self.channel.acknowledged(acked).await.map(drop)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.channel.send_cancel(self.cid, None);
+        }
+    }
+}
+
+/// The schema of a caller that does not know how the function is declared.
+pub(crate) const UNCHECKED: u64 = 0;

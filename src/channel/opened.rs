@@ -1,0 +1,71 @@
+//! The caller's side of a dialog: opening it, and what leaving it owes.
+//!
+//! # Invariants
+//! 1. The guard of a caller's dialog exists before the message that opens it is queued.
+
+use pleach_wire::msg::FunctionKind;
+use pleach_wire::{ByteStr, CallOptions, Encode};
+
+use super::dialog::{DialogHandle, Wake};
+use super::{Channel, Wakers};
+use crate::error::Result;
+use crate::proto::inbox::Intake;
+use crate::proto::session::{Opened, Session};
+
+/// A dialog that was opened here. Dropping it before its end asks the peer to cancel the task.
+pub(crate) struct OpenedDialog(DialogHandle);
+
+impl OpenedDialog {
+    /// Opens a dialog: the message is queued, and on its way. At the deadline the peer cancels the task
+    /// by itself.
+    ///
+    /// # Errors
+    /// When the arguments can't be sent, or the connection is gone.
+    pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Self> {
+        let opened = channel.session().open_context(target, args, terms);
+        Self::begin(channel, FunctionKind::Context, opened)
+    }
+
+    /// Opens the dialog of a one-way stream; otherwise as [`open`](Self::open).
+    pub(crate) fn pull(
+        channel: &Channel,
+        target: ByteStr,
+        args: &dyn Encode,
+        terms: CallOptions,
+        intake: Intake,
+    ) -> Result<Self> {
+        let opened = channel.session().open_one_way(target, args, terms, intake);
+        Self::begin(channel, FunctionKind::Stream, opened)
+    }
+
+    fn begin(channel: &Channel, kind: FunctionKind, opened: Option<Opened<'_, Wakers>>) -> Result<Self> {
+        let Opened { cid, wake, request } = opened.ok_or_else(|| channel.gone())?;
+        let opened = Self(DialogHandle::new(channel.clone(), cid, kind, wake));
+        if let Err(error) = channel.transmit(&request, 1) {
+            let ended = channel.session().forget(cid);
+            ended.iter().for_each(Wake::end);
+            return Err(channel.explain(error));
+        }
+        Ok(opened)
+    }
+
+    pub(crate) fn handle(&self) -> &DialogHandle {
+        &self.0
+    }
+
+    /// Tells the peer that nothing more will come from the block, which has a value, if it would wait for that.
+    pub(crate) fn leave(&self) {
+        if let Some(stop) = self.0.with(Session::leave) {
+            // If the connection is gone, the end follows.
+            let _ = self.0.send(stop);
+        }
+    }
+}
+
+impl Drop for OpenedDialog {
+    fn drop(&mut self) {
+        if let Some(cancel) = self.0.change(Session::abandon) {
+            self.0.channel().transmit_or_log(&cancel, 0);
+        }
+    }
+}
