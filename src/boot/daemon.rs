@@ -53,7 +53,7 @@ async fn serve(actor: &Actor, mut signals: Signals) -> Result<()> {
             debug!(target: "pleach::cancel", signal = signal_name(signal), "ending the daemon");
             Ok(())
         }
-        () = runtime.until_end_requested() => Ok(()),
+        () = runtime.lifecycle.until_end_requested() => Ok(()),
         () = scope::cancelled() => Err(scope::cancellation()),
     }
 }

@@ -84,7 +84,7 @@ where
     modules.into_iter().for_each(|module| runtime.expose(module));
     let dropped = runtime.clone();
     let guard = OnDrop::new(move || {
-        dropped.mark_leaving();
+        dropped.lifecycle.leave();
         leave_to_reaper(Box::pin(async move { dropped.shut_down().await }));
     });
     let scope = CancelScope::of_primitive();
@@ -99,7 +99,7 @@ where
             ended = scope.run(within(runtime.clone(), joined)) => ended,
             never = cancel_when_stopped(&runtime, &scope) => match never {},
         };
-        runtime.request_end(runtime.id());
+        runtime.lifecycle.request_end(runtime.id());
         runtime.shut_down().await;
         guard.disarm();
         ended
@@ -114,7 +114,7 @@ where
 
 /// Cancels the body once this actor has been asked to end. Never resolves: the body does.
 async fn cancel_when_stopped(runtime: &Runtime, scope: &CancelScope) -> Infallible {
-    runtime.until_end_requested().await;
+    runtime.lifecycle.until_end_requested().await;
     scope.cancel_because(Cancelled::Actor);
     std::future::pending().await
 }

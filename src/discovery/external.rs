@@ -37,7 +37,7 @@ pub(super) async fn outside(runtime: &Arc<Runtime>) -> Result<Option<Arc<dyn Reg
 
 #[cfg(feature = "etcd")]
 async fn connect(runtime: &Arc<Runtime>, address: &str) -> Result<Arc<dyn Registry>> {
-    let (config, tasks) = (runtime.config(), runtime.services());
+    let (config, tasks) = (runtime.config(), runtime.tasks.services());
     Ok(Arc::new(super::etcd::Etcd::connect(address, config.lease, config.dial, tasks).await?))
 }
 

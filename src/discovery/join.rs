@@ -59,8 +59,9 @@ pub(crate) async fn join_as_child(runtime: &Arc<Runtime>) -> Result<()> {
         return join_outside(runtime, registry).await;
     }
     runtime.listen_everywhere().await?;
-    let inherited = runtime.inherited_registrars();
-    let is_parent = |registrar: &RegistrarAddr| registrar.who.is_some() && registrar.who.as_ref() == runtime.parent();
+    let inherited = runtime.identity.inherited_registrars().to_vec();
+    let is_parent =
+        |registrar: &RegistrarAddr| registrar.who.is_some() && registrar.who.as_ref() == runtime.identity.parent();
     // Nothing to hold then.
     let registrars = if inherited.iter().any(is_parent) { Vec::new() } else { inherited.clone() };
     let remote_registry = Arc::new(RemoteRegistry::new(runtime, registrars));

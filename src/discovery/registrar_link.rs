@@ -111,7 +111,7 @@ async fn keep(
     leave: CancellationToken,
 ) {
     let mut pause = FIRST_PAUSE;
-    while !runtime.end_requested() {
+    while !runtime.lifecycle.end_requested() {
         let connected = tokio::select! {
             biased;
             () = leave.cancelled() => return,
@@ -137,7 +137,7 @@ async fn keep(
         tokio::select! {
             biased;
             () = leave.cancelled() => return,
-            () = runtime.until_end_requested() => return,
+            () = runtime.lifecycle.until_end_requested() => return,
             () = tokio::time::sleep(pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -44,3 +44,30 @@ pub(crate) struct ActorSpec {
     #[serde(default)]
     pub(crate) mark: Option<TreeMark>,
 }
+
+/// Where an actor comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) parent: ActorId,
+    pub(super) parent_at: Vec<Endpoint>,
+    pub(super) root: Contact,
+    /// The registrars, as inherited from the parent.
+    pub(super) registrars: Vec<RegistrarAddr>,
+    /// Whether the parent is on another host, or is to be taken so.
+    pub(super) heartbeats: bool,
+    /// Shared by all processes of the tree.
+    pub(super) mark: Option<TreeMark>,
+}
+
+impl Origin {
+    pub(super) fn of(spec: &ActorSpec) -> Self {
+        Self {
+            parent: spec.parent.clone(),
+            parent_at: spec.parent_at.clone(),
+            root: spec.root.clone(),
+            registrars: spec.registrars.clone(),
+            heartbeats: spec.heartbeats,
+            mark: spec.mark,
+        }
+    }
+}

@@ -13,7 +13,6 @@ use pleach_wire::{Address, Key, Link};
 use serde::{Deserialize, Serialize};
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::Runtime;
 use crate::actor::ActorId;
@@ -22,7 +21,6 @@ use crate::channel::handshake::Accepted;
 use crate::error::{Error, Result};
 use crate::proto::handshake::Endpoint;
 use crate::proto::session::Role;
-use crate::sync::lock;
 
 /// An actor's identity and addresses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,8 +83,8 @@ impl Drop for Connection {
 impl Runtime {
     /// Returns the connection to the parent, while it lasts.
     pub(crate) fn parent_channel(&self) -> Option<Channel> {
-        let parent = &self.origin.as_ref()?.parent;
-        lock(&self.peers).values().find(|channel| channel.lasts() && channel.peer() == parent).cloned()
+        let parent = self.identity.parent()?;
+        self.peers.find(|channel| channel.lasts() && channel.peer() == parent)
     }
 
     /// Returns the connection to the parent for portals; the root has none.
@@ -96,9 +94,9 @@ impl Runtime {
 
     /// Returns the root's contact, for this actor's children.
     pub(crate) async fn root_contact(&self) -> Contact {
-        match &self.origin {
+        match self.identity.origin() {
             Some(origin) => origin.root.clone(),
-            None => Contact { who: self.id.clone(), listening: self.endpoints().await },
+            None => Contact { who: self.id().clone(), listening: self.endpoints().await },
         }
     }
 
@@ -110,7 +108,7 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, a connection that was just being opened is closed.
     pub(crate) async fn connect_to_root(self: &Arc<Self>) -> Result<Arc<Connection>> {
-        let Some(origin) = &self.origin else { return self.connect_to(&self.id, &[]).await };
+        let Some(origin) = self.identity.origin() else { return self.connect_to(self.id(), &[]).await };
         if origin.root.who == origin.parent {
             let ended = || Error::Usage(format!("the connection to {}, the root, has ended", origin.parent));
             return self.parent_connection().ok_or_else(ended);
@@ -127,9 +125,9 @@ impl Runtime {
     /// If dropped, a connection that was just being opened is closed.
     pub(crate) async fn connect_to_registrar(self: &Arc<Self>) -> Result<Arc<Connection>> {
         if self.table().is_some() {
-            return self.connect_to(&self.id, &[]).await;
+            return self.connect_to(self.id(), &[]).await;
         }
-        let names = self.names().ok_or_else(|| Error::Usage(format!("{} is still starting", self.id)))?;
+        let names = self.names().ok_or_else(|| Error::Usage(format!("{} is still starting", self.id())))?;
         Ok(Connection::new(names.registrar().await?, false))
     }
 
@@ -142,17 +140,17 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, a connection that was just being opened is closed.
     pub(crate) async fn connect_to(self: &Arc<Self>, who: &ActorId, at: &[Endpoint]) -> Result<Arc<Connection>> {
-        let is_here = |channel: &&Channel| channel.lasts() && channel.peer() == who && channel.end().is_none();
-        if let Some(channel) = lock(&self.peers).values().find(is_here) {
-            return Ok(Connection::new(channel.clone(), false));
+        let is_here = |channel: &Channel| channel.lasts() && channel.peer() == who && channel.end().is_none();
+        if let Some(channel) = self.peers.find(is_here) {
+            return Ok(Connection::new(channel, false));
         }
-        let shared = self.opened_to(who.uuid());
+        let shared = self.peers.slot(who.uuid());
         // Held while dialling, so that of two concurrent callers only one dials.
         let mut shared = shared.lock().await;
         if let Some(open) = shared.upgrade().filter(|connection| connection.channel.end().is_none()) {
             return Ok(open);
         }
-        let channel = match *who == self.id {
+        let channel = match who == self.id() {
             true => self.connect_to_self().await?,
             false => self.dial_nearest(who, at).await?,
         };
@@ -161,20 +159,10 @@ impl Runtime {
         Ok(opened)
     }
 
-    /// The slot of the connection to an actor; unused slots are removed.
-    fn opened_to(&self, uuid: Uuid) -> SharedSlot {
-        let mut opened = lock(&self.opened);
-        let in_use = |shared: &Weak<Connection>| shared.strong_count() > 0;
-        // One that is being dialled is held by its dialer.
-        opened
-            .retain(|_, shared| Arc::strong_count(shared) > 1 || shared.try_lock().is_ok_and(|shared| in_use(&shared)));
-        opened.entry(uuid).or_default().clone()
-    }
-
     /// Connects this actor to itself: calls to it are served as those of any other.
     async fn connect_to_self(self: &Arc<Self>) -> Result<Channel> {
         let kind = self.registry.find(&Key::new("msgpack", "mem"))?;
-        let own = self.identity().await.own;
+        let own = self.for_handshake().await.own;
         let (dialled, accepted) = tokio::io::duplex(PIPE);
         let [channel, _accepted] = [(dialled, Role::Dialer), (accepted, Role::Listener)].map(|(half, role)| {
             let transport = kind.wrap(link_to_self(half));
@@ -187,6 +175,11 @@ impl Runtime {
         });
         Ok(channel)
     }
+}
+
+/// Whether a slot has a connection, or one is being dialled: its dialer holds it then.
+pub(super) fn is_in_use(slot: &SharedSlot) -> bool {
+    Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|shared| shared.strong_count() > 0)
 }
 
 fn link_to_self(half: DuplexStream) -> Link {

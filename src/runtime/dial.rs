@@ -33,7 +33,7 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, the connection is closed.
     pub(crate) async fn connect_to_parent(self: &Arc<Self>) -> Result<Channel> {
-        let origin = self.origin.as_ref().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
+        let origin = self.identity.origin().ok_or_else(|| Error::Usage("the root of a tree has no parent".into()))?;
         let options = DialOptions { shown: None, wanted: Wanted::Actor(&origin.parent), lasts: true };
         self.dial_first(options, self.nearest_first(&origin.parent, &origin.parent_at)).await
     }
@@ -82,7 +82,7 @@ impl Runtime {
         let settings = Settings { dial_timeout: patience / 2, ..self.settings(&at.transport)? };
         let address: Address = at.address.parse().map_err(|error| Error::Config(format!("{error}")))?;
         let transport = kind.dial(&address, &settings).await?;
-        let mut identity = self.identity().await;
+        let mut identity = self.for_handshake().await;
         identity.own.features |= PROBE;
         let Ok(answered) = timeout(patience / 2, handshake::dial(&*transport, &identity)).await else {
             return Ok(None);
@@ -121,7 +121,7 @@ impl Runtime {
             }
         }
         Error::join(failures)?;
-        Err(Error::Usage(format!("{} listens nowhere that can be reached from {}", options.wanted, self.id)))
+        Err(Error::Usage(format!("{} listens nowhere that can be reached from {}", options.wanted, self.id())))
     }
 
     async fn connect(&self, at: &Endpoint) -> Result<(Arc<dyn MsgTransport>, Address)> {
@@ -139,10 +139,10 @@ impl Runtime {
         address: &Address,
     ) -> Result<Channel> {
         let DialOptions { shown, wanted, lasts } = options;
-        let mut identity = self.identity().await;
+        let mut identity = self.for_handshake().await;
         if let Some(Registered { who, incarnation, listening }) = (*shown).cloned() {
             // A registered actor may have become a newer incarnation since.
-            let incarnation = if who == self.id { incarnation.max(identity.own.incarnation) } else { incarnation };
+            let incarnation = if who == *self.id() { incarnation.max(identity.own.incarnation) } else { incarnation };
             identity.own = Introduction { who, incarnation, listening, ..identity.own };
         }
         if *lasts {
@@ -162,8 +162,8 @@ impl Runtime {
 
     /// Where to dial it, nearest first, without addresses that don't reach across hosts.
     fn nearest_first<'a>(&self, who: &ActorId, at: &'a [Endpoint]) -> Vec<&'a Endpoint> {
-        let same_host = who.is_at_place_of(&self.id);
-        let needed = match (same_host, who.pid() == self.id.pid()) {
+        let same_host = who.is_at_place_of(self.id());
+        let needed = match (same_host, who.pid() == self.id().pid()) {
             (true, true) => Reach::Process,
             (true, false) => Reach::Host,
             (false, _) => Reach::Network,

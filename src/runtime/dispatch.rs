@@ -5,13 +5,10 @@
 //! so that they pass however busy the tasks are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use pleach_wire::Cid;
 use pleach_wire::msg::FunctionKind;
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{Runtime, within};
 use crate::channel::dialog::DialogHandle;
@@ -48,16 +45,10 @@ impl Serve for Arc<Runtime> {
         let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| (export.invoke)(request))) else { return };
         match invoked {
             Ok(task) => {
-                let scope = match deadline {
-                    Some(at) => self.calls_scope.child_with_deadline(at),
-                    None => self.calls_scope.child(),
-                };
+                let scope = self.tasks.call_scope(deadline);
                 channel.attach(cid, scope.clone());
                 // A task that was cancelled, or that panicked, has answered while it was dropped.
-                let mut task = Box::pin(within(self.clone(), async move { drop(scope.run(task).await) }));
-                if !(self.has_one_thread() && ends_at_once(task.as_mut())) {
-                    self.calls.spawn(task);
-                }
+                self.tasks.start_call(within(self.clone(), async move { drop(scope.run(task).await) }));
             }
             Err((why, answer)) => {
                 let why = Refusal::BadArguments { expected: export.signature(), why: why.to_string() };
@@ -81,18 +72,13 @@ impl Serve for Arc<Runtime> {
 }
 
 impl Runtime {
-    /// Returns whether the tokio runtime that carries this actor has one thread.
-    fn has_one_thread(&self) -> bool {
-        *self.one_thread.get_or_init(|| Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread)
-    }
-
     /// Runs a method of the runtime itself.
     fn run_own(&self, channel: &Channel, cid: Cid, method: &Method, answer: Answer) {
         match method {
             Method::Cancel => {
                 answer.acknowledge();
                 channel.transport().flush_now(); // a task may end the process as soon as it is cancelled
-                self.request_end(channel.peer());
+                self.lifecycle.request_end(channel.peer());
                 if let Some(count) = channel.may_log(Kind::AskedToEnd) {
                     debug!(target: "pleach::cancel", by = %channel.peer(), count, "asked to end");
                 }
@@ -106,13 +92,4 @@ impl Runtime {
             }
         }
     }
-}
-
-/// Polls a task where it was asked for; returns whether that was all of it, and no task need be started.
-///
-/// This is for runtimes of one thread: there, the task would be polled next anyway, and nothing runs
-/// meanwhile. Wake-ups of this first poll are not noted: it is polled again as a task of its own.
-fn ends_at_once(task: Pin<&mut impl Future<Output = ()>>) -> bool {
-    let polled = catch_unwind(AssertUnwindSafe(|| task.poll(&mut Context::from_waker(Waker::noop()))));
-    !matches!(polled, Ok(Poll::Pending))
 }

@@ -3,21 +3,17 @@
 //! An actor that was declared dead can't rejoin as the same incarnation ([`crate::proto::fencing`]); and an actor that may
 //! have been declared dead itself goes on as a newer incarnation.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::proto::failure_detector::{DetectorConfig, Relation};
-use crate::sync::lock;
 
 impl Runtime {
     /// A peer's relation to this actor, if they exchange heartbeats: a child started as if on another host, and any
     /// actor at another [place](ActorId::is_at_place_of), whatever its host name.
     pub(super) fn relation(&self, peer: &ActorId, child_has_heartbeats: bool) -> Option<Relation> {
-        let origin = self.origin.as_ref().filter(|origin| origin.parent == *peer);
-        let is_elsewhere = !peer.is_at_place_of(&self.id);
+        let origin = self.identity.origin().filter(|origin| origin.parent == *peer);
+        let is_elsewhere = !peer.is_at_place_of(self.id());
         match origin {
             Some(origin) => (origin.heartbeats || is_elsewhere).then_some(Relation::Parent),
             None if child_has_heartbeats => Some(Relation::Child),
@@ -38,17 +34,18 @@ impl Runtime {
     /// Draws the conclusions from the end of a connection with a peer of this incarnation.
     pub(super) fn note_end(&self, channel: &Channel, incarnation: u64) {
         if channel.fell_silent() {
-            Arc::make_mut(&mut lock(&self.lost)).note(channel.peer().uuid(), incarnation);
+            self.peers.fence(channel.peer().uuid(), incarnation);
         }
         // The peer may have given this actor up, and may not have been able to say so.
         if channel.is_watched() && !channel.ended_in_order() {
-            self.incarnation.fetch_add(1, Ordering::AcqRel);
+            self.identity.renew();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use pleach_wire::{Key, Settings, TransportError};
@@ -74,7 +71,7 @@ mod tests {
 
     /// The identity of an actor on another host, whose messages a test writes.
     async fn far_away(of: &Arc<Runtime>, incarnation: u64) -> Identity {
-        let mut identity = of.identity().await;
+        let mut identity = of.for_handshake().await;
         identity.own.who = identity.own.who.on("far away");
         identity.own.incarnation = incarnation;
         identity
@@ -90,12 +87,12 @@ mod tests {
     #[tokio::test]
     async fn a_peer_on_another_host_of_the_same_name_is_watched() {
         let (here, there) = (actor("here"), actor("there"));
-        assert_eq!(here.relation(&there.id, false), None);
-        let namesake = there.id.clone().at_place(1);
-        assert_eq!(namesake.host(), here.id.host());
+        assert_eq!(here.relation(there.id(), false), None);
+        let namesake = there.id().clone().at_place(1);
+        assert_eq!(namesake.host(), here.id().host());
         assert_eq!(here.relation(&namesake, false), Some(Relation::Other));
         // And one of another name is not, if it is on this one: names of hosts may change.
-        assert_eq!(here.relation(&there.id.clone().renamed("elsewhere"), false), None);
+        assert_eq!(here.relation(&there.id().clone().renamed("elsewhere"), false), None);
         over(&[&here, &there]).await;
     }
 
@@ -104,7 +101,7 @@ mod tests {
         let (here, there) = (actor("here"), actor("there"));
         let at = here.listen(&mem()).await.unwrap().remove(0);
         let (kind, settings) = (here.registry.find(&mem()).unwrap(), Settings::default());
-        let first = here.incarnation.load(Ordering::Acquire);
+        let first = here.identity.incarnation();
         let dial = async |incarnation: u64| {
             let transport = kind.dial(&at.address.parse().unwrap(), &settings).await.unwrap();
             let shaken = handshake::dial(&*transport, &far_away(&there, incarnation).await).await;
@@ -112,7 +109,7 @@ mod tests {
         };
         let (_silent, member) = dial(7).await.unwrap();
         assert_eq!(member.incarnation, first);
-        let channel = lock(&here.peers).values().next().unwrap().clone();
+        let channel = here.peers.find(|_| true).unwrap();
         channel.ended().await;
         let Error::Disconnected { end: TransportError::Silent { .. }, .. } = channel.gone() else {
             panic!("{:?}", channel.gone())

@@ -1,17 +1,18 @@
-//! A handle on an actor that runs here: its identity, its exposed functions, its end.
+//! An actor as the code in it sees it: which one that is, and a handle on it.
 //!
 //! Peers are reached through a [`Portal`](crate::Portal), also the parent and the root: see
 //! [`Actor::parent`] and [`get_root`](crate::get_root).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use pleach_wire::Address;
 
-use super::{Runtime, current};
+use super::Runtime;
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::scope;
+use crate::sync::lock;
 
 /// A handle on an actor that runs here. Dropping it does nothing.
 #[derive(Clone, Debug)]
@@ -95,12 +96,12 @@ impl Actor {
     /// It has the effect of a cancel request from a peer: a child ends in order, and in the root the body of
     /// [`open_root`](crate::open_root) is cancelled. Asking again changes nothing.
     pub fn cancel_soon(&self) {
-        self.0.request_end(self.0.id());
+        self.0.lifecycle.request_end(self.0.id());
     }
 
     /// Returns whether it has been asked to end, by whomever, or is ending by itself.
     pub fn cancel_called(&self) -> bool {
-        self.0.end_requested()
+        self.0.lifecycle.end_requested()
     }
 
     /// Waits until it has ended: its tasks, its connections, its children, its exit callbacks.
@@ -111,10 +112,52 @@ impl Actor {
     /// # Cancel safety
     /// Nothing is lost; ask again.
     pub async fn cancel_complete(&self) {
-        let _ = scope::wait(self.0.stopped()).await; // it has no error to return
+        let _ = scope::wait(self.0.lifecycle.ended()).await; // it has no error to return
     }
 
     pub(crate) fn runtime(&self) -> Arc<Runtime> {
         self.0.clone()
     }
 }
+
+/// Runs `body` as a part of this actor: code in it finds it with [`current`].
+pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(runtime, body)
+}
+
+/// Returns the actor that the current code belongs to.
+///
+/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process. A root that is
+/// shutting down is no longer current: the next one may be opened meanwhile.
+pub(crate) fn current() -> Option<Arc<Runtime>> {
+    current_task().or_else(|| lock(&OF_PROCESS).upgrade().filter(|actor| !is_leaving_root(actor)))
+}
+
+/// Returns the actor whose task the current code is, if the runtime started that task.
+pub(crate) fn current_task() -> Option<Arc<Runtime>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
+/// Returns whether this is the actor of the process.
+pub(super) fn is_of_process(runtime: &Arc<Runtime>) -> bool {
+    std::ptr::eq(lock(&OF_PROCESS).as_ptr(), Arc::as_ptr(runtime))
+}
+
+/// Makes this the actor of the process, unless there is one.
+pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
+    let mut holder = lock(&OF_PROCESS);
+    if holder.upgrade().is_none_or(|actor| is_leaving_root(&actor)) {
+        *holder = Arc::downgrade(runtime);
+    }
+}
+
+/// A root that leaves makes room for the next one.
+fn is_leaving_root(actor: &Runtime) -> bool {
+    actor.identity.is_root() && actor.lifecycle.is_leaving()
+}
+
+tokio::task_local! {
+    static CURRENT: Arc<Runtime>;
+}
+
+static OF_PROCESS: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());

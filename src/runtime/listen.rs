@@ -182,9 +182,9 @@ impl Runtime {
         let address = listener.local_address().clone();
         debug!(target: "pleach::transport", %address, "listening");
         let announced = self.advertised(&transport, &address)?;
-        self.keep_among(&self.listeners, accept_loop(self.clone(), kind, listener));
+        self.keep_among(self.tasks.listeners(), accept_loop(self.clone(), kind, listener));
         if file_of(&address).is_some() {
-            self.keep_among(&self.listeners, self.clone().listen_again(transport.clone()));
+            self.keep_among(self.tasks.listeners(), self.clone().listen_again(transport.clone()));
         }
         Ok(Bound { transport, asked, address, announced })
     }
@@ -195,7 +195,7 @@ impl Runtime {
         loop {
             tokio::select! {
                 biased;
-                () = self.server.cancelled() => return,
+                () = self.tasks.until_listeners_end() => return,
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
             if is_lost().await {

@@ -2,9 +2,13 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | the state that the others share |
+//! | this one | [`Runtime`]: the parts that the stations share |
+//! | [`identity`] | [`Identity`]: who this actor is |
+//! | [`peers`] | [`Peers`]: its connections, children that have not connected back, those declared dead |
+//! | [`tasks`] | [`Tasks`]: what runs in it |
+//! | [`lifecycle`] | [`Lifecycle`]: how far it is, and why it ends |
 //! | [`actor_spec`] | what a parent tells a child to be |
-//! | [`handle`] | an actor as the code in it sees it |
+//! | [`handle`] | an actor as the code in it sees it, and which actor that is |
 //! | [`listen`] | bound and announced addresses |
 //! | [`dial`] | from an actor's addresses to a connection with it |
 //! | [`server`] | accepting connections, and serving them |
@@ -13,226 +17,124 @@
 //! | [`admission`] | which pending connections are served, and how many |
 //! | [`connections`] | connections to the parent, the root, oneself |
 //! | [`registration`] | its registry, and its own entry there |
-//! | [`pending_children`] | children that have been started and have not connected back |
-//! | [`mod@current`] | which actor the current code belongs to |
 //! | [`dispatch`] | running the functions that peers ask for |
-//! | [`failure`] | failures of the runtime itself, and their way up |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
 //!
 //! # Invariants
-//! 1. Every task belongs to one of three groups: `calls` (peers' functions; cancelled by their scope), `listeners`
-//!    (accept loops), or `services` (connections, keepers of children; they end with the objects they serve). Shutting
-//!    down waits for all.
+//! 1. Every task belongs to one of the groups of [`Tasks`]. Shutting down waits for all.
 //! 2. No lock is held across a wait; no two are held together.
 
 pub(crate) mod actor_spec;
 mod admission;
 pub(crate) mod connections;
-mod current;
 pub(crate) mod dial;
 pub(crate) mod dispatch;
-mod failure;
 mod failure_policy;
 pub(crate) mod handle;
+pub(crate) mod identity;
+pub(crate) mod lifecycle;
 mod listen;
-mod pending_children;
+mod peers;
 mod processes;
 mod registration;
 pub(crate) mod server;
 pub(crate) mod shutdown;
+pub(crate) mod tasks;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use pleach_wire::{Key, Registry, Settings, TlsIdentity};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use self::actor_spec::ActorSpec;
-use self::connections::{Contact, SharedSlot};
-use self::current::is_of_process;
-pub(crate) use self::current::{claim_process, current, current_task, within};
+pub(crate) use self::handle::{claim_process, current, current_task, within};
+use self::identity::Identity;
+use self::lifecycle::Lifecycle;
 use self::listen::Bound;
 pub(crate) use self::listen::Reserved;
-use self::pending_children::Entry;
+use self::peers::Peers;
+use self::tasks::Tasks;
+pub(crate) use self::tasks::{leave_to_reaper, wait_for_reaper};
 use crate::actor::ActorId;
-use crate::channel::{Channel, EndRequest};
 use crate::config::Config;
-use crate::error::{Cancelled, Error, Refusal, Result};
-use crate::exports::{BoxFuture, Export, Exposed};
+use crate::error::{Refusal, Result};
+use crate::exports::{Export, Exposed};
 use crate::os::files::Refused;
-use crate::os::mark::TreeMark;
 use crate::os::orphans::Descendants;
 use crate::os::socket_dir::SocketDir;
-use crate::proto::fencing::Fenced;
-use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
-use crate::registry::RegistrarAddr;
 use crate::registry::names::Names;
-use crate::scope::CancelScope;
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
 pub(crate) struct Runtime {
-    id: ActorId,
-    /// When it began, in milliseconds since 1970; higher each time that a peer may have declared it dead since.
-    incarnation: AtomicU64,
+    pub(crate) identity: Identity,
+    peers: Peers,
+    pub(crate) tasks: Tasks,
+    pub(crate) lifecycle: Lifecycle,
     config: Config,
+    /// The transports and codecs.
     registry: Registry,
-    tree_key: TreeKey,
+    /// The functions that peers may run.
     exposed: RwLock<Exposed>,
     sockets: SocketDir,
-    tls: OnceLock<TlsIdentity>,
-    /// A child's start options; the root has none.
-    origin: Option<Origin>,
-    /// The peers' tasks that run here, and the scope around them all.
-    calls: TaskTracker,
-    calls_scope: CancelScope,
-    services: TaskTracker,
-    /// Whether the tokio runtime below has one thread; see `dispatch`.
-    one_thread: OnceLock<bool>,
-    /// Ends the accept loops, which are the `listeners`.
-    server: CancellationToken,
-    listeners: TaskTracker,
-    stop: CancellationToken,
-    /// The peer that asked it to end.
-    end_request: EndRequest,
-    /// A root's body has ended: the next root may be opened.
-    leaving: AtomicBool,
-    /// Set at the very end.
-    stopped: CancellationToken,
-    /// The failure of the runtime itself.
-    failure: OnceLock<Error>,
-    /// The signal that ended this actor, if one did before anything else.
-    interrupted: OnceLock<i32>,
     listening: tokio::sync::Mutex<Vec<Bound>>,
     /// Why the last newcomer was not accepted.
     refused: Refused,
-    pending_children: Mutex<BTreeMap<Uuid, Entry>>,
-    /// Peers that were declared dead here. Copied on change: handshakes hold on to it.
-    lost: Mutex<Arc<Fenced>>,
-    peers: Mutex<BTreeMap<u64, Channel>>,
-    /// The connections that were opened for portals, while one uses them.
-    opened: Mutex<BTreeMap<Uuid, SharedSlot>>,
     /// How it finds others, and is found: set once it has begun to listen.
     names: OnceLock<Names>,
-    next_peer: AtomicU64,
     /// The processes of its tree on this host.
     descendants: Descendants,
-}
-
-/// Where an actor comes from.
-#[derive(Clone, Debug)]
-struct Origin {
-    parent: ActorId,
-    parent_at: Vec<Endpoint>,
-    root: Contact,
-    /// The registrars, as inherited from the parent.
-    registrars: Vec<RegistrarAddr>,
-    /// Whether the parent is on another host, or is to be taken so.
-    heartbeats: bool,
-    /// Shared by all processes of the tree.
-    mark: Option<TreeMark>,
 }
 
 impl Runtime {
     /// The first actor of a tree.
     ///
     /// # Errors
-    /// [`Error::Config`] when the configured directory can't hold sockets.
+    /// [`Error::Config`](crate::Error::Config) when the configured directory can't hold sockets.
     pub(crate) fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
         let sockets = SocketDir::of_root(&config)?;
-        let id = ActorId::new(&config.root_name);
-        Ok(Self::new(id, config, registry, tree_key, Exposed::default(), sockets, None))
+        let identity = Identity::root(&config.root_name, tree_key);
+        Ok(Self::new(identity, config, registry, Exposed::default(), sockets))
     }
 
     /// The actor that a parent has described.
     pub(crate) fn child(spec: ActorSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::exports::table()?;
-        let id = ActorId::with_uuid(&spec.name, spec.uuid);
-        let ActorSpec { parent, parent_at, root, registrars, heartbeats, mark, .. } = spec;
-        let origin = Origin { parent, parent_at, root, registrars, heartbeats, mark };
+        let identity = Identity::child(&spec);
         let (exposed, sockets) = (Exposed::new(spec.modules), SocketDir::at(spec.socket_dir));
-        let runtime = Self::new(id, spec.config, registry, spec.tree_key, exposed, sockets, Some(origin));
-        if let Some(tls) = spec.tls {
-            runtime.tls.get_or_init(|| tls);
-        }
-        Ok(runtime)
+        Ok(Self::new(identity, spec.config, registry, exposed, sockets))
     }
 
-    fn new(
-        id: ActorId,
-        config: Config,
-        registry: Registry,
-        tree_key: TreeKey,
-        exposed: Exposed,
-        sockets: SocketDir,
-        origin: Option<Origin>,
-    ) -> Arc<Self> {
-        let mark = origin.as_ref().and_then(|origin| origin.mark);
+    fn new(identity: Identity, config: Config, registry: Registry, exposed: Exposed, sockets: SocketDir) -> Arc<Self> {
+        let mark = identity.origin().and_then(|origin| origin.mark);
         Arc::new(Self {
-            id,
-            incarnation: AtomicU64::new(now_in_milliseconds()),
+            identity,
+            peers: Peers::default(),
+            tasks: Tasks::new(),
+            lifecycle: Lifecycle::default(),
             config: config.within_reason(),
             registry,
-            tree_key,
             exposed: RwLock::new(exposed),
             sockets,
-            tls: OnceLock::new(),
-            origin,
-            calls: TaskTracker::new(),
-            calls_scope: CancelScope::new(),
-            services: TaskTracker::new(),
-            one_thread: OnceLock::new(),
-            server: CancellationToken::new(),
-            listeners: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            end_request: EndRequest::default(),
-            leaving: AtomicBool::new(false),
-            stopped: CancellationToken::new(),
-            failure: OnceLock::new(),
-            interrupted: OnceLock::new(),
             listening: tokio::sync::Mutex::default(),
             refused: Refused::default(),
-            pending_children: Mutex::default(),
-            lost: Mutex::default(),
-            peers: Mutex::default(),
-            opened: Mutex::default(),
             names: OnceLock::new(),
-            next_peer: AtomicU64::new(0),
             descendants: Descendants::of(mark),
         })
     }
 
     pub(crate) fn id(&self) -> &ActorId {
-        &self.id
+        self.identity.id()
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Returns the parent of this actor; a root has none.
-    pub(crate) fn parent(&self) -> Option<&ActorId> {
-        Some(&self.origin.as_ref()?.parent)
-    }
-
-    /// Returns the tasks that end with the objects they serve.
-    #[cfg(feature = "etcd")]
-    pub(crate) fn services(&self) -> &TaskTracker {
-        &self.services
-    }
-
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    pub(crate) fn tree_key(&self) -> &TreeKey {
-        &self.tree_key
     }
 
     pub(crate) fn descendants(&self) -> &Descendants {
@@ -243,7 +145,7 @@ impl Runtime {
     pub(crate) async fn adopt_orphans(&self) {
         tokio::select! {
             () = self.descendants.adopt() => {}
-            () = self.server.cancelled() => {}
+            () = self.tasks.until_listeners_end() => {}
         }
     }
 
@@ -254,7 +156,7 @@ impl Runtime {
     /// The TLS identity that children get: the tree's, once it has been needed. The user's own certificates name a
     /// host, so each actor reads those of its host.
     pub(crate) fn tls_for_child(&self) -> Option<TlsIdentity> {
-        self.tls.get().filter(|_| self.config.certificates.is_none()).cloned()
+        self.identity.known_tls().filter(|_| self.config.certificates.is_none()).cloned()
     }
 
     /// Returns why a connection was not accepted since then, if one was not.
@@ -275,14 +177,11 @@ impl Runtime {
     /// # Errors
     /// When a TLS identity is needed and can't be made or read.
     fn settings(&self, transport: &Key) -> Result<Settings> {
-        let tls = match self.tls.get() {
-            Some(tls) => Some(tls.clone()),
-            None if !self.registry.find(transport)?.protocol().needs_tls() => None,
-            None => {
-                let (secret, certificates) = (self.tree_key.secret(), self.config.certificates.as_deref());
-                let fresh = crate::transports::tls_identity(secret, certificates)?;
-                fresh.map(|fresh| self.tls.get_or_init(|| fresh).clone())
+        let tls = match self.identity.known_tls() {
+            None if self.registry.find(transport)?.protocol().needs_tls() => {
+                self.identity.tls(self.config.certificates.as_deref())?
             }
+            known => known.cloned(),
         };
         Ok(Settings {
             dial_timeout: self.config.dial,
@@ -302,60 +201,4 @@ impl Runtime {
     fn exposed(&self, path: &str) -> Result<&'static Export, Refusal> {
         self.exposed.read().unwrap_or_else(PoisonError::into_inner).find(path)
     }
-
-    fn is_leaving_root(&self) -> bool {
-        self.origin.is_none() && self.leaving.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn mark_leaving(&self) {
-        self.leaving.store(true, Ordering::Release);
-        self.stop.cancel();
-    }
-
-    /// Asks this actor to end, in the name of `by`. Returns at once.
-    pub(crate) fn request_end(&self, by: &ActorId) {
-        self.end_request.note(by);
-        self.stop.cancel();
-    }
-
-    /// Returns why the tasks of an actor that ends are cancelled.
-    fn ending_cause(&self) -> Cancelled {
-        self.interrupted.get().map_or(Cancelled::Actor, |signal| Cancelled::Signal(*signal))
-    }
-
-    /// Returns whether this actor was asked to end, or ends by itself.
-    pub(crate) fn end_requested(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    /// Waits until this actor has ended.
-    async fn stopped(&self) {
-        self.stopped.cancelled().await;
-    }
-
-    /// Waits until this actor is asked to end.
-    pub(crate) async fn until_end_requested(&self) {
-        self.stop.cancelled().await;
-    }
 }
-
-fn now_in_milliseconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-/// Spawns a task that outlives its owner; the program waits for it before it ends.
-pub(crate) fn leave_to_reaper(work: BoxFuture<()>) {
-    if tokio::runtime::Handle::try_current().is_ok() {
-        LEFT_OVER.get_or_init(TaskTracker::new).spawn(work);
-    }
-}
-
-/// Waits for everything that was left to the reaper.
-pub(crate) async fn wait_for_reaper() {
-    if let Some(left_over) = LEFT_OVER.get() {
-        left_over.close();
-        left_over.wait().await;
-    }
-}
-
-static LEFT_OVER: OnceLock<TaskTracker> = OnceLock::new();

@@ -31,7 +31,7 @@ impl Runtime {
         let (peer, transport) = (channel.peer(), channel.transport());
         let key = pleach_wire::Key::new(transport.format().name(), transport.ends().remote.protocol());
         let ends_by_itself = self.registry.find(&key).is_ok_and(|kind| kind.protocol().ends_with_process());
-        if ends_by_itself || !peer.is_at_place_of(&self.id) || peer.pid() == self.id.pid() {
+        if ends_by_itself || !peer.is_at_place_of(self.id()) || peer.pid() == self.id().pid() {
             return None;
         }
         open(channel)

@@ -1,7 +1,6 @@
 //! How this actor finds others, and is found: its registry, and its own entry there.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Runtime;
 use crate::actor::ActorId;
@@ -12,11 +11,6 @@ use crate::registry::table::Table;
 use crate::registry::{Registered, RegistrarAddr};
 
 impl Runtime {
-    /// Returns the registrars that were inherited from the parent.
-    pub(crate) fn inherited_registrars(&self) -> Vec<RegistrarAddr> {
-        self.origin.as_ref().map(|origin| origin.registrars.clone()).unwrap_or_default()
-    }
-
     /// Returns how this actor finds others; nothing while it is still starting.
     pub(crate) fn names(&self) -> Option<&Names> {
         self.names.get()
@@ -31,13 +25,13 @@ impl Runtime {
         let names = self.names.get_or_init(|| fresh.take().expect("it is asked for once, at most"));
         match fresh {
             None => Ok(names),
-            Some(_) => Err(Error::Usage(format!("{} has joined a registry already", self.id))),
+            Some(_) => Err(Error::Usage(format!("{} has joined a registry already", self.id()))),
         }
     }
 
     /// Returns this actor as others find it at these places.
     fn registered_at(&self, listening: Vec<Endpoint>) -> Registered {
-        Registered { who: self.id.clone(), incarnation: self.incarnation.load(Ordering::Acquire), listening }
+        Registered { who: self.id().clone(), incarnation: self.identity.incarnation(), listening }
     }
 
     /// Returns the table of names, if this actor is the registrar.
@@ -68,7 +62,7 @@ impl Runtime {
     /// Removes the entry of an actor whose process this one has seen end: it can't come back, in any incarnation. The
     /// registrar may not notice that from where it runs.
     pub(crate) async fn take_out_dead(&self, who: &ActorId) {
-        let Some(names) = self.names().filter(|_| !self.end_requested()) else { return };
+        let Some(names) = self.names().filter(|_| !self.lifecycle.end_requested()) else { return };
         let dead = Registered { who: who.clone(), incarnation: u64::MAX, listening: Vec::new() };
         let (registry, bound) = (names.registry(), self.config().deregister);
         let removed = tokio::time::timeout(bound, registry.remove(&dead)).await;

@@ -7,7 +7,6 @@
 //! 2. A peer is entered among the peers only after it has proved that it belongs to the tree.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use pleach_wire::{Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 
@@ -17,27 +16,27 @@ use super::processes::unless_process_ends;
 use crate::actor::ActorId;
 use crate::channel::drain::Drain;
 use crate::channel::driver;
-use crate::channel::handshake::{self, Accepted, Identity};
+use crate::channel::handshake::{self, Accepted};
 use crate::channel::{Channel, Terms};
 use crate::log::Limit;
 use crate::proto::failure_detector::Relation;
 use crate::proto::handshake::{Introduction, LASTS, REGISTRAR};
 use crate::proto::session::Role;
 use crate::registry::Registered;
-use crate::sync::lock;
 
 impl Runtime {
-    pub(super) async fn identity(&self) -> Identity {
-        let (who, exports) = (self.id.clone(), crate::exports::fingerprints().to_vec());
+    /// What this actor brings into a handshake.
+    pub(super) async fn for_handshake(&self) -> handshake::Identity {
+        let (who, exports) = (self.id().clone(), crate::exports::fingerprints().to_vec());
         let listening = self.endpoints().await;
-        let incarnation = self.incarnation.load(Ordering::Acquire);
+        let incarnation = self.identity.incarnation();
         let features = if self.table().is_some() { REGISTRAR } else { 0 };
-        Identity {
+        handshake::Identity {
             own: Introduction { who, incarnation, features, listening, exports },
-            key: self.tree_key.clone(),
+            key: self.identity.tree_key().clone(),
             deadline: self.config.handshake,
             max_frame: self.config.max_frame,
-            lost: lock(&self.lost).clone(),
+            lost: self.peers.fenced(),
         }
     }
 
@@ -55,22 +54,21 @@ impl Runtime {
         let is_other_program = exports != crate::exports::fingerprints();
         let terms = Terms {
             role,
-            here: self.id.clone(),
+            here: self.id().clone(),
             peer: who.clone(),
             cancel_ack: self.config.cancel_ack,
             max_tasks: self.config.max_tasks,
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
             silence: self.config.lease,
-            end_request: self.end_request.clone(),
+            end_request: self.lifecycle.end_request().clone(),
             stream_buffer: self.config.stream_buffer,
             lasts,
             began,
             detector: relation.map(|relation| (relation, self.detector_config())),
         };
         let channel = Channel::new(transport, terms);
-        let number = self.next_peer.fetch_add(1, Ordering::Relaxed);
-        lock(&self.peers).insert(number, channel.clone());
+        let number = self.peers.insert(channel.clone());
         // A peer of a registrar is registered as long as its connection lasts.
         let table = self.table().filter(|_| role == Role::Listener);
         let entry = table.and_then(|table| table.enter(Registered { who, incarnation, listening }));
@@ -82,7 +80,7 @@ impl Runtime {
             let serve = driver::run(driven.clone(), Arc::new(runtime.clone()), early, drain);
             unless_process_ends(&driven, serve, process).await;
             runtime.note_end(&driven, incarnation);
-            lock(&runtime.peers).remove(&number);
+            runtime.peers.remove(number);
         };
         if is_other_program && let Some(count) = OTHER_PROGRAM.count() {
             info!(target: "pleach::runtime", peer = %channel.peer(), incarnation, count, "the peer runs another program: its functions differ");
@@ -110,10 +108,10 @@ impl Runtime {
         slot: Slot,
     ) {
         let remote = transport.ends().remote.clone();
-        let identity = self.identity().await;
+        let identity = self.for_handshake().await;
         // Not proved yet, but only the child itself knows its id before it has connected.
         let heard = |claimed: &ActorId| {
-            if lock(&self.pending_children).contains_key(&claimed.uuid()) {
+            if self.peers.is_pending(claimed.uuid()) {
                 slot.keep();
             }
         };
@@ -122,13 +120,13 @@ impl Runtime {
             shaken = handshake::accept(&*transport, &identity, &heard) => shaken,
             () = slot.evicted() => Err(TransportError::Handshake("evicted in favour of a newer connection".into())),
             // A silent stranger must not delay this actor's end.
-            () = self.server.cancelled() => Err(TransportClosed::by_us("this actor is shutting down").into()),
+            () = self.tasks.until_listeners_end() => Err(TransportClosed::by_us("this actor is shutting down").into()),
         };
         drop(slot);
         match shaken {
             Ok(Some(accepted)) => {
                 let uuid = accepted.member.who.uuid();
-                let waiting = lock(&self.pending_children).remove(&uuid);
+                let waiting = self.peers.take_pending(uuid);
                 let lasts = accepted.member.features & LASTS != 0;
                 let relation =
                     self.relation(&accepted.member.who, waiting.as_ref().is_some_and(|pending| pending.heartbeats));
@@ -162,13 +160,13 @@ pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut 
     loop {
         let accepted = tokio::select! {
             biased;
-            () = runtime.server.cancelled() => break,
+            () = runtime.tasks.until_listeners_end() => break,
             accepted = accept_one(&runtime, &admission, &mut *listener) => accepted,
         };
         match accepted {
             Ok((link, slot)) => {
                 runtime.refused.note_accepted();
-                let full = lock(&runtime.peers).len() >= runtime.config.max_connections;
+                let full = runtime.peers.count() >= runtime.config.max_connections;
                 let (transport, peer) = (kind.wrap(link), runtime.clone());
                 match full {
                     true => runtime.keep(peer.turn_away(transport, slot)),
@@ -199,7 +197,7 @@ async fn accept_one(
     loop {
         let link = listener.accept().await?;
         // Those that come too fast are closed by dropping them, without reading or writing.
-        if admission.admits(&link.ends, lock(&runtime.pending_children).len()) {
+        if admission.admits(&link.ends, runtime.peers.count_pending()) {
             let slot = admission.slot(&link.ends).await;
             return Ok((link, slot));
         }

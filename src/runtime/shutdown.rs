@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Runtime, is_of_process};
+use super::Runtime;
+use super::handle::is_of_process;
 use crate::channel::Channel;
 use crate::os::exit_callbacks;
-use crate::sync::lock;
 
 impl Runtime {
     /// Ends this actor.
@@ -25,17 +25,13 @@ impl Runtime {
     /// # Cancel safety
     /// If dropped, the actor is left half shut down: the caller must call this again.
     pub(crate) async fn shut_down(self: &Arc<Self>) {
-        self.mark_leaving();
+        self.lifecycle.leave();
         // A task of ours may itself have children to bring to their end.
         let for_calls = self.config.task_cancel + self.config.ladder();
-        self.calls_scope.cancel_because(self.ending_cause());
-        self.calls.close();
         self.note_step(1, "cancelling the tasks of peers");
-        self.bounded("tasks of peers", for_calls, self.calls.wait()).await;
-        self.server.cancel();
-        self.listeners.close();
+        self.bounded("tasks of peers", for_calls, self.tasks.end_calls(self.lifecycle.cause())).await;
         self.note_step(2, "closing the listeners");
-        self.bounded("listeners", self.config.peers, self.listeners.wait()).await;
+        self.bounded("listeners", self.config.peers, self.tasks.end_listeners()).await;
         let (parent, others) = self.split_peers();
         parent.iter().for_each(Channel::request_close);
         self.note_step(3, "closing the connection to the parent");
@@ -45,19 +41,16 @@ impl Runtime {
         others.iter().for_each(Channel::request_close);
         self.note_step(5, "closing the other connections");
         self.all_ended(&others).await;
-        self.services.close();
-        self.bounded("services", self.config.peers + self.config.ladder(), self.services.wait()).await;
+        self.bounded("services", self.config.peers + self.config.ladder(), self.tasks.services_ended()).await;
         self.note_step(6, "leaving");
-        if self.origin.is_none() {
+        if self.identity.is_root() {
             self.descendants().end(self.config.kill_after).await;
-        }
-        if self.origin.is_none() {
             self.sockets.remove();
         }
         if is_of_process(self) {
             exit_callbacks::run_all();
         }
-        self.stopped.cancel();
+        self.lifecycle.note_ended();
     }
 
     /// Waits for the end of connections that have been asked to close.
@@ -72,17 +65,17 @@ impl Runtime {
     }
 
     fn split_peers(&self) -> (Vec<Channel>, Vec<Channel>) {
-        let parent = self.origin.as_ref().map(|origin| &origin.parent);
-        lock(&self.peers).values().cloned().partition(|channel| Some(channel.peer()) == parent)
+        let parent = self.identity.parent();
+        self.peers.all().into_iter().partition(|channel| Some(channel.peer()) == parent)
     }
 
     fn note_step(&self, step: u8, doing: &str) {
-        debug!(target: "pleach::cancel", actor = %self.id, step, doing, "shutting down");
+        debug!(target: "pleach::cancel", actor = %self.id(), step, doing, "shutting down");
     }
 
     async fn bounded(&self, what: &str, bound: Duration, work: impl Future<Output = ()>) {
         if timeout(bound, work).await.is_err() {
-            warn!(target: "pleach::cancel", actor = %self.id, what, ?bound, "did not end in time");
+            warn!(target: "pleach::cancel", actor = %self.id(), what, ?bound, "did not end in time");
         }
     }
 }

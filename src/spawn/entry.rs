@@ -162,10 +162,10 @@ async fn serve(
         }
         let mut ended = Ok(None);
         let why = tokio::select! {
-            () = runtime.until_end_requested() => "it was asked to",
+            () = runtime.lifecycle.until_end_requested() => "it was asked to",
             signal = interrupted(&mut signals) => {
                 runtime.interrupt(signal);
-                ended = Ok(runtime.interrupted());
+                ended = Ok(runtime.lifecycle.signal());
                 "its process got a signal"
             }
             () = parent.ended() => {
@@ -178,7 +178,7 @@ async fn serve(
         };
         runtime.shut_down().await;
         debug!(target: "pleach::cancel", actor = %runtime.id(), why, "ended");
-        match runtime.failure() {
+        match runtime.lifecycle.failure() {
             Some(failure) => Err(failure.clone()),
             None => ended,
         }

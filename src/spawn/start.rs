@@ -210,7 +210,7 @@ async fn spec(runtime: &Arc<Runtime>, options: &StartOptions, uuid: Uuid, transp
         parent_at,
         root: runtime.root_contact().await,
         registrars: runtime.registrars().await,
-        tree_key: runtime.tree_key().clone(),
+        tree_key: runtime.identity.tree_key().clone(),
         modules: options.modules.clone(),
         config: child_config(runtime.config(), options, &transport.protocol),
         socket_dir: runtime.socket_dir(),

@@ -1,0 +1,144 @@
+//! The life of an actor: it runs, is asked to end or ends by itself, leaves, and has ended.
+//!
+//! ```text
+//! running ──asked to, a signal, a failure──► ending ──shutting down──► leaving ──the last step──► ended
+//! ```
+//! What is done on the way is the business of [`shutdown`](super::shutdown).
+//!
+//! A failure of the runtime itself has no caller. It ends the actor, and climbs: a child reports it to its parent, whose
+//! nursery raises it as that child's failure; the root returns it from `open_root`. A signal to a single actor is
+//! reported in the same way: as the imminent death of that actor.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Runtime;
+use crate::actor::ActorId;
+use crate::channel::EndRequest;
+use crate::error::{ActorDied, Cancelled, Error, Packed, ScopeError, WaitStatus, boxed, signal_name};
+
+/// How far an actor is, and why it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Lifecycle {
+    ending: CancellationToken,
+    /// The peer that asked it to end.
+    end_request: EndRequest,
+    /// Its body has ended: the next root may be opened.
+    leaving: AtomicBool,
+    ended: CancellationToken,
+    /// The failure of the runtime itself.
+    failure: OnceLock<Error>,
+    /// The signal that ended this actor, if one did before anything else.
+    signal: OnceLock<i32>,
+}
+
+impl Lifecycle {
+    /// Asks this actor to end, in the name of `by`. Returns at once.
+    pub(crate) fn request_end(&self, by: &ActorId) {
+        self.end_request.note(by);
+        self.ending.cancel();
+    }
+
+    /// Has this actor end by itself.
+    pub(super) fn end(&self) {
+        self.ending.cancel();
+    }
+
+    /// Ends this actor, whose body has ended: the next root may be opened.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.ending.cancel();
+    }
+
+    pub(super) fn note_ended(&self) {
+        self.ended.cancel();
+    }
+
+    /// Notes a failure of the runtime; returns whether it is the first, which counts.
+    pub(super) fn note_failure(&self, failure: Error) -> bool {
+        self.failure.set(failure).is_ok()
+    }
+
+    /// Notes a signal; returns whether it is what ends this actor.
+    pub(super) fn note_signal(&self, signal: i32) -> bool {
+        !self.end_requested() && self.signal.set(signal).is_ok()
+    }
+
+    /// Returns the record of who has asked, for channels to tell their peers.
+    pub(super) fn end_request(&self) -> &EndRequest {
+        &self.end_request
+    }
+
+    /// Returns whether this actor was asked to end, or ends by itself.
+    pub(crate) fn end_requested(&self) -> bool {
+        self.ending.is_cancelled()
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Waits until this actor is asked to end.
+    pub(crate) async fn until_end_requested(&self) {
+        self.ending.cancelled().await;
+    }
+
+    /// Waits until this actor has ended.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Returns the signal that ended this actor, if one did.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        self.signal.get().copied()
+    }
+
+    /// Returns why the runtime has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.get()
+    }
+
+    /// Returns why the tasks of an actor that ends are cancelled.
+    pub(super) fn cause(&self) -> Cancelled {
+        self.signal().map_or(Cancelled::Actor, Cancelled::Signal)
+    }
+}
+
+impl Runtime {
+    /// Ends this actor because its runtime has failed. The first failure counts.
+    pub(crate) fn fail(&self, failure: Error) {
+        let parent = self.parent_channel();
+        if self.lifecycle.note_failure(failure.clone())
+            && let Some(parent) = parent
+        {
+            parent.report_failure(&Packed::of(failure.clone(), self.id()));
+        }
+        self.lifecycle.request_end(self.id());
+        error!(target: "pleach::runtime", actor = %self.id(), ?failure, "the runtime failed: ending this actor");
+    }
+
+    /// Ends this actor because its process got a signal. The parent learns of it before any task is cancelled, so
+    /// that it meets one error, whatever it waits for. One that is ending already goes on with that.
+    pub(crate) fn interrupt(&self, signal: i32) {
+        if !self.lifecycle.note_signal(signal) {
+            return;
+        }
+        let (actor, status) = (self.id().clone(), WaitStatus::Signalled(signal));
+        let died = ActorDied { actor, status, stderr: Vec::new(), when: "while it was running".into() };
+        if let Some(parent) = self.parent_channel() {
+            parent.report_failure(&Packed::of(Error::ActorDied(Box::new(died)), self.id()));
+        }
+        self.lifecycle.end();
+        warn!(target: "pleach::cancel", actor = %self.id(), signal = signal_name(signal), "ending this actor");
+    }
+
+    /// Prefers the runtime's failure, if there is one, to the code's echo of its cancellation.
+    pub(crate) fn or_failure<T, E: ScopeError>(&self, ended: Result<T, E>) -> Result<T, E> {
+        let Some(failure) = self.lifecycle.failure() else { return ended };
+        let own = ended.err().map(|own| Error::from_boxed(boxed(own))).filter(|own| !own.is_cancelled());
+        let found = [failure.clone()].into_iter().chain(own).collect();
+        Err(Error::join(found).expect_err("there is at least the failure").into())
+    }
+}
