@@ -8,7 +8,7 @@ use pleach_wire::{Format, Payload};
 use crate::actor::ActorId;
 use crate::error::{Error, ErrorGroup, Packed, Refusal};
 use crate::proto::fencing::Fenced;
-use crate::proto::handshake::{Handshake, Hello, Introduction, Next, PROBE, REGISTRAR, Step};
+use crate::proto::handshake::{Handshake, Hello, Introduction, Output, PROBE, REGISTRAR, Step, Then};
 use crate::proto::membership::{Nonce, Proof, TreeKey};
 
 /// Reads a payload as an error that crossed a connection, and prints its text.
@@ -117,7 +117,7 @@ impl Party {
         let (nonce, deadline) = ([100 + number; 32], Duration::from_secs(1));
         let handshake = if dials {
             let (handshake, hello) = Handshake::dial(key, own.clone(), "msgpack", nonce, deadline);
-            said.push(hello);
+            said.extend(hello.send);
             handshake
         } else {
             let mut lost = Fenced::default();
@@ -129,11 +129,10 @@ impl Party {
 
     /// Takes a step. Returns the answer, and the accepted identity of the other.
     fn hear(&mut self, mut step: Step) -> (Option<Step>, Option<Introduction>) {
-        let (mut answer, accepted) = match self.handshake.handle_step(step.clone()) {
-            Next::Send(step) | Next::SendAndEnd(step) => (Some(step), None),
-            Next::SendAndAccept(step, member) => (Some(step), Some(member)),
-            Next::Accept(member) => (None, Some(member)),
-            Next::Refuse(step, _) => (step, None),
+        let Output { send: mut answer, then } = self.handshake.handle_step(step.clone());
+        let accepted = match then {
+            Then::Accept(member) => Some(member),
+            Then::Continue | Then::Close | Then::Fail(_) => None,
         };
         // A hello or a challenge that was taken; later ones only end the handshake.
         if let (Parts { member, nonce: Some(nonce), .. }, Some(_)) = (parts(&mut step), &answer) {

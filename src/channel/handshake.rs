@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::actor::ActorId;
 use crate::proto::fencing::Fenced;
-use crate::proto::handshake::{Handshake, Hello, Introduction, Next, Step};
+use crate::proto::handshake::{Handshake, Hello, Introduction, Output, Step, Then};
 use crate::proto::membership::{Nonce, TreeKey};
 
 /// The inputs of both sides of a handshake.
@@ -48,7 +48,7 @@ pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> R
     let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
     let (handshake, first) = Handshake::dial(key, own, codec, fresh_nonce()?, identity.deadline);
     let handshake = handshake.bound_to(transport.ends().binding);
-    let accepted = drive(transport, identity, handshake, Some(first), &|_| ()).await?;
+    let accepted = drive(transport, identity, handshake, first, &|_| ()).await?;
     accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn accept(
     let handshake = Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline)
         .without(identity.lost.clone())
         .bound_to(transport.ends().binding);
-    drive(transport, identity, handshake, None, heard).await
+    drive(transport, identity, handshake, Output::wait(), heard).await
 }
 
 /// Tells a dialer why it is refused, without asking for its identity, and closes.
@@ -81,8 +81,7 @@ pub(crate) async fn turn_away(transport: &dyn MsgTransport, why: String) -> Resu
     let told = async {
         // Its hello is read first: a close over unread bytes would take the refusal back.
         transport.recv(&mut Vec::new()).await?;
-        send(transport, &Step::Refusal { why }).await?;
-        transport.close().await
+        say_last(transport, Some(Step::Refusal { why })).await
     };
     timeout(REFUSAL, told).await.unwrap_or(Err(TransportError::Idle(REFUSAL)))
 }
@@ -91,78 +90,75 @@ async fn drive(
     transport: &dyn MsgTransport,
     identity: &Identity,
     mut handshake: Handshake,
-    first: Option<Step>,
+    mut output: Output,
     heard: &(dyn Fn(&ActorId) + Send + Sync),
 ) -> Result<Option<Accepted>, TransportError> {
     transport.set_max_frame(MAX_HANDSHAKE_FRAME);
-    let began = Instant::now();
+    let (began, mut batch) = (Instant::now(), Vec::new());
     // One deadline for all steps, sending included: a peer that trickles bytes or does not read gains nothing.
     let until = began + handshake.poll_timeout();
     let late = |_| TransportError::Handshake("the peer did not read the last step in time".into());
-    let mut batch = Vec::new();
-    let mut next = first.map(Next::Send);
     loop {
-        let step = match next {
-            Some(Next::Send(step)) => Some(step),
-            Some(Next::SendAndAccept(step, member)) => {
-                timeout_at(until, send(transport, &step)).await.map_err(late)??;
+        let Output { send, then } = output;
+        match then {
+            Then::Continue => {}
+            Then::Accept(member) => {
+                timeout_at(until, say(transport, send)).await.map_err(late)??;
                 transport.set_max_frame(identity.max_frame);
                 return Ok(Some(Accepted { member, early: batch, began }));
             }
-            Some(Next::Accept(member)) => {
-                transport.set_max_frame(identity.max_frame);
-                return Ok(Some(Accepted { member, early: batch, began }));
-            }
-            Some(Next::SendAndEnd(step)) => {
-                let told = async {
-                    send(transport, &step).await?;
-                    transport.close().await
-                };
-                timeout_at(until, told).await.map_err(late)??;
+            Then::Close => {
+                timeout_at(until, say_last(transport, send)).await.map_err(late)??;
                 return Ok(None);
             }
-            Some(Next::Refuse(step, why)) => {
-                if let Some(step) = step {
+            Then::Fail(why) => {
+                if send.is_some() {
                     // The peer may have left already; the reason for the refusal counts.
-                    let _ = timeout(REFUSAL, async {
-                        send(transport, &step).await?;
-                        transport.close().await
-                    })
-                    .await;
+                    let _ = timeout(REFUSAL, say_last(transport, send)).await;
                 }
                 return Err(TransportError::Handshake(why));
             }
-            None => None,
-        };
-        let exchange = async {
-            if let Some(step) = step {
-                send(transport, &step).await?;
-            }
-            if batch.is_empty() {
-                transport.recv(&mut batch).await?;
-            }
-            match batch.remove(0) {
-                Msg::Hello { step } => step.decode::<Step>().inspect(|step| {
-                    if let Step::Hello(Hello { member: Some(member), .. }) = step {
-                        heard(&member.who);
-                    }
-                }),
-                other => Err(TransportError::Handshake(format!(
-                    "the peer sent `{}` before it had proved itself",
-                    other.kind()
-                ))),
-            }
-        };
-        next = match timeout_at(until, exchange).await {
-            Ok(step) => Some(handshake.handle_step(step?)),
+        }
+        output = match timeout_at(until, exchange(transport, send, &mut batch, heard)).await {
+            Ok(step) => handshake.handle_step(step?),
             Err(_late) => handshake.handle_timeout(began.elapsed()),
         };
     }
 }
 
-async fn send(transport: &dyn MsgTransport, step: &Step) -> Result<(), TransportError> {
-    transport.queue(Lane::CONTROL, &Outgoing::Hello { step })?;
+/// Sends a step, if there is one, and takes the peer's next one.
+async fn exchange(
+    transport: &dyn MsgTransport,
+    step: Option<Step>,
+    batch: &mut Vec<Msg>,
+    heard: &(dyn Fn(&ActorId) + Send + Sync),
+) -> Result<Step, TransportError> {
+    say(transport, step).await?;
+    if batch.is_empty() {
+        transport.recv(batch).await?;
+    }
+    let step = match batch.remove(0) {
+        Msg::Hello { step } => step.decode::<Step>()?,
+        other => {
+            let why = format!("the peer sent `{}` before it had proved itself", other.kind());
+            return Err(TransportError::Handshake(why));
+        }
+    };
+    if let Step::Hello(Hello { member: Some(member), .. }) = &step {
+        heard(&member.who);
+    }
+    Ok(step)
+}
+
+async fn say(transport: &dyn MsgTransport, step: Option<Step>) -> Result<(), TransportError> {
+    let Some(step) = step else { return Ok(()) };
+    transport.queue(Lane::CONTROL, &Outgoing::Hello { step: &step })?;
     transport.flush().await
+}
+
+async fn say_last(transport: &dyn MsgTransport, step: Option<Step>) -> Result<(), TransportError> {
+    say(transport, step).await?;
+    transport.close().await
 }
 
 /// Returns fresh random bytes.

@@ -83,19 +83,46 @@ pub struct Endpoint {
     pub address: String,
 }
 
-/// What to do after a step.
+/// What a step requires of its receiver.
 #[derive(Debug)]
-pub(crate) enum Next {
-    /// Send this and wait for the answer.
-    Send(Step),
-    /// Send this; then the handshake is complete and the peer is a member.
-    SendAndAccept(Step, Introduction),
-    /// The peer is a member.
+pub(crate) struct Output {
+    /// Send this, if there is something to say.
+    pub(crate) send: Option<Step>,
+    /// And do this afterwards.
+    pub(crate) then: Then,
+}
+
+/// How a handshake goes on.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// Wait for the peer's next step.
+    Continue,
+    /// It is complete: the peer is a member.
     Accept(Introduction),
-    /// Send this and close: it was a probe.
-    SendAndEnd(Step),
-    /// Send this, if there is something to say, and close.
-    Refuse(Option<Step>, String),
+    /// Close: it was a probe.
+    Close,
+    /// Close, for this reason.
+    Fail(String),
+}
+
+impl Output {
+    /// Nothing to say: waits for the peer's next step.
+    pub(crate) fn wait() -> Self {
+        Self { send: None, then: Then::Continue }
+    }
+
+    fn send(step: Step) -> Self {
+        Self { send: Some(step), then: Then::Continue }
+    }
+
+    fn fail(why: String) -> Self {
+        Self { send: None, then: Then::Fail(why) }
+    }
+
+    /// As [`fail`](Self::fail), and the peer is told why.
+    fn refuse(why: &str) -> Self {
+        Self { send: Some(Step::Refusal { why: why.to_owned() }), ..Self::fail(why.to_owned()) }
+    }
 }
 
 /// One side of a handshake.
@@ -127,11 +154,20 @@ enum State {
 
 impl Handshake {
     /// Starts as the dialer; returns the first message to send.
-    pub(crate) fn dial(key: TreeKey, own: Introduction, codec: &str, nonce: Nonce, deadline: Duration) -> (Self, Step) {
+    pub(crate) fn dial(
+        key: TreeKey,
+        own: Introduction,
+        codec: &str,
+        nonce: Nonce,
+        deadline: Duration,
+    ) -> (Self, Output) {
         let (magic, codec) = (MAGIC.to_owned(), codec.to_owned());
         let hello = Hello { magic, versions: (VERSION, VERSION), codec, member: Some(own.clone()), nonce };
         let state = State::AwaitChallenge { hello: transcript(&hello) };
-        (Self { key, own, state, deadline, lost: Arc::default(), binding: Vec::new() }, Step::Hello(hello))
+        (
+            Self { key, own, state, deadline, lost: Arc::default(), binding: Vec::new() },
+            Output::send(Step::Hello(hello)),
+        )
     }
 
     /// Starts as the listener on a connection of this codec, with a fresh nonce.
@@ -157,68 +193,67 @@ impl Handshake {
     }
 
     /// Takes a message of the peer.
-    pub(crate) fn handle_step(&mut self, step: Step) -> Next {
+    pub(crate) fn handle_step(&mut self, step: Step) -> Output {
         match (std::mem::replace(&mut self.state, State::Over), step) {
             (State::AwaitHello { codec, nonce }, Step::Hello(hello)) => self.handle_hello(codec, nonce, hello),
             (State::AwaitChallenge { hello }, Step::Challenge { nonce }) => {
                 let proof = self.key.prove(DIALER, &[&hello, &nonce, &self.binding]);
                 self.state = State::AwaitWelcome { hello, nonce };
-                Next::Send(Step::Proof { proof })
+                Output::send(Step::Proof { proof })
             }
             (State::AwaitProof { hello, member, nonce }, Step::Proof { proof }) => {
                 if !self.key.verify(DIALER, &[&hello, &nonce, &self.binding], &proof) {
-                    return refuse(match self.binding[..] {
+                    return Output::refuse(match self.binding[..] {
                         [] => STRANGER,
                         _ => STRANGER_OR_BETWEEN,
                     });
                 }
                 if let Some(why) = self.lost.refusal(&member) {
-                    return refuse(&why);
+                    return Output::refuse(&why);
                 }
                 let own = Some(self.own.clone());
                 let proof = self.key.prove(LISTENER, &[&hello, &nonce, &transcript(&own), &self.binding]);
-                if member.features & PROBE != 0 {
-                    return Next::SendAndEnd(Step::Welcome { member: own, proof });
-                }
-                Next::SendAndAccept(Step::Welcome { member: own, proof }, member)
+                let then = if member.features & PROBE != 0 { Then::Close } else { Then::Accept(member) };
+                Output { send: Some(Step::Welcome { member: own, proof }), then }
             }
             (State::AwaitWelcome { hello, nonce }, Step::Welcome { member, proof }) => {
                 let said: [&[u8]; 4] = [&hello, &nonce, &transcript(&member), &self.binding];
                 let valid = self.key.verify(LISTENER, &said, &proof);
                 match member.filter(|_| valid) {
-                    Some(member) => Next::Accept(member),
-                    None => Next::Refuse(None, "the listener does not know this tree's key".into()),
+                    Some(member) => Output { send: None, then: Then::Accept(member) },
+                    None => Output::fail("the listener does not know this tree's key".into()),
                 }
             }
             (State::AwaitChallenge { .. } | State::AwaitWelcome { .. }, Step::Refusal { why }) => {
-                Next::Refuse(None, format!("the listener refuses: {}", in_a_line(&why)))
+                Output::fail(format!("the listener refuses: {}", in_a_line(&why)))
             }
             (state, step) => {
                 let wanted = state.awaits();
-                Next::Refuse(None, format!("the peer sent {} where {wanted} was due", step.name()))
+                Output::fail(format!("the peer sent {} where {wanted} was due", step.name()))
             }
         }
     }
 
-    fn handle_hello(&mut self, codec: &'static str, nonce: Nonce, hello: Hello) -> Next {
+    fn handle_hello(&mut self, codec: &'static str, nonce: Nonce, hello: Hello) -> Output {
         if hello.magic != MAGIC {
-            return Next::Refuse(None, "the peer speaks another protocol".into());
+            return Output::fail("the peer speaks another protocol".into());
         }
         let (lowest, highest) = hello.versions;
         if !(lowest..=highest).contains(&VERSION) {
-            return refuse(&format!(
+            return Output::refuse(&format!(
                 "this side speaks version {VERSION} of the protocol, the peer {lowest} to {highest}"
             ));
         }
         if hello.codec != codec {
-            return refuse(&format!("this address speaks {codec}, the peer {}", in_a_line(&hello.codec)));
+            return Output::refuse(&format!("this address speaks {codec}, the peer {}", in_a_line(&hello.codec)));
         }
         let hello_bytes = transcript(&hello);
         let Some(member) = hello.member else {
-            return Next::SendAndEnd(Step::Welcome { member: None, proof: Proof::default() });
+            let welcome = Step::Welcome { member: None, proof: Proof::default() };
+            return Output { send: Some(welcome), then: Then::Close };
         };
         self.state = State::AwaitProof { hello: hello_bytes, member, nonce };
-        Next::Send(Step::Challenge { nonce })
+        Output::send(Step::Challenge { nonce })
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
@@ -227,11 +262,12 @@ impl Handshake {
     }
 
     /// Ends the handshake if its deadline has passed.
-    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Option<Next> {
-        (now >= self.deadline).then(|| {
-            let state = std::mem::replace(&mut self.state, State::Over);
-            Next::Refuse(None, format!("{} did not come in time", state.awaits()))
-        })
+    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Output {
+        if now < self.deadline {
+            return Output::wait();
+        }
+        let state = std::mem::replace(&mut self.state, State::Over);
+        Output::fail(format!("{} did not come in time", state.awaits()))
     }
 }
 
@@ -257,10 +293,6 @@ impl Step {
             Self::Refusal { .. } => "a refusal",
         }
     }
-}
-
-fn refuse(why: &str) -> Next {
-    Next::Refuse(Some(Step::Refusal { why: why.to_owned() }), why.to_owned())
 }
 
 /// A stranger's words, made safe for an error that ends up in a log or on a terminal.

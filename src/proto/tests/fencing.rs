@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::handshakes::{dialer_as, key, listener, member, refusal, shake};
 use crate::actor::ActorId;
 use crate::proto::fencing::Fenced;
-use crate::proto::handshake::{Introduction, Next};
+use crate::proto::handshake::{Introduction, Then};
 
 fn incarnation(who: &ActorId, incarnation: u64) -> Introduction {
     Introduction { who: who.clone(), incarnation, ..member("again") }
@@ -29,7 +29,7 @@ fn only_a_newer_incarnation_gets_in_again() {
             assert!(said.contains("was declared dead") && said.contains("must dial again with a higher one"), "{said}");
         }
     }
-    assert!(matches!(comes_back(8).0, Next::Accept(member) if member.who == who));
+    assert!(matches!(comes_back(8).0, Then::Accept(member) if member.who == who));
     // A stranger learns nothing of that.
     let (stranger, first) = dialer_as(incarnation(&who, 1), key(9));
     let (listened, _) = shake(stranger, first, listener(key(1), 2).without(lost));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::actor::ActorId;
-use crate::proto::handshake::{Handshake, Hello, Introduction, MAGIC, Next, PROBE, Step, VERSION};
+use crate::proto::handshake::{Handshake, Hello, Introduction, MAGIC, Output, PROBE, Step, Then, VERSION};
 use crate::proto::membership::TreeKey;
 
 pub(super) fn key(byte: u8) -> TreeKey {
@@ -23,7 +23,16 @@ fn dialer(key: TreeKey) -> (Handshake, Step) {
 }
 
 pub(super) fn dialer_as(own: Introduction, key: TreeKey) -> (Handshake, Step) {
-    Handshake::dial(key, own, "msgpack", [1; 32], secs(10))
+    let (handshake, output) = Handshake::dial(key, own, "msgpack", [1; 32], secs(10));
+    (handshake, next(output))
+}
+
+/// The step that goes to the peer, and whose answer is awaited.
+fn next(output: Output) -> Step {
+    match output {
+        Output { send: Some(step), then: Then::Continue } => step,
+        ended => panic!("{ended:?}"),
+    }
 }
 
 pub(super) fn listener(key: TreeKey, nonce: u8) -> Handshake {
@@ -31,25 +40,24 @@ pub(super) fn listener(key: TreeKey, nonce: u8) -> Handshake {
 }
 
 /// Lets both sides talk until one is done; returns the results of listener and dialer.
-pub(super) fn shake(mut dialer: Handshake, first: Step, mut listener: Handshake) -> (Next, Option<Next>) {
+pub(super) fn shake(mut dialer: Handshake, first: Step, mut listener: Handshake) -> (Then, Option<Then>) {
     let mut to_listener = first;
     loop {
-        let answer = match listener.handle_step(to_listener) {
-            Next::Send(step) => step,
-            Next::SendAndAccept(step, member) => return (Next::Accept(member), Some(dialer.handle_step(step))),
-            Next::Refuse(Some(step), why) => return (Next::Refuse(None, why), Some(dialer.handle_step(step))),
-            end => return (end, None),
-        };
-        match dialer.handle_step(answer) {
-            Next::Send(step) => to_listener = step,
-            end => return (Next::Refuse(None, "the dialer has gone".into()), Some(end)),
+        let Output { send, then } = listener.handle_step(to_listener);
+        let heard = send.map(|step| dialer.handle_step(step));
+        match (then, heard) {
+            (Then::Continue, Some(Output { send: Some(step), then: Then::Continue })) => to_listener = step,
+            (Then::Continue, heard) => {
+                return (Then::Fail("the dialer has gone".into()), heard.map(|output| output.then));
+            }
+            (ended, heard) => return (ended, heard.map(|output| output.then)),
         }
     }
 }
 
-pub(super) fn refusal(next: &Next) -> &str {
-    match next {
-        Next::Refuse(_, why) => why,
+pub(super) fn refusal(then: &Then) -> &str {
+    match then {
+        Then::Fail(why) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -58,8 +66,8 @@ pub(super) fn refusal(next: &Next) -> &str {
 fn members_learn_who_the_other_is() {
     let (dialer, first) = dialer(key(1));
     let (listened, dialled) = shake(dialer, first, listener(key(1), 2));
-    assert!(matches!(listened, Next::Accept(member) if member.who.name() == "dialer" && member.exports == [7]));
-    assert!(matches!(dialled, Some(Next::Accept(member)) if member.who.name() == "listener"));
+    assert!(matches!(listened, Then::Accept(member) if member.who.name() == "dialer" && member.exports == [7]));
+    assert!(matches!(dialled, Some(Then::Accept(member)) if member.who.name() == "listener"));
 }
 
 #[test]
@@ -70,9 +78,9 @@ fn a_wrong_key_is_refused_by_either_side() {
     assert!(refusal(&dialled.unwrap()).contains("the listener refuses"));
     // A listener without the key can't make up a welcome.
     let (mut dialer, _) = dialer(key(1));
-    assert!(matches!(dialer.handle_step(Step::Challenge { nonce: [3; 32] }), Next::Send(Step::Proof { .. })));
+    assert!(matches!(next(dialer.handle_step(Step::Challenge { nonce: [3; 32] })), Step::Proof { .. }));
     let welcome = Step::Welcome { member: Some(member("impostor")), proof: [0; 32] };
-    assert!(refusal(&dialer.handle_step(welcome)).contains("the listener does not know this tree's key"));
+    assert!(refusal(&dialer.handle_step(welcome).then).contains("the listener does not know this tree's key"));
 }
 
 // SEC-2
@@ -80,13 +88,13 @@ fn a_wrong_key_is_refused_by_either_side() {
 fn a_recorded_handshake_fits_no_other_connection() {
     let (mut member, first) = dialer(key(1));
     let mut listening = listener(key(1), 2);
-    let Next::Send(challenge) = listening.handle_step(first.clone()) else { panic!("no challenge") };
-    let Next::Send(proof) = member.handle_step(challenge) else { panic!("no proof") };
-    assert!(matches!(listening.handle_step(proof.clone()), Next::SendAndAccept(..)));
+    let challenge = next(listening.handle_step(first.clone()));
+    let proof = next(member.handle_step(challenge));
+    assert!(matches!(listening.handle_step(proof.clone()).then, Then::Accept(_)));
     // The same words again, to a listener with another nonce.
     let mut later = listener(key(1), 3);
-    assert!(matches!(later.handle_step(first), Next::Send(Step::Challenge { .. })));
-    assert!(refusal(&later.handle_step(proof)).contains("does not know"));
+    assert!(matches!(next(later.handle_step(first)), Step::Challenge { .. }));
+    assert!(refusal(&later.handle_step(proof).then).contains("does not know"));
 }
 
 // SEC-2
@@ -97,9 +105,9 @@ fn a_proof_cannot_be_reflected() {
     let (attacker, first) = dialer(key(9));
     drop(attacker);
     let mut listening = listener(key(1), 2);
-    let Next::Send(challenge) = listening.handle_step(first) else { panic!("no challenge") };
-    let Next::Send(proof) = member.handle_step(challenge) else { panic!("no proof") };
-    assert!(refusal(&listening.handle_step(proof)).contains("does not know"));
+    let challenge = next(listening.handle_step(first));
+    let proof = next(member.handle_step(challenge));
+    assert!(refusal(&listening.handle_step(proof).then).contains("does not know"));
 }
 
 // SEC-2
@@ -109,7 +117,7 @@ fn a_proof_is_good_for_its_encrypted_connection_only() {
         let (dialer, first) = dialer(key(1));
         shake(dialer.bound_to(dials), first, listener(key(1), 2).bound_to(listens))
     };
-    assert!(matches!(meet(Some([5; 32]), Some([5; 32])), (Next::Accept(_), Some(Next::Accept(_)))));
+    assert!(matches!(meet(Some([5; 32]), Some([5; 32])), (Then::Accept(_), Some(Then::Accept(_)))));
     for (dials, listens) in [(Some([5; 32]), Some([6; 32])), (Some([5; 32]), None), (None, Some([5; 32]))] {
         let (listened, dialled) = meet(dials, listens);
         assert!(refusal(&listened).contains("does not know this tree's key"));
@@ -118,11 +126,11 @@ fn a_proof_is_good_for_its_encrypted_connection_only() {
     // Nor is the listener's.
     let (dialer, first) = dialer(key(1));
     let (mut dialer, mut listening) = (dialer.bound_to(Some([5; 32])), listener(key(1), 2).bound_to(Some([5; 32])));
-    let Next::Send(challenge) = listening.handle_step(first) else { panic!("no challenge") };
-    let Next::Send(proof) = dialer.handle_step(challenge) else { panic!("no proof") };
-    let Next::SendAndAccept(welcome, _) = listening.handle_step(proof) else { panic!("no welcome") };
+    let challenge = next(listening.handle_step(first));
+    let proof = next(dialer.handle_step(challenge));
+    let welcome = listening.handle_step(proof).send.expect("a welcome");
     let moved = dialer.bound_to(Some([6; 32])).handle_step(welcome);
-    assert!(refusal(&moved).contains("the listener does not know this tree's key"));
+    assert!(refusal(&moved.then).contains("the listener does not know this tree's key"));
 }
 
 #[test]
@@ -135,10 +143,10 @@ fn a_step_out_of_order_ends_the_handshake() {
     ];
     for step in steps {
         let mut listening = listener(key(1), 2);
-        assert!(refusal(&listening.handle_step(step)).contains("where a hello was due"));
+        assert!(refusal(&listening.handle_step(step).then).contains("where a hello was due"));
         // It stays over.
         let (_, first) = dialer(key(1));
-        assert!(refusal(&listening.handle_step(first)).contains("where nothing was due"));
+        assert!(refusal(&listening.handle_step(first).then).contains("where nothing was due"));
     }
 }
 
@@ -147,7 +155,7 @@ fn other_protocols_versions_and_codecs_are_refused() {
     let refuse = |change: fn(&mut Hello)| {
         let mut hello = hello(Some(member("dialer")));
         change(&mut hello);
-        refusal(&listener(key(1), 2).handle_step(Step::Hello(hello))).to_owned()
+        refusal(&listener(key(1), 2).handle_step(Step::Hello(hello)).then).to_owned()
     };
     assert!(refuse(|hello| hello.magic = "other".into()).contains("another protocol"));
     assert!(refuse(|hello| hello.versions = (2, 9)).contains("version 1 of the protocol, the peer 2 to 9"));
@@ -162,7 +170,7 @@ fn a_strangers_words_are_short_and_harmless_in_a_log() {
     let mut listening = listener(key(1), 2);
     let turned_away = listening.handle_step(Step::Hello(Hello { codec: said, ..hello(Some(member("dialer"))) }));
     for end in [refused, turned_away] {
-        let why = refusal(&end);
+        let why = refusal(&end.then);
         assert!(why.contains("[2J no") && why.len() < 500 && !why.contains(char::is_control), "{why}");
     }
 }
@@ -170,21 +178,25 @@ fn a_strangers_words_are_short_and_harmless_in_a_log() {
 #[test]
 fn a_probe_is_answered_without_proof_and_forgotten() {
     let next = listener(key(1), 2).handle_step(Step::Hello(hello(None)));
-    assert!(matches!(next, Next::SendAndEnd(Step::Welcome { member: None, .. })));
+    assert!(matches!(next, Output { send: Some(Step::Welcome { member: None, .. }), then: Then::Close }));
 }
 
 #[test]
 fn a_members_probe_is_told_who_listens_and_forgotten() {
     let probe =
         |by| Handshake::dial(by, Introduction { features: PROBE, ..member("prober") }, "msgpack", [1; 32], secs(10));
-    let (mut prober, first) = probe(key(1));
+    let (mut prober, hello) = probe(key(1));
+    let first = next(hello);
     let mut listening = listener(key(1), 2);
-    let Next::Send(challenge) = listening.handle_step(first) else { panic!("no challenge") };
-    let Next::Send(proof) = prober.handle_step(challenge) else { panic!("no proof") };
-    let Next::SendAndEnd(welcome) = listening.handle_step(proof) else { panic!("it was let in") };
-    assert!(matches!(prober.handle_step(welcome), Next::Accept(member) if member.who.name() == "listener"));
+    let challenge = next(listening.handle_step(first));
+    let proof = next(prober.handle_step(challenge));
+    let Output { send: Some(welcome), then: Then::Close } = listening.handle_step(proof) else {
+        panic!("it was let in")
+    };
+    assert!(matches!(prober.handle_step(welcome).then, Then::Accept(member) if member.who.name() == "listener"));
     // A stranger learns nothing that way.
-    let (stranger, first) = probe(key(9));
+    let (stranger, hello) = probe(key(9));
+    let first = next(hello);
     let (listened, told) = shake(stranger, first, listener(key(1), 2));
     assert!(refusal(&listened).contains("does not know this tree's key"));
     assert!(refusal(&told.unwrap()).contains("the listener refuses"));
@@ -194,8 +206,8 @@ fn a_members_probe_is_told_who_listens_and_forgotten() {
 fn a_silent_peer_is_given_up_at_the_deadline() {
     let mut listening = listener(key(1), 2);
     assert_eq!(listening.poll_timeout(), secs(10));
-    assert!(listening.handle_timeout(secs(9)).is_none());
-    assert!(refusal(&listening.handle_timeout(secs(10)).unwrap()).contains("a hello did not come in time"));
+    assert!(matches!(listening.handle_timeout(secs(9)), Output { send: None, then: Then::Continue }));
+    assert!(refusal(&listening.handle_timeout(secs(10)).then).contains("a hello did not come in time"));
 }
 
 // SEC-13
