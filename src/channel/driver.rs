@@ -16,8 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, Cid, DrainLimit, Msg, Outgoing, Payload, SilenceLimit, TransportClosed, TransportError};
+use pleach_wire::{ByteStr, Cid, DrainLimit, Msg, Payload, SilenceLimit, TransportClosed, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -29,6 +28,7 @@ use crate::error::{Cancelled, Packed, Refusal};
 use crate::log::Limit;
 use crate::proto::session::{Event, Outcome};
 use crate::proto::target::Target;
+use crate::proto::transmit::Transmit;
 
 /// Runs the functions that peers call.
 pub(crate) trait Serve: Send + Sync + 'static {
@@ -210,8 +210,8 @@ impl<'a> Driver<'a> {
         if self.channel.peer_gone().is_some() {
             return;
         }
-        let goodbye = Outgoing::Bye { why: ByteStr::from_static(GOODBYE) };
-        if let Err(error) = self.channel.transport().queue(Lane::CONTROL, &goodbye) {
+        let goodbye = Transmit::goodbye(ByteStr::from_static(GOODBYE));
+        if let Err(error) = self.channel.transport().queue(goodbye.lane, &goodbye.msg) {
             debug!(target: "pleach::transport", peer = %self.channel.peer(), %error, "no goodbye");
         }
     }

@@ -1,14 +1,15 @@
 //! Failures that end a connection before it is closed: the runtime at either end has failed, or the peer does not read.
 
-use pleach_wire::{Outgoing, TransportError};
+use pleach_wire::TransportError;
 
 use super::Channel;
 use crate::error::{Error, Packed};
+use crate::proto::transmit::Transmit;
 
 impl Channel {
     /// Tells the peer that the runtime here has failed.
     pub(crate) fn report_failure(&self, error: &Packed) {
-        self.send_or_log(&Outgoing::Error { cid: None, error });
+        self.transmit_or_log(&Transmit::runtime_failed(error), 0);
     }
 
     /// Keeps the failure of the peer's runtime, and wakes its waiters.

@@ -7,7 +7,7 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pleach_wire::{Outgoing, TransportError};
+use pleach_wire::TransportError;
 use tokio::time::Instant;
 
 use super::Channel;
@@ -110,7 +110,7 @@ impl Channel {
                 return Ok(());
             };
             match action {
-                Action::Ping { n } => self.send_or_log(&Outgoing::Ping { n }),
+                Action::Ping { n } => self.transmit_or_log(&Transmit::ping(n), 0),
                 Action::Suspect { silent, phi } => {
                     info!(target: "pleach::runtime", %peer, ?silent, phi, "the peer is suspiciously silent");
                 }

@@ -313,19 +313,10 @@ impl Channel {
 
     fn transmit_or_log(&self, transmit: &Transmit<'_>, under_way: usize) {
         if let Err(error) = self.transmit(transmit, under_way) {
-            self.log_not_sent(&transmit.msg, &error);
+            let Some(count) = self.may_log(Kind::NotSent) else { return };
+            let kind = transmit.msg.kind();
+            debug!(target: "pleach::transport", peer = %self.0.peer, kind, %error, count, "not sent");
         }
-    }
-
-    fn send_or_log(&self, msg: &Outgoing<'_>) {
-        if let Err(error) = self.send(Lane::CONTROL, msg, 0) {
-            self.log_not_sent(msg, &error);
-        }
-    }
-
-    fn log_not_sent(&self, msg: &Outgoing<'_>, error: &TransportError) {
-        let Some(count) = self.may_log(Kind::NotSent) else { return };
-        debug!(target: "pleach::transport", peer = %self.0.peer, kind = msg.kind(), %error, count, "not sent");
     }
 
     /// Lets go of a dialog for one of its two users; the second one closes its lane.

@@ -182,8 +182,8 @@ async fn a_heartbeat_is_answered_whatever_the_tasks_do() {
     let (caller, mut callee) = connected().await;
     let pending = caller.channel.call(ByteStr::from_static("a::b"), &1u8, CallOptions::default()).unwrap();
     let _busy = callee.asked.recv().await.unwrap();
-    caller.channel.send_or_log(&Outgoing::Ping { n: 7 });
-    caller.channel.send_or_log(&Outgoing::Cancel { cid: Cid(9) });
+    caller.channel.send(Lane::CONTROL, &Outgoing::Ping { n: 7 }, 0).unwrap();
+    caller.channel.send(Lane::CONTROL, &Outgoing::Cancel { cid: Cid(9) }, 0).unwrap();
     // Answers come in the order of the questions.
     while callee.queued().last() != Some(&(0, "cancel_ack")) {
         tokio::task::yield_now().await;

@@ -12,7 +12,7 @@
 //! 1. Only [`InOrder`] puts a message on a dialog's lane, and all messages of a dialog go on one.
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, Encode, Msg, Outgoing};
+use pleach_wire::{ByteStr, Cid, Encode, Msg, Outgoing};
 
 /// A message that is to be sent now, and its lane.
 pub(crate) struct Transmit<'a> {
@@ -33,6 +33,21 @@ impl<'a> Transmit<'a> {
     /// Lets the peer send so many more stream messages: in any order, it adds up to the same.
     pub(super) fn credit(cid: Cid, count: u32) -> Self {
         Self::control(Msg::Credit { cid, count })
+    }
+
+    /// A heartbeat.
+    pub(crate) fn ping(n: u64) -> Self {
+        Self::control(Msg::Ping { n })
+    }
+
+    /// The last message of a side that closes the connection.
+    pub(crate) fn goodbye(why: ByteStr) -> Self {
+        Self::control(Msg::Bye { why })
+    }
+
+    /// The runtime of this side has failed.
+    pub(crate) fn runtime_failed(error: &'a dyn Encode) -> Self {
+        Self::control(Msg::Error { cid: None, error })
     }
 
     /// The lane to be tried when the first one does not take the message: its dialog has not used that before, and the

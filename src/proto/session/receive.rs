@@ -21,9 +21,9 @@ pub(crate) enum Event<H: Handles> {
     Misplaced { cid: Cid, kind: &'static str, why: &'static str },
     /// Answer that too many tasks run here for this peer.
     Overloaded { cid: Cid, limit: usize },
-    /// Wake a caller, and then the waiters for the acknowledgement of its cancellation.
+    /// Wake a caller, and the waiters for the acknowledgement of its cancellation.
     Resolved { reply: Option<H::Reply>, acks: Vec<H::Ack>, outcome: Outcome },
-    /// A dialog has ended: wake its tasks, and then those waiters, who must find the end. Close the lane.
+    /// A dialog has ended: wake its tasks and those waiters, and close the lane.
     Ended { dialog: Ended<H>, acks: Vec<H::Ack>, lane: Option<Lane> },
     /// Cancel this task. Its answer is acknowledged when it has ended.
     CancelTask { task: H::Task },
