@@ -13,7 +13,6 @@ use pleach_wire::Address;
 use serde::{Deserialize, Serialize};
 
 use super::hosts::Entry;
-use super::job::Job;
 use crate::error::{Error, Result};
 
 /// Where an actor is to run, for [`Start::on`](crate::Start::on).
@@ -231,6 +230,30 @@ const SPELLINGS: &str = "`local`, `ssh:user@node2`, `slurm` or `slurm:partition`
 pub(crate) fn is_destination(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
+
+/// The options of an actor's job; unset ones are left to Slurm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) account: Option<String>,
+    /// How long the job may run.
+    pub(crate) time: Option<Duration>,
+    /// How many processors the actor has.
+    pub(crate) cpus: Option<NonZero<u32>>,
+    /// More arguments for `srun`.
+    pub(crate) arguments: Vec<String>,
+    /// How long the job may wait until it runs.
+    pub(crate) queue: Option<Duration>,
+}
+
+impl Job {
+    /// How long it is waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        self.queue.unwrap_or(QUEUE)
+    }
+}
+
+/// Long enough for a lightly loaded cluster; users of a busy one set their own.
+const QUEUE: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {

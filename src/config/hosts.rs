@@ -11,8 +11,7 @@ use std::time::Duration;
 use pleach_wire::Address;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::host::{Engine, Host, HostOptions};
-use super::job::Job;
+use super::host::{Engine, Host, HostOptions, Job};
 use super::spelling::{addresses, if_said};
 use crate::error::{Error, Result};
 

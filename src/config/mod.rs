@@ -16,7 +16,6 @@ use crate::error::{Error, Result};
 
 pub(crate) mod host;
 pub(crate) mod hosts;
-pub(crate) mod job;
 mod load;
 mod own_file;
 mod spelling;

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::job::Job;
+use crate::config::host::Job;
 use crate::error::WaitStatus;
 use crate::os::orphans::OwnChild;
 use crate::os::process::spawn_asked;
