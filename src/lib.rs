@@ -35,7 +35,8 @@
 //!     ▼                                              │             │
 //!   transports/wire: frames ─► tcp, uds, quic, mem ──┼──────► transports/wire
 //! ```
-//! Starting an actor goes through [`Nursery`] and `spawn/`; its end through `spawn/reap.rs`.
+//! A program boots the first actor of a tree in `boot/`. Starting an actor goes through [`Nursery`] and `spawn/`; its
+//! end through `spawn/reap.rs`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
