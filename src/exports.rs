@@ -131,14 +131,6 @@ impl Export {
         shown.extend(self.shape().into_iter().take(MAX_SHOWN));
         shown.join("\n")
     }
-
-    /// Adds this program's declaration to the error of a peer that has another one.
-    pub(crate) fn explain(&self, mut error: Error) -> Error {
-        if let Error::Refused { why: Refusal::SchemaMismatch { here, .. }, .. } = &mut error {
-            *here = self.shown().into();
-        }
-        error
-    }
 }
 
 /// How many leaves of its types are sent to a peer that has others.

@@ -95,7 +95,9 @@ pub use crate::channel::Liveness;
 pub use crate::config::{Config, Host, HostEntry, Hosts};
 pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::ok::Ok;
-pub use crate::error::{ActorDied, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus};
+pub use crate::error::{
+    ActorDied, ActorPhase, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus,
+};
 pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
 pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};

@@ -18,8 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::dialog::DialogHandle;
+use crate::channel::explain::{Explain, told};
 use crate::channel::opened::OpenedDialog;
-use crate::channel::{Channel, Explain, call_terms};
+use crate::channel::{Channel, call_terms};
 use crate::context::{cancel_remote, end_remote};
 use crate::error::{Raised, Result, ScopeError};
 use crate::exports::{Export, Invoked, Outcome, Request, answered};
@@ -70,7 +71,7 @@ impl<T> StreamCall<T> {
         let terms = call_terms(export.schema(), scope::current_deadline());
         let opened = match OpenedDialog::pull(channel, ByteStr::from_static(export.path), &*args, terms, intake) {
             Ok(opened) => opened,
-            Err(error) => return Err(peer.explain(error).await.into()),
+            Err(error) => return Err(told(error, peer, || export.shown()).await.into()),
         };
         drop(args);
         let dialog = opened.handle();
@@ -100,7 +101,7 @@ async fn settle<X, E: ScopeError>(
         dialog.note_cancel();
     }
     if let Some(failed) = dialog.failure() {
-        return Err(peer.explain(scope::own_cancellation_or(export.explain(dialog.error_of(failed)))).await.into());
+        return Err(told(dialog.error_of(failed), peer, || export.shown()).await.into());
     }
     if let Ok(Ok(value)) = ended {
         cancel_remote(dialog).await?;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Channel;
-use crate::error::{Error, Packed, Result};
+use crate::error::{Error, Result};
 use crate::proto::session::Outcome;
 
 impl Channel {
@@ -26,7 +26,7 @@ impl Channel {
         let pending = Pending { channel: self.clone(), cid, reply, answered: false };
         if let Err(error) = self.transmit(&request, open) {
             self.session().forget(cid);
-            return Err(self.explain(error));
+            return Err(self.not_sent(error));
         }
         Ok(pending)
     }
@@ -45,7 +45,7 @@ impl Channel {
                 self.note_end_acknowledged();
                 Ok(())
             }
-            Some(Outcome::Error(error)) => Err(self.error_of(&error)),
+            Some(Outcome::Error(error)) => Err(self.answered(&error)),
             None => Ok(()),
         }
     }
@@ -86,14 +86,6 @@ impl Channel {
             Err(_) => Err(Error::ActorTooSlow { actor: Box::new(self.peer().clone()), waited: self.0.cancel_ack }),
         }
     }
-
-    /// Returns the error that the peer has sent.
-    pub(super) fn error_of(&self, error: &Payload) -> Error {
-        match error.decode::<Packed>() {
-            Ok(packed) => packed.unpack(self.peer()),
-            Err(unreadable) => Error::Transport(unreadable),
-        }
-    }
 }
 
 /// The terms of a call: `schema` is that of the function's [`Export`](crate::exports), or [`UNCHECKED`]; at
@@ -125,7 +117,7 @@ impl Pending {
         self.answered = true;
         match outcome {
             Ok(Outcome::Value(value)) => Ok(value),
-            Ok(Outcome::Error(error)) => Err(self.channel.error_of(&error)),
+            Ok(Outcome::Error(error)) => Err(self.channel.answered(&error)),
             Err(_closed) => Err(self.channel.gone()),
         }
     }

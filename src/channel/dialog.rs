@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use super::changes::Changes;
 use super::records::Kind;
 use super::{Channel, Wakers};
-use crate::error::{ContextCancelled, Error, Result};
-use crate::proto::dialog::{Dialog, End, Misuse, NoPermit, Take, TakeFirst};
+use crate::error::Result;
+use crate::proto::dialog::{Dialog, End, NoPermit, Take, TakeFirst};
 use crate::proto::inbox::Intake;
 use crate::proto::session::{Ended, Session};
 use crate::proto::transmit::{InOrder, Transmit};
@@ -266,31 +266,11 @@ impl DialogHandle {
     pub(super) fn send(&self, transmit: Transmit<'_>) -> Result<()> {
         // The message loop writes: messages that a task sends without waiting go out together.
         let sent = self.0.channel.transmit(&transmit, WITH_OTHERS);
-        let lane = sent.map_err(|error| self.0.channel.explain(error))?;
+        let lane = sent.map_err(|error| self.0.channel.not_sent(error))?;
         if transmit.settles().is_some() {
             self.0.lane.get_or_init(|| lane);
         }
         Ok(())
-    }
-
-    /// Turns a use of the dialog that can't work into the error of its user.
-    fn error_of_misuse(&self, misuse: Misuse) -> Error {
-        match misuse {
-            Misuse::Cancelled => {
-                let (here, there) = (self.0.channel.here(), self.0.channel.peer());
-                Error::ContextCancelled(Box::new(ContextCancelled::at(there, Some(here.clone()))))
-            }
-            other => Error::Usage(other.to_string()),
-        }
-    }
-
-    /// Turns an end that is a failure into the error for its observer.
-    pub(crate) fn error_of(&self, end: End) -> Error {
-        match end {
-            End::Error(error) | End::Cancelled(error, _) => self.0.channel.error_of(&error),
-            End::Lost => self.0.channel.gone(),
-            End::Value(_) | End::Left => Error::Usage("the context has ended: its function has returned".into()),
-        }
     }
 
     /// Notes that this side cancels the function: from here on its end, or that of the connection, is as expected.

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use pleach_wire::{DrainLimit, Traffic, TransportClosed, TransportError};
+use pleach_wire::{DrainLimit, EndReason, Traffic, TransportClosed, TransportError};
 use tokio::time::Instant;
 
 /// How long a connection may take to close.
@@ -71,8 +71,8 @@ impl Draining {
         };
         Err(match (gone, traffic.waiting) {
             // The peer can't read it any more.
-            (Some(_), _) => TransportClosed::by_peer("its process has ended").into(),
-            (None, 0) => TransportClosed::by_us(format!("the peer did not close in time: {limit}")).into(),
+            (Some(_), _) => TransportClosed::by_peer(EndReason::ProcessEnded).into(),
+            (None, 0) => TransportClosed::by_us(EndReason::NotAnswered(limit)).into(),
             (None, bytes) => TransportError::Undelivered { bytes, limit },
         })
     }

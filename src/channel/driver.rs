@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use pleach_wire::{ByteStr, Cid, DrainLimit, Msg, Payload, SilenceLimit, TransportClosed, TransportError};
+use pleach_wire::{ByteStr, Cid, DrainLimit, EndReason, Msg, Payload, SilenceLimit, TransportClosed, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -84,7 +84,7 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let channel = self.channel;
         let end = self.end.take();
-        let end = end.unwrap_or_else(|| TransportClosed::by_us("its message loop was dropped").into());
+        let end = end.unwrap_or_else(|| TransportClosed::by_us(EndReason::Dropped).into());
         channel.transport().abort();
         // The end is set before the waiters are woken, because they look at it.
         let _ = channel.0.end.set(end); // only this place sets it
@@ -131,14 +131,12 @@ struct Driver<'a> {
     /// Closing took too long.
     gave_up: Option<TransportError>,
     sleep: Option<Pin<Box<Sleep>>>,
-    /// The peer's reason for leaving.
-    left: Option<ByteStr>,
 }
 
 impl<'a> Driver<'a> {
     fn new(channel: &'a Channel, serve: &'a dyn Serve, drain: Drain) -> Self {
-        let (draining, by_us, peer_end, gave_up, sleep, left) = (None, false, None, None, None, None);
-        Self { channel, serve, drain, draining, by_us, peer_end, gave_up, sleep, left }
+        let (draining, by_us, peer_end, gave_up, sleep) = (None, false, None, None, None);
+        Self { channel, serve, drain, draining, by_us, peer_end, gave_up, sleep }
     }
 
     /// Writes and waits until messages have come.
@@ -148,7 +146,7 @@ impl<'a> Driver<'a> {
 
     /// The order: a requested close, queued messages, received ones, timers.
     fn poll_next(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
-        if self.draining.is_none() && self.channel.0.closing.load(Ordering::Acquire) {
+        if self.draining.is_none() && self.channel.0.closing.get().is_some() {
             self.by_us = self.channel.peer_gone().is_none();
             self.start_draining();
         }
@@ -210,7 +208,7 @@ impl<'a> Driver<'a> {
         if self.channel.peer_gone().is_some() {
             return;
         }
-        let goodbye = Transmit::goodbye(ByteStr::from_static(GOODBYE));
+        let goodbye = Transmit::goodbye(ByteStr::from_static(self.channel.closing_reason().goodbye()));
         if let Err(error) = self.channel.transport().queue(goodbye.lane, &goodbye.msg) {
             debug!(target: "pleach::transport", peer = %self.channel.peer(), %error, "no goodbye");
         }
@@ -272,7 +270,7 @@ impl<'a> Driver<'a> {
             },
             Event::Pinged { pong } => channel.answer_ping(&pong),
             Event::Ponged { n } => channel.note_pong(n),
-            Event::PeerLeaves { why } => self.left = Some(why),
+            Event::PeerLeaves { why } => channel.note_goodbye(EndReason::of_goodbye(&why)),
             Event::Unchanged => {}
             Event::Late { kind, cid } => {
                 let Some(count) = channel.may_log(Kind::Late) else { return };
@@ -299,12 +297,14 @@ impl<'a> Driver<'a> {
             return TransportError::Silent { silent, limit: SilenceLimit::Network(silent) };
         }
         let bytes = self.channel.transport().traffic().waiting;
-        match (&end, &self.left) {
+        match (&end, self.channel.0.goodbye.get()) {
             (TransportError::Closed(_), None) if self.by_us && bytes > 0 => {
                 TransportError::Undelivered { bytes, limit: DrainLimit::Broken }
             }
-            (TransportError::Closed(_), _) if self.by_us => TransportClosed::by_us(GOODBYE).after_goodbye().into(),
-            (TransportError::Closed(_), Some(why)) => TransportClosed::by_peer(&**why).after_goodbye().into(),
+            (TransportError::Closed(_), _) if self.by_us => {
+                TransportClosed::by_us(self.channel.closing_reason()).after_goodbye().into()
+            }
+            (TransportError::Closed(_), Some(why)) => TransportClosed::by_peer(why.clone()).after_goodbye().into(),
             _ => end,
         }
     }
@@ -335,6 +335,3 @@ fn log_late(channel: &Channel, outcome: &Outcome) {
         }
     }
 }
-
-/// The last message of an actor that closes a connection in order.
-const GOODBYE: &str = "finished";

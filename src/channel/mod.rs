@@ -9,6 +9,7 @@
 //! | [`opened`] | contexts and streams of the peer: opened, left |
 //! | [`dialog`] | a dialog of many messages: its tasks wait, and are woken |
 //! | [`respond`] | how a task of the peer ends |
+//! | [`explain`] | what a caller is told when it fails |
 //! | [`changes`] | the waiters for a change of a dialog |
 //! | [`failure`] | a runtime that failed, a peer that does not read |
 //! | [`liveness`] | a peer that is silent |
@@ -27,6 +28,7 @@ mod changes;
 pub(crate) mod dialog;
 pub(crate) mod drain;
 pub(crate) mod driver;
+pub(crate) mod explain;
 mod failure;
 pub(crate) mod handshake;
 mod liveness;
@@ -42,7 +44,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError};
+use pleach_wire::{Cid, EndReason, MsgTransport, Outgoing, Payload, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -77,7 +79,10 @@ struct Shared {
     /// Messages in the last read: more than one means that several callers are under way.
     last_batch: AtomicUsize,
     ignored: AtomicU64,
-    closing: AtomicBool,
+    /// Why this side closes it, once it does.
+    closing: OnceLock<EndReason>,
+    /// Why the peer closes it, once it has said so.
+    goodbye: OnceLock<EndReason>,
     /// The peer's process has ended: its last messages have already arrived.
     peer_gone: AtomicU8,
     /// The peer has acknowledged a request to end itself.
@@ -118,12 +123,6 @@ impl Handles for Wakers {
             _ => Canceller::Other,
         })
     }
-}
-
-/// Knows more about a peer than its connection does.
-pub(crate) trait Explain: Sync {
-    /// Says why a connection was lost, if the end of the peer's process explains it.
-    fn explain(&self, error: Error) -> impl Future<Output = Error> + Send;
 }
 
 /// The settings of a new channel.
@@ -170,7 +169,8 @@ impl Channel {
             stream_buffer: u32::try_from(terms.stream_buffer).unwrap_or(u32::MAX).max(1),
             last_batch: AtomicUsize::new(0),
             ignored: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
+            closing: OnceLock::new(),
+            goodbye: OnceLock::new(),
             peer_gone: AtomicU8::new(ALIVE),
             end_acknowledged: AtomicBool::new(false),
             ended: CancellationToken::new(),
@@ -224,9 +224,9 @@ impl Channel {
         self.0.ended.cancelled().await;
     }
 
-    /// Asks the driver to say goodbye, drain, and end. Returns at once.
-    pub(crate) fn request_close(&self) {
-        self.0.closing.store(true, Ordering::Release);
+    /// Asks the driver to say goodbye, drain, and end. Returns at once. The first reason counts.
+    pub(crate) fn request_close(&self, reason: EndReason) {
+        self.0.closing.get_or_init(|| reason);
         self.0.transport.wake_flusher();
     }
 
@@ -234,7 +234,17 @@ impl Channel {
     pub(crate) fn note_peer_gone(&self, how: PeerGone) {
         let how = if how == PeerGone::Exited { EXITED } else { KILLED };
         self.0.peer_gone.fetch_max(how, Ordering::AcqRel);
-        self.request_close();
+        self.request_close(EndReason::Unused);
+    }
+
+    /// Remembers the peer's reason for closing the connection.
+    fn note_goodbye(&self, reason: EndReason) {
+        self.0.goodbye.get_or_init(|| reason);
+    }
+
+    /// Returns why this side closes the connection, or answers a peer that does.
+    fn closing_reason(&self) -> EndReason {
+        self.0.closing.get().cloned().unwrap_or(EndReason::Unused)
     }
 
     /// Remembers that the peer has acknowledged a request to end itself.
@@ -347,20 +357,6 @@ impl Channel {
 
     fn now(&self) -> Duration {
         self.0.epoch.elapsed()
-    }
-
-    /// The error for uses of the connection after its end.
-    pub(crate) fn gone(&self) -> Error {
-        let end = self.end().cloned();
-        let end = end.unwrap_or_else(|| pleach_wire::TransportClosed::by_us("it is closing").into());
-        Error::Disconnected { actor: Box::new(self.0.peer.clone()), end }
-    }
-
-    fn explain(&self, error: TransportError) -> Error {
-        match error {
-            TransportError::Encode { .. } | TransportError::FrameTooLarge { .. } => Error::Transport(error),
-            end => Error::Disconnected { actor: Box::new(self.0.peer.clone()), end },
-        }
     }
 }
 

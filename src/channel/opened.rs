@@ -44,7 +44,7 @@ impl OpenedDialog {
         if let Err(error) = channel.transmit(&request, 1) {
             let ended = channel.session().forget(cid);
             ended.iter().for_each(Wake::end);
-            return Err(channel.explain(error));
+            return Err(channel.not_sent(error));
         }
         Ok(opened)
     }

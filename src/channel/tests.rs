@@ -467,7 +467,7 @@ async fn what_a_peer_can_have_logged_is_limited_and_counted() {
     callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
     pending.outcome().await.unwrap();
     assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 10_000);
-    caller.channel.request_close();
+    caller.channel.request_close(EndReason::Unused);
     caller.channel.ended().await;
     pleach_wire::log::backlog().delivered().await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -19,8 +19,9 @@ use pleach_wire::{ByteStr, Encode, Payload};
 use super::OpenContext;
 use crate::call::Decode;
 use crate::channel::dialog::DialogHandle;
+use crate::channel::explain::{Explain, told};
 use crate::channel::opened::OpenedDialog;
-use crate::channel::{Channel, Explain, call_terms};
+use crate::channel::{Channel, call_terms};
 use crate::error::{Error, Result, ScopeError};
 use crate::exports::Export;
 use crate::fidelity::Reads;
@@ -67,7 +68,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let terms = call_terms(export.schema(), scope::current_deadline());
         let opened = match OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, terms) {
             Ok(opened) => opened,
-            Err(error) => return Err(peer.explain(error).await.into()),
+            Err(error) => return Err(told(error, peer, || export.shown()).await.into()),
         };
         drop(args);
         let dialog = opened.handle();
@@ -75,15 +76,14 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
             Ok(value) => value,
             Err(error) => {
                 end_remote(dialog).await; // it has already ended, unless this scope was cancelled or the value is not an `S`
-                let error = scope::own_cancellation_or(export.explain(error));
-                return Err(peer.explain(error).await.into());
+                return Err(told(error, peer, || export.shown()).await.into());
             }
         };
         let scope = CancelScope::of_primitive();
         dialog.interrupt_with(scope.clone());
         // In a shield, so that the enclosing code sees its cancellation only when this is settled.
         let ended = shield(run_for_result(&scope, body(OpenContext::new(dialog.clone(), result, sent), value))).await;
-        settle(&opened, peer, ended).await
+        settle(&opened, export, peer, ended).await
     }
 }
 
@@ -112,6 +112,7 @@ async fn first_value(dialog: &DialogHandle, export: &Export) -> Result<Payload> 
 /// Leaves the block: the peer's failure overrides the body's, and that overrides the result.
 async fn settle<X, E: ScopeError>(
     opened: &OpenedDialog,
+    export: &Export,
     peer: &impl Explain,
     ended: Result<Result<X, E>>,
 ) -> Result<X, E> {
@@ -128,7 +129,7 @@ async fn settle<X, E: ScopeError>(
         }
     }
     if let Some(failed) = dialog.failure() {
-        return Err(peer.explain(scope::own_cancellation_or(dialog.error_of(failed))).await.into());
+        return Err(told(dialog.error_of(failed), peer, || export.shown()).await.into());
     }
     match ended {
         Ok(Ok(value)) => Ok(value),

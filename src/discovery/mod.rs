@@ -35,6 +35,7 @@ mod registrar_link;
 mod remote_registry;
 
 use crate::call::Call;
+use crate::channel::explain::with_declaration;
 use crate::channel::{Channel, call_terms};
 pub(crate) use crate::discovery::join::{join_as_child, join_as_root};
 use crate::error::Result;
@@ -46,6 +47,6 @@ async fn ask<T>(channel: &Channel, call: Call<T>) -> Result<T> {
     let (decode, export) = (call.decoder(), call.export());
     let pending = channel.call(call.target(), call.args(), call_terms(export.schema(), None));
     drop(call); // it can't be held across a wait
-    let answer = pending?.outcome().await.map_err(|error| export.explain(error))?;
+    let answer = pending?.outcome().await.map_err(|error| with_declaration(error, || export.shown()))?;
     Ok(decode(&answer)?)
 }

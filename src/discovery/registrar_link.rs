@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_wire::TransportError;
+use pleach_wire::{EndReason, TransportError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -124,7 +124,7 @@ async fn keep(
                 tokio::select! {
                     biased;
                     () = leave.cancelled() => {
-                        channel.request_close();
+                        channel.request_close(EndReason::Unused);
                         return channel.ended().await;
                     }
                     () = channel.ended() => channel.gone(),
@@ -158,7 +158,7 @@ async fn connect(runtime: &Arc<Runtime>, registrar: &RegistrarAddr, actor: &Regi
             Error::Timeout { what: format!("the registrar's answer ({registrar})"), after: runtime.config().dial }
         }
     };
-    channel.request_close();
+    channel.request_close(EndReason::Unused);
     Err(fault)
 }
 

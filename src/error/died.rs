@@ -16,23 +16,48 @@ pub struct ActorDied {
     pub status: WaitStatus,
     /// The last lines that it wrote to its standard error.
     pub stderr: Vec<String>,
-    /// When in its life: "before it connected back", "while it was running", "while it was ending".
-    pub when: String,
+    /// When in its life.
+    pub when: ActorPhase,
 }
 
 impl fmt::Display for ActorDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.status == WaitStatus::Unknown { "was lost" } else { "died" };
-        write!(f, "{} {how} {}: {}", self.actor, self.when, self.status)?;
-        match self.stderr.last() {
-            // Then the last output of its engine, or its own, is the only clue.
-            Some(last) if self.status == WaitStatus::Unknown => write!(f, "; last output: {last}"),
-            _ => Ok(()),
+        let Self { actor, status, stderr, when } = self;
+        // Most die while they run: that goes without saying.
+        let when = if *when == ActorPhase::Running { String::new() } else { format!(" {when}") };
+        if *status != WaitStatus::Unknown {
+            return write!(f, "{actor} {status}{when}");
         }
+        write!(f, "{actor} was lost{when}: {status}")?;
+        // The last output of its engine, or its own, is the only clue.
+        stderr.last().map_or(Ok(()), |last| write!(f, "; last output: {last}"))
     }
 }
 
 impl StdError for ActorDied {}
+
+/// When in the life of an actor its process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ActorPhase {
+    /// Its parent was still waiting for it to connect back.
+    Starting,
+    /// It was running.
+    Running,
+    /// It had begun to end, by itself or on request.
+    Ending,
+}
+
+impl fmt::Display for ActorPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "before it connected back",
+            Self::Running => "while it was running",
+            Self::Ending => "while it was ending",
+        })
+    }
+}
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,19 +87,65 @@ impl From<std::process::ExitStatus> for WaitStatus {
 impl fmt::Display for WaitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exited(code) => write!(f, "it exited with code {code}"),
-            Self::Signalled(signal) => {
-                write!(f, "signal {signal} ({}) killed it", signal_name(*signal))
-            }
+            Self::Exited(code) => write!(f, "exited with code {code}"),
+            Self::Signalled(signal) => write!(f, "was killed by signal {signal} ({})", signal_name(*signal)),
             Self::Unknown => f.write_str("how it ended is unknown"),
         }
     }
 }
 
 /// Returns the name of a signal: "SIGTERM".
-pub(crate) fn signal_name(signal: i32) -> String {
-    // Its `Debug` is the name in quotes: "Signal::TERM".
-    let name = rustix::process::Signal::from_named_raw(signal).map(|name| format!("{name:?}"));
-    let name = name.as_ref().and_then(|name| name.trim_matches('"').strip_prefix("Signal::"));
-    format!("SIG{}", name.unwrap_or("?"))
+pub(crate) fn signal_name(signal: i32) -> &'static str {
+    NAMES.iter().find(|(number, _)| *number == signal).map_or("SIG?", |(_, name)| name)
+}
+
+macro_rules! names {
+    ($($name:ident)+) => { &[$((libc::$name, stringify!($name))),+] };
+}
+
+const NAMES: &[(i32, &str)] = names! {
+    SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM
+    SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGSYS
+};
+
+#[cfg(test)]
+mod tests {
+    use pleach_wire::{EndReason, TransportClosed};
+
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn an_end_is_told_in_one_sentence() {
+        let actor = ActorId::new("w");
+        let said = |status, when| {
+            let died = ActorDied { actor: actor.clone(), status, stderr: vec!["the last line".into()], when };
+            died.to_string().strip_prefix(&actor.to_string()).unwrap().to_owned()
+        };
+        assert_eq!(said(WaitStatus::Signalled(11), ActorPhase::Running), " was killed by signal 11 (SIGSEGV)");
+        assert_eq!(said(WaitStatus::Exited(3), ActorPhase::Running), " exited with code 3");
+        assert_eq!(said(WaitStatus::Exited(3), ActorPhase::Starting), " exited with code 3 before it connected back");
+        assert_eq!(
+            said(WaitStatus::Signalled(6), ActorPhase::Ending),
+            " was killed by signal 6 (SIGABRT) while it was ending"
+        );
+        assert_eq!(
+            said(WaitStatus::Unknown, ActorPhase::Running),
+            " was lost: how it ended is unknown; last output: the last line"
+        );
+    }
+
+    #[test]
+    fn a_peer_that_has_exited_is_not_told_as_a_lost_connection() {
+        let gone = |closed: TransportClosed| {
+            let error = Error::Disconnected { actor: Box::new(ActorId::new("w")), end: closed.into() };
+            error.to_string().split_once(") ").unwrap().1.to_owned()
+        };
+        assert_eq!(gone(TransportClosed::by_peer(EndReason::ActorEnded).after_goodbye()), "has exited");
+        assert_eq!(gone(TransportClosed::by_peer(EndReason::ProcessEnded)), "has exited");
+        assert_eq!(
+            gone(TransportClosed::by_peer(EndReason::Unused).after_goodbye()),
+            "is gone: the connection was closed by the peer: it is no longer used"
+        );
+    }
 }

@@ -47,7 +47,7 @@ use pleach_wire::TransportError;
 pub(crate) use self::boxed::{Raised, boxed};
 pub use self::cancelled::{Cancelled, ContextCancelled};
 pub(crate) use self::died::signal_name;
-pub use self::died::{ActorDied, WaitStatus};
+pub use self::died::{ActorDied, ActorPhase, WaitStatus};
 pub use self::encoded::EncodedError;
 pub use self::gave_up::GaveUp;
 pub use self::group::ErrorGroup;
@@ -257,6 +257,9 @@ impl fmt::Display for Error {
             Self::Refused { actor, function, why } => write!(f, "{actor} refuses to run `{function}`: {why}"),
             Self::ActorTooSlow { actor, waited } => {
                 write!(f, "{actor} did not acknowledge the cancel request within {waited:?}; it may be busy or stopped")
+            }
+            Self::Disconnected { actor, end: TransportError::Closed(closed) } if closed.peer_has_exited() => {
+                write!(f, "{actor} has exited")
             }
             Self::Disconnected { actor, end } => write!(f, "the connection to {actor} is gone: {end}"),
             Self::Registry { address, why } => write!(f, "the registry at {address} {why}"),

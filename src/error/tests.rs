@@ -4,7 +4,7 @@
 
 use std::io;
 
-use pleach_wire::{Format, Payload as Wire, SilenceLimit, TransportClosed};
+use pleach_wire::{EndReason, Format, Payload as Wire, SilenceLimit, TransportClosed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn died() -> Error {
         actor: actor("dead"),
         status: WaitStatus::Signalled(9),
         stderr: vec!["out of memory".into()],
-        when: "while it was running".into(),
+        when: ActorPhase::Running,
     }))
 }
 
@@ -67,12 +67,12 @@ fn refused() -> Error {
 fn findings() -> Vec<Error> {
     let in_use = Arc::new(io::Error::other("in use"));
     let transport = vec![
-        TransportClosed::by_peer("finished").into(),
+        TransportClosed::by_peer(EndReason::Unused).into(),
         TransportError::Truncated { received: 3, expected: 9 },
         TransportError::Reset(Arc::new(io::Error::from_raw_os_error(104))),
         TransportError::Decode { codec: "json", why: "no array".into() },
         TransportError::Encode { codec: "msgpack", why: "no".into() },
-        TransportError::FrameTooLarge { size: 9, limit: 3, direction: "to the peer" },
+        TransportError::FrameTooLarge { size: 9, limit: 3, direction: pleach_wire::Direction::ToPeer },
         TransportError::Handshake("who are you".into()),
         TransportError::Value { codec: "json", why: "Order.price: missing field `price`".into() },
         TransportError::Backlog { waiting: 9, limit: 3 },
@@ -96,7 +96,7 @@ fn findings() -> Vec<Error> {
             last: Some(Error::Usage("too late".into())),
         })),
         Error::ActorTooSlow { actor: Box::new(actor("slow")), waited: Duration::from_secs(1) },
-        Error::Disconnected { actor: Box::new(actor("gone")), end: TransportClosed::by_us("it is closing").into() },
+        Error::Disconnected { actor: Box::new(actor("gone")), end: TransportClosed::by_us(EndReason::Closing).into() },
         Error::Registry { address: "etcd://a:1/p".into(), why: "can't enter an actor: it is away".into() },
         Error::NotFound { name: "missing".into() },
         Error::StreamOverrun("the buffer is full".into()),
@@ -322,7 +322,7 @@ fn humans_read_where_and_why() {
          │  ├─ {raiser}: storing: 7 is too big\n\
          │  │  raised in {raiser} as {name}\n\
          │  │  relayed by {hop}\n\
-         │  ╰─ {dead} died while it was running: signal 9 (SIGKILL) killed it\n\
+         │  ╰─ {dead} was killed by signal 9 (SIGKILL)\n\
          │     its last words:\n\
          │       out of memory\n\
          ╰─\n"
@@ -332,7 +332,7 @@ fn humans_read_where_and_why() {
     let listed = format!("{group:?}");
     assert!(
         listed.contains(&format!("Group: 2 errors\n  - Remote: {raiser}: storing: 7 is too big\n    raised in"))
-            && listed.contains(&format!("\n  - ActorDied: {dead} died"))
+            && listed.contains(&format!("\n  - ActorDied: {dead} was killed"))
             && listed.contains("\n      out of memory"),
         "{listed}"
     );

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, watch};
 
 use super::{Nursery, managed};
-use crate::channel::{Explain as _, Pending};
+use crate::channel::Pending;
+use crate::channel::explain::Explain as _;
 use crate::error::{Error, Result};
 use crate::portal::{ChildHandle, FinalResult};
 use crate::spawn::reap::{EndedBy, Ending, reap};

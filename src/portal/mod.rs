@@ -15,7 +15,8 @@ pub(crate) use self::peer::ChildHandle;
 use self::peer::Peer;
 use crate::actor::ActorId;
 use crate::call::{Call, Decode};
-use crate::channel::{Explain, Liveness, Pending, UNCHECKED, call_terms};
+use crate::channel::explain::told;
+use crate::channel::{Liveness, Pending, UNCHECKED, call_terms};
 use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::connections::Connection;
@@ -121,7 +122,7 @@ impl<T> Portal<T> {
         let terms = call_terms(export.schema(), scope::current_deadline());
         let pending = self.peer.channel().call(call.target(), call.args(), terms);
         drop(call);
-        let value = self.answer(pending).await.map_err(|error| export.explain(error))?;
+        let value = self.answer(pending, || export.shown()).await?;
         Ok(decode(&value)?)
     }
 
@@ -141,18 +142,18 @@ impl<T> Portal<T> {
         self.peer.ready().await?;
         let terms = call_terms(UNCHECKED, scope::current_deadline());
         let pending = self.peer.channel().call(ByteStr::from(path.to_owned()), args, terms);
-        Ok(self.answer(pending).await?.decode()?)
+        Ok(self.answer(pending, String::new).await?.decode()?)
     }
 
-    /// Waits for the answer of a call that has been sent.
-    async fn answer(&self, pending: Result<Pending>) -> Result<Payload> {
+    /// Waits for the answer of a call that has been sent, of a function that this program declares like that.
+    async fn answer(&self, pending: Result<Pending>, declared: impl FnOnce() -> String) -> Result<Payload> {
         let answer = match pending {
             Ok(pending) => wait(pending).await,
             Err(error) => Err(error),
         };
         match answer {
             Ok(payload) => Ok(payload),
-            Err(error) => Err(self.peer.explain(error).await),
+            Err(error) => Err(told(error, &self.peer, declared).await),
         }
     }
 
@@ -397,7 +398,7 @@ async fn wait(mut pending: Pending) -> Result<Payload> {
     tokio::select! {
         // An answer that is here already wins over a cancellation.
         biased;
-        outcome = pending.outcome() => outcome.map_err(scope::own_cancellation_or),
+        outcome = pending.outcome() => outcome,
         () = scope::cancelled() => {
             if let Err(late) = pending.cancel().await {
                 warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");

@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::{Channel, Explain};
-use crate::error::{Error, Result};
+use crate::channel::Channel;
+use crate::channel::explain::Explain;
+use crate::error::{ActorPhase, Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::connections::Connection;
 use crate::scope;
-use crate::spawn::judge::{Asked, End, Seen, Verdict, When, judge};
+use crate::spawn::judge::{Asked, End, Seen, Verdict, judge};
 use crate::spawn::{Child, Exit};
 
 /// The actor at the other end of a portal.
@@ -98,7 +99,7 @@ impl ChildHandle {
     /// Whether its end was not caused from here.
     pub(crate) fn ended_by_itself(&self) -> bool {
         let seen = self.seen();
-        seen.asked == Asked::Never || judge(seen) == Verdict::Died(When::Running)
+        seen.asked == Asked::Never || judge(seen) == Verdict::Died(ActorPhase::Running)
     }
 
     /// Waits until its process has ended or is lost, or for the end of its connection or of its runtime while the
@@ -141,7 +142,7 @@ impl ChildHandle {
         match judge(self.seen()) {
             Verdict::Died(when) => Some(self.child.death(exit, when)),
             _ if self.end_requested() => None,
-            _ => Some(self.child.death(exit, When::Running)),
+            _ => Some(self.child.death(exit, ActorPhase::Running)),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use pleach_wire::transport::PeerInfo;
-use pleach_wire::{Address, Key, Link};
+use pleach_wire::{Address, EndReason, Key, Link};
 use serde::{Deserialize, Serialize};
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
@@ -75,7 +75,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.opened_for_portals {
-            self.channel.request_close();
+            self.channel.request_close(EndReason::Unused);
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::EndRequest;
-use crate::error::{ActorDied, Cancelled, Error, Packed, ScopeError, WaitStatus, boxed, signal_name};
+use crate::error::{ActorDied, ActorPhase, Cancelled, Error, Packed, ScopeError, WaitStatus, boxed, signal_name};
 
 /// How far an actor is, and why it ends.
 #[derive(Debug, Default)]
@@ -126,7 +126,7 @@ impl Runtime {
             return;
         }
         let (actor, status) = (self.id().clone(), WaitStatus::Signalled(signal));
-        let died = ActorDied { actor, status, stderr: Vec::new(), when: "while it was running".into() };
+        let died = ActorDied { actor, status, stderr: Vec::new(), when: ActorPhase::Running };
         if let Some(parent) = self.parent_channel() {
             parent.report_failure(&Packed::of(Error::ActorDied(Box::new(died)), self.id()));
         }

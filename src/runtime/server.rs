@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use pleach_wire::{Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
+use pleach_wire::{EndReason, Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 
 use super::Runtime;
 use super::admission::{Admission, Slot};
@@ -120,7 +120,7 @@ impl Runtime {
             shaken = handshake::accept(&*transport, &identity, &heard) => shaken,
             () = slot.evicted() => Err(TransportError::Handshake("evicted in favour of a newer connection".into())),
             // A silent stranger must not delay this actor's end.
-            () = self.tasks.until_listeners_end() => Err(TransportClosed::by_us("this actor is shutting down").into()),
+            () = self.tasks.until_listeners_end() => Err(TransportClosed::by_us(EndReason::ShuttingDown).into()),
         };
         drop(slot);
         match shaken {
@@ -134,7 +134,7 @@ impl Runtime {
                 if let Some(waiting) = waiting
                     && waiting.connected.send(channel.clone()).is_err()
                 {
-                    channel.request_close(); // the waiter has left, and will kill it
+                    channel.request_close(EndReason::Unused); // the waiter has left, and will kill it
                 }
                 if let Some(count) = CONNECTED.count() {
                     debug!(target: "pleach::transport", peer = %channel.peer(), count, "connected");

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pleach_wire::EndReason;
 use tokio::time::timeout;
 
 use super::Runtime;
@@ -33,12 +34,12 @@ impl Runtime {
         self.note_step(2, "closing the listeners");
         self.bounded("listeners", self.config.peers, self.tasks.end_listeners()).await;
         let (parent, others) = self.split_peers();
-        parent.iter().for_each(Channel::request_close);
+        parent.iter().for_each(|channel| channel.request_close(EndReason::ActorEnded));
         self.note_step(3, "closing the connection to the parent");
         self.all_ended(&parent).await;
         self.note_step(4, "deregistering");
         self.bounded("deregistration", self.config.deregister, self.deregister()).await;
-        others.iter().for_each(Channel::request_close);
+        others.iter().for_each(|channel| channel.request_close(EndReason::ActorEnded));
         self.note_step(5, "closing the other connections");
         self.all_ended(&others).await;
         self.bounded("services", self.config.peers + self.config.ladder(), self.tasks.services_ended()).await;

@@ -26,7 +26,7 @@
 //! A child that has said goodbye has ended its tasks in order. Its remaining work may take its time: it is waited for
 //! like one that was asked, with `soft_reap`.
 
-use crate::error::WaitStatus;
+use crate::error::{ActorPhase, WaitStatus};
 
 /// The observations of a child's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,26 +69,7 @@ pub(crate) enum Verdict {
     StillEnding,
     /// Its process lives on and can't be supervised any more.
     Lost,
-    Died(When),
-}
-
-/// When in the life of a child it died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    BeforeItConnected,
-    Running,
-    Ending,
-}
-
-impl When {
-    /// Says it in words.
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::BeforeItConnected => "before it connected back",
-            Self::Running => "while it was running",
-            Self::Ending => "while it was ending",
-        }
-    }
+    Died(ActorPhase),
 }
 
 /// Judges the end of a child by the table.
@@ -96,7 +77,7 @@ pub(crate) fn judge(seen: Seen) -> Verdict {
     use WaitStatus::{Exited, Unknown};
     let Seen { asked, goodbye, signalled, end } = seen;
     let status = match end {
-        End::Runtime => return Verdict::Died(When::Running),
+        End::Runtime => return Verdict::Died(ActorPhase::Running),
         End::Connection if !goodbye && asked == Asked::Never && !signalled => return Verdict::Lost,
         End::Connection => return Verdict::StillEnding,
         End::Process(status) => status,
@@ -109,8 +90,8 @@ pub(crate) fn judge(seen: Seen) -> Verdict {
     };
     match in_order {
         true => Verdict::InOrder,
-        false if goodbye || asked == Asked::Heard => Verdict::Died(When::Ending),
-        false => Verdict::Died(When::Running),
+        false if goodbye || asked == Asked::Heard => Verdict::Died(ActorPhase::Ending),
+        false => Verdict::Died(ActorPhase::Running),
     }
 }
 
@@ -152,7 +133,7 @@ mod tests {
 
     #[test]
     fn row_1_a_failure_of_the_runtime_is_one_after_a_request_too() {
-        row(&ASKED, &BOTH, &BOTH, &[End::Runtime], Died(When::Running));
+        row(&ASKED, &BOTH, &BOTH, &[End::Runtime], Died(ActorPhase::Running));
     }
 
     #[test]
@@ -195,28 +176,34 @@ mod tests {
     #[test]
     fn row_9_a_crash_in_the_clean_up_is_a_failure() {
         let crashes = processes([Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
-        row(&[Heard], &BOTH, &[false], &crashes, Died(When::Ending));
-        row(&[Heard], &BOTH, &[true], &processes([Exited(3), Signalled(6), Signalled(11)]), Died(When::Ending));
+        row(&[Heard], &BOTH, &[false], &crashes, Died(ActorPhase::Ending));
+        row(&[Heard], &BOTH, &[true], &processes([Exited(3), Signalled(6), Signalled(11)]), Died(ActorPhase::Ending));
     }
 
     #[test]
     fn row_10_a_crash_after_the_goodbye_is_a_failure() {
         let crashes = processes([Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
-        row(&[Never, Sent], &[true], &[false], &crashes, Died(When::Ending));
-        row(&[Never], &[true], &[false], &processes([Signalled(SIGTERM)]), Died(When::Ending));
+        row(&[Never, Sent], &[true], &[false], &crashes, Died(ActorPhase::Ending));
+        row(&[Never], &[true], &[false], &processes([Signalled(SIGTERM)]), Died(ActorPhase::Ending));
     }
 
     #[test]
     fn row_11_a_crash_before_the_request_is_heard_is_a_failure() {
         let crashes = processes([Exited(1), Exited(3), Signalled(SIGKILL), Signalled(6), Signalled(11)]);
-        row(&[Never, Sent], &[false], &[false], &crashes, Died(When::Running));
-        row(&[Never], &[false], &[false], &processes([Exited(0), Signalled(SIGTERM), Unknown]), Died(When::Running));
+        row(&[Never, Sent], &[false], &[false], &crashes, Died(ActorPhase::Running));
+        row(
+            &[Never],
+            &[false],
+            &[false],
+            &processes([Exited(0), Signalled(SIGTERM), Unknown]),
+            Died(ActorPhase::Running),
+        );
         row(
             &[Never, Sent],
             &[false],
             &[true],
             &processes([Exited(3), Signalled(6), Signalled(11)]),
-            Died(When::Running),
+            Died(ActorPhase::Running),
         );
     }
 

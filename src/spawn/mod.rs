@@ -36,11 +36,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::judge::When;
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::Host;
-use crate::error::{ActorDied, Error, Result, WaitStatus};
+use crate::error::{ActorDied, ActorPhase, Error, Result, WaitStatus};
 use crate::exports::BoxFuture;
 use crate::os::process::{is_dead, raw_pid};
 use crate::runtime::Runtime;
@@ -198,7 +197,7 @@ pub(crate) struct Child {
 
 impl Child {
     /// The error of a child that died: the report of its runtime, or its exit status.
-    pub(crate) fn death(&self, exit: &Exit, when: When) -> Error {
+    pub(crate) fn death(&self, exit: &Exit, when: ActorPhase) -> Error {
         let reported = self.channel.peer_failure().cloned();
         reported.unwrap_or_else(|| died(&self.id, exit, when))
     }
@@ -209,8 +208,7 @@ impl Child {
     }
 }
 
-fn died(actor: &ActorId, exit: &Exit, when: When) -> Error {
-    let when = when.words().to_owned();
+fn died(actor: &ActorId, exit: &Exit, when: ActorPhase) -> Error {
     let died = ActorDied { actor: actor.clone(), status: exit.status, stderr: exit.stderr.clone(), when };
     Error::ActorDied(Box::new(died))
 }

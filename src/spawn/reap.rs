@@ -24,6 +24,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use pleach_wire::EndReason;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -172,7 +173,7 @@ impl Climbed {
                 .await;
         }
         if child.channel.is_watched() {
-            child.channel.request_close(); // one that can't be killed from here ends without its parent
+            child.channel.request_close(EndReason::Unused); // one that can't be killed from here ends without its parent
             return std::future::pending().await; // its lease bounds that
         }
         tokio::time::sleep(config.give_up_after).await;

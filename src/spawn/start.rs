@@ -9,14 +9,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::judge::When;
 use super::{Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, slurm, thread};
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::drain::PeerGone;
 use crate::config::host::{Engine, is_destination};
 use crate::config::{Config, Host};
-use crate::error::{Cancelled, Error, Result, WaitStatus};
+use crate::error::{ActorPhase, Cancelled, Error, Result, WaitStatus};
 use crate::os::program;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
@@ -70,7 +69,7 @@ pub(crate) async fn start(
         }
         channel = expected.connected() => channel,
         exit = process.exited() => {
-            let died = died(&id, &exit, When::BeforeItConnected);
+            let died = died(&id, &exit, ActorPhase::Starting);
             // One that a signal has killed has died of that.
             let left = matches!(exit.status, WaitStatus::Exited(_));
             return Err(match obstacle(runtime, &options, begun).filter(|_| left) {

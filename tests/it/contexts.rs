@@ -308,7 +308,7 @@ async fn peer_dies(config: Config) {
                         Ok(())
                     })
                     .await;
-                assert_says(&ended, &["`victim`", "died while it was running", "signal 9 (SIGKILL)"]);
+                assert_says(&ended, &["`victim`", "was killed by signal 9 (SIGKILL)"]);
             })
             .await;
             Ok(())

@@ -43,6 +43,9 @@ async fn keep_one_below(notes: String) -> Result<()> {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in PROCESSES {
+        tests.push(test(format!("endings::an_actor_that_has_exited_is_called_in_vain_over_{protocol}"), move || {
+            called_in_vain(protocol)
+        }));
         tests.push(test(format!("endings::a_daemon_that_dies_unasked_fails_its_nursery_over_{protocol}"), move || {
             dies_unasked(protocol)
         }));
@@ -90,8 +93,29 @@ async fn dies_unasked(protocol: &'static str) {
         .await
     })
     .await;
-    assert_says(&ended, &["`victim`", "died while it was running", "signal 9"]);
+    assert_says(&ended, &["`victim`", "was killed by signal 9"]);
     assert!(matches!(ended, Err(Error::ActorDied(died)) if died.status == WaitStatus::Signalled(9)));
+}
+
+async fn called_in_vain(protocol: &'static str) {
+    in_root(over(protocol), async |_| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("w").enable(module_path!()).await?;
+            portal.cancel_actor().await?;
+            // While it is ending, it may still answer, or refuse.
+            let error = loop {
+                match portal.run(pid()).await {
+                    Err(error @ Error::Disconnected { .. }) => break error,
+                    _ => tokio::task::yield_now().await,
+                }
+            };
+            assert_says::<()>(&Err(error), &["actor `w`", ") has exited"]);
+            Ok(())
+        })
+        .await
+    })
+    .await
+    .unwrap();
 }
 
 async fn exits_mid_call(protocol: &'static str) {

@@ -318,7 +318,7 @@ async fn terminated() {
         tokio::join!(portal.run(tells_why(notes.address())), told).1
     })
     .await;
-    assert_says(&ended, &["`daemon`", "signal 15 (SIGTERM) killed it"]);
+    assert_says(&ended, &["`daemon`", "was killed by signal 15 (SIGTERM)"]);
     notes.expect_async("by signal 15").await;
 }
 

@@ -225,7 +225,7 @@ async fn call_under_way() {
         let portal = supervisor.portal("worker").await?;
         let mut events = supervisor.events();
         let (answer, ()) = tokio::join!(portal.run(for_ever()), kill(&supervisor, &mut events, "worker"));
-        assert_says(&answer, &["`worker`", "died while it was running", "signal 9"]);
+        assert_says(&answer, &["`worker`", "was killed by signal 9"]);
         assert!(supervisor.portal("worker").await?.run(pid()).await? > 0);
         n.cancel(false).await;
         Ok(())

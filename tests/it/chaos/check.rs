@@ -142,7 +142,7 @@ fn check_outcomes(plan: &Plan, dir: &Path) -> Result<(), String> {
 fn may_cause(deed: Deed, why: &str) -> bool {
     let says = |parts: &[&str]| parts.iter().any(|part| why.contains(part));
     let cancelled = says(&["cancelled: ", "was cancelled"]);
-    let gone = says(&["the connection to actor", "died while", "died before"]);
+    let gone = says(&["the connection to actor", "has exited", "was killed by", "exited with code", "was lost"]);
     match deed {
         Deed::CancelScope | Deed::CancelContext | Deed::DropNursery => cancelled,
         Deed::CancelActor => cancelled || gone,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pleach::EndedBy;
-use pleach::error::WaitStatus;
+use pleach::error::{ActorPhase, WaitStatus};
 use pleach::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -52,7 +52,7 @@ pub(super) async fn ends_at_exit(config: Config) {
             match last {
                 Last::Ends(how) => {
                     let error = ended.expect_err("it was swallowed");
-                    assert_eq!((died(&error).status, &*died(&error).when), (how.status(), "while it was ending"));
+                    assert_eq!((died(&error).status, died(&error).when), (how.status(), ActorPhase::Ending));
                 }
                 _panics => ended.unwrap(),
             }
@@ -113,7 +113,7 @@ pub(super) async fn killed_in_start(config: Config) {
         };
         let (started, ()) = tokio::join!(start.into_future(), kills);
         let error = started.expect_err("it is dead");
-        assert_eq!((died(&error).status, &*died(&error).when), (WaitStatus::Signalled(9), "before it connected back"));
+        assert_eq!((died(&error).status, died(&error).when), (WaitStatus::Signalled(9), ActorPhase::Starting));
         // The nursery is none the worse for it.
         n.start_actor("other").await?.cancel_actor().await
     })

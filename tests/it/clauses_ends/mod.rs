@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use pleach::error::{ActorDied, WaitStatus};
+use pleach::error::{ActorDied, ActorPhase, WaitStatus};
 use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use pleach::{ChildSpec, EndedBy, Supervision, SupervisorEvent};
@@ -269,7 +269,7 @@ async fn crashed_before(config: Config, asks: Asks, crashes: &[Ends]) {
             _ => ended.expect_err(&format!("{how:?} was swallowed")),
         };
         let died = died(&error);
-        assert_eq!((died.actor.name(), died.status, &*died.when), ("victim", how.status(), "while it was running"));
+        assert_eq!((died.actor.name(), died.status, died.when), ("victim", how.status(), ActorPhase::Running));
     }
 }
 
@@ -305,7 +305,7 @@ async fn crashes_in_clean_up(config: Config) {
                 (Ends::Exit(0), true, ended) => assert_says(&ended, &["the body failed"]),
                 (_, false, Err(error)) => {
                     assert_eq!(died(&error).status, how.status());
-                    assert!(died(&error).when == "while it was ending" || !is_told, "{error:?}");
+                    assert!(died(&error).when == ActorPhase::Ending || !is_told, "{error:?}");
                 }
                 (_, true, Err(Error::Group(group))) => {
                     assert_eq!(group.errors.len(), 2, "{group:?}");

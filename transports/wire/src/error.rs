@@ -1,7 +1,13 @@
 //! Errors of a connection, and the ways it ends.
 //!
 //! [`TransportClosed`] is the graceful end: it ends a message loop quietly. Every other variant of
-//! [`TransportError`] is a fault. All are `Clone`, because one end of a connection wakes many waiters.
+//! [`TransportError`] is a fault. All are `Clone`, because one end of a connection wakes many waiters. All are plain data
+//! for serde, too, and come back from another process as they were; only an operating system error of another kind of
+//! system comes back approximately ([`saved`]).
+
+mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 
 /// The failure of a connection, or its graceful end.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TransportError {
     /// The connection ended gracefully, between two frames.
@@ -28,12 +35,17 @@ pub enum TransportError {
     },
     /// The operating system reported a fault inside a frame, or while writing.
     #[error("the connection broke: {0}")]
-    Reset(#[source] Arc<io::Error>),
+    Reset(
+        #[source]
+        #[serde(with = "saved::io_error")]
+        Arc<io::Error>,
+    ),
     /// The peer sent bytes that are not a message of the agreed codec.
     #[error("a frame from the peer is no {codec} message: {why} (does the peer speak another codec?)")]
     Decode {
         /// The codec that this side expected.
-        codec: &'static str,
+        #[serde(with = "saved::codec_name")]
+        codec: CodecName,
         /// The decoder's error.
         why: String,
     },
@@ -41,7 +53,8 @@ pub enum TransportError {
     #[error("can't read this value as {codec}: {why}")]
     Value {
         /// The codec that it is written in.
-        codec: &'static str,
+        #[serde(with = "saved::codec_name")]
+        codec: CodecName,
         /// The place in the value, and the decoder's error.
         why: String,
     },
@@ -49,7 +62,8 @@ pub enum TransportError {
     #[error("a value can't be sent as {codec}: {why}")]
     Encode {
         /// The codec of the connection.
-        codec: &'static str,
+        #[serde(with = "saved::codec_name")]
+        codec: CodecName,
         /// The place in the value, and the encoder's error.
         why: String,
     },
@@ -63,8 +77,8 @@ pub enum TransportError {
         size: usize,
         /// The limit in force, in bytes.
         limit: usize,
-        /// "from the peer" or "to the peer".
-        direction: &'static str,
+        /// Which way it goes.
+        direction: Direction,
     },
     /// The peer did not get through the handshake.
     #[error("handshake: {0}")]
@@ -106,16 +120,20 @@ pub enum TransportError {
     #[error("can't connect to {address}: {source}")]
     Dial {
         /// Where the connection should have gone.
+        #[serde(with = "saved::address")]
         address: Address,
         /// The error of the operating system.
+        #[serde(with = "saved::io_error")]
         source: Arc<io::Error>,
     },
     /// The address could not be bound.
     #[error("can't listen on {address}: {source}")]
     Listen {
         /// The address that was asked for.
+        #[serde(with = "saved::address")]
         address: Address,
         /// The error of the operating system.
+        #[serde(with = "saved::io_error")]
         source: Arc<io::Error>,
     },
     /// The registry has no transport of this name.
@@ -147,6 +165,28 @@ impl TransportError {
     /// Returns whether the connection ended gracefully, so that a message loop may end quietly.
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
+    }
+}
+
+/// The name of a codec. Under a name of its own, because serde takes a `&'static str` for borrowed from its input.
+pub type CodecName = &'static str;
+
+/// Which way a frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The peer has sent it.
+    FromPeer,
+    /// It was to be sent to the peer.
+    ToPeer,
+}
+
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::FromPeer => "from the peer",
+            Self::ToPeer => "to the peer",
+        })
     }
 }
 
@@ -218,26 +258,26 @@ impl std::fmt::Display for DrainLimit {
 }
 
 /// The graceful end of a connection: the side that ended it, and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection was closed by {by}: {why}")]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("the connection was closed by {by}: {reason}")]
 pub struct TransportClosed {
     /// Which side ended it.
     pub by: Ended,
-    /// The reason in words, as far as it is known.
-    pub why: String,
+    /// The reason, as far as it is known.
+    pub reason: EndReason,
     /// Whether it ended with an orderly [`Msg::Bye`](crate::msg::Msg::Bye) that the other side received.
     pub in_order: bool,
 }
 
 impl TransportClosed {
     /// The end of a connection that the peer closed.
-    pub fn by_peer(why: impl Into<String>) -> Self {
-        Self { by: Ended::Peer, why: why.into(), in_order: false }
+    pub fn by_peer(reason: impl Into<EndReason>) -> Self {
+        Self { by: Ended::Peer, reason: reason.into(), in_order: false }
     }
 
     /// The end of a connection that this side closed.
-    pub fn by_us(why: impl Into<String>) -> Self {
-        Self { by: Ended::Us, why: why.into(), in_order: false }
+    pub fn by_us(reason: impl Into<EndReason>) -> Self {
+        Self { by: Ended::Us, reason: reason.into(), in_order: false }
     }
 
     /// The same end, after a goodbye.
@@ -245,10 +285,16 @@ impl TransportClosed {
     pub fn after_goodbye(self) -> Self {
         Self { in_order: true, ..self }
     }
+
+    /// Returns whether the connection ended because the peer's actor, or its process, has.
+    pub fn peer_has_exited(&self) -> bool {
+        self.by == Ended::Peer && matches!(self.reason, EndReason::ActorEnded | EndReason::ProcessEnded)
+    }
 }
 
 /// Which side ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// This side closed it.
     Us,
@@ -264,3 +310,81 @@ impl std::fmt::Display for Ended {
         })
     }
 }
+
+/// Why a connection ended gracefully.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The actor on the side that closed it has ended.
+    #[error("its actor has ended")]
+    ActorEnded,
+    /// The process on the side that closed it has ended.
+    #[error("its process has ended")]
+    ProcessEnded,
+    /// Nothing uses the connection any more.
+    #[error("it is no longer used")]
+    Unused,
+    /// The stream of bytes ended between two frames.
+    #[error("end of file between two frames")]
+    EndOfFile,
+    /// The operating system reported the peer gone between two frames: its error, in words.
+    #[error("{0}, between two frames")]
+    Vanished(String),
+    /// A lane was opened, and ended before its first byte.
+    #[error("a lane without a byte")]
+    EmptyLane,
+    /// The connection is being closed, and takes no more messages.
+    #[error("it is closing")]
+    Closing,
+    /// Everything was sent, and the sending direction has ended.
+    #[error("this side has finished sending")]
+    Sent,
+    /// The peer was asked to close its side, and did not in time.
+    #[error("the peer did not close in time: {0}")]
+    NotAnswered(DrainLimit),
+    /// The actor is shutting down, and takes no more connections.
+    #[error("this actor is shutting down")]
+    ShuttingDown,
+    /// The connection was aborted.
+    #[error("aborted")]
+    Aborted,
+    /// The message loop of the connection was dropped.
+    #[error("its message loop was dropped")]
+    Dropped,
+    /// A reason of a transport that the program brought along, or of a later version, in its words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl EndReason {
+    /// Reads the last message of a peer, [`Msg::Bye`](crate::msg::Msg::Bye).
+    pub fn of_goodbye(text: &str) -> Self {
+        match text {
+            ENDED => Self::ActorEnded,
+            UNUSED => Self::Unused,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Returns the text for such a message: whether the actor has ended.
+    pub fn goodbye(&self) -> &'static str {
+        if *self == Self::ActorEnded { ENDED } else { UNUSED }
+    }
+}
+
+impl From<&str> for EndReason {
+    fn from(words: &str) -> Self {
+        Self::Other(words.to_owned())
+    }
+}
+
+impl From<String> for EndReason {
+    fn from(words: String) -> Self {
+        Self::Other(words)
+    }
+}
+
+/// The texts of goodbyes on the wire.
+const ENDED: &str = "ended";
+const UNUSED: &str = "finished";

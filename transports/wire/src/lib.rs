@@ -23,7 +23,6 @@ pub mod bind;
 pub mod blob;
 pub mod codec;
 pub mod error;
-mod fault;
 pub mod framed;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -37,7 +36,7 @@ pub mod transport;
 pub use address::Address;
 pub use blob::Blob;
 pub use codec::{Codec, Encode, Format, Json, Msgpack, Payload};
-pub use error::{DrainLimit, Ended, SilenceLimit, TransportClosed, TransportError, WrongPeer};
+pub use error::{Direction, DrainLimit, EndReason, Ended, SilenceLimit, TransportClosed, TransportError, WrongPeer};
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};
 pub use terms::CallOptions;

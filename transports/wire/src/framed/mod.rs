@@ -40,7 +40,7 @@ use std::task::{Context, Poll, Waker, ready};
 use self::reader::FrameReader;
 use self::writer::FrameWriter;
 use crate::codec::{Codec, Format};
-use crate::error::{TransportClosed, TransportError};
+use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
 use crate::transport::{Lane, Link, MsgTransport, PeerInfo, Traffic, pin};
 
@@ -215,7 +215,7 @@ impl<C: Codec> MsgTransport for Framed<C> {
     }
 
     fn abort(&self) {
-        let end = TransportError::from(TransportClosed::by_us("aborted"));
+        let end = TransportError::from(TransportClosed::by_us(EndReason::Aborted));
         self.outbound().end(Sending::Ended(end.clone()));
         let reading = {
             let inbound = &mut *self.inbound();
@@ -255,8 +255,8 @@ impl Outbound {
     fn check_open(&self) -> Result<(), TransportError> {
         match &self.state {
             Sending::Open => Ok(()),
-            Sending::Closing => Err(TransportClosed::by_us("it is closing").into()),
-            Sending::Finished => Err(TransportClosed::by_us("this side has finished sending").into()),
+            Sending::Closing => Err(TransportClosed::by_us(EndReason::Closing).into()),
+            Sending::Finished => Err(TransportClosed::by_us(EndReason::Sent).into()),
             Sending::Ended(end) => Err(end.clone()),
         }
     }

@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::frame::{Header, LENGTH_PREFIX};
 use crate::codec::{Codec, FrameBuf};
-use crate::error::TransportError;
+use crate::error::{Direction, TransportError};
 use crate::msg::Outgoing;
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl FrameQueue {
         draft.size = queue.tail.len() - draft.start - LENGTH_PREFIX + blobs;
         let (size, limit) = (draft.size, limit.min(MAX_MESSAGE));
         if size > limit {
-            return Err(TransportError::FrameTooLarge { size, limit, direction: "to the peer" });
+            return Err(TransportError::FrameTooLarge { size, limit, direction: Direction::ToPeer });
         }
         Ok(draft)
     }

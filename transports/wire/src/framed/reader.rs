@@ -22,7 +22,7 @@ use tokio_util::io::poll_read_buf;
 use super::assembly::Assembly;
 use super::frame::{Header, LENGTH_PREFIX, room};
 use crate::codec::Codec;
-use crate::error::{TransportClosed, TransportError};
+use crate::error::{Direction, EndReason, TransportClosed, TransportError};
 use crate::msg::Msg;
 
 pub(super) struct FrameReader {
@@ -112,7 +112,7 @@ impl FrameReader {
             let Some(header) = Header::read(&self.buffer).map_err(malformed)? else { return Ok(()) };
             let size = header.message();
             if size > limit {
-                return Err(TransportError::FrameTooLarge { size, limit, direction: "from the peer" });
+                return Err(TransportError::FrameTooLarge { size, limit, direction: Direction::FromPeer });
             }
             match header {
                 Header::Whole { .. } if self.buffer.len() < header.frame() => {
@@ -149,7 +149,7 @@ impl FrameReader {
             return TransportError::Truncated { received, expected };
         }
         match self.buffer.len() {
-            0 => TransportClosed::by_peer("end of file between two frames").into(),
+            0 => TransportClosed::by_peer(EndReason::EndOfFile).into(),
             received => {
                 let header = Header::read(&self.buffer).ok().flatten();
                 let expected = header.map_or(LENGTH_PREFIX.max(received + 1), Header::frame);
@@ -170,7 +170,7 @@ pub(super) fn link_error(error: io::Error, at_boundary: bool) -> TransportError 
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     match error.kind() {
         BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected if at_boundary => {
-            TransportClosed::by_peer(format!("{error}, between two frames")).into()
+            TransportClosed::by_peer(EndReason::Vanished(error.to_string())).into()
         }
         _ => TransportError::Reset(Arc::new(error)),
     }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::woken::{Slot, Woken};
 use super::{LANE_ID, MAX_LANES};
 use crate::codec::Codec;
-use crate::error::{TransportClosed, TransportError};
+use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::framed::reader::{FrameReader, link_error};
 use crate::msg::Msg;
 use crate::transport::{AcceptLanes, Lane};
@@ -159,7 +159,7 @@ fn poll_id(
         let read: io::Result<()> = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
         read.map_err(|error| link_error(error, *received == 0))?;
         match (buffer.filled().len(), *received) {
-            (0, 0) => return Poll::Ready(Err(TransportClosed::by_peer("a lane without a byte").into())),
+            (0, 0) => return Poll::Ready(Err(TransportClosed::by_peer(EndReason::EmptyLane).into())),
             (0, received) => return Poll::Ready(Err(TransportError::Truncated { received, expected: LANE_ID })),
             (more, _) => *received += more,
         }
