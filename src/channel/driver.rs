@@ -191,11 +191,10 @@ impl<'a> Driver<'a> {
         [overdue, look, watch].into_iter().flatten().min()
     }
 
-    /// Looks after the watch between two batches: with a peer that never pauses, the timer's turn does not come.
+    /// Looks at the timers between two batches: with a peer that never pauses, their turn does not come.
     fn look_if_due(&mut self) -> Result<(), TransportError> {
-        match self.draining {
-            None if self.channel.watch_timeout().is_some_and(|at| at <= Instant::now()) => self.channel.look_at_watch(),
-            Some(_) if self.timer().is_some_and(|at| at <= Instant::now()) => self.handle_timeout(),
+        match self.timer() {
+            Some(at) if at <= Instant::now() => self.handle_timeout(),
             _ => Ok(()),
         }
     }

@@ -17,6 +17,9 @@ use crate::error::{BoxError, Cancelled, ContextCancelled, Raised};
 use crate::proto::dialog::{End, Take, TakeFirst};
 use crate::proto::inbox::{Intake, Lag};
 
+mod cancels;
+mod logs;
+
 const DRAIN: Drain = Drain { stalled: Duration::from_secs(1), total: Duration::from_secs(3) };
 
 /// A transport that remembers on which lane each message was queued, and which lanes were closed.
@@ -25,6 +28,8 @@ struct Recorded {
     queued: Mutex<Vec<(u64, &'static str)>>,
     /// Takes no lane but the control lane, as if all were in use.
     full: AtomicBool,
+    /// Has a message at once, always.
+    never_pauses: AtomicBool,
     closed: Mutex<Vec<u64>>,
 }
 
@@ -59,6 +64,10 @@ impl MsgTransport for Recorded {
     }
 
     fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
+        if self.never_pauses.load(Ordering::Relaxed) {
+            batch.push(Msg::Pong { n: 0 });
+            return Poll::Ready(Ok(()));
+        }
         self.inner.poll_recv(cx, batch)
     }
 
@@ -109,11 +118,12 @@ struct Half {
 }
 
 impl Half {
-    fn new(transport: Arc<dyn MsgTransport>, role: Role, here: &ActorId, peer: &ActorId) -> Self {
+    fn new(transport: Arc<dyn MsgTransport>, role: Role, here: &ActorId, peer: &ActorId, cancel_ack: Duration) -> Self {
         let transport = Arc::new(Recorded {
             inner: transport,
             queued: Mutex::default(),
             full: AtomicBool::new(false),
+            never_pauses: AtomicBool::new(false),
             closed: Mutex::default(),
         });
         let end_request = EndRequest::default();
@@ -121,7 +131,7 @@ impl Half {
             role,
             here: here.clone(),
             peer: peer.clone(),
-            cancel_ack: pleach_patience::patience(),
+            cancel_ack,
             max_tasks: 10,
             max_backlog: usize::MAX,
             silence: Duration::from_secs(10),
@@ -154,14 +164,19 @@ impl Half {
 
 /// A caller and a callee with a connection between them.
 async fn connected() -> (Half, Half) {
+    connected_with(pleach_patience::patience()).await
+}
+
+/// As [`connected`], with so much time for acknowledgements.
+async fn connected_with(cancel_ack: Duration) -> (Half, Half) {
     let registry = crate::transports::registry(false);
     let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
     let mut listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
     let address = listener.local_address().clone();
     let (dialled, accepted) = tokio::join!(kind.dial(&address, &settings), listener.accept());
     let (caller, callee) = (ActorId::new("caller"), ActorId::new("callee"));
-    let here = Half::new(dialled.unwrap(), Role::Dialer, &caller, &callee);
-    (here, Half::new(kind.wrap(accepted.unwrap()), Role::Listener, &callee, &caller))
+    let here = Half::new(dialled.unwrap(), Role::Dialer, &caller, &callee, cancel_ack);
+    (here, Half::new(kind.wrap(accepted.unwrap()), Role::Listener, &callee, &caller, cancel_ack))
 }
 
 fn open(caller: &Half) -> OpenedDialog {
@@ -323,159 +338,10 @@ async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
 }
 
 #[tokio::test]
-async fn a_task_that_was_cancelled_names_its_canceller() {
-    let other = ActorId::new("other");
-    let cases: [(Cancelled, &str); 4] = [
-        (Cancelled::Caller(Some(other.clone())), "other"),
-        (Cancelled::Actor, "asker"),
-        (Cancelled::Scope, "callee"),
-        (Cancelled::Nursery, "callee"),
-    ];
-    for (cause, named) in cases {
-        // Whether the task was dropped or has returned the error that it was handed.
-        for returned in [false, true] {
-            let (caller, mut callee) = connected().await;
-            let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
-            let cid = callee.asked.recv().await.unwrap().cid;
-            let scope = CancelScope::new();
-            callee.channel.attach(cid, scope.clone());
-            callee.end_request.note(&ActorId::new("asker"));
-            callee.end_request.note(&other); // too late: the first one counts
-            scope.cancel_because(cause.clone());
-            match returned {
-                true => callee.channel.answer_failure(cid, Raised::new(Error::Cancelled(cause.clone()))),
-                false => callee.channel.answer_dropped(cid),
-            }
-            let cancelled = told(pending.outcome().await);
-            assert_eq!(cancelled.canceller.as_ref().map(ActorId::name), Some(named), "{cause:?}");
-            assert_eq!((cancelled.actor.name(), cancelled.relay_path.len()), ("callee", 0));
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_unrequested_cancellation_names_no_actor() {
-    let (caller, mut callee) = connected().await;
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
-    let cid = callee.asked.recv().await.unwrap().cid;
-    let scope = CancelScope::new();
-    callee.channel.attach(cid, scope.clone());
-    scope.cancel_because(Cancelled::Actor); // by a signal, say
-    callee.channel.answer_dropped(cid);
-    assert_eq!(told(pending.outcome().await).canceller, None);
-}
-
-#[tokio::test]
-async fn a_cancellation_that_is_passed_on_keeps_its_canceller() {
-    let (caller, mut callee) = connected().await;
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
-    let cid = callee.asked.recv().await.unwrap().cid;
-    let below = ContextCancelled {
-        by_signal: None,
-        by_deadline: false,
-        canceller: Some(ActorId::new("other")),
-        actor: ActorId::new("below"),
-        relay_path: vec![ActorId::new("hop")],
-    };
-    callee.channel.answer_failure(cid, Raised::new(Error::ContextCancelled(Box::new(below.clone()))));
-    let cancelled = told(pending.outcome().await);
-    assert_eq!((&cancelled.canceller, &cancelled.actor), (&below.canceller, &below.actor));
-    let hops: Vec<_> = cancelled.relay_path.iter().map(ActorId::name).collect();
-    assert_eq!(hops, ["hop", "callee"]);
-}
-
-fn told(outcome: Result<Payload>) -> ContextCancelled {
-    match outcome {
-        Err(Error::ContextCancelled(cancelled)) => *cancelled,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
 async fn a_lost_connection_wakes_the_function_too() {
     let (caller, mut callee) = connected().await;
     let (_opened, function) = started(&caller, &mut callee).await;
     function.open_stream(Intake { buffer: 64, lag: Lag::Wait }).unwrap();
     caller.transport.abort();
     assert!(matches!(item(&function).await, Take::Failed(End::Lost)));
-}
-
-/// Collects the log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn a_failure_that_finds_the_connection_gone_is_logged() {
-    let registry = crate::transports::registry(false);
-    let (kind, settings) = (registry.find(&Key::new("msgpack", "mem")).unwrap(), Settings::default());
-    let listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
-    let transport = kind.dial(listener.local_address(), &settings).await.unwrap();
-    let (here, peer, cancel_ack) = (ActorId::new("here"), ActorId::new("peer"), Duration::ZERO);
-    let channel = Channel::new(
-        transport,
-        Terms {
-            role: Role::Dialer,
-            here,
-            peer,
-            cancel_ack,
-            max_tasks: 1,
-            max_backlog: usize::MAX,
-            silence: Duration::from_secs(10),
-            stream_buffer: 64,
-            end_request: EndRequest::default(),
-            lasts: false,
-            began: Instant::now(),
-            detector: None,
-        },
-    );
-    channel.transport().abort();
-
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
-    channel.answer_failure(Cid(2), Raised::new(BoxError::from("the disk is full")));
-    channel.answer_dropped(Cid(4));
-    pleach_wire::log::backlog().delivered().await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(text.contains("ERROR") && text.contains("the disk is full") && text.contains("`peer`"), "{text}");
-    assert_eq!(text.lines().count(), 1, "a cancellation is not a failure: {text}");
-}
-
-#[tokio::test]
-async fn what_a_peer_can_have_logged_is_limited_and_counted() {
-    let (caller, mut callee) = connected().await;
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
-    let _logging = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
-    for _ in 0..5000 {
-        callee.channel.send(Lane::CONTROL, &Outgoing::Yield { cid: Cid(77), value: &() }, 1).unwrap();
-        callee.channel.send(Lane::CONTROL, &Outgoing::CancelAck { cid: Cid(78), found: true }, 1).unwrap();
-    }
-    let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
-    callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
-    pending.outcome().await.unwrap();
-    assert_eq!(caller.channel.0.ignored.load(Ordering::Relaxed), 10_000);
-    caller.channel.request_close(EndReason::Unused);
-    caller.channel.ended().await;
-    pleach_wire::log::backlog().delivered().await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let records: Vec<_> = text.lines().filter(|line| line.contains("ignored a message")).collect();
-    // Some more, if this takes seconds; each says how many there were.
-    assert!((3..100).contains(&records.len()), "{} records", records.len());
-    assert!(text.contains("further records of this kind") && text.contains("kind=Ignored"), "{text}");
-    let count = |line: &str| line.split("count=").nth(1)?.split_whitespace().next()?.parse::<u64>().ok();
-    let told = text.lines().filter(|line| line.contains("ignored a message") || line.contains("kind=Ignored"));
-    assert_eq!(told.filter_map(count).sum::<u64>(), 10_000, "none is left out of the counts");
 }
