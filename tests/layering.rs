@@ -243,6 +243,9 @@ fn the_reader_of_sources_sees_what_it_must() {
     assert_eq!(used(1, "use crate::error::{Error, Result};"), "0:error");
     assert_eq!(used(1, "pub(crate) use crate::{error::{Error, Result},\n    scope};"), "0:error 0:scope");
     assert_eq!(used(1, "let x = crate::scope::a(crate::runtime::b());"), "0:scope 0:runtime");
+    assert_eq!(used(1, "use pleach::scope::shield;\nuse ::pleach::error::Ok;"), "0:scope 1:error");
+    assert_eq!(used(1, "#[pleach::stream]\ninfo!(target: \"pleach::runtime\")"), "");
+    assert_eq!(used(1, "use crate::*;\nuse super::{self as top};\nuse crate as top;"), "0:lib 1:lib 2:lib");
     assert_eq!(used(1, "$crate::error::x; pub(crate) fn y()"), "0:error");
     assert_eq!(used(1, "use super::stream::Lag;\nuse super::{fidelity, scope};"), "0:stream 1:fidelity 1:scope");
     assert_eq!(

@@ -1,6 +1,7 @@
 //! The graph of modules: which folder or file at the top of `src` names which other one.
 //!
-//! An arrow is a path of code that starts with `crate::`, or with as many `super::` as lead to the root of the crate.
+//! An arrow is a path of code that starts with `crate::`, with `pleach::`, by which the crate knows itself, too, or with
+//! as many `super::` as lead to its root.
 //! What a macro expands to is not seen: its paths go through `__private`, which re-exports what it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,25 +105,35 @@ pub(crate) fn modules_named(depth: usize, lines: &[(usize, String)]) -> Vec<(usi
             inline.retain(|outer| *outer < indent);
         }
         starts.push((code.len(), *number, depth + inline.len()));
-        code.extend([line, "\n"]);
+        code.extend([&without_texts(line), "\n"]);
         if line.trim_start().trim_start_matches("pub ").starts_with("mod ") && line.ends_with('{') {
             inline.push(indent);
         }
     }
     for (start, number, depth) in starts {
         let line = &code[start..start + code[start..].find('\n').unwrap_or(0)];
-        for (up, word) in [(0, "crate::"), (depth, "super::")] {
+        for (up, word) in [(0, "crate::"), (0, "pleach::"), (depth, "super::")] {
             let at = line.match_indices(word).map(|(at, _)| start + at).filter(|at| is_start(&code[..*at]));
             let tails = at.map(|at| if up == 0 { &code[at + word.len()..] } else { &code[at..] });
             found.extend(tails.flat_map(|tail| heads(tail, up)).map(|head| (number, head)));
         }
+        // By another name, the root could lead anywhere.
+        found.extend(line.contains("use crate as ").then(|| (number, LIB.to_owned())));
     }
     found
 }
 
-/// Whether a path may begin behind this code.
+/// A line without its string literals, if they begin and end in it.
+fn without_texts(line: &str) -> String {
+    let parts: Vec<_> = line.split('"').collect();
+    let is_whole = parts.len() % 2 == 1;
+    parts.iter().step_by(if is_whole { 2 } else { 1 }).copied().collect()
+}
+
+/// Whether a path may begin behind this code: not within another path, nor in an attribute, which names macros, nor in prose.
 fn is_start(before: &str) -> bool {
-    !before.ends_with(|last: char| last.is_alphanumeric() || last == '_' || last == ':')
+    let before = before.strip_suffix("::").filter(|rest| rest.ends_with(' ')).unwrap_or(before);
+    !before.ends_with(|last: char| last.is_alphanumeric() || ['_', ':', '[', '`'].contains(&last))
 }
 
 /// The first names of a path or group, `up` modules above where it stands.
@@ -134,10 +145,13 @@ fn heads(path: &str, up: usize) -> Vec<String> {
     match path.strip_prefix("super::") {
         Some(rest) if up > 0 => heads(rest, up - 1),
         _ if up > 0 => Vec::new(),
-        _ => [path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()]
-            .into_iter()
-            .filter(|head| !head.is_empty() && head != "self")
-            .collect(),
+        // All of it, or it by another name.
+        _ if path.starts_with('*') => vec![LIB.to_owned()],
+        _ => match path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>() {
+            head if head.is_empty() => Vec::new(),
+            head if head == "self" => vec![LIB.to_owned()],
+            head => vec![head],
+        },
     }
 }
 
