@@ -282,7 +282,7 @@ impl DialogHandle {
     /// follows.
     ///
     /// # Errors
-    /// [`Error::ActorTooSlow`] when that did not come in time.
+    /// [`Error::ActorTooSlow`](crate::Error::ActorTooSlow) when that did not come in time.
     ///
     /// # Cancel safety
     /// If dropped, the request has been sent.

@@ -22,7 +22,7 @@ use crate::runtime::Runtime;
 /// Has a root found, or be, the registrar of its tree.
 ///
 /// # Errors
-/// [`Error::Config`], [`Error::Registry`]; the errors of listening.
+/// [`Error::Config`](crate::Error::Config), [`Error::Registry`](crate::Error::Registry); the errors of listening.
 ///
 /// # Cancel safety
 /// If dropped, the actor has to end.

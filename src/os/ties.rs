@@ -8,7 +8,7 @@
 //! The first time is before `main`: a program may do a lot there before it gets to [`init`](crate::init).
 //!
 //! The wish alone is not enough: a parent may not be allowed to signal its child. The
-//! [`watchdog`](crate::spawn::watchdog) is the other tie.
+//! watchdog (`spawn/watchdog.rs`) is the other tie.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -4,7 +4,7 @@
 //! exists and holds it open afterwards: its end of file tells the child that its parent is gone.
 //!
 //! # What keeps a child from outliving its parent
-//! 1. The child itself, as soon as it runs: [`ties`](crate::os::ties) and [`watchdog`](super::watchdog). Nothing is done between `fork`
+//! 1. The child itself, as soon as it runs: [`ties`] and [`watchdog`](super::watchdog). Nothing is done between `fork`
 //!    and `exec`, so that no `fork` is needed, which takes the longer the more memory this process has.
 //! 2. Its own process group: the child's own processes there are killed when its parent reaps it, or its watchdog ends
 //!    it.
