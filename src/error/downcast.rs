@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::encoded::EncodedError;
+use super::remote::{Encoded, EncodedError};
 use super::{ActorDied, Error, causes};
 
 impl Error {
@@ -81,7 +81,8 @@ impl Error {
     where
         E: StdError + Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let copy = self.downcast_ref::<E>().and_then(|found| EncodedError::of(found).ok()?.decode().ok());
+        let copy =
+            self.downcast_ref::<E>().and_then(|found| EncodedError::of(Encoded::Registered, found).ok()?.decode().ok());
         copy.ok_or(self)
     }
 

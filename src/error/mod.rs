@@ -8,51 +8,47 @@
 //! |---|---|
 //! | this one | [`Error`] and its variants |
 //! | `boxed`, `wire` | from a function's own error to its wire form, and back |
-//! | `remote`, `encoded`, `told` | errors that arrive, their payload, and texts of causes |
+//! | `remote` | errors that arrive, with their payload |
 //! | `register`, `downcast` | error types that come back as themselves |
-//! | `wrapped` | a `pleach::Error` wrapped in a foreign type |
-//! | `died`, `gave_up`, `group`, `refusal` | findings of the runtime that have parts |
+//! | `wrapped` | a `pleach::Error` wrapped in a foreign type, and the same failure seen twice |
+//! | `findings`, `refusal`, `cancelled` | findings of the runtime that have parts |
 //! | `report` | an error for humans |
 //! | `ok` | no error |
-//! | `record`, `transport` | an error for machines |
+//! | `saved` | an error for machines |
+//!
+//! A new variant is a line of the enum, with its text in `Display` and its name in the list of names: the compiler
+//! demands each, and `tests::variants` an example that comes back from another process.
 
 pub(crate) mod boxed;
 mod cancelled;
-mod died;
 mod downcast;
-mod encoded;
-mod gave_up;
-mod group;
+mod findings;
 mod mismatch;
 pub(crate) mod ok;
-mod record;
 mod refusal;
 pub(crate) mod register;
 mod remote;
 mod report;
+mod saved;
 #[cfg(test)]
 mod tests;
-mod told;
 mod wire;
 mod wrapped;
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_wire::TransportError;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::boxed::{Raised, boxed};
 pub use self::cancelled::{Cancelled, ContextCancelled};
-pub(crate) use self::died::signal_name;
-pub use self::died::{ActorDied, ActorPhase, WaitStatus};
-pub use self::encoded::EncodedError;
-pub use self::gave_up::GaveUp;
-pub use self::group::ErrorGroup;
+pub(crate) use self::findings::signal_name;
+pub use self::findings::{ActorDied, ActorPhase, ErrorGroup, GaveUp, WaitStatus};
 pub use self::refusal::Refusal;
-pub use self::remote::RemoteError;
+pub use self::remote::{EncodedError, RemoteError};
 pub use self::report::Report;
 pub(crate) use self::wire::Packed;
 use crate::actor::{ActorId, shown};
@@ -72,11 +68,12 @@ pub trait ScopeError: From<Error> + Into<BoxError> + Send + 'static {}
 impl<E: From<Error> + Into<BoxError> + Send + 'static> ScopeError for E {}
 
 /// An error of the runtime or of a remote function.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(remote = "Self", tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Error {
     /// The scope around this was cancelled. Pass it on with `?`.
-    Cancelled(Cancelled),
+    Cancelled(#[serde(with = "saved::cause")] Cancelled),
     /// A deadline passed.
     Timeout {
         /// The awaited event.
@@ -135,7 +132,7 @@ pub enum Error {
         name: String,
     },
     /// A stream message was not sent: the peer's buffer is full, and it does not let senders wait.
-    StreamOverrun(String),
+    StreamOverrun(#[serde(with = "saved::why")] String),
     /// Messages were lost because their receiver was slower than their sender. Receiving goes on with the
     /// oldest message that was kept.
     Lagged {
@@ -143,17 +140,17 @@ pub enum Error {
         lost: u64,
     },
     /// Something was used after it had been closed.
-    Closed(String),
+    Closed(#[serde(with = "saved::what")] String),
     /// A transport fault outside a conversation: dialling, listening, encoding.
-    Transport(TransportError),
+    Transport(#[serde(with = "saved::fault")] TransportError),
     /// The configuration can't be used.
-    Config(String),
+    Config(#[serde(with = "saved::why")] String),
     /// Something was used in a way that can't work.
-    Usage(String),
+    Usage(#[serde(with = "saved::why")] String),
     /// A task of this actor panicked.
-    Panicked(String),
+    Panicked(#[serde(with = "saved::panic")] String),
     /// A local function failed with an error of its own.
-    Local(Arc<dyn StdError + Send + Sync>),
+    Local(#[serde(with = "saved::texts")] Arc<dyn StdError + Send + Sync>),
     /// Several things failed at once, here or in another actor.
     Group(ErrorGroup),
 }
@@ -179,25 +176,6 @@ impl Error {
         }
     }
 
-    /// Returns whether both report one and the same failure, seen from two places.
-    pub(crate) fn is_same_failure(&self, other: &Self) -> bool {
-        match (&*self.ours(), &*other.ours()) {
-            (Self::ActorDied(one), Self::ActorDied(other)) => one.actor == other.actor,
-            (Self::Remote(one), Self::Remote(other)) => {
-                (&one.src, &one.type_name, &one.message) == (&other.src, &other.type_name, &other.message)
-            }
-            (Self::Group(one), Self::Group(other)) => {
-                let pairs = one.errors.iter().zip(&other.errors);
-                one.count() == other.count() && pairs.into_iter().all(|(one, other)| one.is_same_failure(other))
-            }
-            (Self::GaveUp(one), Self::GaveUp(other)) => one.child == other.child,
-            (Self::GaveUp(one), other) | (other, Self::GaveUp(one)) => {
-                one.last.as_ref().is_some_and(|last| last.is_same_failure(other))
-            }
-            _ => false,
-        }
-    }
-
     /// Returns whether this is only the echo of a cancellation, which hides no failure.
     pub fn is_cancelled(&self) -> bool {
         match &*self.ours() {
@@ -206,41 +184,24 @@ impl Error {
             _ => false,
         }
     }
+}
 
-    /// The error inside a foreign one, if it is one of ours.
-    fn ours(&self) -> Cow<'_, Self> {
-        match self {
-            Self::Local(error) => wrapped::find(&**error).map_or(Cow::Borrowed(self), Cow::Owned),
-            ours => Cow::Borrowed(ours),
+/// Gives variants their names: `Debug` shows them, and errors that cross carry them.
+macro_rules! names {
+    ($($variant:ident)+) => {
+        impl Error {
+            fn variant(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => stringify!($variant),)+
+                }
+            }
         }
-    }
+    };
+}
 
-    /// The name of the variant.
-    fn variant(&self) -> &'static str {
-        match self {
-            Self::Cancelled(_) => "Cancelled",
-            Self::ContextCancelled(_) => "ContextCancelled",
-            Self::Timeout { .. } => "Timeout",
-            Self::Remote(_) => "Remote",
-            Self::ActorDied(_) => "ActorDied",
-            Self::Spawn { .. } => "Spawn",
-            Self::GaveUp(_) => "GaveUp",
-            Self::Refused { .. } => "Refused",
-            Self::ActorTooSlow { .. } => "ActorTooSlow",
-            Self::Disconnected { .. } => "Disconnected",
-            Self::Registry { .. } => "Registry",
-            Self::NotFound { .. } => "NotFound",
-            Self::StreamOverrun(_) => "StreamOverrun",
-            Self::Lagged { .. } => "Lagged",
-            Self::Closed(_) => "Closed",
-            Self::Transport(_) => "Transport",
-            Self::Config(_) => "Config",
-            Self::Usage(_) => "Usage",
-            Self::Panicked(_) => "Panicked",
-            Self::Local(_) => "Local",
-            Self::Group(_) => "Group",
-        }
-    }
+names! {
+    Cancelled ContextCancelled Timeout Remote ActorDied Spawn GaveUp Refused ActorTooSlow Disconnected Registry NotFound
+    StreamOverrun Lagged Closed Transport Config Usage Panicked Local Group
 }
 
 impl fmt::Display for Error {

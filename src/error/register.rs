@@ -11,8 +11,7 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::encoded::{Decoded, EncodedError};
-use super::wire::RUNTIME;
+use super::remote::{Decoded, Encoded, EncodedError};
 use super::{Error, Result};
 use crate::fidelity;
 use crate::log::Limit;
@@ -78,7 +77,7 @@ impl RegisteredError {
             encode: |error| {
                 let error = error.downcast_ref::<E>()?;
                 fidelity::check(error);
-                Some(EncodedError::of(error))
+                Some(EncodedError::of(Encoded::Registered, error))
             },
             decode: |payload| payload.decode::<E>().map(|error| Arc::new(error) as Decoded),
         }
@@ -129,9 +128,6 @@ pub(super) fn encode(error: &(dyn StdError + 'static)) -> Option<(&'static str, 
 
 /// Decodes an error of the type of that name, if there is such a type here.
 pub(super) fn decode(type_name: &str, payload: &EncodedError) -> Option<Result<Decoded, String>> {
-    if type_name.starts_with(RUNTIME) {
-        return Some(payload.decode::<Error>().map(|error| Arc::new(error) as Decoded));
-    }
     let registered = *table().ok()?.get(type_name)?;
     Some((registered.decode)(payload))
 }

@@ -63,20 +63,8 @@ impl fmt::Debug for Error {
     /// Prints for humans: the variant and the message, and other details, a line each.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Vec::new();
-        Block::of(self).list("", "  ", true, &mut lines);
+        Block::of(self).list("", "  ", &mut lines);
         f.write_str(&lines.join("\n"))
-    }
-}
-
-impl Error {
-    /// Returns whether both say the same, whichever of our variants or foreign types they are.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        let [own, other] = [self, other].map(|error| {
-            let mut lines = Vec::new();
-            Block::of(error).list("", "  ", false, &mut lines);
-            lines
-        });
-        own == other
     }
 }
 
@@ -142,15 +130,12 @@ impl Block {
         }
     }
 
-    /// As [`draw`](Self::draw), without a frame, and with the names of the variants or without.
-    fn list(&self, first: &str, rest: &str, variants: bool, lines: &mut Vec<String>) {
-        lines.push(match variants {
-            true => format!("{first}{}: {}", self.variant, self.head),
-            false => format!("{first}{}", self.head),
-        });
+    /// As [`draw`](Self::draw), without a frame, and with the names of the variants.
+    fn list(&self, first: &str, rest: &str, lines: &mut Vec<String>) {
+        lines.push(format!("{first}{}: {}", self.variant, self.head));
         lines.extend(self.details.iter().flat_map(|detail| detail.lines()).map(|text| format!("{rest}{text}")));
         for member in &self.members {
-            member.list(&format!("{rest}- "), &format!("{rest}  "), variants, lines);
+            member.list(&format!("{rest}- "), &format!("{rest}  "), lines);
         }
     }
 }

@@ -11,12 +11,11 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::boxed::{Held, Raised};
-use super::encoded::EncodedError;
+use super::remote::{Encoded, EncodedError};
 use super::{ContextCancelled, Error, ErrorGroup, Refusal, RemoteError, causes, register, wrapped};
 use crate::actor::ActorId;
 use crate::log::Limit;
@@ -70,7 +69,7 @@ impl Packed {
     /// Packs a panic, with the text of its backtrace.
     pub(crate) fn panic(panic: Panic, backtrace: Option<String>, here: &ActorId) -> Self {
         let Panic { message, span_trace, .. } = panic;
-        let remote = raised_here(here, "panic".into(), format!("panicked: {message}"));
+        let remote = RemoteError::raised(here, "panic".into(), format!("panicked: {message}"));
         Self::Remote(Box::new(RemoteError { backtrace, span_trace, ..remote }))
     }
 
@@ -189,8 +188,8 @@ impl Packer<'_> {
     }
 
     fn pack_finding(&self, finding: &Error) -> Packed {
-        let type_name = format!("{RUNTIME}{}", finding.variant());
-        let payload = EncodedError::of(finding).map_err(|why| {
+        let type_name = format!("pleach::Error::{}", finding.variant());
+        let payload = EncodedError::of(Encoded::Finding, finding).map_err(|why| {
             static LIMIT: Limit = Limit::new();
             if let Some(count) = LIMIT.count() {
                 warn!(target: "pleach::runtime", type_name, why, count, "a finding can't be sent as itself");
@@ -210,23 +209,8 @@ impl Packer<'_> {
         if let Some(beyond) = chain.get_mut(MAX_CHAIN) {
             *beyond = "more causes were left out".into();
         }
-        let remote = raised_here(self.here, type_name.to_owned(), error.to_string());
+        let remote = RemoteError::raised(self.here, type_name.to_owned(), error.to_string());
         Packed::Remote(Box::new(RemoteError { chain, backtrace, payload, span_trace: span_trace(), ..remote }))
-    }
-}
-
-fn raised_here(here: &ActorId, type_name: String, message: String) -> RemoteError {
-    RemoteError {
-        type_name,
-        message,
-        chain: Vec::new(),
-        context: Vec::new(),
-        backtrace: None,
-        span_trace: Vec::new(),
-        src: here.clone(),
-        relay_path: Vec::new(),
-        payload: None,
-        causes: OnceLock::new(),
     }
 }
 
@@ -245,9 +229,6 @@ fn context(around: &[&(dyn StdError + 'static)], ours: &Error) -> Vec<String> {
     });
     pairs.filter(|own| !own.is_empty()).collect()
 }
-
-/// The prefix of the type names of the runtime's findings.
-pub(super) const RUNTIME: &str = "pleach::Error::";
 
 /// The type name of an error of which only a box has come here.
 const UNKNOWN_TYPE: &str = "dyn std::error::Error";

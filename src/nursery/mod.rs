@@ -147,7 +147,7 @@ where
     let errors = std::mem::take(&mut nursery.state().errors);
     // The body may have seen the same failure as its monitors: a function's result is the very same error.
     let known = errors.clone();
-    let is_known = |own: &Error| known.iter().any(|found| found.is_same_failure(own) || found.says_the_same(own));
+    let is_known = |own: &Error| known.iter().any(|found| found.came_back_as(own));
     ended.settle(&nursery.0.scope, joined, errors, is_known)
 }
 

@@ -281,9 +281,10 @@ impl fmt::Debug for TaskNursery {
 impl Failure {
     /// Returns whether an error is recorded already, and comes back by way of a handle.
     fn is_among(failures: &[Self], error: &Error) -> bool {
-        // On its way it may have changed its type, but not its text and its causes.
-        failures.iter().any(|Self { error: found, joinable }| {
-            found.is_same_failure(error) || (*joinable && found.says_the_same(error))
+        // On its way it may have changed its type.
+        failures.iter().any(|Self { error: found, joinable }| match joinable {
+            true => found.came_back_as(error),
+            false => found.is_same_failure(error),
         })
     }
 }

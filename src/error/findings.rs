@@ -1,11 +1,13 @@
-//! The failed end of an actor's process, and its exit status.
+//! Findings of the runtime that have parts: a death, a supervisor that gave up, several errors at once.
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::actor::ActorId;
+use super::Error;
+use crate::actor::{ActorId, shown};
 
 /// How an actor's process ended, if not in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,6 +96,81 @@ impl fmt::Display for WaitStatus {
     }
 }
 
+/// A supervisor's child ended more often than it may: the supervisor has stopped all its children.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GaveUp {
+    /// The child that ended once too often.
+    pub child: String,
+    /// How many restarts are allowed, for all children of the supervisor together…
+    pub restarts: u32,
+    /// …within this time.
+    pub within: Duration,
+    /// The last failure of the child; none if it ended without one.
+    pub last: Option<Error>,
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { child, restarts, within, last } = self;
+        let child = shown(child);
+        write!(f, "gave up on `{child}`: no more than {restarts} restarts are allowed within {within:?}")?;
+        match last {
+            Some(last) => write!(f, "; the last failure: {last}"),
+            None => f.write_str("; it ended without a failure"),
+        }
+    }
+}
+
+impl StdError for GaveUp {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.last.as_ref().map(|last| last as _)
+    }
+}
+
+/// Several errors of one scope.
+///
+/// It crosses to other actors as a group: its members arrive as they would alone, each with its own chain, payload and
+/// hops. At most 64 members cross at once, of groups at most eight deep; the rest is counted in
+/// [`left_out`](Self::left_out).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ErrorGroup {
+    /// The members, in the order in which they were found.
+    pub errors: Vec<Error>,
+    /// How many more there were where the group comes from.
+    pub left_out: usize,
+}
+
+impl ErrorGroup {
+    pub(crate) fn new(errors: Vec<Error>, left_out: usize) -> Self {
+        Self { errors, left_out }
+    }
+
+    /// Returns how many errors there are, those of inner groups and those left out included.
+    pub fn count(&self) -> usize {
+        let inner = |error: &Error| match error {
+            Error::Group(group) => group.count(),
+            _ => 1,
+        };
+        self.left_out + self.errors.iter().map(inner).sum::<usize>()
+    }
+
+    /// Mentions the members that were left out, if any.
+    pub(super) fn missing(&self) -> Option<String> {
+        (self.left_out > 0).then(|| format!("{} more were left out on the way here", self.left_out))
+    }
+}
+
+impl fmt::Display for ErrorGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} errors: ", self.count())?;
+        let members = self.errors.iter().enumerate().map(|(at, error)| format!("[{}] {error}", at + 1));
+        f.write_str(&members.chain(self.missing()).collect::<Vec<_>>().join("; "))
+    }
+}
+
+impl StdError for ErrorGroup {}
+
 /// Returns the name of a signal: "SIGTERM".
 pub(crate) fn signal_name(signal: i32) -> &'static str {
     NAMES.iter().find(|(number, _)| *number == signal).map_or("SIG?", |(_, name)| name)
@@ -113,7 +190,6 @@ mod tests {
     use pleach_wire::{EndReason, TransportClosed};
 
     use super::*;
-    use crate::error::Error;
 
     #[test]
     fn an_end_is_told_in_one_sentence() {
