@@ -3,7 +3,7 @@
 //! [`TransportClosed`] is the graceful end: it ends a message loop quietly. Every other variant of
 //! [`TransportError`] is a fault. All are `Clone`, because one end of a connection wakes many waiters. All are plain data
 //! for serde, too, and come back from another process as they were; only an operating system error of another kind of
-//! system comes back approximately ([`saved`]).
+//! system comes back approximately (`saved`).
 
 mod saved;
 #[cfg(test)]
