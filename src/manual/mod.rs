@@ -7,11 +7,13 @@
 //! | [`security`] | what strangers, other users and members can and cannot do |
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
 //! | [`values`] | which values arrive unchanged over which codec, and which are refused |
+//! | [`architecture`] | the journeys of a call, an answer, a cancel, a spawn and an error, station by station |
 //! | [`rows`] | each row of the specified behaviour, and the test that holds it |
 //!
 //! There is no code here. Code and tests cite a clause by its number, as in `// C-12` or `// SEC-4`, and a row as in
 //! `// S47`; `tests/manual.rs` fails when a row has no test, or a cited clause does not exist.
 
+pub mod architecture;
 pub mod cancellation;
 pub mod hosts;
 pub mod rows;

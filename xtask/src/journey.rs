@@ -55,31 +55,49 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)).filter(|link| link.contains("::"))
 }
 
-/// Finds the file that defines an item.
+/// Finds the file that defines an item: that of its module, or one beside it that this shows.
 fn find(root: &Path, path: &str) -> Option<PathBuf> {
-    let mut names = path.split("::");
+    let mut names = path.split("::").peekable();
     let mut at = root.join(match names.next()? {
         "crate" => "src".to_owned(),
         package => format!("transports/{}/src", package.strip_prefix("pleach_")?),
     });
     let mut file = at.join("lib.rs");
-    let mut items = Vec::new();
-    for name in names {
+    while let Some(name) = names.peek() {
         let next = at.join(name);
         let within = [next.with_extension("rs"), next.join("mod.rs")].into_iter().find(|file| file.is_file());
-        match within.filter(|_| items.is_empty()) {
-            Some(within) => (at, file) = (next, within),
-            None => items.push(name),
-        }
+        let Some(within) = within else { break };
+        (at, file) = (next, within);
+        names.next();
     }
-    let source = read(&file).ok()?;
-    let code = without_tests(&source);
-    (!items.is_empty() && items.iter().all(|item| defines(code, item))).then_some(file)
+    let mut files = vec![file];
+    files.extend(sources_below(&at));
+    let Some(item) = names.next() else { return files.into_iter().next() };
+    match names.next() {
+        None => files.into_iter().find(|file| defines(file, item)),
+        Some(method) => files.into_iter().find(|file| implements(file, item) && defines(file, method)),
+    }
 }
 
-fn defines(source: &str, item: &str) -> bool {
-    let is_name = |character: char| character.is_alphanumeric() || character == '_';
-    KINDS.iter().any(|kind| source.split(&format!("{kind} {item}")).skip(1).any(|after| !after.starts_with(is_name)))
+/// The sources in a directory, if it is one.
+fn sources_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some()).collect();
+    files.sort();
+    files
+}
+
+fn defines(file: &Path, item: &str) -> bool {
+    let source = read(file).unwrap_or_default();
+    let is_in_name = |character: char| character.is_alphanumeric() || character == '_';
+    let ends = |after: &str| !after.starts_with(is_in_name);
+    KINDS.iter().any(|kind| without_tests(&source).split(&format!("{kind} {item}")).skip(1).any(ends))
+}
+
+fn implements(file: &Path, item: &str) -> bool {
+    let source = read(file).unwrap_or_default();
+    let names_it = |line: &str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == item);
+    source.lines().any(|line| line.starts_with("impl") && names_it(line))
 }
 
 fn code_lines(source: &str) -> usize {
@@ -87,9 +105,9 @@ fn code_lines(source: &str) -> usize {
     without_tests(source).lines().map(str::trim).filter(is_code).count()
 }
 
-/// Unit tests are the end of a file.
+/// Unit tests are the end of a file, or another file.
 fn without_tests(source: &str) -> &str {
-    source.find("#[cfg(test)]\nmod ").map_or(source, |tests| &source[..tests])
+    source.find("#[cfg(test)]\nmod tests {").map_or(source, |tests| &source[..tests])
 }
 
 fn read(file: &Path) -> Result<String, String> {
@@ -99,7 +117,7 @@ fn read(file: &Path) -> Result<String, String> {
 const PAGE: &str = "src/manual/architecture.rs";
 
 /// What an item's name follows.
-const KINDS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod"];
+const KINDS: [&str; 7] = ["fn", "struct", "enum", "trait", "type", "const", "static"];
 
 #[cfg(test)]
 mod tests {
@@ -118,10 +136,12 @@ mod tests {
     #[test]
     fn a_station_is_an_item_of_its_file() {
         let root = crate::root();
-        assert!(find(root, "crate::manual").is_none(), "a file, not an item");
+        assert!(find(root, "crate::runtime::dispatch").is_some_and(|file| file.ends_with("runtime/dispatch.rs")));
+        assert!(find(root, "crate::runtime::despatch").is_none());
         assert!(find(root, "crate::portal::Portal::run").is_some_and(|file| file.ends_with("src/portal/mod.rs")));
         assert!(find(root, "crate::portal::Portal::ru").is_none(), "the beginning of a name");
-        assert!(find(root, "crate::portal::Portal::runs").is_none());
+        let elsewhere = find(root, "crate::channel::Channel::call");
+        assert!(elsewhere.is_some_and(|file| file.ends_with("src/channel/call.rs")), "a method in another file");
         assert!(find(root, "pleach_wire::transport::MsgTransport").is_some());
     }
 
