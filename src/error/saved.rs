@@ -72,8 +72,8 @@ pub(super) mod texts {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::super::remote::Text;
-    use super::super::{BoxError, causes};
+    use crate::error::remote::Text;
+    use crate::error::{BoxError, causes};
 
     type Local = Arc<dyn StdError + Send + Sync>;
 
