@@ -40,9 +40,9 @@ fn compares(line: &str) -> bool {
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
+    for entry in fs::read_dir(folder).expect("it is in the repository") {
+        let path = entry.expect("it can be read").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("its name is text");
         match path.is_dir() {
             true if name != "tests" && name != "target" => sources(&path, found),
             false if name.ends_with(".rs") && name != "tests.rs" => found.push(path),
