@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::Channel;
 use crate::error::{Error, Result};
 use crate::proto::session::Outcome;
+use crate::scope::{self, Shield};
 
 impl Channel {
     /// Starts a call: the message is queued, and on its way unless others are being sent.
@@ -119,6 +120,28 @@ impl Pending {
             Ok(Outcome::Value(value)) => Ok(value),
             Ok(Outcome::Error(error)) => Err(self.channel.answered(&error)),
             Err(_closed) => Err(self.channel.gone()),
+        }
+    }
+
+    /// Waits for the answer; when the scope around is cancelled, cancels the remote task first.
+    ///
+    /// # Errors
+    /// As [`outcome`](Self::outcome); [`Error::Cancelled`].
+    ///
+    /// # Cancel safety
+    /// If dropped, the peer is asked to cancel the task.
+    pub(crate) async fn answer(mut self) -> Result<Payload> {
+        let _shield = Shield::enter();
+        tokio::select! {
+            // An answer that is here already wins over a cancellation.
+            biased;
+            outcome = self.outcome() => outcome,
+            () = scope::cancelled() => {
+                if let Err(late) = self.cancel().await {
+                    warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");
+                }
+                Err(scope::cancellation())
+            }
         }
     }
 

@@ -148,7 +148,7 @@ impl<T> Portal<T> {
     /// Waits for the answer of a call that has been sent, of a function that this program declares like that.
     async fn answer(&self, pending: Result<Pending>, declared: impl FnOnce() -> String) -> Result<Payload> {
         let answer = match pending {
-            Ok(pending) => wait(pending).await,
+            Ok(pending) => pending.answer().await,
             Err(error) => Err(error),
         };
         match answer {
@@ -390,20 +390,4 @@ where
     Fut: Future<Output = Result<X, E>> + Send,
 {
     stream(peer, call, body)
-}
-
-/// Waits for an answer; when the scope around is cancelled, cancels the remote task first.
-async fn wait(mut pending: Pending) -> Result<Payload> {
-    let _shield = Shield::enter();
-    tokio::select! {
-        // An answer that is here already wins over a cancellation.
-        biased;
-        outcome = pending.outcome() => outcome,
-        () = scope::cancelled() => {
-            if let Err(late) = pending.cancel().await {
-                warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");
-            }
-            Err(scope::cancellation())
-        }
-    }
 }
