@@ -21,12 +21,13 @@ pub(crate) struct Drain {
 }
 
 /// How the peer's process has ended, as far as that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A later one says more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PeerGone {
-    /// By itself: its last messages may be in transit.
-    Exited,
     /// By force, or in a way that is not known.
     Killed,
+    /// By itself: its last messages may be in transit.
+    Exited,
 }
 
 /// A connection that is being closed.

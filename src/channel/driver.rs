@@ -3,12 +3,8 @@
 //! It never runs a peer's function itself and never waits for one, so cancels and answers pass
 //! however busy the tasks are.
 //!
-//! ```text
-//! Running ──close requested──► Draining ──peer's end──► Finishing ──all is sent──► Ended
-//!    ├────────────────── peer's end ───────────────────────►┘                        ▲
-//!    └──────────────────── a fault, or nothing moves any more (from any) ────────────┘
-//! ```
-//! How long that may take is the business of [`drain`](super::drain).
+//! It moves the connection from one [`Stage`] to the next. How long the last ones may take is the business of
+//! [`drain`](super::drain).
 
 use std::io::ErrorKind;
 use std::pin::Pin;
@@ -23,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Channel;
 use super::dialog::{DialogHandle, Wake};
 use super::drain::{Drain, Draining};
+use super::life::Stage;
 use super::records::Kind;
 use crate::error::{Cancelled, Packed, Refusal};
 use crate::log::Limit;
@@ -86,13 +83,12 @@ impl Drop for Ending<'_> {
         let end = self.end.take();
         let end = end.unwrap_or_else(|| TransportClosed::by_us(EndReason::Dropped).into());
         channel.transport().abort();
-        // The end is set before the waiters are woken, because they look at it.
-        let _ = channel.0.end.set(end); // only this place sets it
+        channel.life().note_end(end);
         let left = channel.session().close();
         left.tasks.iter().for_each(|task| task.cancel_because(Cancelled::Caller(None)));
         left.dialogs.iter().for_each(Wake::end);
         drop(left);
-        channel.0.ended.cancel();
+        channel.life().reach(Stage::Ended);
         channel.log_left_out();
         log_end(channel);
     }
@@ -146,7 +142,7 @@ impl<'a> Driver<'a> {
 
     /// The order: a requested close, queued messages, received ones, timers.
     fn poll_next(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
-        if self.draining.is_none() && self.channel.0.closing.get().is_some() {
+        if self.channel.life().stage() == Stage::CloseRequested {
             self.by_us = self.channel.peer_gone().is_none();
             self.start_draining();
         }
@@ -162,6 +158,7 @@ impl<'a> Driver<'a> {
                 Err(end) if end.is_closed() => {
                     self.peer_end = Some(end);
                     self.start_draining();
+                    self.channel.life().reach(Stage::Finishing);
                     sent = transport.poll_close(cx);
                 }
                 received => return Poll::Ready(received),
@@ -203,6 +200,7 @@ impl<'a> Driver<'a> {
         if self.draining.is_some() {
             return;
         }
+        self.channel.life().reach(Stage::Draining);
         self.draining = Some(Draining::begin(self.drain, self.channel.transport().traffic()));
         if self.channel.peer_gone().is_some() {
             return;
@@ -285,7 +283,7 @@ impl<'a> Driver<'a> {
 
     /// Says in whose interest the connection ended, as far as it is known.
     fn name_end(&self, end: TransportError) -> TransportError {
-        if let Some(fault) = self.channel.0.fault.get().or(self.gave_up.as_ref()) {
+        if let Some(fault) = self.channel.life().fault().or(self.gave_up.as_ref()) {
             return fault.clone();
         }
         // The network's own timeout, the safety net below the heartbeats, has expired.
@@ -296,7 +294,7 @@ impl<'a> Driver<'a> {
             return TransportError::Silent { silent, limit: SilenceLimit::Network(silent) };
         }
         let bytes = self.channel.transport().traffic().waiting;
-        match (&end, self.channel.0.goodbye.get()) {
+        match (&end, self.channel.life().goodbye()) {
             (TransportError::Closed(_), None) if self.by_us && bytes > 0 => {
                 TransportError::Undelivered { bytes, limit: DrainLimit::Broken }
             }

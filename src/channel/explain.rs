@@ -66,8 +66,8 @@ impl Channel {
         let by_peer = |reason| TransportClosed::by_peer(reason).into();
         match self.peer_gone() {
             Some(_) => Some(by_peer(EndReason::ProcessEnded)),
-            None if self.0.closing.get().is_some() => None,
-            None => self.0.goodbye.get().cloned().map(by_peer),
+            None if self.life().closing().is_some() => None,
+            None => self.life().goodbye().cloned().map(by_peer),
         }
     }
 

@@ -11,7 +11,7 @@
 //! | [`respond`] | how a task of the peer ends |
 //! | [`explain`] | what a caller is told when it fails |
 //! | [`changes`] | the waiters for a change of a dialog |
-//! | [`failure`] | a runtime that failed, a peer that does not read |
+//! | [`life`] | the stages of a connection, and how it ends |
 //! | [`liveness`] | a peer that is silent |
 //! | [`records`] | log records that a peer can cause |
 //! | this one | the handle, and how messages are packed |
@@ -29,8 +29,8 @@ pub(crate) mod dialog;
 pub(crate) mod drain;
 pub(crate) mod driver;
 pub(crate) mod explain;
-mod failure;
 pub(crate) mod handshake;
+mod life;
 mod liveness;
 pub(crate) mod opened;
 pub(crate) mod records;
@@ -38,25 +38,24 @@ mod respond;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, EndReason, MsgTransport, Outgoing, Payload, TransportError};
+use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::call::{Pending, UNCHECKED, call_terms};
 use self::dialog::Wake;
-use self::drain::PeerGone;
+use self::life::Life;
 pub use self::liveness::Liveness;
 use self::records::{Kind, Records};
 pub(crate) use self::respond::EndRequest;
 use crate::actor::ActorId;
-use crate::error::{Error, Packed, Result};
+use crate::error::Packed;
 use crate::proto::dialog::Canceller;
 use crate::proto::failure_detector::{DetectorConfig, FailureDetector, Relation};
 use crate::proto::session::{Handles, Outcome, Role, Session};
@@ -79,24 +78,10 @@ struct Shared {
     /// Messages in the last read: more than one means that several callers are under way.
     last_batch: AtomicUsize,
     ignored: AtomicU64,
-    /// Why this side closes it, once it does.
-    closing: OnceLock<EndReason>,
-    /// Why the peer closes it, once it has said so.
-    goodbye: OnceLock<EndReason>,
-    /// The peer's process has ended: its last messages have already arrived.
-    peer_gone: AtomicU8,
-    /// The peer has acknowledged a request to end itself.
-    end_acknowledged: AtomicBool,
-    ended: CancellationToken,
-    end: OnceLock<TransportError>,
+    life: Life,
     lasts: bool,
     max_backlog: usize,
     silence: Duration,
-    /// Why this side has given the connection up.
-    fault: OnceLock<TransportError>,
-    /// The failure of the peer's runtime, set before the token is cancelled.
-    failure: OnceLock<Error>,
-    failed: CancellationToken,
     /// The failure detector of a peer that may fall silent.
     detector: Option<Mutex<FailureDetector>>,
     records: Records,
@@ -169,18 +154,10 @@ impl Channel {
             stream_buffer: u32::try_from(terms.stream_buffer).unwrap_or(u32::MAX).max(1),
             last_batch: AtomicUsize::new(0),
             ignored: AtomicU64::new(0),
-            closing: OnceLock::new(),
-            goodbye: OnceLock::new(),
-            peer_gone: AtomicU8::new(ALIVE),
-            end_acknowledged: AtomicBool::new(false),
-            ended: CancellationToken::new(),
-            end: OnceLock::new(),
+            life: Life::new(),
             lasts: terms.lasts,
             max_backlog: terms.max_backlog,
             silence: terms.silence,
-            fault: OnceLock::new(),
-            failure: OnceLock::new(),
-            failed: CancellationToken::new(),
             detector,
             records: Records::default(),
         }))
@@ -209,68 +186,6 @@ impl Channel {
     /// Returns the connection below.
     pub(crate) fn transport(&self) -> &dyn MsgTransport {
         &*self.0.transport
-    }
-
-    /// Returns how the connection ended, if it has.
-    pub(crate) fn end(&self) -> Option<&TransportError> {
-        self.0.end.get()
-    }
-
-    /// Waits until the connection has ended and its waiters are woken.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub(crate) async fn ended(&self) {
-        self.0.ended.cancelled().await;
-    }
-
-    /// Asks the driver to say goodbye, drain, and end. Returns at once. The first reason counts.
-    pub(crate) fn request_close(&self, reason: EndReason) {
-        self.0.closing.get_or_init(|| reason);
-        self.0.transport.wake_flusher();
-    }
-
-    /// Tells the driver that the peer's process has ended. Not every transport notices that soon.
-    pub(crate) fn note_peer_gone(&self, how: PeerGone) {
-        let how = if how == PeerGone::Exited { EXITED } else { KILLED };
-        self.0.peer_gone.fetch_max(how, Ordering::AcqRel);
-        self.request_close(EndReason::Unused);
-    }
-
-    /// Remembers the peer's reason for closing the connection.
-    fn note_goodbye(&self, reason: EndReason) {
-        self.0.goodbye.get_or_init(|| reason);
-    }
-
-    /// Returns why this side closes the connection, or answers a peer that does.
-    fn closing_reason(&self) -> EndReason {
-        self.0.closing.get().cloned().unwrap_or(EndReason::Unused)
-    }
-
-    /// Remembers that the peer has acknowledged a request to end itself.
-    pub(crate) fn note_end_acknowledged(&self) {
-        self.0.end_acknowledged.store(true, Ordering::Release);
-    }
-
-    /// Returns whether the peer has acknowledged a request to end itself.
-    pub(crate) fn end_acknowledged(&self) -> bool {
-        self.0.end_acknowledged.load(Ordering::Acquire)
-    }
-
-    /// Returns whether `fault` follows from one side asking the other to end: messages to an ending actor are cut then,
-    /// its own last ones are not.
-    fn ends_with_actor(&self, fault: &TransportError) -> bool {
-        let said_all = !matches!(fault, TransportError::Undelivered { .. });
-        self.end_acknowledged() || (said_all && self.0.end_request.asked() == Some(self.peer()))
-    }
-
-    /// Returns how the peer's process has ended, if it has.
-    fn peer_gone(&self) -> Option<PeerGone> {
-        match self.0.peer_gone.load(Ordering::Acquire) {
-            ALIVE => None,
-            KILLED => Some(PeerGone::Killed),
-            _ => Some(PeerGone::Exited),
-        }
     }
 
     /// Attaches the scope by which a running task of the peer can be cancelled.
@@ -365,8 +280,3 @@ impl std::fmt::Debug for Channel {
         f.debug_struct("Channel").field("peer", self.peer()).field("end", &self.end()).finish_non_exhaustive()
     }
 }
-
-/// The peer's process, as far as it is known. A higher number says more.
-const ALIVE: u8 = 0;
-const KILLED: u8 = 1;
-const EXITED: u8 = 2;

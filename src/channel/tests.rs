@@ -1,6 +1,7 @@
 //! Two ends of a connection with their message loops, and a transport that remembers the lane of each message.
 
 use std::pin::pin;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use futures_util::poll;
@@ -13,7 +14,7 @@ use super::drain::Drain;
 use super::driver::{Invocation, Serve};
 use super::opened::OpenedDialog;
 use super::*;
-use crate::error::{BoxError, Cancelled, ContextCancelled, Raised};
+use crate::error::{BoxError, Cancelled, ContextCancelled, Error, Raised, Result};
 use crate::proto::dialog::{End, Take, TakeFirst};
 use crate::proto::inbox::{Intake, Lag};
 

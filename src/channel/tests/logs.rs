@@ -1,5 +1,7 @@
 //! What is logged, and what a peer can have logged.
 
+use pleach_wire::EndReason;
+
 use super::*;
 
 /// Collects the log.
