@@ -42,12 +42,8 @@ impl Channel {
     pub(crate) async fn cancel_actor(&self) -> Result<()> {
         let Some(reply) = self.send_cancel_actor() else { return Ok(()) };
         match self.acknowledged(reply).await? {
-            Some(Outcome::Value(_)) => {
-                self.note_end_acknowledged();
-                Ok(())
-            }
             Some(Outcome::Error(error)) => Err(self.answered(&error)),
-            None => Ok(()),
+            Some(Outcome::Value(_)) | None => Ok(()),
         }
     }
 

@@ -240,7 +240,10 @@ impl<'a> Driver<'a> {
             Event::Overloaded { cid, limit } => {
                 channel.refuse(cid, "another function".into(), Refusal::Overloaded { limit });
             }
-            Event::Resolved { reply, acks, outcome } => {
+            Event::Resolved { reply, acks, outcome, end_acknowledged } => {
+                if end_acknowledged {
+                    channel.note_end_acknowledged();
+                }
                 let late = match reply {
                     Some(reply) => reply.send(outcome).err(),
                     None => Some(outcome),

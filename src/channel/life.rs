@@ -150,8 +150,9 @@ impl Channel {
         *lock(&self.life().peer.process)
     }
 
-    /// Remembers that the peer has acknowledged a request to end itself.
-    pub(crate) fn note_end_acknowledged(&self) {
+    /// Remembers that the peer has acknowledged a request to end itself: before its process is found dead, whenever the
+    /// task that has asked looks.
+    pub(super) fn note_end_acknowledged(&self) {
         self.life().peer.end_acknowledged.store(true, Ordering::Release);
     }
 

@@ -1,5 +1,7 @@
 //! Cancellations: how long their acknowledgement may take, and at whose request a task was cancelled.
 
+use pleach_wire::EndReason;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,6 +21,18 @@ async fn an_acknowledgement_is_overdue_also_when_the_peer_never_pauses() {
         flood.store(false, Ordering::Relaxed);
         assert!(matches!(acked, Ok(Err(Error::ActorTooSlow { .. }))), "{acked:?}");
     }
+}
+
+#[tokio::test]
+async fn an_actor_has_acknowledged_its_end_whenever_the_task_that_has_asked_looks() {
+    let (caller, mut callee) = connected().await;
+    let mut asked = pin!(caller.channel.cancel_actor());
+    assert!(poll!(asked.as_mut()).is_pending());
+    callee.channel.answer(callee.asked.recv().await.unwrap().cid, &());
+    callee.channel.request_close(EndReason::Unused);
+    caller.channel.ended().await;
+    assert!(caller.channel.end_acknowledged());
+    asked.await.unwrap();
 }
 
 #[tokio::test]

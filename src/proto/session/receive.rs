@@ -21,8 +21,9 @@ pub(crate) enum Event<H: Handles> {
     Misplaced { cid: Cid, kind: &'static str, why: &'static str },
     /// Answer that too many tasks run here for this peer.
     Overloaded { cid: Cid, limit: usize },
-    /// Wake a caller, and the waiters for the acknowledgement of its cancellation.
-    Resolved { reply: Option<H::Reply>, acks: Vec<H::Ack>, outcome: Outcome },
+    /// Wake a caller, and the waiters for the acknowledgement of its cancellation. Before that, note whether this is the
+    /// peer's acknowledgement of a request to end itself.
+    Resolved { reply: Option<H::Reply>, acks: Vec<H::Ack>, outcome: Outcome, end_acknowledged: bool },
     /// A dialog has ended: wake its tasks and those waiters, and close the lane.
     Ended { dialog: Ended<H>, acks: Vec<H::Ack>, lane: Option<Lane> },
     /// Cancel this task. Its answer is acknowledged when it has ended.
@@ -168,6 +169,7 @@ impl<H: Handles> Session<H> {
         let Some(call) = self.calls.get_mut(&cid) else { return self.fits_nothing(kind, cid) };
         let awaits = std::mem::replace(&mut call.awaits, Awaits::Nothing);
         let acks = std::mem::take(&mut call.acks).into_iter().map(|(_, ack)| ack).collect();
+        let end_acknowledged = call.answer_due.is_some() && matches!(outcome, Outcome::Value(_));
         if !call.cancelling {
             self.calls.remove(&cid);
         }
@@ -182,7 +184,7 @@ impl<H: Handles> Session<H> {
                 };
             }
         };
-        Event::Resolved { reply, acks, outcome }
+        Event::Resolved { reply, acks, outcome, end_acknowledged }
     }
 
     fn end_of(&self, outcome: Outcome) -> End {

@@ -11,7 +11,9 @@ fn a_call_is_answered_once() {
     assert!(matches!(pair.at_listener(), Event::Invoke { cid: invoked, .. } if invoked == cid));
     pair.listener.finish(cid, value(&()));
     let answer = pair.at_dialer();
-    assert!(matches!(answer, Event::Resolved { reply: Some(1), acks, outcome: Outcome::Value(_) } if acks.is_empty()));
+    assert!(
+        matches!(answer, Event::Resolved { reply: Some(1), acks, outcome: Outcome::Value(_), end_acknowledged: false } if acks.is_empty())
+    );
     pair.assert_empty();
     let again = Msg::Return { cid, value: unit() };
     assert!(matches!(pair.dialer.handle(again), Event::Late { kind: "return", .. }));

@@ -88,7 +88,7 @@ fn a_request_to_an_actor_is_acknowledged_by_its_answer() {
     pair.dialer.send(request);
     assert!(matches!(pair.at_listener(), Event::Invoke { .. }), "however busy the peer is");
     pair.listener.finish(cid, value(&()));
-    assert!(matches!(pair.at_dialer(), Event::Resolved { reply: Some(4), .. }));
+    assert!(matches!(pair.at_dialer(), Event::Resolved { reply: Some(4), end_acknowledged: true, .. }));
     // Or it is overdue.
     let (cid, request) = pair.dialer.session.cancel_actor(5, secs(7)).unwrap();
     pair.dialer.send(request);
@@ -96,7 +96,7 @@ fn a_request_to_an_actor_is_acknowledged_by_its_answer() {
     assert_eq!(pair.dialer.session.handle_timeout(secs(7)).replies, [5]);
     pair.at_listener();
     pair.listener.finish(cid, value(&()));
-    assert!(matches!(pair.at_dialer(), Event::Resolved { reply: None, .. }));
+    assert!(matches!(pair.at_dialer(), Event::Resolved { reply: None, end_acknowledged: true, .. }));
     pair.assert_empty();
 }
 
