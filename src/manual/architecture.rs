@@ -25,15 +25,15 @@
 //! 4. [`Framed`](pleach_wire::framed::Framed) encodes the value.
 //! 5. Here, the message loop [`run`](crate::channel::driver::run) reads it.
 //! 6. [`Session::handle_msg`](crate::proto::session::Session::handle_msg) finds the call that it answers.
-//! 7. [`Pending::outcome`](crate::channel::Pending::outcome) wakes with the undecoded value.
+//! 7. [`Pending::answer`](crate::channel::Pending::answer) wakes with the undecoded value.
 //! 8. [`Portal::run`](crate::portal::Portal::run) decodes it.
 //!
 //! # A cancel
 //! From `scope.cancel()` around a call to the acknowledgement of the remote task's end.
 //! 1. [`CancelScope::cancel`](crate::scope::CancelScope::cancel) marks the scope, and wakes what waits in it.
-//! 2. [`Portal::run`](crate::portal::Portal::run) wakes in its wait for the answer, and waits for the acknowledgement.
-//! 3. [`Pending::cancel`](crate::channel::Pending::cancel) sends the request, with a deadline for the answer.
-//! 4. [`Session::cancel`](crate::proto::session::Session::cancel) keeps that deadline, the only clock for it.
+//! 2. [`Pending::answer`](crate::channel::Pending::answer) wakes in its wait for the answer.
+//! 3. [`Pending::cancel`](crate::channel::Pending::cancel) sends the request, and waits for the acknowledgement.
+//! 4. [`Session::cancel`](crate::proto::session::Session::cancel) keeps its deadline, the only clock for it.
 //! 5. There, [`Session::handle_msg`](crate::proto::session::Session::handle_msg) finds the running task.
 //! 6. The message loop [`run`](crate::channel::driver::run) cancels the scope of the task, and goes on.
 //! 7. [`CancelScope::run`](crate::scope::CancelScope::run) drops the task, unless it is shielded.
