@@ -1,12 +1,14 @@
 //! The transports that this build has; the only file that names their crates.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 #[cfg(any(feature = "tls", feature = "quic"))]
 use pleach_tls::identity;
 use pleach_wire::registry::Duplicate;
 use pleach_wire::{Codec, Json, Key, Msgpack, Protocol, Registry, TlsIdentity, TransportError, TransportType};
+
+use crate::sync::lock;
 
 /// Adds a transport of your own to those that actors can use.
 ///
@@ -110,7 +112,7 @@ pub(crate) fn tls_identity(
 }
 
 fn added() -> MutexGuard<'static, Vec<TransportType>> {
-    ADDED.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&ADDED)
 }
 
 static ADDED: Mutex<Vec<TransportType>> = Mutex::new(Vec::new());

@@ -32,13 +32,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::{FutureExt as _, Stream};
 
 use crate::error::{Error, Result};
 use crate::scope::CancelWatch;
+use crate::sync::lock;
 
 /// Makes a stream one that many can consume; returns the first of them.
 ///
@@ -207,7 +208,7 @@ struct Shared<T> {
 
 impl<T> Shared<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -294,7 +295,7 @@ impl Waiting {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<(u64, Waker)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

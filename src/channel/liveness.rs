@@ -4,7 +4,7 @@
 //! ([`processes`](crate::runtime)), and one that is stopped, under a debugger say, must not be taken for dead. A heartbeat is answered on every connection, by the
 //! message loop, whatever the tasks do; a task that blocks the loop's thread blocks that too.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use pleach_wire::TransportError;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Channel;
 use crate::proto::failure_detector::{Action, FailureDetector, PeerHealth};
 use crate::proto::transmit::Transmit;
+use crate::sync::lock;
 
 /// Whether a peer is alive, as far as this side can know.
 ///
@@ -126,6 +127,6 @@ impl Channel {
     }
 
     fn detector(&self) -> Option<MutexGuard<'_, FailureDetector>> {
-        Some(self.0.detector.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(lock(self.0.detector.as_ref()?))
     }
 }

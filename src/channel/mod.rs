@@ -39,7 +39,7 @@ mod respond;
 mod tests;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -61,6 +61,7 @@ use crate::proto::failure_detector::{DetectorConfig, FailureDetector, Relation};
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::proto::transmit::Transmit;
 use crate::scope::CancelScope;
+use crate::sync::lock;
 
 /// A connection to a peer. Cloning is cheap; the connection ends when it is closed, not when handles drop.
 #[derive(Clone)]
@@ -267,7 +268,7 @@ impl Channel {
     }
 
     fn session(&self) -> MutexGuard<'_, Session<Wakers>> {
-        self.0.session.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.session)
     }
 
     fn now(&self) -> Duration {

@@ -5,7 +5,7 @@
 //! the answers of others.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use futures_util::future::{join_all, select_ok};
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::registry::{RegistrarAddr, Registrars};
 use crate::runtime::Runtime;
 use crate::scope;
+use crate::sync::lock;
 
 /// The registry of an actor that is not its registrar.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl RemoteRegistry {
     }
 
     fn own(&self) -> MutexGuard<'_, Arc<[RegistrarLink]>> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.own)
     }
 }
 

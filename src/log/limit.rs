@@ -2,10 +2,12 @@
 //!
 //! The first few are written, later ones at most once per second, with the number of those before.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// Counts the records of one kind: of one connection, one listener, or one place in the code.
 #[derive(Debug, Default)]
@@ -27,7 +29,7 @@ impl Limit {
     /// included.
     pub(crate) fn count(&self) -> Option<u64> {
         let now = Instant::now();
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = lock(&self.0);
         counted.left_out += 1;
         let waits = counted.written >= FEW && counted.last.is_some_and(|last| now.duration_since(last) < PAUSE);
         if waits {
@@ -40,7 +42,7 @@ impl Limit {
 
     /// Returns how many have not been written since the last one that was, and forgets them.
     pub(crate) fn take_left_out(&self) -> u64 {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).left_out)
+        std::mem::take(&mut lock(&self.0).left_out)
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) mod supervise;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,6 +47,7 @@ use crate::config::Config;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::runtime::{Runtime, current, leave_to_reaper};
 use crate::scope::{self, CancelScope, Ended, Erased, OnDrop, run_to_end, shield};
+use crate::sync::lock;
 
 /// Opens a nursery, runs `body` in it, and waits until every actor started in it has ended.
 ///
@@ -340,7 +341,7 @@ impl Nursery {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 }
 
@@ -355,5 +356,5 @@ impl fmt::Debug for Nursery {
 /// The nurseries of this process by the actors that live in them.
 fn managed() -> MutexGuard<'static, BTreeMap<Uuid, Weak<Inner>>> {
     static MANAGED: Mutex<BTreeMap<Uuid, Weak<Inner>>> = Mutex::new(BTreeMap::new());
-    MANAGED.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&MANAGED)
 }

@@ -12,7 +12,7 @@
 //! 3. A waiter for a name sees each entry that is made after it began to wait.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use pleach_wire::Address;
 use tokio::sync::Notify;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::{Endpoint, Registered};
 use crate::actor::{ActorId, Place};
+use crate::sync::lock;
 
 /// The table, shared by registrations and queries.
 #[derive(Debug, Default)]
@@ -100,7 +101,7 @@ impl Table {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -6,10 +6,9 @@
 //! 1. Whether a shield is held, and the waker for when none is, change under one lock: the last release finds the
 //!    waker, or the caller finds no shield.
 
-use std::sync::PoisonError;
 use std::task::Waker;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// The shields of one body.
 #[derive(Default)]
@@ -60,6 +59,6 @@ impl Shields {
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         // Nothing under this lock can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -18,7 +18,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -32,6 +32,7 @@ use super::shield::shield;
 use super::task::Task;
 use super::tree::CancelScope;
 use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
+use crate::sync::lock;
 
 /// Opens a nursery for tasks, runs `body` in it, and waits until every task started in it has ended.
 ///
@@ -267,7 +268,7 @@ impl TaskNursery {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 }
 

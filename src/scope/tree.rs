@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use super::ended::run_for_result;
 use super::frame;
 use super::run::Run;
 use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::sync::lock;
 
 /// A part of the program that can be cancelled as one.
 ///
@@ -347,7 +348,7 @@ impl Node {
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.own)
     }
 
     pub(super) fn is_inside(&self, other: &Self) -> bool {

@@ -13,13 +13,15 @@
 //! 2. At the end of the process the queue is written, within a bound ([`super::last_words`]).
 
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use pleach_wire::log::{Backlog, BoundedQueue};
 use tokio::sync::mpsc;
 
 use super::last_words;
+
+use crate::sync::lock;
 
 /// Queues a whole line, or drops it if the queue is full. Never waits.
 pub(crate) fn offer(line: Vec<u8>) {
@@ -95,7 +97,7 @@ impl Queue {
     }
 
     fn writing_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.writing_since)
     }
 }
 

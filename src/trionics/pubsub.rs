@@ -17,12 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Result, ScopeError};
 use crate::scope::wait;
+use crate::sync::lock;
 
 /// A source of values by topic, run once for all of its subscribers.
 ///
@@ -183,7 +184,7 @@ impl<K, V> Subscribers<K, V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K, V>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The events of a supervisor.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -10,6 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::actor::{ActorId, shown};
 use crate::error::Error;
 use crate::scope;
+use crate::sync::lock;
 
 /// Something that happened to a supervised child, identified by name.
 #[derive(Clone, Debug)]
@@ -138,7 +139,7 @@ impl Announcer {
     }
 
     fn subscribers(&self) -> std::sync::MutexGuard<'_, Subscribers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::nursery::Nursery;
 use crate::nursery::monitor::Overseer;
 use crate::portal::Portal;
 use crate::scope::{CancelScope, Ended, run_to_end};
+use crate::sync::lock;
 
 /// A supervisor at work.
 pub(super) struct Runner {
@@ -238,7 +239,7 @@ impl Runner {
     }
 
     fn policy(&self) -> std::sync::MutexGuard<'_, Policy> {
-        self.policy.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.policy)
     }
 }
 

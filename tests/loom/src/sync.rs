@@ -6,6 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
 /// As tokio's, as far as its documentation goes: who has begun to listen is woken by the next call.
 pub(crate) struct Notify(Mutex<State>);
 
@@ -21,7 +25,7 @@ impl Notify {
 
     pub(crate) fn notify_waiters(&self) {
         let waiting = {
-            let mut state = self.0.lock().unwrap();
+            let mut state = lock(&self.0);
             state.calls += 1;
             std::mem::take(&mut state.waiting)
         };
@@ -41,7 +45,7 @@ pub(crate) struct Notified<'a> {
 
 impl Notified<'_> {
     pub(crate) fn enable(mut self: Pin<&mut Self>) {
-        let calls = self.notify.0.lock().unwrap().calls;
+        let calls = lock(&self.notify.0).calls;
         self.heard.get_or_insert(calls);
     }
 }
@@ -51,7 +55,7 @@ impl Future for Notified<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.as_mut().enable();
-        let mut state = self.notify.0.lock().unwrap();
+        let mut state = lock(&self.notify.0);
         if self.heard != Some(state.calls) {
             return Poll::Ready(());
         }
