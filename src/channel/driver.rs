@@ -27,13 +27,16 @@ use crate::proto::session::{Event, Outcome};
 use crate::proto::target::Target;
 use crate::proto::transmit::Transmit;
 
-/// Runs the functions that peers call.
+/// What a peer is served with: the functions that it calls.
 pub(crate) trait Serve: Send + Sync + 'static {
     /// Starts a task that ends with [`Channel::answer`] or another answer. Must not wait.
     fn invoke(&self, channel: &Channel, asked: Invocation);
 
     /// The peer's runtime reports that it failed.
     fn peer_failed(&self, channel: &Channel, error: Packed);
+
+    /// The peer has said goodbye. It sees the end of the connection only after this.
+    fn peer_leaves(&self);
 }
 
 /// A peer's request to run a function.
@@ -270,7 +273,10 @@ impl<'a> Driver<'a> {
             },
             Event::Pinged { pong } => channel.answer_ping(&pong),
             Event::Ponged { n } => channel.note_pong(n),
-            Event::PeerLeaves { why } => channel.note_goodbye(EndReason::of_goodbye(&why)),
+            Event::PeerLeaves { why } => {
+                channel.note_goodbye(EndReason::of_goodbye(&why));
+                self.serve.peer_leaves();
+            }
             Event::Unchanged => {}
             Event::Late { kind, cid } => {
                 let Some(count) = channel.may_log(Kind::Late) else { return };

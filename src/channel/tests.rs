@@ -108,6 +108,8 @@ impl Serve for Asking {
     fn peer_failed(&self, _channel: &Channel, error: Packed) {
         panic!("{error:?}");
     }
+
+    fn peer_leaves(&self) {}
 }
 
 /// One side of a connection.

@@ -5,7 +5,7 @@
 //! so that they pass however busy the tasks are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pleach_wire::Cid;
 use pleach_wire::msg::FunctionKind;
@@ -18,16 +18,31 @@ use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Error, Packed, Refusal};
 use crate::exports::{Answer, Request};
 use crate::proto::target::{Method, Target};
+use crate::registry::table::Hold;
+use crate::sync::lock;
 
-impl Serve for Arc<Runtime> {
+/// What one peer has here by its connection: the functions of this actor, and its entry if this is its registrar.
+pub(super) struct Service {
+    runtime: Arc<Runtime>,
+    entry: Mutex<Option<Hold>>,
+}
+
+impl Service {
+    /// Serves a peer whose `entry` lasts as long as its connection.
+    pub(super) fn new(runtime: Arc<Runtime>, entry: Option<Hold>) -> Self {
+        Self { runtime, entry: Mutex::new(entry) }
+    }
+}
+
+impl Serve for Service {
     fn invoke(&self, channel: &Channel, asked: Invocation) {
         let Invocation { cid, target, args, schema, deadline, dialog } = asked;
         let answer = Answer::new(channel.clone(), cid);
         let target = match &target {
             Target::Function(path) => path.as_str(), // checked to be text once, here
-            Target::Runtime(method) => return self.run_own(channel, cid, method, answer),
+            Target::Runtime(method) => return self.runtime.run_own(channel, cid, method, answer),
         };
-        let export = match self.exposed(target) {
+        let export = match self.runtime.exposed(target) {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
         };
@@ -45,10 +60,10 @@ impl Serve for Arc<Runtime> {
         let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| (export.invoke)(request))) else { return };
         match invoked {
             Ok(task) => {
-                let scope = self.tasks.call_scope(deadline);
+                let scope = self.runtime.tasks.call_scope(deadline);
                 channel.attach(cid, scope.clone());
                 // A task that was cancelled, or that panicked, has answered while it was dropped.
-                self.tasks.start_call(within(self.clone(), async move { drop(scope.run(task).await) }));
+                self.runtime.tasks.start_call(within(self.runtime.clone(), async move { drop(scope.run(task).await) }));
             }
             Err((why, answer)) => {
                 let why = Refusal::BadArguments { expected: export.signature(), why: why.to_string() };
@@ -68,6 +83,10 @@ impl Serve for Arc<Runtime> {
         if let Some(count) = channel.may_log(Kind::PeerFailed) {
             error!(target: "pleach::runtime", peer = %channel.peer(), ?error, count, "the peer's runtime failed");
         }
+    }
+
+    fn peer_leaves(&self) {
+        drop(lock(&self.entry).take());
     }
 }
 

@@ -82,3 +82,45 @@ impl Runtime {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pleach_wire::{ByteStr, Key, Settings};
+
+    use super::*;
+    use crate::channel::handshake;
+    use crate::config::Config;
+    use crate::proto::membership::TreeKey;
+    use crate::proto::transmit::Transmit;
+
+    /// An actor that leaves waits for the end of its connection: it must not be found any more then.
+    #[tokio::test]
+    async fn a_peer_that_says_goodbye_is_out_of_the_table_before_its_connection_ends() {
+        let config = Config { transport: "mem".into(), ..Config::default() };
+        let key = TreeKey::new([1; 32]);
+        let registrar = Runtime::root(config, crate::transports::registry(false), key).unwrap();
+        let table = registrar.set_names(Names::of_registrar()).unwrap().table().unwrap().clone();
+        let mem = Key::new("msgpack", "mem");
+        let at = registrar.listen(&mem).await.unwrap().remove(0);
+        let kind = registrar.registry().find(&mem).unwrap();
+        let transport = kind.dial(&at.address.parse().unwrap(), &Settings::default()).await.unwrap();
+        let mut identity = registrar.for_handshake().await;
+        identity.own.who = ActorId::new("leaver");
+        handshake::dial(&*transport, &identity).await.unwrap();
+        tokio::time::timeout(pleach_patience::patience(), table.wait_for("leaver")).await.expect("it is registered");
+
+        // Its own direction of the connection stays open, so the registrar does not close the other one.
+        let goodbye = Transmit::goodbye(ByteStr::from_static("goodbye"));
+        transport.queue(goodbye.lane, &goodbye.msg).unwrap();
+        transport.flush_now();
+        let out = async {
+            while !table.find("leaver").is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(pleach_patience::patience(), out).await.expect("it is out");
+        assert_eq!(registrar.peers.count(), 1, "the connection is still there");
+        drop(transport);
+        registrar.shut_down().await;
+    }
+}

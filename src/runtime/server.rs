@@ -12,6 +12,7 @@ use pleach_wire::{EndReason, Link, Listener, MsgTransport, TransportClosed, Tran
 
 use super::Runtime;
 use super::admission::{Admission, Slot};
+use super::dispatch::Service;
 use super::processes::unless_process_ends;
 use crate::actor::ActorId;
 use crate::channel::drain::Drain;
@@ -69,15 +70,15 @@ impl Runtime {
         };
         let channel = Channel::new(transport, terms);
         let number = self.peers.insert(channel.clone());
-        // A peer of a registrar is registered as long as its connection lasts.
+        // A peer of a registrar is registered as long as its connection lasts, or until it says goodbye.
         let table = self.table().filter(|_| role == Role::Listener);
         let entry = table.and_then(|table| table.enter(Registered { who, incarnation, listening }));
         let process = self.process_to_watch(&channel);
         let (runtime, driven) = (self.clone(), channel.clone());
+        let service = Arc::new(Service::new(self.clone(), entry));
         let drive = async move {
-            let _entry = entry;
             let drain = Drain { stalled: runtime.config.drain, total: runtime.config.peers };
-            let serve = driver::run(driven.clone(), Arc::new(runtime.clone()), early, drain);
+            let serve = driver::run(driven.clone(), service, early, drain);
             unless_process_ends(&driven, serve, process).await;
             runtime.note_end(&driven, incarnation);
             runtime.peers.remove(number);
