@@ -290,10 +290,11 @@ impl Nursery {
 
     /// Has all members ended, by their monitors. Returns at once.
     fn end_all(&self, hard_kill: bool) {
-        self.0.ending.cancel();
+        // Before the monitors wake up, perhaps on other threads: they would still ask.
         if hard_kill {
             self.0.hurry.cancel();
         }
+        self.0.ending.cancel();
     }
 
     /// Brings all members to their end: at once if `failed`, or when something fails while they are
