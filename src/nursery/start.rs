@@ -93,7 +93,7 @@ impl Nursery {
         let nursery = self.clone();
         self.0.tasks.spawn(async move {
             let started = spawn::start::start(&nursery.0.runtime, options, &given_up).await.map(|child| {
-                // A supervisor ends its own in options, unless there is a hurry.
+                // A supervisor ends its own in order, unless there is a hurry.
                 let ending = match overseer {
                     Overseer::Nursery => &nursery.0.ending,
                     Overseer::Supervisor(_) => &nursery.0.hurry,
