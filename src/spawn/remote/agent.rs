@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -65,8 +66,12 @@ async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
         }
         false
     };
-    if !timeout(ANSWER, noted).await.unwrap_or(false) {
+    if timeout(ANSWER, noted).await.unwrap_or(false) {
+        return;
+    }
+    for _ in 0..CANCELS {
         cancel_job(job).await; // and this process with it
+        sleep(ENDS_WITH_JOB).await;
     }
 }
 
@@ -138,3 +143,9 @@ fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
 
 /// The only argument of an agent.
 pub(in crate::spawn) const MARK: &str = "--pleach-agent";
+
+/// How often the job is cancelled, until that ends this process.
+const CANCELS: u32 = 10;
+
+/// How soon a cancelled job has ended this process: Slurm may take a while, and tells nothing.
+const ENDS_WITH_JOB: Duration = Duration::from_secs(5);

@@ -134,12 +134,18 @@ impl Srun {
     }
 }
 
-/// Cancels the rest of the job of this name.
+/// Cancels the rest of the job of this name. A controller that refuses or does not answer may be busy, or starting
+/// again: it is asked again, for as long as one answer may take.
 pub(in crate::spawn) async fn cancel_job(name: &str) {
-    let mut scancel = Command::new("scancel");
-    scancel.args(["--quiet", &format!("--name={name}")]);
-    if let Err(error) = run(scancel).await {
-        warn!(target: "pleach::runtime", error, "a job could not be cancelled after its end");
+    let asked = Instant::now();
+    loop {
+        let mut scancel = Command::new("scancel");
+        scancel.args(["--quiet", &format!("--name={name}")]);
+        let Err(error) = run(scancel).await else { return };
+        if asked.elapsed() >= ANSWER {
+            return warn!(target: "pleach::runtime", error, "a job could not be cancelled after its end");
+        }
+        sleep(ASK_AGAIN).await;
     }
 }
 
@@ -234,6 +240,9 @@ const SLOWEST_LOOK: Duration = Duration::from_secs(5);
 
 /// How long `srun` may take to end its job. It gives the job itself seven seconds.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// How soon a job that could not be cancelled is to be cancelled again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long Slurm may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
