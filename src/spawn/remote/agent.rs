@@ -17,6 +17,7 @@ use std::io::{self, Read as _, Write as _};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -24,7 +25,7 @@ use super::super::entry::{async_runtime, name_process, read_message, take_stdin}
 use super::super::process::{command, spawn};
 use super::super::slurm::cancel_job;
 use super::super::{Exit, Launched, Process, Signal};
-use super::{ANSWER, Instructions, NOTED, parse_signal, write_end};
+use super::{Instructions, NOTED, parse_signal, write_end};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::os::orphans::Descendants;
@@ -57,7 +58,10 @@ pub(in crate::spawn) fn run() -> Result<()> {
 }
 
 /// Cancels the job that was made for the actor, if the parent can't.
+///
+/// Slurm may end a step whose `srun` has died, with SIGTERM first: the job goes on without it, and with its nodes.
 async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
+    let mut terminated = signal(SignalKind::terminate()).ok();
     let noted = async {
         while let Some(letter) = orders.recv().await {
             if letter == NOTED {
@@ -66,12 +70,26 @@ async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
         }
         false
     };
-    if timeout(ANSWER, noted).await.unwrap_or(false) {
+    let noted = tokio::select! {
+        noted = timeout(NOTES, noted) => noted.unwrap_or(false),
+        () = sigterm(&mut terminated) => false,
+    };
+    if noted {
         return;
     }
     for _ in 0..CANCELS {
         cancel_job(job).await; // and this process with it
-        sleep(ENDS_WITH_JOB).await;
+        tokio::select! {
+            () = sigterm(&mut terminated) => return,
+            () = sleep(ENDS_WITH_JOB) => {}
+        }
+    }
+}
+
+async fn sigterm(terminated: &mut Option<tokio::signal::unix::Signal>) {
+    match terminated {
+        Some(terminated) => drop(terminated.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -143,6 +161,9 @@ fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
 
 /// The only argument of an agent.
 pub(in crate::spawn) const MARK: &str = "--pleach-agent";
+
+/// How long the parent may take to note the actor's end: it cancels the job itself then.
+const NOTES: Duration = Duration::from_secs(2);
 
 /// How often the job is cancelled, until that ends this process.
 const CANCELS: u32 = 10;
