@@ -142,7 +142,7 @@ where
 
 async fn ends(config: Config) {
     with_peer(config, async |portal| {
-        // S90, S91: both ways to write it; S05: the consumer is there from the start, so no buffers::overrun happens.
+        // S90, S91: both ways to write it; S05: the consumer is there from the start, so no overrun happens.
         for call in [counts(1000), counted(1000, false), counts(1000).buffer(1), counted(1000, false).buffer(500)] {
             let taken = portal
                 .open_stream_from(call, async |mut stream| {
