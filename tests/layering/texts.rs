@@ -1,10 +1,9 @@
 //! No decision hangs on the text of a message: what code has to tell apart is an enum or an id.
 //!
-//! This reads the lines of code up to `mod tests`, without comments, for comparisons with literal texts. Texts that come
-//! from outside are another matter: files that read them are listed, each with its reason.
+//! This looks for comparisons with literal texts. Texts that come from outside are another matter: files that read them
+//! are listed, each with its reason.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use super::{code, is_test, root, shown, sources_below};
 
 /// Where texts are input.
 const READ_INPUT: &[(&str, &str)] = &[
@@ -39,34 +38,18 @@ fn compares(line: &str) -> bool {
     is_code && COMPARES.iter().any(|compare| line.contains(compare))
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("it is in the repository") {
-        let path = entry.expect("it can be read").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("its name is text");
-        match path.is_dir() {
-            true if name != "tests" && name != "target" => sources(&path, found),
-            false if name.ends_with(".rs") && name != "tests.rs" => found.push(path),
-            _ => {}
-        }
-    }
-}
-
 #[test]
 fn no_decision_hangs_on_the_text_of_a_message() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    ["src", "macros/src", "transports"].iter().for_each(|folder| sources(&root.join(folder), &mut files));
-    assert!(files.len() > 200, "only {} files were found", files.len());
+    let files = ["src", "macros/src", "transports"].map(sources_below).concat();
+    assert!(files.iter().filter(|file| !is_test(file)).count() > 200, "only {} files were found", files.len());
     let mut found = Vec::new();
     for file in files {
-        let path = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let path = shown(&file);
         if READ_INPUT.iter().any(|(place, _)| path.starts_with(place)) {
             continue;
         }
-        let code = fs::read_to_string(&file).unwrap();
-        let code = code.split("\nmod tests {").next().unwrap();
-        let lines = code.lines().enumerate().filter(|(_, line)| compares(line));
-        found.extend(lines.map(|(at, line)| format!("{path}:{}: {}", at + 1, line.trim())));
+        let lines = code(&file).into_iter().filter(|(_, line)| compares(line));
+        found.extend(lines.map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
     }
     assert!(found.is_empty(), "compare enums or ids instead:\n{}", found.join("\n"));
 }
@@ -89,6 +72,6 @@ fn a_comparison_is_seen() {
 #[test]
 fn each_place_that_reads_input_exists() {
     for (place, _) in READ_INPUT {
-        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(place).exists(), "{place}");
+        assert!(root().join(place).exists(), "{place}");
     }
 }
