@@ -154,9 +154,7 @@ impl EncodedError {
         });
         value.as_ref()?.downcast_ref()
     }
-}
 
-impl EncodedError {
     /// Decodes it, if this program has its type.
     fn decode_as(&self, type_name: &str) -> Option<Result<Decoded, String>> {
         match self.is {

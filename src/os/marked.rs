@@ -9,10 +9,10 @@
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process_group};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, test_kill_process_group};
 
 use super::mark::TreeMark;
-use super::process::raw_pid;
+use super::process::{raw_pid, signal_process};
 
 /// A process with the mark of a tree.
 #[derive(Debug)]
@@ -45,11 +45,7 @@ impl Marked {
 
     /// Sends a signal; it may have ended.
     pub(crate) fn signal(&self, signal: Signal) {
-        if let Err(error) = pidfd_send_signal(&self.fd, signal)
-            && error != rustix::io::Errno::SRCH
-        {
-            warn!(target: "pleach::runtime", pid = self.pid, %error, ?signal, "not signalled");
-        }
+        signal_process(&self.fd, self.pid, signal);
     }
 
     /// Its command line.

@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use tokio::process::{Child, Command};
 
 use super::mark::TreeMark;
@@ -16,7 +16,7 @@ use super::orphans::OwnChild;
 /// Starts another program, which does not outlive this one, in a group of its own.
 #[cfg(feature = "ssh")]
 pub(crate) async fn spawn_bound(command: std::process::Command) -> std::io::Result<(Child, OwnChild)> {
-    let mut command = dying_with_us(command, rustix::process::Signal::KILL);
+    let mut command = dying_with_us(command, Signal::KILL);
     command.kill_on_drop(true);
     spawn_on_lasting_thread(command).await
 }
@@ -24,7 +24,7 @@ pub(crate) async fn spawn_bound(command: std::process::Command) -> std::io::Resu
 /// Starts another program that has something to do before it ends: it gets SIGTERM when this one ends, and nothing
 /// when it is dropped.
 pub(crate) async fn spawn_asked(command: std::process::Command) -> std::io::Result<(Child, OwnChild)> {
-    spawn_on_lasting_thread(dying_with_us(command, rustix::process::Signal::TERM)).await
+    spawn_on_lasting_thread(dying_with_us(command, Signal::TERM)).await
 }
 
 /// Spawns on a thread that lives as long as this process, because the parent-death signal is bound to
@@ -42,7 +42,7 @@ pub(crate) async fn spawn_on_lasting_thread(mut command: Command) -> std::io::Re
 
 /// Has the kernel signal another program than this when this process ends: it does not ask for that by itself.
 #[allow(unsafe_code)]
-fn dying_with_us(mut command: std::process::Command, by: rustix::process::Signal) -> Command {
+fn dying_with_us(mut command: std::process::Command, by: Signal) -> Command {
     let parent = rustix::process::getpid();
     let before_exec = move || {
         rustix::process::set_parent_process_death_signal(Some(by))?;
@@ -76,20 +76,16 @@ impl Group {
     }
 
     /// Signals the child alone: it ends its own processes itself, and the rest is killed when it has ended.
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        if let Err(error) = pidfd_send_signal(&self.leader, signal)
-            && error != rustix::io::Errno::SRCH
-        {
-            warn!(target: "pleach::runtime", pid = self.number, %error, ?signal, "not signalled");
-        }
+    pub(crate) fn signal(&self, signal: Signal) {
+        signal_process(&self.leader, self.number, signal);
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.signal(rustix::process::Signal::KILL);
+        self.signal(Signal::KILL);
         if let Some(mark) = self.mark {
-            marked::signal_group(self.number, mark, rustix::process::Signal::KILL);
+            marked::signal_group(self.number, mark, Signal::KILL);
         }
     }
 }
@@ -102,8 +98,17 @@ pub(crate) struct KillGroupOnDrop(pub(crate) u32);
 impl Drop for KillGroupOnDrop {
     fn drop(&mut self) {
         if let Some(group) = raw_pid(self.0) {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL); // it may be gone
+            let _ = rustix::process::kill_process_group(group, Signal::KILL); // it may be gone
         }
+    }
+}
+
+/// Signals a process by its descriptor (pidfd); it may have ended. `pid` is for the log.
+pub(super) fn signal_process(process: &OwnedFd, pid: u32, signal: Signal) {
+    if let Err(error) = pidfd_send_signal(process, signal)
+        && error != rustix::io::Errno::SRCH
+    {
+        warn!(target: "pleach::runtime", pid, %error, ?signal, "not signalled");
     }
 }
 
