@@ -1,7 +1,8 @@
 //! Calls and cancels beside a flooded stream of the same connection take little longer than without it.
 //!
-//! Times are compared within one run: medians beside a flood with medians of the same connection before it.
-//! The machine may be busy with something else in just one of both, which says nothing of the connection; so
+//! Times are compared within one run: medians beside a flood with medians beside as much work at both ends that sends
+//! nothing. Without that work, a busy machine would run the few calls at once, and two processes that flood in turn with
+//! all others. It may still be busy with something else in just one of both, which says nothing of the connection; so
 //! a few rounds are measured, and the best of them counts. Whatever queues behind the flood does so in each.
 //!
 //! Over QUIC nothing overtakes what is under way already: a window full, whose datagrams are taken in one
@@ -41,6 +42,12 @@ async fn sips(ctx: &mut Context<(), Blob, ()>) -> Result<()> {
 }
 
 #[pleach::context]
+async fn burns(ctx: &mut Context<(), (), ()>, size: usize) -> Result<()> {
+    ctx.started(()).await?;
+    burn(size).await
+}
+
+#[pleach::context]
 async fn stays(ctx: &mut Context<(), (), ()>) -> Result<()> {
     ctx.started(()).await?;
     std::future::pending().await
@@ -58,6 +65,14 @@ async fn weigh(blob: Blob) -> Result<usize> {
 
 fn message(size: usize) -> Blob {
     Blob::from(vec![7; size])
+}
+
+/// Makes messages as a flood does, and sends none.
+async fn burn(size: usize) -> Result<()> {
+    loop {
+        std::hint::black_box(message(size));
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Takes a message now and then: the sender, which does nothing else, always has the next one ready.
@@ -92,14 +107,14 @@ async fn overtake(config: Config, flood: Flood) {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
             let mut rounds = Vec::new();
             for _ in 0..ROUNDS {
-                let idle = Medians::measure(&portal).await?;
+                let dry = beside_work(&portal, flood.size).await?;
                 let taken = taking(&portal, under_way).await?;
                 let flooded = beside(&portal, flood).await?;
-                let limit = |idle: Duration| least.max(LIMIT * idle) + 3 * taken / 2;
-                if flooded.call < limit(idle.call) && flooded.cancel < limit(idle.cancel) {
+                let limit = |dry: Duration| least.max(LIMIT * dry) + 3 * taken / 2;
+                if flooded.call < limit(dry.call) && flooded.cancel < limit(dry.cancel) {
                     return portal.cancel_actor().await;
                 }
-                rounds.push((idle, taken, flooded));
+                rounds.push((dry, taken, flooded));
             }
             panic!("more than {LIMIT} times slower beside a flood, in each of {ROUNDS} rounds: {rounds:?}");
         })
@@ -121,6 +136,12 @@ async fn taking(portal: &Portal, bytes: usize) -> Result<Duration> {
         times.push(begun.elapsed());
     }
     Ok(median(times))
+}
+
+/// Measures while both ends work as much as they do in a flood.
+async fn beside_work(portal: &Portal, size: usize) -> Result<Medians> {
+    let body = async |ctx: OpenContext<(), (), (), ()>, ()| until_measured(portal, &ctx, burn(size)).await;
+    portal.open_context(burns(size), body).await
 }
 
 /// Measures while the stream is flooded.
@@ -146,7 +167,7 @@ async fn beside(portal: &Portal, flood: Flood) -> Result<Medians> {
     }
 }
 
-/// Measures beside `flooding`, then cancels its context.
+/// Measures beside `flooding`, or as much work, then cancels its context.
 async fn until_measured<R, T>(
     portal: &Portal,
     ctx: &OpenContext<(), R, T, ()>,
