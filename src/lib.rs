@@ -29,7 +29,7 @@
 //! your task                                                    the other process
 //!   portal.run(add(1, 2))                                        add's body
 //!     │ portal/                                                    ▲ runtime/dispatch.rs: one task each
-//!     ▼                                                            │ exports.rs: name → function
+//!     ▼                                                            │ rpc/: name → function
 //!   channel/ ── proto/session: the call's id ────────┐         channel/driver.rs: the message loop
 //!     │ encodes once, into the connection's buffer   │             ▲ proto/session: the message's dialog
 //!     ▼                                              │             │
@@ -48,16 +48,12 @@ extern crate self as pleach;
 mod log;
 
 mod actor;
-mod arguments;
 mod boot;
 mod broadcast;
-mod call;
 mod channel;
 pub mod config;
-mod context;
 pub mod discovery;
 pub mod error;
-mod exports;
 mod fidelity;
 mod find;
 #[cfg(fuzzing)]
@@ -71,12 +67,12 @@ mod panics;
 mod portal;
 mod proto;
 mod registry;
+mod rpc;
 mod runtime;
 pub mod scope;
 mod shape;
 mod spawn;
 mod stream;
-mod stream_call;
 mod sync;
 pub mod telemetry;
 mod traces;
@@ -90,10 +86,8 @@ pub use pleach_wire::Blob;
 pub use crate::actor::ActorId;
 pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
-pub use crate::call::Call;
 pub use crate::channel::Liveness;
 pub use crate::config::{Config, Host, HostEntry, Hosts};
-pub use crate::context::{Context, ContextCall, OpenContext};
 pub use crate::error::ok::Ok;
 pub use crate::error::{
     ActorDied, ActorPhase, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus,
@@ -105,12 +99,14 @@ pub use crate::os::exit_callbacks::on_exit;
 pub use crate::os::privileges::drop_privileges;
 pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::proto::dialog::ContextState;
+pub use crate::rpc::call::Call;
+pub use crate::rpc::context::{Context, ContextCall, OpenContext};
+pub use crate::rpc::stream_call::StreamCall;
 pub use crate::runtime::handle::{Actor, current_actor};
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::entry::init;
 pub use crate::spawn::reap::{EndedBy, Ending};
 pub use crate::stream::{Lag, MsgStream, OpenStream, StreamReceiver, StreamSender, Subscription};
-pub use crate::stream_call::StreamCall;
 
 /// The items that most programs need: `use pleach::prelude::*`.
 pub mod prelude {
@@ -127,13 +123,13 @@ pub mod __private {
     pub use pleach_wire::blob;
     pub use serde;
 
-    pub use crate::arguments::NoArguments;
     pub use crate::boot::main::{Flavor, run_main};
-    pub use crate::call::{call, call_blob};
-    pub use crate::context::{context_call, invoke_context};
     pub use crate::error::boxed::Raised;
     pub use crate::error::register::{ERRORS, RegisteredError};
-    pub use crate::exports::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
+    pub use crate::rpc::arguments::NoArguments;
+    pub use crate::rpc::call::{call, call_blob};
+    pub use crate::rpc::context::{context_call, invoke_context};
+    pub use crate::rpc::export::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
+    pub use crate::rpc::stream_call::{invoke_generator, invoke_stream, stream_call};
     pub use crate::shape::Shapes;
-    pub use crate::stream_call::{invoke_generator, invoke_stream, stream_call};
 }

@@ -19,13 +19,13 @@ use self::graph::{Graph, modules_named};
 #[rustfmt::skip]
 const ORDER: &[&str] = &[
     // Plain data and rules, without I/O: who an actor is, and the protocol.
-    "actor", "proto", "arguments", "shape",
+    "actor", "proto", "shape",
     // What all the others say and report.
     "sync", "log", "fidelity", "telemetry", "traces", "panics", "error",
     // The ground: settings, scopes, files.
     "transports", "config", "key_file", "scope", "broadcast", "os",
     // A connection, and what is called over it.
-    "channel", "registry", "exports", "call", "stream", "context", "stream_call",
+    "channel", "registry", "stream", "rpc",
     // An actor among others.
     "runtime", "discovery", "spawn", "boot",
     // The public handles.

@@ -120,7 +120,7 @@ async fn cancel_when_stopped(runtime: &Runtime, scope: &CancelScope) -> Infallib
 }
 
 fn boot(mut config: Config) -> Result<Arc<Runtime>> {
-    crate::exports::table()?;
+    crate::rpc::export::table()?;
     crate::error::register::table()?;
     crate::panics::install_hook();
     last_words::wait_at_exit();

@@ -85,7 +85,7 @@ impl Channel {
     }
 }
 
-/// The terms of a call: `schema` is that of the function's [`Export`](crate::exports), or [`UNCHECKED`]; at
+/// The terms of a call: `schema` is that of the function's [`Export`](crate::rpc::export), or [`UNCHECKED`]; at
 /// the deadline the peer cancels the task by itself.
 pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallOptions {
     // None at all if it has passed.

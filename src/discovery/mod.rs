@@ -34,13 +34,13 @@ pub mod registrar;
 mod registrar_link;
 mod remote_registry;
 
-use crate::call::Call;
 use crate::channel::explain::with_declaration;
 use crate::channel::{Channel, call_terms};
 pub(crate) use crate::discovery::join::{join_as_child, join_as_root};
 use crate::error::Result;
 pub use crate::proto::handshake::Endpoint;
 pub use crate::registry::{Registered, Registration, Registry};
+use crate::rpc::call::Call;
 
 /// Runs one of the registrar's functions at the other end of a connection.
 async fn ask<T>(channel: &Channel, call: Call<T>) -> Result<T> {

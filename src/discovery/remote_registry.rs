@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::registrar_link::RegistrarLink;
 use super::{Registered, Registration, Registry, ask, registrar};
-use crate::call::Call;
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::registry::{RegistrarAddr, Registrars};
+use crate::rpc::call::Call;
 use crate::runtime::Runtime;
 use crate::scope;
 use crate::sync::lock;

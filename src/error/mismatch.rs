@@ -1,6 +1,6 @@
 //! How two declarations of one function differ, for people: the one in the caller's program, and the one in the peer's.
 //!
-//! A declaration is the text of [`Export::shown`](crate::exports): a line such as
+//! A declaration is the text of [`Export::shown`](crate::rpc::export): a line such as
 //! `f(Context<String, u64, u64>, limit: u64) -> u64`, and one for each leaf of its types (`order: Order.price: u32`).
 //! It comes from a peer, so any text is taken.
 

@@ -9,9 +9,9 @@ use futures_util::future::join_all;
 use super::here;
 use super::reach::{Reached, reach};
 use crate::error::{Error, Result};
-use crate::exports::BoxFuture;
 use crate::portal::Portal;
 use crate::registry::{Registered, Registry};
+use crate::rpc::export::BoxFuture;
 use crate::runtime::Runtime;
 use crate::scope;
 

@@ -14,13 +14,13 @@ use tokio::sync::{oneshot, watch};
 
 use super::Nursery;
 use super::monitor::{Monitor, Overseer};
-use crate::call::Call;
 use crate::channel::call_terms;
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
-use crate::exports::BoxFuture;
 use crate::panics::take_caught;
 use crate::portal::{ChildHandle, Portal};
+use crate::rpc::call::Call;
+use crate::rpc::export::BoxFuture;
 use crate::scope::{self, OnDrop};
 use crate::spawn::{self, StartOptions};
 

@@ -14,15 +14,15 @@ use tokio::sync::watch;
 pub(crate) use self::peer::ChildHandle;
 use self::peer::Peer;
 use crate::actor::ActorId;
-use crate::call::{Call, Decode};
 use crate::channel::explain::told;
 use crate::channel::{Liveness, Pending, UNCHECKED, call_terms};
-use crate::context::{ContextCall, OpenContext};
 use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::rpc::call::{Call, Decode};
+use crate::rpc::context::{ContextCall, OpenContext};
+use crate::rpc::stream_call::StreamCall;
 use crate::runtime::connections::Connection;
 use crate::scope::{self, Erased, Shield};
 use crate::stream::StreamReceiver;
-use crate::stream_call::StreamCall;
 
 /// A handle on another actor: run functions there, or end it.
 ///

@@ -16,9 +16,9 @@ use crate::channel::driver::{Invocation, Serve};
 use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Error, Packed, Refusal};
-use crate::exports::{Answer, Request};
 use crate::proto::target::{Method, Target};
 use crate::registry::table::Hold;
+use crate::rpc::export::{Answer, Request};
 use crate::sync::lock;
 
 /// What one peer has here by its connection: the functions of this actor, and its entry if this is its registrar.

@@ -15,8 +15,8 @@ use super::Runtime;
 use super::server::accept_loop;
 use crate::config::Config;
 use crate::error::Result;
-use crate::exports::BoxFuture;
 use crate::proto::handshake::Endpoint;
+use crate::rpc::export::BoxFuture;
 
 /// A listener that is open.
 #[derive(Debug)]

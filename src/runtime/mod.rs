@@ -59,12 +59,12 @@ pub(crate) use self::tasks::{leave_to_reaper, wait_for_reaper};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::error::{Refusal, Result};
-use crate::exports::{Export, Exposed};
 use crate::os::files::Refused;
 use crate::os::orphans::Descendants;
 use crate::os::socket_dir::SocketDir;
 use crate::proto::membership::TreeKey;
 use crate::registry::names::Names;
+use crate::rpc::export::{Export, Exposed};
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Runtime {
 
     /// The actor that a parent has described.
     pub(crate) fn child(spec: ActorSpec, registry: Registry) -> Result<Arc<Self>> {
-        crate::exports::table()?;
+        crate::rpc::export::table()?;
         let identity = Identity::child(&spec);
         let (exposed, sockets) = (Exposed::new(spec.modules), SocketDir::at(spec.socket_dir));
         Ok(Self::new(identity, spec.config, registry, exposed, sockets))

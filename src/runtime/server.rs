@@ -28,7 +28,7 @@ use crate::registry::Registered;
 impl Runtime {
     /// What this actor brings into a handshake.
     pub(super) async fn for_handshake(&self) -> handshake::Identity {
-        let (who, exports) = (self.id().clone(), crate::exports::fingerprints().to_vec());
+        let (who, exports) = (self.id().clone(), crate::rpc::export::fingerprints().to_vec());
         let listening = self.endpoints().await;
         let incarnation = self.identity.incarnation();
         let features = if self.table().is_some() { REGISTRAR } else { 0 };
@@ -52,7 +52,7 @@ impl Runtime {
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early, began } = accepted;
         let Introduction { who, incarnation, listening, exports, .. } = member;
-        let is_other_program = exports != crate::exports::fingerprints();
+        let is_other_program = exports != crate::rpc::export::fingerprints();
         let terms = Terms {
             role,
             here: self.id().clone(),

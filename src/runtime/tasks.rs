@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::Runtime;
 use crate::error::{Cancelled, Error};
-use crate::exports::BoxFuture;
 use crate::panics;
+use crate::rpc::export::BoxFuture;
 use crate::scope::CancelScope;
 
 /// What runs in an actor.

@@ -40,8 +40,8 @@ use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::Host;
 use crate::error::{ActorDied, ActorPhase, Error, Result, WaitStatus};
-use crate::exports::BoxFuture;
 use crate::os::process::{is_dead, raw_pid};
+use crate::rpc::export::BoxFuture;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
 

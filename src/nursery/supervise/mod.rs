@@ -31,10 +31,10 @@ use self::run::Runner;
 use super::Nursery;
 use super::monitor::Overseer;
 use super::start::{Start, options_for};
-use crate::call::Call;
 use crate::error::{Cancelled, Error, Result};
-use crate::exports::BoxFuture;
 use crate::portal::Portal;
+use crate::rpc::call::Call;
+use crate::rpc::export::BoxFuture;
 use crate::runtime::within;
 use crate::scope;
 

@@ -35,8 +35,8 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::{Exit, Launched, Process, Signal};
 use crate::error::WaitStatus;
-use crate::exports::BoxFuture;
 use crate::os::stderr_relay::Relay;
+use crate::rpc::export::BoxFuture;
 use crate::runtime::actor_spec::ActorSpec;
 
 /// The first message to an agent.

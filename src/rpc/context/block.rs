@@ -17,15 +17,15 @@ use std::marker::PhantomData;
 use pleach_wire::{ByteStr, Encode, Payload};
 
 use super::OpenContext;
-use crate::call::Decode;
 use crate::channel::dialog::DialogHandle;
 use crate::channel::explain::{Explain, told};
 use crate::channel::opened::OpenedDialog;
 use crate::channel::{Channel, call_terms};
 use crate::error::{Error, Result, ScopeError};
-use crate::exports::Export;
 use crate::fidelity::Reads;
 use crate::proto::dialog::{End, TakeFirst};
+use crate::rpc::call::Decode;
+use crate::rpc::export::Export;
 use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
 
 /// A function of `#[pleach::context]` with its arguments, ready to be opened by

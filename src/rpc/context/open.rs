@@ -6,12 +6,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::actor::ActorId;
-use crate::call::Decode;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::fidelity::Reads;
 use crate::proto::dialog::ContextState;
 use crate::proto::dialog::End;
+use crate::rpc::call::Decode;
 use crate::scope::{self, Shield};
 use crate::stream::OpenStream;
 

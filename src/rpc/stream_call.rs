@@ -21,11 +21,11 @@ use crate::channel::dialog::DialogHandle;
 use crate::channel::explain::{Explain, told};
 use crate::channel::opened::OpenedDialog;
 use crate::channel::{Channel, call_terms};
-use crate::context::{cancel_remote, end_remote};
 use crate::error::{Raised, Result, ScopeError};
-use crate::exports::{Export, Invoked, Outcome, Request, answered};
 use crate::fidelity::{self, Reads};
 use crate::proto::inbox::Intake;
+use crate::rpc::context::{cancel_remote, end_remote};
+use crate::rpc::export::{Export, Invoked, Outcome, Request, answered};
 use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
 use crate::stream::{Lag, StreamReceiver, StreamSender};
 

@@ -29,8 +29,8 @@ pub(crate) use self::block::{cancel_remote, end_remote};
 pub use self::open::OpenContext;
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;
-use crate::exports::{Export, Invoked, Outcome, Request, answered};
 use crate::fidelity::{self, Reads};
+use crate::rpc::export::{Export, Invoked, Outcome, Request, answered};
 use crate::stream::OpenStream;
 
 /// The callee's side of a context: says `S` first, takes `R` and sends `T` over the stream.

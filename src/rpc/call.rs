@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::exports::{BoxFuture, Export, Outcome};
 use crate::fidelity;
+use crate::rpc::export::{BoxFuture, Export, Outcome};
 
 /// A function of `#[pleach::rpc]` together with its arguments, ready to run anywhere.
 ///
