@@ -126,10 +126,12 @@ pub mod __private {
     pub use crate::boot::main::{Flavor, run_main};
     pub use crate::error::boxed::Raised;
     pub use crate::error::register::{ERRORS, RegisteredError};
+    pub use crate::rpc::answer::Outcome;
     pub use crate::rpc::arguments::NoArguments;
-    pub use crate::rpc::call::{call, call_blob};
+    pub use crate::rpc::call::{call, call_blob, invoke, invoke_blob};
     pub use crate::rpc::context::{context_call, invoke_context};
-    pub use crate::rpc::export::{EXPORTS, Export, Invoked, Outcome, Request, invoke, invoke_blob};
+    pub use crate::rpc::export::{EXPORTS, Export};
+    pub use crate::rpc::request::{DialogRequest, Invoked, Request};
     pub use crate::rpc::stream_call::{invoke_generator, invoke_stream, stream_call};
     pub use crate::shape::Shapes;
 }

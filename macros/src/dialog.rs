@@ -7,7 +7,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, FnArg, GenericArgument, PathArguments, Result, Signature, Type, TypePath, TypeReference};
 
-use crate::exposed::{Kind, bare, plain_name, typed};
+use crate::signature::{Kind, bare, plain_name, typed};
 use crate::{owned, text};
 
 /// The types that a function exchanges with its caller.

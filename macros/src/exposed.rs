@@ -11,14 +11,12 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{
-    Attribute, Error, FnArg, GenericArgument, Ident, ItemFn, Pat, PatType, PathArguments, Result, ReturnType, Safety,
-    Signature, Type, TypePath,
-};
+use syn::{Attribute, Error, Ident, ItemFn, Result, Safety, Signature, TypePath};
 
 use crate::dialog::Dialog;
+use crate::signature::{Argument, Kind, Mistakes, Returned, is_bytes};
 use crate::source::Source;
-use crate::{owned, text};
+use crate::text;
 
 /// Expands the attribute, or reports why other actors could not call the function.
 pub(crate) fn expand(kind: Kind, options: TokenStream, function: TokenStream) -> Result<TokenStream> {
@@ -28,35 +26,6 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, function: TokenStream) ->
     let function: ItemFn = syn::parse2(function)?;
     let exposed = Exposed::read(kind, &function)?;
     Ok(exposed.write(&function))
-}
-
-/// How callers and the function speak.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Kind {
-    /// One question, one answer.
-    Rpc,
-    /// A dialog.
-    Context,
-    /// Messages to the caller.
-    Stream,
-}
-
-impl Kind {
-    fn attribute(self) -> &'static str {
-        match self {
-            Self::Rpc => "`#[rpc]`",
-            Self::Context => "`#[context]`",
-            Self::Stream => "`#[stream]`",
-        }
-    }
-
-    pub(crate) fn function(self) -> &'static str {
-        match self {
-            Self::Rpc => "an rpc function",
-            Self::Context => "a context function",
-            Self::Stream => "a stream function",
-        }
-    }
 }
 
 /// The interface of a function.
@@ -70,18 +39,6 @@ enum Speech {
     Answer(Returned),
     Dialog(Box<Dialog>, Returned),
     Stream(Source),
-}
-
-/// The final value of a function.
-struct Returned {
-    ty: Type,
-    /// The `T` of a `Result<T, …>`; other types hide theirs.
-    value: Option<Type>,
-}
-
-struct Argument {
-    name: Ident,
-    ty: Type,
 }
 
 impl Exposed {
@@ -114,7 +71,7 @@ impl Exposed {
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "::pleach::__private::blob")])));
         // Compile errors about the body's future point to the function's name.
-        let Wiring { call_type, invoke, run, export, shapes, shown_returns, shown_dialog, call, run_here } =
+        let Wiring { call_type, request, invoke, run, export, shapes, shown_returns, shown_dialog, call, run_here } =
             match &self.speech {
                 Speech::Answer(returned) => self.wire_call(returned, name.span()),
                 Speech::Dialog(dialog, returned) => self.wire_dialog(dialog, returned, name.span()),
@@ -156,7 +113,7 @@ impl Exposed {
                 #[allow(clippy::unused_async)]
                 #body #block
 
-                fn __pleach_invoke(request: ::pleach::__private::Request) -> ::pleach::__private::Invoked {
+                fn __pleach_invoke(request: ::pleach::__private::#request) -> ::pleach::__private::Invoked {
                     ::pleach::__private::#invoke(request, #run)
                 }
 
@@ -189,6 +146,7 @@ impl Exposed {
         };
         Wiring {
             call_type: quote!(::pleach::Call<#value>),
+            request: format_ident!("Request"),
             invoke,
             run_here: Some(quote!(, #run)),
             run,
@@ -206,6 +164,7 @@ impl Exposed {
         let [started, received, sent] = dialog.messages();
         Wiring {
             call_type: quote!(::pleach::ContextCall<#messages, #value>),
+            request: format_ident!("DialogRequest"),
             invoke: quote!(invoke_context),
             run: self.run_lending(&dialog.context, at),
             export: format_ident!("context"),
@@ -230,6 +189,7 @@ impl Exposed {
         };
         Wiring {
             call_type: quote!(::pleach::StreamCall<#item>),
+            request: format_ident!("DialogRequest"),
             invoke,
             run,
             export: format_ident!("stream"),
@@ -268,6 +228,8 @@ impl Exposed {
 /// The parts of an expansion in which the kinds differ.
 struct Wiring {
     call_type: TokenStream,
+    /// The type of a peer's request.
+    request: Ident,
     /// The runtime's function that decodes the arguments for `run`.
     invoke: TokenStream,
     /// Starts the body.
@@ -284,61 +246,6 @@ struct Wiring {
     call: Ident,
     /// `run` once more, with a comma before it, if the call can do without a peer.
     run_here: Option<TokenStream>,
-}
-
-impl Argument {
-    fn read(input: &FnArg, kind: Kind) -> Result<Self> {
-        let typed = typed(input, kind)?;
-        let why = format!(
-            "an argument of {} is a plain name, because peers may send it by name. Take it apart in the body",
-            kind.function()
-        );
-        let name = plain_name(&typed.pat, &why)?.clone();
-        owned::check(&typed.ty, "arguments cross a process boundary: take an owned type")?;
-        Ok(Self { name, ty: (*typed.ty).clone() })
-    }
-}
-
-/// Returns a parameter that is not `self`.
-pub(crate) fn typed(input: &FnArg, kind: Kind) -> Result<&PatType> {
-    match input {
-        FnArg::Typed(typed) => Ok(typed),
-        FnArg::Receiver(receiver) => Err(Error::new_spanned(
-            receiver,
-            format!(
-                "{} can't have `self`: an object can't be called from another process. \
-                 Write a function that takes what it needs",
-                kind.function()
-            ),
-        )),
-    }
-}
-
-/// Returns the name, `mut` or not, that the pattern is; anything else is rejected for the reason `why`.
-pub(crate) fn plain_name<'a>(pattern: &'a Pat, why: &str) -> Result<&'a Ident> {
-    match pattern {
-        Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => Ok(&plain.ident),
-        other => Err(Error::new_spanned(other, why)),
-    }
-}
-
-/// Mistakes found so far, to be reported together.
-#[derive(Default)]
-struct Mistakes(Option<Error>);
-
-impl Mistakes {
-    fn check<T>(&mut self, checked: Result<T>) -> Option<T> {
-        match (checked, &mut self.0) {
-            (Ok(value), _) => return Some(value),
-            (Err(error), Some(first)) => first.combine(error),
-            (Err(error), none) => *none = Some(error),
-        }
-        None
-    }
-
-    fn finish(self) -> Result<()> {
-        self.0.map_or(Ok(()), Err)
-    }
 }
 
 fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
@@ -365,57 +272,6 @@ fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
             Err(Error::new_spanned(clause, format!("{function} isn't generic, so there is nothing to bound")))
         }
         None => Ok(()),
-    }
-}
-
-impl Returned {
-    fn read(sig: &Signature, kind: Kind) -> Result<Self> {
-        let why = |what| format!("{} returns a `Result`, because a call can fail on the way: {what}", kind.function());
-        match &sig.output {
-            ReturnType::Type(_, ty) if matches!(bare(ty), Type::Path(_)) => {
-                let value = value_of(ty);
-                if let Some(value) = value {
-                    owned::check(value, "the result crosses a process boundary: return an owned type")?;
-                }
-                Ok(Self { ty: (**ty).clone(), value: value.cloned() })
-            }
-            ReturnType::Type(_, ty) => Err(Error::new_spanned(ty, why("write `-> pleach::Result<…>`"))),
-            ReturnType::Default => Err(Error::new_spanned(sig, why("add `-> pleach::Result<()>`"))),
-        }
-    }
-
-    /// Returns the type of the callers' final value.
-    fn value_type(&self) -> TokenStream {
-        let Self { ty, value } = self;
-        match value {
-            Some(value) => value.to_token_stream(),
-            None => quote!(<#ty as ::pleach::__private::Outcome>::Value),
-        }
-    }
-}
-
-/// Returns the `T` of `Result<T, …>`, under whatever path.
-pub(crate) fn value_of(ty: &Type) -> Option<&Type> {
-    let Type::Path(path) = bare(ty) else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == "Result")?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
-    match arguments.args.first()? {
-        GenericArgument::Type(value) => Some(value),
-        _ => None,
-    }
-}
-
-fn is_bytes(ty: &Type) -> bool {
-    let Type::Path(path) = bare(ty) else { return false };
-    path.path.segments.last().is_some_and(|last| last.ident == "Bytes" && last.arguments.is_none())
-}
-
-/// Returns the type without parentheses and without the invisible groups that other macros leave.
-pub(crate) fn bare(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => bare(&group.elem),
-        Type::Paren(paren) => bare(&paren.elem),
-        other => other,
     }
 }
 

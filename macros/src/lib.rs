@@ -12,12 +12,13 @@
 
 use proc_macro::TokenStream;
 
-use crate::exposed::Kind;
+use crate::signature::Kind;
 
 mod dialog;
 mod entry;
 mod exposed;
 mod owned;
+mod signature;
 mod source;
 mod text;
 

@@ -9,8 +9,8 @@ use syn::{
 };
 
 use crate::dialog::behind_reference;
-use crate::exposed::{Kind, bare, plain_name, typed, value_of};
 use crate::owned;
+use crate::signature::{Kind, bare, plain_name, typed, value_of};
 
 /// Where a function's messages come from.
 pub(crate) enum Source {

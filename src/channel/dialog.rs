@@ -28,7 +28,7 @@ use crate::scope::CancelScope;
 
 /// One side of a dialog. Cloning is cheap; dropping all handles lets go of the dialog, and ends nothing.
 #[derive(Clone)]
-pub(crate) struct DialogHandle(Arc<Held>);
+pub struct DialogHandle(Arc<Held>);
 
 struct Held {
     channel: Channel,

@@ -34,8 +34,8 @@ pub mod registrar;
 mod registrar_link;
 mod remote_registry;
 
+use crate::channel::Channel;
 use crate::channel::explain::with_declaration;
-use crate::channel::{Channel, call_terms};
 pub(crate) use crate::discovery::join::{join_as_child, join_as_root};
 use crate::error::Result;
 pub use crate::proto::handshake::Endpoint;
@@ -45,8 +45,8 @@ use crate::rpc::call::Call;
 /// Runs one of the registrar's functions at the other end of a connection.
 async fn ask<T>(channel: &Channel, call: Call<T>) -> Result<T> {
     let (decode, export) = (call.decoder(), call.export());
-    let pending = channel.call(call.target(), call.args(), call_terms(export.schema(), None));
+    let sent = call.send(channel, None);
     drop(call); // it can't be held across a wait
-    let answer = pending?.outcome().await.map_err(|error| with_declaration(error, || export.shown()))?;
+    let answer = sent?.outcome().await.map_err(|error| with_declaration(error, || export.shown()))?;
     Ok(decode(&answer)?)
 }

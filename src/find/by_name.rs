@@ -11,9 +11,9 @@ use super::reach::{Reached, reach};
 use crate::error::{Error, Result};
 use crate::portal::Portal;
 use crate::registry::{Registered, Registry};
-use crate::rpc::export::BoxFuture;
 use crate::runtime::Runtime;
 use crate::scope;
+use futures_util::future::BoxFuture;
 
 /// Looks up an actor by its name, anywhere in the tree, and in the trees that have joined the same registrar.
 ///
@@ -123,7 +123,7 @@ impl FindActor {
 
 impl IntoFuture for FindActor {
     type Output = Result<Option<Portal>>;
-    type IntoFuture = BoxFuture<Self::Output>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async { scope::wait(self.newest()).await? })

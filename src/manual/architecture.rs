@@ -7,26 +7,26 @@
 //! # A call
 //! From `portal.run(add(1, 2)).await` to the first line of `add` in the other process.
 //! 1. [`call`](crate::rpc::call::call): what the macro made of `add` keeps the arguments, for either side.
-//! 2. [`Portal::run`](crate::portal::Portal::run) adds the schema of the function and the deadline of the scope.
+//! 2. [`Call::send`](crate::rpc::call::Call::send) adds the schema of the function and the deadline of the scope.
 //! 3. [`Channel::call`](crate::channel::Channel::call) makes the guard that cancels the task if the caller goes away.
 //! 4. [`Session::call`](crate::proto::session::Session::call) gives the call its id, and says on which lane it goes.
 //! 5. [`Framed`](pleach_wire::framed::Framed) encodes it into the buffer of the connection, once.
 //! 6. There, the message loop [`run`](crate::channel::driver::run) reads a batch of messages.
 //! 7. [`Session::handle_msg`](crate::proto::session::Session::handle_msg) finds that it is a request.
 //! 8. [`dispatch`](crate::runtime::dispatch) starts a task for it, in a cancel scope of its own.
-//! 9. [`Exposed::find`](crate::rpc::export::Exposed::find) checks that the function is exposed here.
-//! 10. [`invoke`](crate::rpc::export::invoke) decodes the arguments, and polls the function.
+//! 9. [`AllowList::find`](crate::rpc::allow_list::AllowList::find) checks that the function is exposed here.
+//! 10. [`Request::start`](crate::rpc::request::Request::start) decodes the arguments, and makes the task.
 //!
 //! # An answer
 //! From the value that `add` returns to the caller's next line.
-//! 1. [`answered`](crate::rpc::export::answered) waits for the function in its task.
+//! 1. [`answered`](crate::rpc::answer::answered) waits for the function in its task.
 //! 2. [`Channel::answer`](crate::channel::Channel::answer) sends what the session says.
 //! 3. [`Session::finish`](crate::proto::session::Session::finish) ends the task: its answer, then what is owed after it.
 //! 4. [`Framed`](pleach_wire::framed::Framed) encodes the value.
 //! 5. Here, the message loop [`run`](crate::channel::driver::run) reads it.
 //! 6. [`Session::handle_msg`](crate::proto::session::Session::handle_msg) finds the call that it answers.
 //! 7. [`Pending::answer`](crate::channel::Pending::answer) wakes with the undecoded value.
-//! 8. [`Portal::run`](crate::portal::Portal::run) decodes it.
+//! 8. [`Call::run_over`](crate::rpc::call::Call::run_over) decodes it.
 //!
 //! # A cancel
 //! From `scope.cancel()` around a call to the acknowledgement of the remote task's end.
@@ -37,7 +37,7 @@
 //! 5. There, [`Session::handle_msg`](crate::proto::session::Session::handle_msg) finds the running task.
 //! 6. The message loop [`run`](crate::channel::driver::run) cancels the scope of the task, and goes on.
 //! 7. [`CancelScope::run`](crate::scope::CancelScope::run) drops the task, unless it is shielded.
-//! 8. [`Answer`](crate::rpc::export::Answer) was in the task: dropping it says that the task was cancelled.
+//! 8. [`Answer`](crate::rpc::answer::Answer) was in the task: dropping it says that the task was cancelled.
 //! 9. [`Session::finish`](crate::proto::session::Session::finish) sends the acknowledgement behind that answer.
 //! 10. Here, [`Channel::acknowledged`](crate::channel::Channel::acknowledged) wakes, or finds it overdue.
 //!
@@ -57,7 +57,7 @@
 //!
 //! # An error
 //! From a function that returns `Err` to its caller, in whatever type.
-//! 1. [`Outcome`](crate::rpc::export::Outcome) takes the error out of the function's result, with its type's name.
+//! 1. [`Outcome`](crate::rpc::answer::Outcome) takes the error out of the function's result, with its type's name.
 //! 2. [`Channel::answer_failure`](crate::channel::Channel::answer_failure) prefers the cancellation that it follows
 //!    from.
 //! 3. [`Packed::new`](crate::error::Packed::new) keeps message, causes, origin and backtrace for the wire.

@@ -14,15 +14,14 @@ use tokio::sync::{oneshot, watch};
 
 use super::Nursery;
 use super::monitor::{Monitor, Overseer};
-use crate::channel::call_terms;
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::panics::take_caught;
 use crate::portal::{ChildHandle, Portal};
 use crate::rpc::call::Call;
-use crate::rpc::export::BoxFuture;
 use crate::scope::{self, OnDrop};
 use crate::spawn::{self, StartOptions};
+use futures_util::future::BoxFuture;
 
 impl Nursery {
     /// Starts an actor that lives until it is cancelled.
@@ -67,9 +66,9 @@ impl Nursery {
     {
         let enter = move |nursery: &Self, member: Arc<ChildHandle>, overseer| {
             // Not the caller's deadline: that is for the start, and the function lives as long as the nursery.
-            let terms = call_terms(call.export().schema(), nursery.0.scope.deadline());
+            let deadline = nursery.0.scope.deadline();
             // The arguments' own code runs here. Its panic is a failure of the function, like its other errors.
-            let call_it = AssertUnwindSafe(|| member.child.channel.call(call.target(), call.args(), terms));
+            let call_it = AssertUnwindSafe(|| call.send(&member.child.channel, deadline));
             let pending = catch_unwind(call_it).unwrap_or_else(|_| Err(Error::Panicked(take_caught().message)));
             let (settle, result) = watch::channel(None);
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
@@ -143,7 +142,7 @@ pub struct Start<P> {
     start: Starter<P>,
 }
 
-type Starter<P> = Box<dyn FnOnce(Nursery, StartOptions) -> BoxFuture<Result<P>> + Send>;
+type Starter<P> = Box<dyn FnOnce(Nursery, StartOptions) -> BoxFuture<'static, Result<P>> + Send>;
 
 impl<P> Start<P> {
     fn new(nursery: &Nursery, options: StartOptions, start: Starter<P>) -> Self {
@@ -212,7 +211,7 @@ impl<P> Start<P> {
 
 impl<P> IntoFuture for Start<P> {
     type Output = Result<P>;
-    type IntoFuture = BoxFuture<Result<P>>;
+    type IntoFuture = BoxFuture<'static, Result<P>>;
 
     fn into_future(self) -> Self::IntoFuture {
         (self.start)(self.nursery, self.options)

@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use pleach_wire::{ByteStr, Payload};
+use pleach_wire::Payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -14,10 +14,9 @@ use tokio::sync::watch;
 pub(crate) use self::peer::ChildHandle;
 use self::peer::Peer;
 use crate::actor::ActorId;
-use crate::channel::explain::told;
-use crate::channel::{Liveness, Pending, UNCHECKED, call_terms};
+use crate::channel::Liveness;
 use crate::error::{Cancelled, Error, Result, ScopeError};
-use crate::rpc::call::{Call, Decode};
+use crate::rpc::call::{Call, Decode, run_path};
 use crate::rpc::context::{ContextCall, OpenContext};
 use crate::rpc::stream_call::StreamCall;
 use crate::runtime::connections::Connection;
@@ -118,12 +117,7 @@ impl<T> Portal<T> {
     /// If dropped, the peer is asked to cancel the task, without waiting for it.
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
         self.peer.ready().await?;
-        let (decode, export) = (call.decoder(), call.export());
-        let terms = call_terms(export.schema(), scope::current_deadline());
-        let pending = self.peer.channel().call(call.target(), call.args(), terms);
-        drop(call);
-        let value = self.answer(pending, || export.shown()).await?;
-        Ok(decode(&value)?)
+        call.run_over(self.peer.channel(), &self.peer).await
     }
 
     /// Runs a function that is known by its path only, e.g. of another program.
@@ -140,21 +134,7 @@ impl<T> Portal<T> {
     /// As [`run`](Self::run).
     pub async fn run_from_ns<R: DeserializeOwned>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R> {
         self.peer.ready().await?;
-        let terms = call_terms(UNCHECKED, scope::current_deadline());
-        let pending = self.peer.channel().call(ByteStr::from(path.to_owned()), args, terms);
-        Ok(self.answer(pending, String::new).await?.decode()?)
-    }
-
-    /// Waits for the answer of a call that has been sent, of a function that this program declares like that.
-    async fn answer(&self, pending: Result<Pending>, declared: impl FnOnce() -> String) -> Result<Payload> {
-        let answer = match pending {
-            Ok(pending) => pending.answer().await,
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(payload) => Ok(payload),
-            Err(error) => Err(told(error, &self.peer, declared).await),
-        }
+        run_path(path, args, self.peer.channel(), &self.peer).await
     }
 
     /// Opens a context there and runs `body` in it, with this side of the context and its first value.

@@ -4,13 +4,20 @@ use std::fmt;
 use std::future::IntoFuture;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use pleach_wire::{Blob, ByteStr, Encode, Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
+use super::answer::Outcome;
+use super::export::Export;
+use super::request::{Invoked, Request};
+use crate::channel::explain::{Explain, told};
+use crate::channel::{Channel, Pending, UNCHECKED, call_terms};
 use crate::error::{Error, Result};
 use crate::fidelity;
-use crate::rpc::export::{BoxFuture, Export, Outcome};
+use crate::scope;
 
 /// A function of `#[pleach::rpc]` together with its arguments, ready to run anywhere.
 ///
@@ -43,7 +50,7 @@ pub(crate) type Decode<T> = fn(&Payload) -> std::result::Result<T, TransportErro
 
 trait Body<T>: Send {
     fn args(&self) -> &dyn Encode;
-    fn run(self: Box<Self>) -> BoxFuture<Result<T>>;
+    fn run(self: Box<Self>) -> BoxFuture<'static, Result<T>>;
 }
 
 struct Prepared<A, F> {
@@ -63,7 +70,7 @@ where
         &self.args
     }
 
-    fn run(self: Box<Self>) -> BoxFuture<Result<R::Value>> {
+    fn run(self: Box<Self>) -> BoxFuture<'static, Result<R::Value>> {
         let task = (self.run)(self.args);
         Box::pin(async move { task.await.into_outcome().map_err(|raised| Error::from_boxed(raised.into_error())) })
     }
@@ -80,26 +87,59 @@ impl<T> Call<T> {
         self.export.name
     }
 
-    pub(crate) fn target(&self) -> ByteStr {
-        ByteStr::from_static(self.export.path)
-    }
-
     pub(crate) fn export(&self) -> &'static Export {
         self.export
-    }
-
-    pub(crate) fn args(&self) -> &dyn Encode {
-        self.body.args()
     }
 
     pub(crate) fn decoder(&self) -> Decode<T> {
         self.decode
     }
+
+    /// Sends the request; at the deadline the peer cancels the task by itself.
+    ///
+    /// # Errors
+    /// When the arguments can't be sent, or the connection is gone.
+    pub(crate) fn send(&self, channel: &Channel, deadline: Option<Instant>) -> Result<Pending> {
+        channel.call(self.export.target(), self.body.args(), self.export.terms(deadline))
+    }
+
+    /// Runs it over `channel`; `peer` explains why the connection was lost.
+    pub(crate) async fn run_over(self, channel: &Channel, peer: &impl Explain) -> Result<T> {
+        let (decode, export) = (self.decode, self.export);
+        let sent = self.send(channel, scope::current_deadline());
+        drop(self);
+        let value = answer(sent, peer, || export.shown()).await?;
+        Ok(decode(&value)?)
+    }
+}
+
+/// Runs the function of a path over `channel`, without a check of its declaration; otherwise as [`Call::run_over`].
+pub(crate) async fn run_path<R: DeserializeOwned>(
+    path: &str,
+    args: &dyn Encode,
+    channel: &Channel,
+    peer: &impl Explain,
+) -> Result<R> {
+    let terms = call_terms(UNCHECKED, scope::current_deadline());
+    let sent = channel.call(ByteStr::from(path.to_owned()), args, terms);
+    Ok(answer(sent, peer, String::new).await?.decode()?)
+}
+
+/// Waits for the answer of a call, if it could be sent, of a function that this program declares like that.
+async fn answer(sent: Result<Pending>, peer: &impl Explain, declared: impl FnOnce() -> String) -> Result<Payload> {
+    let answer = match sent {
+        Ok(pending) => pending.answer().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(payload) => Ok(payload),
+        Err(error) => Err(told(error, peer, declared).await),
+    }
 }
 
 impl<T> IntoFuture for Call<T> {
     type Output = Result<T>;
-    type IntoFuture = BoxFuture<Result<T>>;
+    type IntoFuture = BoxFuture<'static, Result<T>>;
 
     fn into_future(self) -> Self::IntoFuture {
         self.body.run()
@@ -134,4 +174,31 @@ where
 {
     let decode = |payload: &Payload| payload.decode::<Blob>().map(|blob| blob.0);
     Call { export, body: Box::new(Prepared { args, run }), decode }
+}
+
+/// Invokes a function of `#[pleach::rpc]`, which calls this.
+///
+/// # Errors
+/// The arguments do not fit.
+pub fn invoke<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
+where
+    A: DeserializeOwned,
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome,
+    R::Value: Serialize + DeserializeOwned + 'static,
+{
+    request.start(|(), args| run(args), |value| value)
+}
+
+/// As [`invoke`], for a function that returns a byte string: it travels without being copied.
+///
+/// # Errors
+/// The arguments do not fit.
+pub fn invoke_blob<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
+where
+    A: DeserializeOwned,
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome<Value = Bytes>,
+{
+    request.start(|(), args| run(args), Blob)
 }

@@ -1,29 +1,21 @@
-//! The functions that peers may call: a table made at link time, and which of its modules are open.
+//! What the macros tell of a function, and the table of all functions, which is made at link time.
 //!
-//! `#[pleach::rpc]` adds an [`Export`] to the table; nothing has to be registered by hand. A function
-//! can be called by a peer only when its module was enabled for this actor.
+//! `#[pleach::rpc]` and its siblings add an [`Export`] each; nothing has to be registered by hand.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use bytes::Bytes;
 use pleach_wire::msg::FunctionKind;
-use pleach_wire::{Blob, Cid, Encode, Payload, TransportError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use pleach_wire::{ByteStr, CallOptions, Payload};
+use tokio::time::Instant;
 
-use crate::channel::Channel;
+use super::answer::Answer;
+use super::request::{DialogRequest, Invoked, Request};
+use crate::channel::call_terms;
 use crate::channel::dialog::DialogHandle;
-use crate::error::{BoxError, Error, Raised, Refusal, Result};
-use crate::fidelity;
-use crate::panics::{Answered, Panic};
-use crate::scope::{self, Shield};
+use crate::channel::explain::{self, Explain};
+use crate::error::{Error, Result};
 use crate::shape::Shapes;
-use crate::traces;
-
-/// A boxed future that may change threads.
-pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// One exposed function, as `#[pleach::rpc]` describes it.
 #[derive(Debug)]
@@ -32,7 +24,6 @@ pub struct Export {
     pub(crate) name: &'static str,
     pub(crate) arguments: &'static str,
     pub(crate) returns: &'static str,
-    pub(crate) kind: FunctionKind,
     /// The types of its dialog; only a context has some.
     dialog: &'static str,
     /// Tells its declaration from others: of its path and the text of its types.
@@ -40,7 +31,33 @@ pub struct Export {
     /// Fills in the shapes of its types, if they are known.
     shapes: Option<fn(&mut Shapes)>,
     schema: OnceLock<u64>,
-    pub(crate) invoke: fn(Request) -> Invoked,
+    invoke: Invoke,
+}
+
+/// How a function is invoked: a call without a dialog, the other kinds with one.
+#[derive(Clone, Copy, Debug)]
+enum Invoke {
+    Call(fn(Request) -> Invoked),
+    Dialog(FunctionKind, fn(DialogRequest) -> Invoked),
+}
+
+/// A function and the dialog of a request for it.
+pub(crate) enum Bound {
+    Call(fn(Request) -> Invoked),
+    Dialog(fn(DialogRequest) -> Invoked, DialogHandle),
+}
+
+impl Bound {
+    /// Decodes the arguments and makes the task.
+    ///
+    /// # Errors
+    /// The arguments do not fit.
+    pub(crate) fn invoke(self, args: Payload, answer: Answer) -> Invoked {
+        match self {
+            Self::Call(invoke) => invoke(Request { args, dialog: (), answer }),
+            Self::Dialog(invoke, dialog) => invoke(Request { args, dialog, answer }),
+        }
+    }
 }
 
 impl Export {
@@ -52,7 +69,7 @@ impl Export {
         returns: &'static str,
         invoke: fn(Request) -> Invoked,
     ) -> Self {
-        Self::new_of(FunctionKind::Rpc, [path, name, arguments, returns, ""], invoke)
+        Self::new_of([path, name, arguments, returns, ""], Invoke::Call(invoke))
     }
 
     /// Describes a context function; `#[pleach::context]` calls this. `dialog` is `Started, Recv, Send`.
@@ -62,9 +79,9 @@ impl Export {
         arguments: &'static str,
         returns: &'static str,
         dialog: &'static str,
-        invoke: fn(Request) -> Invoked,
+        invoke: fn(DialogRequest) -> Invoked,
     ) -> Self {
-        Self::new_of(FunctionKind::Context, [path, name, arguments, returns, dialog], invoke)
+        Self::new_of([path, name, arguments, returns, dialog], Invoke::Dialog(FunctionKind::Context, invoke))
     }
 
     /// Describes a stream function; `#[pleach::stream]` calls this. `items` is the type of its messages.
@@ -73,19 +90,15 @@ impl Export {
         name: &'static str,
         arguments: &'static str,
         items: &'static str,
-        invoke: fn(Request) -> Invoked,
+        invoke: fn(DialogRequest) -> Invoked,
     ) -> Self {
-        Self::new_of(FunctionKind::Stream, [path, name, arguments, items, ""], invoke)
+        Self::new_of([path, name, arguments, items, ""], Invoke::Dialog(FunctionKind::Stream, invoke))
     }
 
-    const fn new_of(
-        kind: FunctionKind,
-        [path, name, arguments, returns, dialog]: [&'static str; 5],
-        invoke: fn(Request) -> Invoked,
-    ) -> Self {
+    const fn new_of([path, name, arguments, returns, dialog]: [&'static str; 5], invoke: Invoke) -> Self {
         let declared = fingerprint(&[path, arguments, returns, dialog]);
         let schema = OnceLock::new();
-        Self { path, name, arguments, returns, kind, dialog, declared, shapes: None, schema, invoke }
+        Self { path, name, arguments, returns, dialog, declared, shapes: None, schema, invoke }
     }
 
     /// Adds the shapes of its types; `#[pleach::rpc]` and its like call this.
@@ -114,10 +127,43 @@ impl Export {
         &self.path[..self.path.len() - self.name.len() - "::".len()]
     }
 
+    pub(crate) fn kind(&self) -> FunctionKind {
+        match self.invoke {
+            Invoke::Call(_) => FunctionKind::Rpc,
+            Invoke::Dialog(kind, _) => kind,
+        }
+    }
+
+    /// Returns it with the dialog that a peer has opened for it; `None` if its kind is another.
+    pub(crate) fn bind(&self, dialog: Option<DialogHandle>) -> Option<Bound> {
+        match (self.invoke, dialog) {
+            (Invoke::Call(invoke), None) => Some(Bound::Call(invoke)),
+            (Invoke::Dialog(kind, invoke), Some(dialog)) if dialog.kind() == kind => {
+                Some(Bound::Dialog(invoke, dialog))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a peer is asked for.
+    pub(crate) fn target(&self) -> ByteStr {
+        ByteStr::from_static(self.path)
+    }
+
+    /// The terms of a call of it, which the peer cancels by itself at the deadline.
+    pub(crate) fn terms(&self, deadline: Option<Instant>) -> CallOptions {
+        call_terms(self.schema(), deadline)
+    }
+
+    /// Turns the failure of its dialog with `peer` into the error of the code that waits for it.
+    pub(crate) async fn told(&self, error: Error, peer: &impl Explain) -> Error {
+        explain::told(error, peer, || self.shown()).await
+    }
+
     /// Returns its declaration, for messages.
     pub(crate) fn signature(&self) -> String {
         let Self { name, arguments, returns, dialog, .. } = self;
-        match self.kind {
+        match self.kind() {
             FunctionKind::Rpc => format!("{name}({arguments}) -> {returns}"),
             FunctionKind::Context if arguments.is_empty() => format!("{name}(Context<{dialog}>) -> {returns}"),
             FunctionKind::Context => format!("{name}(Context<{dialog}>, {arguments}) -> {returns}"),
@@ -194,235 +240,4 @@ pub(crate) fn fingerprints() -> &'static [u64] {
         all.sort_unstable();
         all
     })
-}
-
-/// The modules whose functions peers may call here.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Exposed(BTreeSet<String>);
-
-impl Exposed {
-    pub(crate) fn new(modules: impl IntoIterator<Item = String>) -> Self {
-        Self(modules.into_iter().collect())
-    }
-
-    pub(crate) fn enable(&mut self, module: String) {
-        self.0.insert(module);
-    }
-
-    /// Looks up the function of a peer's request.
-    ///
-    /// # Errors
-    /// Why it may not be called, or that it does not exist.
-    pub(crate) fn find(&self, path: &str) -> std::result::Result<&'static Export, Refusal> {
-        let table =
-            table().map_err(|error| Refusal::BadArguments { expected: path.to_owned(), why: error.to_string() })?;
-        match table.get(path) {
-            Some(export) if self.0.contains(export.module()) => Ok(export),
-            Some(export) => Err(Refusal::ModuleNotExposed { module: export.module().to_owned() }),
-            None => {
-                let name = path.rsplit("::").next().unwrap_or(path);
-                let like = table.iter().find(|(_, export)| export.name == name).map(|(path, _)| (*path).to_owned());
-                Err(Refusal::UnknownFunction { like })
-            }
-        }
-    }
-}
-
-/// A peer's request to run a function: its arguments, still encoded, and where the answer goes.
-#[derive(Debug)]
-pub struct Request {
-    pub(crate) args: Payload,
-    pub(crate) answer: Answer,
-    /// The dialog, if the peer opened a context or a stream.
-    pub(crate) dialog: Option<DialogHandle>,
-}
-
-/// The result of a request: a task to run, or arguments that do not fit.
-pub type Invoked = std::result::Result<BoxFuture<()>, (TransportError, Answer)>;
-
-/// The duty to answer one request. Dropped without an answer, it reports the task's cancellation or panic;
-/// a value that panics while it is encoded counts as one.
-pub struct Answer {
-    channel: Channel,
-    cid: Cid,
-    done: bool,
-}
-
-impl Answer {
-    pub(crate) fn new(channel: Channel, cid: Cid) -> Self {
-        Self { channel, cid, done: false }
-    }
-
-    /// Answers with a value; the returned channel may have no room for more right now.
-    fn value(mut self, value: impl Encode) -> Channel {
-        self.channel.answer(self.cid, &value);
-        self.done = true;
-        self.channel.clone()
-    }
-
-    /// Answers with a failure once its backtrace is text; a cancelled task waits no longer for that.
-    async fn failure(mut self, failure: Failure) -> Channel {
-        let _shield = Shield::enter(); // the failure is older than a cancellation that comes now
-        let backtrace = match failure.resolve() {
-            None => None,
-            Some(resolved) => tokio::select! {
-                biased;
-                text = resolved => text,
-                () = scope::cancelled() => None,
-            },
-        };
-        match failure {
-            Failure::Raised(raised) => self.channel.answer_failure(self.cid, Raised { backtrace, ..raised }),
-            Failure::Panic(panic) => self.channel.answer_panic(self.cid, panic, backtrace),
-        }
-        self.done = true;
-        self.channel.clone()
-    }
-
-    /// Answers with nothing but that it was done.
-    pub(crate) fn acknowledge(mut self) {
-        self.channel.answer(self.cid, &());
-        self.done = true;
-    }
-
-    /// Answers that the function will not be run.
-    pub(crate) fn refuse(mut self, function: String, why: Refusal) {
-        self.channel.refuse(self.cid, function, why);
-        self.done = true;
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if !self.done {
-            self.channel.answer_dropped(self.cid);
-        }
-    }
-}
-
-impl std::fmt::Debug for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Answer({} to {})", self.cid, self.channel.peer())
-    }
-}
-
-/// The return types of exposed functions.
-pub trait Outcome: Send {
-    /// The value on success.
-    type Value;
-
-    /// Splits it into the value, or the error and its details.
-    ///
-    /// # Errors
-    /// The function's own error.
-    fn into_outcome(self) -> std::result::Result<Self::Value, Raised>;
-}
-
-impl<T: Send, E: Into<BoxError> + Send + 'static> Outcome for std::result::Result<T, E> {
-    type Value = T;
-
-    fn into_outcome(self) -> std::result::Result<T, Raised> {
-        self.map_err(Raised::new)
-    }
-}
-
-/// Decodes the arguments and makes the task; `#[pleach::rpc]` calls this.
-///
-/// # Errors
-/// The arguments do not fit.
-pub fn invoke<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
-where
-    A: DeserializeOwned,
-    F: Future<Output = R> + Send + 'static,
-    R: Outcome,
-    R::Value: Serialize + DeserializeOwned + 'static,
-{
-    invoke_with(request, run, |value| value)
-}
-
-/// As [`invoke`], for a function that returns a byte string: it travels without being copied.
-///
-/// # Errors
-/// The arguments do not fit.
-pub fn invoke_blob<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
-where
-    A: DeserializeOwned,
-    F: Future<Output = R> + Send + 'static,
-    R: Outcome<Value = Bytes>,
-{
-    invoke_with(request, run, Blob)
-}
-
-fn invoke_with<A, R, F, V>(request: Request, run: impl FnOnce(A) -> F, wrap: fn(R::Value) -> V) -> Invoked
-where
-    A: DeserializeOwned,
-    F: Future<Output = R> + Send + 'static,
-    R: Outcome,
-    R::Value: 'static,
-    V: Serialize + DeserializeOwned + 'static,
-{
-    let Request { args, answer, .. } = request;
-    let args = match args.decode() {
-        Ok(args) => args,
-        Err(why) => return Err((why, answer)),
-    };
-    Ok(answered(run(args), answer, wrap))
-}
-
-/// Runs a task and answers with its result.
-pub(crate) fn answered<R, F, V>(task: F, answer: Answer, wrap: fn(R::Value) -> V) -> BoxFuture<()>
-where
-    F: Future<Output = R> + Send + 'static,
-    R: Outcome,
-    R::Value: 'static,
-    V: Serialize + DeserializeOwned + 'static,
-{
-    Box::pin(async move {
-        let ended = Answered::new(task).await;
-        let channel = match told(ended, answer, wrap) {
-            Told::Value(channel) => channel,
-            // In a box of its own, so that successful calls do not grow.
-            Told::Failure(failure, answer) => Box::pin(answer.failure(failure)).await,
-        };
-        channel.room().await;
-    })
-}
-
-/// How far the answer to a task has come.
-enum Told {
-    Value(Channel),
-    Failure(Failure, Answer),
-}
-
-/// How a task failed.
-enum Failure {
-    Raised(Raised),
-    Panic(Panic),
-}
-
-impl Failure {
-    /// Returns the text of its backtrace, to be made while that is awaited; `None` if it has none.
-    fn resolve(&self) -> Option<BoxFuture<Option<String>>> {
-        match self {
-            Self::Raised(raised) => Some(Box::pin(traces::text(raised.traced()?, |error| error.backtrace()))),
-            Self::Panic(panic) => Some(Box::pin(traces::text(panic.backtrace.clone()?, |backtrace| backtrace))),
-        }
-    }
-}
-
-/// Answers with a value; it is gone before anything waits, so that it need not be `Send` by itself.
-fn told<R: Outcome, V: Serialize + DeserializeOwned + 'static>(
-    ended: std::result::Result<R, Panic>,
-    answer: Answer,
-    wrap: fn(R::Value) -> V,
-) -> Told {
-    match ended.map(Outcome::into_outcome) {
-        Ok(Ok(value)) => {
-            let value = wrap(value);
-            fidelity::check(&value);
-            Told::Value(answer.value(value))
-        }
-        Ok(Err(raised)) => Told::Failure(Failure::Raised(raised), answer),
-        Err(panic) => Told::Failure(Failure::Panic(panic), answer),
-    }
 }

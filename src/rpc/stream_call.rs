@@ -13,20 +13,21 @@ use std::marker::PhantomData;
 use std::pin::pin;
 
 use futures_util::{Stream, StreamExt as _};
-use pleach_wire::{ByteStr, Encode};
+use pleach_wire::Encode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::channel::dialog::DialogHandle;
-use crate::channel::explain::{Explain, told};
+use super::answer::Outcome;
+use super::block::settle;
+use super::export::Export;
+use super::request::{DialogRequest, Invoked};
+use crate::channel::Channel;
+use crate::channel::explain::Explain;
 use crate::channel::opened::OpenedDialog;
-use crate::channel::{Channel, call_terms};
 use crate::error::{Raised, Result, ScopeError};
 use crate::fidelity::{self, Reads};
 use crate::proto::inbox::Intake;
-use crate::rpc::context::{cancel_remote, end_remote};
-use crate::rpc::export::{Export, Invoked, Outcome, Request, answered};
-use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
+use crate::scope::{self, CancelScope, Shield, run_for_result, shield};
 use crate::stream::{Lag, StreamReceiver, StreamSender};
 
 /// A function of `#[pleach::stream]` with its arguments, ready to be started by
@@ -68,10 +69,10 @@ impl<T> StreamCall<T> {
         let _shield = Shield::enter();
         let Self { export, args, buffer, lag, .. } = self;
         let intake = Intake { buffer: buffer.unwrap_or(channel.stream_buffer()), lag };
-        let terms = call_terms(export.schema(), scope::current_deadline());
-        let opened = match OpenedDialog::pull(channel, ByteStr::from_static(export.path), &*args, terms, intake) {
+        let terms = export.terms(scope::current_deadline());
+        let opened = match OpenedDialog::pull(channel, export.target(), &*args, terms, intake) {
             Ok(opened) => opened,
-            Err(error) => return Err(told(error, peer, || export.shown()).await.into()),
+            Err(error) => return Err(export.told(error, peer).await.into()),
         };
         drop(args);
         let dialog = opened.handle();
@@ -79,6 +80,10 @@ impl<T> StreamCall<T> {
         let scope = CancelScope::of_primitive();
         // In a shield, so that the enclosing code sees its cancellation only when this is settled.
         let ended = shield(run_for_result(&scope, body(stream))).await;
+        if let Ok(Ok(_)) = ended {
+            // From here on the peer may be lost: there is nothing more to get from it.
+            dialog.note_cancel();
+        }
         settle(dialog, export, peer, ended).await
     }
 }
@@ -87,28 +92,6 @@ impl<T> fmt::Debug for StreamCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StreamCall({})", self.export.path)
     }
-}
-
-/// Leaves the block: the function's failure overrides the body's, and the body's overrides a late answer.
-async fn settle<X, E: ScopeError>(
-    dialog: &DialogHandle,
-    export: &Export,
-    peer: &impl Explain,
-    ended: Result<Result<X, E>>,
-) -> Result<X, E> {
-    if let Ok(Ok(_)) = ended {
-        // From here on the peer may be lost: there is nothing more to get from it.
-        dialog.note_cancel();
-    }
-    if let Some(failed) = dialog.failure() {
-        return Err(told(dialog.error_of(failed), peer, || export.shown()).await.into());
-    }
-    if let Ok(Ok(value)) = ended {
-        cancel_remote(dialog).await?;
-        return Ok(value);
-    }
-    end_remote(dialog).await;
-    ended.unwrap_or_else(|_| Err(cancellation().into()))
 }
 
 /// Prepares a stream; `#[pleach::stream]` calls this.
@@ -121,32 +104,25 @@ where
     StreamCall { export, args: Box::new(args), buffer: None, lag: Lag::Wait, types: PhantomData }
 }
 
-/// Decodes the arguments and makes the task of a function that is given its sender; `#[pleach::stream]`
-/// calls this.
+/// Invokes a function of `#[pleach::stream]` that is given its sender; the macro calls this.
 ///
 /// # Errors
 /// The arguments do not fit.
-pub fn invoke_stream<T, A, R, F>(request: Request, run: impl FnOnce(StreamSender<T>, A) -> F) -> Invoked
+pub fn invoke_stream<T, A, R, F>(request: DialogRequest, run: impl FnOnce(StreamSender<T>, A) -> F) -> Invoked
 where
     T: DeserializeOwned,
     A: DeserializeOwned,
     F: Future<Output = R> + Send + 'static,
     R: Outcome<Value = ()>,
 {
-    let Request { args, answer, dialog } = request;
-    let args = match args.decode() {
-        Ok(args) => args,
-        Err(why) => return Err((why, answer)),
-    };
-    let dialog = dialog.expect("dispatch calls a stream's function only for a dialog");
-    Ok(answered(run(StreamSender::new(dialog, Reads::declared()), args), answer, |()| ()))
+    request.start(|dialog, args| run(StreamSender::new(dialog, Reads::declared()), args), |()| ())
 }
 
 /// As [`invoke_stream`], for a function that returns its messages as a stream.
 ///
 /// # Errors
 /// The arguments do not fit.
-pub fn invoke_generator<T, A, R, S>(request: Request, run: impl FnOnce(A) -> S) -> Invoked
+pub fn invoke_generator<T, A, R, S>(request: DialogRequest, run: impl FnOnce(A) -> S) -> Invoked
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     A: DeserializeOwned,

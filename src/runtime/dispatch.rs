@@ -8,17 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use pleach_wire::Cid;
-use pleach_wire::msg::FunctionKind;
 
 use super::{Runtime, within};
-use crate::channel::dialog::DialogHandle;
 use crate::channel::driver::{Invocation, Serve};
 use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Error, Packed, Refusal};
 use crate::proto::target::{Method, Target};
 use crate::registry::table::Hold;
-use crate::rpc::export::{Answer, Request};
+use crate::rpc::answer::Answer;
 use crate::sync::lock;
 
 /// What one peer has here by its connection: the functions of this actor, and its entry if this is its registrar.
@@ -42,22 +40,19 @@ impl Serve for Service {
             Target::Function(path) => path.as_str(), // checked to be text once, here
             Target::Runtime(method) => return self.runtime.run_own(channel, cid, method, answer),
         };
-        let export = match self.runtime.exposed(target) {
+        let export = match self.runtime.find_function(target) {
             Ok(export) => export,
             Err(why) => return answer.refuse(target.to_string(), why),
         };
-        let asked_for = dialog.as_ref().map_or(FunctionKind::Rpc, DialogHandle::kind);
-        if export.kind != asked_for {
-            let why = Refusal::WrongKind { is: export.kind };
-            return answer.refuse(target.to_string(), why);
-        }
+        let Some(function) = export.bind(dialog) else {
+            return answer.refuse(target.to_string(), Refusal::WrongKind { is: export.kind() });
+        };
         if schema != UNCHECKED && schema != export.schema() {
             let why = Refusal::SchemaMismatch { here: "".into(), there: export.shown().into() };
             return answer.refuse(target.to_string(), why);
         }
         // The arguments' own code runs here. If it panics, the answer has been given while it unwound.
-        let request = Request { args, answer, dialog };
-        let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| (export.invoke)(request))) else { return };
+        let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| function.invoke(args, answer))) else { return };
         match invoked {
             Ok(task) => {
                 let scope = self.runtime.tasks.call_scope(deadline);

@@ -16,7 +16,7 @@ use super::server::accept_loop;
 use crate::config::Config;
 use crate::error::Result;
 use crate::proto::handshake::Endpoint;
-use crate::rpc::export::BoxFuture;
+use futures_util::future::BoxFuture;
 
 /// A listener that is open.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl Runtime {
     }
 
     /// As [`listen`](Self::listen), which starts the caller of this.
-    fn listen_boxed(self: Arc<Self>, transport: Key) -> BoxFuture<Result<Vec<Endpoint>>> {
+    fn listen_boxed(self: Arc<Self>, transport: Key) -> BoxFuture<'static, Result<Vec<Endpoint>>> {
         Box::pin(async move { self.listen(&transport).await })
     }
 

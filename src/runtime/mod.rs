@@ -64,7 +64,8 @@ use crate::os::orphans::Descendants;
 use crate::os::socket_dir::SocketDir;
 use crate::proto::membership::TreeKey;
 use crate::registry::names::Names;
-use crate::rpc::export::{Export, Exposed};
+use crate::rpc::allow_list::AllowList;
+use crate::rpc::export::Export;
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ pub(crate) struct Runtime {
     /// The transports and codecs.
     registry: Registry,
     /// The functions that peers may run.
-    exposed: RwLock<Exposed>,
+    allowed: RwLock<AllowList>,
     sockets: SocketDir,
     listening: tokio::sync::Mutex<Vec<Bound>>,
     /// Why the last newcomer was not accepted.
@@ -96,18 +97,24 @@ impl Runtime {
     pub(crate) fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
         let sockets = SocketDir::of_root(&config)?;
         let identity = Identity::root(&config.root_name, tree_key);
-        Ok(Self::new(identity, config, registry, Exposed::default(), sockets))
+        Ok(Self::new(identity, config, registry, AllowList::default(), sockets))
     }
 
     /// The actor that a parent has described.
     pub(crate) fn child(spec: ActorSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::rpc::export::table()?;
         let identity = Identity::child(&spec);
-        let (exposed, sockets) = (Exposed::new(spec.modules), SocketDir::at(spec.socket_dir));
-        Ok(Self::new(identity, spec.config, registry, exposed, sockets))
+        let (allowed, sockets) = (AllowList::new(spec.modules), SocketDir::at(spec.socket_dir));
+        Ok(Self::new(identity, spec.config, registry, allowed, sockets))
     }
 
-    fn new(identity: Identity, config: Config, registry: Registry, exposed: Exposed, sockets: SocketDir) -> Arc<Self> {
+    fn new(
+        identity: Identity,
+        config: Config,
+        registry: Registry,
+        allowed: AllowList,
+        sockets: SocketDir,
+    ) -> Arc<Self> {
         let mark = identity.origin().and_then(|origin| origin.mark);
         Arc::new(Self {
             identity,
@@ -116,7 +123,7 @@ impl Runtime {
             lifecycle: Lifecycle::default(),
             config: config.within_reason(),
             registry,
-            exposed: RwLock::new(exposed),
+            allowed: RwLock::new(allowed),
             sockets,
             listening: tokio::sync::Mutex::default(),
             refused: Refused::default(),
@@ -194,11 +201,11 @@ impl Runtime {
 
     /// Lets peers run the functions of a module.
     pub(crate) fn expose(&self, module: String) {
-        self.exposed.write().unwrap_or_else(PoisonError::into_inner).enable(module);
+        self.allowed.write().unwrap_or_else(PoisonError::into_inner).enable(module);
     }
 
     /// Looks up a function that a peer asked for.
-    fn exposed(&self, path: &str) -> Result<&'static Export, Refusal> {
-        self.exposed.read().unwrap_or_else(PoisonError::into_inner).find(path)
+    fn find_function(&self, path: &str) -> Result<&'static Export, Refusal> {
+        self.allowed.read().unwrap_or_else(PoisonError::into_inner).find(path)
     }
 }

@@ -19,8 +19,8 @@ use tokio_util::task::TaskTracker;
 use super::Runtime;
 use crate::error::{Cancelled, Error};
 use crate::panics;
-use crate::rpc::export::BoxFuture;
 use crate::scope::CancelScope;
+use futures_util::future::BoxFuture;
 
 /// What runs in an actor.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ fn ends_at_once(task: Pin<&mut impl Future<Output = ()>>) -> bool {
 }
 
 /// Spawns a task that outlives its owner; the program waits for it before it ends.
-pub(crate) fn leave_to_reaper(work: BoxFuture<()>) {
+pub(crate) fn leave_to_reaper(work: BoxFuture<'static, ()>) {
     if Handle::try_current().is_ok() {
         LEFT_OVER.get_or_init(TaskTracker::new).spawn(work);
     }

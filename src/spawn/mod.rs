@@ -41,9 +41,9 @@ use crate::channel::Channel;
 use crate::config::Host;
 use crate::error::{ActorDied, ActorPhase, Error, Result, WaitStatus};
 use crate::os::process::{is_dead, raw_pid};
-use crate::rpc::export::BoxFuture;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
+use futures_util::future::BoxFuture;
 
 /// A nursery's request to start an actor.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +82,7 @@ pub(crate) trait Launcher: Send + Sync {
 pub(crate) struct Launched {
     pub(crate) process: Process,
     /// Must be polled until it ends: it waits for the process and relays its standard error.
-    pub(crate) keeper: BoxFuture<()>,
+    pub(crate) keeper: BoxFuture<'static, ()>,
 }
 
 /// A started process, as all but its keeper see it. Dropping all handles leaves it running.

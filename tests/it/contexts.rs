@@ -109,7 +109,7 @@ static CALLED_ADD: Export = Export::context("it::contexts::add", "add", "a: u64,
 static CALLED_NOTHING: Export = Export::context("it::contexts::no_one", "no_one", "", "u64", "(), (), ()", never);
 static CALLED_ELSEWHERE: Export = Export::context("it::schemas::counts", "counts", "", "u64", "(), (), ()", never);
 
-fn never(_: Request) -> Invoked {
+fn never<D>(_: Request<D>) -> Invoked {
     unreachable!("these declarations are not in the table of exposed functions")
 }
 

@@ -24,7 +24,7 @@ static OTHER_SCALE: Export = Export::new("it::schemas::scale", "scale", "value: 
 static OTHER_COUNTS: Export =
     Export::context("it::schemas::counts", "counts", "limit: u64, step: u64", "u64", "(), u64, String", never);
 
-fn never(_: Request) -> Invoked {
+fn never<D>(_: Request<D>) -> Invoked {
     unreachable!("this declaration is not in the table of exposed functions")
 }
 

@@ -34,9 +34,9 @@ use super::start::{Start, options_for};
 use crate::error::{Cancelled, Error, Result};
 use crate::portal::Portal;
 use crate::rpc::call::Call;
-use crate::rpc::export::BoxFuture;
 use crate::runtime::within;
 use crate::scope;
+use futures_util::future::BoxFuture;
 
 /// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
 ///
@@ -116,8 +116,8 @@ pub struct ChildSpec {
     init: Option<Init>,
 }
 
-type Starter = Box<dyn Fn(Nursery, Overseer) -> BoxFuture<Result<Portal>> + Send + Sync>;
-type Init = Box<dyn Fn(Portal) -> BoxFuture<Result<()>> + Send + Sync>;
+type Starter = Box<dyn Fn(Nursery, Overseer) -> BoxFuture<'static, Result<Portal>> + Send + Sync>;
+type Init = Box<dyn Fn(Portal) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 impl ChildSpec {
     /// An actor that lives until it is cancelled, as [`Nursery::start_actor`] describes it.

@@ -1,31 +1,21 @@
-//! The caller's block of a context: opening it, leaving it, and which error comes out.
-//!
-//! Leaving the block always waits for the remote task: for its result if the body has returned, for
-//! the acknowledgement of its cancellation if the body failed or was cancelled.
-//!
-//! | the remote task | body returned | body failed, or was cancelled from around |
-//! |---|---|---|
-//! | returned | the body's value | the body's error |
-//! | failed before | its error | its error |
-//! | was cancelled, not by this block | [`Error::ContextCancelled`] | the same, if it came before |
-//! | was cancelled by this block | the body's value | the body's error |
-//! | its connection was lost, and this block has cancelled it | the body's value | the body's error |
+//! The caller's block of a context: opening it, and leaving it.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use pleach_wire::{ByteStr, Encode, Payload};
+use pleach_wire::{Encode, Payload};
 
+use super::super::block::{end_remote, settle};
+use super::super::call::Decode;
+use super::super::export::Export;
 use super::OpenContext;
+use crate::channel::Channel;
 use crate::channel::dialog::DialogHandle;
-use crate::channel::explain::{Explain, told};
+use crate::channel::explain::Explain;
 use crate::channel::opened::OpenedDialog;
-use crate::channel::{Channel, call_terms};
 use crate::error::{Error, Result, ScopeError};
 use crate::fidelity::Reads;
 use crate::proto::dialog::{End, TakeFirst};
-use crate::rpc::call::Decode;
-use crate::rpc::export::Export;
 use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shield};
 
 /// A function of `#[pleach::context]` with its arguments, ready to be opened by
@@ -65,10 +55,10 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
     {
         let _shield = Shield::enter();
         let Self { export, args, first, result, sent, .. } = self;
-        let terms = call_terms(export.schema(), scope::current_deadline());
-        let opened = match OpenedDialog::open(channel, ByteStr::from_static(export.path), &*args, terms) {
+        let terms = export.terms(scope::current_deadline());
+        let opened = match OpenedDialog::open(channel, export.target(), &*args, terms) {
             Ok(opened) => opened,
-            Err(error) => return Err(told(error, peer, || export.shown()).await.into()),
+            Err(error) => return Err(export.told(error, peer).await.into()),
         };
         drop(args);
         let dialog = opened.handle();
@@ -76,14 +66,17 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
             Ok(value) => value,
             Err(error) => {
                 end_remote(dialog).await; // it has already ended, unless this scope was cancelled or the value is not an `S`
-                return Err(told(error, peer, || export.shown()).await.into());
+                return Err(export.told(error, peer).await.into());
             }
         };
         let scope = CancelScope::of_primitive();
         dialog.interrupt_with(scope.clone());
         // In a shield, so that the enclosing code sees its cancellation only when this is settled.
         let ended = shield(run_for_result(&scope, body(OpenContext::new(dialog.clone(), result, sent), value))).await;
-        settle(&opened, export, peer, ended).await
+        if let Ok(Ok(_)) = ended {
+            leave(&opened).await?;
+        }
+        settle(dialog, export, peer, ended).await
     }
 }
 
@@ -109,53 +102,16 @@ async fn first_value(dialog: &DialogHandle, export: &Export) -> Result<Payload> 
     }
 }
 
-/// Leaves the block: the peer's failure overrides the body's, and that overrides the result.
-async fn settle<X, E: ScopeError>(
-    opened: &OpenedDialog,
-    export: &Export,
-    peer: &impl Explain,
-    ended: Result<Result<X, E>>,
-) -> Result<X, E> {
+/// Tells the function that nothing more comes from here, and waits for its end.
+async fn leave(opened: &OpenedDialog) -> Result<()> {
     let dialog = opened.handle();
-    if let Ok(Ok(_)) = ended {
-        opened.leave();
-        tokio::select! {
-            biased;
-            end = dialog.settled() => drop(end?),
-            () = scope::cancelled() => {
-                end_remote(dialog).await;
-                return Err(cancellation().into());
-            }
-        }
-    }
-    if let Some(failed) = dialog.failure() {
-        return Err(told(dialog.error_of(failed), peer, || export.shown()).await.into());
-    }
-    match ended {
-        Ok(Ok(value)) => Ok(value),
-        failed_here => {
+    opened.leave();
+    tokio::select! {
+        biased;
+        end = dialog.settled() => end.map(drop),
+        () = scope::cancelled() => {
             end_remote(dialog).await;
-            failed_here.unwrap_or_else(|_| Err(cancellation().into()))
+            Err(cancellation())
         }
     }
-}
-
-/// Cancels the remote task because there is an error here already, which a late answer must not hide.
-pub(crate) async fn end_remote(dialog: &DialogHandle) {
-    if let Err(late) = cancel_remote(dialog).await {
-        warn!(target: "pleach::cancel", %late, "the task of a cancelled context or stream may still be running");
-    }
-}
-
-/// Cancels the remote task, if it still runs, for a caller that needs no answer.
-pub(crate) async fn cancel_remote(dialog: &DialogHandle) -> Result<()> {
-    if dialog.look(|state| state.end().is_some()) {
-        return Ok(());
-    }
-    dialog.cancel().await?;
-    if let Some(failed) = dialog.failure() {
-        let error = dialog.error_of(failed);
-        warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
-    }
-    Ok(())
 }

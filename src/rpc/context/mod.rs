@@ -9,7 +9,7 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the function's side |
-//! | [`block`] | the caller's block: opening it, leaving it, and which error comes out |
+//! | [`block`] | the caller's block: opening it, and leaving it |
 //! | [`open`] | the handle that the block's body gets |
 //!
 //! The rules of one dialog are in `proto/dialog.rs`.
@@ -25,12 +25,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::block::ContextCall;
-pub(crate) use self::block::{cancel_remote, end_remote};
 pub use self::open::OpenContext;
+use super::answer::Outcome;
+use super::export::Export;
+use super::request::{DialogRequest, Invoked};
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;
 use crate::fidelity::{self, Reads};
-use crate::rpc::export::{Export, Invoked, Outcome, Request, answered};
 use crate::stream::OpenStream;
 
 /// The callee's side of a context: says `S` first, takes `R` and sends `T` over the stream.
@@ -130,11 +131,11 @@ where
     ContextCall::new(export, Box::new(args), Payload::decode, Payload::decode, Reads::declared())
 }
 
-/// Decodes the arguments and makes the task of a context; `#[pleach::context]` calls this.
+/// Invokes a function of `#[pleach::context]`, which calls this.
 ///
 /// # Errors
 /// The arguments do not fit.
-pub fn invoke_context<S, T, U, A, R, F>(request: Request, run: impl FnOnce(Context<S, T, U>, A) -> F) -> Invoked
+pub fn invoke_context<S, T, U, A, R, F>(request: DialogRequest, run: impl FnOnce(Context<S, T, U>, A) -> F) -> Invoked
 where
     S: DeserializeOwned,
     U: DeserializeOwned,
@@ -143,11 +144,5 @@ where
     R: Outcome,
     R::Value: Serialize + DeserializeOwned + 'static,
 {
-    let Request { args, answer, dialog } = request;
-    let args = match args.decode() {
-        Ok(args) => args,
-        Err(why) => return Err((why, answer)),
-    };
-    let dialog = dialog.expect("dispatch calls a context's function only for a dialog");
-    Ok(answered(run(Context::new(dialog), args), answer, |value| value))
+    request.start(|dialog, args| run(Context::new(dialog), args), |value| value)
 }

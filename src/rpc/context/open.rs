@@ -5,13 +5,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::super::call::Decode;
 use crate::actor::ActorId;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::fidelity::Reads;
 use crate::proto::dialog::ContextState;
 use crate::proto::dialog::End;
-use crate::rpc::call::Decode;
 use crate::scope::{self, Shield};
 use crate::stream::OpenStream;
 

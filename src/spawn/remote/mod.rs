@@ -36,8 +36,8 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use super::{Exit, Launched, Process, Signal};
 use crate::error::WaitStatus;
 use crate::os::stderr_relay::Relay;
-use crate::rpc::export::BoxFuture;
 use crate::runtime::actor_spec::ActorSpec;
+use futures_util::future::BoxFuture;
 
 /// The first message to an agent.
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub(super) struct Link {
     pub(super) output: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) errors: Box<dyn AsyncRead + Send + Unpin>,
     /// Resolves when the engine's connection has ended, with the engine's reason.
-    pub(super) over: BoxFuture<String>,
+    pub(super) over: BoxFuture<'static, String>,
 }
 
 /// Has an agent start an actor.
@@ -201,7 +201,7 @@ mod tests {
     }
 
     /// A conversation with an agent that says `output` and `errors`, and whose connection ends as `over` says.
-    async fn end_of(output: &'static str, errors: &'static str, over: BoxFuture<String>) -> Exit {
+    async fn end_of(output: &'static str, errors: &'static str, over: BoxFuture<'static, String>) -> Exit {
         let link = Link {
             input: Box::new(tokio::io::sink()),
             output: Box::new(output.as_bytes()),

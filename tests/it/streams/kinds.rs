@@ -13,7 +13,7 @@ const fn mistaken_stream(path: &'static str, name: &'static str) -> Export {
     Export::stream(path, name, "", "u64", never)
 }
 
-fn never(_: Request) -> Invoked {
+fn never<D>(_: Request<D>) -> Invoked {
     panic!("it is called in the peer, by its own description")
 }
 

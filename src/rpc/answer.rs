@@ -1,0 +1,154 @@
+//! The answer to a request: the function's value, or how it failed.
+//!
+//! # What must stay true
+//! 1. An [`Answer`] that is dropped has answered: with the cancellation or the panic of its task, if with nothing else.
+//! 2. A value that panics while it is encoded counts as a panic of its task.
+
+use futures_util::future::BoxFuture;
+use pleach_wire::{Cid, Encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::channel::Channel;
+use crate::error::{BoxError, Raised, Refusal};
+use crate::fidelity;
+use crate::panics::{Answered, Panic};
+use crate::scope::{self, Shield};
+use crate::traces;
+
+/// The duty to answer one request.
+pub struct Answer {
+    channel: Channel,
+    cid: Cid,
+    done: bool,
+}
+
+impl Answer {
+    pub(crate) fn new(channel: Channel, cid: Cid) -> Self {
+        Self { channel, cid, done: false }
+    }
+
+    /// Answers with a value; the returned channel may have no room for more right now.
+    fn value(mut self, value: impl Encode) -> Channel {
+        self.channel.answer(self.cid, &value);
+        self.done = true;
+        self.channel.clone()
+    }
+
+    /// Answers with a failure once its backtrace is text; a cancelled task waits no longer for that.
+    async fn failure(mut self, failure: Failure) -> Channel {
+        let _shield = Shield::enter(); // the failure is older than a cancellation that comes now
+        let backtrace = match failure.resolve() {
+            None => None,
+            Some(resolved) => tokio::select! {
+                biased;
+                text = resolved => text,
+                () = scope::cancelled() => None,
+            },
+        };
+        match failure {
+            Failure::Raised(raised) => self.channel.answer_failure(self.cid, Raised { backtrace, ..raised }),
+            Failure::Panic(panic) => self.channel.answer_panic(self.cid, panic, backtrace),
+        }
+        self.done = true;
+        self.channel.clone()
+    }
+
+    /// Answers with nothing but that it was done.
+    pub(crate) fn acknowledge(mut self) {
+        self.channel.answer(self.cid, &());
+        self.done = true;
+    }
+
+    /// Answers that the function will not be run.
+    pub(crate) fn refuse(mut self, function: String, why: Refusal) {
+        self.channel.refuse(self.cid, function, why);
+        self.done = true;
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if !self.done {
+            self.channel.answer_dropped(self.cid);
+        }
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answer({} to {})", self.cid, self.channel.peer())
+    }
+}
+
+/// The return types of exposed functions.
+pub trait Outcome: Send {
+    /// The value on success.
+    type Value;
+
+    /// Splits it into the value, or the error and its details.
+    ///
+    /// # Errors
+    /// The function's own error.
+    fn into_outcome(self) -> Result<Self::Value, Raised>;
+}
+
+impl<T: Send, E: Into<BoxError> + Send + 'static> Outcome for Result<T, E> {
+    type Value = T;
+
+    fn into_outcome(self) -> Result<T, Raised> {
+        self.map_err(Raised::new)
+    }
+}
+
+/// Runs a task and answers with its result.
+pub(crate) fn answered<R, F, V>(task: F, answer: Answer, wrap: fn(R::Value) -> V) -> BoxFuture<'static, ()>
+where
+    F: Future<Output = R> + Send + 'static,
+    R: Outcome,
+    R::Value: 'static,
+    V: Serialize + DeserializeOwned + 'static,
+{
+    Box::pin(async move {
+        let ended = Answered::new(task).await;
+        let channel = match answer_value(ended, answer, wrap) {
+            Ok(channel) => channel,
+            // In a box of its own, so that successful calls do not grow.
+            Err((failure, answer)) => Box::pin(answer.failure(failure)).await,
+        };
+        channel.room().await;
+    })
+}
+
+/// Answers with the value, if there is one; it is gone before anything waits, so that it need not be `Send` by itself.
+fn answer_value<R: Outcome, V: Serialize + DeserializeOwned + 'static>(
+    ended: Result<R, Panic>,
+    answer: Answer,
+    wrap: fn(R::Value) -> V,
+) -> Result<Channel, (Failure, Answer)> {
+    match ended.map(Outcome::into_outcome) {
+        Ok(Ok(value)) => {
+            let value = wrap(value);
+            fidelity::check(&value);
+            Ok(answer.value(value))
+        }
+        Ok(Err(raised)) => Err((Failure::Raised(raised), answer)),
+        Err(panic) => Err((Failure::Panic(panic), answer)),
+    }
+}
+
+/// How a task failed.
+enum Failure {
+    Raised(Raised),
+    Panic(Panic),
+}
+
+impl Failure {
+    /// Returns the text of its backtrace, to be made while that is awaited; `None` if it has none.
+    fn resolve(&self) -> Option<BoxFuture<'static, Option<String>>> {
+        match self {
+            Self::Raised(raised) => Some(Box::pin(traces::text(raised.traced()?, |error| error.backtrace()))),
+            Self::Panic(panic) => Some(Box::pin(traces::text(panic.backtrace.clone()?, |backtrace| backtrace))),
+        }
+    }
+}
