@@ -154,7 +154,7 @@ impl fmt::Debug for FindActor {
 /// pleach::open_nursery(async |n| {
 ///     let (waited, started) = tokio::join!(pleach::wait_for_actor("late"), n.start_actor("late").into_future());
 ///     assert_eq!(waited?.id(), started?.id());
-///     n.cancel(false).await;
+///     n.cancel().await;
 ///     Ok(())
 /// })
 /// .await

@@ -83,7 +83,7 @@ pub async fn get_root() -> Result<Portal> {
 ///     for actor in pleach::get_registry().await?.run(registrar::list()).await? {
 ///         println!("{} is at {:?}", actor.who, actor.listening);
 ///     }
-///     n.cancel(false).await;
+///     n.cancel().await;
 ///     Ok(())
 /// })
 /// .await

@@ -5,16 +5,19 @@
 //! | this one | the block, its handle, its cancellation, its result |
 //! | [`start`] | starting members |
 //! | [`monitor`] | watching members: their results, their ends |
+//! | [`stage`] | how far it has come |
 //! | [`report`] | how members came to their end |
 //! | [`supervise`] | members that are started again |
 //!
 //! ```text
-//! Open ── body returned ──► Joining ── all members have ended ──► Closed
+//! open ── body returned ──► Joining ── all members have ended ──► closed
 //!   │                          │
-//!   └── body or a member failed, the scope around was cancelled, or cancel() ──► Ending ──► Closed
+//!   └── body or a member failed, the scope around was cancelled, or cancel() ──► Ending ──► closed
+//!                                                                     kill() ──► Killing ─► closed
 //! ```
 //! In `Joining`, actors with one function are ended once it has returned; daemons are waited for.
-//! In `Ending`, every member is asked, waited for, and made to end ([`crate::spawn::reap`]).
+//! In `Ending`, every member is asked, waited for, and made to end ([`crate::spawn::reap`]); in `Killing`, none is
+//! asked.
 //!
 //! # Invariants
 //! 1. Each member has one monitor task, which ends when the member's process has.
@@ -25,6 +28,7 @@
 
 mod monitor;
 mod report;
+mod stage;
 mod start;
 pub(crate) mod supervise;
 
@@ -41,6 +45,7 @@ pub use self::report::EndingReport;
 pub use self::start::Start;
 
 use self::report::Ledger;
+use self::stage::{Stage, Stages};
 use crate::actor::ActorId;
 use crate::boot::root::open_root;
 use crate::config::Config;
@@ -161,12 +166,7 @@ struct Inner {
     /// Around the body; cancelled when a child fails.
     scope: CancelScope,
     state: Mutex<State>,
-    /// The body has returned: actors whose function has ended may exit.
-    joining: CancellationToken,
-    /// All members are asked to end; those that are supervised by their supervisors, in order.
-    ending: CancellationToken,
-    /// None is asked any more: they get signals.
-    hurry: CancellationToken,
+    stages: Stages,
     /// The block has been left, and nothing of it is there any more.
     exited: CancellationToken,
     tasks: TaskTracker,
@@ -186,9 +186,7 @@ impl Nursery {
             runtime,
             scope: CancelScope::of_primitive(),
             state: Mutex::default(),
-            joining: CancellationToken::new(),
-            ending: CancellationToken::new(),
-            hurry: CancellationToken::new(),
+            stages: Stages::default(),
             exited: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }))
@@ -196,9 +194,8 @@ impl Nursery {
 
     /// Ends all actors of this nursery, supervised ones too, and waits until they have ended.
     ///
-    /// Each is asked to end; one that does not acknowledge or exit in time gets SIGTERM, then SIGKILL. With `hard_kill`
-    /// none is asked: all get SIGTERM at once, and SIGKILL after `kill_after`; also those that an earlier `cancel` only
-    /// asked. [`report`](Self::report) tells the escalations.
+    /// Each is asked to end; one that does not acknowledge or exit in time gets SIGTERM, then SIGKILL.
+    /// [`report`](Self::report) tells the escalations.
     ///
     /// That is not a failure, so the nursery ends with what its body returns; functions that were cut short report so
     /// through [`Portal::result`](crate::Portal::result). The body goes on, but can't start any more actors. An actor
@@ -212,7 +209,7 @@ impl Nursery {
     /// let value = pleach::open_nursery(async |n| {
     ///     n.start_actor("one").await?;
     ///     n.start_actor("two").await?;
-    ///     n.cancel(false).await;
+    ///     n.cancel().await;
     ///     Ok::<_, Error>(7)
     /// })
     /// .await?;
@@ -223,8 +220,22 @@ impl Nursery {
     ///
     /// # Cancel safety
     /// If dropped once it was polled, the actors are ended all the same.
-    pub async fn cancel(&self, hard_kill: bool) {
-        self.end_all(hard_kill);
+    pub async fn cancel(&self) {
+        self.end_all(Stage::Ending).await;
+    }
+
+    /// As [`cancel`](Self::cancel), but no actor is asked: all get SIGTERM at once, and SIGKILL after
+    /// [`kill_after`](Config::kill_after); also those that an earlier `cancel` only asked.
+    ///
+    /// # Cancel safety
+    /// If dropped once it was polled, the actors are ended all the same.
+    pub async fn kill(&self) {
+        self.end_all(Stage::Killing).await;
+    }
+
+    /// Has all members ended, by their monitors, and waits for that.
+    async fn end_all(&self, stage: Stage) {
+        self.0.stages.reach(stage);
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -234,7 +245,7 @@ impl Nursery {
     /// By [`cancel`](Self::cancel), because the body or a child failed, or because the scope around was
     /// cancelled.
     pub fn cancel_called(&self) -> bool {
-        self.0.ending.is_cancelled() || self.0.scope.cancel_called()
+        self.0.stages.has_reached(Stage::Ending) || self.0.scope.cancel_called()
     }
 
     /// Returns whether no further actor can be started here, because the block was left or cancelled.
@@ -273,7 +284,7 @@ impl Nursery {
         if state.closed {
             return Err(Error::Usage("this nursery is closed: start actors while its body runs".into()));
         }
-        match self.0.ending.is_cancelled() {
+        match self.0.stages.has_reached(Stage::Ending) {
             false => Ok(self.0.tasks.token()),
             true => Err(Error::Cancelled(Cancelled::Nursery)),
         }
@@ -284,23 +295,14 @@ impl Nursery {
     fn fail(&self, error: Error) {
         self.state().errors.push(error.clone());
         self.0.scope.cancel_because(Cancelled::Nursery);
-        self.end_all(false);
+        self.0.stages.reach(Stage::Ending);
         debug!(target: "pleach::cancel", %error, "a child failed: cancelled its nursery");
-    }
-
-    /// Has all members ended, by their monitors. Returns at once.
-    fn end_all(&self, hard_kill: bool) {
-        // Before the monitors wake up, perhaps on other threads: they would still ask.
-        if hard_kill {
-            self.0.hurry.cancel();
-        }
-        self.0.ending.cancel();
     }
 
     /// Brings all members to their end: at once if `failed`, or when something fails while they are
     /// waited for. Returns whether they came to it by themselves, or by `cancel`.
     async fn close(&self, failed: bool) -> bool {
-        self.0.joining.cancel();
+        self.0.stages.reach(Stage::Joining);
         self.0.tasks.close();
         let joined = !failed
             && tokio::select! {
@@ -310,7 +312,7 @@ impl Nursery {
                 () = self.join_all() => true,
             };
         if !joined {
-            self.end_all(false);
+            self.0.stages.reach(Stage::Ending);
             self.join_all().await;
         }
         joined
@@ -331,7 +333,7 @@ impl Nursery {
 
     /// Invariant 3, for a nursery that is dropped instead of left.
     fn abandon(self) {
-        self.end_all(false);
+        self.0.stages.reach(Stage::Ending);
         leave_to_reaper(Box::pin(async move {
             self.close(true).await;
             self.0.exited.cancel();

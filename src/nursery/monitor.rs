@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, watch};
 
+use super::stage::Stage;
 use super::{Nursery, managed};
 use crate::channel::Pending;
 use crate::channel::explain::Explain as _;
@@ -110,7 +111,7 @@ impl Monitor {
     async fn may_go(&self) {
         match self.overseer {
             // The body may still call its other functions.
-            Overseer::Nursery => self.nursery.0.joining.cancelled().await,
+            Overseer::Nursery => self.nursery.0.stages.token(Stage::Joining).cancelled().await,
             Overseer::Supervisor(_) => {}
         }
     }
@@ -142,7 +143,7 @@ impl Monitor {
         if !member.is_leaving() {
             member.mark_end_requested();
         }
-        let mut ending = reap(&member.child, &nursery.0.hurry, nursery.0.runtime.config()).await;
+        let mut ending = reap(&member.child, nursery.0.stages.token(Stage::Killing), nursery.0.runtime.config()).await;
         if ending.by == EndedBy::Request && member.ended_by_itself() {
             ending.by = EndedBy::Itself;
         }

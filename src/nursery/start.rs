@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Nursery;
 use super::monitor::{Monitor, Overseer};
+use super::stage::Stage;
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::panics::take_caught;
@@ -86,17 +87,17 @@ impl Nursery {
     {
         scope::checkpoint()?;
         let admitted = self.admit()?;
-        let given_up = self.0.ending.child_token();
+        let given_up = self.0.stages.token(Stage::Ending).child_token();
         let waiting = given_up.clone().drop_guard();
         let (done, started) = oneshot::channel();
         let nursery = self.clone();
         self.0.tasks.spawn(async move {
             let started = spawn::start::start(&nursery.0.runtime, options, &given_up).await.map(|child| {
                 // A supervisor ends its own in order, unless there is a hurry.
-                let ending = match overseer {
-                    Overseer::Nursery => &nursery.0.ending,
-                    Overseer::Supervisor(_) => &nursery.0.hurry,
-                };
+                let ending = nursery.0.stages.token(match overseer {
+                    Overseer::Nursery => Stage::Ending,
+                    Overseer::Supervisor(_) => Stage::Killing,
+                });
                 let member = ChildHandle::new(child, nursery.0.runtime.clone(), ending);
                 let unclaimed = member.clone();
                 (OnDrop::new(move || unclaimed.mark_end_requested()), enter(&nursery, member, overseer))

@@ -4,7 +4,7 @@
 //! ask ──acknowledged──► wait for its exit ──exited──► done
 //!  │ no ack in cancel_ack    │ not within soft_reap
 //!  ├─────────────────────────┘
-//!  │◄── hurry: at any time before
+//!  │◄── killing: at any time before
 //!  ▼
 //! SIGTERM ──exited within kill_after──► done
 //!  │
@@ -99,17 +99,17 @@ impl fmt::Display for EndedBy {
 /// Ends a child and waits for its exit. Takes at most [`Config::ladder`] and [`Config::give_up_after`], or as long as a
 /// debugger is attached.
 ///
-/// From `hurry` on it is not asked any more, but sent SIGTERM at once.
+/// From `killing` on it is not asked any more, but sent SIGTERM at once.
 ///
 /// # Cancel safety
 /// If dropped, the child may be left running: only shielded code and tasks of their own call this.
-pub(crate) async fn reap(child: &Child, hurry: &CancellationToken, config: &Config) -> Ending {
+pub(crate) async fn reap(child: &Child, killing: &CancellationToken, config: &Config) -> Ending {
     let begun = Instant::now();
     let mut climbed = Climbed { by: EndedBy::Request, why: None };
     let status = tokio::select! {
         // Its acknowledgement is noted before its exit, which may be known sooner.
         biased;
-        () = climbed.climb(child, hurry, config) => WaitStatus::Unknown,
+        () = climbed.climb(child, killing, config) => WaitStatus::Unknown,
         exit = gone(child) => exit.status,
         why = out_of_reach(child, config) => {
             climbed = Climbed { by: EndedBy::Lease, why: Some(why) };
@@ -159,10 +159,10 @@ struct Climbed {
 
 impl Climbed {
     /// Goes from one step to the next; the caller watches for the exit. Returns when the child has to be abandoned.
-    async fn climb(&mut self, child: &Child, hurry: &CancellationToken, config: &Config) {
+    async fn climb(&mut self, child: &Child, killing: &CancellationToken, config: &Config) {
         let why = tokio::select! {
             biased;
-            () = hurry.cancelled() => "a hard kill was asked for".to_owned(),
+            () = killing.cancelled() => "a hard kill was asked for".to_owned(),
             why = ask(child, config) => why,
         };
         // Nothing leads to one that is lost.

@@ -65,7 +65,10 @@ where
     let hard_kill = cluster.hard_kill;
     open_nursery(async |n| {
         let value = body(cluster.start(&n).await?).await?;
-        n.cancel(hard_kill).await;
+        match hard_kill {
+            true => n.kill().await,
+            false => n.cancel().await,
+        }
         Ok(value)
     })
     .await

@@ -180,7 +180,7 @@ async fn threads(config: Config) {
     in_nursery(config, async |n| {
         n.start_actor("one").await?;
         let two = n.start_actor("two").await?;
-        tokio::join!(n.cancel(true), n.cancel(false));
+        tokio::join!(n.kill(), n.cancel());
         two.cancel_actor().await?;
         assert!(n.report().endings.iter().all(|ending| ending.by == EndedBy::Sigterm), "{}", n.report());
         Ok(())

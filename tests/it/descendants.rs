@@ -184,7 +184,7 @@ async fn strangers_kept() {
             }
         }
         actor.run(orphan(3)).await?; // their ends make the root look
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(())
     })
     .await
@@ -215,7 +215,7 @@ async fn unkillable() {
         let actor = n.start_actor("frozen").await?;
         let watched = Watched::new(actor.id().pid());
         freezer.freeze(actor.id().pid());
-        n.cancel(true).await;
+        n.kill().await;
         let report = n.report();
         let ending = &report.endings[0];
         assert_eq!((ending.by, ending.status), (EndedBy::StillThere, WaitStatus::Unknown), "{report}");

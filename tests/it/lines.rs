@@ -142,7 +142,7 @@ async fn cut(protocol: &'static str) {
             let cut = leaver.run(leaves_a_stopped_one("stopped".into())).await?;
             // The rest is in the system's buffers; each chunk has a header.
             assert!((MUCH / 2..=MUCH + MUCH / 1000).contains(&cut), "{cut} bytes");
-            n.cancel(false).await;
+            n.cancel().await;
             Ok(())
         })
         .await

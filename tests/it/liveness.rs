@@ -205,7 +205,7 @@ async fn started_again(protocol: &'static str) {
         let second = supervisor.portal("far away").await?.run(pid()).await?;
         watched.assert_gone_within(Duration::ZERO);
         assert_ne!(first, second);
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(())
     })
     .await

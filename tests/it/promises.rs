@@ -298,7 +298,7 @@ async fn late_acknowledgement(config: Config) {
         let portal = n.start_actor("peer").enable(module_path!()).await?;
         let late = fail_after(Duration::from_millis(100), portal.run(shielded(notes.address(), 1_000))).await;
         assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(())
     })
     .await

@@ -119,7 +119,7 @@ async fn cancelled(protocol: &'static str) {
         assert_eq!((done.result().await?, n.children().len()), (42, 3));
         assert!(!n.cancel_called() && !n.closed());
         {
-            let mut cancelling = std::pin::pin!(n.cancel(false));
+            let mut cancelling = std::pin::pin!(n.cancel());
             poll_once(cancelling.as_mut()).await;
             assert!(n.cancel_called() && n.closed());
             cancelling.await;
@@ -146,7 +146,7 @@ async fn hard_kill(protocol: &'static str) {
         let portals = [n.start_actor("well").enable(module_path!()).await?, stopped(&n).await?];
         portals[0].run(answer()).await?;
         // It waits for no acknowledgement.
-        n.cancel(true).await;
+        n.kill().await;
         assert!(!portals.iter().any(|portal| is_there(portal.id().pid())), "a zombie is left");
         let mut endings = n.report().endings;
         endings.sort_by_key(|ending| ending.by);
@@ -179,7 +179,7 @@ async fn escalated(protocol: &'static str) {
             ended = stubborn.run(blocks) => panic!("{ended:?}"),
             _ = notes.expect_async("begun") => {}
         }
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(n)
     })
     .await
@@ -200,7 +200,7 @@ async fn overtaken() {
     let config = Config { cancel_ack: FOREVER, kill_after: Duration::from_millis(100), ..over("uds") };
     in_nursery(config, async |n| {
         stopped(&n).await?;
-        tokio::join!(n.cancel(false), n.cancel(true));
+        tokio::join!(n.cancel(), n.kill());
         assert_eq!(n.report().endings[0].by, EndedBy::Sigkill);
         Ok(())
     })
@@ -218,7 +218,7 @@ async fn exited() {
             let found = Nursery::of(portal.id()).expect("it lives in this nursery");
             assert_eq!(found.children(), [portal.id().clone()]);
             let _ = tell.send((n.clone(), portal.id().clone()));
-            n.cancel(false).await;
+            n.cancel().await;
             tokio::task::yield_now().await;
             Ok::<_, Error>(())
         });
@@ -302,7 +302,7 @@ async fn started_late() {
 // S29
 async fn cancelled_before_exec() {
     in_nursery(over("uds"), async |n| {
-        let (started, ()) = tokio::join!(n.start_actor("early").into_future(), n.cancel(false));
+        let (started, ()) = tokio::join!(n.start_actor("early").into_future(), n.cancel());
         assert!(matches!(started, Err(Error::Cancelled(_))), "{started:?}");
         assert!(n.report().endings.is_empty() && n.children().is_empty());
         Ok(())
@@ -320,7 +320,7 @@ async fn cancelled_before_connect() {
         let start = n.start_actor("sleeper").env("IT_BEFORE_ENTRY", format!("hang {}", notes.address()));
         let cancelling = async {
             let pid: u32 = notes.expect_async("hung ").await.parse().unwrap();
-            n.cancel(false).await;
+            n.cancel().await;
             pid
         };
         let (started, pid) = tokio::join!(start.into_future(), cancelling);

@@ -227,7 +227,7 @@ async fn call_under_way() {
         let (answer, ()) = tokio::join!(portal.run(for_ever()), kill(&supervisor, &mut events, "worker"));
         assert_says(&answer, &["`worker`", "was killed by signal 9"]);
         assert!(supervisor.portal("worker").await?.run(pid()).await? > 0);
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(())
     })
     .await
@@ -241,7 +241,7 @@ async fn opposite_order() {
             .child(ChildSpec::daemon(daemon(&n, "second")))
             .child(ChildSpec::daemon(daemon(&n, "third")));
         let supervisor = n.supervise(supervision).await?;
-        n.cancel(false).await;
+        n.cancel().await;
         let names: Vec<_> = n.report().endings.iter().map(|ending| ending.actor.name().to_owned()).collect();
         assert_eq!(names, ["third", "second", "first"]);
         supervisor.ended().await?;
@@ -264,7 +264,7 @@ async fn cancelled_while_waiting() {
             Some(SupervisorEvent::Restarting { after, attempt: 1, .. }) => assert_eq!(after.as_secs(), 3600),
             other => panic!("{other:?}"),
         }
-        n.cancel(false).await;
+        n.cancel().await;
         assert_eq!(n.report().endings.len(), 1, "nothing was started any more");
         Ok(())
     })
@@ -283,7 +283,7 @@ async fn hard_kill() {
             let pid = supervisor.portal(child).await?.run(pid()).await?;
             kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::STOP).unwrap();
         }
-        n.cancel(true).await;
+        n.kill().await;
         assert!(n.report().endings.iter().all(|ending| ending.by == EndedBy::Sigkill), "{}", n.report());
         Ok(())
     })
@@ -362,7 +362,7 @@ async fn refused() {
             .child(ChildSpec::daemon(daemon(&n, "a")))
             .child(ChildSpec::run_once("a", for_ever));
         assert_says(&n.supervise(twice).await, &["two supervised children are named `a`"]);
-        n.cancel(false).await;
+        n.cancel().await;
         let late = Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "late")));
         assert!(matches!(n.supervise(late).await, Err(Error::Cancelled(_))));
         Ok(())

@@ -190,7 +190,7 @@ pub(crate) fn few_files_root(notes: &str) {
             taken.pop();
         }
         drop(taken);
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(())
     }));
     note(notes, ended.map_or_else(|error| format!("{error:?}"), |()| "all said so".into()));

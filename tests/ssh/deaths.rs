@@ -82,7 +82,7 @@ async fn stopped() {
     let n = in_nursery(config, async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
         kill_process(raw(portal.run(pid()).await?), Signal::STOP).unwrap();
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(n)
     })
     .await

@@ -87,7 +87,7 @@ async fn given_up() {
             // By now `ssh` has connected.
             accepted = tokio::task::spawn_blocking(move || listener.accept()) => { accepted.unwrap().unwrap(); }
         }
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(())
     })
     .await

@@ -100,7 +100,7 @@ async fn replaced(line_is_cut: bool, blocked: bool) {
         assert_eq!(died.status, WaitStatus::Unknown);
         relay.mend();
         assert_ne!(supervisor.portal("far").await?.run(pid()).await?, first);
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(n)
     })
     .await

@@ -88,7 +88,7 @@ async fn dialogs() {
             })
             .await?;
         assert_eq!(counted, 999 * 1000 / 2);
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(n)
     })
     .await
@@ -104,7 +104,7 @@ async fn surroundings() {
         let expected = dir().join("tmp").display().to_string();
         assert_eq!(portal.run(surroundings_there("OF_HOST".into())).await?, (expected, Some("yes".into())));
         assert_eq!(portal.run(surroundings_there("OF_BOTH".into())).await?.1, Some("actor".into()));
-        n.cancel(false).await;
+        n.cancel().await;
         Ok(())
     })
     .await

@@ -30,6 +30,7 @@ use self::policy::{Restart, Rules, Strategy};
 use self::run::Runner;
 use super::Nursery;
 use super::monitor::Overseer;
+use super::stage::Stage;
 use super::start::{Start, options_for};
 use crate::error::{Cancelled, Error, Result};
 use crate::portal::Portal;
@@ -233,7 +234,7 @@ impl Nursery {
         scope::checkpoint()?;
         supervision.check()?;
         let admitted = self.admit()?;
-        let stop = self.0.ending.child_token();
+        let stop = self.0.stages.token(Stage::Ending).child_token();
         let waiting = stop.clone().drop_guard();
         let Supervision { rules, children } = supervision;
         let supervisor = Supervisor(Arc::new(Shared {

@@ -256,7 +256,8 @@ async fn crashed_before(config: Config, asks: Asks, crashes: &[Ends]) {
             ends_behind_our_back(&portal, how).await?;
             match asks {
                 Asks::Portal => shield(portal.cancel_actor()).await?,
-                asks => shield(n.cancel(matches!(asks, Asks::HardKill))).await,
+                Asks::HardKill => shield(n.kill()).await,
+                _ => shield(n.cancel()).await,
             }
             Ok(())
         })

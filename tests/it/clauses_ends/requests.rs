@@ -59,7 +59,7 @@ pub(super) async fn one_shots(config: Config) {
     let cut_short: Result<()> = in_nursery(config, async |n| {
         let once = n.run_in_actor(ends_in_clean_up(how, notes.address())).await?;
         notes.expect_async("begun").await;
-        shield(n.cancel(false)).await;
+        shield(n.cancel()).await;
         let result = once.result().await;
         assert_eq!(died(&result.expect_err("there is none")).status, how.status());
         Ok(())

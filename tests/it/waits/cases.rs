@@ -149,7 +149,7 @@ async fn of_nurseries(name: &str, when: When, n: &Nursery) -> Result<Option<Opti
         "Nursery::cancel" => {
             pleach::open_nursery(async |n| {
                 n.start_actor("one").await?;
-                back(when, n.cancel(false)).await;
+                back(when, n.cancel()).await;
                 pleach::Ok(None)
             })
             .await?

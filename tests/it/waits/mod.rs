@@ -127,7 +127,7 @@ async fn ends(name: &'static str, does: Does) {
             pleach::open_nursery(async |n| {
                 let portal = n.start_actor("peer").enable(concat!(module_path!(), "::cases")).await?;
                 told = Some(cases::run(name, when, &n, &portal).await?);
-                n.cancel(false).await;
+                n.cancel().await;
                 Ok(())
             })
             .await
