@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 
 use super::here;
 use super::reach::{Reached, reach};
@@ -13,7 +13,6 @@ use crate::portal::Portal;
 use crate::registry::{Registered, Registry};
 use crate::runtime::Runtime;
 use crate::scope;
-use futures_util::future::BoxFuture;
 
 /// Looks up an actor by its name, anywhere in the tree, and in the trees that have joined the same registrar.
 ///

@@ -10,6 +10,7 @@ use std::future::IntoFuture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
 use super::Nursery;
@@ -22,7 +23,6 @@ use crate::portal::{ChildHandle, Portal};
 use crate::rpc::call::Call;
 use crate::scope::{self, OnDrop};
 use crate::spawn::{self, StartOptions};
-use futures_util::future::BoxFuture;
 
 impl Nursery {
     /// Starts an actor that lives until it is cancelled.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use pleach_wire::address::{HostPort, UdsName};
 use pleach_wire::{Address, Key, Listener, TransportError, TransportType};
 
@@ -16,7 +17,6 @@ use super::server::accept_loop;
 use crate::config::Config;
 use crate::error::Result;
 use crate::proto::handshake::Endpoint;
-use futures_util::future::BoxFuture;
 
 /// A listener that is open.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,6 @@ use super::Runtime;
 use crate::error::{Cancelled, Error};
 use crate::panics;
 use crate::scope::CancelScope;
-use futures_util::future::BoxFuture;
 
 /// What runs in an actor.
 #[derive(Debug)]

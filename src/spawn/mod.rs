@@ -6,6 +6,7 @@
 //! | [`start`] | from start options to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
 //! | [`thread`] | the launcher for transports that can't leave the process |
+//! | [`commands`] | other programs, run to their end |
 //! | [`remote`] | the common part of the launchers for other hosts |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
 //! | [`slurm`] | the launcher for the nodes of a cluster |
@@ -18,6 +19,7 @@
 //! 1. A started process always has a keeper task, which waits for its end even if all handles were dropped.
 //! 2. A child whose start was dropped before it has connected back is killed and waited for.
 
+mod commands;
 pub(crate) mod entry;
 pub(crate) mod judge;
 pub(crate) mod process;
@@ -33,6 +35,7 @@ mod watchdog;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +46,6 @@ use crate::error::{ActorDied, ActorPhase, Error, Result, WaitStatus};
 use crate::os::process::{is_dead, raw_pid};
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
-use futures_util::future::BoxFuture;
 
 /// A nursery's request to start an actor.
 #[derive(Clone, Debug, Default)]

@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +38,6 @@ use crate::portal::Portal;
 use crate::rpc::call::Call;
 use crate::runtime::within;
 use crate::scope;
-use futures_util::future::BoxFuture;
 
 /// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
 ///

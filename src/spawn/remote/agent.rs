@@ -1,9 +1,9 @@
 //! The other end of the conversation: a process that starts one actor on its host and sees it to its end.
 //!
 //! It is this program as well. It does the duties of a local parent: for the actor's process group, its orphans, the
-//! directory of its sockets, and its end when the parent has died, even if the actor itself does not respond. If a job
-//! was made for the actor, and the parent does not confirm the actor's end, the agent cancels that job: the parent's
-//! machine may have failed, and the allocation must not stay.
+//! directory of its sockets, and its end when the parent has died, even if the actor itself does not respond. If the
+//! parent does not confirm the actor's end, the agent runs the clean-up command, if there is one: the parent's machine
+//! may have failed, and a job that was made for the actor must not stay.
 //!
 //! # What keeps an actor from outliving its parent
 //! 1. The end of file of the agent's input, when the engine's connection has ended: the agent closes the actor's input,
@@ -21,9 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::super::commands::clean_up;
 use super::super::entry::{async_runtime, name_process, read_message, take_stdin};
 use super::super::process::{command, spawn};
-use super::super::slurm::cancel_job;
 use super::super::{Exit, Launched, Process, Signal};
 use super::{Instructions, NOTED, parse_signal, write_end};
 use crate::config::Config;
@@ -44,23 +44,23 @@ pub(in crate::spawn) fn run() -> Result<()> {
     instructions.spec.socket_dir = sockets.path().to_owned();
     let descendants = Descendants::default();
     (instructions.spec.starter, instructions.spec.mark) = (Some(std::process::id()), descendants.mark());
-    let job = instructions.job.take();
+    let after = instructions.clean_up.take();
     let tokio = async_runtime(false, None).map_err(usage("no async runtime"))?;
     let kept = tokio.block_on(keep(instructions, input, &descendants));
     sockets.remove();
     let (exit, orders) = kept?;
     // The receiver may have left.
     let _ = writeln!(io::stdout(), "{}", write_end(exit.status));
-    if let Some(job) = job {
-        tokio.block_on(see_job_to_its_end(&job, orders));
+    if let Some(command) = after {
+        tokio.block_on(clean_up_unless_noted(&command, orders));
     }
     Ok(())
 }
 
-/// Cancels the job that was made for the actor, if the parent can't.
+/// Ends what was made for the actor, if the parent can't: often this process is part of it, and ends too.
 ///
 /// Slurm may end a step whose `srun` has died, with SIGTERM first: the job goes on without it, and with its nodes.
-async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
+async fn clean_up_unless_noted(command: &[String], mut orders: mpsc::Receiver<u8>) {
     let mut terminated = signal(SignalKind::terminate()).ok();
     let noted = async {
         while let Some(letter) = orders.recv().await {
@@ -77,11 +77,11 @@ async fn see_job_to_its_end(job: &str, mut orders: mpsc::Receiver<u8>) {
     if noted {
         return;
     }
-    for _ in 0..CANCELS {
-        cancel_job(job).await; // and this process with it
+    for _ in 0..CLEAN_UPS {
+        clean_up(command).await;
         tokio::select! {
             () = sigterm(&mut terminated) => return,
-            () = sleep(ENDS_WITH_JOB) => {}
+            () = sleep(ENDS_WITH_IT) => {}
         }
     }
 }
@@ -99,7 +99,7 @@ async fn keep(
     input: File,
     descendants: &Descendants,
 ) -> Result<(Exit, mpsc::Receiver<u8>)> {
-    let Instructions { spec, env, directory, job: _ } = instructions;
+    let Instructions { spec, env, directory, clean_up: _ } = instructions;
     let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
     let mut command = command(&spec, &env);
     if let Some(directory) = &directory {
@@ -162,11 +162,11 @@ fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
 /// The only argument of an agent.
 pub(in crate::spawn) const MARK: &str = "--pleach-agent";
 
-/// How long the parent may take to note the actor's end: it cancels the job itself then.
+/// How long the parent may take to note the actor's end: it cleans up itself then.
 const NOTES: Duration = Duration::from_secs(2);
 
-/// How often the job is cancelled, until that ends this process.
-const CANCELS: u32 = 10;
+/// How often the clean-up is run, until that ends this process.
+const CLEAN_UPS: u32 = 10;
 
-/// How soon a cancelled job has ended this process: Slurm may take a while, and tells nothing.
-const ENDS_WITH_JOB: Duration = Duration::from_secs(5);
+/// How soon a clean-up has ended this process: Slurm may take a while to cancel a job, and tells nothing.
+const ENDS_WITH_IT: Duration = Duration::from_secs(5);

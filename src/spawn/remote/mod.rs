@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use bytes::{BufMut as _, BytesMut};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
@@ -37,7 +38,6 @@ use super::{Exit, Launched, Process, Signal};
 use crate::error::WaitStatus;
 use crate::os::stderr_relay::Relay;
 use crate::runtime::actor_spec::ActorSpec;
-use futures_util::future::BoxFuture;
 
 /// The first message to an agent.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,8 +46,8 @@ pub(super) struct Instructions {
     pub(super) env: Vec<(String, String)>,
     /// The actor's working directory; by default, the agent's.
     pub(super) directory: Option<PathBuf>,
-    /// The name of the job that was made for the actor; it is to end with it.
-    pub(super) job: Option<String>,
+    /// The command that ends what was made for the actor, such as a job; the agent runs it if the parent can't.
+    pub(super) clean_up: Option<Vec<String>>,
 }
 
 /// An agent that an engine has started. Dropping it closes the engine's connection.

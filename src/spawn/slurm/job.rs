@@ -24,6 +24,7 @@ use crate::os::process::spawn_asked;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
 use crate::scope::OnDrop;
+use crate::spawn::commands::{clean_up, run};
 use crate::spawn::remote::Link;
 
 /// The job of one actor.
@@ -83,7 +84,7 @@ impl Srun {
         let streams = (srun.stdin.take(), srun.stdout.take(), srun.stderr.take());
         let (Some(input), Some(output), Some(errors)) = streams else { return Err("`srun` has no streams".into()) };
         let (tell, ended) = oneshot::channel();
-        runtime.keep(keep(srun, own, self.own_job(), close.clone(), tell));
+        runtime.keep(keep(srun, own, self.clean_up(), close.clone(), tell));
         let dropped = close.clone().drop_guard();
         let over = async move {
             let status = ended.await.unwrap_or(WaitStatus::Unknown);
@@ -128,24 +129,10 @@ impl Srun {
         Ok(seen(&run(squeue).await?, &self.name))
     }
 
-    /// The name of the job that is made for the actor. A step ends with its `srun`.
-    pub(super) fn own_job(&self) -> Option<String> {
-        self.inside.is_none().then(|| self.name.clone())
-    }
-}
-
-/// Cancels the rest of the job of this name. A controller that refuses or does not answer may be busy, or starting
-/// again: it is asked again, for as long as one answer may take.
-pub(in crate::spawn) async fn cancel_job(name: &str) {
-    let asked = Instant::now();
-    loop {
-        let mut scancel = Command::new("scancel");
-        scancel.args(["--quiet", &format!("--name={name}")]);
-        let Err(error) = run(scancel).await else { return };
-        if asked.elapsed() >= ANSWER {
-            return warn!(target: "pleach::runtime", error, "a job could not be cancelled after its end");
-        }
-        sleep(ASK_AGAIN).await;
+    /// The command that cancels the job that is made for the actor, if it runs on. A step ends with its `srun`.
+    pub(super) fn clean_up(&self) -> Option<Vec<String>> {
+        let name = format!("--name={}", self.name);
+        self.inside.is_none().then(|| vec!["scancel".into(), "--quiet".into(), name])
     }
 }
 
@@ -177,7 +164,7 @@ fn seen(listed: &str, name: &str) -> Seen {
 async fn keep(
     mut srun: Child,
     own: OwnChild,
-    job: Option<String>,
+    after: Option<Vec<String>>,
     close: CancellationToken,
     tell: oneshot::Sender<WaitStatus>,
 ) {
@@ -199,8 +186,8 @@ async fn keep(
         }
     };
     terminate.disarm();
-    if let Some(job) = job {
-        cancel_job(&job).await;
+    if let Some(command) = after {
+        clean_up(&command).await;
     }
     drop(own);
     let _ = tell.send(status.map_or(WaitStatus::Unknown, WaitStatus::from)); // the receiver may have left
@@ -212,18 +199,6 @@ fn signal(pid: u32, signal: Signal) {
         && let Err(error) = kill_process(srun, signal)
     {
         warn!(target: "pleach::runtime", pid, %error, ?signal, "`srun` is not signalled");
-    }
-}
-
-/// Runs one of Slurm's commands to its end.
-async fn run(mut command: Command) -> Result<String, String> {
-    let name = command.as_std().get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    match timeout(ANSWER, command.output()).await {
-        Err(_late) => Err(format!("`{name}` has not answered within {ANSWER:?}")),
-        Ok(Err(error)) => Err(format!("`{name}` can't be started: {error}")),
-        Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Ok(Ok(output)) => Err(format!("`{name}`: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
 
@@ -240,12 +215,6 @@ const SLOWEST_LOOK: Duration = Duration::from_secs(5);
 
 /// How long `srun` may take to end its job. It gives the job itself seven seconds.
 const LAST_WORDS: Duration = Duration::from_secs(10);
-
-/// How soon a job that could not be cancelled is to be cancelled again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long Slurm may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

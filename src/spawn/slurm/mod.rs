@@ -23,8 +23,6 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::job::cancel_job;
-
 use self::job::Srun;
 use super::remote::{self, Instructions, agent};
 use super::{Launched, Launcher};
@@ -57,8 +55,8 @@ impl Launcher for Slurm {
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
         let srun = Srun::new(spec, self.partition.clone(), options.job);
-        let job = srun.own_job();
-        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job };
+        let instructions =
+            Instructions { spec: spec.clone(), env, directory: options.directory, clean_up: srun.clean_up() };
         let command = srun.command(&program, agent::MARK);
         let close = CancellationToken::new();
         let link = srun.start(runtime, command, &close).await.map_err(failed)?;

@@ -57,7 +57,7 @@ impl Launcher for Ssh {
             permit = sessions::obtain(runtime, &target) => permit.map_err(failed)?,
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
-        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, job: None };
+        let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, clean_up: None };
         let link = start_agent(permit).await.map_err(failed)?;
         remote::converse(link, &instructions).map_err(failed)
     }
