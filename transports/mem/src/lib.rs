@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use pleach_wire::sync::lock;
 use pleach_wire::transport::PeerInfo;
 use pleach_wire::{Address, Link, Listener, Protocol, Reach, Settings, TransportError};
 use tokio::io::DuplexStream;
@@ -129,7 +130,7 @@ fn next_number() -> u64 {
 }
 
 fn listeners() -> MutexGuard<'static, BTreeMap<String, mpsc::Sender<Dialled>>> {
-    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&LISTENERS)
 }
 
 static LISTENERS: Mutex<BTreeMap<String, mpsc::Sender<Dialled>>> = Mutex::new(BTreeMap::new());

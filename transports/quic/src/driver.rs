@@ -12,10 +12,11 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use pleach_wire::sync::lock;
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 use tokio::runtime::Handle;
 
@@ -49,7 +50,7 @@ impl Drivers {
 
     /// Takes the driver that the last call into quinn spawned: making an endpoint, connecting and accepting spawn one.
     pub(crate) fn take_latest(&self) -> Option<Driver> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.latest).take()
     }
 }
 
@@ -63,7 +64,7 @@ impl Runtime for Drivers {
         #[expect(clippy::disallowed_methods, reason = "its owner is the Driver, which ends it when dropped")]
         tokio::spawn(Turns(shared.clone()));
         let driver = Driver { shared, runtime: Handle::current() };
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
+        *lock(&self.latest) = Some(driver);
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> std::io::Result<Arc<dyn AsyncUdpSocket>> {
@@ -136,7 +137,7 @@ impl Shared {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

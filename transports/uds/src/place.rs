@@ -11,8 +11,9 @@ use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use pleach_wire::sync::lock;
 use tokio::net::{UnixListener, UnixStream};
 
 /// The file of a bound socket. Dropping it removes the file, and the directory if this process made it
@@ -125,7 +126,7 @@ fn identity(file: &Metadata) -> (u64, u64) {
 }
 
 fn directories() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&DIRECTORIES)
 }
 
 /// The directories that this process made and still owes the removal of.

@@ -30,6 +30,7 @@ pub mod fuzzing;
 pub mod log;
 pub mod msg;
 pub mod registry;
+pub mod sync;
 mod terms;
 pub mod transport;
 

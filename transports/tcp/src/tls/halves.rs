@@ -10,10 +10,11 @@
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use pleach_wire::Link;
+use pleach_wire::sync::lock;
 use pleach_wire::transport::PeerInfo;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
@@ -43,7 +44,7 @@ struct Shared(Mutex<TlsStream<Io>>);
 
 impl Shared {
     fn stream(&self) -> MutexGuard<'_, TlsStream<Io>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -17,9 +17,11 @@ pub(super) mod address {
 
 /// The name of a codec. Those that this program does not know are kept for as long as it runs, but not many of them.
 pub(super) mod codec_name {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
 
     use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::sync::lock;
 
     pub(in super::super) fn serialize<S: Serializer>(name: &str, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(name)
@@ -31,7 +33,7 @@ pub(super) mod codec_name {
 
     fn kept(name: String) -> &'static str {
         static NAMES: Mutex<Vec<&str>> = Mutex::new(Vec::new());
-        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&NAMES);
         match ["msgpack", "json"].iter().chain(&*names).find(|known| **known == name) {
             Some(known) => known,
             None if names.len() == MAX_NAMES || name.len() > MAX_NAME => "another codec's",

@@ -34,7 +34,7 @@ mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use self::reader::FrameReader;
@@ -42,6 +42,7 @@ use self::writer::FrameWriter;
 use crate::codec::{Codec, Format};
 use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
+use crate::sync::lock;
 use crate::transport::{Lane, Link, MsgTransport, PeerInfo, Traffic, pin};
 
 /// Messages in frames over a byte link.
@@ -115,11 +116,11 @@ impl<C: Codec> Framed<C> {
     }
 
     fn outbound(&self) -> MutexGuard<'_, Outbound> {
-        self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.outbound)
     }
 
     fn inbound(&self) -> MutexGuard<'_, Inbound> {
-        self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inbound)
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Wake, Waker};
+
+use crate::sync::lock;
 
 /// The streams that were woken since the last look, and the task to wake with them.
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ impl Woken {
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
