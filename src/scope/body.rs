@@ -9,15 +9,15 @@ use super::tree::Node;
 
 tokio::task_local! {
     /// The body that the running code is part of; none in a shield.
-    pub(super) static CURRENT: Option<Arc<Frame>>;
+    pub(super) static CURRENT: Option<Arc<Body>>;
 }
 
-pub(super) fn current() -> Option<Arc<Frame>> {
+pub(super) fn current() -> Option<Arc<Body>> {
     CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
 pub(super) fn current_node() -> Option<Arc<Node>> {
-    CURRENT.try_with(|frame| frame.as_ref().map(|frame| frame.node().clone())).ok().flatten()
+    CURRENT.try_with(|body| body.as_ref().map(|body| body.node().clone())).ok().flatten()
 }
 
 /// Returns whether the running code is in a shield, and not in a scope inside that.
@@ -33,24 +33,24 @@ pub(super) fn is_cancelled() -> bool {
 /// Notes that the running code gets an error now, if that is because of its own cancellation.
 pub(super) fn tell_if_cancelled() -> bool {
     let cancelled = is_cancelled();
-    if let Some(frame) = current().filter(|_| cancelled) {
-        frame.told.store(true, Ordering::Relaxed);
+    if let Some(body) = current().filter(|_| cancelled) {
+        body.told.store(true, Ordering::Relaxed);
     }
     cancelled
 }
 
 /// State shared by a body and the code inside it.
-pub(super) struct Frame {
+pub(super) struct Body {
     /// The scope that the caller named, or the one that was made where the body is first polled.
     asked: OnceLock<Arc<Node>>,
-    /// The scope that the body got; see [`Frame::enter`].
+    /// The scope that the body got; see [`Body::enter`].
     entered: OnceLock<Arc<Node>>,
     shields: Shields,
     /// Whether code in the body was handed the cancellation as an error.
     told: AtomicBool,
 }
 
-impl Frame {
+impl Body {
     pub(super) fn new(asked: Option<Arc<Node>>) -> Arc<Self> {
         let asked = asked.map_or_else(OnceLock::new, OnceLock::from);
         Arc::new(Self { asked, entered: OnceLock::new(), shields: Shields::default(), told: AtomicBool::new(false) })

@@ -12,7 +12,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::frame;
+use super::body;
 use super::run::Run;
 use super::tree::Node;
 use crate::error::{Error, Result};
@@ -73,12 +73,12 @@ impl<F: Future> Future for MoveOnAfter<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut limited = self.project().limited;
         let ended = if limited.run.has_ended() { None } else { Some(ready!(limited.as_mut().poll(cx))) };
-        let under_guard = limited.under_guard && frame::current().is_some_and(|around| around.is_held());
+        let under_guard = limited.under_guard && body::current().is_some_and(|around| around.is_held());
         match ended {
             Some(Ended::Done(value)) => Poll::Ready(Some(value)),
             // There is no value to return. The enclosing body is cancelled and this one's shield on it is released, so
             // its poller drops it as soon as its other shields are released too: the code here may hold one.
-            _ if frame::is_cancelled() && !under_guard => Poll::Pending,
+            _ if body::is_cancelled() && !under_guard => Poll::Pending,
             _ => Poll::Ready(None),
         }
     }
@@ -144,15 +144,15 @@ impl<F: Future> Limited<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended<F::Output>> {
         let mut this = self.project();
         if !std::mem::replace(this.started, true) {
-            *this.under_guard = frame::current().is_some_and(|around| around.is_held());
+            *this.under_guard = body::current().is_some_and(|around| around.is_held());
             // One that is past all clocks is none.
             let at = Instant::now().checked_add(*this.after);
-            this.run.place(Node::with_deadline(frame::current_node(), at));
+            this.run.place(Node::with_deadline(body::current_node(), at));
         }
         Poll::Ready(match ready!(this.run.as_mut().poll(cx)) {
             Ok(value) => Ended::Done(value),
             // A deadline belongs to this code only; a cancellation of the enclosing code overrides it.
-            Err(_) if this.run.has_expired() && !frame::is_cancelled() => Ended::Expired(*this.after),
+            Err(_) if this.run.has_expired() && !body::is_cancelled() => Ended::Expired(*this.after),
             Err(error) => Ended::Cancelled(error),
         })
     }

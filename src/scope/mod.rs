@@ -51,10 +51,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 
+mod body;
 mod deadline;
 mod ended;
 mod erased;
-mod frame;
 mod on_drop;
 mod run;
 mod shield;
@@ -87,8 +87,8 @@ pub use tree::CancelScope;
 /// # Errors
 /// [`Error::Cancelled`], to be passed on with `?`. Outside of any scope it is always `Ok`.
 pub fn checkpoint() -> Result<()> {
-    match frame::current_node() {
-        Some(node) if frame::tell_if_cancelled() => Err(Error::Cancelled(node.cause())),
+    match body::current_node() {
+        Some(node) if body::tell_if_cancelled() => Err(Error::Cancelled(node.cause())),
         _ => Ok(()),
     }
 }
@@ -99,12 +99,12 @@ pub fn checkpoint() -> Result<()> {
 /// of any scope, and in a shield, the token is never cancelled. Cancelling the token itself
 /// cancels the scope.
 pub fn current_token() -> CancellationToken {
-    frame::current_node().map(|node| node.token.clone()).unwrap_or_default()
+    body::current_node().map(|node| node.token.clone()).unwrap_or_default()
 }
 
 /// Returns the deadline of the code that asks; none outside of any scope, and in a shield.
 pub fn current_deadline() -> Option<Instant> {
-    frame::current_node()?.deadline()
+    body::current_node()?.deadline()
 }
 
 /// Returns the error of this code's own cancellation, if there is one and `error` only echoes it.
@@ -126,7 +126,7 @@ pub(crate) fn own_cancellation_or(error: Error) -> Error {
 /// # Cancel safety
 /// It changes nothing; drop it and wait again as often as you like.
 pub async fn cancelled() {
-    match frame::current_node() {
+    match body::current_node() {
         Some(node) => node.token.cancelled().await,
         None => std::future::pending().await,
     }

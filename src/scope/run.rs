@@ -11,7 +11,7 @@ use tokio::task::futures::TaskLocalFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::frame::{self, CURRENT, Frame, Placement};
+use super::body::{self, Body, CURRENT, Placement};
 use super::shield::Shield;
 use super::tree::Node;
 use crate::error::{Error, Result};
@@ -23,8 +23,8 @@ pin_project! {
     #[must_use = "the body does not run unless this is awaited"]
     pub struct Run<F> {
         #[pin]
-        body: Option<TaskLocalFuture<Option<Arc<Frame>>, F>>,
-        frame: Arc<Frame>,
+        body: Option<TaskLocalFuture<Option<Arc<Body>>, F>>,
+        state: Arc<Body>,
         #[pin]
         watch: Option<Watch>,
         // Boxed, because most bodies have none.
@@ -36,26 +36,26 @@ pin_project! {
 
 impl<F: Future> Run<F> {
     pub(super) fn new(asked: Arc<Node>, body: F) -> Self {
-        Self::in_frame(Frame::new(Some(asked)), body)
+        Self::with_state(Body::new(Some(asked)), body)
     }
 
     /// A body whose scope is made, with [`place`](Self::place), when it is first polled.
     pub(super) fn without_scope(body: F) -> Self {
-        Self::in_frame(Frame::new(None), body)
+        Self::with_state(Body::new(None), body)
     }
 
     /// Says which scope the body runs under, before it is first polled.
     pub(super) fn place(&self, scope: Arc<Node>) {
-        self.frame.place(scope);
+        self.state.place(scope);
     }
 
     /// Returns whether the deadline of the scope that was asked for has cancelled it.
     pub(super) fn has_expired(&self) -> bool {
-        self.frame.asked().has_expired()
+        self.state.asked().has_expired()
     }
 
-    fn in_frame(frame: Arc<Frame>, body: F) -> Self {
-        Self { body: Some(CURRENT.scope(Some(frame.clone()), body)), frame, watch: None, clock: None, around: None }
+    fn with_state(state: Arc<Body>, body: F) -> Self {
+        Self { body: Some(CURRENT.scope(Some(state.clone()), body)), state, watch: None, clock: None, around: None }
     }
 
     /// Returns whether there is no body left to poll.
@@ -74,37 +74,37 @@ impl<F: Future> Future for Run<F> {
         if this.watch.is_none() {
             // Not sooner: the body is where it is first polled, not where it was written.
             *this.around = Some(Shield::enter());
-            let around = frame::current_node();
+            let around = body::current_node();
             let limit = around.as_ref().and_then(|around| around.deadline());
-            this.watch.set(Some(Watch::new(this.frame.enter(around), this.frame)));
+            this.watch.set(Some(Watch::new(this.state.enter(around), this.state)));
             // A deadline that is also that of the body around is on its clock.
             let nearer = |at: &Instant| limit.is_none_or(|limit| *at < limit);
-            *this.clock = this.frame.node().deadline().filter(nearer).map(|at| Box::pin(sleep_until(at)));
+            *this.clock = this.state.node().deadline().filter(nearer).map(|at| Box::pin(sleep_until(at)));
         }
-        let node = this.frame.node();
+        let node = this.state.node();
         if let Some(clock) = this.clock
             && clock.as_mut().poll(cx).is_ready()
         {
             let now = clock.deadline();
-            this.frame.asked().expire(now);
+            this.state.asked().expire(now);
             node.expire(now);
             *this.clock = None;
         }
         let watch = this.watch.as_mut().as_pin_mut().expect("set above");
         // Both questions register this task, so a cancellation or a release that comes while the body
         // is polled brings it back here.
-        let over = watch.is_over(node, cx) && this.frame.may_close(cx.waker());
+        let over = watch.is_over(node, cx) && this.state.may_close(cx.waker());
         let value = if over {
             None
         } else {
             let body = this.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
             // Invariant 4: a body that has seen its cancellation returns only an echo of it.
-            Some(ready!(body.poll(cx))).filter(|_| !this.frame.was_told())
+            Some(ready!(body.poll(cx))).filter(|_| !this.state.was_told())
         };
         let ended = value.ok_or_else(|| {
             node.catch();
-            this.frame.asked().catch();
-            frame::tell_if_cancelled();
+            this.state.asked().catch();
+            body::tell_if_cancelled();
             Error::Cancelled(node.cause())
         });
         this.body.set(None);
@@ -132,8 +132,8 @@ pin_project! {
 }
 
 impl Watch {
-    fn new(place: Placement, frame: &Frame) -> Self {
-        let asked_node = frame.asked().clone();
+    fn new(place: Placement, state: &Body) -> Self {
+        let asked_node = state.asked().clone();
         let (own, asked) = match place {
             Placement::Asked(node) => (node, None),
             Placement::Elsewhere(node) => (node, Some(asked_node.token.clone().cancelled_owned())),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 
-use super::frame::{self, CURRENT, Frame};
+use super::body::{self, Body, CURRENT};
 
 /// Keeps the body that it was taken in from being dropped by its scope.
 ///
@@ -22,31 +22,31 @@ use super::frame::{self, CURRENT, Frame};
 /// future that holds it, as `select!` and `timeout` do, can't be stopped by a shield.
 #[must_use = "dropping the guard releases it"]
 pub struct Shield {
-    frame: Option<Arc<Frame>>,
+    around: Option<Arc<Body>>,
 }
 
 impl Shield {
     /// Shields the body that the caller is part of; does nothing outside of any scope.
     pub fn enter() -> Self {
-        let frame = frame::current();
-        if let Some(frame) = &frame {
-            frame.hold();
+        let around = body::current();
+        if let Some(around) = &around {
+            around.hold();
         }
-        Self { frame }
+        Self { around }
     }
 }
 
 impl Drop for Shield {
     fn drop(&mut self) {
-        if let Some(frame) = &self.frame {
-            frame.release();
+        if let Some(around) = &self.around {
+            around.release();
         }
     }
 }
 
 impl fmt::Debug for Shield {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shield").field("in_a_scope", &self.frame.is_some()).finish()
+        f.debug_struct("Shield").field("in_a_scope", &self.around.is_some()).finish()
     }
 }
 
@@ -86,7 +86,7 @@ pin_project! {
     #[must_use = "the body does not run unless this is awaited"]
     pub struct Shielded<F> {
         #[pin]
-        body: Option<TaskLocalFuture<Option<Arc<Frame>>, F>>,
+        body: Option<TaskLocalFuture<Option<Arc<Body>>, F>>,
         // Released after the body is gone.
         guard: Option<Shield>,
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::body;
 use super::ended::run_for_result;
-use super::frame;
 use super::run::Run;
 use crate::error::{Cancelled, Error, Result, ScopeError};
 use crate::sync::lock;
@@ -45,13 +45,13 @@ impl CancelScope {
     ///
     /// Run code under a [`child`](Self::child) to have it cancelled with the enclosing code through a shield.
     pub fn new() -> Self {
-        Self { node: Node::new(frame::current_node(), Reach::UpToShields) }
+        Self { node: Node::new(body::current_node(), Reach::UpToShields) }
     }
 
     /// As [`new`](Self::new), for a primitive that runs its body in a shield, and lets it be cancelled with the code
     /// around all the same.
     pub(crate) fn of_primitive() -> Self {
-        Self { node: Node::new(frame::current_node(), Reach::ThroughShields) }
+        Self { node: Node::new(body::current_node(), Reach::ThroughShields) }
     }
 
     /// As [`new`](Self::new), with a deadline: the scope is cancelled when that has passed.
@@ -100,7 +100,7 @@ impl CancelScope {
     /// # }
     /// ```
     pub fn current() -> Option<Self> {
-        frame::current_node().map(|node| Self { node })
+        body::current_node().map(|node| Self { node })
     }
 
     /// Makes a scope that is cancelled with this one, wherever the caller is.

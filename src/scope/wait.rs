@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::frame::current_node;
+use super::body::current_node;
 use super::tree::Node;
 use super::{cancelled, checkpoint};
 use crate::error::{Cancelled, Error, Result};
