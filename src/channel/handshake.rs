@@ -17,7 +17,7 @@ use crate::proto::membership::{Nonce, TreeKey};
 
 /// The inputs of both sides of a handshake.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct HandshakeConfig {
     pub(crate) own: Introduction,
     pub(crate) key: TreeKey,
     /// How long the whole handshake may take.
@@ -44,11 +44,11 @@ pub(crate) struct Accepted {
 ///
 /// # Cancel safety
 /// If dropped, the connection must be dropped too.
-pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> Result<Accepted, TransportError> {
-    let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
-    let (handshake, first) = Handshake::dial(key, own, codec, fresh_nonce()?, identity.deadline);
+pub(crate) async fn dial(transport: &dyn MsgTransport, config: &HandshakeConfig) -> Result<Accepted, TransportError> {
+    let (key, own, codec) = (config.key.clone(), config.own.clone(), transport.format().name());
+    let (handshake, first) = Handshake::dial(key, own, codec, fresh_nonce()?, config.deadline);
     let handshake = handshake.bound_to(transport.ends().binding);
-    let accepted = drive(transport, identity, handshake, first, &|_| ()).await?;
+    let accepted = drive(transport, config, handshake, first, &|_| ()).await?;
     accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
 }
 
@@ -62,14 +62,14 @@ pub(crate) async fn dial(transport: &dyn MsgTransport, identity: &Identity) -> R
 /// If dropped, the connection must be dropped too.
 pub(crate) async fn accept(
     transport: &dyn MsgTransport,
-    identity: &Identity,
+    config: &HandshakeConfig,
     heard: &(dyn Fn(&ActorId) + Send + Sync),
 ) -> Result<Option<Accepted>, TransportError> {
-    let (key, own, codec) = (identity.key.clone(), identity.own.clone(), transport.format().name());
-    let handshake = Handshake::listen(key, codec, fresh_nonce()?, own, identity.deadline)
-        .without(identity.lost.clone())
+    let (key, own, codec) = (config.key.clone(), config.own.clone(), transport.format().name());
+    let handshake = Handshake::listen(key, codec, fresh_nonce()?, own, config.deadline)
+        .without(config.lost.clone())
         .bound_to(transport.ends().binding);
-    drive(transport, identity, handshake, Output::wait(), heard).await
+    drive(transport, config, handshake, Output::wait(), heard).await
 }
 
 /// Tells a dialer why it is refused, without asking for its identity, and closes.
@@ -88,7 +88,7 @@ pub(crate) async fn turn_away(transport: &dyn MsgTransport, why: String) -> Resu
 
 async fn drive(
     transport: &dyn MsgTransport,
-    identity: &Identity,
+    config: &HandshakeConfig,
     mut handshake: Handshake,
     mut output: Output,
     heard: &(dyn Fn(&ActorId) + Send + Sync),
@@ -104,7 +104,7 @@ async fn drive(
             Then::Continue => {}
             Then::Accept(member) => {
                 timeout_at(until, say(transport, send)).await.map_err(late)??;
-                transport.set_max_frame(identity.max_frame);
+                transport.set_max_frame(config.max_frame);
                 return Ok(Some(Accepted { member, early: batch, began }));
             }
             Then::Close => {
@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    fn identity(name: &str, key: u8) -> Identity {
+    fn config(name: &str, key: u8) -> HandshakeConfig {
         let own = Introduction {
             who: ActorId::new(name),
             incarnation: 1,
@@ -200,12 +200,12 @@ mod tests {
             exports: Vec::new(),
         };
         let (deadline, max_frame) = (patience(), 1 << 20);
-        Identity { own, key: TreeKey::new([key; 32]), deadline, max_frame, lost: Arc::default() }
+        HandshakeConfig { own, key: TreeKey::new([key; 32]), deadline, max_frame, lost: Arc::default() }
     }
 
     /// One whose deadline strikes in a test.
-    fn hasty(name: &str) -> Identity {
-        Identity { deadline: soon(), ..identity(name, 1) }
+    fn hasty(name: &str) -> HandshakeConfig {
+        HandshakeConfig { deadline: soon(), ..config(name, 1) }
     }
 
     /// Two ends of a connection in memory, the dialer's first.
@@ -222,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn members_of_one_tree_find_each_other() {
         let (ours, theirs) = pair().await;
-        let (dialer, listener) = (identity("dialer", 1), identity("listener", 1));
+        let (dialer, listener) = (config("dialer", 1), config("listener", 1));
         let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &|_| ()));
         assert_eq!(dialled.unwrap().member, listener.own);
         assert_eq!(accepted.unwrap().unwrap().member, dialer.own);
@@ -231,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn a_stranger_is_told_and_cut_off() {
         let (ours, theirs) = pair().await;
-        let (stranger, listener) = (identity("stranger", 9), identity("listener", 1));
+        let (stranger, listener) = (config("stranger", 9), config("listener", 1));
         let (dialled, accepted) = tokio::join!(dial(&*ours, &stranger), accept(&*theirs, &listener, &|_| ()));
         assert!(dialled.unwrap_err().to_string().contains("does not know this tree's key"));
         assert!(accepted.unwrap_err().to_string().contains("does not know this tree's key"));
@@ -261,7 +261,7 @@ mod tests {
                 let _ = tokio::join!(there, back);
                 std::future::pending::<()>().await
             };
-            let (dialer, listener) = (identity("dialer", 1), identity("listener", 1));
+            let (dialer, listener) = (config("dialer", 1), config("listener", 1));
             let members = async {
                 let dials = async { dial(&*kind.dial(&relay, &settings).await.unwrap(), &dialer).await };
                 let accepts =
@@ -314,7 +314,7 @@ mod tests {
     // SEC-4
     #[tokio::test(start_paused = true)]
     async fn no_stage_outlasts_the_deadline() {
-        let (listener, stranger) = (identity("listener", 1), identity("stranger", 9).own);
+        let (listener, stranger) = (config("listener", 1), config("stranger", 9).own);
         let (member, probe) = (frame(&hello(Some(stranger))), frame(&hello(None)));
         let half = &member[..member.len() / 2];
         for (stage, said, room) in [
@@ -342,11 +342,11 @@ mod tests {
     // SEC-4
     #[tokio::test(start_paused = true)]
     async fn a_byte_at_a_time_does_not_put_the_deadline_off() {
-        let listener = identity("listener", 1);
+        let listener = config("listener", 1);
         let (transport, mut end) = listener_and_stranger(1024);
         let started = Instant::now();
         let dribble = async {
-            for byte in frame(&hello(Some(identity("stranger", 9).own))) {
+            for byte in frame(&hello(Some(config("stranger", 9).own))) {
                 end.write_all(&[byte]).await.unwrap();
                 tokio::time::sleep(listener.deadline / 10).await; // the pace of the stranger, in virtual time
             }
@@ -362,8 +362,8 @@ mod tests {
     // SEC-4
     #[tokio::test]
     async fn frames_of_strangers_are_small_and_those_of_members_as_configured() {
-        let listener = identity("listener", 1);
-        let large = hello(Some(Introduction { exports: vec![u64::MAX; 10_000], ..identity("large", 9).own }));
+        let listener = config("listener", 1);
+        let large = hello(Some(Introduction { exports: vec![u64::MAX; 10_000], ..config("large", 9).own }));
         let (transport, mut end) = listener_and_stranger(1 << 20);
         end.write_all(&frame(&large)).await.unwrap();
         let refused = accept(&transport, &listener, &|_| ()).await.unwrap_err();
@@ -373,7 +373,7 @@ mod tests {
         };
         assert_eq!(limit(&refused), MAX_HANDSHAKE_FRAME);
         let (ours, theirs) = pair().await;
-        let dialer = identity("dialer", 1);
+        let dialer = config("dialer", 1);
         let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &|_| ()));
         dialled.unwrap();
         accepted.unwrap().unwrap();
@@ -394,7 +394,7 @@ mod tests {
     async fn what_is_no_handshake_ends_it() {
         let (ours, theirs) = pair().await;
         ours.send(&[Outgoing::Cancel { cid: pleach_wire::Cid(1) }]).await.unwrap();
-        let refused = accept(&*theirs, &identity("listener", 1), &|_| ()).await.unwrap_err();
+        let refused = accept(&*theirs, &config("listener", 1), &|_| ()).await.unwrap_err();
         assert!(refused.to_string().contains("`cancel` before it had proved itself"));
     }
 }

@@ -56,7 +56,7 @@ impl Monitor {
         tokio::select! {
             biased;
             () = self.member.ended() => self.judge(),
-            () = self.member.asked() => {}
+            () = self.member.until_end_requested() => {}
         }
         self.end().await;
     }
@@ -68,7 +68,7 @@ impl Monitor {
             tokio::select! {
                 biased;
                 () = &mut attending => {}
-                () = self.member.asked() => {
+                () = self.member.until_end_requested() => {
                     // The function may still answer while its actor is brought to its end; if not, that does.
                     tokio::join!(attending, self.end());
                     return;
@@ -89,7 +89,7 @@ impl Monitor {
                 tokio::select! {
                     biased;
                     () = self.may_go() => {}
-                    () = self.member.asked() => {}
+                    () = self.member.until_end_requested() => {}
                     () = self.member.ended() => self.judge(),
                 }
             }

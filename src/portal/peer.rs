@@ -65,30 +65,30 @@ pub(crate) struct ChildHandle {
     pub(crate) child: Child,
     pub(crate) runtime: Arc<Runtime>,
     /// Whether this actor has asked it to end.
-    asked: CancellationToken,
+    end_requested: CancellationToken,
     /// Whether its process was dead by then, or had reported that it ends.
-    asked_too_late: OnceLock<bool>,
+    requested_too_late: OnceLock<bool>,
 }
 
 impl ChildHandle {
     /// Enters a child that is asked to end when `ending` is cancelled, if not before.
     pub(crate) fn new(child: Child, runtime: Arc<Runtime>, ending: &CancellationToken) -> Arc<Self> {
-        Arc::new(Self { child, runtime, asked: ending.child_token(), asked_too_late: OnceLock::new() })
+        Arc::new(Self { child, runtime, end_requested: ending.child_token(), requested_too_late: OnceLock::new() })
     }
 
     /// To be called before it is asked, by whatever means.
     pub(crate) fn mark_end_requested(&self) {
-        self.asked_too_late.get_or_init(|| self.child.process.is_dead() || self.channel().peer_failure().is_some());
-        self.asked.cancel();
+        self.requested_too_late.get_or_init(|| self.child.process.is_dead() || self.channel().peer_failure().is_some());
+        self.end_requested.cancel();
     }
 
     pub(crate) fn end_requested(&self) -> bool {
-        self.asked.is_cancelled()
+        self.end_requested.is_cancelled()
     }
 
     /// Waits until this actor has asked it to end.
-    pub(crate) async fn asked(&self) {
-        self.asked.cancelled().await;
+    pub(crate) async fn until_end_requested(&self) {
+        self.end_requested.cancelled().await;
     }
 
     /// Whether it is on its way out, or gone.
@@ -153,7 +153,7 @@ impl ChildHandle {
             Some(exit) => End::Process(exit.status),
             None => End::Connection,
         };
-        let too_late = self.asked_too_late.get();
+        let too_late = self.requested_too_late.get();
         let asked = match too_late {
             Some(false) if self.channel().end_acknowledged() => Asked::Heard,
             Some(false) => Asked::Sent,
@@ -166,9 +166,9 @@ impl ChildHandle {
     /// Returns the failure of its runtime. A signal to an actor that had been asked to end, or by which it was asked,
     /// is not a failure.
     fn reported(&self) -> Option<&Error> {
-        let asked_before = self.asked_too_late.get() == Some(&false);
+        let requested_before = self.requested_too_late.get() == Some(&false);
         let is_own_death = |error: &Error| matches!(error, Error::ActorDied(died) if died.actor == self.child.id);
-        self.channel().peer_failure().filter(|error| !(asked_before && is_own_death(error)))
+        self.channel().peer_failure().filter(|error| !(requested_before && is_own_death(error)))
     }
 
     fn channel(&self) -> &Channel {

@@ -162,7 +162,7 @@ impl Runtime {
     /// Connects this actor to itself: calls to it are served as those of any other.
     async fn connect_to_self(self: &Arc<Self>) -> Result<Channel> {
         let kind = self.registry.find(&Key::new("msgpack", "mem"))?;
-        let own = self.for_handshake().await.own;
+        let own = self.handshake_config().await.own;
         let (dialled, accepted) = tokio::io::duplex(PIPE);
         let [channel, _accepted] = [(dialled, Role::Dialer), (accepted, Role::Listener)].map(|(half, role)| {
             let transport = kind.wrap(link_to_self(half));

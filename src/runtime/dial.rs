@@ -82,9 +82,9 @@ impl Runtime {
         let settings = Settings { dial_timeout: patience / 2, ..self.settings(&at.transport)? };
         let address: Address = at.address.parse().map_err(|error| Error::Config(format!("{error}")))?;
         let transport = kind.dial(&address, &settings).await?;
-        let mut identity = self.for_handshake().await;
-        identity.own.features |= PROBE;
-        let Ok(answered) = timeout(patience / 2, handshake::dial(&*transport, &identity)).await else {
+        let mut config = self.handshake_config().await;
+        config.own.features |= PROBE;
+        let Ok(answered) = timeout(patience / 2, handshake::dial(&*transport, &config)).await else {
             return Ok(None);
         };
         let member = answered?.member;
@@ -139,16 +139,16 @@ impl Runtime {
         address: &Address,
     ) -> Result<Channel> {
         let DialOptions { shown, wanted, lasts } = options;
-        let mut identity = self.for_handshake().await;
+        let mut config = self.handshake_config().await;
         if let Some(Registered { who, incarnation, listening }) = (*shown).cloned() {
             // A registered actor may have become a newer incarnation since.
-            let incarnation = if who == *self.id() { incarnation.max(identity.own.incarnation) } else { incarnation };
-            identity.own = Introduction { who, incarnation, listening, ..identity.own };
+            let incarnation = if who == *self.id() { incarnation.max(config.own.incarnation) } else { incarnation };
+            config.own = Introduction { who, incarnation, listening, ..config.own };
         }
         if *lasts {
-            identity.own.features |= LASTS;
+            config.own.features |= LASTS;
         }
-        let accepted = handshake::dial(&*transport, &identity).await?;
+        let accepted = handshake::dial(&*transport, &config).await?;
         if !wanted.fits(&accepted.member) {
             let (wanted, found) = (wanted.to_string(), accepted.member.who.to_string());
             let wrong = WrongPeer { address: address.to_string(), wanted, found };

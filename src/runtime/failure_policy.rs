@@ -52,7 +52,7 @@ mod tests {
 
     use super::super::dial::DialOptions;
     use super::*;
-    use crate::channel::handshake::{self, Accepted, Identity};
+    use crate::channel::handshake::{self, Accepted, HandshakeConfig};
     use crate::config::Config;
     use crate::error::Error;
     use crate::proto::membership::TreeKey;
@@ -70,11 +70,11 @@ mod tests {
     }
 
     /// The identity of an actor on another host, whose messages a test writes.
-    async fn far_away(of: &Arc<Runtime>, incarnation: u64) -> Identity {
-        let mut identity = of.for_handshake().await;
-        identity.own.who = identity.own.who.on("far away");
-        identity.own.incarnation = incarnation;
-        identity
+    async fn far_away(of: &Arc<Runtime>, incarnation: u64) -> HandshakeConfig {
+        let mut config = of.handshake_config().await;
+        config.own.who = config.own.who.on("far away");
+        config.own.incarnation = incarnation;
+        config
     }
 
     /// Ends the actors of a test.
@@ -126,17 +126,17 @@ mod tests {
         let (here, there) = (actor("here"), actor("there"));
         let (kind, settings) = (here.registry.find(&mem()).unwrap(), Settings::default());
         let mut listener = kind.listen(&kind.protocol().any_address(&settings), &settings).await.unwrap();
-        let identity = far_away(&there, 7).await;
+        let config = far_away(&there, 7).await;
         let address = listener.local_address().clone();
         let mut seen = Vec::new();
         for _ in 0..2 {
             let (transport, accepted) = tokio::join!(kind.dial(&address, &settings), listener.accept());
             let transport = transport.unwrap();
-            let options = DialOptions::to(&identity.own.who);
+            let options = DialOptions::to(&config.own.who);
             let introduced = here.introduce(&options, transport, &address);
             let (dialled, accepted) = tokio::join!(introduced, async {
                 let transport = kind.wrap(accepted.unwrap());
-                let accepted = handshake::accept(&*transport, &identity, &|_| {}).await.unwrap().unwrap();
+                let accepted = handshake::accept(&*transport, &config, &|_| {}).await.unwrap().unwrap();
                 (transport, accepted.member)
             });
             seen.push(accepted.1.incarnation);

@@ -104,9 +104,9 @@ mod tests {
         let at = registrar.listen(&mem).await.unwrap().remove(0);
         let kind = registrar.registry().find(&mem).unwrap();
         let transport = kind.dial(&at.address.parse().unwrap(), &Settings::default()).await.unwrap();
-        let mut identity = registrar.for_handshake().await;
-        identity.own.who = ActorId::new("leaver");
-        handshake::dial(&*transport, &identity).await.unwrap();
+        let mut config = registrar.handshake_config().await;
+        config.own.who = ActorId::new("leaver");
+        handshake::dial(&*transport, &config).await.unwrap();
         tokio::time::timeout(pleach_patience::patience(), table.wait_for("leaver")).await.expect("it is registered");
 
         // Its own direction of the connection stays open, so the registrar does not close the other one.

@@ -17,7 +17,7 @@ use super::processes::unless_process_ends;
 use crate::actor::ActorId;
 use crate::channel::drain::Drain;
 use crate::channel::driver;
-use crate::channel::handshake::{self, Accepted};
+use crate::channel::handshake::{self, Accepted, HandshakeConfig};
 use crate::channel::{Channel, Terms};
 use crate::log::Limit;
 use crate::proto::failure_detector::Relation;
@@ -26,13 +26,13 @@ use crate::proto::session::Role;
 use crate::registry::Registered;
 
 impl Runtime {
-    /// What this actor brings into a handshake.
-    pub(super) async fn for_handshake(&self) -> handshake::Identity {
+    /// What this actor brings into its handshakes.
+    pub(super) async fn handshake_config(&self) -> HandshakeConfig {
         let (who, exports) = (self.id().clone(), crate::rpc::export::fingerprints().to_vec());
         let listening = self.endpoints().await;
         let incarnation = self.identity.incarnation();
         let features = if self.table().is_some() { REGISTRAR } else { 0 };
-        handshake::Identity {
+        HandshakeConfig {
             own: Introduction { who, incarnation, features, listening, exports },
             key: self.identity.tree_key().clone(),
             deadline: self.config.handshake,
@@ -109,7 +109,7 @@ impl Runtime {
         slot: Slot,
     ) {
         let remote = transport.ends().remote.clone();
-        let identity = self.for_handshake().await;
+        let config = self.handshake_config().await;
         // Not proved yet, but only the child itself knows its id before it has connected.
         let heard = |claimed: &ActorId| {
             if self.peers.is_pending(claimed.uuid()) {
@@ -118,7 +118,7 @@ impl Runtime {
         };
         let shaken = tokio::select! {
             biased;
-            shaken = handshake::accept(&*transport, &identity, &heard) => shaken,
+            shaken = handshake::accept(&*transport, &config, &heard) => shaken,
             () = slot.evicted() => Err(TransportError::Handshake("evicted in favour of a newer connection".into())),
             // A silent stranger must not delay this actor's end.
             () = self.tasks.until_listeners_end() => Err(TransportClosed::by_us(EndReason::ShuttingDown).into()),
