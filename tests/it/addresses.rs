@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use pleach::prelude::*;
 
 use crate::free_address::free_address;
-use crate::support::{Meeting, in_root, over, test};
+use crate::support::{Meeting, in_root, over, test, test_fn};
 
 #[pleach::rpc]
 async fn double(n: u64) -> Result<u64> {
@@ -95,8 +95,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("addresses::a_registrar_listens_as_configured_beside_its_own_address", || {
             configured_addresses_are_listened_at(true)
         }),
-        test("addresses::bound_to_every_interface", bound_to_every_interface),
-        test("addresses::the_first_addresses_lead_nowhere", the_first_addresses_lead_nowhere),
-        test("addresses::the_parents_address_is_unused", the_parents_address_is_unused),
+        test_fn(bound_to_every_interface),
+        test_fn(the_first_addresses_lead_nowhere),
+        test_fn(the_parents_address_is_unused),
     ]
 }

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{PROCESSES, in_root, over, test};
+use crate::support::{PROCESSES, in_root, over, test, test_fn};
 
 #[pleach::rpc]
 async fn fails() -> anyhow::Result<()> {
@@ -36,11 +36,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             tests.push(test(name, move || is_overtaken(protocol, call)));
         }
         tests.push(test(format!("backtraces::a_cancelled_actor_keeps_its_error_over_{protocol}"), move || {
-            cancelled(protocol)
+            a_cancelled_actor_keeps_its_error(protocol)
         }));
     }
-    tests.push(test("backtraces::many_errors_at_once_have_theirs", many));
-    tests.push(test("backtraces::a_context_has_its_own", in_context));
+    tests.push(test_fn(many_errors_at_once_have_theirs));
+    tests.push(test_fn(a_context_has_its_own));
     tests
 }
 
@@ -78,7 +78,7 @@ async fn is_overtaken(protocol: &'static str, call: fn() -> Call<()>) {
 }
 
 /// The error is older than the cancellation; only its backtrace may be missing.
-async fn cancelled(protocol: &'static str) {
+async fn a_cancelled_actor_keeps_its_error(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
             let printer = traced(&n).await?;
@@ -93,7 +93,7 @@ async fn cancelled(protocol: &'static str) {
     .unwrap();
 }
 
-async fn many() {
+async fn many_errors_at_once_have_theirs() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let printer = traced(&n).await?;
@@ -109,7 +109,7 @@ async fn many() {
     .unwrap();
 }
 
-async fn in_context() {
+async fn a_context_has_its_own() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let printer = traced(&n).await?;

@@ -8,7 +8,7 @@ use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Notes, PROCESSES, assert_says, in_root, matrix, matrix_over, note, with_peer};
+use crate::support::{Notes, PROCESSES, assert_says, in_root, matrix_fn, matrix_over, note, with_peer};
 
 /// Opens its stream, and returns how many messages came before the end of it.
 #[pleach::context]
@@ -53,22 +53,34 @@ async fn plus(a: u64, b: u64) -> Result<u64> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
-        matrix("blocks::leaving_a_block_that_opened_no_stream_ends_that_of_the_function", left_unopened),
-        matrix("blocks::a_context_whose_block_was_left_opens_no_stream", opened_late),
-        matrix("blocks::a_cancel_after_the_end_was_called_all_the_same", cancelled_late),
-        matrix("blocks::another_task_of_a_cancelled_block_gets_the_end_of_the_stream", end_of_stream),
-        matrix("blocks::an_error_that_a_body_meets_its_cancellation_with_is_kept", real_error),
-        matrix("blocks::a_failure_ends_the_siblings_although_the_body_holds_a_shield", siblings),
-        matrix_over(&PROCESSES, "blocks::whatever_is_opened_to_an_actor_that_just_died_says_so", just_died),
-        matrix_over(&PROCESSES, "blocks::a_block_that_has_cancelled_is_not_failed_by_a_lost_peer", lost),
-        matrix_over(&PROCESSES, "blocks::a_stream_block_with_a_value_is_not_failed_by_a_lost_peer", lost_stream),
+        matrix_fn(leaving_a_block_that_opened_no_stream_ends_that_of_the_function),
+        matrix_fn(a_context_whose_block_was_left_opens_no_stream),
+        matrix_fn(a_cancel_after_the_end_was_called_all_the_same),
+        matrix_fn(another_task_of_a_cancelled_block_gets_the_end_of_the_stream),
+        matrix_fn(an_error_that_a_body_meets_its_cancellation_with_is_kept),
+        matrix_fn(a_failure_ends_the_siblings_although_the_body_holds_a_shield),
+        matrix_over(
+            &PROCESSES,
+            "blocks::whatever_is_opened_to_an_actor_that_just_died_says_so",
+            whatever_is_opened_to_an_actor_that_just_died_says_so,
+        ),
+        matrix_over(
+            &PROCESSES,
+            "blocks::a_block_that_has_cancelled_is_not_failed_by_a_lost_peer",
+            a_block_that_has_cancelled_is_not_failed_by_a_lost_peer,
+        ),
+        matrix_over(
+            &PROCESSES,
+            "blocks::a_stream_block_with_a_value_is_not_failed_by_a_lost_peer",
+            a_stream_block_with_a_value_is_not_failed_by_a_lost_peer,
+        ),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-async fn left_unopened(config: Config) {
+async fn leaving_a_block_that_opened_no_stream_ends_that_of_the_function(config: Config) {
     with_peer(config, module_path!(), async |portal| {
         let value = portal.open_context(listens(), async |_, _| pleach::Ok(5)).await?;
         assert_eq!(value, 5);
@@ -88,7 +100,7 @@ async fn left_unopened(config: Config) {
     .await;
 }
 
-async fn opened_late(config: Config) {
+async fn a_context_whose_block_was_left_opens_no_stream(config: Config) {
     with_peer(config, module_path!(), async |portal| {
         let returned = portal.open_context(listens(), async |ctx, _| pleach::Ok(ctx)).await?;
         assert_says(&returned.open_stream().await, &["the context has ended"]);
@@ -117,7 +129,7 @@ async fn opened_late(config: Config) {
     .await;
 }
 
-async fn cancelled_late(config: Config) {
+async fn a_cancel_after_the_end_was_called_all_the_same(config: Config) {
     with_peer(config, module_path!(), async |portal| {
         let value = portal
             .open_context(returns(), async |ctx, ()| {
@@ -140,7 +152,7 @@ async fn cancelled_late(config: Config) {
     .await;
 }
 
-async fn end_of_stream(config: Config) {
+async fn another_task_of_a_cancelled_block_gets_the_end_of_the_stream(config: Config) {
     with_peer(config, module_path!(), async |portal| {
         for polled in [false, true] {
             let seen = portal
@@ -176,7 +188,7 @@ async fn end_of_stream(config: Config) {
     .await;
 }
 
-async fn real_error(config: Config) {
+async fn an_error_that_a_body_meets_its_cancellation_with_is_kept(config: Config) {
     with_peer(config, module_path!(), async |portal| {
         let scope = CancelScope::new();
         // Told by a primitive, the body still has something worse to say.
@@ -230,7 +242,7 @@ async fn stays(notes: String) -> Result<()> {
     std::future::pending().await
 }
 
-async fn siblings(config: Config) {
+async fn a_failure_ends_the_siblings_although_the_body_holds_a_shield(config: Config) {
     let notes = Arc::new(Notes::new());
     in_root(config, async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
@@ -278,7 +290,7 @@ fn kill(pid: u32) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
 }
 
-async fn just_died(config: Config) {
+async fn whatever_is_opened_to_an_actor_that_just_died_says_so(config: Config) {
     with_victim(config, async |portal| {
         kill(portal.id().pid());
         // Whether the loss is known yet or not.
@@ -300,7 +312,7 @@ async fn just_died(config: Config) {
     .await;
 }
 
-async fn lost(config: Config) {
+async fn a_block_that_has_cancelled_is_not_failed_by_a_lost_peer(config: Config) {
     for known in [false, true] {
         with_victim(config.clone(), async |portal| {
             let value = portal
@@ -321,7 +333,7 @@ async fn lost(config: Config) {
     }
 }
 
-async fn lost_stream(config: Config) {
+async fn a_stream_block_with_a_value_is_not_failed_by_a_lost_peer(config: Config) {
     for known in [false, true] {
         with_victim(config.clone(), async |portal| {
             let value = portal

@@ -7,7 +7,9 @@ use libtest_mimic::Trial;
 use pleach::error::Refusal;
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, WITHIN_TLS, assert_says, in_root, matrix, matrix_over, note, over, soon, test};
+use crate::support::{
+    ALL, Notes, WITHIN_TLS, assert_says, in_root, matrix_fn, matrix_over, note, over, soon, test, test_fn,
+};
 
 #[pleach::rpc]
 async fn add(a: i64, b: i64) -> Result<i64> {
@@ -68,12 +70,16 @@ pub(crate) fn tests() -> Vec<Trial> {
             tests.push(test(name, move || values_cross(protocol, codec)));
         }
     }
-    tests.extend(matrix("calls::a_cancelled_call_ends_the_remote_task", cancelled));
-    tests.extend(matrix_over(&WITHIN_TLS, "calls::a_cancelled_call_ends_the_remote_task", cancelled));
-    tests.push(test("calls::errors_come_back_with_chain_and_source", errors_come_back));
-    tests.push(test("calls::a_panic_is_an_error_and_the_actor_goes_on", a_panic_is_an_error));
-    tests.push(test("calls::a_refused_call_says_how_to_fix_it_and_the_actor_goes_on", refusals));
-    tests.push(test("calls::a_value_over_the_frame_limit_is_an_error_of_that_call", too_large));
+    tests.extend(matrix_fn(a_cancelled_call_ends_the_remote_task));
+    tests.extend(matrix_over(
+        &WITHIN_TLS,
+        "calls::a_cancelled_call_ends_the_remote_task",
+        a_cancelled_call_ends_the_remote_task,
+    ));
+    tests.push(test_fn(errors_come_back_with_chain_and_source));
+    tests.push(test_fn(a_panic_is_an_error_and_the_actor_goes_on));
+    tests.push(test_fn(a_refused_call_says_how_to_fix_it_and_the_actor_goes_on));
+    tests.push(test_fn(a_value_over_the_frame_limit_is_an_error_of_that_call));
     tests
 }
 
@@ -103,7 +109,7 @@ async fn values_cross(protocol: &'static str, codec: &'static str) {
     .unwrap();
 }
 
-async fn errors_come_back() {
+async fn errors_come_back_with_chain_and_source() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
@@ -125,7 +131,7 @@ async fn errors_come_back() {
     .unwrap();
 }
 
-async fn a_panic_is_an_error() {
+async fn a_panic_is_an_error_and_the_actor_goes_on() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
@@ -140,7 +146,7 @@ async fn a_panic_is_an_error() {
 }
 
 // S100, SEC-14
-async fn refusals() {
+async fn a_refused_call_says_how_to_fix_it_and_the_actor_goes_on() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
@@ -169,7 +175,7 @@ async fn refusals() {
     .unwrap();
 }
 
-async fn too_large() {
+async fn a_value_over_the_frame_limit_is_an_error_of_that_call() {
     let config = Config { max_frame: 100_000, ..over("uds") };
     in_root(config, async |_| {
         pleach::open_nursery(async |n| {
@@ -185,7 +191,7 @@ async fn too_large() {
     .unwrap();
 }
 
-async fn cancelled(config: Config) {
+async fn a_cancelled_call_ends_the_remote_task(config: Config) {
     let notes = Arc::new(Notes::new());
     in_root(config, async |_| {
         pleach::open_nursery(async |n| {

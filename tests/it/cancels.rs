@@ -8,7 +8,7 @@ use pleach::scope::{self, Shield};
 use pleach::{ActorId, ContextCancelled, ContextState, WaitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{FOREVER, Notes, PROCESSES, assert_says, in_root, matrix, matrix_over, note, soon};
+use crate::support::{FOREVER, Notes, PROCESSES, assert_says, in_root, matrix_fn, matrix_over, note, soon};
 
 /// What the function does once it has come as far as it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -137,17 +137,21 @@ async fn never_starts(ctx: &mut Context<(), (), ()>, notes: String) -> Result<()
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
-        matrix("cancels::a_context_that_asked_absorbs_it", by_the_context),
-        matrix("cancels::an_actor_that_was_cancelled_fails_each_context_to_it", by_its_actor),
-        matrix("cancels::a_function_that_cancels_itself_fails_the_block", by_itself),
-        matrix("cancels::the_bodys_own_error_comes_out", by_the_bodys_error),
-        matrix("cancels::a_cancelled_opener_gets_no_block", while_opening),
-        matrix("cancels::what_a_cancelled_function_still_says_is_heard", last_words),
-        matrix("cancels::a_cancellation_climbs_the_tree_with_its_canceller", relayed),
-        matrix("cancels::a_flooded_context_holds_up_no_other", flooded),
-        matrix_over(&PROCESSES, "cancels::a_signal_is_the_cause", by_a_signal),
-        matrix_over(&PROCESSES, "cancels::a_peer_that_does_not_acknowledge_is_too_slow", too_slow),
-        matrix_over(&PROCESSES, "cancels::a_peer_that_is_gone_needs_no_cancel", gone),
+        matrix_fn(a_context_that_asked_absorbs_it),
+        matrix_fn(an_actor_that_was_cancelled_fails_each_context_to_it),
+        matrix_fn(a_function_that_cancels_itself_fails_the_block),
+        matrix_fn(the_bodys_own_error_comes_out),
+        matrix_fn(a_cancelled_opener_gets_no_block),
+        matrix_fn(what_a_cancelled_function_still_says_is_heard),
+        matrix_fn(a_cancellation_climbs_the_tree_with_its_canceller),
+        matrix_fn(a_flooded_context_holds_up_no_other),
+        matrix_over(&PROCESSES, "cancels::a_signal_is_the_cause", a_signal_is_the_cause),
+        matrix_over(
+            &PROCESSES,
+            "cancels::a_peer_that_does_not_acknowledge_is_too_slow",
+            a_peer_that_does_not_acknowledge_is_too_slow,
+        ),
+        matrix_over(&PROCESSES, "cancels::a_peer_that_is_gone_needs_no_cancel", a_peer_that_is_gone_needs_no_cancel),
     ]
     .into_iter()
     .flatten()
@@ -186,7 +190,7 @@ fn told<T: std::fmt::Debug>(ended: Result<T>) -> ContextCancelled {
     }
 }
 
-async fn by_the_context(config: Config) {
+async fn a_context_that_asked_absorbs_it(config: Config) {
     // S14, S50, S74, S75, S77: absorbed, in whatever state, and however the function takes it.
     with_peer(config, async |root, portal| {
         for stage in STAGES {
@@ -230,7 +234,7 @@ async fn by_the_context(config: Config) {
     .await;
 }
 
-async fn by_its_actor(config: Config) {
+async fn an_actor_that_was_cancelled_fails_each_context_to_it(config: Config) {
     // S10, S12, S28: raised in each context, also in those of the canceller of the actor.
     in_root(config, async |root| {
         pleach::open_nursery(async |n| {
@@ -257,7 +261,7 @@ async fn by_its_actor(config: Config) {
     .unwrap();
 }
 
-async fn by_itself(config: Config) {
+async fn a_function_that_cancels_itself_fails_the_block(config: Config) {
     with_peer(config, async |_, portal| {
         for (stage, then) in STAGES
             .into_iter()
@@ -285,7 +289,7 @@ async fn by_itself(config: Config) {
     .await;
 }
 
-async fn by_the_bodys_error(config: Config) {
+async fn the_bodys_own_error_comes_out(config: Config) {
     // S74, S76: the remote task is cancelled, and its end replaces no error that is here already.
     with_peer(config, async |_, portal| {
         for (stage, then) in
@@ -317,7 +321,7 @@ async fn by_the_bodys_error(config: Config) {
     .await;
 }
 
-async fn while_opening(config: Config) {
+async fn a_cancelled_opener_gets_no_block(config: Config) {
     let notes = Arc::new(Notes::new());
     with_peer(config, async |root, portal| {
         let scope = CancelScope::new();
@@ -344,7 +348,7 @@ async fn while_opening(config: Config) {
     .await;
 }
 
-async fn last_words(config: Config) {
+async fn what_a_cancelled_function_still_says_is_heard(config: Config) {
     // S22, S23, S27: the stream stays open, and everything up to the result is delivered.
     with_peer(config, async |_, portal| {
         let value = portal
@@ -362,7 +366,7 @@ async fn last_words(config: Config) {
     .await;
 }
 
-async fn relayed(config: Config) {
+async fn a_cancellation_climbs_the_tree_with_its_canceller(config: Config) {
     in_root(config, async |_| {
         pleach::open_nursery(async |n| {
             let top = n.start_actor("top").enable(module_path!()).await?;
@@ -377,7 +381,7 @@ async fn relayed(config: Config) {
     .unwrap();
 }
 
-async fn flooded(config: Config) {
+async fn a_flooded_context_holds_up_no_other(config: Config) {
     with_peer(config, async |_, portal| {
         portal
             .open_context(floods(), async |flooded, ()| {
@@ -400,7 +404,7 @@ async fn flooded(config: Config) {
     .await;
 }
 
-async fn by_a_signal(config: Config) {
+async fn a_signal_is_the_cause(config: Config) {
     in_root(config, async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
@@ -430,7 +434,7 @@ fn assert_terminated(ended: &Result<()>) {
     assert_eq!((died.actor.name(), died.status), ("peer", WaitStatus::Signalled(15)));
 }
 
-async fn too_slow(config: Config) {
+async fn a_peer_that_does_not_acknowledge_is_too_slow(config: Config) {
     // S24, S51.
     // Twice, before QUIC gives up a peer that is stopped.
     let config = Config { cancel_ack: soon() / 2, ..config };
@@ -467,7 +471,7 @@ async fn stop(pid: Pid) {
     }
 }
 
-async fn gone(config: Config) {
+async fn a_peer_that_is_gone_needs_no_cancel(config: Config) {
     // S51: with the connection goes the task, without a wait for an acknowledgement.
     let config = Config { cancel_ack: FOREVER, ..config };
     in_root(config, async |_| {

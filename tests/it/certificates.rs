@@ -10,7 +10,7 @@ use pleach_tls::authority::{Authority, Validity};
 use pleach_tls::identity::Pem;
 use tempfile::TempDir;
 
-use crate::support::{assert_says, in_nursery, in_root, over, test};
+use crate::support::{assert_says, in_nursery, in_root, over, test, test_fn};
 
 #[pleach::rpc]
 async fn whoami() -> Result<u32> {
@@ -20,17 +20,19 @@ async fn whoami() -> Result<u32> {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in ["tls+tcp", "quic"] {
-        tests.push(test(format!("certificates::of_a_key_in_a_file_over_{protocol}"), move || of_a_key(protocol)));
+        tests.push(test(format!("certificates::of_a_key_in_a_file_over_{protocol}"), move || {
+            of_a_key_in_a_file(protocol)
+        }));
         tests.push(test(format!("certificates::of_the_user_over_{protocol}"), move || of_the_user(protocol)));
         let refused = move || for_another_host(protocol);
         tests.push(test(format!("certificates::for_another_host_over_{protocol}"), refused));
     }
-    tests.push(test("certificates::that_are_no_good_end_the_start", no_good));
+    tests.push(test_fn(that_are_no_good_end_the_start));
     tests
 }
 
 /// Two trees, one after the other, that have their key from one file.
-async fn of_a_key(protocol: &'static str) {
+async fn of_a_key_in_a_file(protocol: &'static str) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("tree.key");
     let config = Config { key_file: Some(path.clone()), ..over(protocol) };
@@ -55,7 +57,7 @@ async fn of_the_user(protocol: &'static str) {
 }
 
 /// It shows without dialling, and is not taken for a fault of the dialled peer.
-async fn no_good() {
+async fn that_are_no_good_end_the_start() {
     let directory = TempDir::new().unwrap();
     write(directory.path(), "127.0.0.1");
     let authority = Authority::new(Validity::Days(1)).unwrap();

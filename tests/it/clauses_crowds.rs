@@ -39,8 +39,16 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.extend(matrix_over(&["uds", "quic"], name, beside_a_panic));
     let name = "clauses_crowds::a_cancelled_scope_hides_no_crash_in_a_clean_up";
     tests.extend(matrix_over(&["uds", "quic"], name, in_a_cancelled_scope));
-    tests.extend(matrix_over(&["uds", "tcp"], "clauses_crowds::an_exit_in_an_init_is_the_starters_error", in_an_init));
-    tests.extend(matrix_over(&["mem"], "clauses_crowds::threads_that_are_forced_have_not_failed", threads));
+    tests.extend(matrix_over(
+        &["uds", "tcp"],
+        "clauses_crowds::an_exit_in_an_init_is_the_starters_error",
+        an_exit_in_an_init_is_the_starters_error,
+    ));
+    tests.extend(matrix_over(
+        &["mem"],
+        "clauses_crowds::threads_that_are_forced_have_not_failed",
+        threads_that_are_forced_have_not_failed,
+    ));
     tests
 }
 
@@ -159,7 +167,7 @@ async fn in_a_cancelled_scope(config: Config) {
 }
 
 // C-15
-async fn in_an_init(config: Config) {
+async fn an_exit_in_an_init_is_the_starters_error(config: Config) {
     for code in [0, 3] {
         in_nursery(config.clone(), async |n| {
             let daemon = ChildSpec::daemon(n.start_actor("victim").enable(module_path!()));
@@ -176,7 +184,7 @@ async fn in_an_init(config: Config) {
 }
 
 // C-12
-async fn threads(config: Config) {
+async fn threads_that_are_forced_have_not_failed(config: Config) {
     in_nursery(config, async |n| {
         n.start_actor("one").await?;
         let two = n.start_actor("two").await?;

@@ -44,13 +44,17 @@ async fn above_one_that_waits(notes: String) -> Result<()> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = matrix_over(&["uds", "quic"], "clauses_order::a_child_is_complete_after_its_callbacks", child);
+    let mut tests = matrix_over(
+        &["uds", "quic"],
+        "clauses_order::a_child_is_complete_after_its_callbacks",
+        a_child_is_complete_after_its_callbacks,
+    );
     let name = "clauses_order::an_actor_at_its_exit_is_not_found_any_more";
     tests.extend(matrix_over(&["tcp", "uds"], name, not_found));
     tests.push(Trial::test(
         "clauses_order::a_root_is_out_of_its_table_before_its_callbacks_and_complete_after",
         || {
-            root();
+            a_root_is_out_of_its_table_before_its_callbacks_and_complete_after();
             Ok(())
         },
     ));
@@ -58,7 +62,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 // S115, S123
-async fn child(config: Config) {
+async fn a_child_is_complete_after_its_callbacks(config: Config) {
     let notes = Notes::new();
     in_nursery(config, async |n| {
         let portal = n.start_actor("leaver").enable(module_path!()).await?;
@@ -84,7 +88,7 @@ async fn not_found(config: Config) {
     .unwrap();
 }
 
-fn root() {
+fn a_root_is_out_of_its_table_before_its_callbacks_and_complete_after() {
     let notes = Notes::new();
     let mut root = RootProcess::start("what_is_left", &notes, "");
     assert_eq!(notes.next(), "complete: false, entries: 0");

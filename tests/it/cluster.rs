@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::trionics::{Cluster, open_actor_cluster};
 
-use crate::support::{PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, over, test};
+use crate::support::{PROCESSES, Watched, assert_says, in_root, matrix_fn, matrix_over, over, test_fn};
 
 /// Says in which actor and process it runs.
 #[pleach::rpc]
@@ -22,11 +22,11 @@ async fn give_up() -> Result<()> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = matrix("cluster::each_has_its_name", each_has_its_name);
-    tests.extend(matrix_over(&PROCESSES, "cluster::nothing_outlives_the_block", nothing_outlives));
-    tests.push(test("cluster::one_that_dies_ends_them_all", one_dies));
-    tests.push(test("cluster::one_that_cannot_be_started_ends_them_all", one_is_not_started));
-    tests.push(test("cluster::the_configuration_says_where", configured));
+    let mut tests = matrix_fn(each_has_its_name);
+    tests.extend(matrix_over(&PROCESSES, "cluster::nothing_outlives_the_block", nothing_outlives_the_block));
+    tests.push(test_fn(one_that_dies_ends_them_all));
+    tests.push(test_fn(one_that_cannot_be_started_ends_them_all));
+    tests.push(test_fn(the_configuration_says_where));
     tests
 }
 
@@ -47,7 +47,7 @@ async fn each_has_its_name(config: Config) {
     assert_eq!(named.await.unwrap(), ["root.worker_0", "root.worker_1", "root.worker_2"]);
 }
 
-async fn nothing_outlives(config: Config) {
+async fn nothing_outlives_the_block(config: Config) {
     for (hard_kill, fails) in [(false, false), (true, false), (false, true)] {
         let mut there = Vec::new();
         let outcome = in_root(config.clone(), async |_| {
@@ -71,7 +71,7 @@ async fn nothing_outlives(config: Config) {
     }
 }
 
-async fn one_dies() {
+async fn one_that_dies_ends_them_all() {
     let outcome = in_root(over("uds"), async |_| {
         open_actor_cluster(three(), async |portals| {
             let _died = portals["root.worker_1"].run(give_up()).await; // the cluster has the reason
@@ -82,7 +82,7 @@ async fn one_dies() {
     assert_says(&outcome.await, &["root.worker_1", "exited with code 7"]);
 }
 
-async fn one_is_not_started() {
+async fn one_that_cannot_be_started_ends_them_all() {
     let outcome = in_root(over("uds"), async |_| {
         open_actor_cluster(three().names(["a", "", "c"]), async |_| panic!("it must not begin")).await
     });
@@ -90,7 +90,7 @@ async fn one_is_not_started() {
     assert_says(&outcome, &["its name is empty"]);
 }
 
-async fn configured() {
+async fn the_configuration_says_where() {
     let config = Config { hosts: "local*2".parse().unwrap(), ..over("uds") };
     let started = in_root(config, async |_| {
         open_actor_cluster(Cluster::new(), async |portals| Ok::<_, Error>(portals.len())).await

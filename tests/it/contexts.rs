@@ -7,7 +7,9 @@ use pleach::__private::{Export, Invoked, Request, context_call};
 use pleach::ContextCall;
 use pleach::prelude::*;
 
-use crate::support::{self, Notes, PROCESSES, WITHIN_TLS, Watched, assert_says, in_root, matrix, matrix_over, note};
+use crate::support::{
+    self, Notes, PROCESSES, WITHIN_TLS, Watched, assert_says, in_root, matrix, matrix_fn, matrix_over, note,
+};
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is too big")]
@@ -115,21 +117,25 @@ fn never<D>(_: Request<D>) -> Invoked {
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
-        matrix("contexts::a_dialog_of_json", |config| dialog(Config { codec: "json".into(), ..config })),
-        matrix("contexts::a_dialog_of_msgpack", dialog),
-        matrix("contexts::a_remote_failure_interrupts_the_body", interrupted),
-        matrix("contexts::a_cancelled_context_is_over_on_both_sides", cancelled),
-        matrix("contexts::a_slow_consumer_holds_its_sender_up", back_pressure),
-        matrix("contexts::calls_and_cancels_pass_a_flooded_stream", head_of_line),
-        matrix_over(&PROCESSES, "contexts::a_peer_that_dies_wakes_its_stream", peer_dies),
-        matrix_over(&WITHIN_TLS, "contexts::a_dialog_of_msgpack", dialog),
-        matrix_over(&WITHIN_TLS, "contexts::a_slow_consumer_holds_its_sender_up", back_pressure),
-        matrix_over(&WITHIN_TLS, "contexts::calls_and_cancels_pass_a_flooded_stream", head_of_line),
-        matrix_over(&WITHIN_TLS, "contexts::a_peer_that_dies_wakes_its_stream", peer_dies),
-        matrix("contexts::leaving_the_block_drains_untaken_messages", drains),
-        matrix("contexts::misuse_is_an_error_that_says_so", misuse),
-        matrix("contexts::an_overrun_says_whose_buffer_is_full", overruns),
-        matrix("contexts::a_context_is_no_call_and_a_call_no_context", wrong_kind),
+        matrix("contexts::a_dialog_of_json", |config| a_dialog(Config { codec: "json".into(), ..config })),
+        matrix("contexts::a_dialog_of_msgpack", a_dialog),
+        matrix_fn(a_remote_failure_interrupts_the_body),
+        matrix_fn(a_cancelled_context_is_over_on_both_sides),
+        matrix_fn(a_slow_consumer_holds_its_sender_up),
+        matrix_fn(calls_and_cancels_pass_a_flooded_stream),
+        matrix_over(&PROCESSES, "contexts::a_peer_that_dies_wakes_its_stream", a_peer_that_dies_wakes_its_stream),
+        matrix_over(&WITHIN_TLS, "contexts::a_dialog_of_msgpack", a_dialog),
+        matrix_over(&WITHIN_TLS, "contexts::a_slow_consumer_holds_its_sender_up", a_slow_consumer_holds_its_sender_up),
+        matrix_over(
+            &WITHIN_TLS,
+            "contexts::calls_and_cancels_pass_a_flooded_stream",
+            calls_and_cancels_pass_a_flooded_stream,
+        ),
+        matrix_over(&WITHIN_TLS, "contexts::a_peer_that_dies_wakes_its_stream", a_peer_that_dies_wakes_its_stream),
+        matrix_fn(leaving_the_block_drains_untaken_messages),
+        matrix_fn(misuse_is_an_error_that_says_so),
+        matrix_fn(an_overrun_says_whose_buffer_is_full),
+        matrix_fn(a_context_is_no_call_and_a_call_no_context),
     ]
     .into_iter()
     .flatten()
@@ -145,7 +151,7 @@ where
     support::with_peer(config, module_path!(), body).await;
 }
 
-async fn dialog(config: Config) {
+async fn a_dialog(config: Config) {
     // S17, S18, S75, S82.
     with_peer(config, async |portal| {
         let seen = portal
@@ -169,7 +175,7 @@ async fn dialog(config: Config) {
     .await;
 }
 
-async fn interrupted(config: Config) {
+async fn a_remote_failure_interrupts_the_body(config: Config) {
     // S10, S12.
     with_peer(config, async |portal| {
         let ended: Result<()> = portal
@@ -200,7 +206,7 @@ async fn interrupted(config: Config) {
     .await;
 }
 
-async fn cancelled(config: Config) {
+async fn a_cancelled_context_is_over_on_both_sides(config: Config) {
     let notes = Arc::new(Notes::new());
     with_peer(config, async |portal| {
         // By the context itself: no error.
@@ -242,7 +248,7 @@ async fn cancelled(config: Config) {
     .await;
 }
 
-async fn back_pressure(config: Config) {
+async fn a_slow_consumer_holds_its_sender_up(config: Config) {
     with_peer(config, async |portal| {
         // A buffer of one message costs a round trip for each.
         for (buffer, count) in [(1, 300), (64, 5000), (1000, 5000)] {
@@ -267,7 +273,7 @@ async fn back_pressure(config: Config) {
     .await;
 }
 
-async fn head_of_line(config: Config) {
+async fn calls_and_cancels_pass_a_flooded_stream(config: Config) {
     with_peer(config, async |portal| {
         portal
             .open_context(takes_nothing(true), async |ctx, ()| {
@@ -293,7 +299,7 @@ async fn head_of_line(config: Config) {
     .await;
 }
 
-async fn peer_dies(config: Config) {
+async fn a_peer_that_dies_wakes_its_stream(config: Config) {
     let notes = Notes::new();
     in_root(config, async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
@@ -321,7 +327,7 @@ async fn peer_dies(config: Config) {
     .unwrap();
 }
 
-async fn drains(config: Config) {
+async fn leaving_the_block_drains_untaken_messages(config: Config) {
     // S76.
     with_peer(config, async |portal| {
         let kept = portal
@@ -345,7 +351,7 @@ async fn drains(config: Config) {
     .await;
 }
 
-async fn misuse(config: Config) {
+async fn misuse_is_an_error_that_says_so(config: Config) {
     // S20, S21, S83.
     with_peer(config, async |portal| {
         for (how, says) in [
@@ -371,7 +377,7 @@ async fn misuse(config: Config) {
     .await;
 }
 
-async fn overruns(config: Config) {
+async fn an_overrun_says_whose_buffer_is_full(config: Config) {
     let notes = Notes::new();
     with_peer(config, async |portal| {
         let overrun: Result<()> = portal
@@ -400,7 +406,7 @@ async fn overruns(config: Config) {
     .await;
 }
 
-async fn wrong_kind(config: Config) {
+async fn a_context_is_no_call_and_a_call_no_context(config: Config) {
     // S15, S16: what the peer refuses is the error of the call or of the opening itself.
     with_peer(config, async |portal| {
         let called: Result<u64> = portal.run_from_ns("it::contexts::doubler", &(1,)).await;

@@ -8,7 +8,7 @@ use pleach::scope::{Shield, cancelled, checkpoint, current_deadline};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
-    ALL, Notes, PROCESSES, RootProcess, assert_says, in_root, matrix, note, over, patience, soon, test,
+    ALL, Notes, PROCESSES, RootProcess, assert_says, in_root, matrix_fn, note, over, patience, soon, test,
 };
 
 /// Waits until it is cancelled, notes why, and returns that.
@@ -54,17 +54,19 @@ async fn left() -> Result<Option<u64>> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = matrix("deadlines::what_a_callee_calls_inherits_the_time_left", inherited);
+    let mut tests = matrix_fn(what_a_callee_calls_inherits_the_time_left);
     // The other tests spend their time waiting.
     for protocol in ALL {
         tests.push(test(format!("deadlines::a_context_ends_at_its_deadline_over_{protocol}"), move || {
-            context(protocol)
+            a_context_ends_at_its_deadline(protocol)
         }));
     }
     for protocol in ["mem", "quic"] {
         let name = format!("deadlines::a_task_ends_several_hops_down_over_{protocol}");
         tests.push(test(name, move || several_hops(protocol)));
-        tests.push(test(format!("deadlines::the_answer_names_the_deadline_over_{protocol}"), move || answer(protocol)));
+        tests.push(test(format!("deadlines::the_answer_names_the_deadline_over_{protocol}"), move || {
+            the_answer_names_the_deadline(protocol)
+        }));
     }
     for protocol in PROCESSES {
         let name = format!("deadlines::a_task_ends_though_its_caller_is_stopped_over_{protocol}");
@@ -92,7 +94,7 @@ fn is_timeout<T>(outcome: &Result<T>) -> bool {
     matches!(outcome, Err(Error::Timeout { .. }))
 }
 
-async fn inherited(config: Config) {
+async fn what_a_callee_calls_inherits_the_time_left(config: Config) {
     in_root(config, async |_| {
         with_peer(async |portal| {
             assert_eq!(portal.run(left()).await?, None);
@@ -129,7 +131,7 @@ async fn several_hops(protocol: &'static str) {
     .unwrap();
 }
 
-async fn context(protocol: &'static str) {
+async fn a_context_ends_at_its_deadline(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     in_root(over(protocol), async |_| {
         with_peer(async |portal| {
@@ -152,7 +154,7 @@ async fn context(protocol: &'static str) {
 }
 
 /// What the runtime makes of the answer is the caller's own time-out; a portal shows the answer itself.
-async fn answer(protocol: &'static str) {
+async fn the_answer_names_the_deadline(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     in_root(over(protocol), async |_| {
         let mut answer = None;

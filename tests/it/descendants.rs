@@ -11,7 +11,7 @@ use pleach::prelude::*;
 use pleach::{EndedBy, WaitStatus};
 
 use crate::support::{
-    Notes, PROCESSES, RootProcess, Watched, copy_program, in_nursery, in_root, note, over, patience, test,
+    Notes, PROCESSES, RootProcess, Watched, copy_program, in_nursery, in_root, note, over, patience, test, test_fn,
 };
 
 /// Starts processes that leave their parent, their group and their session; returns their numbers.
@@ -51,24 +51,24 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in PROCESSES {
         tests.push(test(format!("descendants::daemons_of_actors_end_with_the_root_over_{protocol}"), move || {
-            daemons_end(protocol)
+            daemons_of_actors_end_with_the_root(protocol)
         }));
     }
-    tests.push(test("descendants::orphaned_leaders_of_sessions_are_reaped", reaped));
-    tests.push(test("descendants::children_of_the_program_keep_life_and_status", strangers_kept));
+    tests.push(test_fn(orphaned_leaders_of_sessions_are_reaped));
+    tests.push(test_fn(children_of_the_program_keep_life_and_status));
     tests.push(Trial::test("descendants::the_first_process_of_a_container_reaps", || {
-        reaps_as_first_process();
+        the_first_process_of_a_container_reaps();
         Ok(())
     }));
     tests.push(Trial::test("descendants::orphans_go_where_they_went_before_once_the_last_root_has_ended", || {
-        gives_orphans_back();
+        orphans_go_where_they_went_before_once_the_last_root_has_ended();
         Ok(())
     }));
-    tests.push(test("descendants::an_actor_that_kill_does_not_end_is_left_and_reported", unkillable));
+    tests.push(test_fn(an_actor_that_kill_does_not_end_is_left_and_reported));
     tests
 }
 
-async fn daemons_end(protocol: &'static str) {
+async fn daemons_of_actors_end_with_the_root(protocol: &'static str) {
     let mut left = Vec::new();
     in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
@@ -90,7 +90,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
-async fn reaped() {
+async fn orphaned_leaders_of_sessions_are_reaped() {
     in_nursery(over("uds"), async |n| {
         let orphans = n.run_in_actor(orphan(20)).await?.result().await?;
         assert_reaped(&orphans).await;
@@ -109,7 +109,7 @@ async fn assert_reaped(orphans: &[u32]) {
 }
 
 /// The root is process 1 of its namespace: all orphans are its children, whatever they come from.
-fn reaps_as_first_process() {
+fn the_first_process_of_a_container_reaps() {
     let may = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).stderr(Stdio::null()).status();
     if !may.is_ok_and(|status| status.success()) {
         return eprintln!("skipped: this user may make no namespaces");
@@ -124,11 +124,11 @@ fn reaps_as_first_process() {
 /// Runs as process 1.
 pub(crate) fn first_process_root(notes: &str) {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio.block_on(reaped());
+    tokio.block_on(orphaned_leaders_of_sessions_are_reaped());
     note(notes, format!("{}: all reaped", std::process::id()));
 }
 
-fn gives_orphans_back() {
+fn orphans_go_where_they_went_before_once_the_last_root_has_ended() {
     let notes = Notes::new();
     let mut root = RootProcess::start("orphans", &notes, "");
     assert_eq!(notes.next(), "before false, in two true, in one true, after false");
@@ -166,7 +166,7 @@ pub(crate) fn orphans_root(notes: &str) {
 
 /// Children of the program with every look that an actor's process, or a part of one, may have.
 // Once the root took the statuses of some, and killed others with the group of an actor.
-async fn strangers_kept() {
+async fn children_of_the_program_keep_life_and_status() {
     let notes = Notes::new();
     let mut strangers = Vec::new();
     in_nursery(over("uds"), async |n| {
@@ -207,7 +207,7 @@ fn assert_kept(what: &str, child: &mut Child) {
 }
 
 /// A frozen process can't be killed, as one that waits for a broken disk.
-async fn unkillable() {
+async fn an_actor_that_kill_does_not_end_is_left_and_reported() {
     let quick = Duration::from_millis(100);
     let config = Config { give_up_after: quick, kill_after: quick, ..over("uds") };
     let Some(freezer) = Freezer::new() else { return eprintln!("skipped: there is no freezer of control groups") };

@@ -5,7 +5,7 @@ use pleach::discovery::registrar;
 use pleach::prelude::*;
 use pleach::{find_actor, get_registry};
 
-use crate::support::{Meeting, assert_says, in_root, over, soon, test, with_joined};
+use crate::support::{Meeting, assert_says, in_root, over, soon, test, test_fn, with_joined};
 
 /// Protocols over which programs meet here.
 const MEETING: [&str; 3] = ["mem", "tcp", "uds"];
@@ -18,20 +18,20 @@ pub(crate) fn tests() -> Vec<Trial> {
                 move || next_one_joins(protocol)
             }));
         tests.push(test(format!("election::of_roots_that_start_at_once_one_wins_over_{protocol}"), move || {
-            at_once(protocol)
+            of_roots_that_start_at_once_one_wins(protocol)
         }));
     }
-    tests.push(test("election::a_root_without_an_address_binds_nothing", binds_nothing));
-    tests.push(test("election::an_address_needs_a_key_file", needs_key));
-    tests.push(test("election::what_speaks_no_pleach_is_left_alone", occupied));
-    tests.push(test("election::an_actor_that_is_no_registrar_is_left_alone", not_a_registrar));
-    tests.push(test("election::another_trees_registrar_is_not_joined", another_tree));
-    tests.push(test("election::a_root_that_has_to_be_the_registrar_fails_beside_another", has_to_be));
-    tests.push(test("election::a_probe_leaves_no_trace", no_trace));
-    tests.push(test("election::several_registrars_are_joined_at_once", several));
-    tests.push(test("election::an_unused_address_elsewhere_is_an_error", elsewhere));
-    tests.push(test("election::an_address_may_be_written_in_several_ways", spelt));
-    tests.push(test("election::an_unknown_protocol_is_an_error", unknown));
+    tests.push(test_fn(a_root_without_an_address_binds_nothing));
+    tests.push(test_fn(an_address_needs_a_key_file));
+    tests.push(test_fn(what_speaks_no_pleach_is_left_alone));
+    tests.push(test_fn(an_actor_that_is_no_registrar_is_left_alone));
+    tests.push(test_fn(another_trees_registrar_is_not_joined));
+    tests.push(test_fn(a_root_that_has_to_be_the_registrar_fails_beside_another));
+    tests.push(test_fn(a_probe_leaves_no_trace));
+    tests.push(test_fn(several_registrars_are_joined_at_once));
+    tests.push(test_fn(an_unused_address_elsewhere_is_an_error));
+    tests.push(test_fn(an_address_may_be_written_in_several_ways));
+    tests.push(test_fn(an_unknown_protocol_is_an_error));
     tests
 }
 
@@ -57,7 +57,7 @@ async fn next_one_joins(protocol: &'static str) {
     .await;
 }
 
-async fn at_once(protocol: &'static str) {
+async fn of_roots_that_start_at_once_one_wins(protocol: &'static str) {
     for _ in 0..5 {
         let meeting = Meeting::new();
         let config = meeting.config(&[meeting.address(protocol)]);
@@ -84,7 +84,7 @@ async fn at_once(protocol: &'static str) {
     }
 }
 
-async fn binds_nothing() {
+async fn a_root_without_an_address_binds_nothing() {
     in_root(over("tcp"), async |actor| {
         assert!(actor.is_registrar());
         assert!(actor.addresses().await.is_empty());
@@ -94,7 +94,7 @@ async fn binds_nothing() {
     .unwrap();
 }
 
-async fn needs_key() {
+async fn an_address_needs_a_key_file() {
     let meeting = Meeting::new();
     let config = Config { key_file: None, ..meeting.config(&[meeting.address("uds")]) };
     let ended = in_root(config, async |_| Ok(())).await;
@@ -102,7 +102,7 @@ async fn needs_key() {
     assert_says(&ended, &["`key_file`", "PLEACH_KEY_FILE"]);
 }
 
-async fn occupied() {
+async fn what_speaks_no_pleach_is_left_alone() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     let meeting = Meeting::new();
@@ -116,7 +116,7 @@ async fn occupied() {
     assert!(is_registrar.unwrap());
 }
 
-async fn not_a_registrar() {
+async fn an_actor_that_is_no_registrar_is_left_alone() {
     let meeting = Meeting::new();
     let (registry, other) = (meeting.address("uds"), meeting.address("tcp"));
     let config = meeting.config(std::slice::from_ref(&registry));
@@ -132,7 +132,7 @@ async fn not_a_registrar() {
 }
 
 // SEC-17, SEC-21
-async fn another_tree() {
+async fn another_trees_registrar_is_not_joined() {
     let (meeting, stranger) = (Meeting::new(), Meeting::new());
     let address = meeting.address("tcp");
     let config = meeting.config(std::slice::from_ref(&address));
@@ -147,7 +147,7 @@ async fn another_tree() {
     .unwrap();
 }
 
-async fn has_to_be() {
+async fn a_root_that_has_to_be_the_registrar_fails_beside_another() {
     let meeting = Meeting::new();
     let config = meeting.config(&[meeting.address("uds")]);
     let second = Config { ensure_registry: true, ..config.clone() };
@@ -161,7 +161,7 @@ async fn has_to_be() {
 }
 
 // S87, S88
-async fn no_trace() {
+async fn a_probe_leaves_no_trace() {
     let meeting = Meeting::new();
     let address = meeting.address("uds");
     let config = meeting.config(std::slice::from_ref(&address));
@@ -183,7 +183,7 @@ async fn no_trace() {
     .unwrap();
 }
 
-async fn several() {
+async fn several_registrars_are_joined_at_once() {
     let meeting = Meeting::new();
     let (one, other) = (meeting.address("uds"), meeting.address("tcp"));
     let first = Config { root_name: "first".into(), ..meeting.config(std::slice::from_ref(&one)) };
@@ -212,7 +212,7 @@ async fn several() {
     .unwrap();
 }
 
-async fn elsewhere() {
+async fn an_unused_address_elsewhere_is_an_error() {
     let meeting = Meeting::new();
     // An address for documentation: no host has it.
     let config =
@@ -222,7 +222,7 @@ async fn elsewhere() {
 }
 
 /// Several protocols at once; a name that has to be resolved, which joins who is bound to a number.
-async fn spelt() {
+async fn an_address_may_be_written_in_several_ways() {
     let meeting = Meeting::new();
     // At the host that has a name.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -241,7 +241,7 @@ async fn spelt() {
     }
 }
 
-async fn unknown() {
+async fn an_unknown_protocol_is_an_error() {
     let meeting = Meeting::new();
     let config = Config { registry: vec!["udp://127.0.0.1:7".parse().unwrap()], ..meeting.config(&[]) };
     let ended = in_root(config, async |_| Ok(())).await;

@@ -9,7 +9,9 @@ use pleach::error::WaitStatus;
 use pleach::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_root, note, over, patience, soon, test};
+use crate::support::{
+    Notes, PROCESSES, RootProcess, Watched, assert_says, in_root, note, over, patience, soon, test, test_fn,
+};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -44,18 +46,18 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in PROCESSES {
         tests.push(test(format!("endings::an_actor_that_has_exited_is_called_in_vain_over_{protocol}"), move || {
-            called_in_vain(protocol)
+            an_actor_that_has_exited_is_called_in_vain(protocol)
         }));
         tests.push(test(format!("endings::a_daemon_that_dies_unasked_fails_its_nursery_over_{protocol}"), move || {
-            dies_unasked(protocol)
+            a_daemon_that_dies_unasked_fails_its_nursery(protocol)
         }));
         tests.push(test(
             format!("endings::a_child_that_exits_mid_call_is_named_with_its_last_words_over_{protocol}"),
-            move || exits_mid_call(protocol),
+            move || a_child_that_exits_mid_call_is_named_with_its_last_words(protocol),
         ));
         tests
             .push(test(format!("endings::a_nursery_dropped_in_a_timeout_leaves_nothing_over_{protocol}"), move || {
-                dropped(protocol)
+                a_nursery_dropped_in_a_timeout_leaves_nothing(protocol)
             }));
     }
     for (hook, says) in [
@@ -66,14 +68,14 @@ pub(crate) fn tests() -> Vec<Trial> {
             ends_early(hook, says)
         }));
     }
-    tests.push(test("endings::a_child_that_hangs_before_it_connects_is_killed", hangs_early));
-    tests.push(test("endings::a_start_that_is_given_up_leaves_nothing", start_given_up));
-    tests.push(test("endings::a_stopped_child_is_killed_in_bounded_time", stopped));
+    tests.push(test_fn(a_child_that_hangs_before_it_connects_is_killed));
+    tests.push(test_fn(a_start_that_is_given_up_leaves_nothing));
+    tests.push(test_fn(a_stopped_child_is_killed_in_bounded_time));
     tests.push(Trial::test("endings::a_root_dropped_in_a_timeout_makes_way_for_the_next", || {
-        roots_dropped();
+        a_root_dropped_in_a_timeout_makes_way_for_the_next();
         Ok(())
     }));
-    tests.push(test("endings::orphans_of_a_killed_child_are_reaped_by_the_root", orphans_reaped));
+    tests.push(test_fn(orphans_of_a_killed_child_are_reaped_by_the_root));
     for signal in ["INT", "TERM"] {
         tests.push(Trial::test(format!("endings::sig{}_ends_the_whole_tree", signal.to_lowercase()), move || {
             interrupted(signal);
@@ -83,7 +85,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
-async fn dies_unasked(protocol: &'static str) {
+async fn a_daemon_that_dies_unasked_fails_its_nursery(protocol: &'static str) {
     let ended: Result<()> = in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("victim").enable(module_path!()).await?;
@@ -97,7 +99,7 @@ async fn dies_unasked(protocol: &'static str) {
     assert!(matches!(ended, Err(Error::ActorDied(died)) if died.status == WaitStatus::Signalled(9)));
 }
 
-async fn called_in_vain(protocol: &'static str) {
+async fn an_actor_that_has_exited_is_called_in_vain(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("w").enable(module_path!()).await?;
@@ -118,7 +120,7 @@ async fn called_in_vain(protocol: &'static str) {
     .unwrap();
 }
 
-async fn exits_mid_call(protocol: &'static str) {
+async fn a_child_that_exits_mid_call_is_named_with_its_last_words(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
             let portal = n.start_actor("leaver").enable(module_path!()).await?;
@@ -138,7 +140,7 @@ async fn exits_mid_call(protocol: &'static str) {
     .unwrap();
 }
 
-async fn dropped(protocol: &'static str) {
+async fn a_nursery_dropped_in_a_timeout_leaves_nothing(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     in_root(over(protocol), async |_| {
         let nursery = pleach::open_nursery(async |n| {
@@ -172,7 +174,7 @@ async fn ends_early(hook: &'static str, says: [&'static str; 2]) {
 }
 
 // S29, S89
-async fn hangs_early() {
+async fn a_child_that_hangs_before_it_connects_is_killed() {
     let (notes, soon) = (Notes::new(), soon());
     let config = Config { connect_back: soon, ..over("uds") };
     in_root(config, async |_| {
@@ -191,7 +193,7 @@ async fn hangs_early() {
 }
 
 // S29, S89
-async fn start_given_up() {
+async fn a_start_that_is_given_up_leaves_nothing() {
     let notes = Arc::new(Notes::new());
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
@@ -210,7 +212,7 @@ async fn start_given_up() {
 }
 
 // S35
-async fn stopped() {
+async fn a_stopped_child_is_killed_in_bounded_time() {
     in_root(Config { cancel_ack: soon(), kill_after: soon(), ..over("uds") }, async |_| {
         let mut watched = None;
         pleach::open_nursery(async |n| {
@@ -233,7 +235,7 @@ async fn stopped() {
     .unwrap();
 }
 
-fn roots_dropped() {
+fn a_root_dropped_in_a_timeout_makes_way_for_the_next() {
     let notes = Notes::new();
     let mut root = RootProcess::start("roots_dropped", &notes, "uds");
     let mut watched = Vec::new();
@@ -271,7 +273,7 @@ pub(crate) fn roots_dropped_root(notes: &str) {
     pleach::__private::run_main(pleach::__private::Flavor::MultiThread { workers: Some(2) }, run);
 }
 
-async fn orphans_reaped() {
+async fn orphans_of_a_killed_child_are_reaped_by_the_root() {
     let notes = Arc::new(Notes::new());
     in_root(over("uds"), async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {

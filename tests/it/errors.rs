@@ -8,7 +8,7 @@ use pleach::prelude::*;
 use pleach::{ActorId, RemoteError};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{ALL, Notes, PROCESSES, assert_says, in_root, note, over, test};
+use crate::support::{ALL, Notes, PROCESSES, assert_says, in_root, note, over, test, test_fn};
 
 /// What a caller any number of hops away wants to know.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize, PartialEq)]
@@ -166,21 +166,23 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in ALL {
         tests.push(test(format!("errors::a_registered_error_crosses_three_hops_over_{protocol}"), move || {
-            three_hops(protocol)
+            a_registered_error_crosses_three_hops(protocol)
         }));
-        tests.push(test(format!("errors::a_group_keeps_its_members_over_{protocol}"), move || groups(protocol)));
+        tests.push(test(format!("errors::a_group_keeps_its_members_over_{protocol}"), move || {
+            a_group_keeps_its_members(protocol)
+        }));
         tests
             .push(test(format!("errors::a_context_passes_on_an_overrun_with_its_source_over_{protocol}"), move || {
-                inception(protocol)
+                a_context_passes_on_an_overrun_with_its_source(protocol)
             }));
     }
     for protocol in PROCESSES {
         tests.push(test(format!("errors::a_death_further_down_is_one_for_the_root_over_{protocol}"), move || {
-            death_below(protocol)
+            a_death_further_down_is_one_for_the_root(protocol)
         }));
     }
-    tests.push(test("errors::a_failure_whose_caller_has_left_is_logged", late_failure));
-    tests.push(test("errors::backtraces_and_spans_come_with_an_error", backtraces));
+    tests.push(test_fn(a_failure_whose_caller_has_left_is_logged));
+    tests.push(test_fn(backtraces_and_spans_come_with_an_error));
     tests
 }
 
@@ -215,7 +217,7 @@ fn route(error: &Error) -> Vec<&str> {
     std::iter::once(&remote.src).chain(&remote.relay_path).map(ActorId::name).collect()
 }
 
-async fn three_hops(protocol: &'static str) {
+async fn a_registered_error_crosses_three_hops(protocol: &'static str) {
     with_top(over(protocol), async |top| {
         let error = top.run(passes_on(2, "too big".into())).await.unwrap_err();
         assert_eq!(route(&error), ["level1", "level2", "top"]);
@@ -250,7 +252,7 @@ async fn three_hops(protocol: &'static str) {
     .await;
 }
 
-async fn groups(protocol: &'static str) {
+async fn a_group_keeps_its_members(protocol: &'static str) {
     with_top(over(protocol), async |top| {
         let error = top.run(fails_four_times()).await.unwrap_err();
         let Error::Group(group) = &error else { panic!("{error:?}") };
@@ -271,7 +273,7 @@ async fn groups(protocol: &'static str) {
 }
 
 // S13
-async fn inception(protocol: &'static str) {
+async fn a_context_passes_on_an_overrun_with_its_source(protocol: &'static str) {
     with_top(over(protocol), async |top| {
         let ended: Result<()> =
             top.open_context(relays(), async |_, ()| std::future::pending::<Result<()>>().await).await;
@@ -284,7 +286,7 @@ async fn inception(protocol: &'static str) {
     .await;
 }
 
-async fn death_below(protocol: &'static str) {
+async fn a_death_further_down_is_one_for_the_root(protocol: &'static str) {
     with_top(over(protocol), async |top| {
         let error = top.run(loses_a_child()).await.unwrap_err();
         assert_eq!(route(&error), ["top"]);
@@ -300,7 +302,7 @@ async fn death_below(protocol: &'static str) {
     .await;
 }
 
-async fn late_failure() {
+async fn a_failure_whose_caller_has_left_is_logged() {
     in_root(over("uds"), async |_| {
         let ended = pleach::open_nursery(async |n| {
             n.run_in_actor(leaves_a_call()).await?;
@@ -314,7 +316,7 @@ async fn late_failure() {
     .unwrap();
 }
 
-async fn backtraces() {
+async fn backtraces_and_spans_come_with_an_error() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let quiet = n.start_actor("quiet").enable(module_path!()).env("RUST_BACKTRACE", "0");

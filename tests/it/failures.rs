@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{assert_says, in_nursery, in_root, over, test};
+use crate::support::{assert_says, in_nursery, in_root, over, test_fn};
 
 #[pleach::rpc]
 async fn starts_one_over(protocol: String) -> Result<()> {
@@ -21,14 +21,14 @@ async fn starts_one_below_over(protocol: String) -> Result<()> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        test("failures::what_fails_beside_the_tasks_of_a_child_fails_its_nursery", child_fails),
-        test("failures::what_fails_beside_the_tasks_climbs_the_tree", grandchild_fails),
-        test("failures::what_fails_beside_the_tasks_of_the_root_is_its_error", root_fails),
+        test_fn(what_fails_beside_the_tasks_of_a_child_fails_its_nursery),
+        test_fn(what_fails_beside_the_tasks_climbs_the_tree),
+        test_fn(what_fails_beside_the_tasks_of_the_root_is_its_error),
     ]
 }
 
 // S25
-async fn child_fails() {
+async fn what_fails_beside_the_tasks_of_a_child_fails_its_nursery() {
     in_root(over("uds"), async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
             let portal = n.start_actor("middle").enable(module_path!()).await?;
@@ -47,7 +47,7 @@ async fn child_fails() {
 }
 
 // S25
-async fn grandchild_fails() {
+async fn what_fails_beside_the_tasks_climbs_the_tree() {
     let ended: Result<()> = in_nursery(over("uds"), async |n| {
         n.run_in_actor(starts_one_below_over("brittle".into())).await?.result().await
     })
@@ -56,7 +56,7 @@ async fn grandchild_fails() {
 }
 
 // S25
-async fn root_fails() {
+async fn what_fails_beside_the_tasks_of_the_root_is_its_error() {
     let ended: Result<()> = in_nursery(over("uds"), async |n| {
         n.start_actor("never").transport("brittle").await?;
         Ok(())

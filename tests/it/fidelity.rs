@@ -107,12 +107,12 @@ fn generates() -> impl Stream<Item = Result<GeneratedItem>> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::test("fidelity::each_type_that_does_not_come_back_is_told_once", || {
-        told_once();
+        each_type_that_does_not_come_back_is_told_once();
         Ok(())
     })]
 }
 
-fn told_once() {
+fn each_type_that_does_not_come_back_is_told_once() {
     let notes = Notes::new();
     let mut root = RootProcess::start_logged("fidelity", &notes, "");
     assert!(root.0.wait().unwrap().success());

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::trionics::{Gate, gather_contexts};
 
-use crate::support::{Notes, assert_says, in_root, matrix, note, over, test};
+use crate::support::{Notes, assert_says, in_root, matrix_fn, note, over, test_fn};
 
 const ACTORS: usize = 3;
 
@@ -33,8 +33,8 @@ async fn doubles(ctx: &mut Context<u64, u64, u64>, number: u64, notes: String) -
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = matrix("gather::contexts_of_several_actors", several_actors);
-    tests.push(test("gather::one_that_fails_ends_them_all", one_fails));
+    let mut tests = matrix_fn(contexts_of_several_actors);
+    tests.push(test_fn(one_that_fails_ends_them_all));
     tests
 }
 
@@ -69,7 +69,7 @@ where
 }
 
 // S32, S33
-async fn several_actors(config: Config) {
+async fn contexts_of_several_actors(config: Config) {
     let notes = Arc::new(Notes::new());
     in_root(config, async |_| {
         with_streams(&notes, async |mut streams| {
@@ -92,7 +92,7 @@ async fn several_actors(config: Config) {
 }
 
 // S32
-async fn one_fails() {
+async fn one_that_fails_ends_them_all() {
     let notes = Arc::new(Notes::new());
     let outcome = in_root(over("uds"), async |_| {
         with_streams(&notes, async |streams| {

@@ -29,21 +29,25 @@ const MEETING: [&str; 4] = ["tcp", "tls+tcp", "uds", "quic"];
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in MEETING {
-        tests.push(test(format!("joining::two_programs_call_each_other_over_{protocol}"), move || both_ways(protocol)));
-        tests.push(test(format!("joining::a_daemon_is_found_and_called_over_{protocol}"), move || daemon(protocol)));
+        tests.push(test(format!("joining::two_programs_call_each_other_over_{protocol}"), move || {
+            two_programs_call_each_other(protocol)
+        }));
+        tests.push(test(format!("joining::a_daemon_is_found_and_called_over_{protocol}"), move || {
+            a_daemon_is_found_and_called(protocol)
+        }));
     }
     // A killed process says nothing over QUIC; its peers find out when its silence has lasted too long.
     for protocol in ["tcp", "tls+tcp", "uds"] {
         tests.push(test(format!("joining::a_registrar_that_comes_back_knows_all_actors_over_{protocol}"), move || {
-            comes_back(protocol)
+            a_registrar_that_comes_back_knows_all_actors(protocol)
         }));
     }
     for protocol in ["tcp", "uds"] {
         tests.push(test(format!("joining::who_waits_learns_that_the_registrar_is_gone_over_{protocol}"), move || {
-            registrar_gone(protocol)
+            who_waits_learns_that_the_registrar_is_gone(protocol)
         }));
         tests.push(test(format!("joining::a_stopped_registrar_delays_no_other_over_{protocol}"), move || {
-            registrar_stopped(protocol)
+            a_stopped_registrar_delays_no_other(protocol)
         }));
     }
     tests
@@ -91,7 +95,7 @@ pub(crate) fn service_root(notes: &str, args: &str) {
     note(notes, format!("ended: {ended:?}"));
 }
 
-async fn both_ways(protocol: &'static str) {
+async fn two_programs_call_each_other(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);
     let _program = start("calls", &notes, &config);
@@ -121,7 +125,7 @@ async fn both_ways(protocol: &'static str) {
 }
 
 // S99
-async fn daemon(protocol: &'static str) {
+async fn a_daemon_is_found_and_called(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);
     let mut program = start("daemon", &notes, &config);
@@ -138,7 +142,7 @@ async fn daemon(protocol: &'static str) {
     assert!(program.0.wait().unwrap().success());
 }
 
-async fn comes_back(protocol: &'static str) {
+async fn a_registrar_that_comes_back_knows_all_actors(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);
     let program = start("daemon", &notes, &config);
@@ -170,7 +174,7 @@ async fn comes_back(protocol: &'static str) {
 }
 
 /// D4: waiters get the answer, and later callers too.
-async fn registrar_gone(protocol: &'static str) {
+async fn who_waits_learns_that_the_registrar_is_gone(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);
     let program = start("daemon", &notes, &config);
@@ -199,7 +203,7 @@ async fn registrar_gone(protocol: &'static str) {
 }
 
 /// Nothing is sent by a process that is stopped, not even that it is.
-async fn registrar_stopped(protocol: &'static str) {
+async fn a_stopped_registrar_delays_no_other(protocol: &'static str) {
     let (meeting, notes) = (Meeting::new(), Arc::new(Notes::new()));
     let config = meeting.config(&[meeting.address(protocol)]);
     let program = start("daemon", &notes, &config);

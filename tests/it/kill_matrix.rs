@@ -10,7 +10,7 @@ use std::sync::Arc;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_root, note, over, patience, test};
+use crate::support::{Notes, PROCESSES, RootProcess, Watched, assert_says, in_root, note, over, patience, test_fn};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Moment {
@@ -60,12 +60,12 @@ pub(crate) fn tests() -> Vec<Trial> {
             }
         }
     }
-    tests.push(test("kill_matrix::an_orphan_that_is_no_actor_yet_is_reaped", young_orphan));
+    tests.push(test_fn(an_orphan_that_is_no_actor_yet_is_reaped));
     tests
 }
 
 /// Its parent is killed before it has a name to be known by; once it stayed a zombie of the root.
-async fn young_orphan() {
+async fn an_orphan_that_is_no_actor_yet_is_reaped() {
     let notes = Arc::new(Notes::new());
     let mut orphan = String::new();
     let ended: Result<()> = in_root(over("uds"), async |_| {

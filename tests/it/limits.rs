@@ -9,7 +9,7 @@ use pleach::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Semaphore;
 
-use crate::support::{assert_says, in_nursery, in_root, over, soon, test};
+use crate::support::{assert_says, in_nursery, in_root, over, soon, test_fn};
 
 #[pleach::rpc]
 async fn reaches_the_root() -> Result<()> {
@@ -42,13 +42,13 @@ const MUCH: u32 = 200;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        test("limits::one_child_too_many_names_the_limit", too_many),
-        test("limits::who_is_one_too_many_is_told_why", one_too_many),
-        test("limits::a_peer_that_does_not_read_is_given_up", not_reading),
+        test_fn(one_child_too_many_names_the_limit),
+        test_fn(who_is_one_too_many_is_told_why),
+        test_fn(a_peer_that_does_not_read_is_given_up),
     ]
 }
 
-async fn too_many() {
+async fn one_child_too_many_names_the_limit() {
     in_nursery(Config { max_connections: 2, ..over("uds") }, async |n| {
         let (one, other) = (n.start_actor("one").await?, n.start_actor("other").await?);
         let third = n.start_actor("third").await;
@@ -71,7 +71,7 @@ async fn too_many() {
 }
 
 // SEC-15
-async fn one_too_many() {
+async fn who_is_one_too_many_is_told_why() {
     let config = Config { max_connections: 2, ..over("tcp") };
     let ended: Result<()> = in_root(config, async |_| {
         pleach::open_nursery(async |n| {
@@ -86,7 +86,7 @@ async fn one_too_many() {
 }
 
 // SEC-15
-async fn not_reading() {
+async fn a_peer_that_does_not_read_is_given_up() {
     let soon = soon();
     let config = Config {
         max_frame: 100_000,

@@ -10,7 +10,8 @@ use pleach_conformance::line::Line;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
-    FOREVER, Meeting, Notes, PROCESSES, WITHIN_TLS, Watched, in_root, note, over, scaled, soon, test, with_joined,
+    FOREVER, Meeting, Notes, PROCESSES, WITHIN_TLS, Watched, in_root, note, over, scaled, soon, test, test_fn,
+    with_joined,
 };
 
 #[pleach::rpc]
@@ -84,7 +85,7 @@ where
 }
 
 /// A child that is cancelled has much to say, and the line needs longer for it than `drain`.
-async fn last_words(protocol: &'static str) {
+async fn last_words_get_through_a_slow_line(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     behind_a_line(over(protocol), SLOW, async |_| {
         let words = pleach::open_nursery(async |n| {
@@ -107,7 +108,7 @@ async fn last_words(protocol: &'static str) {
 }
 
 /// What takes quinn longer than `drain` on any machine.
-async fn many_last_words() {
+async fn sixty_megabytes_of_last_words_arrive_over_quic() {
     let notes = Arc::new(Notes::new());
     let config = over("quic");
     let (drain, peers) = (scaled(config.drain), scaled(config.peers * 5));
@@ -133,7 +134,7 @@ async fn many_last_words() {
 }
 
 /// A peer that takes nothing any more is waited for no longer than `drain`; what it missed is said with its size.
-async fn cut(protocol: &'static str) {
+async fn a_peer_that_takes_nothing_ends_in_time(protocol: &'static str) {
     let config = Config { drain: Duration::from_millis(100), peers: FOREVER, ..over(protocol) };
     in_root(config, async |_| {
         pleach::open_nursery(async |n| {
@@ -175,7 +176,7 @@ async fn weigh(blob: Blob) -> Result<usize> {
 }
 
 /// Calls and cancels beside a flood take no longer than what is on the line already.
-async fn control_beside_a_flood(protocol: &'static str) {
+async fn control_waits_for_no_flood_on_a_slow_line(protocol: &'static str) {
     let config = Config { cancel_ack: soon(), ..over(protocol) };
     behind_a_line(config, SLOW, async |_| {
         pleach::open_nursery(async |n| {
@@ -214,7 +215,7 @@ async fn control_beside_a_flood(protocol: &'static str) {
 
 /// Leaving a one-way stream that floods waits for what is on the line already, and not for what the sender's side has
 /// taken: it is the same with asking the actor to end right after.
-async fn leaving_a_flood(protocol: &'static str) {
+async fn leaving_waits_for_no_flood_on_a_slow_line(protocol: &'static str) {
     let config = Config { cancel_ack: soon(), ..over(protocol) };
     behind_a_line(config, SLOW, async |arrived| {
         pleach::open_nursery(async |n| {
@@ -241,7 +242,7 @@ async fn leaving_a_flood(protocol: &'static str) {
 }
 
 /// As a process under a debugger is, or on a machine that was suspended: the network's patience has no say there.
-async fn stopped(protocol: &'static str) {
+async fn a_stopped_child_here_is_not_given_up(protocol: &'static str) {
     let lease = Duration::from_secs(1);
     let config = Config { lease, heartbeat: lease / 5, ..over(protocol) };
     in_root(config, async |_| {
@@ -262,7 +263,7 @@ async fn stopped(protocol: &'static str) {
 }
 
 /// A grandchild is killed: its other peers, a sibling and another program, learn of it, and find it no more.
-async fn killed(protocol: &'static str) {
+async fn all_peers_learn_of_a_killed_actor(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     let meeting = Meeting::new();
     let config = meeting.config(&[meeting.address(protocol)]);
@@ -298,24 +299,26 @@ async fn family_of_a_victim(notes: &Arc<Notes>) -> Result<()> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = vec![test("lines::sixty_megabytes_of_last_words_arrive_over_quic", many_last_words)];
+    let mut tests = vec![test_fn(sixty_megabytes_of_last_words_arrive_over_quic)];
     let all = || PROCESSES.into_iter().chain(WITHIN_TLS);
     for protocol in all() {
         tests.push(test(format!("lines::last_words_get_through_a_slow_line_over_{protocol}"), move || {
-            last_words(protocol)
+            last_words_get_through_a_slow_line(protocol)
         }));
         tests.push(test(format!("lines::control_waits_for_no_flood_on_a_slow_line_over_{protocol}"), move || {
-            control_beside_a_flood(protocol)
+            control_waits_for_no_flood_on_a_slow_line(protocol)
         }));
         tests.push(test(format!("lines::leaving_waits_for_no_flood_on_a_slow_line_over_{protocol}"), move || {
-            leaving_a_flood(protocol)
+            leaving_waits_for_no_flood_on_a_slow_line(protocol)
         }));
         tests.push(test(format!("lines::a_stopped_child_here_is_not_given_up_over_{protocol}"), move || {
-            stopped(protocol)
+            a_stopped_child_here_is_not_given_up(protocol)
         }));
-        tests.push(test(format!("lines::all_peers_learn_of_a_killed_actor_over_{protocol}"), move || killed(protocol)));
+        tests.push(test(format!("lines::all_peers_learn_of_a_killed_actor_over_{protocol}"), move || {
+            all_peers_learn_of_a_killed_actor(protocol)
+        }));
         tests.push(test(format!("lines::a_peer_that_takes_nothing_ends_in_time_over_{protocol}"), move || {
-            cut(protocol)
+            a_peer_that_takes_nothing_ends_in_time(protocol)
         }));
     }
     tests

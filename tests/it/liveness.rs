@@ -11,7 +11,9 @@ use pleach::{ChildSpec, Liveness, Supervision, SupervisorEvent};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::relay::{BOTH, Relay, Way};
-use crate::support::{FOREVER, Log, Notes, RootProcess, Watched, in_nursery, note, over, patience, soon, test};
+use crate::support::{
+    FOREVER, Log, Notes, RootProcess, Watched, in_nursery, note, over, patience, soon, test, test_fn,
+};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -36,18 +38,20 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in ["tcp", "quic"] {
         tests.push(test(format!("liveness::a_child_behind_a_cut_line_is_given_up_over_{protocol}"), move || {
-            cut(protocol)
+            a_child_behind_a_cut_line_is_given_up(protocol)
         }));
         for (name, ways) in [("", BOTH.as_slice()), ("_there", &[Way::ToParent]), ("_back", &[Way::ToChild])] {
             let name = format!("liveness::a_child_whose_line{name}_is_cut_ends_itself_over_{protocol}");
             tests.push(test(name, move || unanswered(protocol, ways)));
         }
         tests.push(test(format!("liveness::a_short_cut_is_suspicious_and_does_no_harm_over_{protocol}"), move || {
-            short_cut(protocol)
+            a_short_cut_is_suspicious_and_does_no_harm(protocol)
         }));
-        tests.push(test(format!("liveness::a_slow_line_is_no_cut_line_over_{protocol}"), move || slow(protocol)));
+        tests.push(test(format!("liveness::a_slow_line_is_no_cut_line_over_{protocol}"), move || {
+            a_slow_line_is_no_cut_line(protocol)
+        }));
         tests.push(test(format!("liveness::who_is_given_up_is_started_again_over_{protocol}"), move || {
-            started_again(protocol)
+            who_is_given_up_is_started_again(protocol)
         }));
     }
     for blocked in [false, true] {
@@ -57,8 +61,8 @@ pub(crate) fn tests() -> Vec<Trial> {
             Ok(())
         }));
     }
-    tests.push(test("liveness::who_is_not_watched_may_stop_for_as_long_as_it_likes", unwatched));
-    tests.push(test("liveness::a_lease_is_longer_than_heartbeats", refused));
+    tests.push(test_fn(who_is_not_watched_may_stop_for_as_long_as_it_likes));
+    tests.push(test_fn(a_lease_is_longer_than_heartbeats));
     tests
 }
 
@@ -81,7 +85,7 @@ async fn child(n: &Nursery) -> Result<(Portal, Watched)> {
 }
 
 /// Its host stands still, too: only its parent can end the child.
-async fn cut(protocol: &'static str) {
+async fn a_child_behind_a_cut_line_is_given_up(protocol: &'static str) {
     let relay = Relay::start(protocol, Duration::ZERO).await;
     let config = quick(relay.config.clone());
     let lease = config.lease;
@@ -137,7 +141,7 @@ async fn unanswered(protocol: &'static str, ways: &'static [Way]) {
     }
 }
 
-async fn short_cut(protocol: &'static str) {
+async fn a_short_cut_is_suspicious_and_does_no_harm(protocol: &'static str) {
     let relay = Relay::start(protocol, Duration::ZERO).await;
     let (log, lines) = sync_channel(10_000);
     let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Log(log.clone())).finish();
@@ -173,7 +177,7 @@ async fn short_cut(protocol: &'static str) {
     .unwrap();
 }
 
-async fn slow(protocol: &'static str) {
+async fn a_slow_line_is_no_cut_line(protocol: &'static str) {
     // The handshake takes two round trips, and the first answer one more: the lease counts from the beginning.
     let lease = quick(Config::default()).lease;
     let delay = lease / 10;
@@ -192,7 +196,7 @@ async fn slow(protocol: &'static str) {
     .unwrap();
 }
 
-async fn started_again(protocol: &'static str) {
+async fn who_is_given_up_is_started_again(protocol: &'static str) {
     let relay = Relay::start(protocol, Duration::ZERO).await;
     in_nursery(quick(relay.config.clone()), async |n| {
         let actor = n.start_actor("far away").enable(module_path!()).heartbeats();
@@ -256,7 +260,7 @@ fn parent_stops(blocked: bool) {
 }
 
 /// As a process under a debugger is.
-async fn unwatched() {
+async fn who_is_not_watched_may_stop_for_as_long_as_it_likes() {
     let config = quick(over("tcp"));
     let lease = config.lease;
     in_nursery(config, async |n| {
@@ -274,7 +278,7 @@ async fn unwatched() {
     .unwrap();
 }
 
-async fn refused() {
+async fn a_lease_is_longer_than_heartbeats() {
     let config = Config { heartbeat: Duration::from_secs(4), ..over("mem") };
     let refused = in_nursery(config, async |_| Ok(())).await.unwrap_err().to_string();
     assert!(refused.contains("`lease` is 10s and `heartbeat` 4s"), "{refused}");

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use pleach::error::{Cancelled, Refusal};
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, PROCESSES, Watched, in_nursery, in_root, matrix, note, over, test};
+use crate::support::{ALL, Notes, PROCESSES, Watched, in_nursery, in_root, matrix_fn, note, over, test, test_fn};
 
 #[pleach::rpc]
 async fn own_name() -> Result<String> {
@@ -137,26 +137,26 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in ALL {
         tests.push(test(format!("lookup::parent_and_root_are_reached_from_each_level_over_{protocol}"), move || {
-            each_level(protocol)
+            parent_and_root_are_reached_from_each_level(protocol)
         }));
         tests.push(test(format!("lookup::calls_and_contexts_go_both_ways_over_{protocol}"), move || {
-            both_ways(protocol)
+            calls_and_contexts_go_both_ways(protocol)
         }));
     }
     for protocol in PROCESSES {
         tests.push(test(format!("lookup::a_grandchild_cancels_the_root_over_{protocol}"), move || {
-            root_cancelled(protocol)
+            a_grandchild_cancels_the_root(protocol)
         }));
     }
-    tests.extend(matrix("lookup::a_context_is_cancelled_by_a_third_actor", third_actor));
-    tests.push(test("lookup::a_root_exposes_nothing_unless_told", nothing_exposed));
-    tests.push(test("lookup::an_actor_reaches_itself", itself));
-    tests.push(test("lookup::the_last_portal_closes_its_connection", closes));
+    tests.extend(matrix_fn(a_context_is_cancelled_by_a_third_actor));
+    tests.push(test_fn(a_root_exposes_nothing_unless_told));
+    tests.push(test_fn(an_actor_reaches_itself));
+    tests.push(test_fn(the_last_portal_closes_its_connection));
     tests
 }
 
 // S109
-async fn each_level(protocol: &'static str) {
+async fn parent_and_root_are_reached_from_each_level(protocol: &'static str) {
     let names = |names: [&str; 3]| (names[0].to_owned(), names[1].to_owned(), names[2].to_owned());
     in_root(over(protocol), async |actor| {
         actor.enable(module_path!());
@@ -173,7 +173,7 @@ async fn each_level(protocol: &'static str) {
     .unwrap();
 }
 
-async fn both_ways(protocol: &'static str) {
+async fn calls_and_contexts_go_both_ways(protocol: &'static str) {
     in_root(over(protocol), async |actor| {
         actor.enable(module_path!());
         pleach::open_nursery(async |n| {
@@ -195,7 +195,7 @@ async fn both_ways(protocol: &'static str) {
 }
 
 // S121, S24: from any actor, the whole tree ends, and the request is acknowledged before.
-async fn root_cancelled(protocol: &'static str) {
+async fn a_grandchild_cancels_the_root(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     let mut watched = Vec::new();
     let ended: Result<()> = in_root(over(protocol), async |_| {
@@ -219,7 +219,7 @@ async fn root_cancelled(protocol: &'static str) {
 }
 
 // C-25: the request of a third actor, which neither opened the context nor runs it.
-async fn third_actor(config: Config) {
+async fn a_context_is_cancelled_by_a_third_actor(config: Config) {
     in_nursery(config, async |n| {
         let portal = n.start_actor("victim").enable(module_path!()).await?;
         let ended: Result<()> =
@@ -235,7 +235,7 @@ async fn third_actor(config: Config) {
 }
 
 // SEC-23
-async fn nothing_exposed() {
+async fn a_root_exposes_nothing_unless_told() {
     in_root(over("uds"), async |_| {
         let ended: Result<u64> =
             pleach::open_nursery(async |n| n.run_in_actor(doubled_by_root(1)).await?.result().await).await;
@@ -250,7 +250,7 @@ async fn nothing_exposed() {
     .unwrap();
 }
 
-async fn itself() {
+async fn an_actor_reaches_itself() {
     in_root(over("mem"), async |actor| {
         actor.enable(module_path!());
         let root = pleach::get_root().await?;
@@ -267,7 +267,7 @@ async fn itself() {
     .unwrap();
 }
 
-async fn closes() {
+async fn the_last_portal_closes_its_connection() {
     // The child, and one more: what is not closed would soon be too much.
     let config = Config { max_connections: 2, ..over("uds") };
     in_root(config, async |actor| {

@@ -11,7 +11,9 @@ use pleach::{ActorId, find_actor, get_registry, query_actor, wait_for_actor};
 
 use crate::free_address::free_address;
 use crate::registry_suite::actor as invented;
-use crate::support::{Notes, PROCESSES, Watched, in_nursery, in_root, matrix, matrix_over, note, over, patience, test};
+use crate::support::{
+    Notes, PROCESSES, Watched, in_nursery, in_root, matrix_fn, matrix_over, note, over, patience, test_fn,
+};
 
 #[pleach::rpc]
 async fn own_name() -> Result<String> {
@@ -67,21 +69,25 @@ async fn finds_itself() -> Result<bool> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = matrix("names::siblings_and_uncles_find_each_other", relatives);
-    tests.extend(matrix("names::the_newest_of_a_name_is_found", newest));
-    tests.extend(matrix("names::waiting_ends_when_the_actor_comes", waiting));
-    tests.extend(matrix("names::an_actor_finds_itself", itself));
-    tests.extend(matrix_over(&PROCESSES, "names::an_actor_that_was_killed_is_not_found", killed));
-    tests.push(test("names::an_entry_that_does_not_answer_is_removed", stale));
-    tests.push(test("names::an_actor_that_another_host_can_not_reach_stays_registered", out_of_reach));
-    tests.push(test("names::an_actor_that_is_ending_is_not_found", ending));
-    tests.push(test("names::a_portal_leaves_the_connection_that_was_there", left_open));
-    tests.push(test("names::a_missing_actor_is_an_error_only_if_required", missing));
-    tests.push(test("names::a_lookup_that_is_cancelled_leaves_nothing", cancelled));
+    let mut tests = matrix_fn(siblings_and_uncles_find_each_other);
+    tests.extend(matrix_fn(the_newest_of_a_name_is_found));
+    tests.extend(matrix_fn(waiting_ends_when_the_actor_comes));
+    tests.extend(matrix_fn(an_actor_finds_itself));
+    tests.extend(matrix_over(
+        &PROCESSES,
+        "names::an_actor_that_was_killed_is_not_found",
+        an_actor_that_was_killed_is_not_found,
+    ));
+    tests.push(test_fn(an_entry_that_does_not_answer_is_removed));
+    tests.push(test_fn(an_actor_that_another_host_can_not_reach_stays_registered));
+    tests.push(test_fn(an_actor_that_is_ending_is_not_found));
+    tests.push(test_fn(a_portal_leaves_the_connection_that_was_there));
+    tests.push(test_fn(a_missing_actor_is_an_error_only_if_required));
+    tests.push(test_fn(a_lookup_that_is_cancelled_leaves_nothing));
     tests
 }
 
-async fn relatives(config: Config) {
+async fn siblings_and_uncles_find_each_other(config: Config) {
     in_nursery(config, async |n| {
         let uncle = n.start_actor("uncle").enable(module_path!()).await?;
         let father = n.start_actor("father").enable(module_path!()).await?;
@@ -103,7 +109,7 @@ async fn relatives(config: Config) {
     .unwrap();
 }
 
-async fn newest(config: Config) {
+async fn the_newest_of_a_name_is_found(config: Config) {
     in_nursery(config, async |n| {
         let first = n.start_actor("twin").await?;
         let second = n.start_actor("twin").await?;
@@ -118,7 +124,7 @@ async fn newest(config: Config) {
     .unwrap();
 }
 
-async fn waiting(config: Config) {
+async fn waiting_ends_when_the_actor_comes(config: Config) {
     let notes = Arc::new(Notes::new());
     in_nursery(config, async |n| {
         let asker = n.start_actor("asker").enable(module_path!()).await?;
@@ -139,7 +145,7 @@ async fn waiting(config: Config) {
     .unwrap();
 }
 
-async fn itself(config: Config) {
+async fn an_actor_finds_itself(config: Config) {
     in_root(config, async |actor| {
         actor.enable(module_path!());
         assert!(actor.is_registrar());
@@ -156,7 +162,7 @@ async fn itself(config: Config) {
 }
 
 // The registrar notices by itself, also of those that others have started.
-async fn killed(config: Config) {
+async fn an_actor_that_was_killed_is_not_found(config: Config) {
     let ended: Result<()> = in_nursery(config, async |n| {
         let father = n.start_actor("father").enable(module_path!()).await?;
         let keeping = father.run(keeps("child".into()));
@@ -175,7 +181,7 @@ async fn killed(config: Config) {
     assert!(ended.is_ok() || format!("{ended:?}").contains("signal 9"), "{ended:?}");
 }
 
-async fn stale() {
+async fn an_entry_that_does_not_answer_is_removed() {
     in_root(over("tcp"), async |actor| {
         let registry = actor.registry().expect("it has begun");
         let free = free_address();
@@ -204,7 +210,7 @@ async fn stale() {
 }
 
 /// An address leads elsewhere from another host, and may be refused on the way: that says nothing of the actor.
-async fn out_of_reach() {
+async fn an_actor_that_another_host_can_not_reach_stays_registered() {
     in_root(over("tcp"), async |actor| {
         let registry = actor.registry().expect("it has begun");
         let free = free_address();
@@ -229,7 +235,7 @@ async fn out_of_reach() {
 }
 
 /// It hangs up first, and is out of the registry a little later: then it was not found. It is not an error.
-async fn ending() {
+async fn an_actor_that_is_ending_is_not_found() {
     for host in [None, Some("nowhere")] {
         in_root(over("tcp"), async |actor| {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -259,7 +265,7 @@ async fn ending() {
     }
 }
 
-async fn left_open() {
+async fn a_portal_leaves_the_connection_that_was_there() {
     in_nursery(over("uds"), async |n| {
         let child = n.start_actor("child").enable(module_path!()).await?;
         for _ in 0..3 {
@@ -273,7 +279,7 @@ async fn left_open() {
     .unwrap();
 }
 
-async fn missing() {
+async fn a_missing_actor_is_an_error_only_if_required() {
     in_root(over("uds"), async |_| {
         assert!(find_actor("missing").await?.is_none());
         assert!(find_actor("missing").all().await?.is_empty());
@@ -289,7 +295,7 @@ async fn missing() {
     .unwrap();
 }
 
-async fn cancelled() {
+async fn a_lookup_that_is_cancelled_leaves_nothing() {
     in_nursery(over("uds"), async |n| {
         let asker = n.start_actor("asker").enable(module_path!()).await?;
         let notes = Arc::new(Notes::new());

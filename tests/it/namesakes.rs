@@ -68,7 +68,7 @@ fn hosts() -> Option<[Host; 2]> {
 }
 
 /// The actors of both hosts say the same host's name; each watches the other all the same.
-fn cut(protocol: &str) {
+fn a_cut_between_hosts_of_one_name_is_noticed(protocol: &str) {
     let Some([near, far]) = hosts() else { return eprintln!("no hosts can be made here") };
     let (notes, meeting) = (Notes::new(), Meeting::new());
     let key = meeting.config(&[]).key_file.unwrap();
@@ -108,7 +108,7 @@ pub(crate) fn namesake_root(notes: &str, args: &str) {
 pub(crate) fn tests() -> Vec<Trial> {
     let make = |protocol: &'static str| {
         Trial::test(format!("namesakes::a_cut_between_hosts_of_one_name_is_noticed_over_{protocol}"), move || {
-            cut(protocol);
+            a_cut_between_hosts_of_one_name_is_noticed(protocol);
             Ok(())
         })
     };

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    FOREVER, Notes, RootProcess, Watched, assert_climbed, assert_says, in_nursery, in_root, matrix, note, over,
-    patience, soon, test,
+    FOREVER, Notes, RootProcess, Watched, assert_climbed, assert_says, in_nursery, in_root, matrix_fn, note, over,
+    patience, soon, test_fn,
 };
 
 /// Panics when it is decoded.
@@ -140,20 +140,20 @@ async fn fails_when_cancelled(notes: String) -> Result<()> {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         Trial::test("promises::an_unread_standard_error_stops_no_root", || {
-            stalled();
+            an_unread_standard_error_stops_no_root();
             Ok(())
         }),
-        test("promises::a_deadline_while_children_are_awaited_is_no_success", deadline_while_joining),
-        test("promises::a_spawned_task_of_a_child_belongs_to_the_child", spawned_in_child),
-        test("promises::a_kept_portal_does_not_keep_its_root", kept_portal),
-        test("promises::a_value_that_panics_in_serde_is_an_error_of_its_call", bad_values),
-        test("promises::an_acknowledged_child_that_does_not_go_is_made_to", acknowledged_and_stays),
-        test("promises::a_silent_stranger_holds_up_no_shutdown", silent_stranger),
-        test("promises::the_bodys_error_comes_alone_when_its_children_are_killed", own_error_alone),
-        test("promises::sigterm_from_elsewhere_ends_an_actor_in_order_and_is_a_failure", terminated),
-        test("promises::for_ever_is_a_duration", for_ever_durations),
-        test("promises::a_start_that_was_dropped_is_over_when_its_nursery_is", dropped_start),
-        test("promises::anyhow_keeps_source_and_hops", anyhow_hops),
+        test_fn(a_deadline_while_children_are_awaited_is_no_success),
+        test_fn(a_spawned_task_of_a_child_belongs_to_the_child),
+        test_fn(a_kept_portal_does_not_keep_its_root),
+        test_fn(a_value_that_panics_in_serde_is_an_error_of_its_call),
+        test_fn(an_acknowledged_child_that_does_not_go_is_made_to),
+        test_fn(a_silent_stranger_holds_up_no_shutdown),
+        test_fn(the_bodys_error_comes_alone_when_its_children_are_killed),
+        test_fn(sigterm_from_elsewhere_ends_an_actor_in_order_and_is_a_failure),
+        test_fn(for_ever_is_a_duration),
+        test_fn(a_start_that_was_dropped_is_over_when_its_nursery_is),
+        test_fn(anyhow_keeps_source_and_hops),
     ];
     tests.extend(of_cancellation().into_iter().flatten());
     tests
@@ -162,14 +162,14 @@ pub(crate) fn tests() -> Vec<Trial> {
 /// What is promised of cancellation, over all transports.
 fn of_cancellation() -> [Vec<Trial>; 4] {
     [
-        matrix("promises::a_late_acknowledgement_hides_no_deadline", late_acknowledgement),
-        matrix("promises::a_busy_actor_can_be_cancelled", busy),
-        matrix("promises::a_failure_during_a_cancellation_is_not_lost", failed_while_cancelled),
-        matrix("promises::a_cancelled_function_learns_its_canceller", its_canceller),
+        matrix_fn(a_late_acknowledgement_hides_no_deadline),
+        matrix_fn(a_busy_actor_can_be_cancelled),
+        matrix_fn(a_failure_during_a_cancellation_is_not_lost),
+        matrix_fn(a_cancelled_function_learns_its_canceller),
     ]
 }
 
-fn stalled() {
+fn an_unread_standard_error_stops_no_root() {
     let notes = Notes::new();
     let (mut root, unread) = RootProcess::start_unread("stalled", &notes);
     let flooding = Watched::new(notes.expect("").parse().unwrap());
@@ -200,7 +200,7 @@ pub(crate) fn stalled_root(notes: &str) {
     let _ = pleach::__private::run_main(pleach::__private::Flavor::CurrentThread, tree); // it is interrupted
 }
 
-async fn deadline_while_joining() {
+async fn a_deadline_while_children_are_awaited_is_no_success() {
     in_root(over("mem"), async |_| {
         let joining = pleach::open_nursery(async |n| {
             n.run_in_actor(for_ever()).await?;
@@ -214,7 +214,7 @@ async fn deadline_while_joining() {
     .unwrap();
 }
 
-async fn spawned_in_child() {
+async fn a_spawned_task_of_a_child_belongs_to_the_child() {
     in_nursery(over("uds"), async |n| {
         let portal = n.start_actor("child").enable(module_path!()).await?;
         assert_eq!(portal.run(spawns()).await?, "child");
@@ -224,7 +224,7 @@ async fn spawned_in_child() {
     .unwrap();
 }
 
-async fn kept_portal() {
+async fn a_kept_portal_does_not_keep_its_root() {
     for _ in 0..2 {
         let kept = in_nursery(over("uds"), async |n| n.run_in_actor(add(1, 2)).await).await.unwrap();
         assert_eq!(kept.result().await.unwrap(), 3);
@@ -233,7 +233,7 @@ async fn kept_portal() {
     }
 }
 
-async fn bad_values() {
+async fn a_value_that_panics_in_serde_is_an_error_of_its_call() {
     in_nursery(over("uds"), async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;
         assert_says(&portal.run(takes_bad(BadIn)).await, &["panicked: decoded on purpose"]);
@@ -246,7 +246,7 @@ async fn bad_values() {
 }
 
 // S35
-async fn acknowledged_and_stays() {
+async fn an_acknowledged_child_that_does_not_go_is_made_to() {
     let notes = Arc::new(Notes::new());
     let soon = soon();
     let config = Config { soft_reap: soon, task_cancel: soon, kill_after: soon, ..over("uds") };
@@ -262,7 +262,7 @@ async fn acknowledged_and_stays() {
     .unwrap();
 }
 
-async fn silent_stranger() {
+async fn a_silent_stranger_holds_up_no_shutdown() {
     // It delays no other, though its handshake has unlimited time.
     let mut stranger = None;
     in_root(Config { handshake: FOREVER, ..over("tcp") }, async |actor| {
@@ -279,7 +279,7 @@ async fn silent_stranger() {
     .unwrap();
 }
 
-async fn own_error_alone() {
+async fn the_bodys_error_comes_alone_when_its_children_are_killed() {
     let notes = Arc::new(Notes::new());
     let config = Config { soft_reap: soon(), ..over("uds") };
     let ended: Result<()> = in_nursery(config, async |n| {
@@ -291,7 +291,7 @@ async fn own_error_alone() {
     assert!(matches!(&ended, Err(Error::Usage(text)) if text == "mine"), "{ended:?}");
 }
 
-async fn late_acknowledgement(config: Config) {
+async fn a_late_acknowledgement_hides_no_deadline(config: Config) {
     let notes = Arc::new(Notes::new());
     let config = Config { cancel_ack: Duration::from_millis(100), ..config };
     in_nursery(config, async |n| {
@@ -305,7 +305,7 @@ async fn late_acknowledgement(config: Config) {
     .unwrap();
 }
 
-async fn terminated() {
+async fn sigterm_from_elsewhere_ends_an_actor_in_order_and_is_a_failure() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_nursery(over("uds"), async |n| {
         let portal = n.start_actor("daemon").enable(module_path!()).await?;
@@ -323,7 +323,7 @@ async fn terminated() {
 }
 
 // S24, S37
-async fn busy(config: Config) {
+async fn a_busy_actor_can_be_cancelled(config: Config) {
     let notes = Arc::new(Notes::new());
     in_nursery(Config { max_tasks: 1, ..config }, async |n| {
         let portal = n.start_actor("busy").enable(module_path!()).await?;
@@ -338,7 +338,7 @@ async fn busy(config: Config) {
     .unwrap();
 }
 
-async fn for_ever_durations() {
+async fn for_ever_is_a_duration() {
     let config = Config {
         peers: Duration::MAX,
         task_cancel: Duration::MAX,
@@ -359,7 +359,7 @@ async fn for_ever_durations() {
 }
 
 // S29
-async fn dropped_start() {
+async fn a_start_that_was_dropped_is_over_when_its_nursery_is() {
     let notes = Arc::new(Notes::new());
     in_root(over("uds"), async |_| {
         let watched = pleach::open_nursery(async |n| {
@@ -377,7 +377,7 @@ async fn dropped_start() {
     .unwrap();
 }
 
-async fn anyhow_hops() {
+async fn anyhow_keeps_source_and_hops() {
     in_nursery(over("uds"), async |n| {
         let top = n.start_actor("top").enable(module_path!()).await?;
         assert_climbed(top.run(fails_below(2)).await);
@@ -387,7 +387,7 @@ async fn anyhow_hops() {
     .unwrap();
 }
 
-async fn failed_while_cancelled(config: Config) {
+async fn a_failure_during_a_cancellation_is_not_lost(config: Config) {
     let notes = Arc::new(Notes::new());
     in_root(config, async |_| {
         let scope = CancelScope::new();
@@ -407,7 +407,7 @@ async fn failed_while_cancelled(config: Config) {
     .unwrap();
 }
 
-async fn its_canceller(config: Config) {
+async fn a_cancelled_function_learns_its_canceller(config: Config) {
     let notes = Arc::new(Notes::new());
     in_nursery(config, async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::promises::blocks_when_dropped;
 use crate::support::{
-    ALL, FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, soon, test,
+    ALL, FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, soon, test, test_fn,
 };
 
 #[pleach::rpc]
@@ -62,30 +62,32 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in ALL {
         tests.push(test(format!("reaping::cancel_ends_all_and_the_body_goes_on_over_{protocol}"), move || {
-            cancelled(protocol)
+            cancel_ends_all_and_the_body_goes_on(protocol)
         }));
         tests.push(test(format!("reaping::a_child_fails_while_the_body_streams_over_{protocol}"), move || {
-            fails_while_streaming(protocol)
+            a_child_fails_while_the_body_streams(protocol)
         }));
     }
     for protocol in PROCESSES {
-        tests.push(test(format!("reaping::a_hard_kill_does_not_ask_over_{protocol}"), move || hard_kill(protocol)));
+        tests.push(test(format!("reaping::a_hard_kill_does_not_ask_over_{protocol}"), move || {
+            a_hard_kill_does_not_ask(protocol)
+        }));
         tests.push(test(format!("reaping::what_was_escalated_is_reported_over_{protocol}"), move || {
-            escalated(protocol)
+            what_was_escalated_is_reported(protocol)
         }));
     }
-    tests.push(test("reaping::a_hard_kill_overtakes_a_polite_cancel", overtaken));
-    tests.push(test("reaping::a_nursery_tells_others_that_it_was_left", exited));
-    tests.push(test("reaping::functions_are_ended_first_and_daemons_when_cancelled", teardown_order));
-    tests.push(test("reaping::an_actor_that_is_started_while_the_nursery_joins_is_waited_for", started_late));
-    tests.push(test("reaping::a_start_is_cancelled_before_exec", cancelled_before_exec));
-    tests.push(test("reaping::a_start_is_cancelled_before_it_connects_back", cancelled_before_connect));
-    tests.push(test("reaping::a_start_is_dropped_before_its_portal_was_returned", dropped_before_portal));
-    tests.push(test("reaping::a_failing_body_gives_up_a_start", body_fails_while_starting));
-    tests.push(test("reaping::arguments_that_panic_leave_no_actor_behind", arguments_panic));
-    tests.push(test("reaping::a_panic_of_the_body_is_an_error_after_the_children_are_gone", body_panics));
-    tests.push(test("reaping::failures_of_several_children_are_a_group_with_the_bodys_first", group));
-    tests.push(test("reaping::an_inner_nursery_fails_alone", inner_fails));
+    tests.push(test_fn(a_hard_kill_overtakes_a_polite_cancel));
+    tests.push(test_fn(a_nursery_tells_others_that_it_was_left));
+    tests.push(test_fn(functions_are_ended_first_and_daemons_when_cancelled));
+    tests.push(test_fn(an_actor_that_is_started_while_the_nursery_joins_is_waited_for));
+    tests.push(test_fn(a_start_is_cancelled_before_exec));
+    tests.push(test_fn(a_start_is_cancelled_before_it_connects_back));
+    tests.push(test_fn(a_start_is_dropped_before_its_portal_was_returned));
+    tests.push(test_fn(a_failing_body_gives_up_a_start));
+    tests.push(test_fn(arguments_that_panic_leave_no_actor_behind));
+    tests.push(test_fn(a_panic_of_the_body_is_an_error_after_the_children_are_gone));
+    tests.push(test_fn(failures_of_several_children_are_a_group_with_the_bodys_first));
+    tests.push(test_fn(an_inner_nursery_fails_alone));
     tests
 }
 
@@ -111,7 +113,7 @@ pub(crate) fn is_there(pid: u32) -> bool {
 }
 
 /// S108, S111: a result that will never come says so, and the flag is the first thing that is set.
-async fn cancelled(protocol: &'static str) {
+async fn cancel_ends_all_and_the_body_goes_on(protocol: &'static str) {
     let value = in_nursery(over(protocol), async |n| {
         let daemon = n.start_actor("daemon").enable(module_path!()).await?;
         let cut_short = n.run_in_actor(for_ever()).await?;
@@ -140,7 +142,7 @@ async fn cancelled(protocol: &'static str) {
 }
 
 // S35, S111
-async fn hard_kill(protocol: &'static str) {
+async fn a_hard_kill_does_not_ask(protocol: &'static str) {
     let kill_after = soon();
     in_nursery(Config { kill_after, cancel_ack: FOREVER, ..over(protocol) }, async |n| {
         let portals = [n.start_actor("well").enable(module_path!()).await?, stopped(&n).await?];
@@ -166,7 +168,7 @@ async fn hard_kill(protocol: &'static str) {
 }
 
 // S35
-async fn escalated(protocol: &'static str) {
+async fn what_was_escalated_is_reported(protocol: &'static str) {
     let soon = soon();
     let notes = Arc::new(Notes::new());
     let config = Config { cancel_ack: soon, soft_reap: soon, kill_after: soon, task_cancel: soon, ..over(protocol) };
@@ -195,7 +197,7 @@ async fn escalated(protocol: &'static str) {
     assert!(report.to_string().contains("ended by SIGKILL"), "{report}");
 }
 
-async fn overtaken() {
+async fn a_hard_kill_overtakes_a_polite_cancel() {
     // Without the hard kill, the nursery would be patient for longer than the test.
     let config = Config { cancel_ack: FOREVER, kill_after: Duration::from_millis(100), ..over("uds") };
     in_nursery(config, async |n| {
@@ -210,7 +212,7 @@ async fn overtaken() {
 
 /// Another task learns that the block was left, when nothing of it is there any more.
 // S26, S120
-async fn exited() {
+async fn a_nursery_tells_others_that_it_was_left() {
     in_root(over("uds"), async |_| {
         let (tell, told) = tokio::sync::oneshot::channel();
         let nursery = pleach::open_nursery(async |n| {
@@ -243,7 +245,7 @@ async fn exited() {
 
 /// The body has returned: functions end with their results, daemons when they are cancelled.
 // S34
-async fn teardown_order() {
+async fn functions_are_ended_first_and_daemons_when_cancelled() {
     in_root(over("uds"), async |_| {
         let (tell, told) = tokio::sync::oneshot::channel();
         let nursery = pleach::open_nursery(async |n| {
@@ -270,7 +272,7 @@ async fn teardown_order() {
     .unwrap();
 }
 
-async fn started_late() {
+async fn an_actor_that_is_started_while_the_nursery_joins_is_waited_for() {
     in_root(over("uds"), async |_| {
         let (tell, told) = tokio::sync::oneshot::channel();
         let nursery = pleach::open_nursery(async |n| {
@@ -300,7 +302,7 @@ async fn started_late() {
 
 /// The nursery is cancelled when nothing of the child is there yet: there is nothing to reap, nor to report.
 // S29
-async fn cancelled_before_exec() {
+async fn a_start_is_cancelled_before_exec() {
     in_nursery(over("uds"), async |n| {
         let (started, ()) = tokio::join!(n.start_actor("early").into_future(), n.cancel());
         assert!(matches!(started, Err(Error::Cancelled(_))), "{started:?}");
@@ -313,7 +315,7 @@ async fn cancelled_before_exec() {
 
 /// The process is there but has not connected back: it is killed, without any patience.
 // S29, S89
-async fn cancelled_before_connect() {
+async fn a_start_is_cancelled_before_it_connects_back() {
     let notes = Arc::new(Notes::new());
     let patient = Config { connect_back: FOREVER, cancel_ack: FOREVER, ..over("uds") };
     in_nursery(patient, async |n| {
@@ -335,7 +337,7 @@ async fn cancelled_before_connect() {
 
 /// The child has connected, but its starter has left: it could never be cancelled.
 // S29
-async fn dropped_before_portal() {
+async fn a_start_is_dropped_before_its_portal_was_returned() {
     in_nursery(over("uds"), async |n| {
         {
             let mut start = n.start_actor("unclaimed").into_future();
@@ -355,7 +357,7 @@ async fn dropped_before_portal() {
 }
 
 // S89
-async fn body_fails_while_starting() {
+async fn a_failing_body_gives_up_a_start() {
     let notes = Arc::new(Notes::new());
     in_root(Config { connect_back: FOREVER, ..over("uds") }, async |_| {
         let mut hung = None;
@@ -391,7 +393,7 @@ async fn defuse(_bomb: Bomb) -> Result<()> {
     Ok(())
 }
 
-async fn arguments_panic() {
+async fn arguments_that_panic_leave_no_actor_behind() {
     in_root(over("uds"), async |_| {
         let mut left = None;
         // In a shield, so that the body sees the failure too: it is still only one.
@@ -410,7 +412,7 @@ async fn arguments_panic() {
     .unwrap();
 }
 
-async fn body_panics() {
+async fn a_panic_of_the_body_is_an_error_after_the_children_are_gone() {
     in_root(over("uds"), async |_| {
         let mut watched = None;
         let ended: Result<()> = pleach::open_nursery(async |n| {
@@ -428,7 +430,7 @@ async fn body_panics() {
     .unwrap();
 }
 
-async fn group() {
+async fn failures_of_several_children_are_a_group_with_the_bodys_first() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_nursery(over("uds"), async |n| {
         // The failure of the first cancels the other one at once; the body goes on in its shield.
@@ -453,7 +455,7 @@ async fn group() {
     assert_says(&ended, &["the first child's", "the second child's"]);
 }
 
-async fn fails_while_streaming(protocol: &'static str) {
+async fn a_child_fails_while_the_body_streams(protocol: &'static str) {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_nursery(over(protocol), async |n| {
         let streamer = n.start_actor("streamer").enable(module_path!()).await?;
@@ -474,7 +476,7 @@ async fn fails_while_streaming(protocol: &'static str) {
 }
 
 /// Two nurseries in one task, one in the other: the inner one's failure is an error like any other outside.
-async fn inner_fails() {
+async fn an_inner_nursery_fails_alone() {
     in_nursery(over("uds"), async |outer| {
         let daemon = outer.start_actor("outer").enable(module_path!()).await?;
         for _ in 0..2 {

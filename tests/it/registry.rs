@@ -27,7 +27,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         }
     }
     tests.push(Trial::test("registry::ten_thousand_lookups_among_a_thousand", || {
-        load();
+        ten_thousand_lookups_among_a_thousand();
         Ok(())
     }));
     tests
@@ -85,7 +85,7 @@ impl Registry for Others {
     }
 }
 
-fn load() {
+fn ten_thousand_lookups_among_a_thousand() {
     let notes = Notes::new();
     let mut root = RootProcess::start("registry_load", &notes, "");
     let rounds: Vec<Round> = (0..ROUNDS).map(|_| serde_json::from_str(&notes.expect("round ")).unwrap()).collect();

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::support::{
     FOREVER, Notes, PROCESSES, RootProcess, Watched, assert_says, in_nursery, in_root, note, over, patience, test,
+    test_fn,
 };
 
 /// Asks its own actor to end; returns what was known of that before and after.
@@ -138,22 +139,22 @@ async fn count() -> Result<u32> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
-        test("runtime::an_actor_ends_itself", ends_itself),
-        test("runtime::a_root_that_is_asked_to_end_cancels_its_body", root_ends_itself),
-        test("runtime::a_root_that_is_dropped_while_it_ends_still_ends", dropped_while_it_ends),
-        test("runtime::callbacks_run_last_in_first_out_when_the_actor_has_ended", callbacks),
-        test("runtime::a_callers_death_cancels_its_tasks", caller_dies),
-        test("runtime::cancels_at_once_are_all_acknowledged", many_cancels),
-        test("runtime::tasks_that_fail_while_they_are_cancelled_hold_up_no_end", failing_tasks),
-        test("runtime::each_actor_has_its_own_statics", own_statics),
+        test_fn(an_actor_ends_itself),
+        test_fn(a_root_that_is_asked_to_end_cancels_its_body),
+        test_fn(a_root_that_is_dropped_while_it_ends_still_ends),
+        test_fn(callbacks_run_last_in_first_out_when_the_actor_has_ended),
+        test_fn(a_callers_death_cancels_its_tasks),
+        test_fn(cancels_at_once_are_all_acknowledged),
+        test_fn(tasks_that_fail_while_they_are_cancelled_hold_up_no_end),
+        test_fn(each_actor_has_its_own_statics),
         Trial::test("runtime::an_actor_ends_in_ordered_steps", || {
-            ordered();
+            an_actor_ends_in_ordered_steps();
             Ok(())
         }),
     ];
     for protocol in PROCESSES {
         tests.push(test(format!("runtime::a_cancelled_actor_still_has_the_last_word_over_{protocol}"), move || {
-            has_the_last_word(protocol)
+            a_cancelled_actor_still_has_the_last_word(protocol)
         }));
     }
     for how in ["a request", "SIGTERM", "SIGINT"] {
@@ -166,7 +167,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 // S95, S106
-async fn ends_itself() {
+async fn an_actor_ends_itself() {
     in_nursery(over("uds"), async |n| {
         let portal = n.start_actor("leaver").enable(module_path!()).await?;
         assert_eq!(portal.run(ends_its_actor()).await?, (false, true));
@@ -177,7 +178,7 @@ async fn ends_itself() {
 }
 
 // S95, S106, S121
-async fn root_ends_itself() {
+async fn a_root_that_is_asked_to_end_cancels_its_body() {
     let (mut kept, mut watched) = (None, None);
     let ended: Result<()> = in_root(over("uds"), async |actor| {
         pleach::open_nursery(async |n| {
@@ -245,7 +246,7 @@ static HELD_UP: Notify = Notify::const_new();
 static LET_GO: Notify = Notify::const_new();
 
 /// The root's body has returned, and a task of a peer holds up the first step of its end.
-async fn dropped_while_it_ends() {
+async fn a_root_that_is_dropped_while_it_ends_still_ends() {
     let (tell, told) = tokio::sync::oneshot::channel();
     let opened = in_root(over("mem"), async |actor| {
         actor.enable(module_path!());
@@ -280,7 +281,7 @@ async fn is_listening() -> bool {
 }
 
 // S96, S115
-async fn callbacks() {
+async fn callbacks_run_last_in_first_out_when_the_actor_has_ended() {
     let notes = Arc::new(Notes::new());
     in_nursery(over("uds"), async |n| {
         let start = n.start_actor("tidy").enable(module_path!());
@@ -300,7 +301,7 @@ async fn callbacks() {
 }
 
 // S110
-async fn caller_dies() {
+async fn a_callers_death_cancels_its_tasks() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_root(over("uds"), async |actor| {
         actor.enable(module_path!());
@@ -322,7 +323,7 @@ async fn caller_dies() {
 }
 
 // S28, S37, S38: neither kind of request is a task that the other one could cancel.
-async fn many_cancels() {
+async fn cancels_at_once_are_all_acknowledged() {
     let notes = Arc::new(Notes::new());
     in_nursery(over("uds"), async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;
@@ -345,7 +346,7 @@ async fn many_cancels() {
 }
 
 // S107, S108
-async fn failing_tasks() {
+async fn tasks_that_fail_while_they_are_cancelled_hold_up_no_end() {
     let notes = Arc::new(Notes::new());
     // Were the end of the last task missed, this would never end.
     let config = Config { task_cancel: FOREVER, soft_reap: FOREVER, ..over("uds") };
@@ -375,7 +376,7 @@ async fn failing_tasks() {
 }
 
 // S22, S23, S26, S27: a cancel request closes nothing here, and what the peer says before it leaves is read.
-async fn has_the_last_word(protocol: &'static str) {
+async fn a_cancelled_actor_still_has_the_last_word(protocol: &'static str) {
     in_nursery(over(protocol), async |n| {
         let portal = n.start_actor("peer").enable(module_path!()).await?;
         let asking = portal.clone();
@@ -395,7 +396,7 @@ async fn has_the_last_word(protocol: &'static str) {
 }
 
 // S102
-async fn own_statics() {
+async fn each_actor_has_its_own_statics() {
     in_nursery(over("uds"), async |n| {
         let one = n.start_actor("one").enable(module_path!()).await?;
         let other = n.start_actor("other").enable(module_path!()).await?;
@@ -408,7 +409,7 @@ async fn own_statics() {
 }
 
 // S105, S123, S124, S125
-fn ordered() {
+fn an_actor_ends_in_ordered_steps() {
     let notes = Notes::new();
     let (mut root, mut stderr) = RootProcess::start_unread("shutdown_order", &notes);
     let mut said = String::new();

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use pleach::__private::{Export, Invoked, Request, call, context_call};
 use pleach::prelude::*;
 
-use crate::support::{assert_says, in_root, matrix};
+use crate::support::{assert_says, in_root, matrix_fn};
 
 #[pleach::rpc]
 async fn scale(value: f64, by: f64) -> Result<f64> {
@@ -29,10 +29,10 @@ fn never<D>(_: Request<D>) -> Invoked {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    matrix("schemas::functions_that_are_declared_differently_are_not_run", differ)
+    matrix_fn(functions_that_are_declared_differently_are_not_run)
 }
 
-async fn differ(config: Config) {
+async fn functions_that_are_declared_differently_are_not_run(config: Config) {
     in_root(config, async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;

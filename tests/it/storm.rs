@@ -132,7 +132,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .map(|(what, run)| Trial::test(name(what, run.victim), move || check(run).map_err(Into::into)))
         .collect();
     tests.push(Trial::test("storm::as_many_as_are_asked_for", || {
-        many(number("STORM_RUNS", 3), number("STORM_SEED", 1));
+        as_many_as_are_asked_for(number("STORM_RUNS", 3), number("STORM_SEED", 1));
         Ok(())
     }));
     tests
@@ -142,7 +142,7 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn many(runs: u64, seed: u64) {
+fn as_many_as_are_asked_for(runs: u64, seed: u64) {
     let mut draw = Draw(seed);
     let mut failed = Vec::new();
     for n in 0..runs {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{ALL, Notes, Watched, assert_says, in_root, note, over, test};
+use crate::support::{ALL, Notes, Watched, assert_says, in_root, note, over, test, test_fn};
 
 #[pleach::rpc]
 async fn identity(value: Option<u32>) -> Result<Option<u32>> {
@@ -43,23 +43,23 @@ async fn stay(notes: String) -> Result<()> {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in ALL {
-        tests.push(test(format!("structure::results_are_kept_over_{protocol}"), move || results(protocol)));
+        tests.push(test(format!("structure::results_are_kept_over_{protocol}"), move || results_are_kept(protocol)));
         tests.push(test(format!("structure::a_failed_one_shot_cancels_the_body_at_once_over_{protocol}"), move || {
-            one_fails(protocol)
+            a_failed_one_shot_cancels_the_body_at_once(protocol)
         }));
     }
-    tests.push(test("structure::what_the_body_returns_comes_back_as_it_was", own_error));
-    tests.push(test("structure::several_failures_are_a_group", group));
-    tests.push(test("structure::a_failing_body_ends_its_children", body_fails));
-    tests.push(test("structure::a_closed_nursery_starts_nothing", closed));
-    tests.push(test("structure::a_cancelled_scope_lets_its_nursery_clean_up", scope_cancelled));
-    tests.push(test("structure::an_actor_has_one_root", one_root));
-    tests.push(test("structure::a_nursery_waits_for_its_daemons", waits_for_daemons));
+    tests.push(test_fn(what_the_body_returns_comes_back_as_it_was));
+    tests.push(test_fn(several_failures_are_a_group));
+    tests.push(test_fn(a_failing_body_ends_its_children));
+    tests.push(test_fn(a_closed_nursery_starts_nothing));
+    tests.push(test_fn(a_cancelled_scope_lets_its_nursery_clean_up));
+    tests.push(test_fn(an_actor_has_one_root));
+    tests.push(test_fn(a_nursery_waits_for_its_daemons));
     tests
 }
 
 // S30, S31
-async fn results(protocol: &'static str) {
+async fn results_are_kept(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         let (some, none, unit, no, blob) = pleach::open_nursery(async |n| {
             let some = n.run_in_actor(identity(Some(3))).await?;
@@ -82,7 +82,7 @@ async fn results(protocol: &'static str) {
     .unwrap();
 }
 
-async fn one_fails(protocol: &'static str) {
+async fn a_failed_one_shot_cancels_the_body_at_once(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
             let idle = n.start_actor("idle").await?;
@@ -107,7 +107,7 @@ enum Own {
     Runtime(#[from] Error),
 }
 
-async fn own_error() {
+async fn what_the_body_returns_comes_back_as_it_was() {
     in_root(over("mem"), async |_| {
         let ended: Result<(), Own> = pleach::open_nursery(async |n| {
             n.start_actor("idle").await?;
@@ -128,7 +128,7 @@ async fn own_error() {
     .unwrap();
 }
 
-async fn group() {
+async fn several_failures_are_a_group() {
     in_root(over("mem"), async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {
             // A shield lets the body fail too, after its child has: that may be before the body has its portal.
@@ -147,7 +147,7 @@ async fn group() {
     .unwrap();
 }
 
-async fn body_fails() {
+async fn a_failing_body_ends_its_children() {
     let notes = Arc::new(Notes::new());
     in_root(over("uds"), async |_| {
         let mut watched = None;
@@ -165,7 +165,7 @@ async fn body_fails() {
     .unwrap();
 }
 
-async fn closed() {
+async fn a_closed_nursery_starts_nothing() {
     in_root(over("mem"), async |_| {
         let nursery = pleach::open_nursery(async |n| Ok::<_, Error>(n)).await?;
         assert_says(&nursery.start_actor("late").await, &["this nursery is closed"]);
@@ -175,7 +175,7 @@ async fn closed() {
     .unwrap();
 }
 
-async fn scope_cancelled() {
+async fn a_cancelled_scope_lets_its_nursery_clean_up() {
     let notes = Arc::new(Notes::new());
     in_root(over("uds"), async |_| {
         let (scope, mut watched) = (CancelScope::new(), None);
@@ -196,7 +196,7 @@ async fn scope_cancelled() {
 }
 
 // S98
-async fn one_root() {
+async fn an_actor_has_one_root() {
     in_root(over("mem"), async |_| {
         let second: Result<()> = pleach::open_root(over("mem"), async |_| Ok(())).await;
         assert_says(&second, &["runs in actor `root`", "open a nursery instead"]);
@@ -206,7 +206,7 @@ async fn one_root() {
     .unwrap();
 }
 
-async fn waits_for_daemons() {
+async fn a_nursery_waits_for_its_daemons() {
     in_root(over("uds"), async |_| {
         let nursery = pleach::open_nursery(async |n| n.start_actor("daemon").await);
         let mut nursery = std::pin::pin!(nursery);

@@ -17,7 +17,7 @@ use tracing::instrument::{Instrument as _, WithSubscriber as _};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::{Log, Notes, RootProcess, Watched, in_root, note, over, patience, test};
+use crate::support::{Log, Notes, RootProcess, Watched, in_root, note, over, patience, test_fn};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -59,7 +59,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(process("what_one_did_not_take_is_counted", counted));
     tests.push(process("a_slow_one_gets_the_last_words", last_words));
     tests.push(process("a_process_that_forks_keeps_it", forked));
-    tests.push(test("subscribers::a_scoped_one_gets_the_records_within_their_span", scoped));
+    tests.push(test_fn(a_scoped_one_gets_the_records_within_their_span));
     tests
 }
 
@@ -133,7 +133,7 @@ fn forked() {
 }
 
 /// Not the program's, but one that is set where a future is polled. Its filter asks for the span.
-async fn scoped() {
+async fn a_scoped_one_gets_the_records_within_their_span() {
     let (log, lines) = sync_channel(1000);
     let logging = tracing_subscriber::fmt().with_env_filter("off,[around]=debug").with_thread_names(true);
     let logging = logging.with_ansi(false).with_writer(move || Log(log.clone())).finish();

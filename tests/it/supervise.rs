@@ -12,7 +12,7 @@ use pleach::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::reaping::is_there;
-use crate::support::{FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test};
+use crate::support::{FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test, test_fn};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {
@@ -45,32 +45,32 @@ pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in PROCESSES {
         tests.push(test(format!("supervise::a_killed_daemon_is_started_again_over_{protocol}"), move || {
-            killed(protocol)
+            a_killed_daemon_is_started_again(protocol)
         }));
     }
     for protocol in ["mem", "uds"] {
         tests.push(test(format!("supervise::a_function_is_tried_until_it_works_over_{protocol}"), move || {
-            tried(protocol)
+            a_function_is_tried_until_it_works(protocol)
         }));
         tests.push(test(format!("supervise::too_many_restarts_fail_the_nursery_over_{protocol}"), move || {
-            gives_up(protocol)
+            too_many_restarts_fail_the_nursery(protocol)
         }));
     }
-    tests.push(test("supervise::each_strategy_starts_its_children_again", strategies));
-    tests.push(test("supervise::a_call_under_way_fails_and_is_not_repeated", call_under_way));
-    tests.push(test("supervise::children_are_stopped_in_the_opposite_order", opposite_order));
-    tests.push(test("supervise::cancelling_the_nursery_ends_a_supervisor_that_waits", cancelled_while_waiting));
-    tests.push(test("supervise::a_hard_kill_reaches_stopped_children", hard_kill));
-    tests.push(test("supervise::a_child_is_ready_once_its_init_has_returned", init));
-    tests.push(test("supervise::a_first_start_that_fails_is_the_callers_error", first_start));
-    tests.push(test("supervise::a_child_that_is_over_has_no_portal", over_and_done));
-    tests.push(test("supervise::a_supervisor_without_sense_is_refused", refused));
-    tests.push(test("supervise::an_unsupervised_child_still_cancels_all", one_cancels_all));
-    tests.push(test("supervise::a_dropped_nursery_stops_supervised_children", dropped));
-    tests.push(test("supervise::a_panic_in_an_init_is_an_error_of_the_caller", init_panics));
+    tests.push(test_fn(each_strategy_starts_its_children_again));
+    tests.push(test_fn(a_call_under_way_fails_and_is_not_repeated));
+    tests.push(test_fn(children_are_stopped_in_the_opposite_order));
+    tests.push(test_fn(cancelling_the_nursery_ends_a_supervisor_that_waits));
+    tests.push(test_fn(a_hard_kill_reaches_stopped_children));
+    tests.push(test_fn(a_child_is_ready_once_its_init_has_returned));
+    tests.push(test_fn(a_first_start_that_fails_is_the_callers_error));
+    tests.push(test_fn(a_child_that_is_over_has_no_portal));
+    tests.push(test_fn(a_supervisor_without_sense_is_refused));
+    tests.push(test_fn(an_unsupervised_child_still_cancels_all));
+    tests.push(test_fn(a_dropped_nursery_stops_supervised_children));
+    tests.push(test_fn(a_panic_in_an_init_is_an_error_of_the_caller));
     tests.push(test("supervise::a_start_under_way_is_over_when_a_supervisor_is_shut_down", || start_under_way(false)));
     tests.push(test("supervise::a_start_under_way_is_over_when_a_supervisor_gives_up", || start_under_way(true)));
-    tests.push(test("supervise::an_init_runs_in_the_actor_of_its_supervisor", init_in_its_actor));
+    tests.push(test_fn(an_init_runs_in_the_actor_of_its_supervisor));
     tests
 }
 
@@ -116,7 +116,7 @@ async fn rest(mut events: SupervisorEvents) -> Vec<String> {
     seen
 }
 
-async fn killed(protocol: &'static str) {
+async fn a_killed_daemon_is_started_again(protocol: &'static str) {
     in_nursery(over(protocol), async |n| {
         let supervisor = n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "worker")))).await?;
         let mut events = supervisor.events();
@@ -139,7 +139,7 @@ async fn killed(protocol: &'static str) {
     .unwrap();
 }
 
-async fn tried(protocol: &'static str) {
+async fn a_function_is_tried_until_it_works(protocol: &'static str) {
     let notes = Notes::new();
     let (address, file) = (notes.address(), notes.dir().join("tries").to_str().unwrap().to_owned());
     let seen = in_nursery(over(protocol), async |n| {
@@ -156,7 +156,7 @@ async fn tried(protocol: &'static str) {
     assert_eq!([notes.next(), notes.next(), notes.next()], ["try 1", "try 2", "try 3"]);
 }
 
-async fn gives_up(protocol: &'static str) {
+async fn too_many_restarts_fail_the_nursery(protocol: &'static str) {
     let mut seen = None;
     let ended: Result<()> = in_nursery(over(protocol), async |n| {
         let supervision = Supervision::one_for_one()
@@ -185,7 +185,7 @@ async fn gives_up(protocol: &'static str) {
     assert_says(&supervisor.ended().await, &["gave up on `job`"]);
 }
 
-async fn strategies() {
+async fn each_strategy_starts_its_children_again() {
     for (supervision, expected) in [
         (Supervision::one_for_one(), "b died, b again 1, b started"),
         (Supervision::one_for_all(), "b died, b again 1, c stopped, a stopped, a started, b started, c started"),
@@ -219,7 +219,7 @@ async fn strategies() {
     }
 }
 
-async fn call_under_way() {
+async fn a_call_under_way_fails_and_is_not_repeated() {
     in_nursery(over("uds"), async |n| {
         let supervisor = n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "worker")))).await?;
         let portal = supervisor.portal("worker").await?;
@@ -234,7 +234,7 @@ async fn call_under_way() {
     .unwrap();
 }
 
-async fn opposite_order() {
+async fn children_are_stopped_in_the_opposite_order() {
     in_nursery(over("mem"), async |n| {
         let supervision = Supervision::one_for_one()
             .child(ChildSpec::daemon(daemon(&n, "first")))
@@ -252,7 +252,7 @@ async fn opposite_order() {
     .unwrap();
 }
 
-async fn cancelled_while_waiting() {
+async fn cancelling_the_nursery_ends_a_supervisor_that_waits() {
     in_nursery(over("uds"), async |n| {
         let supervision = Supervision::one_for_one()
             .backoff(Backoff::constant(Duration::from_secs(3600)))
@@ -272,7 +272,7 @@ async fn cancelled_while_waiting() {
     .unwrap();
 }
 
-async fn hard_kill() {
+async fn a_hard_kill_reaches_stopped_children() {
     in_nursery(Config { kill_after: Duration::from_millis(100), ..over("uds") }, async |n| {
         let supervision = Supervision::rest_for_one()
             .child(ChildSpec::daemon(daemon(&n, "one")))
@@ -291,7 +291,7 @@ async fn hard_kill() {
     .unwrap();
 }
 
-async fn init() {
+async fn a_child_is_ready_once_its_init_has_returned() {
     let tries = Arc::new(AtomicU32::new(0));
     let counted = tries.clone();
     in_nursery(over("uds"), async |n| {
@@ -319,7 +319,7 @@ async fn init() {
     .unwrap();
 }
 
-async fn first_start() {
+async fn a_first_start_that_fails_is_the_callers_error() {
     in_nursery(over("uds"), async |n| {
         let supervision = Supervision::one_for_one()
             .child(ChildSpec::daemon(daemon(&n, "good")))
@@ -334,7 +334,7 @@ async fn first_start() {
     .unwrap();
 }
 
-async fn over_and_done() {
+async fn a_child_that_is_over_has_no_portal() {
     in_nursery(over("uds"), async |n| {
         let supervision = Supervision::one_for_one()
             .child(ChildSpec::daemon(daemon(&n, "temporary")).temporary())
@@ -355,7 +355,7 @@ async fn over_and_done() {
     .unwrap();
 }
 
-async fn refused() {
+async fn a_supervisor_without_sense_is_refused() {
     in_nursery(over("mem"), async |n| {
         assert_says(&n.supervise(Supervision::one_for_one()).await, &["nothing to supervise"]);
         let twice = Supervision::one_for_one()
@@ -371,7 +371,7 @@ async fn refused() {
     .unwrap();
 }
 
-async fn one_cancels_all() {
+async fn an_unsupervised_child_still_cancels_all() {
     let ended: Result<()> = in_nursery(over("uds"), async |n| {
         n.supervise(Supervision::one_for_one().child(ChildSpec::daemon(daemon(&n, "supervised")))).await?;
         let plain = daemon(&n, "plain").await?;
@@ -383,7 +383,7 @@ async fn one_cancels_all() {
     assert!(matches!(ended, Err(Error::ActorDied(_))), "{ended:?}");
 }
 
-async fn dropped() {
+async fn a_dropped_nursery_stops_supervised_children() {
     in_root(over("uds"), async |_| {
         let (tell, told) = tokio::sync::oneshot::channel();
         let nursery = pleach::open_nursery(async |n| {
@@ -406,7 +406,7 @@ async fn dropped() {
     .unwrap();
 }
 
-async fn init_panics() {
+async fn a_panic_in_an_init_is_an_error_of_the_caller() {
     in_nursery(over("mem"), async |n| {
         let worker = ChildSpec::daemon(daemon(&n, "worker")).init(|_| async { panic!("no good") });
         assert_says(&n.supervise(Supervision::one_for_one().child(worker)).await, &["a task panicked: no good"]);
@@ -477,7 +477,7 @@ async fn supervises() -> Result<String> {
 }
 
 /// Over `mem`, several actors share a process, and only one of them is that of the process.
-async fn init_in_its_actor() {
+async fn an_init_runs_in_the_actor_of_its_supervisor() {
     let seen =
         in_nursery(over("mem"), async |n| n.run_in_actor(supervises()).name("middle").await?.result().await).await;
     assert_eq!(seen.unwrap(), "middle");

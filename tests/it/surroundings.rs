@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{FOREVER, Notes, RootProcess, assert_says, in_nursery, in_root, note, over, test};
+use crate::support::{FOREVER, Notes, RootProcess, assert_says, in_nursery, in_root, note, over, test_fn};
 
 #[pleach::rpc]
 async fn answer() -> Result<u32> {
@@ -25,10 +25,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         })
     };
     vec![
-        test("surroundings::variables_that_can_not_be_set_are_errors", variables),
-        test("surroundings::a_socket_directory_that_was_removed_is_made_again", cleaned),
-        test("surroundings::a_socket_directory_is_made_with_its_parents", made),
-        test("surroundings::a_socket_directory_that_no_socket_fits_in_is_refused_by_the_root", too_long),
+        test_fn(variables_that_can_not_be_set_are_errors),
+        test_fn(a_socket_directory_that_was_removed_is_made_again),
+        test_fn(a_socket_directory_is_made_with_its_parents),
+        test_fn(a_socket_directory_that_no_socket_fits_in_is_refused_by_the_root),
         sync("a_temporary_directory_may_have_any_name", temporary),
         sync("a_program_that_a_loader_runs_says_so", loaded),
         sync("a_missing_proc_is_named", without_proc),
@@ -36,7 +36,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-async fn variables() {
+async fn variables_that_can_not_be_set_are_errors() {
     in_nursery(over("uds"), async |n| {
         for (name, value, said) in [
             ("A=B", "x", "\"A=B\" names no environment variable"),
@@ -64,7 +64,7 @@ async fn socket(actor: &pleach::Actor) -> PathBuf {
 }
 
 /// A cleaner of temporary files does not know that the directory is in use.
-async fn cleaned() {
+async fn a_socket_directory_that_was_removed_is_made_again() {
     in_root(over("uds"), async |actor| {
         pleach::open_nursery(async |n| {
             let before = n.start_actor("before").enable(module_path!()).await?;
@@ -85,7 +85,7 @@ async fn cleaned() {
     .unwrap();
 }
 
-async fn made() {
+async fn a_socket_directory_is_made_with_its_parents() {
     let notes = Notes::new();
     let socket_dir = notes.dir().join("not").join("yet");
     let config = Config { socket_dir: Some(socket_dir.clone()), ..over("uds") };
@@ -97,7 +97,7 @@ async fn made() {
     assert_eq!(answered.await.unwrap(), 42);
 }
 
-async fn too_long() {
+async fn a_socket_directory_that_no_socket_fits_in_is_refused_by_the_root() {
     let config = Config { socket_dir: Some(Path::new("/tmp").join("x".repeat(100))), ..over("uds") };
     let ended = in_root(config, async |_| Ok(())).await;
     assert!(matches!(ended, Err(Error::Config(_))), "{ended:?}");

@@ -10,7 +10,7 @@ use pleach::wire::{Address, Msgpack, TransportError, TransportType};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::support::{in_root, over, test};
+use crate::support::{in_root, over, test_fn};
 
 #[derive(Debug)]
 pub(crate) struct Toy;
@@ -147,10 +147,10 @@ async fn sum_below(levels: u32) -> Result<u32> {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![test("toy::a_transport_from_outside_carries_a_tree", tree), test("toy::its_name_is_taken_now", taken)]
+    vec![test_fn(a_transport_from_outside_carries_a_tree), test_fn(its_name_is_taken_now)]
 }
 
-async fn tree() {
+async fn a_transport_from_outside_carries_a_tree() {
     in_root(over("toy"), async |_| {
         assert_eq!(sum_below(3).await?, 8);
         Ok(())
@@ -159,7 +159,7 @@ async fn tree() {
     .unwrap();
 }
 
-async fn taken() {
+async fn its_name_is_taken_now() {
     let again = pleach::transports::register(TransportType::framed(Msgpack, Arc::new(Toy)));
     assert!(again.unwrap_err().to_string().contains("msgpack+toy"));
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
-use crate::support::{Notes, PROCESSES, RootProcess, assert_climbed, in_root, matrix, note, over, test};
+use crate::support::{Notes, PROCESSES, RootProcess, assert_climbed, in_root, matrix_fn, note, over, test, test_fn};
 
 #[pleach::rpc]
 async fn countdown(from: u32) -> Result<u32> {
@@ -47,22 +47,24 @@ pub(crate) fn tests() -> Vec<Trial> {
     for protocol in PROCESSES {
         tests.push(test(
             format!("trees::an_actor_runs_its_own_function_in_a_child_ten_deep_over_{protocol}"),
-            move || ten_deep(protocol),
+            move || an_actor_runs_its_own_function_in_a_child_ten_deep(protocol),
         ));
-        tests.push(test(format!("trees::an_error_collects_its_hops_over_{protocol}"), move || hops(protocol)));
+        tests.push(test(format!("trees::an_error_collects_its_hops_over_{protocol}"), move || {
+            an_error_collects_its_hops(protocol)
+        }));
     }
-    tests.push(test("trees::a_process_shows_its_actors_name", title));
-    tests.push(test("trees::parts_of_a_tree_use_different_transports", mixed));
-    tests.push(test("trees::a_child_has_several_threads_on_request", several_threads));
-    tests.extend(matrix("trees::actors_have_the_threads_that_they_are_told", told_threads));
+    tests.push(test_fn(a_process_shows_its_actors_name));
+    tests.push(test_fn(parts_of_a_tree_use_different_transports));
+    tests.push(test_fn(a_child_has_several_threads_on_request));
+    tests.extend(matrix_fn(actors_have_the_threads_that_they_are_told));
     tests.push(Trial::test("trees::a_file_and_the_environment_choose_the_transport", || {
-        configured();
+        a_file_and_the_environment_choose_the_transport();
         Ok(())
     }));
     tests
 }
 
-async fn ten_deep(protocol: &'static str) {
+async fn an_actor_runs_its_own_function_in_a_child_ten_deep(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
             assert_eq!(n.run_in_actor(countdown(9)).await?.result().await?, 9);
@@ -74,7 +76,7 @@ async fn ten_deep(protocol: &'static str) {
     .unwrap();
 }
 
-async fn hops(protocol: &'static str) {
+async fn an_error_collects_its_hops(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
             let top = n.start_actor("top").enable(module_path!()).await?;
@@ -87,7 +89,7 @@ async fn hops(protocol: &'static str) {
     .unwrap();
 }
 
-async fn title() {
+async fn a_process_shows_its_actors_name() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("gardener").enable(module_path!()).await?;
@@ -101,7 +103,7 @@ async fn title() {
     .unwrap();
 }
 
-async fn mixed() {
+async fn parts_of_a_tree_use_different_transports() {
     in_root(over("uds"), async |actor| {
         pleach::open_nursery(async |n| {
             for (protocol, codec) in [("tcp", "json"), ("quic", "msgpack"), ("mem", "json"), ("uds", "json")] {
@@ -121,7 +123,7 @@ async fn mixed() {
 
 /// Over `mem`, actors had one thread each, whatever they were told.
 // S122
-async fn told_threads(config: Config) {
+async fn actors_have_the_threads_that_they_are_told(config: Config) {
     let several = config.multi_thread;
     in_root(config, async |_| {
         assert_eq!(threads().await?, several);
@@ -133,7 +135,7 @@ async fn told_threads(config: Config) {
     .unwrap();
 }
 
-async fn several_threads() {
+async fn a_child_has_several_threads_on_request() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let several = n.start_actor("several").enable(module_path!()).multi_thread(true).await?;
@@ -149,7 +151,7 @@ async fn several_threads() {
     .unwrap();
 }
 
-fn configured() {
+fn a_file_and_the_environment_choose_the_transport() {
     let report = |file: &str, variable: Option<(&str, &str)>| {
         let notes = Notes::new();
         let path = notes.dir().join("pleach.toml");

@@ -15,7 +15,7 @@ use pleach::wire::{Blob, TransportError, TransportType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::support::{assert_says, in_root, over, test};
+use crate::support::{assert_says, in_root, over, test, test_fn};
 use crate::toy::Toy;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,12 +142,14 @@ fn plain_values() -> Vec<Plain> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
-        test("values::a_format_that_does_not_describe_itself_carries_all", foreign),
-        test("values::types_of_other_shapes_are_refused_by_name", shapes),
+        test_fn(a_format_that_does_not_describe_itself_carries_all),
+        test_fn(types_of_other_shapes_are_refused_by_name),
     ];
     for codec in ["msgpack", "json"] {
-        tests.push(test(format!("values::all_of_serde_crosses_{codec}"), move || crosses(codec)));
-        tests.push(test(format!("values::what_would_not_come_back_is_refused_over_{codec}"), move || refused(codec)));
+        tests.push(test(format!("values::all_of_serde_crosses_{codec}"), move || all_of_serde_crosses(codec)));
+        tests.push(test(format!("values::what_would_not_come_back_is_refused_over_{codec}"), move || {
+            what_would_not_come_back_is_refused(codec)
+        }));
     }
     tests
 }
@@ -167,7 +169,7 @@ async fn with_peer(config: Config, modules: [&str; 2], body: impl AsyncFnOnce(&P
 
 const ECHOES: [&str; 2] = ["it::values::everything", "it::values::plain"];
 
-async fn crosses(codec: &'static str) {
+async fn all_of_serde_crosses(codec: &'static str) {
     with_peer(Config { codec: codec.into(), ..over("mem") }, ECHOES, async |portal| {
         for value in all() {
             everything::everywhere(portal, value).await?;
@@ -180,7 +182,7 @@ async fn crosses(codec: &'static str) {
     .await;
 }
 
-async fn refused(codec: &'static str) {
+async fn what_would_not_come_back_is_refused(codec: &'static str) {
     with_peer(Config { codec: codec.into(), ..over("mem") }, ECHOES, async |portal| {
         let lost = Plain { nested: Some(None), ..plain_values().remove(0) };
         let refused = portal.run(plain::back(lost.clone())).await;
@@ -227,7 +229,7 @@ async fn reversed(bytes: Bytes) -> Result<Bytes> {
     Ok(bytes.iter().rev().copied().collect())
 }
 
-async fn foreign() {
+async fn a_format_that_does_not_describe_itself_carries_all() {
     let config = Config { codec: "postcard".into(), ..over("toy") };
     with_peer(config, ["it::values::plain", "it::values"], async |portal| {
         for value in plain_values() {
@@ -312,7 +314,7 @@ fn booking<O: Serialize + DeserializeOwned + Send + 'static>(export: &'static Ex
     call(export, Arguments { order }, |_| ready(Ok::<_, Error>(String::new())))
 }
 
-async fn shapes() {
+async fn types_of_other_shapes_are_refused_by_name() {
     with_peer(over("mem"), ["it::values::there", "it::values"], async |portal| {
         assert_eq!(portal.run(there::book(there::Order { buy: 1, sell: 2 })).await?, "1 2");
         let swapped = booking(&SWAPPED, here::swapped::Order { buy: 1, sell: 2 });

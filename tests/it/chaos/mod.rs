@@ -40,11 +40,13 @@ struct Order {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let make = |protocol| Trial::test(format!("chaos::leaves_order_behind_over_{protocol}"), move || chaos(protocol));
+    let make = |protocol| {
+        Trial::test(format!("chaos::leaves_order_behind_over_{protocol}"), move || leaves_order_behind(protocol))
+    };
     ALL.into_iter().map(make).collect()
 }
 
-fn chaos(protocol: &str) -> Result<(), Failed> {
+fn leaves_order_behind(protocol: &str) -> Result<(), Failed> {
     let told = |name| std::env::var(name).ok().map(|value: String| value.parse::<u64>().unwrap());
     let seed = told("PLEACH_CHAOS_SEED");
     let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;

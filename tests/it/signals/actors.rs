@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use super::{MODULE, await_state, calls_another, computes, pid, send, send_first, tells_why, waits};
 use crate::support::{Notes, assert_says, in_root, over};
 
-pub(super) async fn stopped(protocol: &'static str) {
+pub(super) async fn a_tree_that_was_stopped_goes_on(protocol: &'static str) {
     in_root(over(protocol), async |_| {
         pleach::open_nursery(async |n| {
             let (one, other) = (n.start_actor("one").enable(MODULE), n.start_actor("other").enable(MODULE));
@@ -64,7 +64,7 @@ pub(super) async fn to_one_actor(protocol: &'static str, signal: Signal) {
     assert_died_of(&ended, "target", signal);
 }
 
-pub(super) async fn to_an_idle_actor() {
+pub(super) async fn an_idle_actor_that_gets_one_is_named() {
     let ended: Result<()> = in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("idle").enable(MODULE).await?;
@@ -77,7 +77,7 @@ pub(super) async fn to_an_idle_actor() {
     assert_died_of(&ended, "idle", Signal::TERM);
 }
 
-pub(super) async fn told_to_its_function() {
+pub(super) async fn the_function_of_an_actor_that_gets_one_learns_it() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
@@ -93,7 +93,7 @@ pub(super) async fn told_to_its_function() {
     assert_died_of(&ended, "target", Signal::TERM);
 }
 
-pub(super) async fn told_to_another_caller() {
+pub(super) async fn another_caller_of_an_actor_that_gets_one_learns_it() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_root(over("uds"), async |_| {
         // The caller is not a sibling: those are cancelled as soon as the death is known.
@@ -114,7 +114,7 @@ pub(super) async fn told_to_another_caller() {
     assert_died_of(&ended, "target", Signal::TERM);
 }
 
-pub(super) async fn to_a_busy_actor() {
+pub(super) async fn a_second_one_ends_an_actor_that_computes() {
     let notes = Arc::new(Notes::new());
     let ended: Result<()> = in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
@@ -130,7 +130,7 @@ pub(super) async fn to_a_busy_actor() {
     assert_died_of(&ended, "busy", Signal::TERM);
 }
 
-pub(super) async fn supervised() {
+pub(super) async fn a_supervised_actor_that_gets_one_is_started_again() {
     in_root(over("uds"), async |_| {
         pleach::open_nursery(async |n| {
             let child = ChildSpec::daemon(n.start_actor("kept").enable(MODULE));

@@ -13,7 +13,7 @@ use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, note, patience, test};
+use crate::support::{Notes, PROCESSES, RootProcess, Watched, note, patience, test, test_fn};
 
 /// Where the functions are that the actors run.
 const MODULE: &str = module_path!();
@@ -92,7 +92,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     root("a_tree_that_was_stopped_from_the_terminal_goes_on".into(), Box::new(job_control));
     for protocol in PROCESSES {
         tests.push(test(format!("signals::a_tree_that_was_stopped_goes_on_over_{protocol}"), move || {
-            actors::stopped(protocol)
+            actors::a_tree_that_was_stopped_goes_on(protocol)
         }));
         for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
             let name = name(signal);
@@ -101,11 +101,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             }));
         }
     }
-    tests.push(test("signals::an_idle_actor_that_gets_one_is_named", actors::to_an_idle_actor));
-    tests.push(test("signals::the_function_of_an_actor_that_gets_one_learns_it", actors::told_to_its_function));
-    tests.push(test("signals::another_caller_of_an_actor_that_gets_one_learns_it", actors::told_to_another_caller));
-    tests.push(test("signals::a_second_one_ends_an_actor_that_computes", actors::to_a_busy_actor));
-    tests.push(test("signals::a_supervised_actor_that_gets_one_is_started_again", actors::supervised));
+    tests.push(test_fn(actors::an_idle_actor_that_gets_one_is_named));
+    tests.push(test_fn(actors::the_function_of_an_actor_that_gets_one_learns_it));
+    tests.push(test_fn(actors::another_caller_of_an_actor_that_gets_one_learns_it));
+    tests.push(test_fn(actors::a_second_one_ends_an_actor_that_computes));
+    tests.push(test_fn(actors::a_supervised_actor_that_gets_one_is_started_again));
     tests
 }
 

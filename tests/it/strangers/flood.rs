@@ -23,7 +23,7 @@ use crate::support::{Notes, PROCESSES, RootProcess, WITHIN_TLS, note, over};
 pub(crate) fn tests() -> Vec<Trial> {
     let make = |protocol| {
         Trial::test(format!("strangers::a_flood_holds_up_no_member_over_{protocol}"), move || {
-            goes_on(protocol);
+            a_flood_holds_up_no_member(protocol);
             Ok(())
         })
     };
@@ -31,7 +31,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 // SEC-5, SEC-7
-fn goes_on(protocol: &str) {
+fn a_flood_holds_up_no_member(protocol: &str) {
     let notes = Notes::new();
     let mut root = RootProcess::start_logged("stranger_flood", &notes, protocol);
     let address: Address = notes.expect("listens").parse().unwrap();

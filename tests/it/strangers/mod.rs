@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{FOREVER, in_root, over, patience, soon, test};
+use crate::support::{FOREVER, in_root, over, patience, soon, test_fn};
 
 #[pleach::rpc]
 async fn ping() -> Result<u8> {
@@ -28,19 +28,19 @@ async fn ping() -> Result<u8> {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = flood::tests();
     tests.extend([
-        test("strangers::a_thousand_probes_cost_nothing", probes),
-        test("strangers::garbage_and_silence_are_closed_within_the_deadline", garbage),
-        test("strangers::a_full_house_of_silent_ones_keeps_no_child_out", full_house),
-        test("strangers::who_comes_too_often_is_closed_unread", too_often),
-        test("strangers::children_are_no_strangers_however_low_the_rate", children_on_top),
-        test("strangers::the_key_is_in_no_argument_and_no_variable", key_unseen),
-        test("strangers::a_certificate_without_the_key_is_not_enough", certified),
+        test_fn(a_thousand_probes_cost_nothing),
+        test_fn(garbage_and_silence_are_closed_within_the_deadline),
+        test_fn(a_full_house_of_silent_ones_keeps_no_child_out),
+        test_fn(who_comes_too_often_is_closed_unread),
+        test_fn(children_are_no_strangers_however_low_the_rate),
+        test_fn(the_key_is_in_no_argument_and_no_variable),
+        test_fn(a_certificate_without_the_key_is_not_enough),
     ]);
     tests
 }
 
 // SEC-3
-async fn probes() {
+async fn a_thousand_probes_cost_nothing() {
     in_root(over("tcp"), async |actor| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor("peer").enable(module_path!()).await?;
@@ -71,7 +71,7 @@ async fn probes() {
 }
 
 // SEC-4
-async fn garbage() {
+async fn garbage_and_silence_are_closed_within_the_deadline() {
     let config = Config { handshake: soon(), ..over("tcp") };
     in_root(config, async |actor| {
         pleach::open_nursery(async |n| {
@@ -104,7 +104,7 @@ async fn garbage() {
 }
 
 // SEC-5
-async fn full_house() {
+async fn a_full_house_of_silent_ones_keeps_no_child_out() {
     let config = Config { max_pending_handshakes: 4, handshake: FOREVER, ..over("tcp") };
     in_root(config, async |actor| {
         pleach::open_nursery(async |n| {
@@ -126,7 +126,7 @@ async fn full_house() {
 }
 
 // SEC-6
-async fn too_often() {
+async fn who_comes_too_often_is_closed_unread() {
     const RATE: usize = 20;
     let config = Config { max_connection_rate: RATE, handshake: FOREVER, ..over("tcp") };
     in_root(config, async |actor| {
@@ -159,7 +159,7 @@ fn is_open(stream: &TcpStream) -> bool {
 }
 
 // SEC-6
-async fn children_on_top() {
+async fn children_are_no_strangers_however_low_the_rate() {
     in_root(Config { max_connection_rate: 1, ..over("tcp") }, async |_| {
         pleach::open_nursery(async |n| {
             let started = futures_util::future::join_all((0..6).map(|_| async { n.start_actor("child").await })).await;
@@ -175,7 +175,7 @@ async fn children_on_top() {
 }
 
 // SEC-13
-async fn key_unseen() {
+async fn the_key_is_in_no_argument_and_no_variable() {
     let directory = TempDir::new().unwrap();
     let key_file = directory.path().join("tree.key");
     let config = Config { key_file: Some(key_file.clone()), ..over("tcp") };
@@ -208,7 +208,7 @@ async fn pid() -> Result<u32> {
 }
 
 // SEC-19
-async fn certified() {
+async fn a_certificate_without_the_key_is_not_enough() {
     let directory = TempDir::new().unwrap();
     let authority = Authority::new(Validity::Days(1)).unwrap();
     let issued = authority.issue(&["127.0.0.1".to_owned()], Validity::Days(1)).unwrap();

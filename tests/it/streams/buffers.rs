@@ -9,7 +9,7 @@ use pleach::prelude::*;
 use super::{floods, forwards, with_peer};
 use crate::support::Notes;
 
-pub(super) async fn overrun(config: Config) {
+pub(super) async fn exactly_the_buffer_fits(config: Config) {
     // S08, S11: the buffer is 64 unless the configuration or the call says otherwise.
     with_peer(config.clone(), async |portal| {
         overrun_at(&portal, None, 64).await;
@@ -47,7 +47,7 @@ async fn overrun_at(portal: &Portal, buffer: Option<u32>, fit: u64) {
     assert!(!overrun.message.contains("no stream is open"), "{}", overrun.message);
 }
 
-pub(super) async fn overrun_by_callee(config: Config) {
+pub(super) async fn an_overrun_says_whether_a_stream_is_open(config: Config) {
     with_peer(config, async |portal| {
         // S02, S13, S19: the caller never opened its stream, or does not let senders wait.
         for opens in [false, true] {
@@ -76,7 +76,7 @@ pub(super) async fn overrun_by_callee(config: Config) {
     .await;
 }
 
-pub(super) async fn keeps_newest(config: Config) {
+pub(super) async fn a_receiver_that_keeps_the_newest_is_told_what_it_lost(config: Config) {
     const COUNT: u64 = 1000;
     let notes = Arc::new(Notes::new());
     with_peer(config, async |portal| {

@@ -7,7 +7,7 @@ use pleach::prelude::*;
 use super::{counts, doubler, fails_later, with_peer};
 use crate::support::assert_says;
 
-pub(super) async fn splits(config: Config) {
+pub(super) async fn a_stream_is_a_stream_and_a_sink(config: Config) {
     with_peer(config, async |portal| {
         let seen = portal
             .open_context(doubler(), async |ctx, ()| {
@@ -29,7 +29,7 @@ pub(super) async fn splits(config: Config) {
     .await;
 }
 
-pub(super) async fn cancelled_consumers(config: Config) {
+pub(super) async fn consumers_that_are_cancelled_lose_nothing(config: Config) {
     // S49, S66, S103: no shield is needed: a consumer comes and goes, the stream stays.
     with_peer(config, async |portal| {
         portal
@@ -59,7 +59,7 @@ pub(super) async fn cancelled_consumers(config: Config) {
     .await;
 }
 
-pub(super) async fn subscribers(config: Config) {
+pub(super) async fn subscribers_get_what_the_stream_gets(config: Config) {
     with_peer(config, async |portal| {
         portal
             .open_stream_from(counts(200), async |mut stream| {
@@ -117,7 +117,7 @@ async fn take_all(mut consumer: Subscription<u64>) -> Result<Vec<u64>> {
     Ok(taken)
 }
 
-pub(super) async fn closed(config: Config) {
+pub(super) async fn a_closed_stream_leaves_the_result(config: Config) {
     with_peer(config, async |portal| {
         portal
             .open_context(doubler(), async |ctx, ()| {
@@ -134,7 +134,7 @@ pub(super) async fn closed(config: Config) {
     .await;
 }
 
-pub(super) async fn sends_to_failed(config: Config) {
+pub(super) async fn a_sender_to_a_peer_that_failed_gets_its_error(config: Config) {
     with_peer(config, async |portal| {
         let failed: Result<()> = portal
             .open_context(fails_later(), async |ctx, ()| {

@@ -21,7 +21,7 @@ static ADD_AS_STREAM: Export = mistaken_stream("it::streams::add", "add");
 static DOUBLER_AS_STREAM: Export = mistaken_stream("it::streams::doubler", "doubler");
 static COUNTS_AS_CONTEXT: Export = Export::context("it::streams::counts", "counts", "", "()", "(), (), ()", never);
 
-pub(super) async fn wrong_kind(config: Config) {
+pub(super) async fn a_function_of_another_kind_is_refused(config: Config) {
     // S16, S91, S92: each kind of function is opened in its own way only.
     with_peer(config, async |portal| {
         let called: Result<u64> = portal.run_from_ns("it::streams::counts", &(3,)).await;

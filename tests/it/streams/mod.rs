@@ -13,7 +13,9 @@ use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use tracing::instrument::WithSubscriber as _;
 
-use crate::support::{self, Log, Notes, PROCESSES, Watched, assert_says, in_root, matrix, matrix_over, note, patience};
+use crate::support::{
+    self, Log, Notes, PROCESSES, Watched, assert_says, in_root, matrix_fn, matrix_over, note, patience,
+};
 
 /// Sends the numbers below `to`, with its sender.
 #[pleach::stream]
@@ -111,21 +113,25 @@ async fn add(a: u64, b: u64) -> Result<u64> {
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
-        matrix("streams::a_one_way_stream_ends_with_its_function", ends),
-        matrix("streams::an_error_comes_after_what_was_sent_before_it", fails),
-        matrix("streams::leaving_the_block_cancels_the_function_and_waits_for_its_clean_up", leaving),
-        matrix("streams::a_clean_up_that_fails_unheard_is_logged", clean_up_fails),
-        matrix("streams::a_cancelled_block_has_cancelled_the_function", cancelled),
-        matrix("streams::exactly_the_buffer_fits", buffers::overrun),
-        matrix("streams::an_overrun_says_whether_a_stream_is_open", buffers::overrun_by_callee),
-        matrix("streams::a_receiver_that_keeps_the_newest_is_told_what_it_lost", buffers::keeps_newest),
-        matrix("streams::a_stream_is_a_stream_and_a_sink", consumers::splits),
-        matrix("streams::consumers_that_are_cancelled_lose_nothing", consumers::cancelled_consumers),
-        matrix("streams::subscribers_get_what_the_stream_gets", consumers::subscribers),
-        matrix("streams::a_closed_stream_leaves_the_result", consumers::closed),
-        matrix("streams::a_sender_to_a_peer_that_failed_gets_its_error", consumers::sends_to_failed),
-        matrix("streams::a_function_of_another_kind_is_refused", kinds::wrong_kind),
-        matrix_over(&PROCESSES, "streams::the_death_of_the_function_is_the_blocks_error", dies),
+        matrix_fn(a_one_way_stream_ends_with_its_function),
+        matrix_fn(an_error_comes_after_what_was_sent_before_it),
+        matrix_fn(leaving_the_block_cancels_the_function_and_waits_for_its_clean_up),
+        matrix_fn(a_clean_up_that_fails_unheard_is_logged),
+        matrix_fn(a_cancelled_block_has_cancelled_the_function),
+        matrix_fn(buffers::exactly_the_buffer_fits),
+        matrix_fn(buffers::an_overrun_says_whether_a_stream_is_open),
+        matrix_fn(buffers::a_receiver_that_keeps_the_newest_is_told_what_it_lost),
+        matrix_fn(consumers::a_stream_is_a_stream_and_a_sink),
+        matrix_fn(consumers::consumers_that_are_cancelled_lose_nothing),
+        matrix_fn(consumers::subscribers_get_what_the_stream_gets),
+        matrix_fn(consumers::a_closed_stream_leaves_the_result),
+        matrix_fn(consumers::a_sender_to_a_peer_that_failed_gets_its_error),
+        matrix_fn(kinds::a_function_of_another_kind_is_refused),
+        matrix_over(
+            &PROCESSES,
+            "streams::the_death_of_the_function_is_the_blocks_error",
+            the_death_of_the_function_is_the_blocks_error,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -140,7 +146,7 @@ where
     support::with_peer(config, module_path!(), body).await;
 }
 
-async fn ends(config: Config) {
+async fn a_one_way_stream_ends_with_its_function(config: Config) {
     with_peer(config, async |portal| {
         // S90, S91: both ways to write it; S05: the consumer is there from the start, so no overrun happens.
         for call in [counts(1000), counted(1000, false), counts(1000).buffer(1), counted(1000, false).buffer(500)] {
@@ -172,7 +178,7 @@ async fn add_up(sum: u64, number: u64) -> Result<u64> {
     Ok(sum + number)
 }
 
-async fn fails(config: Config) {
+async fn an_error_comes_after_what_was_sent_before_it(config: Config) {
     with_peer(config, async |portal| {
         let mut taken = Vec::new();
         let failed: Result<()> = portal
@@ -203,7 +209,7 @@ fn message<T>(failed: &Result<T>) -> String {
     failed.as_ref().err().unwrap().to_string()
 }
 
-async fn leaving(config: Config) {
+async fn leaving_the_block_cancels_the_function_and_waits_for_its_clean_up(config: Config) {
     let notes = Arc::new(Notes::new());
     with_peer(config, async |portal| {
         // S90: with a value; with an error, which comes out.
@@ -232,7 +238,7 @@ async fn leaving(config: Config) {
     .await;
 }
 
-async fn clean_up_fails(config: Config) {
+async fn a_clean_up_that_fails_unheard_is_logged(config: Config) {
     with_peer(config, async |portal| {
         let (log, lines) = sync_channel(100);
         let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Log(log.clone())).finish();
@@ -246,7 +252,7 @@ async fn clean_up_fails(config: Config) {
     .await;
 }
 
-async fn cancelled(config: Config) {
+async fn a_cancelled_block_has_cancelled_the_function(config: Config) {
     let notes = Arc::new(Notes::new());
     with_peer(config, async |portal| {
         let started = tokio::sync::Notify::new();
@@ -278,7 +284,7 @@ async fn cancelled(config: Config) {
     .await;
 }
 
-async fn dies(config: Config) {
+async fn the_death_of_the_function_is_the_blocks_error(config: Config) {
     let notes = Notes::new();
     in_root(config, async |_| {
         let ended: Result<()> = pleach::open_nursery(async |n| {

@@ -28,6 +28,39 @@ pub(crate) const ALL: [&str; 4] = ["mem", "tcp", "uds", "quic"];
 /// TCP within TLS: for a few tests only, as everything above the bytes is the same as over TCP.
 pub(crate) const WITHIN_TLS: [&str; 1] = ["tls+tcp"];
 
+/// Makes a test that is named as its function, with the path of its module; otherwise as [`test`].
+pub(crate) fn test_fn<B, F>(body: B) -> Trial
+where
+    B: FnOnce() -> F + Send + 'static,
+    F: Future<Output = ()>,
+{
+    test(name_of::<B>(), body)
+}
+
+/// Makes tests that are named as their function, with the path of its module; otherwise as [`matrix`].
+///
+/// ```ignore
+/// tests.extend(matrix_fn(an_end_is_told_once));
+///
+/// async fn an_end_is_told_once(config: Config) {
+///     in_root(config, async |_| …).await.unwrap();
+/// }
+/// ```
+/// One of them is run by `cargo test --test it -- an_end_is_told_once_over_quic_on_threads`.
+pub(crate) fn matrix_fn<B, F>(body: B) -> Vec<Trial>
+where
+    B: Fn(Config) -> F + Copy + Send + 'static,
+    F: Future<Output = ()>,
+{
+    matrix(&name_of::<B>(), body)
+}
+
+/// The path of a function below this crate.
+fn name_of<B>() -> String {
+    let path = std::any::type_name::<B>();
+    path.split_once("::").map_or(path, |(_this_crate, below)| below).to_owned()
+}
+
 /// Makes a test of an async body that is run on a current-thread runtime, with a bound.
 pub(crate) fn test<F>(name: impl Into<String>, body: impl FnOnce() -> F + Send + 'static) -> Trial
 where
@@ -39,15 +72,7 @@ where
 /// Makes eight tests of one body: over each built-in protocol, on runtimes of one thread and of several.
 ///
 /// The body boots its tree with the configuration that it gets, or with that and changes of its own. Its
-/// root runs on the runtime that the configuration tells, and so do its actors:
-/// ```ignore
-/// tests.extend(matrix("streams::an_end_is_told_once", end_is_told));
-///
-/// async fn end_is_told(config: Config) {
-///     in_root(config, async |_| …).await.unwrap();
-/// }
-/// ```
-/// One of them is run by `cargo test --test it -- an_end_is_told_once_over_quic_on_threads`.
+/// root runs on the runtime that the configuration tells, and so do its actors.
 pub(crate) fn matrix<F>(name: &str, body: impl Fn(Config) -> F + Copy + Send + 'static) -> Vec<Trial>
 where
     F: Future<Output = ()>,

@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::scope::Shield;
 
-use crate::support::{in_root, over, patience, test};
+use crate::support::{in_root, over, patience, test, test_fn};
 
 /// What a function does in a cancelled scope.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,10 +110,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         let title = name.replace([' ', ':'], "_");
         test(format!("waits::{title}_ends_with_its_scope"), move || ends(name, does))
     });
-    cases.chain([test("waits::each_public_async_function_is_known", known)]).collect()
+    cases.chain([test_fn(each_public_async_function_is_known)]).collect()
 }
 
-async fn known() {
+async fn each_public_async_function_is_known() {
     let found = sources::public_waits();
     let known: BTreeSet<String> = WAITS.iter().map(|(name, _)| (*name).to_owned()).collect();
     let (new, gone): (Vec<_>, Vec<_>) = (found.difference(&known).collect(), known.difference(&found).collect());
