@@ -36,7 +36,7 @@
 //! | S26 | a nursery tells when it has ended | `tests/it/runtime.rs` | `a_cancelled_actor_still_has_the_last_word` |
 //! | S27 | a connection is read to its end | `tests/it/runtime.rs` | `a_cancelled_actor_still_has_the_last_word` |
 //! | S28 | a peer remembers that its end was asked for | `tests/it/runtime.rs` | `cancels_at_once_are_all_acknowledged` |
-//! | S29 | a start that is cancelled leaves nothing | `tests/it/reaping.rs` | `a_start_is_cancelled_before_exec` |
+//! | S29 | a start that is cancelled leaves nothing | `tests/it/starts.rs` | `a_start_is_cancelled_before_exec` |
 //! | S30 | a final result is kept | `tests/it/structure.rs` | `results_are_kept` |
 //! | S31 | nothing is a result too | `tests/it/structure.rs` | `results_are_kept` |
 //! | S32 | several blocks are entered at once and left together | `tests/it/gather.rs` | `contexts_of_several_actors` |
@@ -88,7 +88,7 @@
 //! | S86 | a one-way stream is not stopped, but cancelled | `src/proto/tests/one_way.rs` | `a_one_way_stream_goes_one_way` |
 //! | S87 | a root that looks for a registrar leaves no trace there | `tests/it/election.rs` | `a_probe_leaves_no_trace` |
 //! | S88 | a connection that ends before its handshake has no effect | `tests/it/election.rs` | `a_probe_leaves_no_trace` |
-//! | S89 | a child that has not connected is killed when its start is cancelled | `tests/it/reaping.rs` | `a_start_is_cancelled_before_it_connects_back` |
+//! | S89 | a child that has not connected is killed when its start is cancelled | `tests/it/starts.rs` | `a_start_is_cancelled_before_it_connects_back` |
 //! | S90 | leaving a one-way stream cancels its function | `tests/it/streams/mod.rs` | `a_one_way_stream_ends_with_its_function` |
 //! | S91 | three kinds of functions | `tests/it/streams/mod.rs` | `a_one_way_stream_ends_with_its_function` |
 //! | S92 | each kind has its own call | `tests/it/streams/kinds.rs` | `a_function_of_another_kind_is_refused` |

@@ -48,6 +48,7 @@ mod relay;
 mod runtime;
 mod schemas;
 mod signals;
+mod starts;
 mod storm;
 mod strangers;
 mod streams;
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         namesakes::tests(),
         promises::tests(),
         reaping::tests(),
+        starts::tests(),
         registry::tests(),
         runtime::tests(),
         schemas::tests(),

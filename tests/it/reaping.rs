@@ -1,7 +1,5 @@
 //! How a nursery ends its actors: cancelled, asked, made to, in which order, at which moment of their lives.
 
-use std::future::IntoFuture as _;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::promises::blocks_when_dropped;
 use crate::support::{
-    ALL, FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, soon, test, test_fn,
+    ALL, FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, is_there, note, over, poll_once, soon,
+    test, test_fn,
 };
 
 #[pleach::rpc]
@@ -80,24 +79,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test_fn(a_nursery_tells_others_that_it_was_left));
     tests.push(test_fn(functions_are_ended_first_and_daemons_when_cancelled));
     tests.push(test_fn(an_actor_that_is_started_while_the_nursery_joins_is_waited_for));
-    tests.push(test_fn(a_start_is_cancelled_before_exec));
-    tests.push(test_fn(a_start_is_cancelled_before_it_connects_back));
-    tests.push(test_fn(a_start_is_dropped_before_its_portal_was_returned));
-    tests.push(test_fn(a_failing_body_gives_up_a_start));
-    tests.push(test_fn(arguments_that_panic_leave_no_actor_behind));
     tests.push(test_fn(a_panic_of_the_body_is_an_error_after_the_children_are_gone));
     tests.push(test_fn(failures_of_several_children_are_a_group_with_the_bodys_first));
     tests.push(test_fn(an_inner_nursery_fails_alone));
     tests
-}
-
-/// Lets something begin that takes longer.
-async fn poll_once<F: Future + ?Sized>(begun: Pin<&mut F>) {
-    tokio::select! {
-        biased;
-        _ = begun => panic!("it ended at once"),
-        () = std::future::ready(()) => {}
-    }
 }
 
 /// Starts an actor and stops its process, once that is ready for signals.
@@ -106,10 +91,6 @@ async fn stopped(n: &Nursery) -> Result<Portal> {
     portal.run(answer()).await?;
     kill_process(Pid::from_raw(portal.id().pid() as i32).unwrap(), Signal::STOP).unwrap();
     Ok(portal)
-}
-
-pub(crate) fn is_there(pid: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// S108, S111: a result that will never come says so, and the flag is the first thing that is set.
@@ -295,118 +276,6 @@ async fn an_actor_that_is_started_while_the_nursery_joins_is_waited_for() {
         let (left, pid) = tokio::join!(nursery, outside);
         assert!(!is_there(pid), "the nursery left it behind");
         left
-    })
-    .await
-    .unwrap();
-}
-
-/// The nursery is cancelled when nothing of the child is there yet: there is nothing to reap, nor to report.
-// S29
-async fn a_start_is_cancelled_before_exec() {
-    in_nursery(over("uds"), async |n| {
-        let (started, ()) = tokio::join!(n.start_actor("early").into_future(), n.cancel());
-        assert!(matches!(started, Err(Error::Cancelled(_))), "{started:?}");
-        assert!(n.report().endings.is_empty() && n.children().is_empty());
-        Ok(())
-    })
-    .await
-    .unwrap();
-}
-
-/// The process is there but has not connected back: it is killed, without any patience.
-// S29, S89
-async fn a_start_is_cancelled_before_it_connects_back() {
-    let notes = Arc::new(Notes::new());
-    let patient = Config { connect_back: FOREVER, cancel_ack: FOREVER, ..over("uds") };
-    in_nursery(patient, async |n| {
-        let start = n.start_actor("sleeper").env("IT_BEFORE_ENTRY", format!("hang {}", notes.address()));
-        let cancelling = async {
-            let pid: u32 = notes.expect_async("hung ").await.parse().unwrap();
-            n.cancel().await;
-            pid
-        };
-        let (started, pid) = tokio::join!(start.into_future(), cancelling);
-        assert!(matches!(started, Err(Error::Cancelled(_))), "{started:?}");
-        assert!(!is_there(pid), "a zombie is left");
-        assert!(n.report().endings.is_empty(), "it was never a member");
-        Ok(())
-    })
-    .await
-    .unwrap();
-}
-
-/// The child has connected, but its starter has left: it could never be cancelled.
-// S29
-async fn a_start_is_dropped_before_its_portal_was_returned() {
-    in_nursery(over("uds"), async |n| {
-        {
-            let mut start = n.start_actor("unclaimed").into_future();
-            poll_once(start.as_mut()).await;
-            while n.children().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        }
-        while !n.children().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(n.report().endings[0].by, EndedBy::Request);
-        Ok(())
-    })
-    .await
-    .unwrap();
-}
-
-// S89
-async fn a_failing_body_gives_up_a_start() {
-    let notes = Arc::new(Notes::new());
-    in_root(Config { connect_back: FOREVER, ..over("uds") }, async |_| {
-        let mut hung = None;
-        let ended: Result<()> = pleach::open_nursery(async |n| {
-            let start = n.start_actor("sleeper").env("IT_BEFORE_ENTRY", format!("hang {}", notes.address()));
-            tokio::select! {
-                started = start.into_future() => panic!("{started:?}"),
-                pid = notes.expect_async("hung ") => hung = Some(pid.parse().unwrap()),
-            }
-            Err(Error::Usage("enough".into()))
-        })
-        .await;
-        assert_says(&ended, &["enough"]);
-        assert!(!is_there(hung.unwrap()), "a zombie is left");
-        Ok(())
-    })
-    .await
-    .unwrap();
-}
-
-/// Arguments that panic while they are sent, which is after the actor was started.
-#[derive(serde::Deserialize)]
-struct Bomb;
-
-impl serde::Serialize for Bomb {
-    fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
-        panic!("the arguments are a bomb")
-    }
-}
-
-#[pleach::rpc]
-async fn defuse(_bomb: Bomb) -> Result<()> {
-    Ok(())
-}
-
-async fn arguments_that_panic_leave_no_actor_behind() {
-    in_root(over("uds"), async |_| {
-        let mut left = None;
-        // In a shield, so that the body sees the failure too: it is still only one.
-        let ended = pleach::open_nursery(async |n| {
-            left = Some(n.clone());
-            shield(async { n.run_in_actor(defuse(Bomb)).await?.result().await }).await
-        })
-        .await;
-        assert_says(&ended, &["a task panicked: the arguments are a bomb"]);
-        assert!(!ended.unwrap_err().to_string().contains("2 errors"));
-        let endings = left.unwrap().report().endings;
-        assert!(!is_there(endings[0].actor.pid()), "it outlived its nursery");
-        Ok(())
     })
     .await
     .unwrap();

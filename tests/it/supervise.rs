@@ -11,8 +11,9 @@ use pleach::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::reaping::is_there;
-use crate::support::{FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, note, over, test, test_fn};
+use crate::support::{
+    FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, is_there, note, over, test, test_fn,
+};
 
 #[pleach::rpc]
 async fn pid() -> Result<u32> {

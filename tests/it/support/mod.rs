@@ -5,6 +5,7 @@ mod processes;
 
 use std::fmt::Debug;
 use std::io::{self, Write};
+use std::pin::Pin;
 use std::sync::mpsc::SyncSender;
 
 use libtest_mimic::{Failed, Trial};
@@ -15,7 +16,8 @@ use tokio::runtime::Builder;
 
 pub(crate) use self::notes::{Notes, note};
 pub(crate) use self::processes::{
-    RootProcess, Watched, anonymous_memory, become_root_if_told, copy_program, hooks_before_entry, restore_signals,
+    RootProcess, Watched, anonymous_memory, become_root_if_told, copy_program, hooks_before_entry, is_there,
+    restore_signals,
 };
 use crate::free_address::free_address;
 
@@ -258,5 +260,14 @@ impl Write for Log {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Lets something begin that takes longer.
+pub(crate) async fn poll_once<F: Future + ?Sized>(begun: Pin<&mut F>) {
+    tokio::select! {
+        biased;
+        _ = begun => panic!("it ended at once"),
+        () = std::future::ready(()) => {}
     }
 }

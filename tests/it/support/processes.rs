@@ -215,3 +215,8 @@ pub(crate) fn hooks_before_entry() {
         (other, _) => panic!("no hook `{other}`"),
     }
 }
+
+/// Returns whether there is a process of this id, be it a zombie.
+pub(crate) fn is_there(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
