@@ -13,15 +13,15 @@
 //! | S03 | what is kept of a task goes when it ends | `src/channel/tests.rs` | `a_context_has_a_lane_and_gives_it_back` |
 //! | S04 | a message without a dialog has no effect | `src/channel/tests.rs` | `strange_messages_are_counted_and_do_no_harm` |
 //! | S05 | before a stream is opened, its buffer is all there is | `tests/it/streams/mod.rs` | `a_one_way_stream_ends_with_its_function` |
-//! | S06 | a failure that comes after the block is only noted | `tests/it/cancels.rs` | `a_function_that_cancels_itself_fails_the_block` |
+//! | S06 | a failure that comes after the block is only noted | `tests/it/cancels/mod.rs` | `a_function_that_cancels_itself_fails_the_block` |
 //! | S07 | without back-pressure a full buffer is the sender's error | `tests/it/streams/buffers.rs` | `overrun_at` |
 //! | S08 | 64 messages fit | `tests/it/streams/buffers.rs` | `exactly_the_buffer_fits` |
 //! | S09 | whether a sender waits is chosen by the receiver | `tests/it/streams/buffers.rs` | `an_overrun_says_whether_a_stream_is_open` |
-//! | S10 | a failure at one side interrupts the other, wherever that waits | `tests/it/cancels.rs` | `an_actor_that_was_cancelled_fails_each_context_to_it` |
+//! | S10 | a failure at one side interrupts the other, wherever that waits | `tests/it/cancels/mod.rs` | `an_actor_that_was_cancelled_fails_each_context_to_it` |
 //! | S11 | the size of a buffer can be chosen, larger and smaller | `tests/it/streams/buffers.rs` | `exactly_the_buffer_fits` |
-//! | S12 | errors are not lost to a full buffer | `tests/it/cancels.rs` | `an_actor_that_was_cancelled_fails_each_context_to_it` |
+//! | S12 | errors are not lost to a full buffer | `tests/it/cancels/mod.rs` | `an_actor_that_was_cancelled_fails_each_context_to_it` |
 //! | S13 | an error from below keeps its source when it is passed on | `tests/it/errors.rs` | `a_context_passes_on_an_overrun_with_its_source` |
-//! | S14 | a cancellation is an error only for those that did not request it | `tests/it/cancels.rs` | `a_context_that_asked_absorbs_it` |
+//! | S14 | a cancellation is an error only for those that did not request it | `tests/it/cancels/mod.rs` | `a_context_that_asked_absorbs_it` |
 //! | S15 | one way to start a remote task; its refusal is the error of the start | `tests/it/contexts.rs` | `a_context_is_no_call_and_a_call_no_context` |
 //! | S16 | a function is called in the way it was declared | `tests/it/contexts.rs` | `a_context_is_no_call_and_a_call_no_context` |
 //! | S17 | a context is the dialog of two tasks | `tests/it/contexts.rs` | `a_dialog` |
@@ -57,8 +57,8 @@
 //! | S47 | a frame is its length, little-endian, and one message | `transports/wire/tests/interleaving.rs` | `what_is_written_is_as_documented` |
 //! | S48 | another codec replaces the built-in one | `transports/wire/tests/registry.rs` | `a_codec_from_outside_carries_values` |
 //! | S49 | a stream lives as long as its block, not as its consumer | `tests/it/streams/consumers.rs` | `consumers_that_are_cancelled_lose_nothing` |
-//! | S50 | a cancelled context opens no stream | `tests/it/cancels.rs` | `a_context_that_asked_absorbs_it` |
-//! | S51 | a cancel request that is not acknowledged in time is reported | `tests/it/cancels.rs` | `a_peer_that_does_not_acknowledge_is_too_slow` |
+//! | S50 | a cancelled context opens no stream | `tests/it/cancels/mod.rs` | `a_context_that_asked_absorbs_it` |
+//! | S51 | a cancel request that is not acknowledged in time is reported | `tests/it/cancels/processes.rs` | `a_peer_that_does_not_acknowledge_is_too_slow` |
 //! | S52 | the window of a broadcast is chosen | `tests/it/streams/consumers.rs` | `subscribers_get_what_the_stream_gets` |
 //! | S53 | consumers are independent | `src/broadcast/tests.rs` | `each_consumer_gets_each_item_that_comes_after_it` |
 //! | S54 | a closed consumer reports that it is closed | `tests/it/streams/consumers.rs` | `subscribers_get_what_the_stream_gets` |
@@ -74,10 +74,10 @@
 //! | S70 | an actor with a debugger attached is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
 //! | S72 | the end of a stream is final | `tests/it/streams/mod.rs` | `a_one_way_stream_ends_with_its_function` |
 //! | S73 | closing a stream does not affect the result | `tests/it/streams/consumers.rs` | `a_closed_stream_leaves_the_result` |
-//! | S74 | a task is cancelled when its block fails, or on request | `tests/it/cancels.rs` | `a_context_that_asked_absorbs_it` |
-//! | S75 | a result can be asked for again and again | `tests/it/cancels.rs` | `a_context_that_asked_absorbs_it` |
-//! | S76 | a block waits for the result | `tests/it/cancels.rs` | `the_bodys_own_error_comes_out` |
-//! | S77 | a context knows whether it was cancelled | `tests/it/cancels.rs` | `a_context_that_asked_absorbs_it` |
+//! | S74 | a task is cancelled when its block fails, or on request | `tests/it/cancels/mod.rs` | `a_context_that_asked_absorbs_it` |
+//! | S75 | a result can be asked for again and again | `tests/it/cancels/mod.rs` | `a_context_that_asked_absorbs_it` |
+//! | S76 | a block waits for the result | `tests/it/cancels/mod.rs` | `the_bodys_own_error_comes_out` |
+//! | S77 | a context knows whether it was cancelled | `tests/it/cancels/mod.rs` | `a_context_that_asked_absorbs_it` |
 //! | S78 | the end of a stream is the same for each consumer | `tests/it/streams/mod.rs` | `a_one_way_stream_ends_with_its_function` |
 //! | S79 | the end of a stream is a value, not an error | `tests/it/streams/mod.rs` | `a_one_way_stream_ends_with_its_function` |
 //! | S81 | messages both ways; none after the end | `tests/it/streams/consumers.rs` | `a_stream_is_a_stream_and_a_sink` |
@@ -96,7 +96,7 @@
 //! | S94 | exposed functions are async | `macros/tests/ui.rs` | `macros_accept_what_they_promise_and_explain_the_rest` |
 //! | S95 | an actor can end itself, from anywhere | `tests/it/runtime.rs` | `an_actor_ends_itself` |
 //! | S96 | callbacks at the end of an actor | `tests/it/runtime.rs` | `callbacks_run_last_in_first_out_when_the_actor_has_ended` |
-//! | S97 | one source for each publisher | `src/trionics/pubsub.rs` | `one_source_feeds_all_and_a_broken_sink_ends_only_its_subscriber` |
+//! | S97 | one source for each publisher | `src/trionics/pubsub/tests.rs` | `one_source_feeds_all_and_a_broken_sink_ends_only_its_subscriber` |
 //! | S98 | a root is booted by hand or by the first nursery; it joins a registrar, or is it | `tests/it/election.rs` | `next_one_joins` |
 //! | S99 | a daemon serves until it is cancelled; other programs find it | `tests/it/joining.rs` | `a_daemon_is_found_and_called` |
 //! | S100 | a function by its path, the runtime's own included | `tests/it/calls.rs` | `a_refused_call_says_how_to_fix_it_and_the_actor_goes_on` |

@@ -1,14 +1,18 @@
 //! Cancelled contexts: who has asked, who absorbs it, who is told, and what still arrives.
 
+mod processes;
+
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::scope::{self, Shield};
-use pleach::{ActorId, ContextCancelled, ContextState, WaitStatus};
-use rustix::process::{Pid, Signal, kill_process};
+use pleach::{ActorId, ContextCancelled, ContextState};
 
-use crate::support::{FOREVER, Notes, PROCESSES, assert_says, in_root, matrix_fn, matrix_over, note, soon};
+use crate::support::{Notes, assert_says, in_root, matrix_fn, note};
+
+/// The module of the functions below.
+const MODULE: &str = module_path!();
 
 /// What the function does once it has come as far as it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -93,7 +97,7 @@ async fn reach(ctx: &OpenContext<u32, u64, u64, u64>, stage: Stage) -> Result<Op
 #[pleach::rpc]
 async fn passes_on() -> Result<u64> {
     pleach::open_nursery(async |n| {
-        let below = n.start_actor("below").enable(module_path!()).await?;
+        let below = n.start_actor("below").enable(MODULE).await?;
         let call = does(Stage::Open, Then::Stays);
         below.open_context(call, async |_, _| below.cancel_actor().await.map(|()| 0)).await
     })
@@ -145,13 +149,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix_fn(what_a_cancelled_function_still_says_is_heard),
         matrix_fn(a_cancellation_climbs_the_tree_with_its_canceller),
         matrix_fn(a_flooded_context_holds_up_no_other),
-        matrix_over(&PROCESSES, "cancels::a_signal_is_the_cause", a_signal_is_the_cause),
-        matrix_over(
-            &PROCESSES,
-            "cancels::a_peer_that_does_not_acknowledge_is_too_slow",
-            a_peer_that_does_not_acknowledge_is_too_slow,
-        ),
-        matrix_over(&PROCESSES, "cancels::a_peer_that_is_gone_needs_no_cancel", a_peer_that_is_gone_needs_no_cancel),
+        processes::tests(),
     ]
     .into_iter()
     .flatten()
@@ -166,7 +164,7 @@ where
 {
     in_root(config, async |root| {
         pleach::open_nursery(async |n| {
-            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            let portal = n.start_actor("peer").enable(MODULE).await?;
             body(root.id().clone(), portal.clone()).await?;
             portal.cancel_actor().await
         })
@@ -239,7 +237,7 @@ async fn an_actor_that_was_cancelled_fails_each_context_to_it(config: Config) {
     in_root(config, async |root| {
         pleach::open_nursery(async |n| {
             for stage in STAGES {
-                let portal = n.start_actor("peer").enable(module_path!()).await?;
+                let portal = n.start_actor("peer").enable(MODULE).await?;
                 let bystander = portal.open_context(does(stage, Then::Stays), async |ctx, _| {
                     let _stream = reach(&ctx, stage).await?;
                     std::future::pending::<Result<()>>().await // it looks at nothing, and is interrupted
@@ -369,7 +367,7 @@ async fn what_a_cancelled_function_still_says_is_heard(config: Config) {
 async fn a_cancellation_climbs_the_tree_with_its_canceller(config: Config) {
     in_root(config, async |_| {
         pleach::open_nursery(async |n| {
-            let top = n.start_actor("top").enable(module_path!()).await?;
+            let top = n.start_actor("top").enable(MODULE).await?;
             let cancelled = told(top.run(passes_on()).await);
             assert_eq!((cancelled.canceller.as_ref(), cancelled.actor.name()), (Some(top.id()), "below"));
             assert_eq!(cancelled.relay_path, [top.id().clone()]);
@@ -402,99 +400,4 @@ async fn a_flooded_context_holds_up_no_other(config: Config) {
             .await
     })
     .await;
-}
-
-async fn a_signal_is_the_cause(config: Config) {
-    in_root(config, async |_| {
-        let ended: Result<()> = pleach::open_nursery(async |n| {
-            let portal = n.start_actor("peer").enable(module_path!()).await?;
-            // The nursery learns of the end too; a shield keeps this body to look first.
-            shield(async {
-                let ended: Result<()> = portal
-                    .open_context(does(Stage::Open, Then::Stays), async |_, pid| {
-                        kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::TERM).unwrap();
-                        std::future::pending().await
-                    })
-                    .await;
-                assert_terminated(&ended);
-            })
-            .await;
-            Ok(())
-        })
-        .await;
-        assert_terminated(&ended);
-        Ok(())
-    })
-    .await
-    .unwrap();
-}
-
-fn assert_terminated(ended: &Result<()>) {
-    let died = ended.as_ref().unwrap_err().actor_died().expect("it died");
-    assert_eq!((died.actor.name(), died.status), ("peer", WaitStatus::Signalled(15)));
-}
-
-async fn a_peer_that_does_not_acknowledge_is_too_slow(config: Config) {
-    // S24, S51.
-    // Twice, before QUIC gives up a peer that is stopped.
-    let config = Config { cancel_ack: soon() / 2, ..config };
-    with_peer(config, async |_, portal| {
-        let mut pid = None;
-        let ended: Result<()> = portal
-            .open_context(does(Stage::Open, Then::Stays), async |ctx, process| {
-                pid = Pid::from_raw(process as i32);
-                stop(pid.unwrap()).await;
-                let late = ctx.cancel().await;
-                assert!(matches!(&late, Err(Error::ActorTooSlow { actor, .. }) if **actor == *portal.id()), "{late:?}");
-                assert!(ctx.cancel_called() && !ctx.cancel_acked());
-                assert_eq!(ctx.state(), ContextState::Cancelling);
-                Ok(()) // the block can't tell that the task has ended
-            })
-            .await;
-        kill_process(pid.unwrap(), Signal::CONT).unwrap();
-        assert_says(&ended, &["did not acknowledge the cancel request"]);
-        Ok(())
-    })
-    .await;
-}
-
-/// Stops a process, and waits until it stands still.
-async fn stop(pid: Pid) {
-    kill_process(pid, Signal::STOP).unwrap();
-    let threads = format!("/proc/{}/task", pid.as_raw_nonzero());
-    let stands = |thread: std::fs::DirEntry| {
-        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
-    };
-    while !std::fs::read_dir(&threads).unwrap().all(|thread| stands(thread.unwrap())) {
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn a_peer_that_is_gone_needs_no_cancel(config: Config) {
-    // S51: with the connection goes the task, without a wait for an acknowledgement.
-    let config = Config { cancel_ack: FOREVER, ..config };
-    in_root(config, async |_| {
-        let ended: Result<()> = pleach::open_nursery(async |n| {
-            let portal = n.start_actor("peer").enable(module_path!()).await?;
-            shield(async {
-                let ended: Result<u64> = portal
-                    .open_context(does(Stage::Streaming, Then::Stays), async |ctx, pid| {
-                        let _shield = Shield::enter();
-                        kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
-                        ctx.cancel().await?;
-                        Ok(5)
-                    })
-                    .await;
-                assert!(matches!(ended, Ok(5)), "{ended:?}");
-            })
-            .await;
-            Ok(())
-        })
-        .await;
-        assert_says(&ended, &["`peer`", "signal 9"]);
-        Ok(())
-    })
-    .await
-    .unwrap();
 }
