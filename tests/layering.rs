@@ -64,7 +64,7 @@ const LAYERS: &[Layer] = &[
     Layer { at: "transports/uds/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic"] },
     Layer { at: "transports/quic/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_uds"] },
     // It has no clock, no socket and no task.
-    Layer { at: "src/proto", never: &["tokio", "Instant", "SystemTime", "std::net", "async "] },
+    Layer { at: "src/proto", never: &["tokio", "Instant", "SystemTime", "std::net", "async ", "unsafe"] },
     Layer { at: PROGRAM, never: &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn"] },
     Layer {
         at: LIBRARY,

@@ -80,6 +80,12 @@ pub(crate) trait Launcher: Send + Sync {
     ) -> Result<Launched>;
 }
 
+/// The error of an actor that was not started, on whatever host.
+fn not_started(actor: &str, host: &Host, why: String) -> Error {
+    let why = if host.is_local() { why } else { format!("at {host}: {why}") };
+    Error::Spawn { actor: actor.to_owned(), why }
+}
+
 /// A process that has just been started.
 pub(crate) struct Launched {
     pub(crate) process: Process,

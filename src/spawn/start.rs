@@ -9,7 +9,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, process, slurm, thread};
+use super::{
+    Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, not_started, process, slurm, thread,
+};
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::drain::PeerGone;
@@ -34,10 +36,7 @@ pub(crate) async fn start(
     options: StartOptions,
     given_up: &CancellationToken,
 ) -> Result<Child> {
-    let failed = |why: String| match options.host.is_local() {
-        true => Error::Spawn { actor: options.name.clone(), why },
-        false => Error::Spawn { actor: options.name.clone(), why: format!("at {}: {why}", options.host) },
-    };
+    let failed = |why| not_started(&options.name, &options.host, why);
     if options.name.is_empty() || options.name.contains('\0') {
         return Err(failed("its name is empty, or has a zero byte in it".into()));
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::sessions::{LoginPermit, SshTarget};
 use super::remote::{self, Instructions, Link, agent};
-use super::{Launched, Launcher};
+use super::{Launched, Launcher, not_started};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
 use crate::runtime::Runtime;
@@ -42,7 +42,7 @@ impl Launcher for Ssh {
         env: &[(String, String)],
         given_up: &CancellationToken,
     ) -> Result<Launched> {
-        let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why: format!("at {}: {why}", self.host) };
+        let failed = |why| not_started(&spec.name, &self.host, why);
         super::entry::require_entry().map_err(failed)?;
         let options = self.host.options.clone();
         let target = SshTarget {
