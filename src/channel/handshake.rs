@@ -48,12 +48,24 @@ pub(crate) async fn dial(transport: &dyn MsgTransport, config: &HandshakeConfig)
     let (key, own, codec) = (config.key.clone(), config.own.clone(), transport.format().name());
     let (handshake, first) = Handshake::dial(key, own, codec, fresh_nonce()?, config.deadline);
     let handshake = handshake.bound_to(transport.ends().binding);
-    let accepted = drive(transport, config, handshake, first, &|_| ()).await?;
+    let accepted = drive(transport, config, handshake, first, None).await?;
     accepted.ok_or_else(|| TransportError::Handshake("the listener took this actor for a probe".into()))
 }
 
-/// Takes a dialer's introduction. `None`: it was a probe, which has been answered. `heard` gets the dialer's claimed
-/// identity before it is proved.
+/// What a listener has to say in the handshake with a dialer.
+#[async_trait::async_trait]
+pub(crate) trait Gate: Sync {
+    /// Hears who the dialer claims to be, before that is proved.
+    fn hear(&self, claimed: &ActorId);
+
+    /// Admits a dialer that has proved itself a member.
+    ///
+    /// # Errors
+    /// Why it is refused all the same.
+    async fn admit(&self, member: &Introduction) -> Result<(), String>;
+}
+
+/// Takes a dialer's introduction. `None`: it was a probe, which has been answered.
 ///
 /// # Errors
 /// [`TransportError::Handshake`] says why the peer was refused; other errors are the connection's.
@@ -63,27 +75,13 @@ pub(crate) async fn dial(transport: &dyn MsgTransport, config: &HandshakeConfig)
 pub(crate) async fn accept(
     transport: &dyn MsgTransport,
     config: &HandshakeConfig,
-    heard: &(dyn Fn(&ActorId) + Send + Sync),
+    gate: &dyn Gate,
 ) -> Result<Option<Accepted>, TransportError> {
     let (key, own, codec) = (config.key.clone(), config.own.clone(), transport.format().name());
     let handshake = Handshake::listen(key, codec, fresh_nonce()?, own, config.deadline)
         .without(config.lost.clone())
         .bound_to(transport.ends().binding);
-    drive(transport, config, handshake, Output::wait(), heard).await
-}
-
-/// Tells a dialer why it is refused, without asking for its identity, and closes.
-///
-/// # Errors
-/// When that could not be sent in time; the connection must be dropped in any case.
-pub(crate) async fn turn_away(transport: &dyn MsgTransport, why: String) -> Result<(), TransportError> {
-    transport.set_max_frame(MAX_HANDSHAKE_FRAME);
-    let told = async {
-        // Its hello is read first: a close over unread bytes would take the refusal back.
-        transport.recv(&mut Vec::new()).await?;
-        say_last(transport, Some(Step::Refusal { why })).await
-    };
-    timeout(REFUSAL, told).await.unwrap_or(Err(TransportError::Idle(REFUSAL)))
+    drive(transport, config, handshake, Output::wait(), Some(gate)).await
 }
 
 async fn drive(
@@ -91,7 +89,7 @@ async fn drive(
     config: &HandshakeConfig,
     mut handshake: Handshake,
     mut output: Output,
-    heard: &(dyn Fn(&ActorId) + Send + Sync),
+    gate: Option<&dyn Gate>,
 ) -> Result<Option<Accepted>, TransportError> {
     transport.set_max_frame(MAX_HANDSHAKE_FRAME);
     let (began, mut batch) = (Instant::now(), Vec::new());
@@ -102,11 +100,17 @@ async fn drive(
         let Output { send, then } = output;
         match then {
             Then::Continue => {}
-            Then::Accept(member) => {
-                timeout_at(until, say(transport, send)).await.map_err(late)??;
-                transport.set_max_frame(config.max_frame);
-                return Ok(Some(Accepted { member, early: batch, began }));
-            }
+            Then::Accept(member) => match timeout_at(until, admitted(gate, &member)).await.map_err(late)? {
+                Ok(()) => {
+                    timeout_at(until, say(transport, send)).await.map_err(late)??;
+                    transport.set_max_frame(config.max_frame);
+                    return Ok(Some(Accepted { member, early: batch, began }));
+                }
+                Err(why) => {
+                    output = Output::refuse(&why);
+                    continue;
+                }
+            },
             Then::Close => {
                 timeout_at(until, say_last(transport, send)).await.map_err(late)??;
                 return Ok(None);
@@ -119,10 +123,18 @@ async fn drive(
                 return Err(TransportError::Handshake(why));
             }
         }
-        output = match timeout_at(until, exchange(transport, send, &mut batch, heard)).await {
+        output = match timeout_at(until, exchange(transport, send, &mut batch, gate)).await {
             Ok(step) => handshake.handle_step(step?),
             Err(_late) => handshake.handle_timeout(began.elapsed()),
         };
+    }
+}
+
+/// A dialer has no gate: it has chosen the peer.
+async fn admitted(gate: Option<&dyn Gate>, member: &Introduction) -> Result<(), String> {
+    match gate {
+        Some(gate) => gate.admit(member).await,
+        None => Ok(()),
     }
 }
 
@@ -131,7 +143,7 @@ async fn exchange(
     transport: &dyn MsgTransport,
     step: Option<Step>,
     batch: &mut Vec<Msg>,
-    heard: &(dyn Fn(&ActorId) + Send + Sync),
+    gate: Option<&dyn Gate>,
 ) -> Result<Step, TransportError> {
     say(transport, step).await?;
     if batch.is_empty() {
@@ -144,8 +156,8 @@ async fn exchange(
             return Err(TransportError::Handshake(why));
         }
     };
-    if let Step::Hello(Hello { member: Some(member), .. }) = &step {
-        heard(&member.who);
+    if let (Some(gate), Step::Hello(Hello { member: Some(member), .. })) = (gate, &step) {
+        gate.hear(&member.who);
     }
     Ok(step)
 }
@@ -178,6 +190,20 @@ const MAX_HANDSHAKE_FRAME: usize = 64 << 10;
 
 /// How long a refusal may take to reach a stranger.
 const REFUSAL: Duration = Duration::from_millis(200);
+
+/// Admits every member.
+#[cfg(test)]
+pub(crate) struct Open;
+
+#[cfg(test)]
+#[async_trait::async_trait]
+impl Gate for Open {
+    fn hear(&self, _: &ActorId) {}
+
+    async fn admit(&self, _: &Introduction) -> Result<(), String> {
+        Ok(())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +249,7 @@ mod tests {
     async fn members_of_one_tree_find_each_other() {
         let (ours, theirs) = pair().await;
         let (dialer, listener) = (config("dialer", 1), config("listener", 1));
-        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &|_| ()));
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &Open));
         assert_eq!(dialled.unwrap().member, listener.own);
         assert_eq!(accepted.unwrap().unwrap().member, dialer.own);
     }
@@ -232,7 +258,7 @@ mod tests {
     async fn a_stranger_is_told_and_cut_off() {
         let (ours, theirs) = pair().await;
         let (stranger, listener) = (config("stranger", 9), config("listener", 1));
-        let (dialled, accepted) = tokio::join!(dial(&*ours, &stranger), accept(&*theirs, &listener, &|_| ()));
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &stranger), accept(&*theirs, &listener, &Open));
         assert!(dialled.unwrap_err().to_string().contains("does not know this tree's key"));
         assert!(accepted.unwrap_err().to_string().contains("does not know this tree's key"));
         assert!(!theirs.connected());
@@ -264,8 +290,7 @@ mod tests {
             let (dialer, listener) = (config("dialer", 1), config("listener", 1));
             let members = async {
                 let dials = async { dial(&*kind.dial(&relay, &settings).await.unwrap(), &dialer).await };
-                let accepts =
-                    async { accept(&*kind.wrap(listening.accept().await.unwrap()), &listener, &|_| ()).await };
+                let accepts = async { accept(&*kind.wrap(listening.accept().await.unwrap()), &listener, &Open).await };
                 tokio::join!(dials, accepts)
             };
             let (dialled, accepted) = tokio::select! {
@@ -281,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_peer_is_given_up_at_the_deadline() {
         let (_silent, theirs) = pair().await;
-        let given_up = timeout(patience(), accept(&*theirs, &hasty("listener"), &|_| ())).await.unwrap();
+        let given_up = timeout(patience(), accept(&*theirs, &hasty("listener"), &Open)).await.unwrap();
         assert!(given_up.unwrap_err().to_string().contains("a hello did not come in time"));
         // The other way round: a listener that never answers.
         let (ours, _silent) = pair().await;
@@ -331,7 +356,7 @@ mod tests {
                 std::future::pending::<()>().await // it stays, and says no more
             };
             let refused = tokio::select! {
-                refused = accept(&transport, &listener, &|_| ()) => refused.unwrap_err(),
+                refused = accept(&transport, &listener, &Open) => refused.unwrap_err(),
                 () = talk => unreachable!("it never ends"),
             };
             assert!(matches!(refused, TransportError::Handshake(_)), "{stage}: {refused:?}");
@@ -352,7 +377,7 @@ mod tests {
             }
         };
         let refused = tokio::select! {
-            refused = accept(&transport, &listener, &|_| ()) => refused.unwrap_err(),
+            refused = accept(&transport, &listener, &Open) => refused.unwrap_err(),
             () = dribble => panic!("it was listened to until its end"),
         };
         assert!(refused.to_string().contains("a hello did not come in time"), "{refused}");
@@ -366,7 +391,7 @@ mod tests {
         let large = hello(Some(Introduction { exports: vec![u64::MAX; 10_000], ..config("large", 9).own }));
         let (transport, mut end) = listener_and_stranger(1 << 20);
         end.write_all(&frame(&large)).await.unwrap();
-        let refused = accept(&transport, &listener, &|_| ()).await.unwrap_err();
+        let refused = accept(&transport, &listener, &Open).await.unwrap_err();
         let limit = |error: &TransportError| match error {
             TransportError::FrameTooLarge { limit, .. } => *limit,
             other => panic!("{other:?}"),
@@ -374,7 +399,7 @@ mod tests {
         assert_eq!(limit(&refused), MAX_HANDSHAKE_FRAME);
         let (ours, theirs) = pair().await;
         let dialer = config("dialer", 1);
-        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &|_| ()));
+        let (dialled, accepted) = tokio::join!(dial(&*ours, &dialer), accept(&*theirs, &listener, &Open));
         dialled.unwrap();
         accepted.unwrap().unwrap();
         let value = vec![0u8; listener.max_frame + 1];
@@ -394,7 +419,7 @@ mod tests {
     async fn what_is_no_handshake_ends_it() {
         let (ours, theirs) = pair().await;
         ours.send(&[Outgoing::Cancel { cid: pleach_wire::Cid(1) }]).await.unwrap();
-        let refused = accept(&*theirs, &config("listener", 1), &|_| ()).await.unwrap_err();
+        let refused = accept(&*theirs, &config("listener", 1), &Open).await.unwrap_err();
         assert!(refused.to_string().contains("`cancel` before it had proved itself"));
     }
 }

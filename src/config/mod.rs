@@ -105,8 +105,8 @@ pub struct Config {
     /// and few enough that refusing them all takes a small part of one core.
     #[serde(with = "count")]
     pub max_connection_rate: usize,
-    /// How many connections an actor holds; more are refused. Default: 4096, below the usual limit of
-    /// file descriptors of a server.
+    /// How many connections an actor holds; a member beyond that waits for [`drain`](Self::drain), for one that is
+    /// ending, and is refused then. Default: 4096, below the usual limit of file descriptors of a server.
     #[serde(with = "count")]
     pub max_connections: usize,
     /// How many calls of one peer run in an actor at once; more are refused. Default: 65 536, a

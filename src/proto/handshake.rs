@@ -120,7 +120,7 @@ impl Output {
     }
 
     /// As [`fail`](Self::fail), and the peer is told why.
-    fn refuse(why: &str) -> Self {
+    pub(crate) fn refuse(why: &str) -> Self {
         Self { send: Some(Step::Refusal { why: why.to_owned() }), ..Self::fail(why.to_owned()) }
     }
 }

@@ -155,7 +155,8 @@ impl Runtime {
             return Err(TransportError::WrongPeer(Box::new(wrong)).into());
         }
         let relation = self.relation(&accepted.member.who, false);
-        let (channel, loop_) = self.open_channel(transport, Role::Dialer, accepted, *lasts, relation);
+        let (channel, loop_) =
+            self.open_channel(transport, Role::Dialer, accepted, *lasts, relation, self.peers.take_place());
         self.keep(loop_);
         Ok(channel)
     }

@@ -136,7 +136,7 @@ mod tests {
             let introduced = here.introduce(&options, transport, &address);
             let (dialled, accepted) = tokio::join!(introduced, async {
                 let transport = kind.wrap(accepted.unwrap());
-                let accepted = handshake::accept(&*transport, &config, &|_| {}).await.unwrap().unwrap();
+                let accepted = handshake::accept(&*transport, &config, &handshake::Open).await.unwrap().unwrap();
                 (transport, accepted.member)
             });
             seen.push(accepted.1.incarnation);

@@ -118,7 +118,7 @@ impl Runtime {
         let mark = identity.origin().and_then(|origin| origin.mark);
         Arc::new(Self {
             identity,
-            peers: Peers::default(),
+            peers: Peers::new(config.max_connections),
             tasks: Tasks::new(),
             lifecycle: Lifecycle::default(),
             config: config.within_reason(),

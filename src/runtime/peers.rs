@@ -2,12 +2,16 @@
 //!
 //! # Invariants
 //! 1. No two of the locks are held together, and none across a wait.
+//! 2. A connection that was accepted, and a child that has not connected back, has one of `max_connections` places. Own
+//!    dials take one too while there are some.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Runtime;
@@ -17,9 +21,11 @@ use crate::proto::fencing::Fenced;
 use crate::sync::lock;
 
 /// Who an actor is connected with, or expects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Peers {
-    connected: Mutex<BTreeMap<u64, Channel>>,
+    /// The places that are left (invariant 2).
+    places: Arc<Semaphore>,
+    connected: Mutex<BTreeMap<u64, Connected>>,
     next: AtomicU64,
     /// The connections that were opened for portals, while one uses them.
     shared: Mutex<BTreeMap<Uuid, SharedSlot>>,
@@ -29,11 +35,44 @@ pub(crate) struct Peers {
     fenced: Mutex<Arc<Fenced>>,
 }
 
+#[derive(Debug)]
+struct Connected {
+    channel: Channel,
+    _place: Option<Place>,
+}
+
+/// One of the connections that an actor may have. Dropping it frees it.
+pub(super) type Place = OwnedSemaphorePermit;
+
 impl Peers {
+    pub(super) fn new(max_connections: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+            connected: Mutex::default(),
+            next: AtomicU64::default(),
+            shared: Mutex::default(),
+            pending: Mutex::default(),
+            fenced: Mutex::default(),
+        }
+    }
+
+    /// Takes a place, if there is one.
+    pub(super) fn take_place(&self) -> Option<Place> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    /// Takes a place; waits that long for one, which a connection that is ending may have.
+    ///
+    /// # Cancel safety
+    /// If dropped, none is taken.
+    pub(super) async fn place_within(&self, bound: Duration) -> Option<Place> {
+        timeout(bound, self.places.clone().acquire_owned()).await.ok()?.ok()
+    }
+
     /// Adds a connection; returns its number.
-    pub(super) fn insert(&self, channel: Channel) -> u64 {
+    pub(super) fn insert(&self, channel: Channel, place: Option<Place>) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.connected).insert(number, channel);
+        lock(&self.connected).insert(number, Connected { channel, _place: place });
         number
     }
 
@@ -43,15 +82,11 @@ impl Peers {
 
     /// Returns the oldest connection of that kind.
     pub(super) fn find(&self, is_it: impl Fn(&Channel) -> bool) -> Option<Channel> {
-        lock(&self.connected).values().find(|channel| is_it(channel)).cloned()
+        lock(&self.connected).values().map(|peer| &peer.channel).find(|channel| is_it(channel)).cloned()
     }
 
     pub(super) fn all(&self) -> Vec<Channel> {
-        lock(&self.connected).values().cloned().collect()
-    }
-
-    pub(super) fn count(&self) -> usize {
-        lock(&self.connected).len()
+        lock(&self.connected).values().map(|peer| peer.channel.clone()).collect()
     }
 
     /// The slot of the connection to an actor that portals share; unused slots are removed.
@@ -90,6 +125,7 @@ impl Peers {
 pub(super) struct Announced {
     pub(super) connected: oneshot::Sender<Channel>,
     pub(super) heartbeats: bool,
+    pub(super) place: Place,
 }
 
 impl Runtime {
@@ -98,16 +134,15 @@ impl Runtime {
     /// # Errors
     /// Says so when this actor may have no more connections.
     pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, heartbeats: bool) -> Result<PendingChild, String> {
-        let (connected, limit) = (self.peers.count(), self.config.max_connections);
-        let (sender, receiver) = oneshot::channel();
-        let mut pending = lock(&self.peers.pending);
-        if connected + pending.len() >= limit {
-            return Err(format!(
+        let place = self.peers.take_place().ok_or_else(|| {
+            let limit = self.config.max_connections;
+            format!(
                 "{} has {limit} connections, as many as `max_connections` allows; raise it, or start fewer actors in one",
                 self.id()
-            ));
-        }
-        pending.insert(uuid, Announced { connected: sender, heartbeats });
+            )
+        })?;
+        let (connected, receiver) = oneshot::channel();
+        lock(&self.peers.pending).insert(uuid, Announced { connected, heartbeats, place });
         Ok(PendingChild { runtime: self.clone(), uuid, receiver })
     }
 }

@@ -119,7 +119,7 @@ mod tests {
             }
         };
         tokio::time::timeout(pleach_patience::patience(), out).await.expect("it is out");
-        assert_eq!(registrar.peers.count(), 1, "the connection is still there");
+        assert_eq!(registrar.peers.all().len(), 1, "the connection is still there");
         drop(transport);
         registrar.shut_down().await;
     }

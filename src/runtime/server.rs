@@ -6,24 +6,26 @@
 //! 1. Strangers are talked to as the [`admission`](super::admission) of their listener allows.
 //! 2. A peer is entered among the peers only after it has proved that it belongs to the tree.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pleach_wire::{EndReason, Link, Listener, MsgTransport, TransportClosed, TransportError, TransportType};
 
 use super::Runtime;
 use super::admission::{Admission, Slot};
 use super::dispatch::Service;
+use super::peers::{Announced, Place};
 use super::processes::unless_process_ends;
 use crate::actor::ActorId;
 use crate::channel::drain::Drain;
 use crate::channel::driver;
-use crate::channel::handshake::{self, Accepted, HandshakeConfig};
+use crate::channel::handshake::{self, Accepted, Gate, HandshakeConfig};
 use crate::channel::{Channel, Terms};
 use crate::log::Limit;
 use crate::proto::failure_detector::Relation;
 use crate::proto::handshake::{Introduction, LASTS, REGISTRAR};
 use crate::proto::session::Role;
 use crate::registry::Registered;
+use crate::sync::lock;
 
 impl Runtime {
     /// What this actor brings into its handshakes.
@@ -49,6 +51,7 @@ impl Runtime {
         accepted: Accepted,
         lasts: bool,
         relation: Option<Relation>,
+        place: Option<Place>,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early, began } = accepted;
         let Introduction { who, incarnation, listening, exports, .. } = member;
@@ -69,7 +72,7 @@ impl Runtime {
             detector: relation.map(|relation| (relation, self.detector_config())),
         };
         let channel = Channel::new(transport, terms);
-        let number = self.peers.insert(channel.clone());
+        let number = self.peers.insert(channel.clone(), place);
         // A peer of a registrar is registered as long as its connection lasts, or until it says goodbye.
         let table = self.table().filter(|_| role == Role::Listener);
         let entry = table.and_then(|table| table.enter(Registered { who, incarnation, listening }));
@@ -89,18 +92,6 @@ impl Runtime {
         (channel, drive)
     }
 
-    /// Tells a peer that the limit is reached. `_place` bounds how many are told at once.
-    async fn turn_away(self: Arc<Self>, transport: Arc<dyn MsgTransport>, _place: Slot) {
-        let (remote, limit) = (&transport.ends().remote, self.config.max_connections);
-        let why = format!("it has {limit} connections, as many as its `max_connections` allows");
-        let told = handshake::turn_away(&*transport, why).await;
-        transport.abort();
-        if let Some(count) = TURNED_AWAY.count() {
-            let unheard = told.err().map(tracing::field::display);
-            warn!(target: "pleach::transport", %remote, limit, count, unheard, "too many connections (`max_connections`): turned one away");
-        }
-    }
-
     /// Shakes hands and drives the connection to its end. `slot` is held while the peer is a stranger.
     async fn serve_connection(
         self: Arc<Self>,
@@ -110,38 +101,18 @@ impl Runtime {
     ) {
         let remote = transport.ends().remote.clone();
         let config = self.handshake_config().await;
-        // Not proved yet, but only the child itself knows its id before it has connected.
-        let heard = |claimed: &ActorId| {
-            if self.peers.is_pending(claimed.uuid()) {
-                slot.keep();
-            }
-        };
+        let gate = Entrance { runtime: &self, slot: &slot, place: Mutex::default() };
         let shaken = tokio::select! {
             biased;
-            shaken = handshake::accept(&*transport, &config, &heard) => shaken,
+            shaken = handshake::accept(&*transport, &config, &gate) => shaken,
             () = slot.evicted() => Err(TransportError::Handshake("evicted in favour of a newer connection".into())),
             // A silent stranger must not delay this actor's end.
             () = self.tasks.until_listeners_end() => Err(TransportClosed::by_us(EndReason::ShuttingDown).into()),
         };
+        let place = lock(&gate.place).take();
         drop(slot);
         match shaken {
-            Ok(Some(accepted)) => {
-                let uuid = accepted.member.who.uuid();
-                let waiting = self.peers.take_pending(uuid);
-                let lasts = accepted.member.features & LASTS != 0;
-                let relation =
-                    self.relation(&accepted.member.who, waiting.as_ref().is_some_and(|pending| pending.heartbeats));
-                let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation);
-                if let Some(waiting) = waiting
-                    && waiting.connected.send(channel.clone()).is_err()
-                {
-                    channel.request_close(EndReason::Unused); // the waiter has left, and will kill it
-                }
-                if let Some(count) = CONNECTED.count() {
-                    debug!(target: "pleach::transport", peer = %channel.peer(), count, "connected");
-                }
-                drive.await;
-            }
+            Ok(Some(accepted)) => self.serve_member(transport, accepted, place).await,
             Ok(None) => admission.note_probe(&remote),
             Err(TransportError::Closed(end)) => {
                 transport.abort();
@@ -152,6 +123,59 @@ impl Runtime {
                 admission.note_refusal(&remote, &error);
             }
         }
+    }
+
+    /// Drives the connection of a member to its end.
+    async fn serve_member(self: Arc<Self>, transport: Arc<dyn MsgTransport>, accepted: Accepted, place: Option<Place>) {
+        let member = &accepted.member;
+        let lasts = member.features & LASTS != 0;
+        let (waiter, heartbeats, place) = match self.peers.take_pending(member.who.uuid()) {
+            Some(Announced { connected, heartbeats, place }) => (Some(connected), heartbeats, Some(place)),
+            None => (None, false, place),
+        };
+        if place.is_none() {
+            return transport.abort(); // a child whose start was given up just now
+        }
+        let relation = self.relation(&member.who, heartbeats);
+        let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation, place);
+        if waiter.is_some_and(|waiter| waiter.send(channel.clone()).is_err()) {
+            channel.request_close(EndReason::Unused); // the waiter has left, and will kill it
+        }
+        if let Some(count) = CONNECTED.count() {
+            debug!(target: "pleach::transport", peer = %channel.peer(), count, "connected");
+        }
+        drive.await;
+    }
+}
+
+/// What this actor says in the handshake with a dialer, and the place that the dialer got.
+struct Entrance<'a> {
+    runtime: &'a Runtime,
+    /// The dialer's slot, while it is a stranger.
+    slot: &'a Slot,
+    place: Mutex<Option<Place>>,
+}
+
+#[async_trait::async_trait]
+impl Gate for Entrance<'_> {
+    fn hear(&self, claimed: &ActorId) {
+        // Not proved yet, but only the child itself knows its id before it has connected.
+        if self.runtime.peers.is_pending(claimed.uuid()) {
+            self.slot.keep();
+        }
+    }
+
+    async fn admit(&self, member: &Introduction) -> Result<(), String> {
+        let Runtime { peers, config, .. } = self.runtime;
+        if peers.is_pending(member.who.uuid()) {
+            return Ok(()); // it has a place already
+        }
+        let place = peers.place_within(config.drain).await.ok_or_else(|| {
+            let limit = config.max_connections;
+            format!("it has {limit} connections, as many as its `max_connections` allows")
+        })?;
+        *lock(&self.place) = Some(place);
+        Ok(())
     }
 }
 
@@ -167,12 +191,7 @@ pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut 
         match accepted {
             Ok((link, slot)) => {
                 runtime.refused.note_accepted();
-                let full = runtime.peers.count() >= runtime.config.max_connections;
-                let (transport, peer) = (kind.wrap(link), runtime.clone());
-                match full {
-                    true => runtime.keep(peer.turn_away(transport, slot)),
-                    false => runtime.keep(peer.serve_connection(transport, admission.clone(), slot)),
-                }
+                runtime.keep(runtime.clone().serve_connection(kind.wrap(link), admission.clone(), slot));
             }
             Err(error) => {
                 runtime.refused.note(&error);
@@ -186,7 +205,6 @@ pub(super) async fn accept_loop(runtime: Arc<Runtime>, kind: TransportType, mut 
 }
 
 static OTHER_PROGRAM: Limit = Limit::new();
-static TURNED_AWAY: Limit = Limit::new();
 static CONNECTED: Limit = Limit::new();
 
 /// Accepts the next connection that the admission admits.
@@ -205,5 +223,71 @@ async fn accept_one(
         drop(link);
         // In a flood the next one is there already; members' messages have their turn first.
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+    use pleach_wire::{Key, MsgTransportExt as _, Settings};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::proto::membership::TreeKey;
+
+    /// An actor that may have two connections, and how long one may take to end.
+    fn small(drain: Duration) -> Arc<Runtime> {
+        let config = Config { transport: "mem".into(), max_connections: 2, drain, ..Config::default() };
+        Runtime::root(config, crate::transports::registry(false), TreeKey::new([1; 32])).unwrap()
+    }
+
+    /// Connects a member to it.
+    async fn join(actor: &Runtime, name: &str) -> Result<Arc<dyn MsgTransport>, TransportError> {
+        let at = actor.endpoints().await.remove(0);
+        let kind = actor.registry().find(&Key::new("msgpack", "mem")).unwrap();
+        let transport = kind.dial(&at.address.parse().unwrap(), &Settings::default()).await?;
+        let mut config = actor.handshake_config().await;
+        config.own.who = ActorId::new(name);
+        handshake::dial(&*transport, &config).await?;
+        Ok(transport)
+    }
+
+    // SEC-15
+    #[tokio::test]
+    async fn members_that_come_at_once_get_no_more_than_the_places_that_there_are() {
+        let actor = small(Duration::from_millis(10));
+        actor.listen(&Key::new("msgpack", "mem")).await.unwrap();
+        let joined = join_all((0..10).map(|_| join(&actor, "member"))).await;
+        let (inside, refused): (Vec<_>, Vec<_>) = joined.into_iter().partition(Result::is_ok);
+        assert_eq!((inside.len(), refused.len()), (2, 8));
+        for error in refused.into_iter().filter_map(Result::err) {
+            assert!(error.to_string().contains("the listener refuses: it has 2 connections"), "{error}");
+        }
+        drop(inside);
+        actor.shut_down().await;
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_being_freed_is_waited_for() {
+        let actor = small(pleach_patience::patience());
+        actor.listen(&Key::new("msgpack", "mem")).await.unwrap();
+        let (first, second) = (join(&actor, "first").await.unwrap(), join(&actor, "second").await.unwrap());
+        let (third, closed) = tokio::join!(
+            join(&actor, "third"),
+            timeout(pleach_patience::patience(), async {
+                // Long enough for the third one to be refused, if it is.
+                for _ in 0..1000 {
+                    tokio::task::yield_now().await;
+                }
+                first.close().await
+            })
+        );
+        closed.expect("it closes").unwrap();
+        assert!(third.is_ok(), "{:?}", third.err());
+        drop((first, second, third));
+        actor.shut_down().await;
     }
 }
