@@ -61,6 +61,7 @@ mod find;
 pub mod fuzzing;
 pub mod key_file;
 pub mod manual;
+mod misspelt;
 mod nursery;
 mod os;
 mod panics;

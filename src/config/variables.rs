@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::misspelt::meant;
+
 /// The meaning of a name behind `PLEACH_`, in lower case.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -25,34 +27,16 @@ pub(super) fn meaning<T: DeserializeOwned>(name: &str) -> Meaning {
     if settings.contains(&name) {
         return Meaning::Setting;
     }
-    let misspelt = |setting: &&&str| !is_service_link(name) && is_near(name, setting);
-    settings.iter().find(misspelt).map_or(Meaning::Foreign, |setting| Meaning::Misspelt(setting))
+    match meant(name, settings).filter(|_| !is_service_link(name)) {
+        Some(setting) => Meaning::Misspelt(setting),
+        None => Meaning::Foreign,
+    }
 }
 
 /// Returns whether Kubernetes, or Docker with links, makes such a name of a service's.
 fn is_service_link(name: &str) -> bool {
     let padded = format!("_{name}_");
     ["_service_host_", "_service_port_", "_port_"].iter().any(|part| padded.contains(part))
-}
-
-/// Returns whether one name becomes the other by two changes at most, of one letter each, and by one if it is short.
-fn is_near(name: &str, setting: &str) -> bool {
-    let allowed = if setting.len() < 8 { 1 } else { 2 };
-    distance(name.as_bytes(), setting.as_bytes()) <= allowed
-}
-
-/// Levenshtein's distance: how many letters have to be put in, left out or replaced.
-fn distance(one: &[u8], other: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.iter().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], at + 1);
-        for (column, other) in other.iter().enumerate() {
-            let replaced = before + usize::from(letter != other);
-            before = row[column + 1];
-            row[column + 1] = replaced.min(before + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// The names of a struct's fields, as serde knows them.

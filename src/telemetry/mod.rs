@@ -18,15 +18,17 @@ pub(crate) mod stderr;
 
 use tracing::Subscriber as _;
 use tracing::subscriber::NoSubscriber;
-use tracing_subscriber::fmt::time::uptime;
 use tracing_subscriber::registry::LookupSpan as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
+use crate::misspelt::meant;
+
 /// Writes log records to standard error, unless the program has set a subscriber of its own.
 ///
-/// `level` is a level (`error`, `warn`, `info`, `debug`, `trace`), the name of a layer (`transport`,
-/// `runtime`, `cancel`: everything of that layer), or any filter of `tracing-subscriber`. The
-/// environment variable `PLEACH_LOG` comes first; without both, warnings and errors are shown.
+/// `level` is a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), the name of a layer (`transport`,
+/// `runtime`, `cancel`: everything of that layer, and warnings), another target such as a crate (likewise), or any
+/// filter of `tracing-subscriber`. The environment variable `PLEACH_LOG` comes first; without both, warnings and errors
+/// are shown. What looks like a misspelt level or layer is said, and hides nothing. Records have the time in UTC.
 ///
 /// Writing never waits and never fails: lines that standard error does not take in time are dropped, and counted in a
 /// line of their own. The queue is written at the end of the process, within half a second, and only while standard
@@ -49,8 +51,7 @@ pub fn init(level: Option<&str>) {
         .with_writer(|| stderr::Records)
         // It would write to standard error, and panic when that is closed.
         .log_internal_errors(false)
-        .with_ansi(false)
-        .with_timer(uptime());
+        .with_ansi(false);
     let _ = subscriber.try_init(); // another thread may have set one just now
 }
 
@@ -71,7 +72,18 @@ pub(crate) fn span_trace() -> Vec<String> {
 
 fn filter(level: &str) -> EnvFilter {
     let directives = match level {
-        layer @ ("transport" | "runtime" | "cancel") => format!("warn,pleach::{layer}=trace"),
+        layer if LAYERS.contains(&layer) => format!("warn,pleach::{layer}=trace"),
+        level if LEVELS.contains(&level.to_ascii_lowercase().as_str()) => level.to_owned(),
+        // One word that is neither: everything of that target, such as a crate. It hides no warnings of others.
+        target if target.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':') => {
+            if let Some(meant) = meant(target, LAYERS.into_iter().chain(LEVELS)) {
+                stderr::offer(
+                    format!("the log filter `{target}` is neither a level nor a layer; did you mean `{meant}`?\n")
+                        .into(),
+                );
+            }
+            format!("warn,{target}=trace")
+        }
         other => other.to_owned(),
     };
     EnvFilter::try_new(&directives).unwrap_or_else(|error| {
@@ -79,6 +91,12 @@ fn filter(level: &str) -> EnvFilter {
         EnvFilter::new("warn")
     })
 }
+
+/// The layers of this library, as its targets are called.
+const LAYERS: [&str; 3] = ["transport", "runtime", "cancel"];
+
+/// The levels of records.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Spans beyond this many tell nothing new.
 const MAX_SPANS: usize = 32;
@@ -133,6 +151,15 @@ mod tests {
             assert!(records.contains("a warning"), "{records}");
         }
         assert_eq!(records("warn").lines().count(), 1);
+        assert_eq!(records("WARN").lines().count(), 1);
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_hides_no_warning() {
+        for word in ["cancle", "app", "some_crate::part"] {
+            assert!(records(word).contains("a warning"), "{word}");
+        }
+        assert!(!records("off").contains("a warning"));
     }
 
     // S40
