@@ -103,7 +103,7 @@
 //! | SEC-14 | `tests/it/calls.rs` | `a_refused_call_says_how_to_fix_it_and_the_actor_goes_on` |
 //! | SEC-15 | `tests/it/limits.rs` | `a_peer_that_does_not_read_is_given_up` |
 //! | SEC-15 | `tests/it/limits.rs` | `who_is_one_too_many_is_told_why` |
-//! | SEC-15 | `src/runtime/server.rs` | `members_that_come_at_once_get_no_more_than_the_places_that_there_are` |
+//! | SEC-15 | `src/runtime/server.rs` | `members_that_come_at_once_get_no_more_than_max_connections` |
 //! | SEC-16 | `src/channel/tests.rs` | `strange_messages_are_counted_and_do_no_harm` |
 //! | SEC-17 | `src/key_file.rs` | `a_file_that_is_no_good_says_why_and_what_to_do` |
 //! | SEC-17 | `src/key_file.rs` | `a_file_of_another_user_is_refused` |

@@ -41,24 +41,24 @@ use crate::scope;
 #[must_use = "a call does nothing until it is awaited or given to a portal"]
 pub struct Call<T> {
     export: &'static Export,
-    body: Box<dyn Body<T>>,
+    prepared: Box<dyn Prepared<T>>,
     decode: Decode<T>,
 }
 
 /// How the value that comes back is read.
 pub(crate) type Decode<T> = fn(&Payload) -> std::result::Result<T, TransportError>;
 
-trait Body<T>: Send {
+trait Prepared<T>: Send {
     fn args(&self) -> &dyn Encode;
     fn run(self: Box<Self>) -> BoxFuture<'static, Result<T>>;
 }
 
-struct Prepared<A, F> {
+struct Local<A, F> {
     args: A,
     run: F,
 }
 
-impl<A, F, Fut, R> Body<R::Value> for Prepared<A, F>
+impl<A, F, Fut, R> Prepared<R::Value> for Local<A, F>
 where
     A: Serialize + DeserializeOwned + Send,
     F: FnOnce(A) -> Fut + Send,
@@ -100,7 +100,7 @@ impl<T> Call<T> {
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
     pub(crate) fn send(&self, channel: &Channel, deadline: Option<Instant>) -> Result<Pending> {
-        channel.call(self.export.target(), self.body.args(), self.export.terms(deadline))
+        channel.call(self.export.target(), self.prepared.args(), self.export.terms(deadline))
     }
 
     /// Runs it over `channel`; `peer` explains why the connection was lost.
@@ -142,7 +142,7 @@ impl<T> IntoFuture for Call<T> {
     type IntoFuture = BoxFuture<'static, Result<T>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        self.body.run()
+        self.prepared.run()
     }
 }
 
@@ -161,7 +161,7 @@ where
     R: Outcome,
     R::Value: DeserializeOwned,
 {
-    Call { export, body: Box::new(Prepared { args, run }), decode: Payload::decode }
+    Call { export, prepared: Box::new(Local { args, run }), decode: Payload::decode }
 }
 
 /// As [`call`], for a function that returns a byte string.
@@ -173,7 +173,7 @@ where
     R: Outcome<Value = Bytes>,
 {
     let decode = |payload: &Payload| payload.decode::<Blob>().map(|blob| blob.0);
-    Call { export, body: Box::new(Prepared { args, run }), decode }
+    Call { export, prepared: Box::new(Local { args, run }), decode }
 }
 
 /// Invokes a function of `#[pleach::rpc]`, which calls this.

@@ -42,12 +42,12 @@ enum Invoke {
 }
 
 /// A function and the dialog of a request for it.
-pub(crate) enum Bound {
+pub(crate) enum Callable {
     Call(fn(Request) -> Invoked),
     Dialog(fn(DialogRequest) -> Invoked, DialogHandle),
 }
 
-impl Bound {
+impl Callable {
     /// Decodes the arguments and makes the task.
     ///
     /// # Errors
@@ -135,11 +135,11 @@ impl Export {
     }
 
     /// Returns it with the dialog that a peer has opened for it; `None` if its kind is another.
-    pub(crate) fn bind(&self, dialog: Option<DialogHandle>) -> Option<Bound> {
+    pub(crate) fn bind(&self, dialog: Option<DialogHandle>) -> Option<Callable> {
         match (self.invoke, dialog) {
-            (Invoke::Call(invoke), None) => Some(Bound::Call(invoke)),
+            (Invoke::Call(invoke), None) => Some(Callable::Call(invoke)),
             (Invoke::Dialog(kind, invoke), Some(dialog)) if dialog.kind() == kind => {
-                Some(Bound::Dialog(invoke, dialog))
+                Some(Callable::Dialog(invoke, dialog))
             }
             _ => None,
         }

@@ -169,7 +169,7 @@ impl Runtime {
             transport.set_max_frame(self.config.max_frame);
             // No handshake: both halves are this actor.
             let peer = Accepted { member: own.clone(), early: Vec::new(), began: Instant::now() };
-            let (channel, drive) = self.open_channel(transport, role, peer, false, None, self.peers.take_place());
+            let (channel, drive) = self.open_channel(transport, role, peer, false, None, self.peers.take_permit());
             self.keep(drive);
             channel
         });

@@ -156,7 +156,7 @@ impl Runtime {
         }
         let relation = self.relation(&accepted.member.who, false);
         let (channel, loop_) =
-            self.open_channel(transport, Role::Dialer, accepted, *lasts, relation, self.peers.take_place());
+            self.open_channel(transport, Role::Dialer, accepted, *lasts, relation, self.peers.take_permit());
         self.keep(loop_);
         Ok(channel)
     }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! 1. No two of the locks are held together, and none across a wait.
-//! 2. A connection that was accepted, and a child that has not connected back, has one of `max_connections` places. Own
+//! 2. A connection that was accepted, and a child that has not connected back, has one of `max_connections` permits. Own
 //!    dials take one too while there are some.
 
 use std::collections::BTreeMap;
@@ -23,8 +23,8 @@ use crate::sync::lock;
 /// Who an actor is connected with, or expects.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    /// The places that are left (invariant 2).
-    places: Arc<Semaphore>,
+    /// The permits that are left (invariant 2).
+    permits: Arc<Semaphore>,
     connected: Mutex<BTreeMap<u64, Connected>>,
     next: AtomicU64,
     /// The connections that were opened for portals, while one uses them.
@@ -38,16 +38,17 @@ pub(crate) struct Peers {
 #[derive(Debug)]
 struct Connected {
     channel: Channel,
-    _place: Option<Place>,
+    /// Freed when this is removed.
+    _permit: Option<Permit>,
 }
 
 /// One of the connections that an actor may have. Dropping it frees it.
-pub(super) type Place = OwnedSemaphorePermit;
+pub(super) type Permit = OwnedSemaphorePermit;
 
 impl Peers {
     pub(super) fn new(max_connections: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
             connected: Mutex::default(),
             next: AtomicU64::default(),
             shared: Mutex::default(),
@@ -56,23 +57,23 @@ impl Peers {
         }
     }
 
-    /// Takes a place, if there is one.
-    pub(super) fn take_place(&self) -> Option<Place> {
-        self.places.clone().try_acquire_owned().ok()
+    /// Takes a permit, if there is one.
+    pub(super) fn take_permit(&self) -> Option<Permit> {
+        self.permits.clone().try_acquire_owned().ok()
     }
 
-    /// Takes a place; waits that long for one, which a connection that is ending may have.
+    /// Takes a permit; waits that long for one, which a connection that is ending may have.
     ///
     /// # Cancel safety
     /// If dropped, none is taken.
-    pub(super) async fn place_within(&self, bound: Duration) -> Option<Place> {
-        timeout(bound, self.places.clone().acquire_owned()).await.ok()?.ok()
+    pub(super) async fn permit_within(&self, bound: Duration) -> Option<Permit> {
+        timeout(bound, self.permits.clone().acquire_owned()).await.ok()?.ok()
     }
 
     /// Adds a connection; returns its number.
-    pub(super) fn insert(&self, channel: Channel, place: Option<Place>) -> u64 {
+    pub(super) fn insert(&self, channel: Channel, permit: Option<Permit>) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.connected).insert(number, Connected { channel, _place: place });
+        lock(&self.connected).insert(number, Connected { channel, _permit: permit });
         number
     }
 
@@ -125,7 +126,7 @@ impl Peers {
 pub(super) struct Announced {
     pub(super) connected: oneshot::Sender<Channel>,
     pub(super) heartbeats: bool,
-    pub(super) place: Place,
+    pub(super) permit: Permit,
 }
 
 impl Runtime {
@@ -134,7 +135,7 @@ impl Runtime {
     /// # Errors
     /// Says so when this actor may have no more connections.
     pub(crate) fn expect(self: &Arc<Self>, uuid: Uuid, heartbeats: bool) -> Result<PendingChild, String> {
-        let place = self.peers.take_place().ok_or_else(|| {
+        let permit = self.peers.take_permit().ok_or_else(|| {
             let limit = self.config.max_connections;
             format!(
                 "{} has {limit} connections, as many as `max_connections` allows; raise it, or start fewer actors in one",
@@ -142,7 +143,7 @@ impl Runtime {
             )
         })?;
         let (connected, receiver) = oneshot::channel();
-        lock(&self.peers.pending).insert(uuid, Announced { connected, heartbeats, place });
+        lock(&self.peers.pending).insert(uuid, Announced { connected, heartbeats, permit });
         Ok(PendingChild { runtime: self.clone(), uuid, receiver })
     }
 }

@@ -13,7 +13,7 @@ use pleach_wire::{EndReason, Link, Listener, MsgTransport, TransportClosed, Tran
 use super::Runtime;
 use super::admission::{Admission, Slot};
 use super::dispatch::Service;
-use super::peers::{Announced, Place};
+use super::peers::{Announced, Permit};
 use super::processes::unless_process_ends;
 use crate::actor::ActorId;
 use crate::channel::drain::Drain;
@@ -51,7 +51,7 @@ impl Runtime {
         accepted: Accepted,
         lasts: bool,
         relation: Option<Relation>,
-        place: Option<Place>,
+        permit: Option<Permit>,
     ) -> (Channel, impl Future<Output = ()> + Send + use<>) {
         let Accepted { member, early, began } = accepted;
         let Introduction { who, incarnation, listening, exports, .. } = member;
@@ -72,7 +72,7 @@ impl Runtime {
             detector: relation.map(|relation| (relation, self.detector_config())),
         };
         let channel = Channel::new(transport, terms);
-        let number = self.peers.insert(channel.clone(), place);
+        let number = self.peers.insert(channel.clone(), permit);
         // A peer of a registrar is registered as long as its connection lasts, or until it says goodbye.
         let table = self.table().filter(|_| role == Role::Listener);
         let entry = table.and_then(|table| table.enter(Registered { who, incarnation, listening }));
@@ -101,7 +101,7 @@ impl Runtime {
     ) {
         let remote = transport.ends().remote.clone();
         let config = self.handshake_config().await;
-        let gate = Entrance { runtime: &self, slot: &slot, place: Mutex::default() };
+        let gate = Entrance { runtime: &self, slot: &slot, permit: Mutex::default() };
         let shaken = tokio::select! {
             biased;
             shaken = handshake::accept(&*transport, &config, &gate) => shaken,
@@ -109,10 +109,10 @@ impl Runtime {
             // A silent stranger must not delay this actor's end.
             () = self.tasks.until_listeners_end() => Err(TransportClosed::by_us(EndReason::ShuttingDown).into()),
         };
-        let place = lock(&gate.place).take();
+        let permit = lock(&gate.permit).take();
         drop(slot);
         match shaken {
-            Ok(Some(accepted)) => self.serve_member(transport, accepted, place).await,
+            Ok(Some(accepted)) => self.serve_member(transport, accepted, permit).await,
             Ok(None) => admission.note_probe(&remote),
             Err(TransportError::Closed(end)) => {
                 transport.abort();
@@ -126,18 +126,23 @@ impl Runtime {
     }
 
     /// Drives the connection of a member to its end.
-    async fn serve_member(self: Arc<Self>, transport: Arc<dyn MsgTransport>, accepted: Accepted, place: Option<Place>) {
+    async fn serve_member(
+        self: Arc<Self>,
+        transport: Arc<dyn MsgTransport>,
+        accepted: Accepted,
+        permit: Option<Permit>,
+    ) {
         let member = &accepted.member;
         let lasts = member.features & LASTS != 0;
-        let (waiter, heartbeats, place) = match self.peers.take_pending(member.who.uuid()) {
-            Some(Announced { connected, heartbeats, place }) => (Some(connected), heartbeats, Some(place)),
-            None => (None, false, place),
+        let (waiter, heartbeats, permit) = match self.peers.take_pending(member.who.uuid()) {
+            Some(Announced { connected, heartbeats, permit }) => (Some(connected), heartbeats, Some(permit)),
+            None => (None, false, permit),
         };
-        if place.is_none() {
+        if permit.is_none() {
             return transport.abort(); // a child whose start was given up just now
         }
         let relation = self.relation(&member.who, heartbeats);
-        let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation, place);
+        let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation, permit);
         if waiter.is_some_and(|waiter| waiter.send(channel.clone()).is_err()) {
             channel.request_close(EndReason::Unused); // the waiter has left, and will kill it
         }
@@ -148,12 +153,12 @@ impl Runtime {
     }
 }
 
-/// What this actor says in the handshake with a dialer, and the place that the dialer got.
+/// What this actor says in the handshake with a dialer, and the permit that the dialer got.
 struct Entrance<'a> {
     runtime: &'a Runtime,
     /// The dialer's slot, while it is a stranger.
     slot: &'a Slot,
-    place: Mutex<Option<Place>>,
+    permit: Mutex<Option<Permit>>,
 }
 
 #[async_trait::async_trait]
@@ -168,13 +173,13 @@ impl Gate for Entrance<'_> {
     async fn admit(&self, member: &Introduction) -> Result<(), String> {
         let Runtime { peers, config, .. } = self.runtime;
         if peers.is_pending(member.who.uuid()) {
-            return Ok(()); // it has a place already
+            return Ok(()); // it has a permit already
         }
-        let place = peers.place_within(config.drain).await.ok_or_else(|| {
+        let permit = peers.permit_within(config.drain).await.ok_or_else(|| {
             let limit = config.max_connections;
             format!("it has {limit} connections, as many as its `max_connections` allows")
         })?;
-        *lock(&self.place) = Some(place);
+        *lock(&self.permit) = Some(permit);
         Ok(())
     }
 }
@@ -257,7 +262,7 @@ mod tests {
 
     // SEC-15
     #[tokio::test]
-    async fn members_that_come_at_once_get_no_more_than_the_places_that_there_are() {
+    async fn members_that_come_at_once_get_no_more_than_max_connections() {
         let actor = small(Duration::from_millis(10));
         actor.listen(&Key::new("msgpack", "mem")).await.unwrap();
         let joined = join_all((0..10).map(|_| join(&actor, "member"))).await;
@@ -271,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_is_being_freed_is_waited_for() {
+    async fn a_member_waits_for_a_connection_that_is_ending() {
         let actor = small(pleach_patience::patience());
         actor.listen(&Key::new("msgpack", "mem")).await.unwrap();
         let (first, second) = (join(&actor, "first").await.unwrap(), join(&actor, "second").await.unwrap());
