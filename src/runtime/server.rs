@@ -175,7 +175,9 @@ impl Gate for Entrance<'_> {
         if peers.is_pending(member.who.uuid()) {
             return Ok(()); // it has a permit already
         }
-        let permit = peers.permit_within(config.drain).await.ok_or_else(|| {
+        // Well within the handshake's deadline, so that the dialer learns why.
+        let bound = config.drain.min(config.handshake / 2);
+        let permit = peers.permit_within(bound).await.ok_or_else(|| {
             let limit = config.max_connections;
             format!("it has {limit} connections, as many as its `max_connections` allows")
         })?;
@@ -245,7 +247,8 @@ mod tests {
 
     /// An actor that may have two connections, and how long one may take to end.
     fn small(drain: Duration) -> Arc<Runtime> {
-        let config = Config { transport: "mem".into(), max_connections: 2, drain, ..Config::default() };
+        let handshake = pleach_patience::patience() * 3;
+        let config = Config { transport: "mem".into(), max_connections: 2, drain, handshake, ..Config::default() };
         Runtime::root(config, crate::transports::registry(false), TreeKey::new([1; 32])).unwrap()
     }
 
