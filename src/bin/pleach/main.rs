@@ -1,8 +1,10 @@
-//! `pleach`: the command-line tool, for certificates, keys, and a registrar shared by several programs.
+//! `pleach`: the command-line tool, for certificates, keys, a registrar shared by several programs, and a look at what
+//! a machine lacks.
 //!
 //! | file | command |
 //! |---|---|
 //! | `cert.rs`, `describe.rs` | `pleach cert new`, `pleach cert show` |
+//! | `doctor/` | `pleach doctor` |
 //! | `key.rs` | `pleach key new` |
 //! | `registry.rs` | `pleach registry` |
 //!
@@ -10,6 +12,7 @@
 
 mod cert;
 mod describe;
+mod doctor;
 mod key;
 mod registry;
 
@@ -18,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Keys, certificates and a registrar for trees of actors.
+/// Keys, certificates and a registrar for trees of actors, and a look at what a machine lacks.
 #[derive(Parser)]
 #[command(name = "pleach", version)]
 struct Args {
@@ -31,6 +34,7 @@ enum Command {
     /// Make and look at certificates, for `tls+tcp` and `quic`
     #[command(subcommand)]
     Cert(cert::Command),
+    Doctor(doctor::Command),
     /// Make key files, with which several programs join one tree
     #[command(subcommand)]
     Key(key::Command),
@@ -38,13 +42,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    pleach::init(); // `doctor` starts actors, which are this program again
     let ended = match Args::parse().command {
-        Command::Cert(command) => command.run(),
-        Command::Key(command) => command.run(),
-        Command::Registry(command) => command.run(),
+        Command::Cert(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Doctor(command) => command.run(),
+        Command::Key(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Registry(command) => command.run().map(|()| ExitCode::SUCCESS),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "pleach: {error:#}"); // it may be closed
             ExitCode::FAILURE
