@@ -146,10 +146,13 @@ async fn of_portals(name: &str, when: When, n: &Nursery, portal: &Portal) -> Res
 
 async fn of_nurseries(name: &str, when: When, n: &Nursery) -> Result<Option<Option<Error>>> {
     Ok(Some(match name {
-        "Nursery::cancel" => {
+        "Nursery::cancel" | "Nursery::kill" => {
             pleach::open_nursery(async |n| {
                 n.start_actor("one").await?;
-                back(when, n.cancel()).await;
+                match name {
+                    "Nursery::kill" => back(when, n.kill()).await,
+                    _ => back(when, n.cancel()).await,
+                };
                 pleach::Ok(None)
             })
             .await?

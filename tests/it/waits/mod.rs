@@ -57,6 +57,7 @@ const WAITS: &[(&str, Does)] = &[
     ("Stream for MsgStream", Fails),
     ("Nursery::cancel", Returns),
     ("Nursery::exited", Returns),
+    ("Nursery::kill", Returns),
     ("Nursery::supervise", FailsIfLate),
     ("IntoFuture for Start", FailsIfLate),
     ("OpenContext::cancel", Returns),
