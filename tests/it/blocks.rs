@@ -8,7 +8,7 @@ use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Notes, PROCESSES, assert_says, in_root, matrix_fn, matrix_over, note, with_peer};
+use crate::support::{NoteOnDrop, Notes, PROCESSES, assert_says, in_root, matrix_fn, matrix_over, note, with_peer};
 
 /// Opens its stream, and returns how many messages came before the end of it.
 #[pleach::context]
@@ -231,13 +231,7 @@ fn check(ended: Result<Result<()>>, worse: bool) {
 /// Notes when it is dropped.
 #[pleach::rpc]
 async fn stays(notes: String) -> Result<()> {
-    struct Dropped(String);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            note(&self.0, "dropped");
-        }
-    }
-    let _dropped = Dropped(notes.clone());
+    let _dropped = NoteOnDrop(notes.clone(), "dropped");
     note(&notes, "begun");
     std::future::pending().await
 }

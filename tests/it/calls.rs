@@ -8,7 +8,7 @@ use pleach::error::Refusal;
 use pleach::prelude::*;
 
 use crate::support::{
-    ALL, Notes, WITHIN_TLS, assert_says, in_root, matrix_fn, matrix_over, note, over, soon, test, test_fn,
+    ALL, NoteOnDrop, Notes, WITHIN_TLS, assert_says, in_root, matrix_fn, matrix_over, note, over, soon, test, test_fn,
 };
 
 #[pleach::rpc]
@@ -44,13 +44,7 @@ async fn reversed(bytes: Bytes) -> Result<Bytes> {
 /// Notes when it has begun and when it was dropped, and never returns by itself.
 #[pleach::rpc]
 async fn linger(notes: String) -> Result<()> {
-    struct Dropped(String);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            note(&self.0, "dropped");
-        }
-    }
-    let _dropped = Dropped(notes.clone());
+    let _dropped = NoteOnDrop(notes.clone(), "dropped");
     note(&notes, "begun");
     std::future::pending().await
 }

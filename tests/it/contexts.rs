@@ -8,7 +8,7 @@ use pleach::ContextCall;
 use pleach::prelude::*;
 
 use crate::support::{
-    self, Notes, PROCESSES, WITHIN_TLS, Watched, assert_says, in_root, matrix, matrix_fn, matrix_over, note,
+    self, NoteOnDrop, Notes, PROCESSES, WITHIN_TLS, Watched, assert_says, in_root, matrix, matrix_fn, matrix_over,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +55,7 @@ async fn misbehaves(ctx: &mut Context<u8, u8, u8>, how: String) -> Result<u8> {
 /// Starts, notes its process id, and stays until it is dropped.
 #[pleach::context]
 async fn stays(ctx: &mut Context<u32, u64, u64>, notes: String) -> Result<()> {
-    struct Dropped(String);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            note(&self.0, "dropped");
-        }
-    }
-    let _dropped = Dropped(notes);
+    let _dropped = NoteOnDrop(notes, "dropped");
     ctx.started(std::process::id()).await?;
     std::future::pending().await
 }

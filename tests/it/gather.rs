@@ -7,20 +7,14 @@ use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::trionics::{Gate, gather_contexts};
 
-use crate::support::{Notes, assert_says, in_root, matrix_fn, note, over, test_fn};
+use crate::support::{NoteOnDrop, Notes, assert_says, in_root, matrix_fn, over, test_fn};
 
 const ACTORS: usize = 3;
 
 /// Says its number, doubles what comes, and notes how it ends.
 #[pleach::context]
 async fn doubles(ctx: &mut Context<u64, u64, u64>, number: u64, notes: String) -> Result<()> {
-    struct Gone(String);
-    impl Drop for Gone {
-        fn drop(&mut self) {
-            note(&self.0, "gone");
-        }
-    }
-    let _gone = Gone(notes);
+    let _gone = NoteOnDrop(notes, "gone");
     ctx.started(number).await?;
     let mut stream = ctx.open_stream().await?;
     while let Some(n) = stream.recv().await? {

@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::promises::blocks_when_dropped;
 use crate::support::{
-    ALL, FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, is_there, note, over, poll_once, soon,
-    test, test_fn,
+    ALL, FOREVER, NoteOnDrop, Notes, PROCESSES, Watched, assert_says, in_nursery, in_root, is_there, note, over,
+    poll_once, soon, test, test_fn,
 };
 
 #[pleach::rpc]
@@ -42,13 +42,7 @@ async fn fail_when_cancelled(notes: String, text: String) -> anyhow::Result<()> 
 /// Streams for ever, and notes that it was cancelled.
 #[pleach::context]
 async fn stream_for_ever(ctx: &mut Context<(), (), u32>, notes: String) -> Result<()> {
-    struct Note(String);
-    impl Drop for Note {
-        fn drop(&mut self) {
-            note(&self.0, "the context was cancelled");
-        }
-    }
-    let _note = Note(notes);
+    let _note = NoteOnDrop(notes, "the context was cancelled");
     ctx.started(()).await?;
     let stream = ctx.open_stream().await?;
     for n in 0.. {

@@ -9,7 +9,7 @@ use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use pleach::{ActorId, ContextCancelled, ContextState};
 
-use crate::support::{Notes, assert_says, in_root, matrix_fn, note};
+use crate::support::{NoteOnDrop, Notes, assert_says, in_root, matrix_fn, note};
 
 /// The module of the functions below.
 const MODULE: &str = module_path!();
@@ -127,13 +127,7 @@ async fn echoes(ctx: &mut Context<(), u64, u64>) -> Result<()> {
 /// Takes a while to start, and notes when it is dropped.
 #[pleach::context]
 async fn never_starts(ctx: &mut Context<(), (), ()>, notes: String) -> Result<()> {
-    struct Dropped(String);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            note(&self.0, "dropped");
-        }
-    }
-    let _dropped = Dropped(notes.clone());
+    let _dropped = NoteOnDrop(notes.clone(), "dropped");
     note(&notes, "begun");
     let _ctx = ctx;
     std::future::pending().await

@@ -5,7 +5,7 @@ use std::process::Command;
 use pleach::prelude::*;
 
 use super::{MODULE, pid, waits};
-use crate::support::{note, over};
+use crate::support::{NoteOnDrop, note, over};
 
 /// A program in one of its phases, which it notes.
 pub(crate) fn root(notes: &str, phase: &str) {
@@ -23,19 +23,13 @@ pub(crate) fn root(notes: &str, phase: &str) {
 
 /// Has the runtime's end wait for a thread that never ends; notes when it begins to wait.
 fn hold_the_runtime(notes: String) {
-    struct Dropped(String);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            note(&self.0, "drops_its_runtime");
-        }
-    }
     let (begun, begins) = std::sync::mpsc::sync_channel::<()>(1);
     tokio::task::spawn_blocking(move || {
         begun.send(()).unwrap();
         park()
     });
     begins.recv().unwrap();
-    let dropped = Dropped(notes);
+    let dropped = NoteOnDrop(notes, "drops_its_runtime");
     tokio::spawn(async move {
         let _dropped = dropped;
         std::future::pending::<()>().await
@@ -88,7 +82,7 @@ async fn body(notes: String, phase: String) -> Result<()> {
 }
 
 async fn with_one_below(notes: String, phase: String) -> Result<()> {
-    let _dropped = OnDrop(notes.clone(), phase == "waits");
+    let _dropped = (phase == "waits").then(|| NoteOnDrop(notes.clone(), "the body was dropped"));
     pleach::open_nursery(async |n| {
         let portal = n.start_actor("below").enable(MODULE).await?;
         match phase.as_str() {
@@ -127,15 +121,5 @@ async fn goes_on(notes: &str, phase: &str) {
             shield(std::future::pending::<()>()).await;
         }
         _ => {}
-    }
-}
-
-struct OnDrop(String, bool);
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        if self.1 {
-            note(&self.0, "the body was dropped");
-        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use pleach_patience::{FOREVER, patience, scaled, soon};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
-pub(crate) use self::notes::{Notes, note};
+pub(crate) use self::notes::{NoteOnDrop, Notes, note};
 pub(crate) use self::processes::{
     RootProcess, Watched, anonymous_memory, become_root_if_told, copy_program, hooks_before_entry, is_there,
     restore_signals,

@@ -79,3 +79,12 @@ pub(crate) fn note(address: &str, text: impl AsRef<str>) {
     let socket = UnixDatagram::unbound().unwrap();
     let _ = socket.send_to(text.as_ref().as_bytes(), address); // a test that failed does not listen any more
 }
+
+/// Sends a note when it is dropped: where to, and which.
+pub(crate) struct NoteOnDrop(pub(crate) String, pub(crate) &'static str);
+
+impl Drop for NoteOnDrop {
+    fn drop(&mut self) {
+        note(&self.0, self.1);
+    }
+}
