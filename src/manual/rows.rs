@@ -50,7 +50,7 @@
 //! | S40 | a record says where it was made | `src/telemetry/mod.rs` | `a_record_says_where_it_was_made` |
 //! | S41 | messages are sent and received, over any link | `transports/conformance/src/exchange.rs` | `messages_arrive_in_order_both_ways` |
 //! | S42 | transports are found by codec and protocol | `transports/wire/tests/registry.rs` | `an_unknown_key_lists_what_there_is` |
-//! | S43 | an accepted connection becomes a channel, whatever carries it | `src/channel/handshake.rs` | `members_of_one_tree_find_each_other` |
+//! | S43 | an accepted connection becomes a channel, whatever carries it | `src/channel/handshake/tests.rs` | `members_of_one_tree_find_each_other` |
 //! | S44 | a connection that has ended stays ended | `transports/conformance/src/endings.rs` | `what_has_ended_refuses_messages` |
 //! | S45 | an actor is the same one wherever its id comes from | `src/actor.rs` | `an_id_that_was_sent_is_the_same_key` |
 //! | S46 | a graceful end is distinguished from a fault | `transports/conformance/src/cuts.rs` | `a_reset_between_frames_is_a_graceful_end` |

@@ -69,15 +69,15 @@
 //! # Tests
 //! | clause | file | test |
 //! |---|---|---|
-//! | SEC-1 | `src/channel/handshake.rs` | `what_is_no_handshake_ends_it` |
+//! | SEC-1 | `src/channel/handshake/tests.rs` | `what_is_no_handshake_ends_it` |
 //! | SEC-2 | `src/proto/tests/handshakes.rs` | `a_recorded_handshake_fits_no_other_connection` |
 //! | SEC-2 | `src/proto/tests/handshakes.rs` | `a_proof_cannot_be_reflected` |
 //! | SEC-2 | `src/proto/tests/handshakes.rs` | `a_proof_is_good_for_its_encrypted_connection_only` |
-//! | SEC-2 | `src/channel/handshake.rs` | `a_certificate_is_not_enough_to_stand_between_two_members` |
+//! | SEC-2 | `src/channel/handshake/tests.rs` | `a_certificate_is_not_enough_to_stand_between_two_members` |
 //! | SEC-3 | `tests/it/strangers/mod.rs` | `a_thousand_probes_cost_nothing` |
-//! | SEC-4 | `src/channel/handshake.rs` | `no_stage_outlasts_the_deadline` |
-//! | SEC-4 | `src/channel/handshake.rs` | `a_byte_at_a_time_does_not_put_the_deadline_off` |
-//! | SEC-4 | `src/channel/handshake.rs` | `frames_of_strangers_are_small_and_those_of_members_as_configured` |
+//! | SEC-4 | `src/channel/handshake/tests.rs` | `no_stage_outlasts_the_deadline` |
+//! | SEC-4 | `src/channel/handshake/tests.rs` | `a_byte_at_a_time_does_not_put_the_deadline_off` |
+//! | SEC-4 | `src/channel/handshake/tests.rs` | `frames_of_strangers_are_small_and_those_of_members_as_configured` |
 //! | SEC-4 | `tests/it/strangers/mod.rs` | `garbage_and_silence_are_closed_within_the_deadline` |
 //! | SEC-5 | `src/runtime/admission/mod.rs` | `the_oldest_of_the_source_with_the_most_is_evicted` |
 //! | SEC-5 | `tests/it/strangers/mod.rs` | `a_full_house_of_silent_ones_keeps_no_child_out` |
