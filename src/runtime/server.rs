@@ -139,7 +139,8 @@ impl Runtime {
             None => (None, false, permit),
         };
         if permit.is_none() {
-            return transport.abort(); // a child whose start was given up just now
+            debug!(target: "pleach::transport", peer = %member.who, "a child has connected whose start was given up");
+            return transport.abort();
         }
         let relation = self.relation(&member.who, heartbeats);
         let (channel, drive) = self.open_channel(transport, Role::Listener, accepted, lasts, relation, permit);
