@@ -18,7 +18,7 @@
 //!   at most. Silence at any stage, trickling bytes, and unread answers don't extend it.
 //! - **SEC-5** Strangers can't keep members out: each listener has at most `max_pending_handshakes` pending handshakes;
 //!   when full, a new connection evicts the oldest of those from the source with the most. An expected child is never
-//!   evicted.
+//!   evicted. A member whose connection was dropped in the handshake dials again, for as long as `dial` allows.
 //! - **SEC-6** More than `max_connection_rate` connections per second from one address, or of one user, are closed
 //!   before a byte of them is read; over QUIC and `tls+tcp`, after TLS. Expected children don't count.
 //! - **SEC-7** In a flood of strangers members' calls go on, memory is bounded, and the log gets one line per second of
@@ -81,6 +81,7 @@
 //! | SEC-4 | `tests/it/strangers/mod.rs` | `garbage_and_silence_are_closed_within_the_deadline` |
 //! | SEC-5 | `src/runtime/admission/mod.rs` | `the_oldest_of_the_source_with_the_most_is_evicted` |
 //! | SEC-5 | `tests/it/strangers/mod.rs` | `a_full_house_of_silent_ones_keeps_no_child_out` |
+//! | SEC-5 | `src/runtime/dial.rs` | `a_listener_that_drops_the_connection_is_dialled_again` |
 //! | SEC-6 | `tests/it/strangers/mod.rs` | `who_comes_too_often_is_closed_unread` |
 //! | SEC-6 | `tests/it/strangers/mod.rs` | `children_are_no_strangers_however_low_the_rate` |
 //! | SEC-7 | `tests/it/strangers/flood.rs` | `a_flood_holds_up_no_member` |

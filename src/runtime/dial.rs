@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use pleach_wire::{Address, MsgTransport, MsgTransportExt, Reach, Settings, TransportError, WrongPeer};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Runtime;
 use crate::actor::ActorId;
@@ -93,14 +93,35 @@ impl Runtime {
         Ok(Some(member))
     }
 
+    /// Dials the first of the addresses that answers. A listener that drops the connection before it has answered is
+    /// full (see [`admission`](super::admission)): it is dialled again, for as long as `dial` allows.
     async fn dial_first(self: &Arc<Self>, options: DialOptions<'_>, at: Vec<&Endpoint>) -> Result<Channel> {
-        let mut waiting = at.into_iter();
+        let until = Instant::now() + self.config.dial;
+        let mut pause = FIRST_PAUSE;
+        let failures = loop {
+            let failures = match self.dial_each(&options, &at).await {
+                Ok(channel) => return Ok(channel),
+                Err(failures) => failures,
+            };
+            if !failures.iter().any(is_dropped) || Instant::now() + pause >= until {
+                break failures;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        Error::join(failures)?;
+        Err(Error::Usage(format!("{} listens nowhere that can be reached from {}", options.wanted, self.id())))
+    }
+
+    /// Dials each of the addresses until one answers; returns why none did.
+    async fn dial_each(self: &Arc<Self>, options: &DialOptions<'_>, at: &[&Endpoint]) -> Result<Channel, Vec<Error>> {
+        let mut waiting = at.iter();
         let mut connecting = FuturesUnordered::new();
         let mut failures = Vec::new();
         loop {
             match waiting.next() {
                 Some(next) => connecting.push(self.connect(next)),
-                None if connecting.is_empty() => break,
+                None if connecting.is_empty() => return Err(failures),
                 None => {}
             }
             let patience = if waiting.len() > 0 { NEXT_ADDRESS } else { Duration::MAX };
@@ -109,7 +130,7 @@ impl Runtime {
                 Ok(None) | Err(_) => continue, // the next one is started
             };
             let channel = match connected {
-                Ok((transport, address)) => self.introduce(&options, transport, &address).await,
+                Ok((transport, address)) => self.introduce(options, transport, &address).await,
                 Err(error) => Err(error),
             };
             match channel {
@@ -120,8 +141,6 @@ impl Runtime {
                 }
             }
         }
-        Error::join(failures)?;
-        Err(Error::Usage(format!("{} listens nowhere that can be reached from {}", options.wanted, self.id())))
     }
 
     async fn connect(&self, at: &Endpoint) -> Result<(Arc<dyn MsgTransport>, Address)> {
@@ -219,8 +238,66 @@ impl fmt::Display for Wanted<'_> {
     }
 }
 
+/// Returns whether the peer accepted the connection and dropped it, without a reason.
+fn is_dropped(error: &Error) -> bool {
+    use TransportError::{Closed, Reset, Truncated};
+    matches!(error, Error::Transport(Closed(_) | Reset(_) | Truncated { .. }))
+}
+
+/// The pause after a listener has dropped a connection; each further one is twice as long, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
 /// How long the end of a probe may take.
 const PROBE_CLOSE: Duration = Duration::from_millis(200);
 
 /// When an address has not answered for so long, the next one is tried as well.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use pleach_wire::Key;
+    use tokio::io::copy_bidirectional;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::proto::membership::TreeKey;
+
+    fn actor() -> Arc<Runtime> {
+        let config = Config { transport: "tcp".into(), dial: pleach_patience::patience(), ..Config::default() };
+        Runtime::root(config, crate::transports::registry(false), TreeKey::new([1; 32])).unwrap()
+    }
+
+    // SEC-5
+    #[tokio::test]
+    async fn a_listener_that_drops_the_connection_is_dialled_again() {
+        let (dialer, wanted) = (actor(), actor());
+        wanted.listen(&Key::new("msgpack", "tcp")).await.unwrap();
+        let at = wanted.endpoints().await.remove(0);
+        let behind = at.address.trim_start_matches("tcp://").to_owned();
+        let full = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = [Endpoint { address: format!("tcp://{}", full.local_addr().unwrap()), ..at }];
+        let forwarded = async {
+            for _ in 0..2 {
+                drop(full.accept().await.unwrap());
+            }
+            let (mut from, _) = full.accept().await.unwrap();
+            let mut to = TcpStream::connect(behind).await.unwrap();
+            let _ended = copy_bidirectional(&mut from, &mut to).await;
+            std::future::pending().await
+        };
+        let dialled = async {
+            let channel = dialer.dial_nearest(wanted.id(), &at).await;
+            dialer.shut_down().await;
+            wanted.shut_down().await;
+            channel
+        };
+        let channel = tokio::select! {
+            channel = dialled => channel,
+            () = forwarded => unreachable!("it waits for the dialer"),
+        };
+        assert_eq!(channel.unwrap().peer(), wanted.id());
+    }
+}
