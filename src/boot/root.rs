@@ -116,6 +116,9 @@ where
 async fn cancel_when_stopped(runtime: &Runtime, scope: &CancelScope) -> Infallible {
     runtime.lifecycle.until_end_requested().await;
     scope.cancel_because(Cancelled::Actor);
+    if let Some(by) = runtime.lifecycle.asked_by() {
+        debug!(target: "pleach::cancel", %by, "this root was asked to end: cancelled its body");
+    }
     std::future::pending().await
 }
 

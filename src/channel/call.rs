@@ -3,11 +3,13 @@
 //! # Invariants
 //! 1. A guard ([`Pending`]) exists before the message that it guards is queued.
 
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Payload};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Channel;
+use super::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
 use crate::error::{Error, Result};
 use crate::proto::session::Outcome;
 use crate::scope::{self, Shield};
@@ -19,12 +21,13 @@ impl Channel {
     /// When the arguments can't be sent, or the connection is gone.
     pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
+        let function = target.clone();
         let (opened, open) = {
             let mut session = self.session();
             (session.call(waker, target, args, terms), session.open_calls())
         };
         let (cid, request) = opened.ok_or_else(|| self.gone())?;
-        let pending = Pending { channel: self.clone(), cid, reply, answered: false };
+        let pending = Pending { channel: self.clone(), cid, function, reply, answered: false };
         if let Err(error) = self.transmit(&request, open) {
             self.session().forget(cid);
             return Err(self.not_sent(error));
@@ -60,7 +63,7 @@ impl Channel {
     }
 
     /// Asks the peer to cancel a task; `ack` is woken when the task has ended. Returns whether it still runs.
-    pub(super) fn send_cancel(&self, cid: Cid, ack: Option<oneshot::Sender<()>>) -> bool {
+    pub(super) fn send_cancel(&self, cid: Cid, ack: Option<oneshot::Sender<CancelOutcome>>) -> bool {
         let ack = ack.map(|ack| (ack, self.ack_overdue_at()));
         let asked = self.session().cancel(cid, ack);
         let runs = asked.is_ok();
@@ -69,6 +72,11 @@ impl Channel {
         }
         self.look_at_timers();
         runs
+    }
+
+    /// Returns how a cancellation went that came too late to be sent.
+    pub(super) fn nothing_to_cancel(&self) -> CancelOutcome {
+        if self.end().is_some() { CancelOutcome::Gone } else { CancelOutcome::FinishedFirst }
     }
 
     /// Waits for an acknowledgement. `None`: the connection has ended without it.
@@ -97,6 +105,7 @@ pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallOptions 
 pub(crate) struct Pending {
     channel: Channel,
     pub(super) cid: Cid,
+    function: ByteStr,
     reply: oneshot::Receiver<Outcome>,
     answered: bool,
 }
@@ -133,35 +142,44 @@ impl Pending {
             biased;
             outcome = self.outcome() => outcome,
             () = scope::cancelled() => {
-                if let Err(late) = self.cancel().await {
-                    warn!(target: "pleach::cancel", %late, "a cancelled call may still be running");
-                }
-                Err(scope::cancellation())
+                let cancelled = scope::cancellation();
+                self.cancel(Reason::of(&cancelled)).await;
+                Err(cancelled)
             }
         }
     }
 
-    /// Asks the peer to cancel the task and waits until it has ended.
-    ///
-    /// # Errors
-    /// [`Error::ActorTooSlow`] when neither an acknowledgement nor an answer came in time.
+    /// Asks the peer to cancel the task and waits until it has ended, or an acknowledgement is overdue.
     ///
     /// # Cancel safety
     /// If dropped, the request has been sent.
-    pub(crate) async fn cancel(mut self) -> Result<()> {
+    pub(crate) async fn cancel(mut self, reason: Reason) {
+        let cancelling = self.cancelling(reason);
         let (ack, acked) = oneshot::channel();
         self.answered = true;
         if !self.channel.send_cancel(self.cid, Some(ack)) {
-            return Ok(());
+            return cancelling.end(&self.channel.nothing_to_cancel());
         }
-        self.channel.acknowledged(acked).await.map(drop)
+        cancelling.end(&match self.channel.acknowledged(acked).await {
+            Ok(acked) => acked.unwrap_or(CancelOutcome::Gone),
+            Err(_late) => CancelOutcome::TooLate,
+        });
+    }
+
+    fn cancelling(&self, reason: Reason) -> Cancelling {
+        Cancelling::begin(&self.channel, Subject::Function(FunctionKind::Rpc, self.function.clone()), reason)
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if !self.answered {
-            self.channel.send_cancel(self.cid, None);
+        if self.answered {
+            return;
+        }
+        let cancelling = self.cancelling(Reason::Dropped);
+        match self.channel.send_cancel(self.cid, None) {
+            true => cancelling.end(&CancelOutcome::NotAwaited),
+            false => cancelling.end(&self.channel.nothing_to_cancel()),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! 1. A change that a task may wait for wakes all of them, after the session is unlocked.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, Encode};
+use pleach_wire::{ByteStr, Cid, Encode};
 use tokio::sync::oneshot;
 
+use super::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
 use super::changes::Changes;
 use super::records::Kind;
 use super::{Channel, Wakers};
@@ -34,9 +36,12 @@ struct Held {
     channel: Channel,
     cid: Cid,
     kind: FunctionKind,
+    function: ByteStr,
     wake: Arc<Wake>,
     /// Where this side's messages wait that have to stay in order, once there was one.
     lane: OnceLock<Lane>,
+    /// Whether its cancellation has a record, or will have one.
+    cancel_recorded: AtomicBool,
 }
 
 /// The tasks that wait for a change of a dialog.
@@ -88,8 +93,9 @@ impl Channel {
 }
 
 impl DialogHandle {
-    pub(super) fn new(channel: Channel, cid: Cid, kind: FunctionKind, wake: Arc<Wake>) -> Self {
-        Self(Arc::new(Held { channel, cid, kind, wake, lane: OnceLock::new() }))
+    pub(super) fn new(channel: Channel, cid: Cid, kind: FunctionKind, function: ByteStr, wake: Arc<Wake>) -> Self {
+        let (lane, cancel_recorded) = (OnceLock::new(), AtomicBool::new(false));
+        Self(Arc::new(Held { channel, cid, kind, function, wake, lane, cancel_recorded }))
     }
 
     pub(crate) fn channel(&self) -> &Channel {
@@ -286,22 +292,42 @@ impl DialogHandle {
     ///
     /// # Cancel safety
     /// If dropped, the request has been sent.
-    pub(crate) async fn cancel(&self) -> Result<()> {
+    pub(crate) async fn cancel(&self, reason: Reason) -> Result<()> {
+        let is_told = matches!(reason, Reason::Asked); // the block gets the function's failure
+        let cancelling = self.cancelling(reason);
         let (ack, acked) = oneshot::channel();
         let runs = self.0.channel.send_cancel(self.0.cid, Some(ack));
         self.0.wake.wake();
-        if !runs {
-            return Ok(());
+        let acked = match runs {
+            true => self.0.channel.acknowledged(acked).await,
+            false => Ok(Some(self.0.channel.nothing_to_cancel())),
+        };
+        if let Some(cancelling) = cancelling {
+            cancelling.end(&self.how_cancelled(&acked, is_told));
         }
-        match self.0.channel.acknowledged(acked).await {
-            Ok(Some(())) => {}
-            Ok(None) => debug!(target: "pleach::cancel", dialog = ?self, "no acknowledgement: the connection is gone"),
-            Err(late) => {
-                warn!(target: "pleach::cancel", dialog = ?self, %late, "no acknowledgement: the connection stands, the peer is slow");
-                return Err(late);
-            }
+        acked.map(drop)
+    }
+
+    /// Says how a cancellation went; with the function's failure, unless the block `is_told` of that.
+    fn how_cancelled(&self, acked: &Result<Option<CancelOutcome>>, is_told: bool) -> CancelOutcome {
+        match (acked, self.failure()) {
+            (Err(_late), _) => CancelOutcome::TooLate,
+            (Ok(_), Some(failed)) => CancelOutcome::Failed((!is_told).then(|| self.error_of(failed))),
+            (Ok(acked), None) => match self.end() {
+                Some(End::Value(_)) => CancelOutcome::FinishedFirst,
+                Some(End::Lost) => CancelOutcome::Gone,
+                _ => acked.clone().unwrap_or(CancelOutcome::Gone),
+            },
         }
-        Ok(())
+    }
+
+    /// Begins the one record of its cancellation; `None` if there is one already.
+    pub(super) fn cancelling(&self, reason: Reason) -> Option<Cancelling> {
+        if self.0.cancel_recorded.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let subject = Subject::Function(self.0.kind, self.0.function.clone());
+        Some(Cancelling::begin(&self.0.channel, subject, reason))
     }
 
     /// Cancels the task of this dialog that runs here. Returns at once.
@@ -321,7 +347,7 @@ impl DialogHandle {
     /// Nothing but unread stream messages is lost; ask again.
     pub(crate) async fn settled(&self) -> Result<End> {
         if self.look(|dialog| dialog.cancel_called() && dialog.end().is_none()) {
-            self.cancel().await?;
+            self.cancel(Reason::Asked).await?;
         }
         Ok(self.ended().await)
     }

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Channel;
+use super::cancelling::CancelOutcome;
 use super::dialog::{DialogHandle, Wake};
 use super::drain::{Drain, Draining};
 use super::life::Stage;
@@ -227,7 +228,10 @@ impl<'a> Driver<'a> {
         let event = channel.session().handle_msg(msg);
         match event {
             Event::Invoke { cid, target, args, terms, dialog } => {
-                let dialog = dialog.map(|(kind, wake)| DialogHandle::new(channel.clone(), cid, kind, wake));
+                let dialog = dialog.map(|(kind, wake)| {
+                    let function = target.clone().into_text();
+                    DialogHandle::new(channel.clone(), cid, kind, function, wake)
+                });
                 let deadline = terms.deadline.and_then(|left| Instant::now().checked_add(left));
                 self.serve.invoke(channel, Invocation { cid, target, args, schema: terms.schema, deadline, dialog });
             }
@@ -247,23 +251,24 @@ impl<'a> Driver<'a> {
                 if end_acknowledged {
                     channel.note_end_acknowledged();
                 }
+                let acked = if acks.is_empty() { CancelOutcome::Acknowledged } else { how_cancelled(&outcome) };
                 let late = match reply {
                     Some(reply) => reply.send(outcome).err(),
                     None => Some(outcome),
                 };
-                wake_all(acks);
+                wake_all(acks, &acked);
                 if let Some(outcome) = late {
                     log_late(channel, &outcome);
                 }
             }
             Event::Ended { dialog, acks, lane } => {
                 Wake::end(&dialog);
-                wake_all(acks);
+                wake_all(acks, &CancelOutcome::Acknowledged);
                 channel.close_lane(lane);
             }
             Event::CancelTask { task } => task.cancel_because(Cancelled::Caller(Some(channel.peer().clone()))),
             Event::Reply(transmit) => channel.transmit_or_log(&transmit, 0),
-            Event::Acked { acks } => wake_all(acks),
+            Event::Acked { acks } => wake_all(acks, &CancelOutcome::Acknowledged),
             Event::PeerFailed { error } => match error.decode() {
                 Ok(error) => self.serve.peer_failed(channel, error),
                 Err(error) => {
@@ -317,9 +322,20 @@ impl<'a> Driver<'a> {
 }
 
 /// Wakes those that wait for an acknowledgement.
-fn wake_all(acks: Vec<oneshot::Sender<()>>) {
+fn wake_all(acks: Vec<oneshot::Sender<CancelOutcome>>, acked: &CancelOutcome) {
     for ack in acks {
-        let _ = ack.send(()); // the waiter may have left
+        let _ = ack.send(acked.clone()); // the waiter may have left
+    }
+}
+
+/// Says how a call has ended that this side has asked the peer to cancel.
+fn how_cancelled(outcome: &Outcome) -> CancelOutcome {
+    match outcome {
+        Outcome::Value(_) => CancelOutcome::FinishedFirst,
+        Outcome::Error(error) if error.decode::<Packed>().is_ok_and(|error| !error.is_failure()) => {
+            CancelOutcome::Acknowledged
+        }
+        Outcome::Error(_) => CancelOutcome::Failed(None), // `log_late` has the error
     }
 }
 

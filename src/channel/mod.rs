@@ -6,6 +6,7 @@
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`drain`] | the end of a connection: messages in transit still arrive |
 //! | [`call`] | calls to the peer: sent, answered, cancelled |
+//! | [`cancelling`] | cancellations that this side asks for, and their records |
 //! | [`opened`] | contexts and streams of the peer: opened, left |
 //! | [`dialog`] | a dialog of many messages: its tasks wait, and are woken |
 //! | [`respond`] | how a task of the peer ends |
@@ -24,6 +25,7 @@
 //! 2. What a command of the session returns is sent, in that order: all rules are in [`crate::proto`].
 
 mod call;
+pub(crate) mod cancelling;
 mod changes;
 pub(crate) mod dialog;
 pub(crate) mod drain;
@@ -49,6 +51,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub(crate) use self::call::{Pending, UNCHECKED, call_terms};
+use self::cancelling::CancelOutcome;
 use self::dialog::Wake;
 use self::life::Life;
 pub use self::liveness::Liveness;
@@ -97,7 +100,7 @@ struct Wakers {
 
 impl Handles for Wakers {
     type Reply = oneshot::Sender<Outcome>;
-    type Ack = oneshot::Sender<()>;
+    type Ack = oneshot::Sender<CancelOutcome>;
     type Task = CancelScope;
     type Wake = Arc<Wake>;
 

@@ -6,6 +6,7 @@
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::{ByteStr, CallOptions, Encode};
 
+use super::cancelling::{CancelOutcome, Reason};
 use super::dialog::{DialogHandle, Wake};
 use super::{Channel, Wakers};
 use crate::error::Result;
@@ -22,8 +23,9 @@ impl OpenedDialog {
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
     pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Self> {
+        let function = target.clone();
         let opened = channel.session().open_context(target, args, terms);
-        Self::begin(channel, FunctionKind::Context, opened)
+        Self::begin(channel, FunctionKind::Context, function, opened)
     }
 
     /// Opens the dialog of a one-way stream; otherwise as [`open`](Self::open).
@@ -34,13 +36,19 @@ impl OpenedDialog {
         terms: CallOptions,
         intake: Intake,
     ) -> Result<Self> {
+        let function = target.clone();
         let opened = channel.session().open_one_way(target, args, terms, intake);
-        Self::begin(channel, FunctionKind::Stream, opened)
+        Self::begin(channel, FunctionKind::Stream, function, opened)
     }
 
-    fn begin(channel: &Channel, kind: FunctionKind, opened: Option<Opened<'_, Wakers>>) -> Result<Self> {
+    fn begin(
+        channel: &Channel,
+        kind: FunctionKind,
+        function: ByteStr,
+        opened: Option<Opened<'_, Wakers>>,
+    ) -> Result<Self> {
         let Opened { cid, wake, request } = opened.ok_or_else(|| channel.gone())?;
-        let opened = Self(DialogHandle::new(channel.clone(), cid, kind, wake));
+        let opened = Self(DialogHandle::new(channel.clone(), cid, kind, function, wake));
         if let Err(error) = channel.transmit(&request, 1) {
             let ended = channel.session().forget(cid);
             ended.iter().for_each(Wake::end);
@@ -65,7 +73,11 @@ impl OpenedDialog {
 impl Drop for OpenedDialog {
     fn drop(&mut self) {
         if let Some(cancel) = self.0.change(Session::abandon) {
+            let cancelling = self.0.cancelling(Reason::Dropped);
             self.0.channel().transmit_or_log(&cancel, 0);
+            if let Some(cancelling) = cancelling {
+                cancelling.end(&CancelOutcome::NotAwaited);
+            }
         }
     }
 }

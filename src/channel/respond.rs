@@ -26,7 +26,7 @@ impl EndRequest {
     }
 
     /// Returns the actor that has asked, if one has.
-    pub(super) fn asked(&self) -> Option<&ActorId> {
+    pub(crate) fn asked(&self) -> Option<&ActorId> {
         self.0.get()
     }
 }

@@ -9,6 +9,7 @@ use pleach_wire::msg::INITIAL_CREDIT;
 use pleach_wire::transport::PeerInfo;
 use pleach_wire::{ByteStr, CallOptions, Format, Key, Msg, Settings};
 
+use super::cancelling::Reason;
 use super::dialog::DialogHandle;
 use super::drain::Drain;
 use super::driver::{Invocation, Serve};
@@ -324,7 +325,7 @@ async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
                 false => callee.channel.answer(cid, &()),
             }
         };
-        let (cancelled, ()) = tokio::join!(opened.handle().cancel(), ends);
+        let (cancelled, ()) = tokio::join!(opened.handle().cancel(Reason::Asked), ends);
         cancelled.unwrap();
         assert!(opened.handle().look(|state| state.cancel_acked()));
         let lane = u64::from(!fails);

@@ -44,7 +44,7 @@ use uuid::Uuid;
 pub use self::report::EndingReport;
 pub use self::start::Start;
 
-use self::report::Ledger;
+use self::report::{Ledger, Reason};
 use self::stage::{Stage, Stages};
 use crate::actor::ActorId;
 use crate::boot::root::open_root;
@@ -144,7 +144,13 @@ where
     // count as an echo of it. The nursery's own scope sees the cancellation.
     let (ended, joined) = shield(async {
         let ended = run_to_end(&nursery.0.scope, async { body(nursery.clone()).await }).await;
-        let joined = nursery.close(!matches!(ended, Ended::Returned(Ok(_)))).await;
+        let why = match &ended {
+            Ended::Returned(Ok(_)) => None,
+            Ended::Returned(Err(_)) => Some(Reason::Failed),
+            Ended::Cancelled(_) => Some(Reason::Around),
+            Ended::Panicked(_) => Some(Reason::Panicked),
+        };
+        let joined = nursery.close(why).await;
         (ended, joined)
     })
     .await;
@@ -175,6 +181,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     closed: bool,
+    /// Whether it has been recorded that all members are ended.
+    cancel_recorded: bool,
     members: BTreeMap<Uuid, ActorId>,
     errors: Vec<Error>,
     ledger: Ledger,
@@ -221,7 +229,7 @@ impl Nursery {
     /// # Cancel safety
     /// If dropped once it was polled, the actors are ended all the same.
     pub async fn cancel(&self) {
-        self.end_all(Stage::Ending).await;
+        self.end_all(Stage::Ending, Reason::Cancel).await;
     }
 
     /// As [`cancel`](Self::cancel), but no actor is asked: all get SIGTERM at once, and SIGKILL after
@@ -230,12 +238,12 @@ impl Nursery {
     /// # Cancel safety
     /// If dropped once it was polled, the actors are ended all the same.
     pub async fn kill(&self) {
-        self.end_all(Stage::Killing).await;
+        self.end_all(Stage::Killing, Reason::Kill).await;
     }
 
     /// Has all members ended, by their monitors, and waits for that.
-    async fn end_all(&self, stage: Stage) {
-        self.0.stages.reach(stage);
+    async fn end_all(&self, stage: Stage, why: Reason) {
+        self.end_members(stage, why);
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -293,18 +301,41 @@ impl Nursery {
     /// Records a failure, cancels the body (invariant 2), and has the other members ended: a body that holds a shield
     /// is not waited for.
     fn fail(&self, error: Error) {
-        self.state().errors.push(error.clone());
+        {
+            let mut state = self.state();
+            state.errors.push(error.clone());
+            state.cancel_recorded = true;
+        }
         self.0.scope.cancel_because(Cancelled::Nursery);
         self.0.stages.reach(Stage::Ending);
         debug!(target: "pleach::cancel", %error, "a child failed: cancelled its nursery");
     }
 
-    /// Brings all members to their end: at once if `failed`, or when something fails while they are
+    /// Has all members ended by their monitors. The first reason is recorded, unless that was the failure of one.
+    fn end_members(&self, stage: Stage, why: Reason) {
+        let children = {
+            let mut state = self.state();
+            let is_first = !std::mem::replace(&mut state.cancel_recorded, true);
+            if is_first { state.members.len() } else { 0 }
+        };
+        self.0.stages.reach(stage);
+        if children == 0 {
+            return;
+        }
+        match (why, self.0.scope.cause()) {
+            (Reason::Around, Some(why)) => {
+                debug!(target: "pleach::cancel", children, %why, "cancelled a nursery");
+            }
+            (why, _) => debug!(target: "pleach::cancel", children, %why, "cancelled a nursery"),
+        }
+    }
+
+    /// Brings all members to their end: at once if there is a reason, or when something fails while they are
     /// waited for. Returns whether they came to it by themselves, or by `cancel`.
-    async fn close(&self, failed: bool) -> bool {
+    async fn close(&self, why: Option<Reason>) -> bool {
         self.0.stages.reach(Stage::Joining);
         self.0.tasks.close();
-        let joined = !failed
+        let joined = why.is_none()
             && tokio::select! {
                 biased;
                 // Watches for the nursery's own failure and, as its scope is a child of it, the scope around.
@@ -312,7 +343,7 @@ impl Nursery {
                 () = self.join_all() => true,
             };
         if !joined {
-            self.0.stages.reach(Stage::Ending);
+            self.end_members(Stage::Ending, why.unwrap_or(Reason::Around));
             self.join_all().await;
         }
         joined
@@ -335,7 +366,7 @@ impl Nursery {
     fn abandon(self) {
         self.0.stages.reach(Stage::Ending);
         leave_to_reaper(Box::pin(async move {
-            self.close(true).await;
+            self.close(Some(Reason::Dropped)).await;
             self.0.exited.cancel();
             for error in std::mem::take(&mut self.state().errors) {
                 warn!(target: "pleach::cancel", %error, "a child failed, and its nursery was dropped");

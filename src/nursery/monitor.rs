@@ -153,13 +153,13 @@ impl Monitor {
 
     fn leave(&self, ending: Ending) {
         let uuid = ending.actor.uuid();
-        let gone = ending.to_string();
         managed().remove(&uuid);
         {
             let mut state = self.nursery.state();
             state.members.remove(&uuid);
-            state.ledger.add(ending);
+            state.ledger.add(ending.clone());
         }
-        debug!(target: "pleach::cancel", ending = gone, "a child has ended");
+        let Ending { actor, by, why, took, status } = &ending;
+        debug!(target: "pleach::cancel", child = %actor, how = %by, ?took, %status, why = why.as_deref(), "a child has ended");
     }
 }

@@ -33,6 +33,31 @@ impl fmt::Display for EndingReport {
     }
 }
 
+/// Why all members of a nursery are ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Failed,
+    Panicked,
+    Dropped,
+    /// Its scope was cancelled, or one around it.
+    Around,
+    Cancel,
+    Kill,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "its body failed",
+            Self::Panicked => "its body panicked",
+            Self::Dropped => "it was dropped",
+            Self::Around => "the enclosing scope was cancelled",
+            Self::Cancel => "the program called `cancel`",
+            Self::Kill => "the program called `kill`",
+        })
+    }
+}
+
 /// Keeps the endings of a nursery, which may live for years.
 #[derive(Default)]
 pub(super) struct Ledger {

@@ -242,7 +242,7 @@ impl<T> Portal<T> {
     pub async fn cancel_actor(&self) -> Result<()> {
         self.peer.mark_end_requested(); // before the request is out, whose answer may be its end
         let _shield = Shield::enter();
-        self.peer.channel().cancel_actor().await
+        self.peer.cancel_actor().await
     }
 
     /// Returns whether the actor was asked from here to end itself: with

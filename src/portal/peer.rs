@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Channel;
+use crate::channel::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
 use crate::channel::explain::Explain;
 use crate::error::{ActorPhase, Error, Result};
 use crate::runtime::Runtime;
@@ -41,6 +42,24 @@ impl Peer {
             Self::Child(member) => member.mark_end_requested(),
             Self::Other(connection) => connection.mark_end_requested(),
         }
+    }
+
+    /// Asks the actor to end. The record of a child's end is its nursery's.
+    pub(super) async fn cancel_actor(&self) -> Result<()> {
+        let channel = self.channel();
+        let cancelling = match self {
+            Self::Child(_) => None,
+            Self::Other(_) => Some(Cancelling::begin(channel, Subject::Actor, Reason::Asked)),
+        };
+        let asked = channel.cancel_actor().await;
+        if let Some(cancelling) = cancelling {
+            cancelling.end(&match &asked {
+                Ok(()) if channel.end_acknowledged() => CancelOutcome::Acknowledged,
+                Ok(()) => CancelOutcome::Gone,
+                Err(_) => CancelOutcome::TooLate,
+            });
+        }
+        asked
     }
 
     pub(super) fn end_requested(&self) -> bool {

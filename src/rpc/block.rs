@@ -12,6 +12,7 @@
 //! | its connection was lost, and this block has cancelled it | the body's value | the body's error |
 
 use super::export::Export;
+use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;
 use crate::channel::explain::Explain;
 use crate::error::{Result, ScopeError};
@@ -29,32 +30,26 @@ pub(super) async fn settle<X, E: ScopeError>(
     }
     match ended {
         Ok(Ok(value)) => {
-            cancel_remote(dialog).await?;
+            cancel_remote(dialog, Reason::Left).await?;
             Ok(value)
         }
         failed_here => {
-            end_remote(dialog).await;
+            let reason = failed_here.as_ref().err().map_or(Reason::Failed, Reason::of);
+            end_remote(dialog, reason).await;
             failed_here.unwrap_or_else(|_| Err(cancellation().into()))
         }
     }
 }
 
 /// Cancels the remote task because there is an error here already, which a late answer must not hide.
-pub(super) async fn end_remote(dialog: &DialogHandle) {
-    if let Err(late) = cancel_remote(dialog).await {
-        warn!(target: "pleach::cancel", %late, "the task of a cancelled context or stream may still be running");
-    }
+pub(super) async fn end_remote(dialog: &DialogHandle, reason: Reason) {
+    let _ = cancel_remote(dialog, reason).await; // that it is late is in the record of the cancellation
 }
 
 /// Cancels the remote task, if it still runs, for a caller that needs no answer.
-async fn cancel_remote(dialog: &DialogHandle) -> Result<()> {
+async fn cancel_remote(dialog: &DialogHandle, reason: Reason) -> Result<()> {
     if dialog.look(|state| state.end().is_some()) {
         return Ok(());
     }
-    dialog.cancel().await?;
-    if let Some(failed) = dialog.failure() {
-        let error = dialog.error_of(failed);
-        warn!(target: "pleach::cancel", ?dialog, %error, "a task failed while it was cancelled");
-    }
-    Ok(())
+    dialog.cancel(reason).await
 }

@@ -8,15 +8,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use pleach_wire::Cid;
+use tokio::time::Instant;
 
 use super::{Runtime, within};
 use crate::channel::driver::{Invocation, Serve};
 use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
 use crate::error::{Error, Packed, Refusal};
+use crate::log::Limit;
 use crate::proto::target::{Method, Target};
 use crate::registry::table::Hold;
 use crate::rpc::answer::Answer;
+use crate::scope::CancelScope;
 use crate::sync::lock;
 
 /// What one peer has here by its connection: the functions of this actor, and its entry if this is its registrar.
@@ -58,7 +61,13 @@ impl Serve for Service {
                 let scope = self.runtime.tasks.call_scope(deadline);
                 channel.attach(cid, scope.clone());
                 // A task that was cancelled, or that panicked, has answered while it was dropped.
-                self.runtime.tasks.start_call(within(self.runtime.clone(), async move { drop(scope.run(task).await) }));
+                let path = export.path;
+                self.runtime.tasks.start_call(within(self.runtime.clone(), async move {
+                    let ended = scope.run(task).await;
+                    if let Some(since) = scope.cancelled_since() {
+                        note_cancelled(path, &scope, since, ended.is_ok());
+                    }
+                }));
             }
             Err((why, answer)) => {
                 let why = Refusal::BadArguments { expected: export.signature(), why: why.to_string() };
@@ -85,6 +94,16 @@ impl Serve for Service {
     }
 }
 
+/// Records the end of a task that was cancelled: this actor's part of it. A peer can cause many: this is limited.
+#[cold]
+fn note_cancelled(function: &'static str, scope: &CancelScope, since: Instant, has_returned: bool) {
+    static CANCELLED: Limit = Limit::per_second(100);
+    let (Some(why), Some(count)) = (scope.cause(), CANCELLED.count()) else { return };
+    let outcome = if has_returned { "ended by itself" } else { "stopped" };
+    let (took, count) = (since.elapsed(), (count > 1).then_some(count));
+    debug!(target: "pleach::cancel", %function, %outcome, ?took, count, %why, "a task was cancelled");
+}
+
 impl Runtime {
     /// Runs a method of the runtime itself.
     fn run_own(&self, channel: &Channel, cid: Cid, method: &Method, answer: Answer) {
@@ -94,7 +113,7 @@ impl Runtime {
                 channel.transport().flush_now(); // a task may end the process as soon as it is cancelled
                 self.lifecycle.request_end(channel.peer());
                 if let Some(count) = channel.may_log(Kind::AskedToEnd) {
-                    debug!(target: "pleach::cancel", by = %channel.peer(), count, "asked to end");
+                    debug!(target: "pleach::runtime", by = %channel.peer(), count, "asked to end");
                 }
             }
             Method::Unknown(method) => {

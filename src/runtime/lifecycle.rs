@@ -11,7 +11,9 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Runtime;
@@ -23,6 +25,8 @@ use crate::error::{ActorDied, ActorPhase, Cancelled, Error, Packed, ScopeError, 
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     ending: CancellationToken,
+    /// When it was asked to end, or began to end by itself.
+    since: OnceLock<Instant>,
     /// The peer that asked it to end.
     end_request: EndRequest,
     /// Its body has ended: the next root may be opened.
@@ -38,18 +42,19 @@ impl Lifecycle {
     /// Asks this actor to end, in the name of `by`. Returns at once.
     pub(crate) fn request_end(&self, by: &ActorId) {
         self.end_request.note(by);
-        self.ending.cancel();
+        self.end();
     }
 
     /// Has this actor end by itself.
     pub(super) fn end(&self) {
+        self.since.get_or_init(Instant::now);
         self.ending.cancel();
     }
 
     /// Ends this actor, whose body has ended: the next root may be opened.
     pub(crate) fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
-        self.ending.cancel();
+        self.end();
     }
 
     pub(super) fn note_ended(&self) {
@@ -64,6 +69,16 @@ impl Lifecycle {
     /// Notes a signal; returns whether it is what ends this actor.
     pub(super) fn note_signal(&self, signal: i32) -> bool {
         !self.end_requested() && self.signal.set(signal).is_ok()
+    }
+
+    /// Returns the actor that has asked this one to end, if one has; that may be itself.
+    pub(crate) fn asked_by(&self) -> Option<&ActorId> {
+        self.end_request.asked()
+    }
+
+    /// Returns how long this actor has been ending.
+    pub(crate) fn ending_for(&self) -> Duration {
+        self.since.get().map(Instant::elapsed).unwrap_or_default()
     }
 
     /// Returns the record of who has asked, for channels to tell their peers.

@@ -71,7 +71,7 @@ impl Runtime {
     }
 
     fn note_step(&self, step: u8, doing: &str) {
-        debug!(target: "pleach::cancel", actor = %self.id(), step, doing, "shutting down");
+        debug!(target: "pleach::runtime", actor = %self.id(), step, doing, "shutting down");
     }
 
     async fn bounded(&self, what: &str, bound: Duration, work: impl Future<Output = ()>) {

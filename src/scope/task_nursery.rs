@@ -205,10 +205,20 @@ impl TaskNursery {
         };
         if self.0.scope.cancel_called() && error.is_cancelled() {
             self.state().cut_short = true;
+            self.note_cut_short();
             return Err(self.0.scope.error());
         }
         self.fail(Failure { error: error.clone(), joinable });
         Err(error)
+    }
+
+    /// Records the end of a task that was cancelled; it is named as tokio names it.
+    fn note_cut_short(&self) {
+        let took = self.0.scope.cancelled_since().map(|since| since.elapsed());
+        let (task, why) = (tokio::task::try_id(), self.0.scope.cause());
+        if let (Some(task), Some(took), Some(why)) = (task, took, why) {
+            debug!(target: "pleach::cancel", %task, ?took, %why, "a task of a nursery was cancelled");
+        }
     }
 
     /// Records a failure and cancels everything (invariant 1).

@@ -199,6 +199,12 @@ impl CancelScope {
         self.cancel_called().then(|| self.node.cause())
     }
 
+    /// Returns when this scope was first cancelled, or the nearest one around it that was. One that was cancelled by
+    /// its token has no such time.
+    pub(crate) fn cancelled_since(&self) -> Option<Instant> {
+        self.node.ancestry().find_map(|node| node.since.get().copied())
+    }
+
     /// Returns whether a body of this scope was dropped because of a cancellation.
     ///
     /// A body that came to its end after the cancellation was not.
@@ -241,6 +247,8 @@ pub(super) struct Node {
     own: Mutex<Own>,
     /// Its own; see [`Node::deadline`].
     deadline: OnceLock<Instant>,
+    /// When it was cancelled, and not only one around it.
+    since: OnceLock<Instant>,
     caught: AtomicBool,
 }
 
@@ -265,8 +273,8 @@ struct Own {
 impl Node {
     pub(super) fn new(parent: Option<Arc<Self>>, reach: Reach) -> Arc<Self> {
         let token = parent.as_ref().map(|parent| parent.token.child_token()).unwrap_or_default();
-        let (own, deadline) = (Mutex::default(), OnceLock::new());
-        Arc::new(Self { token, parent, reach, own, deadline, caught: AtomicBool::new(false) })
+        let (own, deadline, since) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        Arc::new(Self { token, parent, reach, own, deadline, since, caught: AtomicBool::new(false) })
     }
 
     /// Makes a scope for a body that is limited to a time from now on.
@@ -327,6 +335,7 @@ impl Node {
     pub(super) fn cancel(&self, cause: Cancelled) {
         // The cause comes before the token, so that no scope is seen cancelled without its reason. One that is
         // there already is the first and stays.
+        self.since.get_or_init(Instant::now);
         let mut own = self.own();
         own.cause.get_or_insert(cause);
         let token = own.token.clone();

@@ -162,28 +162,58 @@ async fn serve(
         }
         let mut ended = Ok(None);
         let why = tokio::select! {
-            () = runtime.lifecycle.until_end_requested() => "it was asked to",
+            () = runtime.lifecycle.until_end_requested() => Why::Asked,
             signal = interrupted(&mut signals) => {
                 runtime.interrupt(signal);
                 ended = Ok(runtime.lifecycle.signal());
-                "its process got a signal"
+                Why::Signal
             }
             () = parent.ended() => {
                 if parent.fell_silent() {
                     ended = Err(parent.gone());
                 }
-                "the connection to the parent is gone"
+                Why::Disconnected
             }
-            () = parent_gone.cancelled() => "the parent is gone",
+            () = parent_gone.cancelled() => Why::ParentGone,
         };
         runtime.shut_down().await;
-        debug!(target: "pleach::cancel", actor = %runtime.id(), why, "ended");
+        note_end(&runtime, why);
         match runtime.lifecycle.failure() {
             Some(failure) => Err(failure.clone()),
             None => ended,
         }
     })
     .await
+}
+
+/// What ends an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Asked,
+    Signal,
+    Disconnected,
+    ParentGone,
+}
+
+/// Records the end of this actor: its own part of it.
+fn note_end(runtime: &Runtime, why: Why) {
+    let (actor, took) = (runtime.id(), runtime.lifecycle.ending_for());
+    match (why, runtime.lifecycle.asked_by()) {
+        // It has said so when the signal came.
+        (Why::Signal, _) if runtime.lifecycle.signal().is_some() => {}
+        (Why::Asked, Some(by)) if by != actor => {
+            debug!(target: "pleach::cancel", ?took, %by, "this actor was asked to end, and has")
+        }
+        (why, _) => {
+            let why = match why {
+                Why::Asked => "it has ended itself",
+                Why::Signal => "its process got a signal",
+                Why::Disconnected => "the connection to its parent is gone",
+                Why::ParentGone => "its parent is gone",
+            };
+            debug!(target: "pleach::cancel", ?took, %why, "this actor has ended")
+        }
+    }
 }
 
 /// Makes the tokio runtime of an actor: on one thread by default, on several on request.

@@ -13,7 +13,7 @@ async fn an_acknowledgement_is_overdue_also_when_the_peer_never_pauses() {
         flood.store(true, Ordering::Relaxed);
         let acked = async {
             match asks_the_actor {
-                false => opened.handle().cancel().await,
+                false => opened.handle().cancel(Reason::Asked).await,
                 true => caller.channel.cancel_actor().await,
             }
         };

@@ -10,6 +10,7 @@ use super::super::call::Decode;
 use super::super::export::Export;
 use super::OpenContext;
 use crate::channel::Channel;
+use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;
 use crate::channel::explain::Explain;
 use crate::channel::opened::OpenedDialog;
@@ -65,7 +66,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
             Ok(value) => value,
             Err(error) => {
-                end_remote(dialog).await; // it has already ended, unless this scope was cancelled or the value is not an `S`
+                end_remote(dialog, Reason::of(&error)).await; // it has already ended, unless this scope was cancelled or the value is not an `S`
                 return Err(export.told(error, peer).await.into());
             }
         };
@@ -110,8 +111,9 @@ async fn leave(opened: &OpenedDialog) -> Result<()> {
         biased;
         end = dialog.settled() => end.map(drop),
         () = scope::cancelled() => {
-            end_remote(dialog).await;
-            Err(cancellation())
+            let cancelled = cancellation();
+            end_remote(dialog, Reason::of(&cancelled)).await;
+            Err(cancelled)
         }
     }
 }

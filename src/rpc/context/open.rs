@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use super::super::call::Decode;
 use crate::actor::ActorId;
+use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
 use crate::fidelity::Reads;
@@ -85,7 +86,7 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
     /// If dropped, the request has been sent.
     pub async fn cancel(&self) -> Result<()> {
         let _shield = Shield::enter();
-        self.dialog.cancel().await
+        self.dialog.cancel(Reason::Asked).await
     }
 
     /// Returns whether this side has called [`cancel`](Self::cancel), or its block has because it failed.
