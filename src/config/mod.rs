@@ -13,6 +13,7 @@ use pleach_wire::Address;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::telemetry::LogFormat;
 
 pub(crate) mod host;
 pub(crate) mod hosts;
@@ -203,6 +204,9 @@ pub struct Config {
     pub root_name: String,
     /// The log filter, e.g. `info` or `pleach::cancel=debug`. Default: the value of `PLEACH_LOG`.
     pub log_level: Option<String>,
+    /// How records are written: `text`, or `json`, one object in a line. Default: `text`. It is for the actors; the
+    /// program itself has what `PLEACH_LOG_FORMAT` says when it calls [`telemetry::init`](crate::telemetry::init).
+    pub log_format: LogFormat,
 }
 
 impl Config {
@@ -311,6 +315,7 @@ impl Default for Config {
             deregister: Duration::from_millis(500),
             root_name: "root".into(),
             log_level: None,
+            log_format: LogFormat::Text,
         }
     }
 }

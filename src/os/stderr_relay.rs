@@ -1,4 +1,5 @@
-//! A child's standard error: passed on line by line with the actor's name in front, and the last lines kept.
+//! A child's standard error: passed on line by line with the actor's name in front, or in it, and the last lines
+//! kept.
 //!
 //! A thread of its own does the writing ([`crate::telemetry::stderr`]). The reader of this process's standard error may
 //! be slow: then children that write more wait, but no task of this actor does. If it does not read at all, lines are
@@ -12,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
 use crate::actor::shown;
-use crate::telemetry::{last_words, stderr};
+use crate::telemetry::{last_words, passed_on, stderr};
 
 /// Reads a child's standard error.
 pub(crate) struct Relay<R> {
@@ -86,7 +87,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
             return;
         }
         let line = String::from_utf8_lossy(&self.partial.split_to(len)).into_owned();
-        self.lines.push_back(format!("{}: {line}\n", self.name));
+        self.lines.push_back(passed_on(&self.name, &line));
         if self.last.len() == KEPT_LINES {
             self.last.pop_front();
         }
@@ -98,7 +99,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
 const KEPT_LINES: usize = 20;
 
 /// A longer line is passed on in pieces, in bytes.
-const MAX_LINE: usize = 8 << 10;
+const MAX_LINE: usize = 64 << 10;
 
 /// How long the pipe may stay open after the child's end, and how long the rest may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(100);

@@ -148,6 +148,7 @@ pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
     let mut holder = lock(&OF_PROCESS);
     if holder.upgrade().is_none_or(|actor| is_leaving_root(&actor)) {
         *holder = Arc::downgrade(runtime);
+        pleach_wire::log::set_process_origin(runtime.id().name());
     }
 }
 

@@ -91,9 +91,10 @@ fn run_process() -> Result<Option<i32>> {
         mark.put_on().map_err(|error| usage("it can't be marked as part of its tree")(error.into()))?;
     }
     name_process(&spec.name);
+    pleach_wire::log::set_process_origin(&spec.name);
     files::raise_limit();
     let signals = Signals::take(Whose::Actor);
-    crate::telemetry::init(spec.config.log_level.as_deref());
+    crate::telemetry::init_as(spec.config.log_level.as_deref(), spec.config.log_format);
     crate::panics::install_hook();
     let parent_gone = CancellationToken::new();
     let watchdog = Watchdog::start(parent, starter, parent_gone.clone(), &spec);
@@ -116,6 +117,7 @@ pub(super) fn run_in_thread(
     killed: CancellationToken,
     parent_gone: CancellationToken,
 ) -> i32 {
+    pleach_wire::log::set_thread_origin(spec.name.as_str().into());
     let Ok(tokio) = async_runtime(spec.config.multi_thread, None) else { return 1 };
     let name = spec.name.clone();
     let served = tokio.block_on(async {
@@ -227,6 +229,10 @@ pub(crate) fn async_runtime(multi_thread: bool, workers: Option<usize>) -> io::R
     let mut builder = if multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     if let Some(workers) = workers {
         builder.worker_threads(workers);
+    }
+    // Its threads belong to the same actor as this one.
+    if let Some(actor) = pleach_wire::log::thread_origin() {
+        builder.on_thread_start(move || pleach_wire::log::set_thread_origin(actor.clone()));
     }
     builder.enable_all().build()
 }

@@ -14,13 +14,18 @@
 //! subscriber where they are made.
 
 pub(crate) mod last_words;
+mod line;
 pub(crate) mod stderr;
 
 use tracing::Subscriber as _;
 use tracing::subscriber::NoSubscriber;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::registry::LookupSpan as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
+pub use self::line::LogFormat;
+pub(crate) use self::line::passed_on;
+use self::line::{JsonLine, TextLine};
 use crate::misspelt::meant;
 
 /// Writes log records to standard error, unless the program has set a subscriber of its own.
@@ -28,7 +33,12 @@ use crate::misspelt::meant;
 /// `level` is a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), the name of a layer (`transport`,
 /// `runtime`, `cancel`: everything of that layer, and warnings), another target such as a crate (likewise), or any
 /// filter of `tracing-subscriber`. The environment variable `PLEACH_LOG` comes first; without both, warnings and errors
-/// are shown. What looks like a misspelt level or layer is said, and hides nothing. Records have the time in UTC.
+/// are shown. What looks like a misspelt level or layer is said, and hides nothing.
+///
+/// A record has the time in UTC, the level, the name of its actor and the process id (`[worker 4711]`; of an actor that
+/// the parent did not start itself the path below the child that it did: `[worker/leaf 4712]`), spans, the target, the
+/// message and the fields. `PLEACH_LOG_FORMAT=json` makes it one JSON object in a line, for machines; actors take that
+/// over from [`Config::log_format`](crate::Config::log_format).
 ///
 /// Writing never waits and never fails: lines that standard error does not take in time are dropped, and counted in a
 /// line of their own. The queue is written at the end of the process, within half a second, and only while standard
@@ -38,6 +48,11 @@ use crate::misspelt::meant;
 /// pleach::telemetry::init(Some("cancel"));
 /// ```
 pub fn init(level: Option<&str>) {
+    init_as(level, LogFormat::default());
+}
+
+/// As [`init`], with a format for records unless `PLEACH_LOG_FORMAT` names another.
+pub(crate) fn init_as(level: Option<&str>, format: LogFormat) {
     last_words::wait_at_exit();
     let is_free = tracing::dispatcher::get_default(|set| set.is::<NoSubscriber>());
     // To make another subscriber asks the one that is set: that may take its time.
@@ -52,7 +67,21 @@ pub fn init(level: Option<&str>) {
         // It would write to standard error, and panic when that is closed.
         .log_internal_errors(false)
         .with_ansi(false);
-    let _ = subscriber.try_init(); // another thread may have set one just now
+    let _ = match wanted_format().unwrap_or(format) {
+        LogFormat::Text => subscriber.event_format(TextLine::new()).try_init(),
+        LogFormat::Json => subscriber.fmt_fields(JsonFields::new()).event_format(JsonLine::new()).try_init(),
+    }; // another thread may have set one just now
+}
+
+/// Returns the format that the environment names, if it names one.
+fn wanted_format() -> Option<LogFormat> {
+    let name = std::env::var("PLEACH_LOG_FORMAT").ok()?;
+    let format = LogFormat::named(&name);
+    if format.is_none() {
+        let known = LogFormat::NAMES.join(" or ");
+        stderr::offer(format!("PLEACH_LOG_FORMAT: `{name}` is not a format of records; use {known}\n").into());
+    }
+    format
 }
 
 /// Returns the names of the spans around the current code, innermost first.

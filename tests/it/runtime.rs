@@ -427,7 +427,7 @@ fn an_actor_ends_in_ordered_steps() {
         "step=5",
         "step=6",
     ];
-    let of_leaver = said.lines().filter(|line| line.starts_with("leaver:") && !line.starts_with("leaver: below:"));
+    let of_leaver = said.lines().filter(|line| line.contains(" [leaver "));
     let seen: Vec<_> = of_leaver.filter_map(|line| steps.into_iter().find(|step| line.contains(step))).collect();
     assert_eq!(seen, steps, "{said}");
 }

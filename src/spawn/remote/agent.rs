@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::os::orphans::Descendants;
 use crate::os::socket_dir::SocketDir;
+use crate::runtime::actor_spec::ActorSpec;
 
 /// Starts the actor that the input describes, and reports how it ended.
 pub(in crate::spawn) fn run() -> Result<()> {
@@ -38,8 +39,10 @@ pub(in crate::spawn) fn run() -> Result<()> {
     let read = read_message::<Instructions>(&mut input);
     let mut instructions =
         read.map_err(usage("no instructions on standard input; actors are started by their parents"))?;
-    name_process(&instructions.spec.name);
-    crate::telemetry::init(instructions.spec.config.log_level.as_deref());
+    let ActorSpec { name, config, .. } = &instructions.spec;
+    name_process(name);
+    pleach_wire::log::set_process_origin(name);
+    crate::telemetry::init_as(config.log_level.as_deref(), config.log_format);
     let sockets = SocketDir::new();
     instructions.spec.socket_dir = sockets.path().to_owned();
     let descendants = Descendants::default();

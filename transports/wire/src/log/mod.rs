@@ -13,6 +13,7 @@
 //! | `record` | one record: its values as owned ones, and how it is handed over |
 //! | `facade` | the `log` crate, for programs without a `tracing` subscriber |
 //! | `queue` | the queue of records, and its thread |
+//! | `origin` | the actor whose records they are |
 //! | `bounded` | such queues in general: items that find no room are dropped and counted |
 //!
 //! # Invariants
@@ -24,6 +25,7 @@
 
 mod bounded;
 mod facade;
+mod origin;
 mod queue;
 mod record;
 mod site;
@@ -35,6 +37,7 @@ pub use tracing_core::field::{Value, debug, display};
 pub use tracing_core::{self, Level};
 
 pub use self::bounded::{Backlog, BoundedQueue};
+pub use self::origin::{origin, set_process_origin, set_thread_origin, thread_origin};
 pub use self::queue::backlog;
 pub use self::record::MAX_FIELDS;
 pub use self::site::Site;

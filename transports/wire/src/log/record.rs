@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 
 use tracing_core::dispatcher::{Dispatch, with_default};
 use tracing_core::field::{DisplayValue, Field, Value, Visit, display};
@@ -12,6 +13,7 @@ use tracing_core::span::Id;
 use tracing_core::subscriber::NoSubscriber;
 use tracing_core::{Event, Metadata};
 
+use super::origin::{self, origin as current_origin};
 use super::site::Site;
 use super::{facade, guarded};
 
@@ -21,6 +23,7 @@ pub(super) struct Record {
     /// One for each field; `None` for one that has no value.
     values: Vec<Option<Kept>>,
     dispatch: Dispatch,
+    origin: Option<Arc<str>>,
     span: Option<Id>,
     /// The subscriber has been asked whether it wants this one, and does.
     wanted: bool,
@@ -39,7 +42,7 @@ impl Record {
         let Keeper { values, size } = keeper;
         let mut span = None;
         guarded(|| span = dispatch.current_span().id().map(|id| dispatch.clone_span(id)));
-        Self { site, values, dispatch, span, wanted, size }
+        Self { site, values, dispatch, origin: current_origin(), span, wanted, size }
     }
 
     pub(super) fn size(&self) -> usize {
@@ -65,10 +68,12 @@ impl Record {
     /// Hands it over.
     pub(super) fn hand_over(&self) {
         let outer = HANDED_OVER.replace(true);
+        let own = origin::replace(self.origin.clone());
         match self.dispatch.is::<NoSubscriber>() {
             true => drop(guarded(|| facade::write(self))),
             false => with_default(&self.dispatch, || self.hand_over_in_span()),
         }
+        drop(origin::replace(own));
         HANDED_OVER.set(outer);
     }
 
