@@ -6,6 +6,7 @@
 //! 1. A change that a task may wait for wakes all of them, after the session is unlocked.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -183,6 +184,22 @@ impl DialogHandle {
     /// Asks to send one stream message.
     pub(crate) fn take_permit(&self) -> Result<InOrder, NoPermit> {
         self.with(Session::take_permit)
+    }
+
+    /// Waits for what a sender needs, and has a record say so once that takes long. Only a wait makes a timer.
+    pub(crate) async fn noting_stall<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut wait = pin!(wait);
+        if let Poll::Ready(done) = std::future::poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx))).await {
+            return done;
+        }
+        if let Ok(done) = tokio::time::timeout(STALLED, wait.as_mut()).await {
+            return done;
+        }
+        let (function, peer) = (&self.0.function, self.0.channel.peer());
+        if let Some(count) = self.0.channel.may_log(Kind::Stalled) {
+            warn!(target: "pleach::runtime", %function, %peer, waited = ?STALLED, count, "a sender is stalled: the buffer of its peer is full, and nothing is taken");
+        }
+        wait.await
     }
 
     /// Waits until a stream message may be sent, or never may.
@@ -372,3 +389,6 @@ const WITH_OTHERS: usize = usize::MAX;
 /// How long a sender without credit waits for a peer that has not opened its stream: long enough for
 /// one that is about to, as both sides usually open theirs first thing.
 const PEER_OPENS: Duration = Duration::from_millis(500);
+
+/// How long a sender may wait before a record says so: longer than a reader takes that is only slow now and then.
+const STALLED: Duration = Duration::from_secs(1);

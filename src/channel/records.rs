@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     AskedToEnd,
     /// A method that the runtime does not have.
     UnknownMethod,
+    /// A stream whose messages are not taken.
+    Stalled,
 }
 
 /// One limit for each kind.
@@ -59,7 +61,7 @@ impl Channel {
     }
 }
 
-const ALL: [Kind; 13] = [
+const ALL: [Kind; 14] = [
     Kind::Late,
     Kind::Ignored,
     Kind::Undelivered,
@@ -73,6 +75,7 @@ const ALL: [Kind; 13] = [
     Kind::Unreadable,
     Kind::AskedToEnd,
     Kind::UnknownMethod,
+    Kind::Stalled,
 ];
 
 #[cfg(test)]

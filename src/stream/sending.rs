@@ -46,8 +46,12 @@ impl<T> Sending<T> {
     {
         // In this order, so that dropping this loses no permit, and has sent nothing.
         let permit = scope::wait(async {
-            std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
-            self.dialog.permit().await
+            self.dialog
+                .noting_stall(async {
+                    std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
+                    self.dialog.permit().await
+                })
+                .await
         });
         let permit = permit.await?.map_err(|why| refused(&self.dialog, why))?;
         self.send_permitted(permit, &value)
@@ -75,7 +79,7 @@ impl<T> Sending<T> {
             Sink::Idle => match self.dialog.take_permit() {
                 Err(NoPermit::Wait | NoPermit::NotOpened) => {
                     let dialog = self.dialog.clone();
-                    self.sink = Sink::Waiting(Box::pin(async move { dialog.permit().await }));
+                    self.sink = Sink::Waiting(Box::pin(async move { dialog.noting_stall(dialog.permit()).await }));
                     self.poll_permit(cx)
                 }
                 settled => Poll::Ready(settled),

@@ -36,6 +36,7 @@ mod kill_matrix;
 mod limits;
 mod lines;
 mod liveness;
+mod log_lines;
 mod logging;
 mod lookup;
 mod names;
@@ -50,6 +51,7 @@ mod schemas;
 mod signals;
 mod starts;
 mod storm;
+mod story;
 mod strangers;
 mod streams;
 mod structure;
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         limits::tests(),
         lines::tests(),
         liveness::tests(),
+        log_lines::tests(),
         logging::tests(),
         lookup::tests(),
         names::tests(),
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         signals::tests(),
         strangers::tests(),
         storm::tests(),
+        story::tests(),
         streams::tests(),
         structure::tests(),
         subscribers::tests(),

@@ -119,7 +119,9 @@ impl Announcer {
             drop(sender.send(event.clone())); // listening is optional
         }
         match &event {
-            SupervisorEvent::Died { .. } => warn!(target: "pleach::runtime", "{event}"),
+            SupervisorEvent::Died { .. } | SupervisorEvent::Restarting { .. } => {
+                warn!(target: "pleach::runtime", "{event}")
+            }
             SupervisorEvent::GaveUp { .. } => error!(target: "pleach::runtime", "{event}"),
             _ => debug!(target: "pleach::runtime", "{event}"),
         }

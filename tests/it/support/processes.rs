@@ -149,6 +149,8 @@ pub(crate) fn become_root_if_told() {
         "roots_dropped" => crate::endings::roots_dropped_root(&notes),
         "configured" => crate::trees::configured_root(&notes),
         "signals" => crate::signals::programs::root(&notes, &args),
+        "story" => crate::story::root(&notes, &args),
+        "log_lines" => crate::log_lines::root(&notes, &args),
         "logging" => crate::logging::root(&notes, &args),
         "subscribers" => crate::subscribers::root(&notes, &args),
         "daemon" => crate::runtime::daemon_root(&notes, &args),
