@@ -137,6 +137,53 @@
 //! it runs a set-user-id program of another user, or has changed to a user whose processes the parent may not signal.
 //! It ends a second after it is continued, or when a surviving root ends in order.
 //!
+//! # The story of a cancellation
+//! With `PLEACH_LOG=cancel` each actor records its part in each cancellation, once: the caller that it has cancelled a
+//! call, a context or a stream, the callee that a task was cancelled, a nursery that its actors are ended, a parent how
+//! each child has ended, an actor that it has ended. A record says who or why, the outcome, and how long that took. Here,
+//! `imports` and `reports` have one actor each below that reads, and `imports` also one that panics. The failure climbs
+//! to the root, which ends `reports`, where a call is under way:
+//!
+//! ```text
+//! 09:30:00.047 DEBUG [imports 101] pleach::cancel: a child failed: cancelled its nursery
+//!         error=actor `parser` (pid 104): panicked: line 7 has no price at src/import.rs:27:5
+//! 09:30:00.047 DEBUG [imports/reader 103] pleach::cancel: a task was cancelled
+//!         function=shop::read outcome=stopped took=106µs why=its actor is shutting down
+//! 09:30:00.048 DEBUG [imports/reader 103] pleach::cancel: this actor was asked to end, and has
+//!         took=2.08ms by=actor `imports` (pid 101)
+//! 09:30:00.056 DEBUG [imports/parser 104] pleach::cancel: this actor was asked to end, and has
+//!         took=7.18ms by=actor `imports` (pid 101)
+//! 09:30:00.061 DEBUG [imports 101] pleach::cancel: a child has ended
+//!         child=actor `reader` (pid 103) how=ended on request took=15.0ms status=exited with code 0
+//! 09:30:00.065 DEBUG [imports 101] pleach::cancel: a child has ended
+//!         child=actor `parser` (pid 104) how=ended on request took=19.3ms status=exited with code 0
+//! 09:30:00.067 DEBUG [root 100] pleach::cancel: a child failed: cancelled its nursery
+//!         error=actor `parser` (pid 104): panicked: line 7 has no price at src/import.rs:27:5
+//! 09:30:00.071 DEBUG [imports 101] pleach::cancel: this actor was asked to end, and has
+//!         took=2.64ms by=actor `root` (pid 100)
+//! 09:30:00.072 DEBUG [reports/printer 105] pleach::cancel: a task was cancelled
+//!         function=shop::read outcome=stopped took=140µs why=its caller actor `reports` (pid 102) cancelled it
+//! 09:30:00.073 DEBUG [reports 102] pleach::cancel: cancelled a call
+//!         function=shop::read peer=actor `printer` (pid 105) outcome=acknowledged took=3.44ms
+//!         why=its actor is shutting down
+//! 09:30:00.077 DEBUG [reports 102] pleach::cancel: cancelled a nursery
+//!         children=1 why=its actor is shutting down
+//! 09:30:00.083 DEBUG [reports/printer 105] pleach::cancel: this actor was asked to end, and has
+//!         took=4.62ms by=actor `reports` (pid 102)
+//! 09:30:00.087 DEBUG [reports 102] pleach::cancel: a child has ended
+//!         child=actor `printer` (pid 105) how=ended on request took=9.60ms status=exited with code 0
+//! 09:30:00.088 DEBUG [reports 102] pleach::cancel: a task was cancelled
+//!         function=shop::report outcome=stopped took=18.1ms why=its actor is shutting down
+//! 09:30:00.090 DEBUG [root 100] pleach::cancel: a child has ended
+//!         child=actor `imports` (pid 101) how=ended on request took=22.5ms status=exited with code 0
+//! 09:30:00.091 DEBUG [reports 102] pleach::cancel: this actor was asked to end, and has
+//!         took=21.9ms by=actor `root` (pid 100)
+//! 09:30:00.098 DEBUG [root 100] pleach::cancel: a child has ended
+//!         child=actor `reports` (pid 102) how=ended on request took=28.3ms status=exited with code 0
+//! ```
+//! An outcome of the caller's is `acknowledged`, `finished first`, `failed`, `gone` (its connection), `not awaited` (the
+//! code was dropped), or, as a warning, `not acknowledged in time`. Signals and escalations are warnings as well.
+//!
 //! # Not guaranteed
 //! - A task that never waits can't be cancelled; C-12 ends its actor when that is asked to end.
 //! - Whether a function ran, when its connection was lost before it answered: nothing is sent twice.
