@@ -60,6 +60,7 @@ mod find;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod key_file;
+pub mod leftovers;
 pub mod manual;
 mod misspelt;
 mod nursery;

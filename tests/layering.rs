@@ -23,7 +23,7 @@ const ORDER: &[&str] = &[
     // What all the others say and report.
     "sync", "misspelt", "log", "fidelity", "telemetry", "traces", "panics", "error",
     // The ground: settings, scopes, files.
-    "transports", "config", "key_file", "scope", "broadcast", "os",
+    "transports", "config", "key_file", "scope", "broadcast", "os", "leftovers",
     // A connection, and what is called over it.
     "channel", "registry", "stream", "rpc",
     // An actor among others.

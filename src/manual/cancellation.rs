@@ -188,4 +188,5 @@
 //! - A task that never waits can't be cancelled; C-12 ends its actor when that is asked to end.
 //! - Whether a function ran, when its connection was lost before it answered: nothing is sent twice.
 //! - A root that is killed with SIGKILL can't report or kill: all actors below it end (C-14), while a program that an
-//!   actor had started may survive, in the actor's group or out of it.
+//!   actor had started may survive, in the actor's group or out of it. `pleach reap` finds it by its mark, and
+//!   [`leftovers`](crate::leftovers) does.

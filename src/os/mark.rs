@@ -13,6 +13,7 @@
 //! 1. A process without the mark is never waited for, and never signalled, on account of its place or its name.
 //! 2. A limit that was set by other means stays as it is; such an actor has no mark.
 
+use std::fmt;
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -58,10 +59,21 @@ impl TreeMark {
         setrlimit(Resource::Rttime, Rlimit { current: Some(self.soft), maximum: Some(self.hard) })
     }
 
+    /// Returns the mark of a process, alive or not, if it has one.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        of_process(&limits).filter(Self::is_mark)
+    }
+
     /// Returns whether a process, alive or not, has this mark, or that of a tree within this one.
     pub(crate) fn is_on(self, pid: u32) -> bool {
-        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
-        of_process(&limits).is_some_and(|mark| self.covers(mark))
+        Self::of(pid).is_some_and(|mark| self.covers(mark))
+    }
+
+    /// Returns the mark of the outermost tree that processes with this mark belong to.
+    pub(crate) fn outermost(self) -> Self {
+        let inner = (1 << LEVELS[0]) - 1;
+        Self { soft: self.soft & !inner, hard: self.hard | inner }
     }
 
     fn covers(self, other: Self) -> bool {
@@ -80,6 +92,16 @@ impl TreeMark {
     /// Returns whether a tree has its numbers there.
     fn has(&self, level: u32) -> bool {
         self.soft >> level & NUMBERS != 0
+    }
+}
+
+/// Ten hexadecimal digits, and ten more for each tree that this one is within.
+impl fmt::Display for TreeMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        LEVELS.into_iter().filter(|level| self.has(*level)).try_for_each(|level| {
+            let [soft, hard] = [self.soft, !self.hard].map(|limit| limit >> level & NUMBERS);
+            write!(f, "{soft:05x}{hard:05x}")
+        })
     }
 }
 
@@ -122,6 +144,8 @@ mod tests {
             assert_eq!(marks.into_iter().filter(is_outer).collect::<Vec<_>>(), [one]);
             let innermost = within(inner, [8, NUMBERS]).unwrap();
             assert!(one.covers(innermost) && inner.covers(innermost) && !innermost.covers(inner));
+            assert_eq!([one, inner, innermost].map(TreeMark::outermost), [one; 3]);
+            assert_eq!(innermost.to_string(), format!("{one}000070000900008fffff"));
             assert_eq!(within(innermost, [9, 9]), None, "there is room for three");
         }
     }
@@ -151,6 +175,7 @@ mod tests {
         let limits = format!("{:<20} {:<20}", mark.soft, mark.hard);
         let lines = format!("Max realtime priority     0   0\nMax realtime timeout      {limits} us        \n");
         assert_eq!(of_process(&lines), Some(mark));
+        assert_eq!((mark.to_string().as_str(), mark.outermost()), ("0000300004", mark));
         assert_eq!(of_process("Max realtime timeout      unlimited   unlimited   us\n"), None);
         assert!(!mark.is_on(std::process::id()), "a test is not an actor");
     }

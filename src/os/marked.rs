@@ -7,9 +7,12 @@
 //!    itself has put into the group of an actor is left alone.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use rustix::process::{PidfdFlags, Signal, pidfd_open, test_kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process_group};
 
 use super::mark::TreeMark;
 use super::process::{raw_pid, signal_process};
@@ -43,9 +46,48 @@ impl Marked {
         others.filter_map(|pid| Self::hold(pid, mark)).filter(|process| !process.is_zombie).collect()
     }
 
+    /// All living processes of this machine that descend from an actor, each with the mark of its outermost tree; but
+    /// not this one.
+    pub(crate) fn of_all_trees() -> Vec<(TreeMark, Self)> {
+        let own = std::process::id();
+        let others = pids().into_iter().filter(|pid| *pid != own);
+        let marked = others.filter_map(|pid| {
+            let mark = TreeMark::of(pid)?.outermost();
+            Some((mark, Self::hold(pid, mark)?))
+        });
+        marked.filter(|(_, process)| !process.is_zombie).collect()
+    }
+
     /// Sends a signal; it may have ended.
     pub(crate) fn signal(&self, signal: Signal) {
         signal_process(&self.fd, self.pid, signal);
+    }
+
+    /// Kills it, and waits for its end on this thread.
+    ///
+    /// # Errors
+    /// When it may not be signalled, and when it has not ended in time.
+    pub(crate) fn kill(&self, patience: Duration) -> io::Result<()> {
+        match pidfd_send_signal(&self.fd, Signal::KILL) {
+            Err(error) if error != rustix::io::Errno::SRCH => return Err(error.into()),
+            _ => {}
+        }
+        match self.has_ended(patience) {
+            true => Ok(()),
+            false => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("it is still there {patience:?} after SIGKILL")))
+            }
+        }
+    }
+
+    /// Returns whether it has ended, or does so in time; it may be a zombie.
+    pub(crate) fn has_ended(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let ended = rustix::io::retry_on_intr(|| {
+            let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).unwrap_or_default();
+            poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&left))
+        });
+        ended.is_ok_and(|ended| ended > 0)
     }
 
     /// Its command line.

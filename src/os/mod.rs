@@ -4,11 +4,13 @@
 //!
 //! | file | station |
 //! |---|---|
+//! | [`about`] | what the kernel tells about a process |
 //! | [`process`] | starting a process, its group, its end |
 //! | [`program`] | the executable file of this program |
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
 //! | [`mark`] | what all processes carry that descend from an actor |
+//! | [`life_sign`] | what others see of a tree whose root is alive |
 //! | [`marked`] | finding and ending such processes |
 //! | [`orphans`] | those that have lost their parent end up at the root |
 //! | [`tracer`] | whether a debugger is attached to a process |
@@ -17,9 +19,13 @@
 //! | [`exit_callbacks`] | what the process does last |
 //! | [`files`] | how many files may be open |
 //! | [`socket_dir`] | where a tree keeps its Unix sockets |
+//! | [`dead_sockets`] | those without a listener, where a user has named the place |
 
+pub(crate) mod about;
+pub(crate) mod dead_sockets;
 pub(crate) mod exit_callbacks;
 pub(crate) mod files;
+pub(crate) mod life_sign;
 pub(crate) mod mark;
 pub(crate) mod marked;
 pub(crate) mod orphans;

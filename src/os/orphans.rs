@@ -24,6 +24,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
+use super::life_sign::LifeSign;
 use super::mark::TreeMark;
 use super::marked::Marked;
 use crate::sync::lock;
@@ -33,6 +34,8 @@ use crate::sync::lock;
 pub(crate) struct Descendants {
     /// Set when the first actor is started: before, there are none.
     mark: OnceLock<Option<TreeMark>>,
+    /// Shown from then on, to the end of [`end`](Self::end).
+    life_sign: Mutex<Option<LifeSign>>,
     /// Held from [`adopt`](Self::adopt) to [`end`](Self::end).
     subreaper: Mutex<Option<Subreaper>>,
 }
@@ -40,12 +43,19 @@ pub(crate) struct Descendants {
 impl Descendants {
     /// Those of the tree that an actor belongs to.
     pub(crate) fn of(mark: Option<TreeMark>) -> Self {
-        Self { mark: mark.map_or_else(OnceLock::new, |mark| Some(mark).into()), subreaper: Mutex::default() }
+        Self { mark: mark.map_or_else(OnceLock::new, |mark| Some(mark).into()), ..Self::default() }
     }
 
     /// Returns the mark that actors are to put on themselves.
     pub(crate) fn mark(&self) -> Option<TreeMark> {
-        *self.mark.get_or_init(TreeMark::fresh)
+        *self.mark.get_or_init(|| {
+            let mark = TreeMark::fresh()?;
+            match LifeSign::show(mark) {
+                Ok(sign) => *lock(&self.life_sign) = Some(sign),
+                Err(error) => debug!(target: "pleach::runtime", %error, "no sign of life for this tree"),
+            }
+            Some(mark)
+        })
     }
 
     fn marked(&self) -> Option<TreeMark> {
@@ -76,30 +86,37 @@ impl Descendants {
     /// If dropped, some may be left.
     pub(crate) async fn end(&self, patience: Duration) {
         let _subreaper = lock(&self.subreaper).take();
-        let Some(mark) = self.marked() else { return };
-        let until = Instant::now() + patience;
-        let mut told = BTreeSet::new();
-        loop {
-            reap(mark);
-            // Again until there are none: one may have started another meanwhile.
-            let left = Marked::living(mark);
-            if left.is_empty() {
-                return reap(mark);
-            }
-            for process in &left {
-                if told.insert(process.pid) {
-                    let (pid, command) = (process.pid, process.command_line());
-                    process.signal(Signal::KILL);
-                    warn!(target: "pleach::cancel", pid, command, "an actor has left a process behind: killed");
-                }
-            }
-            if Instant::now() >= until {
-                let left: Vec<_> = left.iter().map(|left| format!("{} ({})", left.pid, left.command_line())).collect();
-                error!(target: "pleach::cancel", ?left, ?patience, "still there after SIGKILL: left");
-                return;
-            }
-            sleep(LOOK_AGAIN).await;
+        if let Some(mark) = self.marked() {
+            end_all(mark, patience).await;
         }
+        lock(&self.life_sign).take();
+    }
+}
+
+/// Ends all processes with a mark, and reaps those that are this process's children.
+async fn end_all(mark: TreeMark, patience: Duration) {
+    let until = Instant::now() + patience;
+    let mut told = BTreeSet::new();
+    loop {
+        reap(mark);
+        // Again until there are none: one may have started another meanwhile.
+        let left = Marked::living(mark);
+        if left.is_empty() {
+            return reap(mark);
+        }
+        for process in &left {
+            if told.insert(process.pid) {
+                let (pid, command) = (process.pid, process.command_line());
+                process.signal(Signal::KILL);
+                warn!(target: "pleach::cancel", pid, command, "an actor has left a process behind: killed");
+            }
+        }
+        if Instant::now() >= until {
+            let left: Vec<_> = left.iter().map(|left| format!("{} ({})", left.pid, left.command_line())).collect();
+            error!(target: "pleach::cancel", ?left, ?patience, "still there after SIGKILL: left");
+            return;
+        }
+        sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -49,11 +49,9 @@ impl SocketDir {
 
     /// One of its own for a new tree; removes the directories of roots that have ended.
     pub(crate) fn new() -> Self {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let places = [Some(std::env::temp_dir()), runtime, Some("/tmp".into())];
         let unique = Uuid::new_v4().simple().to_string();
         let name = format!("{}{}", prefix(), &unique[..UNIQUE]);
-        for place in places.into_iter().flatten() {
+        for place in places() {
             match usable(&place.join(&name)) {
                 Ok(path) => {
                     sweep(&place);
@@ -119,20 +117,78 @@ fn usable(dir: &Path) -> std::result::Result<PathBuf, String> {
     }
 }
 
+/// Where directories of trees are made, the first choice first.
+pub(crate) fn places() -> Vec<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let mut places = Vec::new();
+    for place in [Some(std::env::temp_dir()), runtime, Some("/tmp".into())].into_iter().flatten() {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places
+}
+
 /// Removes the directories of trees below `place` that no process holds.
 fn sweep(place: &Path) {
-    let Ok(entries) = fs::read_dir(place) else { return };
-    let prefix = prefix();
-    let ours = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-    for path in ours.map(|entry| entry.path()) {
-        let Ok(dir) = File::open(&path) else { continue };
-        let is_ours =
-            dir.metadata().is_ok_and(|about| about.is_dir() && about.uid() == rustix::process::geteuid().as_raw());
-        // Invariant 1: it stays locked while it is removed, and a waiter checks whether it still exists.
-        if is_ours && flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, &path) {
+    for path in below(place).into_iter().filter(|path| is_of_this_kernel(path)) {
+        if let Some(_locked) = unused(&path) {
             remove(&path);
         }
     }
+}
+
+/// The directories of trees of this user below `place`, in use or not.
+pub(crate) fn below(place: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(place) else { return Vec::new() };
+    let own = rustix::process::geteuid().as_raw();
+    let is_ours = |about: fs::Metadata| about.is_dir() && about.uid() == own;
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter(|path| is_name(path) && fs::symlink_metadata(path).is_ok_and(is_ours)).collect()
+}
+
+/// Whether this kernel's trees make directories of that name. Invariant 2.
+pub(crate) fn is_of_this_kernel(path: &Path) -> bool {
+    name_of(path).starts_with(&prefix())
+}
+
+/// Whether no process uses a directory of this kernel's trees.
+pub(crate) fn is_unused(path: &Path) -> bool {
+    unused(path).is_some()
+}
+
+/// Removes a directory of this kernel's trees, with all that is in it.
+///
+/// # Errors
+/// When a process uses it, and when it can't be removed.
+pub(crate) fn remove_unused(path: &Path) -> io::Result<()> {
+    let removed = match unused(path) {
+        Some(_locked) => fs::remove_dir_all(path),
+        None => Err(io::Error::new(io::ErrorKind::ResourceBusy, "a process uses it")),
+    };
+    // Another process may have been faster.
+    if path.exists() { removed } else { Ok(()) }
+}
+
+/// Locks a directory against all others, if no process has a lock on it. Invariant 1: it stays locked while it is
+/// removed, and a waiter checks whether it still exists.
+fn unused(path: &Path) -> Option<File> {
+    let dir = File::open(path).ok()?;
+    let is_free = flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&dir, path);
+    is_free.then_some(dir)
+}
+
+/// Whether trees make directories of that name: `pleach-`, the kernel, `-`, a random number.
+fn is_name(path: &Path) -> bool {
+    let name = name_of(path);
+    let parts: Vec<_> = name.split('-').collect();
+    let is_number = |part: &str, digits| part.len() == digits && part.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let is_kernel = |part: &str| is_number(part, KERNEL) || part == UNKNOWN;
+    matches!(parts[..], [PREFIX, kernel, unique] if is_kernel(kernel) && is_number(unique, UNIQUE))
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn is_at(dir: &File, path: &Path) -> bool {
@@ -152,8 +208,16 @@ fn remove(dir: &Path) {
 /// The prefix of the directories that this kernel's trees make. Invariant 2.
 fn prefix() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    format!("pleach-{}-", boot.get(..8).unwrap_or("unknown"))
+    format!("{PREFIX}-{}-", boot.get(..KERNEL).unwrap_or(UNKNOWN))
 }
+
+const PREFIX: &str = "pleach";
+
+/// Stands for a kernel that does not say which one it is.
+const UNKNOWN: &str = "unknown";
+
+/// How much of the kernel's id is in a name, in bytes.
+const KERNEL: usize = 8;
 
 /// How much of a name is random, in bytes.
 const UNIQUE: usize = 12;
@@ -167,7 +231,8 @@ mod tests {
     use super::*;
 
     fn below(place: &Path) -> SocketDir {
-        SocketDir { is_ours: true, ..SocketDir::at(place.join(format!("{}{}", prefix(), Uuid::new_v4().simple()))) }
+        let unique = &Uuid::new_v4().simple().to_string()[..UNIQUE];
+        SocketDir { is_ours: true, ..SocketDir::at(place.join(format!("{}{unique}", prefix()))) }
     }
 
     #[test]

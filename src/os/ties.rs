@@ -86,3 +86,6 @@ pub(crate) fn hold_on_to(parent: u32) -> io::Result<Option<OwnedFd>> {
 
 /// The only argument of an actor process; everything else comes over the pipe.
 pub(crate) const ACTOR: &str = "--pleach-actor";
+
+/// What follows the name of an actor where its program would be shown, e.g. in `ps`.
+pub(crate) const SHOWN_AS: &str = " [pleach]";

@@ -52,7 +52,7 @@ impl Launcher for Processes {
 pub(super) fn command(spec: &ActorSpec, env: &[(String, String)]) -> std::process::Command {
     let mut command = std::process::Command::new(program::OURSELVES);
     command
-        .arg0(format!("{} [pleach]", spec.name))
+        .arg0(format!("{}{}", spec.name, ties::SHOWN_AS))
         .arg(ties::ACTOR)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stderr(Stdio::piped());
