@@ -1,12 +1,14 @@
-//! `pleach`: the command-line tool, for certificates, keys, a registrar shared by several programs, and a look at what
-//! a machine lacks.
+//! `pleach`: the command-line tool, for certificates, keys, a registrar shared by several programs, a look at what a
+//! machine lacks, and what crashed programs have left.
 //!
 //! | file | command |
 //! |---|---|
 //! | `cert.rs`, `describe.rs` | `pleach cert new`, `pleach cert show` |
 //! | `doctor/` | `pleach doctor` |
 //! | `key.rs` | `pleach key new` |
+//! | `reap.rs` | `pleach reap` |
 //! | `registry.rs` | `pleach registry` |
+//! | `output.rs` | printing results |
 //!
 //! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
 
@@ -14,6 +16,8 @@ mod cert;
 mod describe;
 mod doctor;
 mod key;
+mod output;
+mod reap;
 mod registry;
 
 use std::io::Write as _;
@@ -21,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Keys, certificates and a registrar for trees of actors, and a look at what a machine lacks.
+/// Keys, certificates and a registrar for trees of actors; what a machine lacks, and what crashed programs have left.
 #[derive(Parser)]
 #[command(name = "pleach", version)]
 struct Args {
@@ -38,21 +42,31 @@ enum Command {
     /// Make key files, with which several programs join one tree
     #[command(subcommand)]
     Key(key::Command),
+    Reap(reap::Command),
     Registry(registry::Command),
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let done = |()| ExitCode::SUCCESS;
+        match self {
+            Self::Cert(command) => command.run().map(done),
+            Self::Doctor(command) => command.run(),
+            Self::Key(command) => command.run().map(done),
+            Self::Reap(command) => command.run(),
+            Self::Registry(command) => command.run().map(done),
+        }
+    }
 }
 
 fn main() -> ExitCode {
     pleach::init(); // `doctor` starts actors, which are this program again
-    let ended = match Args::parse().command {
-        Command::Cert(command) => command.run().map(|()| ExitCode::SUCCESS),
-        Command::Doctor(command) => command.run(),
-        Command::Key(command) => command.run().map(|()| ExitCode::SUCCESS),
-        Command::Registry(command) => command.run().map(|()| ExitCode::SUCCESS),
-    };
-    match ended {
+    match Args::parse().command.run() {
         Ok(status) => status,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "pleach: {error:#}"); // it may be closed
+            if !error.is::<output::Closed>() {
+                let _ = writeln!(std::io::stderr(), "pleach: {error:#}"); // it may be closed
+            }
             ExitCode::FAILURE
         }
     }

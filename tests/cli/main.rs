@@ -1,0 +1,24 @@
+//! The command-line tool, as a user at a terminal runs it.
+//!
+//! This program is also the root of trees that crash, and their actors: it starts itself again.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod doctor;
+mod files;
+mod reap;
+mod registrar;
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    pleach::init();
+    if std::env::var_os(reap::ROOT).is_some() {
+        return reap::root();
+    }
+    let groups = [doctor::tests(), files::tests(), reap::tests(), registrar::tests()];
+    libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()
+}
