@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::process::Stdio;
 
 use libtest_mimic::Trial;
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{pleach, test_fn};
+use crate::support::{command, json, pleach, test_fn};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -14,6 +16,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         test_fn(nothing_is_overwritten_and_no_nonsense_signed),
         test_fn(what_cannot_be_used_is_shown_with_the_reason),
         test_fn(a_new_key_is_only_for_its_owner_and_replaces_none),
+        test_fn(what_is_made_and_shown_is_there_as_json),
+        test_fn(a_reader_that_leaves_is_no_failure_to_talk_about),
     ]
 }
 
@@ -84,4 +88,47 @@ fn a_new_key_is_only_for_its_owner_and_replaces_none() {
     assert!(key.trim_end().len() == 64 && key.ends_with('\n'), "{}", key.len());
     assert!(pleach(at, "key new tree.key").unwrap_err().contains("already exists"));
     assert_eq!(fs::read_to_string(&path).unwrap(), key);
+}
+
+fn what_is_made_and_shown_is_there_as_json() {
+    let directory = TempDir::new().unwrap();
+    let at = directory.path();
+    let made = json(at, "cert new alpha --host alpha.example --host 10.0.0.1");
+    let files = ["authority.pem", "certificate.pem", "key.pem", "authority-key.pem"];
+    let expected = json!({ "directory": "alpha", "hosts": ["alpha.example", "10.0.0.1"], "files": files });
+    assert_eq!(made, (true, expected));
+    assert_eq!(json(at, "cert new beta --authority alpha").1["files"], json!(files[..3]));
+    assert_eq!(json(at, "key new tree.key"), (true, json!({ "file": "tree.key" })));
+
+    let (usable, shown) = json(at, "cert show alpha");
+    let [certificate, authority] = [0, 1].map(|place| &shown["certificates"][place]);
+    assert!(usable && shown["usable"] == true && shown["why"].is_null(), "{shown}");
+    assert_eq!((&certificate["role"], &authority["role"]), (&json!("certificate"), &json!("authority")));
+    assert_eq!((&certificate["hosts"], &certificate["signs"]), (&json!(["alpha.example", "10.0.0.1"]), &json!(false)));
+    assert_eq!((&authority["signs"], &certificate["any_host"]), (&json!(true), &json!(false)));
+    let days =
+        |from: &str, to: &str| (certificate[to].as_i64().unwrap() - certificate[from].as_i64().unwrap()) / 86_400;
+    assert!((365..=366).contains(&days("valid_from", "valid_to")), "{certificate}");
+    assert_eq!(certificate["sha256"].as_str().unwrap().split(':').count(), 32);
+    assert_eq!(json(at, "cert show beta/certificate.pem").1["certificates"][0]["any_host"], true);
+
+    // What can't be used is shown all the same, and the exit status says it.
+    fs::copy(at.join("beta/key.pem"), at.join("alpha/key.pem")).unwrap();
+    let (usable, shown) = json(at, "cert show alpha");
+    assert!(!usable && shown["usable"] == false, "{shown}");
+    assert!(shown["why"].as_str().unwrap().contains("the key is not the certificate's"), "{shown}");
+    assert_eq!(shown["certificates"].as_array().unwrap().len(), 2);
+}
+
+/// As with `pleach cert show alpha | head -0`.
+fn a_reader_that_leaves_is_no_failure_to_talk_about() {
+    let directory = TempDir::new().unwrap();
+    pleach(directory.path(), "cert new alpha").unwrap();
+    for args in ["cert show alpha", "doctor", "cert show alpha --json", "key new tree.key", "reap --dry-run"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(directory.path(), args);
+        let run = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!((run.status.code(), String::from_utf8(run.stderr).unwrap()), (Some(1), String::new()), "{args}");
+    }
 }

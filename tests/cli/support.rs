@@ -18,10 +18,16 @@ pub(crate) fn test_fn<B: FnOnce() + Send + 'static>(body: B) -> Trial {
     })
 }
 
-/// Runs `pleach` in a directory, which it takes for that of temporary files, too.
-pub(crate) fn output(at: &Path, args: &str) -> Output {
+/// The command that runs `pleach` in a directory, which it takes for that of temporary files, too.
+pub(crate) fn command(at: &Path, args: &str) -> Command {
     let mut command = Command::new(PLEACH);
-    command.args(args.split_whitespace()).current_dir(at).env("TMPDIR", at).output().unwrap()
+    command.args(args.split_whitespace()).current_dir(at).env("TMPDIR", at);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn output(at: &Path, args: &str) -> Output {
+    command(at, args).output().unwrap()
 }
 
 /// As [`output`]; returns what it printed, or what it complained about.

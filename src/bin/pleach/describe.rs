@@ -1,53 +1,105 @@
-//! Prints the contents of a certificate for people.
+//! The contents of a certificate, for people and for programs.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, ensure};
 use pleach_tls::config::ANY_HOST;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::time::ASN1Time;
 
-/// Prints certificates (DER), each under the heading `what`.
-pub(crate) fn all(what: &str, certificates: &[Vec<u8>]) -> anyhow::Result<()> {
-    for der in certificates {
-        let certificate = read(der)?;
-        println!("{what}: {}", certificate.subject());
-        println!("  for:         {}", good_for(&certificate)?);
-        let validity = certificate.validity();
-        println!("  valid:       from {} to {}", validity.not_before, validity.not_after);
-        println!("  issued by:   {}", certificate.issuer());
-        println!("  fingerprint: SHA-256 {}", fingerprint(der));
-    }
-    Ok(())
+/// What a certificate says.
+#[derive(Serialize)]
+pub(crate) struct Described {
+    role: Role,
+    subject: String,
+    /// The hosts that it is for; none if it is an authority's.
+    hosts: Vec<String>,
+    any_host: bool,
+    signs: bool,
+    /// In seconds since 1970.
+    valid_from: i64,
+    valid_to: i64,
+    issuer: String,
+    sha256: String,
+    #[serde(skip)]
+    validity: [ASN1Time; 2],
 }
 
-/// Checks that certificates (DER) are valid today.
-pub(crate) fn check_dates(certificates: &[Vec<u8>]) -> anyhow::Result<()> {
-    for der in certificates {
-        let certificate = read(der)?;
-        let (subject, validity) = (certificate.subject(), certificate.validity());
-        let now = x509_parser::time::ASN1Time::now();
-        ensure!(now >= validity.not_before, "{subject} is not valid before {}", validity.not_before);
-        ensure!(now <= validity.not_after, "{subject} has expired on {}", validity.not_after);
-    }
-    Ok(())
+/// What it is in the directory that it was found in.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    Certificate,
+    Authority,
 }
 
-fn read(der: &[u8]) -> anyhow::Result<X509Certificate<'_>> {
-    Ok(X509Certificate::from_der(der).context("it is not a valid X.509 certificate")?.1)
-}
-
-fn good_for(certificate: &X509Certificate<'_>) -> anyhow::Result<String> {
-    if certificate.is_ca() {
-        return Ok("signing certificates".into());
+impl Described {
+    /// Reads certificates (DER).
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub(crate) fn all(role: Role, certificates: &[Vec<u8>]) -> anyhow::Result<Vec<Self>> {
+        certificates.iter().map(|der| Self::read(role, der)).collect()
     }
-    let names = certificate.subject_alternative_name().context("its names can't be read")?;
-    let names: Vec<_> = names.iter().flat_map(|names| &names.value.general_names).map(name).collect();
-    Ok(match names.iter().any(|name| name == ANY_HOST) {
-        true => format!("every host of a tree ({})", names.join(", ")),
-        false if names.is_empty() => "no host, as it has no names".into(),
-        false => names.join(", "),
-    })
+
+    fn read(role: Role, der: &[u8]) -> anyhow::Result<Self> {
+        let certificate = X509Certificate::from_der(der).context("it is not a valid X.509 certificate")?.1;
+        let names = certificate.subject_alternative_name().context("its names can't be read")?;
+        let hosts: Vec<_> = names.iter().flat_map(|names| &names.value.general_names).map(name).collect();
+        let validity = [certificate.validity().not_before, certificate.validity().not_after];
+        Ok(Self {
+            role,
+            subject: certificate.subject().to_string(),
+            any_host: hosts.iter().any(|host| host == ANY_HOST),
+            hosts,
+            signs: certificate.is_ca(),
+            valid_from: validity[0].timestamp(),
+            valid_to: validity[1].timestamp(),
+            issuer: certificate.issuer().to_string(),
+            sha256: fingerprint(der),
+            validity,
+        })
+    }
+
+    /// Checks that it is valid today.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check_dates(&self) -> anyhow::Result<()> {
+        let (now, [from, to], subject) = (ASN1Time::now(), self.validity, &self.subject);
+        ensure!(now >= from, "{subject} is not valid before {from}");
+        ensure!(now <= to, "{subject} has expired on {to}");
+        Ok(())
+    }
+
+    /// Returns lines for people.
+    pub(crate) fn in_words(&self) -> String {
+        let what = match self.role {
+            Role::Certificate => "certificate",
+            Role::Authority => "authority",
+        };
+        let [from, to] = self.validity;
+        format!(
+            "{what}: {}\n  for:         {}\n  valid:       from {from} to {to}\n  issued by:   {}\n  \
+             fingerprint: SHA-256 {}\n",
+            self.subject,
+            self.good_for(),
+            self.issuer,
+            self.sha256
+        )
+    }
+
+    fn good_for(&self) -> String {
+        let hosts = self.hosts.join(", ");
+        match self {
+            Self { signs: true, .. } => "signing certificates".into(),
+            Self { any_host: true, .. } => format!("every host of a tree ({hosts})"),
+            _ if self.hosts.is_empty() => "no host, as it has no names".into(),
+            _ => hosts,
+        }
+    }
 }
 
 fn name(name: &GeneralName<'_>) -> String {

@@ -8,16 +8,20 @@
 mod checks;
 
 use std::borrow::Cow;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::output;
+
 /// Look at what this machine and the settings here allow, and say what to do about the rest
 ///
 /// Exit status 1 means that something is missing without which actors don't start here.
 #[derive(Args)]
+#[command(after_long_help = "Examples:
+  pleach doctor
+  pleach doctor --json | jq '.[] | select(.state != \"fine\")'")]
 pub(crate) struct Command {
     /// Print JSON: an array of objects with `what`, `state`, `found` and `advice`
     #[arg(long)]
@@ -62,11 +66,10 @@ impl Finding {
 impl Command {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let findings = checks::all();
-        let printed = match self.json {
-            true => serde_json::to_string_pretty(&findings)? + "\n",
-            false => findings.iter().map(in_words).collect(),
-        };
-        io::stdout().write_all(printed.as_bytes())?;
+        match self.json {
+            true => output::json(&findings)?,
+            false => output::write(findings.iter().map(in_words).collect::<String>().as_bytes())?,
+        }
         Ok(match findings.iter().any(|finding| finding.state == State::Missing) {
             true => ExitCode::FAILURE,
             false => ExitCode::SUCCESS,
