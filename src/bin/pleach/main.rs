@@ -4,6 +4,7 @@
 //! | file | command |
 //! |---|---|
 //! | `cert.rs`, `describe.rs` | `pleach cert new`, `pleach cert show` |
+//! | `completions.rs` | `pleach completions`, `pleach man` |
 //! | `doctor/` | `pleach doctor` |
 //! | `key.rs` | `pleach key new` |
 //! | `reap.rs` | `pleach reap` |
@@ -13,6 +14,7 @@
 //! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
 
 mod cert;
+mod completions;
 mod describe;
 mod doctor;
 mod key;
@@ -38,10 +40,12 @@ enum Command {
     /// Make and look at certificates, for `tls+tcp` and `quic`
     #[command(subcommand)]
     Cert(cert::Command),
+    Completions(completions::Completions),
     Doctor(doctor::Command),
     /// Make key files, with which several programs join one tree
     #[command(subcommand)]
     Key(key::Command),
+    Man(completions::Manual),
     Reap(reap::Command),
     Registry(registry::Command),
 }
@@ -51,8 +55,10 @@ impl Command {
         let done = |()| ExitCode::SUCCESS;
         match self {
             Self::Cert(command) => command.run().map(done),
+            Self::Completions(command) => command.run().map(done),
             Self::Doctor(command) => command.run(),
             Self::Key(command) => command.run().map(done),
+            Self::Man(command) => command.run().map(done),
             Self::Reap(command) => command.run(),
             Self::Registry(command) => command.run().map(done),
         }
