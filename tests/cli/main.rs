@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod bench;
 mod completions;
 mod doctor;
 mod files;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     if std::env::var_os(reap::ROOT).is_some() {
         return reap::root();
     }
-    let groups = [completions::tests(), doctor::tests(), files::tests(), reap::tests(), registrar::tests()];
+    let groups =
+        [bench::tests(), completions::tests(), doctor::tests(), files::tests(), reap::tests(), registrar::tests()];
     libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()
 }

@@ -3,6 +3,7 @@
 //!
 //! | file | command |
 //! |---|---|
+//! | `bench/` | `pleach bench` |
 //! | `cert.rs`, `describe.rs` | `pleach cert new`, `pleach cert show` |
 //! | `completions.rs` | `pleach completions`, `pleach man` |
 //! | `doctor/` | `pleach doctor` |
@@ -13,6 +14,7 @@
 //!
 //! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
 
+mod bench;
 mod cert;
 mod completions;
 mod describe;
@@ -37,6 +39,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Command),
     /// Make and look at certificates, for `tls+tcp` and `quic`
     #[command(subcommand)]
     Cert(cert::Command),
@@ -54,6 +57,7 @@ impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         let done = |()| ExitCode::SUCCESS;
         match self {
+            Self::Bench(command) => command.run(),
             Self::Cert(command) => command.run().map(done),
             Self::Completions(command) => command.run().map(done),
             Self::Doctor(command) => command.run(),
@@ -66,7 +70,7 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    pleach::init(); // `doctor` starts actors, which are this program again
+    pleach::init(); // `bench` and `doctor` start actors, which are this program again
     match Args::parse().command.run() {
         Ok(status) => status,
         Err(error) => {
