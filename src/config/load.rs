@@ -169,6 +169,7 @@ mod tests {
     use pleach_wire::{Format, Payload};
 
     use super::*;
+    use crate::telemetry::LogFormat;
 
     fn known() -> Vec<Key> {
         let pairs = [("msgpack", "uds"), ("msgpack", "tcp"), ("json", "uds"), ("json", "tcp"), ("tractor", "tcp")];
@@ -215,6 +216,7 @@ mod tests {
             ("PLEACH_KEY_FILE", "/etc/tree.key"),
             ("PLEACH_CERTIFICATES", "certs"),
             ("PLEACH_LOG_LEVEL", "info"),
+            ("PLEACH_LOG_FORMAT", "json"),
         ];
         let expected = Config {
             transport: "tcp".into(),
@@ -231,6 +233,7 @@ mod tests {
             key_file: Some("/etc/tree.key".into()),
             certificates: Some("certs".into()),
             log_level: Some("info".into()),
+            log_format: LogFormat::Json,
             ..Config::default()
         };
         assert_eq!(load(Some(text), &variables).unwrap(), expected);
@@ -263,6 +266,9 @@ mod tests {
 
         let host = fault(Some("\n[[hosts]]\non = \"node2\"\n"), &[]);
         assert!(host.contains("line 2") && host.contains("`node2` is not a valid host"), "{host}");
+
+        let format = fault(Some("# ours\nlog_format = \"jsn\"\n"), &[]);
+        assert!(format.contains("line 2") && format.contains("`jsn`, expected `text` or `json`"), "{format}");
 
         let name = fault(Some("# ours\ntransport = \"udp\"\n"), &[]);
         assert_eq!(name, "pleach.toml: line 2: unknown transport `udp`; there are tcp, uds");
@@ -308,6 +314,10 @@ mod tests {
         assert_eq!(
             fault(None, &[("PLEACH_MAX_TASKS", "many")]),
             "PLEACH_MAX_TASKS: invalid value: string \"many\", expected a whole number",
+        );
+        assert_eq!(
+            fault(None, &[("PLEACH_LOG_FORMAT", "jsn")]),
+            "PLEACH_LOG_FORMAT: unknown variant `jsn`, expected `text` or `json`",
         );
         assert_eq!(
             fault(None, &[("PLEACH_MULTI_THREAD", "yes")]),

@@ -160,6 +160,8 @@ impl Monitor {
             state.ledger.add(ending.clone());
         }
         let Ending { actor, by, why, took, status } = &ending;
-        debug!(target: "pleach::cancel", child = %actor, how = %by, ?took, %status, why = why.as_deref(), "a child has ended");
+        // The reasons of escalations have records.
+        let why = why.as_deref().filter(|_| *by == EndedBy::Lease);
+        debug!(target: "pleach::cancel", child = %actor, how = %by, ?took, %status, why, "a child has ended");
     }
 }

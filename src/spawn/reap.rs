@@ -182,7 +182,7 @@ impl Climbed {
         }
         self.by = EndedBy::StillThere;
         self.add(&format!("it was still there {:?} after SIGKILL", config.give_up_after));
-        error!(target: "pleach::cancel", actor = %child.id, pid = child.process.pid(), "still there after SIGKILL: left");
+        error!(target: "pleach::cancel", child = %child.id, "still there after SIGKILL: left");
     }
 
     async fn escalate(&mut self, child: &Child, by: EndedBy, why: String) {
@@ -194,7 +194,7 @@ impl Climbed {
         child.process.signal(signal);
         self.by = by;
         self.add(&why);
-        warn!(target: "pleach::cancel", actor = %child.id, ?signal, why, "escalated");
+        warn!(target: "pleach::cancel", child = %child.id, ?signal, %why, "escalated");
     }
 
     fn add(&mut self, why: &str) {

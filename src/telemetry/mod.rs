@@ -38,7 +38,9 @@ use crate::misspelt::meant;
 /// A record has the time in UTC, the level, the name of its actor and the process id (`[worker 4711]`; of an actor that
 /// the parent did not start itself the path below the child that it did: `[worker/leaf 4712]`), spans, the target, the
 /// message and the fields. `PLEACH_LOG_FORMAT=json` makes it one JSON object in a line, for machines; actors take that
-/// over from [`Config::log_format`](crate::Config::log_format).
+/// over from [`Config::log_format`](crate::Config::log_format). What else a child writes to its standard error is passed
+/// on as it is, with the child's name in front. A program without a root has no actor; one with several roots at once
+/// goes by the name of the first.
 ///
 /// Writing never waits and never fails: lines that standard error does not take in time are dropped, and counted in a
 /// line of their own. The queue is written at the end of the process, within half a second, and only while standard

@@ -9,7 +9,7 @@ use pleach::__private::{Flavor, run_main};
 use pleach::prelude::*;
 use pleach::scope::Shield;
 
-use crate::support::{Notes, RootProcess, in_nursery, note, over, soon};
+use crate::support::{Notes, RootProcess, Watched, in_nursery, in_root, note, over, soon};
 
 /// Reads for ever.
 #[pleach::rpc]
@@ -92,6 +92,29 @@ async fn resist(notes: String) -> Result<()> {
     Ok(())
 }
 
+#[pleach::context]
+async fn resist_as_context(ctx: &mut Context<String, (), ()>, notes: String) -> Result<()> {
+    let _shield = Shield::enter();
+    let told = Arc::new(Notes::beside(&format!("{notes}-context")));
+    ctx.started(told.address()).await?;
+    told.expect_async("go").await;
+    Ok(())
+}
+
+/// Never waits.
+#[pleach::rpc]
+async fn compute(notes: String) -> Result<()> {
+    note(&notes, "computes");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[pleach::rpc]
+async fn ask_sibling() -> Result<()> {
+    pleach::find_actor("sibling").required().await?.cancel_actor().await
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in ["uds", "tcp"] {
@@ -99,7 +122,16 @@ pub(crate) fn tests() -> Vec<Trial> {
             the_story(protocol)
         }));
     }
-    tests.push(root_test("each_cancellation_has_one_record", one_record_each));
+    for protocol in ["uds", "mem"] {
+        tests.push(root_test(&format!("each_cancellation_has_one_record_over_{protocol}"), move || {
+            one_record_each(protocol)
+        }));
+    }
+    tests.push(root_test("one_that_is_not_acknowledged_in_time_is_one_warning", late));
+    tests.push(root_test("one_whose_peer_dies_meanwhile_says_so", gone));
+    tests.push(root_test("each_step_to_kill_a_child_is_a_warning", killed));
+    tests.push(root_test("a_task_of_a_nursery_that_is_cancelled_has_a_record", tasks));
+    tests.push(root_test("an_actor_that_another_one_asks_to_end_says_who", asked));
     tests
 }
 
@@ -174,31 +206,31 @@ fn the_story(protocol: &str) {
     assert_eq!(told.len(), 6, "each actor has a part");
 }
 
-fn one_record_each() {
-    let said = said("one of each", |_| {});
-    let told = by_actor(said.lines());
-    let scope = "why=the enclosing scope was cancelled";
-    let dropped = "why=the code that waited for it was dropped";
+/// What the actors of a scenario tell; `meanwhile` answers its notes.
+fn parts(scenario: &str, meanwhile: impl FnOnce(&Notes)) -> (BTreeMap<String, Vec<String>>, String) {
+    let said = said(scenario, meanwhile);
+    (by_actor(said.lines()), said)
+}
+
+fn one_record_each(protocol: &str) {
+    let (told, said) = parts(&format!("one of each {protocol}"), |_| {});
     let asked = [
-        ("call function=read", "acknowledged", scope),
-        ("call function=finish", "finished first", scope),
-        ("call function=break_down", "failed", scope),
-        ("call function=read", "not awaited", dropped),
-        ("context function=stay", "acknowledged", "why=the program asked for it"),
-        ("context function=stay", "acknowledged", "why=its block failed"),
-        ("context function=stay", "acknowledged", scope),
-        ("context function=stay", "not awaited", dropped),
-        ("stream function=count", "acknowledged", "why=its block was left"),
+        ("call function=read", "acknowledged", AROUND),
+        ("call function=finish", "finished first", AROUND),
+        ("call function=break_down", "failed", AROUND),
+        ("call function=read", "not awaited", DROPPED),
+        ("context function=stay", "acknowledged", "the program asked for it"),
+        ("context function=stay", "acknowledged", "its block failed"),
+        ("context function=stay", "acknowledged", AROUND),
+        ("context function=stay", "not awaited", DROPPED),
+        ("stream function=count", "acknowledged", "its block was left"),
     ];
-    let mut asked: Vec<_> = asked
-        .map(|(what, outcome, why)| {
-            format!("cancelled a {what} peer=actor `peer` (pid ) outcome={outcome} took=… {why}")
-        })
-        .into();
-    asked.push(format!("cancelled a call, which may still be running function=resist peer=actor `slow` (pid ) outcome=not acknowledged in time took=… {scope}"));
-    let cancelled = |record: &&String| record.starts_with("cancelled ") && !record.starts_with("cancelled a nursery");
-    let root: Vec<_> = told["root"].iter().filter(cancelled).collect();
-    assert_eq!(root, asked.iter().collect::<Vec<_>>(), "\n{said}");
+    let asked = asked.map(|(what, outcome, why)| {
+        format!("cancelled a {what} peer=actor `peer` (pid ) outcome={outcome} took=… why={why}")
+    });
+    assert_eq!(told["root"][..asked.len()], asked, "\n{said}");
+    let how = "how=ended on request took=… status=exited with code 0";
+    assert_eq!(told["root"][asked.len()..], [format!("a child has ended child=actor `peer` (pid ) {how}")], "\n{said}");
 
     let done = ["read", "finish", "break_down", "read", "stay", "stay", "stay", "stay", "count"].map(|function| {
         let outcome = if matches!(function, "finish" | "break_down") { "ended by itself" } else { "stopped" };
@@ -206,18 +238,91 @@ fn one_record_each() {
     });
     let peer = &told["peer"];
     assert_eq!(peer[..done.len()], done, "\n{said}");
-    let ended = "this actor was asked to end, and has took=… by=actor `root` (pid )";
-    assert_eq!(peer[done.len()..], [ended], "\n{said}");
+    assert_eq!(peer[done.len()..], ["this actor was asked to end, and has took=… by=actor `root` (pid )"], "\n{said}");
+    assert_eq!(told.len(), 2, "{said}");
 }
+
+/// The peer does not acknowledge in time, neither a call nor a context, which asks twice.
+fn late() {
+    let (told, said) = parts("late", |_| {});
+    let late = ["call function=resist", "context function=resist_as_context"].map(|what| {
+        let why = if what.starts_with("call") { AROUND } else { "the program asked for it" };
+        let (kind, function) = what.split_once(' ').unwrap();
+        format!("cancelled a {kind}, which may still be running {function} peer=actor `slow` (pid ) outcome=not acknowledged in time took=… why={why}")
+    });
+    assert_eq!(told["root"][..2], late, "\n{said}");
+    assert_eq!(told["root"][2], "cancelled a nursery children=1 why=the program called `cancel`", "\n{said}");
+    assert_eq!(told["root"].len(), 4, "\n{said}");
+}
+
+/// The peer dies while its acknowledgement is awaited.
+fn gone() {
+    let (told, said) = parts("gone", |_| {});
+    let gone = format!("cancelled a call function=resist peer=actor `slow` (pid ) outcome=gone took=… why={AROUND}");
+    assert_eq!(told["root"].iter().filter(|record| **record == gone).count(), 1, "\n{said}");
+    let failed = "a child failed: cancelled its nursery error=actor `slow` (pid ) was killed by signal 9 (SIGKILL)";
+    assert_eq!(told["root"].iter().filter(|record| **record == failed).count(), 1, "\n{said}");
+}
+
+/// A child that never waits is killed; each step is a warning, with its reason.
+fn killed() {
+    let (told, said) = parts("killed", |_| {});
+    let child = "child=actor `deaf` (pid )";
+    let steps = [
+        "cancelled a call function=compute".to_owned(),
+        "cancelled a nursery children=1 why=its body failed".to_owned(),
+        format!("escalated {child} signal=Terminate why=actor `deaf` (pid ) did not acknowledge "),
+        format!("escalated {child} signal=Kill why=it did not end within "),
+        format!("a child has ended {child} how=ended by SIGKILL took=… status=was killed by signal 9 (SIGKILL)"),
+    ];
+    let root = &told["root"];
+    let are_these = root.iter().zip(&steps).all(|(record, step)| record.starts_with(step));
+    assert!(are_these && root.len() == steps.len() && told.len() == 1, "\n{said}");
+    assert_eq!(root[4], steps[4], "the reasons were told");
+    assert_eq!(said.matches(" WARN ").count(), 2, "\n{said}");
+}
+
+/// One task fails, the other one is cancelled.
+fn tasks() {
+    let (told, said) = parts("tasks", |_| {});
+    let [failed, cancelled] = &told["root"][..] else { panic!("{said}") };
+    assert_eq!(failed, "a task failed: cancelled its nursery error=configuration: on purpose", "\n{said}");
+    assert!(cancelled.starts_with("a task of a nursery was cancelled task="), "\n{said}");
+    assert!(cancelled.ends_with(" took=… why=its nursery is closing"), "\n{said}");
+}
+
+/// An actor that is asked by another one than its parent.
+fn asked() {
+    let (told, said) = parts("asked", |_| {});
+    let asked =
+        "asked an actor to end peer=actor `sibling` (pid ) outcome=acknowledged took=… why=the program asked for it";
+    assert_eq!(told["asker"][0], asked, "\n{said}");
+    let ended = "this actor was asked to end, and has took=… by=actor `asker` (pid )";
+    assert_eq!(told["sibling"], [ended], "\n{said}");
+}
+
+const AROUND: &str = "the enclosing scope was cancelled";
+const DROPPED: &str = "the code that waited for it was dropped";
 
 /// The root of a test.
 pub(crate) fn root(notes: &str, scenario: &str) {
     pleach::telemetry::init(None);
-    let ended = match scenario.strip_prefix("the story ") {
-        Some(protocol) => run_main(Flavor::CurrentThread, fails(over(protocol), notes.to_owned())),
-        None => run_main(Flavor::CurrentThread, cancels()),
+    let run = async {
+        let (scenario, protocol) = match scenario.rsplit_once(' ') {
+            Some((scenario, protocol)) if scenario != "the" => (scenario, over(protocol)),
+            _ => (scenario, over("uds")),
+        };
+        match scenario {
+            "the story" => fails(protocol, notes.to_owned()).await,
+            "one of each" => cancels(protocol).await,
+            "late" => waits_in_vain().await,
+            "gone" => loses_it().await,
+            "killed" => kills().await,
+            "tasks" => fails_locally().await,
+            _ => asks().await,
+        }
     };
-    ended.unwrap();
+    run_main(Flavor::CurrentThread, run).unwrap();
 }
 
 async fn fails(config: Config, notes: String) -> Result<()> {
@@ -235,8 +340,8 @@ async fn fails(config: Config, notes: String) -> Result<()> {
 }
 
 /// One cancellation of each kind, and then one that comes to nothing in time.
-async fn cancels() -> Result<()> {
-    in_nursery(over("uds"), async |n| {
+async fn cancels(config: Config) -> Result<()> {
+    in_nursery(config, async |n| {
         let peer = n.start_actor("peer").enable(module_path!()).await?;
         let begun = Arc::new(Notes::new());
         let at = || begun.address();
@@ -260,14 +365,81 @@ async fn cancels() -> Result<()> {
         assert_eq!(left.await?, Some(0));
         peer.cancel_actor().await
     })
-    .await?;
+    .await
+}
+
+async fn waits_in_vain() -> Result<()> {
     in_nursery(Config { cancel_ack: soon(), ..over("uds") }, async |n| {
         let slow = n.start_actor("slow").enable(module_path!()).await?;
         let begun = Arc::new(Notes::new());
-        let resists = cancelled_with(&begun, "resists ", slow.run(resist(begun.address()))).await;
-        note(&resists, "go");
+        let call = cancelled_with(&begun, "resists ", slow.run(resist(begun.address()))).await;
+        let context = slow.open_context(resist_as_context(begun.address()), async |ctx, at| {
+            assert!(matches!(ctx.cancel().await, Err(Error::ActorTooSlow { .. })));
+            note(&call, "go");
+            let _ = ctx.result().await; // asks again
+            note(&at, "go");
+            Err(Error::Usage("and again".into()))
+        });
+        let ended: Result<()> = context.await;
+        assert!(ended.is_err());
         n.cancel().await;
         Ok(())
+    })
+    .await
+}
+
+async fn loses_it() -> Result<()> {
+    let ended: Result<()> = in_nursery(over("uds"), async |n| {
+        let slow = n.start_actor("slow").enable(module_path!()).await?;
+        let begun = Arc::new(Notes::new());
+        let process = Watched::new(slow.id().pid());
+        let scope = CancelScope::new();
+        let call = scope.run(slow.run(resist(begun.address())));
+        let kills = async {
+            begun.expect_async("resists ").await;
+            scope.cancel();
+            tokio::task::yield_now().await; // the request is out
+            process.kill();
+        };
+        assert!(tokio::join!(call, kills).0.is_err());
+        std::future::pending().await
+    })
+    .await;
+    assert!(matches!(ended, Err(Error::ActorDied(_))), "{ended:?}");
+    Ok(())
+}
+
+async fn kills() -> Result<()> {
+    let config = Config { cancel_ack: soon(), soft_reap: soon(), kill_after: soon(), ..over("uds") };
+    let ended: Result<()> = in_nursery(config, async |n| {
+        let deaf = n.start_actor("deaf").enable(module_path!()).await?;
+        let begun = Arc::new(Notes::new());
+        dropped_at(&begun, "computes", deaf.run(compute(begun.address()))).await;
+        Err(Error::Usage("enough".into()))
+    })
+    .await;
+    assert!(matches!(ended, Err(Error::Usage(_))), "{ended:?}");
+    Ok(())
+}
+
+async fn fails_locally() -> Result<()> {
+    let ended: Result<()> = in_root(over("uds"), async |_| {
+        pleach::scope::open_task_nursery(async |tasks| {
+            tasks.spawn(std::future::pending::<Result<()>>())?;
+            tasks.spawn(async { Err::<(), _>(Error::Config("on purpose".into())) })?;
+            Ok(())
+        })
+        .await
+    })
+    .await;
+    assert!(matches!(ended, Err(Error::Config(_))), "{ended:?}");
+    Ok(())
+}
+
+async fn asks() -> Result<()> {
+    in_nursery(over("uds"), async |n| {
+        n.start_actor("sibling").await?;
+        n.run_in_actor(ask_sibling()).name("asker").await?.result().await
     })
     .await
 }
