@@ -1,9 +1,10 @@
 //! `pleach reap`: a root is killed, and leaves what its actor has started; another tree, beside it, lives.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc;
+use std::{fs, thread};
 
 use libtest_mimic::Trial;
 use pleach::Config;
@@ -19,6 +20,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test_fn(what_a_crashed_root_has_left_goes_and_a_living_tree_stays),
         test_fn(directories_and_sockets_that_no_process_uses_go),
+        test_fn(what_is_debugged_is_left_alone),
+        test_fn(what_runs_the_command_is_left_alone),
     ]
 }
 
@@ -27,6 +30,9 @@ pub(crate) const ROOT: &str = "CLI_ROOT";
 
 /// Its value for a root that cancels its actor, so that only the daemon of that is left.
 const ALONE: &str = "alone";
+
+/// Its value for a root whose actor leaves a shell that runs the tool, when it is told for which tree.
+const SHELL: &str = "shell";
 
 /// The root of a tree whose actor has started two processes that outlive it: until standard input ends.
 pub(crate) fn root() -> ExitCode {
@@ -51,8 +57,10 @@ pub(crate) fn root() -> ExitCode {
 /// Starts a daemon, and copies this actor; returns the numbers of both processes.
 #[pleach::rpc]
 async fn leave() -> anyhow::Result<[u32; 2]> {
-    let daemon = "setsid sleep 1000 >&- 2>&- & echo $!";
-    let output = Command::new("sh").args(["-c", daemon]).stdin(Stdio::null()).output()?;
+    let shell = format!("read tree <$TMPDIR/tree; {PLEACH} reap --json --tree $tree >$TMPDIR/said; exec sleep 1000");
+    let daemon = if std::env::var(ROOT)? == SHELL { shell } else { "exec sleep 1000".to_owned() };
+    let daemon = format!("setsid sh -c '{daemon}' >&- 2>&- & echo $!");
+    let output = Command::new("sh").args(["-c", &daemon]).stdin(Stdio::null()).output()?;
     Ok([String::from_utf8(output.stdout)?.trim().parse()?, copy()])
 }
 
@@ -78,7 +86,10 @@ struct Root {
 
 impl Root {
     fn start(how: &str) -> Self {
-        let at = TempDir::new().unwrap();
+        Self::start_at(TempDir::new().unwrap(), how)
+    }
+
+    fn start_at(at: TempDir, how: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.env(ROOT, how).env("TMPDIR", at.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
@@ -141,7 +152,8 @@ fn what_a_crashed_root_has_left_goes_and_a_living_tree_stays() {
     };
     is(daemon, crashed.left[0], Value::Null);
     is(copy, crashed.left[1], "worker".into());
-    assert_eq!(daemon["command"], "sleep 1000");
+    // It may not be further than the shell that starts it.
+    assert!(daemon["command"].as_str().unwrap().contains("sleep 1000"), "{daemon}");
     assert_eq!([&living, &alone].map(found_of), [Vec::<Value>::new(), Vec::new()], "their roots are alive");
     assert!(crashed.left.into_iter().all(is_alive), "that was a dry run");
     assert!(pleach(&at, &format!("reap --dry-run --tree {tree}")).is_err(), "there is something to remove");
@@ -177,11 +189,7 @@ fn directories_and_sockets_that_no_process_uses_go() {
         found.as_array().unwrap().iter().any(|record| record["path"] == path.to_str().unwrap())
     };
     assert!(!is_in(found(&crashed), &dead), "a process uses it");
-    let tree =
-        found(&crashed).as_array().unwrap().iter().find(|record| record["pid"] == crashed.left[1]).unwrap()["tree"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+    let tree = tree_of(&crashed);
     pleach(crashed.at.path(), &format!("reap --tree {tree}")).unwrap();
     assert!(dead.exists() && is_in(found(&crashed), &dead));
     assert!(!is_in(found(&living), &used), "a living tree uses it");
@@ -197,6 +205,60 @@ fn directories_and_sockets_that_no_process_uses_go() {
     drop(listener);
     drop(living.process.stdin.take());
     assert!(living.process.wait().unwrap().success());
+}
+
+fn what_is_debugged_is_left_alone() {
+    let mut crashed = Root::start("");
+    crashed.crash();
+    let [debugged, copy] = crashed.left;
+    let tree = tree_of(&crashed);
+    let pid = nix::unistd::Pid::from_raw(debugged as i32);
+    let (attached, is_attached) = mpsc::sync_channel(1);
+    let (done, is_done) = mpsc::sync_channel::<()>(1);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            attached.send(nix::sys::ptrace::attach(pid).is_ok()).unwrap();
+            let _ = is_done.recv(); // the end of this thread detaches it
+        });
+        if !is_attached.recv().unwrap() {
+            drop(done);
+            return eprintln!("skipped: this user may attach no debugger");
+        }
+        let (succeeded, records) = json(crashed.at.path(), &format!("reap --tree {tree}"));
+        let is_left = is_alive(debugged) && !is_alive(copy);
+        drop(done);
+        assert!(succeeded && is_left, "{records}");
+        let record = records.as_array().unwrap().iter().find(|record| record["pid"] == debugged).unwrap();
+        assert_eq!(record["outcome"], "left_alone", "{record}");
+        assert!(record["why"].as_str().unwrap().starts_with("a debugger is attached: process "), "{record}");
+    });
+    pleach(crashed.at.path(), &format!("reap --tree {tree}")).unwrap();
+    assert!(!is_alive(debugged), "the debugger has left");
+}
+
+fn what_runs_the_command_is_left_alone() {
+    let at = TempDir::new().unwrap();
+    let pipes = ["tree", "said"].map(|name| at.path().join(name));
+    assert!(Command::new("mkfifo").args(&pipes).status().unwrap().success());
+    let mut crashed = Root::start_at(at, SHELL);
+    crashed.crash();
+    let [shell, copy] = crashed.left;
+    fs::write(&pipes[0], format!("{}\n", tree_of(&crashed))).unwrap();
+    let said: Value = serde_json::from_str(&fs::read_to_string(&pipes[1]).unwrap()).unwrap();
+    let outcome = |pid: u32| {
+        let record = said.as_array().unwrap().iter().find(|record| record["pid"] == pid);
+        record.map(|record| (record["outcome"].as_str().unwrap(), record["why"].as_str()))
+    };
+    assert_eq!(outcome(shell), Some(("left_alone", Some("this program runs in it"))), "{said}");
+    assert_eq!(outcome(copy), Some(("removed", None)), "{said}");
+    assert!(is_alive(shell) && !is_alive(copy));
+}
+
+/// The tree of a root that has crashed.
+fn tree_of(crashed: &Root) -> String {
+    let (_, found) = json(crashed.at.path(), "reap --dry-run");
+    let record = found.as_array().unwrap().iter().find(|record| record["pid"] == crashed.left[1]);
+    record.unwrap_or_else(|| panic!("{found}"))["tree"].as_str().unwrap().to_owned()
 }
 
 /// Removes all that is left over, where no process is seen but this test's: others have leftovers here, too. Does

@@ -31,7 +31,14 @@ use clap::{Parser, Subcommand};
 
 /// Keys, certificates and a registrar for trees of actors; what a machine lacks, and what crashed programs have left.
 #[derive(Parser)]
-#[command(name = "pleach", version)]
+#[command(
+    name = "pleach",
+    version,
+    after_long_help = "Examples:
+  pleach doctor            what does this machine lack?
+  pleach help bench        more about a command, with examples
+  pleach completions bash  complete all of this in a shell"
+)]
 struct Args {
     #[command(subcommand)]
     command: Command,
