@@ -158,9 +158,9 @@ impl Pending {
         let (ack, acked) = oneshot::channel();
         self.answered = true;
         if !self.channel.send_cancel(self.cid, Some(ack)) {
-            return cancelling.end(&self.channel.nothing_to_cancel());
+            return cancelling.end(self.channel.nothing_to_cancel());
         }
-        cancelling.end(&match self.channel.acknowledged(acked).await {
+        cancelling.end(match self.channel.acknowledged(acked).await {
             Ok(acked) => acked.unwrap_or(CancelOutcome::Gone),
             Err(_late) => CancelOutcome::TooLate,
         });
@@ -178,8 +178,8 @@ impl Drop for Pending {
         }
         let cancelling = self.cancelling(Reason::Dropped);
         match self.channel.send_cancel(self.cid, None) {
-            true => cancelling.end(&CancelOutcome::NotAwaited),
-            false => cancelling.end(&self.channel.nothing_to_cancel()),
+            true => cancelling.end(CancelOutcome::NotAwaited),
+            false => cancelling.end(self.channel.nothing_to_cancel()),
         }
     }
 }

@@ -62,14 +62,14 @@ impl fmt::Display for Reason {
 }
 
 /// How a cancellation went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CancelOutcome {
     /// The peer has acknowledged it.
     Acknowledged,
     /// There was nothing left to cancel.
     FinishedFirst,
-    /// The function failed while it was cancelled. The error is here if the code that waits does not get it.
-    Failed(Option<Error>),
+    /// The function failed while it was cancelled.
+    Failed,
     /// The connection has ended.
     Gone,
     /// No acknowledgement came in time.
@@ -83,7 +83,7 @@ impl fmt::Display for CancelOutcome {
         f.write_str(match self {
             Self::Acknowledged => "acknowledged",
             Self::FinishedFirst => "finished first",
-            Self::Failed(_) => "failed",
+            Self::Failed => "failed",
             Self::Gone => "gone",
             Self::TooLate => "not acknowledged in time",
             Self::NotAwaited => "not awaited",
@@ -107,11 +107,16 @@ impl Cancelling {
     }
 
     /// Records how it went.
-    pub(crate) fn end(mut self, outcome: &CancelOutcome) {
-        self.record(outcome);
+    pub(crate) fn end(self, outcome: CancelOutcome) {
+        self.end_with(outcome, None);
     }
 
-    fn record(&mut self, outcome: &CancelOutcome) {
+    /// As [`end`](Self::end), with a failure that the code that waits does not get.
+    pub(crate) fn end_with(mut self, outcome: CancelOutcome, failure: Option<&Error>) {
+        self.record(outcome, failure);
+    }
+
+    fn record(&mut self, outcome: CancelOutcome, failure: Option<&Error>) {
         if std::mem::replace(&mut self.recorded, true) {
             return;
         }
@@ -121,11 +126,11 @@ impl Cancelling {
             return;
         };
         let what = noun(*kind);
-        match outcome {
-            CancelOutcome::TooLate => {
+        match (outcome, failure) {
+            (CancelOutcome::TooLate, _) => {
                 warn!(target: "pleach::cancel", %function, %peer, %outcome, ?took, %why, "cancelled a {what}, which may still be running");
             }
-            CancelOutcome::Failed(Some(error)) => {
+            (_, Some(error)) => {
                 warn!(target: "pleach::cancel", %function, %peer, %outcome, ?took, %why, %error, "cancelled a {what}");
             }
             _ => debug!(target: "pleach::cancel", %function, %peer, %outcome, ?took, %why, "cancelled a {what}"),
@@ -135,7 +140,7 @@ impl Cancelling {
 
 impl Drop for Cancelling {
     fn drop(&mut self) {
-        self.record(&CancelOutcome::NotAwaited);
+        self.record(CancelOutcome::NotAwaited, None);
     }
 }
 

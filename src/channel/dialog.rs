@@ -320,21 +320,21 @@ impl DialogHandle {
             false => Ok(Some(self.0.channel.nothing_to_cancel())),
         };
         if let Some(cancelling) = cancelling {
-            cancelling.end(&self.how_cancelled(&acked, is_told));
+            let failure = self.failure().filter(|_| !is_told && acked.is_ok()).map(|failed| self.error_of(failed));
+            cancelling.end_with(self.how_cancelled(&acked), failure.as_ref());
         }
         acked.map(drop)
     }
 
-    /// Says how a cancellation went; with the function's failure, unless the block `is_told` of that.
-    fn how_cancelled(&self, acked: &Result<Option<CancelOutcome>>, is_told: bool) -> CancelOutcome {
-        match (acked, self.failure()) {
-            (Err(_late), _) => CancelOutcome::TooLate,
-            (Ok(_), Some(failed)) => CancelOutcome::Failed((!is_told).then(|| self.error_of(failed))),
-            (Ok(acked), None) => match self.end() {
-                Some(End::Value(_)) => CancelOutcome::FinishedFirst,
-                Some(End::Lost) => CancelOutcome::Gone,
-                _ => acked.clone().unwrap_or(CancelOutcome::Gone),
-            },
+    fn how_cancelled(&self, acked: &Result<Option<CancelOutcome>>) -> CancelOutcome {
+        let Ok(acked) = acked else { return CancelOutcome::TooLate };
+        if self.failure().is_some() {
+            return CancelOutcome::Failed;
+        }
+        match self.end() {
+            Some(End::Value(_)) => CancelOutcome::FinishedFirst,
+            Some(End::Lost) => CancelOutcome::Gone,
+            _ => acked.unwrap_or(CancelOutcome::Gone),
         }
     }
 

@@ -251,24 +251,26 @@ impl<'a> Driver<'a> {
                 if end_acknowledged {
                     channel.note_end_acknowledged();
                 }
-                let acked = if acks.is_empty() { CancelOutcome::Acknowledged } else { how_cancelled(&outcome) };
+                let acked = (!acks.is_empty()).then(|| how_cancelled(&outcome));
                 let late = match reply {
                     Some(reply) => reply.send(outcome).err(),
                     None => Some(outcome),
                 };
-                wake_all(acks, &acked);
+                if let Some(acked) = acked {
+                    wake_all(acks, acked);
+                }
                 if let Some(outcome) = late {
                     log_late(channel, &outcome);
                 }
             }
             Event::Ended { dialog, acks, lane } => {
                 Wake::end(&dialog);
-                wake_all(acks, &CancelOutcome::Acknowledged);
+                wake_all(acks, CancelOutcome::Acknowledged);
                 channel.close_lane(lane);
             }
             Event::CancelTask { task } => task.cancel_because(Cancelled::Caller(Some(channel.peer().clone()))),
             Event::Reply(transmit) => channel.transmit_or_log(&transmit, 0),
-            Event::Acked { acks } => wake_all(acks, &CancelOutcome::Acknowledged),
+            Event::Acked { acks } => wake_all(acks, CancelOutcome::Acknowledged),
             Event::PeerFailed { error } => match error.decode() {
                 Ok(error) => self.serve.peer_failed(channel, error),
                 Err(error) => {
@@ -322,9 +324,9 @@ impl<'a> Driver<'a> {
 }
 
 /// Wakes those that wait for an acknowledgement.
-fn wake_all(acks: Vec<oneshot::Sender<CancelOutcome>>, acked: &CancelOutcome) {
+fn wake_all(acks: Vec<oneshot::Sender<CancelOutcome>>, acked: CancelOutcome) {
     for ack in acks {
-        let _ = ack.send(acked.clone()); // the waiter may have left
+        let _ = ack.send(acked); // the waiter may have left
     }
 }
 
@@ -335,7 +337,7 @@ fn how_cancelled(outcome: &Outcome) -> CancelOutcome {
         Outcome::Error(error) if error.decode::<Packed>().is_ok_and(|error| !error.is_failure()) => {
             CancelOutcome::Acknowledged
         }
-        Outcome::Error(_) => CancelOutcome::Failed(None), // `log_late` has the error
+        Outcome::Error(_) => CancelOutcome::Failed, // `log_late` has the error
     }
 }
 

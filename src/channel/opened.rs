@@ -76,7 +76,7 @@ impl Drop for OpenedDialog {
             let cancelling = self.0.cancelling(Reason::Dropped);
             self.0.channel().transmit_or_log(&cancel, 0);
             if let Some(cancelling) = cancelling {
-                cancelling.end(&CancelOutcome::NotAwaited);
+                cancelling.end(CancelOutcome::NotAwaited);
             }
         }
     }

@@ -148,7 +148,7 @@
 //! 09:30:00.047 DEBUG [imports 101] pleach::cancel: a child failed: cancelled its nursery
 //!         error=actor `parser` (pid 104): panicked: line 7 has no price at src/import.rs:27:5
 //! 09:30:00.047 DEBUG [imports/reader 103] pleach::cancel: a task was cancelled
-//!         function=shop::read outcome=stopped took=106µs why=its actor is shutting down
+//!         function=shop::read outcome=stopped took=106µs by=actor `imports` (pid 101) why=its actor is shutting down
 //! 09:30:00.048 DEBUG [imports/reader 103] pleach::cancel: this actor was asked to end, and has
 //!         took=2.08ms by=actor `imports` (pid 101)
 //! 09:30:00.056 DEBUG [imports/parser 104] pleach::cancel: this actor was asked to end, and has
@@ -173,7 +173,7 @@
 //! 09:30:00.087 DEBUG [reports 102] pleach::cancel: a child has ended
 //!         child=actor `printer` (pid 105) how=ended on request took=9.60ms status=exited with code 0
 //! 09:30:00.088 DEBUG [reports 102] pleach::cancel: a task was cancelled
-//!         function=shop::report outcome=stopped took=18.1ms why=its actor is shutting down
+//!         function=shop::report outcome=stopped took=18.1ms by=actor `root` (pid 100) why=its actor is shutting down
 //! 09:30:00.090 DEBUG [root 100] pleach::cancel: a child has ended
 //!         child=actor `imports` (pid 101) how=ended on request took=22.5ms status=exited with code 0
 //! 09:30:00.091 DEBUG [reports 102] pleach::cancel: this actor was asked to end, and has

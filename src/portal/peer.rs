@@ -53,7 +53,7 @@ impl Peer {
         };
         let asked = channel.cancel_actor().await;
         if let Some(cancelling) = cancelling {
-            cancelling.end(&match &asked {
+            cancelling.end(match &asked {
                 Ok(()) if channel.end_acknowledged() => CancelOutcome::Acknowledged,
                 Ok(()) => CancelOutcome::Gone,
                 Err(_) => CancelOutcome::TooLate,

@@ -8,13 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use pleach_wire::Cid;
+use pleach_wire::log::display;
 use tokio::time::Instant;
 
-use super::{Runtime, within};
+use super::{Runtime, current_task, within};
 use crate::channel::driver::{Invocation, Serve};
 use crate::channel::records::Kind;
 use crate::channel::{Channel, UNCHECKED};
-use crate::error::{Error, Packed, Refusal};
+use crate::error::{Cancelled, Error, Packed, Refusal};
 use crate::log::Limit;
 use crate::proto::target::{Method, Target};
 use crate::registry::table::Hold;
@@ -101,7 +102,9 @@ fn note_cancelled(function: &'static str, scope: &CancelScope, since: Instant, h
     let (Some(why), Some(count)) = (scope.cause(), CANCELLED.count()) else { return };
     let outcome = if has_returned { "ended by itself" } else { "stopped" };
     let (took, count) = (since.elapsed(), (count > 1).then_some(count));
-    debug!(target: "pleach::cancel", %function, %outcome, ?took, count, %why, "a task was cancelled");
+    let actor = current_task().filter(|_| why == Cancelled::Actor);
+    let by = actor.as_ref().and_then(|actor| actor.lifecycle.asked_by()).map(display); // a caller is named by `why`
+    debug!(target: "pleach::cancel", %function, %outcome, ?took, count, by, %why, "a task was cancelled");
 }
 
 impl Runtime {

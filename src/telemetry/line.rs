@@ -94,7 +94,10 @@ where
             None => "null".to_owned(),
         };
         let rest = record.strip_prefix('{').ok_or(fmt::Error)?;
-        write!(writer, "{{\"actor\":{actor},\"pid\":{},{rest}", std::process::id())
+        // It leaves the list out where there are none.
+        let span = event.parent().and_then(|id| ctx.span(id)).or_else(|| ctx.lookup_current());
+        let spans = if span.is_none() { "\"spans\":[]," } else { "" };
+        write!(writer, "{{\"actor\":{actor},\"pid\":{},{spans}{rest}", std::process::id())
     }
 }
 

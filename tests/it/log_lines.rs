@@ -131,6 +131,10 @@ fn objects() {
         assert_eq!(record["spans"], serde_json::json!([{ "loudly": true, "name": "saying" }]), "{record}");
         assert_eq!(those.next(), None, "{said}");
     }
+    let keys = |record: &Value| record.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let all = ["actor", "fields", "level", "pid", "spans", "target", "timestamp"];
+    assert!(records.iter().all(|record| keys(record) == all), "also without a span: {said}");
+    assert!(records.iter().any(|record| record["fields"]["message"] == "outside of any span"), "{said}");
     let others = said.lines().filter(|line| !line.starts_with('{'));
     assert!(others.into_iter().all(|line| line.contains("plainly ")), "{said}");
 }
@@ -163,7 +167,8 @@ fn stalled() {
     assert!(warning.contains(" WARN [root ") && warning.contains("take_late peer=actor `reader` (pid "), "{warning}");
     note(&reader, "take");
     assert!(root.wait().unwrap().success());
-    assert_eq!(lines.map_while(Result::ok).collect::<Vec<_>>(), [""; 0], "nothing else is said");
+    // Nothing else is said, but that again if this machine is slow.
+    assert!(lines.map_while(Result::ok).all(|line| line.contains("a sender is stalled")));
 }
 
 /// The root of a test.
@@ -180,6 +185,7 @@ pub(crate) fn root(notes: &str, scenario: &str) {
 async fn says(notes: String) -> Result<()> {
     in_nursery(over("uds"), async |n| {
         let root = say("at the top".into()).await?;
+        tracing::info!("outside of any span");
         let middle = n.start_actor("middle").enable(module_path!()).await?;
         let (middle, bottom) = middle.run(say_below()).await?;
         let beside = n.start_actor("beside").transport("mem").multi_thread(true).enable(module_path!()).await?;
