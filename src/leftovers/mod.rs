@@ -8,8 +8,8 @@
 //! | file | station |
 //! |---|---|
 //! | this one | finding all of it, and removing one thing |
-//! | [`processes`] | processes of trees whose root has gone |
-//! | [`sockets`] | socket directories, and sockets, that no process uses |
+//! | `processes.rs` | processes of trees whose root has gone |
+//! | `sockets.rs` | socket directories, and sockets, that no process uses |
 //!
 //! # Invariants
 //! 1. Nothing of a tree is found whose root is alive, or may be; on another host that is its keeper there.
