@@ -25,7 +25,7 @@ pub(crate) async fn leave_daemons() -> anyhow::Result<Vec<u32>> {
         // Twice forked, in a session of its own, under an actor's name, with an empty environment.
         "(setsid env -i bash -c 'exec -a pl:worker sleep 1000' >&- 2>&- & echo $!) & wait",
         // Deaf to everything that can be ignored.
-        "setsid sh -c 'trap \"\" TERM HUP INT; sleep 1000' >&- 2>&- & echo $!",
+        "setsid sh -c 'trap \"\" TERM HUP INT; exec sleep 1000' >&- 2>&- & echo $!",
     ];
     ways.into_iter().map(shell).collect()
 }
