@@ -159,14 +159,16 @@ fn restarts() {
 // S01, S09
 fn stalled() {
     let notes = Notes::new();
-    let mut root = command("stalled", &notes).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(root.stderr.take().unwrap()).lines();
+    let mut command = command("stalled", &notes);
+    command.stderr(Stdio::piped());
+    let mut root = RootProcess::spawn(command);
+    let mut lines = BufReader::new(root.0.stderr.take().unwrap()).lines();
     let reader = notes.expect("reader ");
     let warning =
         lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("a sender is stalled"))).unwrap().unwrap();
     assert!(warning.contains(" WARN [root ") && warning.contains("take_late peer=actor `reader` (pid "), "{warning}");
     note(&reader, "take");
-    assert!(root.wait().unwrap().success());
+    assert!(root.0.wait().unwrap().success());
     // Nothing else is said, but that again if this machine is slow.
     assert!(lines.map_while(Result::ok).all(|line| line.contains("a sender is stalled")));
 }

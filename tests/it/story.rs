@@ -2,6 +2,8 @@
 //! and one record for each kind of cancellation, with its outcome.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
@@ -145,13 +147,13 @@ fn root_test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
 /// Runs a scenario and returns its standard error; `meanwhile` answers its notes.
 fn said(scenario: &str, meanwhile: impl FnOnce(&Notes)) -> String {
     let notes = Notes::new();
-    let mut root = RootProcess::command("story", &notes, scenario);
-    root.env("PLEACH_LOG", "cancel").env("RUST_BACKTRACE", "0").stdin(std::process::Stdio::null());
-    let root = root.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut command = RootProcess::command("story", &notes, scenario);
+    command.env("PLEACH_LOG", "cancel").env("RUST_BACKTRACE", "0").stderr(Stdio::piped());
+    let mut root = RootProcess::spawn(command);
     meanwhile(&notes);
-    let output = root.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}");
+    let mut said = String::new();
+    root.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(root.0.wait().unwrap().success(), "{said}");
     said
 }
 
