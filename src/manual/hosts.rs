@@ -32,7 +32,7 @@
 //!    another role. The agent gets the secrets over its standard input; they are never in an argument, variable or
 //!    file.
 //! 3. The agent starts the actor, which connects to the parent. The parent copies both outputs of the actor to its own
-//!    standard error, prefixed with the actor's name.
+//!    standard error, prefixed with the actor's name; log records have it in themselves.
 //!
 //! Actors are found by name from every host, and called directly, not through their parent. An actor on the parent's
 //! own host listens on that host only, unless [`Config::listen`](crate::Config::listen) says otherwise.
