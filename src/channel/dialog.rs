@@ -26,7 +26,7 @@ use crate::error::Result;
 use crate::proto::dialog::{Dialog, End, NoPermit, Take, TakeFirst};
 use crate::proto::inbox::Intake;
 use crate::proto::session::{Ended, Session};
-use crate::proto::transmit::{InOrder, Transmit};
+use crate::proto::transmit::{Credit, InOrder, Transmit};
 use crate::scope::CancelScope;
 
 /// One side of a dialog. Cloning is cheap; dropping all handles lets go of the dialog, and ends nothing.
@@ -75,15 +75,15 @@ impl Wake {
 
 impl Channel {
     /// Lets the peer send more stream messages.
-    pub(super) fn give_credit(&self, credit: Option<Transmit<'_>>) {
+    pub(super) fn give_credit(&self, credit: Option<Credit>) {
         if let Some(credit) = credit {
             // If the connection is gone, the end follows.
-            let _ = self.transmit(&credit, WITH_OTHERS);
+            let _ = self.transmit(&credit.transmit(), WITH_OTHERS);
         }
     }
 
     /// Gives the peer credit for stream messages that no task takes.
-    pub(super) fn give_back(&self, cid: Cid, credit: Option<Transmit<'_>>) {
+    pub(super) fn give_back(&self, cid: Cid, credit: Option<Credit>) {
         if credit.is_some()
             && let Some(count) = self.may_log(Kind::NotTaken)
         {
@@ -204,6 +204,13 @@ impl DialogHandle {
 
     /// Waits until a stream message may be sent, or never may.
     pub(crate) async fn permit(&self) -> Result<InOrder, NoPermit> {
+        match self.take_permit() {
+            Err(NoPermit::Wait | NoPermit::NotOpened) => self.awaited_permit().await,
+            settled => settled,
+        }
+    }
+
+    async fn awaited_permit(&self) -> Result<InOrder, NoPermit> {
         let permit = self.permit_but(NoPermit::Wait).await;
         if permit != Err(NoPermit::NotOpened) {
             return permit;
@@ -265,7 +272,7 @@ impl DialogHandle {
     /// # Errors
     /// The connection is gone.
     pub(crate) fn stop_stream(&self) -> Result<()> {
-        let [credit, stop] = self.change(Session::stop_stream);
+        let (credit, stop) = self.change(Session::stop_stream);
         self.0.channel.give_back(self.0.cid, credit);
         stop.map_or(Ok(()), |stop| self.send(stop))
     }

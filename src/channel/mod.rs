@@ -227,17 +227,23 @@ impl Channel {
 
     /// Sends a message on its lane, or where it goes if the connection can't spare that. Returns on which lane.
     fn transmit(&self, transmit: &Transmit<'_>, under_way: usize) -> Result<Lane, TransportError> {
-        let sent = match (self.send(transmit.lane, &transmit.msg, under_way), transmit.fallback()) {
+        match transmit.settles() {
+            None => self.send(transmit.lane, &transmit.msg, under_way).map(|()| transmit.lane),
+            Some(cid) => self.transmit_first(cid, transmit, under_way),
+        }
+    }
+
+    /// Sends the first message on the lane of a dialog.
+    fn transmit_first(&self, cid: Cid, transmit: &Transmit<'_>, under_way: usize) -> Result<Lane, TransportError> {
+        let lane = match (self.send(transmit.lane, &transmit.msg, under_way), transmit.fallback()) {
             // The value can't be sent, or there is no such lane to spare.
             (Err(TransportError::Encode { .. }), Some(other)) => {
-                self.send(other, &transmit.msg, under_way).map(|()| other)
+                self.send(other, &transmit.msg, under_way)?;
+                other
             }
-            (sent, _) => sent.map(|()| transmit.lane),
+            (sent, _) => sent.map(|()| transmit.lane)?,
         };
-        match (sent, transmit.settles()) {
-            (Ok(lane), Some(cid)) => Ok(self.session().settle_lane(cid, lane)),
-            (sent, _) => sent,
-        }
+        Ok(self.session().settle_lane(cid, lane))
     }
 
     fn transmit_or_log(&self, transmit: &Transmit<'_>, under_way: usize) {

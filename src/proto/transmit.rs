@@ -30,11 +30,6 @@ impl<'a> Transmit<'a> {
         Self { lane: Lane::CONTROL, msg, settles: None }
     }
 
-    /// Lets the peer send so many more stream messages: in any order, it adds up to the same.
-    pub(super) fn credit(cid: Cid, count: u32) -> Self {
-        Self::control(Msg::Credit { cid, count })
-    }
-
     /// A heartbeat.
     pub(crate) fn ping(n: u64) -> Self {
         Self::control(Msg::Ping { n })
@@ -61,6 +56,25 @@ impl<'a> Transmit<'a> {
     /// [`Session::settle_lane`]: super::session::Session::settle_lane
     pub(crate) fn settles(&self) -> Option<Cid> {
         self.settles
+    }
+}
+
+/// Lets the peer send so many more stream messages: in any order, it adds up to the same. One is due for many messages
+/// only, so it is smaller than the message that it becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the peer may wait for it"]
+pub(crate) struct Credit {
+    cid: Cid,
+    count: u32,
+}
+
+impl Credit {
+    pub(super) fn new(cid: Cid, count: u32) -> Self {
+        Self { cid, count }
+    }
+
+    pub(crate) fn transmit(self) -> Transmit<'static> {
+        Transmit::control(Msg::Credit { cid: self.cid, count: self.count })
     }
 }
 

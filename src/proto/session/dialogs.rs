@@ -9,7 +9,7 @@ use pleach_wire::{Cid, Encode, Msg};
 use super::{Ended, Handles, Session};
 use crate::proto::dialog::{Dialog, End, Misuse, NoPermit, Take};
 use crate::proto::inbox::{Intake, Lag};
-use crate::proto::transmit::{InOrder, Transmit, Transmits};
+use crate::proto::transmit::{Credit, InOrder, Transmit, Transmits};
 
 /// A dialog and its users.
 pub(super) struct Entry<H: Handles> {
@@ -57,7 +57,7 @@ impl<H: Handles> Session<H> {
         entry.dialog.open_stream(buffer)?;
         let credit = if intake.lag == Lag::DropOldest { entry.dialog.keep_newest() } else { None };
         let stream = entry.in_order(cid).send(Msg::Stream { cid, buffer, waits });
-        Ok([Some(stream), credit.map(|count| Transmit::credit(cid, count))])
+        Ok([Some(stream), credit.map(|count| Credit::new(cid, count).transmit())])
     }
 
     /// Asks to send one stream message.
@@ -76,14 +76,14 @@ impl<H: Handles> Session<H> {
     }
 
     /// Takes the next stream message; the credit for it is to be given back.
-    pub(crate) fn take_item(&mut self, cid: Cid) -> (Take, Option<Transmit<'static>>) {
+    pub(crate) fn take_item(&mut self, cid: Cid) -> (Take, Option<Credit>) {
         let (take, credit) = self.entry(cid).dialog.take_item();
-        (take, credit.map(|count| Transmit::credit(cid, count)))
+        (take, credit.map(|count| Credit::new(cid, count)))
     }
 
     /// Forgets the stream messages that are here, so that the peer's task can go on.
-    pub(crate) fn discard_items(&mut self, cid: Cid) -> Option<Transmit<'static>> {
-        self.entry(cid).dialog.discard_items().map(|count| Transmit::credit(cid, count))
+    pub(crate) fn discard_items(&mut self, cid: Cid) -> Option<Credit> {
+        self.entry(cid).dialog.discard_items().map(|count| Credit::new(cid, count))
     }
 
     /// Ends the sending direction of this side's stream.
@@ -93,11 +93,11 @@ impl<H: Handles> Session<H> {
     }
 
     /// Ends this side's stream in both directions: the credit for messages that no task will take, and the stop.
-    pub(crate) fn stop_stream(&mut self, cid: Cid) -> Transmits<'static> {
+    pub(crate) fn stop_stream(&mut self, cid: Cid) -> (Option<Credit>, Option<Transmit<'static>>) {
         let entry = self.entry(cid);
         let (tell, credit) = entry.dialog.stop();
         let stop = tell.then(|| entry.in_order(cid).send(Msg::Stop { cid }));
-        [credit.map(|count| Transmit::credit(cid, count)), stop]
+        (credit.map(|count| Credit::new(cid, count)), stop)
     }
 
     /// The block that opened the dialog has a value: the peer learns that no stream messages will come, if it would

@@ -7,16 +7,16 @@ use pleach_wire::{ByteStr, CallOptions, Cid, Msg, Payload};
 use super::{Awaits, Ended, Handles, Outcome, Session, Task};
 use crate::proto::dialog::{Arrival, Dialog, End, Side};
 use crate::proto::target::Target;
-use crate::proto::transmit::Transmit;
+use crate::proto::transmit::{Credit, Transmit};
 
 /// The action that a message requires of its receiver.
 pub(crate) enum Event<H: Handles> {
     /// Run a function, then call [`Session::finish`]. The time that a deadline leaves counts from now.
     Invoke { cid: Cid, target: Target, args: Payload, terms: CallOptions, dialog: Option<(FunctionKind, H::Wake)> },
     /// A dialog has changed: wake its tasks, and give the credit back.
-    Changed { wake: H::Wake, credit: Option<Transmit<'static>> },
+    Changed { wake: H::Wake, credit: Option<Credit> },
     /// No task will take this stream message: give the credit back.
-    Discarded { cid: Cid, credit: Transmit<'static> },
+    Discarded { cid: Cid, credit: Credit },
     /// The dialog does not take this message: the peer's mistake.
     Misplaced { cid: Cid, kind: &'static str, why: &'static str },
     /// Answer that too many tasks run here for this peer.
@@ -131,8 +131,8 @@ impl<H: Handles> Session<H> {
         let Some(entry) = self.open_dialog(cid) else { return self.fits_nothing(kind, cid) };
         let credit = match entry.dialog.handle_yield(value) {
             Arrival::Kept => None,
-            Arrival::Credited(count) => Some(Transmit::credit(cid, count)),
-            Arrival::Discarded(Some(count)) => return Event::Discarded { cid, credit: Transmit::credit(cid, count) },
+            Arrival::Credited(count) => Some(Credit::new(cid, count)),
+            Arrival::Discarded(Some(count)) => return Event::Discarded { cid, credit: Credit::new(cid, count) },
             Arrival::Discarded(None) => return Event::Unchanged,
             Arrival::Unallowed => return Event::Misplaced { cid, kind, why: "a message without credit" },
         };

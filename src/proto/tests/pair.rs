@@ -11,7 +11,7 @@ use super::{secs, target};
 use crate::proto::dialog::{Canceller, End, Misuse, NoPermit, Take};
 use crate::proto::inbox::{Intake, Lag};
 use crate::proto::session::{Event, Finished, Handles, Opened, Role, Session};
-use crate::proto::transmit::{Answer, Transmit};
+use crate::proto::transmit::{Answer, Credit, Transmit};
 
 /// Waiters and tasks are numbers, and an error is the number of its canceller.
 pub(super) struct Numbers;
@@ -85,11 +85,11 @@ impl Half {
     pub(super) fn handle(&mut self, msg: Msg) -> Event<Numbers> {
         match self.session.handle_msg(msg) {
             Event::Changed { wake, credit } => {
-                self.send_all([credit]);
+                self.send_all([credit.map(Credit::transmit)]);
                 Event::Changed { wake, credit: None }
             }
             Event::Discarded { credit, .. } => {
-                self.send(credit);
+                self.send(credit.transmit());
                 Event::Unchanged
             }
             Event::Reply(reply) => {
@@ -157,7 +157,7 @@ impl Half {
 
     pub(super) fn take(&mut self, cid: Cid) -> Take {
         let (take, credit) = self.session.take_item(cid);
-        self.send_all([credit]);
+        self.send_all([credit.map(Credit::transmit)]);
         take
     }
 
@@ -174,7 +174,8 @@ impl Half {
     }
 
     pub(super) fn stop_stream(&mut self, cid: Cid) {
-        let stopped = self.session.stop_stream(cid);
+        let (credit, stop) = self.session.stop_stream(cid);
+        let stopped = [credit.map(Credit::transmit), stop];
         self.send_all(stopped);
     }
 
@@ -186,7 +187,7 @@ impl Half {
     /// Waits for nothing but the end: what is here and what comes is forgotten.
     pub(super) fn discard(&mut self, cid: Cid) {
         let credit = self.session.discard_items(cid);
-        self.send_all([credit]);
+        self.send_all([credit.map(Credit::transmit)]);
     }
 
     pub(super) fn leave(&mut self, cid: Cid) {
