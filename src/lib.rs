@@ -59,6 +59,7 @@ mod find;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod inspect;
 pub mod key_file;
 pub mod leftovers;
 pub mod manual;

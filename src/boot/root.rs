@@ -7,6 +7,7 @@ use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::discovery;
 use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::inspect;
 use crate::key_file;
 use crate::os::files;
 use crate::proto::membership::TreeKey;
@@ -143,6 +144,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     }
     let runtime = Runtime::root(config, registry, tree_key)?;
     claim_process(&runtime);
+    inspect::listener::start();
     let root = runtime.clone();
     runtime.keep(async move { root.adopt_orphans().await });
     Ok(runtime)

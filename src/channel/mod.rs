@@ -15,6 +15,7 @@
 //! | [`life`] | the stages of a connection, and how it ends |
 //! | [`liveness`] | a peer that is silent |
 //! | [`records`] | log records that a peer can cause |
+//! | [`observe`] | what a look from another thread sees |
 //! | this one | the handle, and how messages are packed |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -34,6 +35,7 @@ pub(crate) mod explain;
 pub(crate) mod handshake;
 mod life;
 mod liveness;
+mod observe;
 pub(crate) mod opened;
 pub(crate) mod records;
 mod respond;
@@ -55,6 +57,7 @@ use self::cancelling::CancelOutcome;
 use self::dialog::Wake;
 use self::life::Life;
 pub use self::liveness::Liveness;
+use self::observe::LastFailure;
 use self::records::{Kind, Records};
 pub(crate) use self::respond::EndRequest;
 use crate::actor::ActorId;
@@ -89,6 +92,7 @@ struct Shared {
     /// The failure detector of a peer that may fall silent.
     detector: Option<Mutex<FailureDetector>>,
     records: Records,
+    last_failure: LastFailure,
 }
 
 /// The types by which the session wakes and cancels tasks here.
@@ -164,6 +168,7 @@ impl Channel {
             silence: terms.silence,
             detector,
             records: Records::default(),
+            last_failure: LastFailure::default(),
         }))
     }
 

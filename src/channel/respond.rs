@@ -87,6 +87,9 @@ impl Channel {
     }
 
     fn answer_error(&self, cid: Cid, error: &Packed) {
+        if error.is_failure() {
+            self.note_failure_told(error);
+        }
         let Err(end) = self.finish(cid, Answer::Error(error)) else { return };
         let peer = self.peer();
         let kind = if error.is_failure() { Kind::UntoldFailure } else { Kind::Untold };

@@ -48,7 +48,8 @@
 //! 3. [`ActorSpec`](crate::runtime::actor_spec::ActorSpec) is all that the child has to know.
 //! 4. [`Processes`](crate::spawn::process::Processes) starts this program again, with the spec in its standard input.
 //! 5. There, [`init`](crate::spawn::entry::init) takes over before the rest of `main`, and runs the actor.
-//! 6. [`ties`](crate::os::ties), and a watchdog, bind its life to that of its parent.
+//! 6. [`ties`](crate::os::ties), and a watchdog, which also tells others what runs here ([`inspect`](crate::inspect)),
+//!    bind its life to that of its parent.
 //! 7. [`Runtime::connect_to_parent`](crate::runtime::Runtime::connect_to_parent) dials the parent's addresses.
 //! 8. [`handshake`](crate::channel::handshake) proves that both belong to the tree.
 //! 9. Here, [`Runtime::serve_connection`](crate::runtime::Runtime::serve_connection) accepts it, and finds that it is

@@ -65,6 +65,8 @@
 //!   a peer at such an address must still prove that it knows the key. The key is not stored in `etcd`. Over
 //!   `tls+etcd://` both sides are authenticated; over `etcd://` nothing is encrypted.
 //! - **SEC-23** A root's functions can't be called unless it exposes them.
+//! - **SEC-24** What a process hosts is told to processes of its own user and of root, as the kernel knows them, and to
+//!   no others. Those that ask and then say nothing, however many, delay no task of an actor, nor its end.
 //!
 //! # Tests
 //! | clause | file | test |
@@ -123,6 +125,8 @@
 //! | SEC-22 | `tests/etcd/trees.rs` | `a_stranger` |
 //! | SEC-22 | `tests/etcd/protected.rs` | `by_certificate` |
 //! | SEC-23 | `tests/it/lookup.rs` | `a_root_exposes_nothing_unless_told` |
+//! | SEC-24 | `tests/it/inspect.rs` | `another_user_sees_nothing` |
+//! | SEC-24 | `src/spawn/watchdog.rs` | `those_that_ask_and_say_nothing_hide_no_end` |
 //!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,

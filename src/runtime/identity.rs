@@ -19,6 +19,7 @@ pub(crate) struct Identity {
     id: ActorId,
     /// When it began, in milliseconds since 1970; higher each time that a peer may have declared it dead since.
     incarnation: AtomicU64,
+    began_ms: u64,
     tree_key: TreeKey,
     tls: OnceLock<TlsIdentity>,
     /// The root has none.
@@ -40,7 +41,7 @@ impl Identity {
 
     fn new(id: ActorId, tree_key: TreeKey, tls: OnceLock<TlsIdentity>, origin: Option<Origin>) -> Self {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        Self { id, incarnation: AtomicU64::new(began), tree_key, tls, origin }
+        Self { id, incarnation: AtomicU64::new(began), began_ms: began, tree_key, tls, origin }
     }
 
     /// Goes on as a newer incarnation: a peer may have declared the former one dead.
@@ -71,6 +72,11 @@ impl Identity {
 
     pub(super) fn incarnation(&self) -> u64 {
         self.incarnation.load(Ordering::Acquire)
+    }
+
+    /// Returns when it began, in milliseconds since 1970.
+    pub(crate) fn began_ms(&self) -> u64 {
+        self.began_ms
     }
 
     pub(crate) fn tree_key(&self) -> &TreeKey {

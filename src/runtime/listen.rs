@@ -144,6 +144,11 @@ impl Runtime {
         announced(&self.listening.lock().await).cloned().collect()
     }
 
+    /// Returns the same as [`endpoints`](Self::endpoints), unless that is changing.
+    pub(crate) fn endpoints_now(&self) -> Option<Vec<Endpoint>> {
+        Some(announced(&self.listening.try_lock().ok()?).cloned().collect())
+    }
+
     /// Opens a listener that does not accept yet.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! | [`tasks`] | [`Tasks`]: what runs in it |
 //! | [`lifecycle`] | [`Lifecycle`]: how far it is, and why it ends |
 //! | [`actor_spec`] | what a parent tells a child to be |
+//! | [`here`] | the actors of this process |
 //! | [`handle`] | an actor as the code in it sees it, and which actor that is |
 //! | [`listen`] | bound and announced addresses |
 //! | [`dial`] | from an actor's addresses to a connection with it |
@@ -31,6 +32,7 @@ pub(crate) mod dial;
 pub(crate) mod dispatch;
 mod failure_policy;
 pub(crate) mod handle;
+mod here;
 pub(crate) mod identity;
 pub(crate) mod lifecycle;
 mod listen;
@@ -49,6 +51,7 @@ use pleach_wire::{Key, Registry, Settings, TlsIdentity};
 
 use self::actor_spec::ActorSpec;
 pub(crate) use self::handle::{claim_process, current, current_task, within};
+pub(crate) use self::here::actors_here;
 use self::identity::Identity;
 use self::lifecycle::Lifecycle;
 use self::listen::Bound;
@@ -116,7 +119,7 @@ impl Runtime {
         sockets: SocketDir,
     ) -> Arc<Self> {
         let mark = identity.origin().and_then(|origin| origin.mark);
-        Arc::new(Self {
+        let runtime = Arc::new(Self {
             identity,
             peers: Peers::new(config.max_connections),
             tasks: Tasks::new(),
@@ -129,7 +132,9 @@ impl Runtime {
             refused: Refused::default(),
             names: OnceLock::new(),
             descendants: Descendants::of(mark),
-        })
+        });
+        here::note(&runtime);
+        runtime
     }
 
     pub(crate) fn id(&self) -> &ActorId {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pleach_wire::sync::try_lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -84,6 +85,11 @@ impl Peers {
     /// Returns the oldest connection of that kind.
     pub(super) fn find(&self, is_it: impl Fn(&Channel) -> bool) -> Option<Channel> {
         lock(&self.connected).values().map(|peer| &peer.channel).find(|channel| is_it(channel)).cloned()
+    }
+
+    /// Returns all connections, unless they are changing.
+    pub(super) fn all_now(&self) -> Option<Vec<Channel>> {
+        Some(try_lock(&self.connected)?.values().map(|peer| peer.channel.clone()).collect())
     }
 
     pub(super) fn all(&self) -> Vec<Channel> {

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Channel;
+use crate::inspect::listener::Listener;
 use crate::os::mark::TreeMark;
 use crate::os::{marked, ties};
 use crate::runtime::actor_spec::ActorSpec;
@@ -44,7 +45,8 @@ impl Watchdog {
     ) -> io::Result<Self> {
         let connected = Arc::new(OnceLock::<Channel>::new());
         let (config, mark) = (&spec.config, spec.mark);
-        let mut watched = Watched { stdin, parent, connected: connected.clone(), look_again: None };
+        let inspection = Listener::of_process();
+        let mut watched = Watched { stdin, parent, inspection, connected: connected.clone(), look_again: None };
         let bound = match spec.heartbeats {
             true => {
                 watched.look_again = Some(config.heartbeat);
@@ -75,6 +77,8 @@ struct Watched {
     stdin: File,
     /// Readable when that process has ended. Another process may hold the other end of standard input, too.
     parent: Option<OwnedFd>,
+    /// Where other processes ask what this one does: no business of the watchdog, but it waits anyway.
+    inspection: Option<Listener>,
     connected: Arc<OnceLock<Channel>>,
     /// How soon to look for a lease again before there is one; nothing, if there will be none.
     look_again: Option<Duration>,
@@ -103,17 +107,21 @@ impl Watched {
     /// Waits that long, or for ever; returns how the parent's end showed, if it did.
     fn has_ended(&mut self, within: Option<Duration>) -> Option<&'static str> {
         let within = within.and_then(|within| Timespec::try_from(within).ok());
-        let mut both: Vec<_> = self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)).collect();
-        both.push(PollFd::new(&self.stdin, PollFlags::IN));
-        match poll(&mut both, within.as_ref()) {
+        let mut polled = vec![PollFd::new(&self.stdin, PollFlags::IN)];
+        polled.extend(self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)));
+        polled.extend(self.inspection.iter().map(|inspection| PollFd::new(inspection, PollFlags::IN)));
+        match poll(&mut polled, within.as_ref()) {
             Ok(0) | Err(rustix::io::Errno::INTR) => return None,
             Ok(_) => {}
             Err(_) => return Some("its parent can't be watched"),
         }
-        let told = |watched: Option<&PollFd<'_>>| watched.is_some_and(|watched| !watched.revents().is_empty());
-        let (process, stdin) = (told(both.first().filter(|_| both.len() > 1)), told(both.last()));
-        if process {
+        let mut told = polled.iter().map(|polled| !polled.revents().is_empty());
+        let stdin = told.next().unwrap_or_default();
+        if self.parent.is_some() && told.next().unwrap_or_default() {
             return Some("its parent's process has ended");
+        }
+        if let Some(inspection) = self.inspection.as_ref().filter(|_| told.next().unwrap_or_default()) {
+            inspection.answer_next();
         }
         (stdin && is_at_end(&mut self.stdin)).then_some("its parent has closed its standard input")
     }
@@ -161,6 +169,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
     use std::process::Command;
 
     use super::*;
@@ -168,7 +177,16 @@ mod tests {
     fn watched(parent: Option<OwnedFd>) -> (Watched, io::PipeWriter) {
         let (reader, writer) = io::pipe().unwrap();
         let stdin = File::from(OwnedFd::from(reader));
-        (Watched { stdin, parent, connected: Arc::default(), look_again: Some(Duration::from_secs(60)) }, writer)
+        (
+            Watched {
+                stdin,
+                parent,
+                inspection: None,
+                connected: Arc::default(),
+                look_again: Some(Duration::from_secs(60)),
+            },
+            writer,
+        )
     }
 
     #[test]
@@ -183,6 +201,20 @@ mod tests {
             assert!(watching.join().unwrap().contains("standard input"));
         });
         assert!(gone.is_cancelled());
+    }
+
+    // SEC-24
+    #[test]
+    fn those_that_ask_and_say_nothing_hide_no_end() {
+        let (mut watched, writer) = watched(None);
+        let listener = Listener::open().unwrap();
+        let address = listener.address();
+        watched.inspection = Some(listener);
+        let asking: Vec<_> = (0..20).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
+        assert_eq!(watched.has_ended(Some(Duration::from_secs(60))), None, "one asks");
+        drop(writer);
+        assert!(watched.wait_for_end(&CancellationToken::new()).contains("standard input"));
+        drop(asking);
     }
 
     /// Another process holds the other end of the pipe, as one does that the parent has forked.

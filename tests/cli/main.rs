@@ -8,6 +8,7 @@ mod bench;
 mod completions;
 mod doctor;
 mod files;
+mod ps;
 mod reap;
 mod registrar;
 mod support;
@@ -21,7 +22,14 @@ fn main() -> ExitCode {
     if std::env::var_os(reap::ROOT).is_some() {
         return reap::root();
     }
-    let groups =
-        [bench::tests(), completions::tests(), doctor::tests(), files::tests(), reap::tests(), registrar::tests()];
+    let groups = [
+        bench::tests(),
+        completions::tests(),
+        doctor::tests(),
+        files::tests(),
+        ps::tests(),
+        reap::tests(),
+        registrar::tests(),
+    ];
     libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()
 }

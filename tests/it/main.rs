@@ -31,6 +31,7 @@ mod fidelity;
 mod floods;
 mod free_address;
 mod gather;
+mod inspect;
 mod joining;
 mod kill_matrix;
 mod limits;
@@ -100,6 +101,7 @@ fn main() -> ExitCode {
         fidelity::tests(),
         floods::tests(),
         gather::tests(),
+        inspect::tests(),
         joining::tests(),
         kill_matrix::tests(),
         limits::tests(),

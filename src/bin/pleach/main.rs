@@ -8,6 +8,7 @@
 //! | `completions.rs` | `pleach completions`, `pleach man` |
 //! | `doctor/` | `pleach doctor` |
 //! | `key.rs` | `pleach key new` |
+//! | `ps/` | `pleach ps` |
 //! | `reap.rs` | `pleach reap` |
 //! | `registry.rs` | `pleach registry` |
 //! | `output.rs` | printing results |
@@ -21,6 +22,7 @@ mod describe;
 mod doctor;
 mod key;
 mod output;
+mod ps;
 mod reap;
 mod registry;
 
@@ -56,6 +58,7 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     Man(completions::Manual),
+    Ps(ps::Command),
     Reap(reap::Command),
     Registry(registry::Command),
 }
@@ -70,6 +73,7 @@ impl Command {
             Self::Doctor(command) => command.run(),
             Self::Key(command) => command.run().map(done),
             Self::Man(command) => command.run().map(done),
+            Self::Ps(command) => command.run().map(done),
             Self::Reap(command) => command.run(),
             Self::Registry(command) => command.run().map(done),
         }

@@ -108,6 +108,17 @@ pub(crate) enum Role {
     Listener,
 }
 
+/// How much is open in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Calls and dialogs of this side that await their answers.
+    pub(crate) calls: usize,
+    /// Tasks that run here for the peer.
+    pub(crate) tasks: usize,
+    /// Dialogs that have a stream, of either side.
+    pub(crate) dialogs: usize,
+}
+
 /// How a call ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -174,6 +185,10 @@ impl<H: Handles> Session<H> {
             limit,
             open: true,
         }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { calls: self.calls.len(), tasks: self.tasks.len(), dialogs: self.dialogs.len() }
     }
 
     /// Opens a dialog for a call; `None` once the connection is closed.

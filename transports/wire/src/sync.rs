@@ -1,6 +1,6 @@
 //! Locks whose holders leave nothing half-way changed when they panic.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Locks `mutex`, also after a panic of a thread that held it.
 ///
@@ -17,4 +17,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// ```
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks `mutex` as [`lock`] does, unless that would have to wait.
+///
+/// ```
+/// use pleach_wire::sync::{lock, try_lock};
+///
+/// let name = std::sync::Mutex::new("ada");
+/// assert_eq!(try_lock(&name).as_deref(), Some(&"ada"));
+/// let _held = lock(&name);
+/// assert!(try_lock(&name).is_none());
+/// ```
+pub fn try_lock<T: ?Sized>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

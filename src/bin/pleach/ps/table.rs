@@ -1,0 +1,105 @@
+//! Trees as lines of text, in columns.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pleach::inspect::{ActorReport, Failure, Stage};
+
+use super::forest::{Forest, Node};
+
+/// The columns; the last one is as wide as it is.
+const HEAD: [&str; 10] =
+    ["ACTOR", "PID", "HOST", "TRANSPORT", "AGE", "CPU", "MEMORY", "TASKS", "CONTEXTS", "STATE, LAST ERROR"];
+
+type Line = [String; 10];
+
+/// Returns a line for each actor, under a head.
+pub(super) fn of(forest: &Forest<'_>) -> String {
+    let mut lines = vec![HEAD.map(str::to_owned)];
+    for root in &forest.0 {
+        push(root, "", "", &mut lines);
+    }
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    lines.iter().map(|line| padded(line, &widths)).collect()
+}
+
+/// Adds an actor behind `branch`, and those below it behind `indent`.
+fn push(node: &Node<'_>, branch: &str, indent: &str, lines: &mut Vec<Line>) {
+    lines.push(line_of(node, branch));
+    let last = node.children.len().saturating_sub(1);
+    for (at, child) in node.children.iter().enumerate() {
+        let (branch, below) = if at == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        push(child, &format!("{indent}{branch}"), &format!("{indent}{below}"), lines);
+    }
+}
+
+fn line_of(node: &Node<'_>, branch: &str) -> Line {
+    let Node { process, actor, .. } = node;
+    let line = node.line_to_parent();
+    [
+        format!("{branch}{}", shown(actor.who.name())),
+        actor.who.pid().to_string(),
+        shown(actor.who.host()),
+        line.map_or_else(|| "-".into(), |line| line.transport.protocol.to_string()),
+        span(now_ms().saturating_sub(actor.began_ms)),
+        format!("{:.2}s", process.cpu_ms as f64 / 1000.0),
+        format!("{:.1}M", process.memory as f64 / f64::from(1 << 20)),
+        counted(actor.tasks()),
+        counted(actor.contexts()),
+        state(actor),
+    ]
+}
+
+fn counted(count: Option<usize>) -> String {
+    count.map_or_else(|| "?".into(), |count| count.to_string())
+}
+
+fn state(actor: &ActorReport) -> String {
+    let stage = match actor.stage {
+        Stage::Ending => "ending",
+        _ => "running",
+    };
+    match actor.last_error() {
+        Some(Failure { at_ms, message, .. }) => {
+            format!("{stage}; {} ago: {}", span(now_ms().saturating_sub(*at_ms)), shown(message))
+        }
+        None => stage.into(),
+    }
+}
+
+/// What another program has named must not draw on the terminal, nor break the line.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A time in the largest unit that fits.
+fn span(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+fn padded(line: &Line, widths: &[usize]) -> String {
+    let columns: String = line.iter().zip(widths).map(|(text, width)| format!("{text:<width$}  ")).collect();
+    columns.trim_end().to_owned() + "\n"
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short_and_texts_stay_in_their_line() {
+        assert_eq!([999, 61_000, 3_660_000, 90_000_000].map(span), ["0s", "1m01s", "1h01m", "1d01h"]);
+        assert_eq!(shown("a\x1b[31m\nb"), "a [31m b");
+    }
+}

@@ -1,0 +1,136 @@
+//! The socket on which this process tells what it hosts.
+//!
+//! The [`watchdog`](crate::spawn) of an actor process waits on it beside its own duty, and hands each connection to a
+//! thread of its own: nothing that a caller does delays the watchdog. In the process of a root a thread does nothing
+//! else.
+//!
+//! # Invariants
+//! 1. A process has one, whatever number of actors it hosts.
+//! 2. At most [`MAX_ANSWERS`] threads answer at once; further callers are turned away.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+
+use super::transfer::Transfer;
+use super::{ProcessReport, Reply, Request};
+
+/// The socket. Dropping it closes it, and this process opens no other.
+#[derive(Debug)]
+pub(crate) struct Listener(UnixListener);
+
+impl Listener {
+    /// Opens that of this process. `None`: it has one already, or the system refuses it; actors work without it.
+    pub(crate) fn of_process() -> Option<Self> {
+        if OPENED.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let opened = Self::open();
+        if let Err(error) = &opened {
+            debug!(target: "pleach::runtime", %error, "this process can't be inspected");
+        }
+        opened.ok()
+    }
+
+    /// Opens one.
+    ///
+    /// # Errors
+    /// When the system refuses it.
+    pub(crate) fn open() -> io::Result<Self> {
+        // Random: containers that share a network number their processes alike.
+        let name = format!("{NAME}{}/{:08x}", std::process::id(), getrandom::u32()?);
+        let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self(socket))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    /// Takes the next connection, if there is one, and has it answered. Never waits.
+    pub(crate) fn answer_next(&self) {
+        let Ok((connection, _)) = self.0.accept() else { return };
+        if !socket_peercred(&connection).is_ok_and(|peer| is_trusted(peer.uid)) {
+            return;
+        }
+        let before = ANSWERING.fetch_add(1, Ordering::AcqRel);
+        let thread = thread::Builder::new().name("pleach-answer".into()).stack_size(STACK);
+        let answering = Answering;
+        if before < MAX_ANSWERS {
+            let _ = thread.spawn(move || (answer(connection), drop(answering))); // without a thread, without an answer
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Has this process answer, unless it does already: on a thread that lives as long as the process.
+pub(crate) fn start() {
+    let Some(listener) = Listener::of_process() else { return };
+    let thread = thread::Builder::new().name("pleach-inspect".into()).stack_size(STACK);
+    let _ = thread.spawn(move || {
+        loop {
+            match poll(&mut [PollFd::new(&listener, PollFlags::IN)], None) {
+                Ok(_) => listener.answer_next(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    });
+}
+
+/// Returns whether a process of this user may be told, or asked, what actors do.
+pub(super) fn is_trusted(user: rustix::process::Uid) -> bool {
+    user == geteuid() || user.is_root()
+}
+
+/// Invariant 2.
+struct Answering;
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        ANSWERING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn answer(connection: UnixStream) {
+    let mut transfer = Transfer::over(connection, BOUND);
+    let answered = transfer.receive(MAX_REQUEST).and_then(|request| match request {
+        Request::Report => transfer.send(&Reply::Report(ProcessReport::here())),
+    });
+    if let Err(error) = answered {
+        debug!(target: "pleach::runtime", %error, "an inspection was not answered");
+    }
+}
+
+static OPENED: AtomicBool = AtomicBool::new(false);
+static ANSWERING: AtomicUsize = AtomicUsize::new(0);
+
+/// The prefix of the sockets' names, in the abstract namespace; the process id follows, and a random number.
+pub(super) const NAME: &str = "pleach-inspect/";
+
+/// How many callers are answered at once.
+const MAX_ANSWERS: usize = 8;
+
+/// How long one may take to ask, and to read.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// The largest request, in bytes.
+const MAX_REQUEST: usize = 4 << 10;
+
+/// The stack of a thread here, in bytes.
+const STACK: usize = 256 << 10;

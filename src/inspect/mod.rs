@@ -1,0 +1,162 @@
+//! A look into running actors, from outside: which processes of this user host some, and what those do.
+//!
+//! Each process with an actor in it has a socket on which it says so. It is answered by threads that have nothing to do
+//! with the actors' own, so an actor whose tasks never yield is seen like any other. While there are no requests, it
+//! costs a descriptor, and no processor time.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | who asks: [`processes`], and what travels |
+//! | [`report`] | the answer: a process, its actors, their connections |
+//! | [`listener`] | the socket of a process, and the threads that answer |
+//! | [`transfer`] | one message on a connection that may stall |
+//!
+//! The sockets are in Linux's abstract namespace: they leave no file, whatever ends the process, and are listed in
+//! `/proc/net/unix`, so that they need no directory to be found in. Other users can see their names, and no more.
+//!
+//! # Invariants
+//! 1. Both sides know the other's user from the kernel before a byte is read: the same one, or root.
+//! 2. An answer takes no lock that it would have to wait for, and needs no task of an actor.
+
+pub(crate) mod listener;
+mod report;
+mod transfer;
+
+use std::fs;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+use self::listener::{NAME, is_trusted};
+pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
+use self::transfer::Transfer;
+
+/// A process of this user that hosts actors, or did a moment ago.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Process {
+    /// Its process id.
+    pub pid: u32,
+    /// What it says, or why it says nothing: [`io::ErrorKind::TimedOut`] from one that is stopped.
+    pub report: io::Result<ProcessReport>,
+}
+
+/// Finds the processes of this user that host actors, on this host and in this network namespace, and asks each.
+///
+/// It blocks until all have answered; one that does not, such as a stopped one, takes two seconds. All are asked at
+/// once. The process of the caller is among them, if it hosts an actor.
+///
+/// # Errors
+/// When `/proc/net/unix` can't be read.
+///
+/// ```
+/// # use pleach::prelude::*;
+/// # #[pleach::main]
+/// # async fn main() -> Result<()> {
+/// pleach::open_nursery(async |n| {
+///     n.start_actor("worker").spawn().await?;
+///     let found = tokio::task::spawn_blocking(pleach::inspect::processes).await??;
+///     let reports = found.into_iter().filter_map(|process| process.report.ok());
+///     let names: Vec<_> = reports.flat_map(|it| it.actors).map(|actor| actor.who.name().to_owned()).collect();
+///     assert!(names.iter().any(|name| name == "worker"));
+///     n.cancel().await;
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
+pub fn processes() -> io::Result<Vec<Process>> {
+    let sockets = sockets(&fs::read_to_string("/proc/net/unix")?);
+    let mut found = Vec::new();
+    for some in sockets.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            let asked: Vec<_> = some.iter().map(|name| scope.spawn(move || ask(name))).collect();
+            found.extend(asked.into_iter().filter_map(|asked| asked.join().ok()?));
+        });
+    }
+    found.sort_by_key(|process| process.pid);
+    Ok(found)
+}
+
+/// Asks the process behind a socket; `None` if it has ended, or is another user's.
+fn ask(name: &str) -> Option<Process> {
+    let address = SocketAddr::from_abstract_name(name).ok()?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let connection = UnixStream::connect_addr(&address).ok()?;
+        let peer = socket_peercred(&connection).ok()?;
+        if !is_trusted(peer.uid) {
+            return None;
+        }
+        let report = report_of(connection, until.saturating_duration_since(Instant::now()));
+        match &report {
+            // Turned away: too many ask just now, or it does not trust this user.
+            Err(error) if is_end(error) && peer.uid != geteuid() => return None,
+            Err(error) if is_end(error) && Instant::now() < until => thread::park_timeout(PAUSE),
+            _ => return Some(Process { pid: peer.pid.as_raw_nonzero().get().unsigned_abs(), report }),
+        }
+    }
+}
+
+/// Returns whether the other side has closed the connection.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+fn report_of(connection: UnixStream, bound: Duration) -> io::Result<ProcessReport> {
+    let mut transfer = Transfer::over(connection, bound);
+    transfer.send(&Request::Report)?;
+    let Reply::Report(report) = transfer.receive(MAX_REPLY)?;
+    Ok(report)
+}
+
+/// Returns the names of the sockets of actors' processes that are listed in `/proc/net/unix`.
+fn sockets(listed: &str) -> Vec<String> {
+    let paths = listed.lines().filter_map(|line| line.rsplit_once('@')).map(|(_, name)| name);
+    paths.filter(|name| name.starts_with(NAME)).map(str::to_owned).collect()
+}
+
+/// A question to a process.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request {
+    Report,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+enum Reply {
+    Report(ProcessReport),
+}
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The pause after a process has turned this one away.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many processes are asked at once.
+const AT_ONCE: usize = 64;
+
+/// The largest report, in bytes: a process may host thousands of actors.
+const MAX_REPLY: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sockets_are_found_among_others() {
+        let listed = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 8713 @pleach-inspect/12/00c0ffee\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 8714 /run/user/0/@pleach-inspect/13\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 8715\n";
+        assert_eq!(sockets(listed)[0], "pleach-inspect/12/00c0ffee");
+    }
+}

@@ -1,0 +1,174 @@
+//! What a process tells of its actors.
+//!
+//! It is a look from another thread while the actors go on: counts may be a moment apart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pleach_wire::Key;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::actor::ActorId;
+use crate::channel::Channel;
+use crate::proto::handshake::Endpoint;
+use crate::runtime::{self, Runtime};
+
+/// A process that hosts actors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ProcessReport {
+    /// Its process id.
+    pub pid: u32,
+    /// The path of its program.
+    pub program: PathBuf,
+    /// The processor time that it has used, in milliseconds.
+    pub cpu_ms: u64,
+    /// Its resident memory, in bytes.
+    pub memory: u64,
+    /// Its actors: most processes host one.
+    pub actors: Vec<ActorReport>,
+}
+
+/// An actor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ActorReport {
+    /// Its identity.
+    pub who: ActorId,
+    /// Its parent; a root has none.
+    pub parent: Option<ActorId>,
+    /// When it began, in milliseconds since 1970.
+    pub began_ms: u64,
+    /// How far it is.
+    pub stage: Stage,
+    /// Where it listens; `None` while it is about to listen somewhere.
+    pub listening: Option<Vec<Endpoint>>,
+    /// Its connections, the oldest first; `None` while they were changing.
+    pub peers: Option<Vec<PeerReport>>,
+}
+
+/// How far an actor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Stage {
+    /// It works.
+    Running,
+    /// It has been asked to end, or ends by itself.
+    Ending,
+}
+
+/// A connection of an actor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PeerReport {
+    /// The actor at the other end.
+    pub who: ActorId,
+    /// Codec and protocol.
+    pub transport: Key,
+    /// How many calls and contexts of this actor wait there for their answers; `None` while that was changing.
+    pub calls: Option<usize>,
+    /// How many functions run here for the peer; `None` while that was changing.
+    pub tasks: Option<usize>,
+    /// How many contexts and streams are open over it, by either side; `None` while that was changing.
+    pub contexts: Option<usize>,
+    /// How long the answer to the last heartbeat took, in microseconds, if heartbeats run.
+    pub rtt_us: Option<u64>,
+    /// The last failure of a function that the peer has been told.
+    pub last_error: Option<Failure>,
+}
+
+/// A failure of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// When it was answered, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The beginning of its message.
+    pub message: String,
+}
+
+impl ProcessReport {
+    /// That of this process.
+    pub(super) fn here() -> Self {
+        let actors = soon(runtime::actors_here).unwrap_or_default();
+        let cpu = clock_gettime(ClockId::ProcessCPUTime);
+        let cpu = Duration::new(cpu.tv_sec.unsigned_abs(), cpu.tv_nsec as u32);
+        Self {
+            pid: std::process::id(),
+            program: std::env::current_exe().unwrap_or_default(),
+            cpu_ms: cpu.as_millis() as u64,
+            memory: resident_memory().unwrap_or_default(),
+            actors: actors.iter().map(ActorReport::of).collect(),
+        }
+    }
+}
+
+impl ActorReport {
+    /// Returns how many functions run in it for its peers; `None` while that was changing.
+    pub fn tasks(&self) -> Option<usize> {
+        self.peers.as_ref()?.iter().map(|peer| peer.tasks).sum()
+    }
+
+    /// Returns how many contexts and streams are open in it, by either side; `None` while that was changing.
+    pub fn contexts(&self) -> Option<usize> {
+        self.peers.as_ref()?.iter().map(|peer| peer.contexts).sum()
+    }
+
+    /// Returns the last failure of a function that a peer has been told, among the connections that it has now.
+    pub fn last_error(&self) -> Option<&Failure> {
+        let failures = self.peers.iter().flatten().filter_map(|peer| peer.last_error.as_ref());
+        failures.max_by_key(|failure| failure.at_ms)
+    }
+
+    fn of(runtime: &Arc<Runtime>) -> Self {
+        Self {
+            who: runtime.id().clone(),
+            parent: runtime.identity.parent().cloned(),
+            began_ms: runtime.identity.began_ms(),
+            stage: if runtime.lifecycle.end_requested() { Stage::Ending } else { Stage::Running },
+            listening: soon(|| runtime.endpoints_now()),
+            peers: soon(|| runtime.peers_now()).map(|peers| peers.iter().map(PeerReport::of).collect()),
+        }
+    }
+}
+
+impl PeerReport {
+    fn of(channel: &Channel) -> Self {
+        let counts = soon(|| channel.counts_now());
+        Self {
+            who: channel.peer().clone(),
+            transport: channel.transport_key(),
+            calls: counts.map(|counts| counts.calls),
+            tasks: counts.map(|counts| counts.tasks),
+            contexts: counts.map(|counts| counts.dialogs),
+            rtt_us: channel.rtt_now().map(|rtt| rtt.as_micros() as u64),
+            last_error: channel.last_failure_now().map(|(at, message)| Failure { at_ms: since_epoch(at), message }),
+        }
+    }
+}
+
+fn since_epoch(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn resident_memory() -> Option<u64> {
+    let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(sizes.split_whitespace().nth(1)?.parse::<u64>().ok()? * rustix::param::page_size() as u64)
+}
+
+/// Looks again for a moment, while what it looks at is locked.
+fn soon<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+    (0..LOOKS).find_map(|_| {
+        let seen = look();
+        if seen.is_none() {
+            std::thread::yield_now();
+        }
+        seen
+    })
+}
+
+/// How often a lock is tried that is held for a moment each time.
+const LOOKS: usize = 200;

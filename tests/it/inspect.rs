@@ -1,0 +1,219 @@
+//! Running actors are seen from outside, whatever they do, by their own user only.
+
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use pleach::inspect::{self, ActorReport, PeerReport, ProcessReport};
+use pleach::prelude::*;
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{Notes, RootProcess, assert_says, in_root, note, over, patience, scaled, test_fn};
+
+/// Never yields: its actor's only thread is busy for good.
+#[pleach::rpc]
+async fn spin(notes: String) -> Result<()> {
+    note(&notes, std::process::id().to_string());
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+#[pleach::rpc]
+async fn stop(notes: String) -> Result<()> {
+    note(&notes, std::process::id().to_string());
+    kill_process(rustix::process::getpid(), Signal::STOP).unwrap();
+    Ok(())
+}
+
+#[pleach::rpc]
+async fn write() -> Result<()> {
+    Err(Error::Usage("out of ink".into()))
+}
+
+#[pleach::context]
+async fn wait(ctx: &mut Context<(), (), ()>) -> Result<()> {
+    ctx.started(()).await?;
+    std::future::pending().await
+}
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test_fn(a_busy_actor_is_seen_with_its_tree),
+        test_fn(a_stopped_process_is_told_apart),
+        test_fn(failures_and_contexts_are_seen),
+        test_fn(callers_that_say_nothing_keep_no_other_out),
+        test_fn(another_user_sees_nothing),
+    ]
+}
+
+async fn a_busy_actor_is_seen_with_its_tree() {
+    let notes = Arc::new(Notes::new());
+    let ended: Result<()> = in_root(soon_over("uds"), async |root| {
+        pleach::open_nursery(async |n| {
+            let idle = n.start_actor("idle").transport("tcp").await?;
+            let stuck = n.start_actor("stuck").enable(module_path!()).await?;
+            tokio::select! {
+                answer = stuck.run(spin(notes.address())) => panic!("it never ends: {answer:?}"),
+                _pid = notes.expect_async("") => {}
+            }
+            let (at, busy) = seen(stuck.id()).await;
+            assert_eq!((busy.tasks(), at.pid, at.actors.len()), (Some(1), stuck.id().pid(), 1));
+            assert_eq!(busy.parent.as_ref(), Some(root.id()));
+            assert_eq!(at.program, std::env::current_exe().unwrap());
+            assert_near(at.memory, resident_memory(at.pid));
+            assert_eq!(line_to(&busy, root.id()).transport.protocol, "uds");
+            let (_, calm) = seen(idle.id()).await;
+            assert_eq!((calm.tasks(), &*line_to(&calm, root.id()).transport.protocol), (Some(0), "tcp"));
+            let (_, top) = seen(root.id()).await;
+            assert_eq!((top.parent.as_ref(), line_to(&top, stuck.id()).calls), (None, Some(1)));
+            assert!(top.began_ms <= busy.began_ms);
+            Err(Error::Usage("over".into()))
+        })
+        .await
+    })
+    .await;
+    assert_says(&ended, &["over"]);
+}
+
+async fn a_stopped_process_is_told_apart() {
+    let notes = Arc::new(Notes::new());
+    let ended: Result<()> = in_root(soon_over("uds"), async |_| {
+        pleach::open_nursery(async |n| {
+            let stopped = n.start_actor("stopped").enable(module_path!()).await?;
+            tokio::select! {
+                answer = stopped.run(stop(notes.address())) => panic!("it is stopped: {answer:?}"),
+                _pid = notes.expect_async("") => {}
+            }
+            while !is_stopped(stopped.id().pid()) {
+                tokio::task::yield_now().await;
+            }
+            let found = tokio::task::spawn_blocking(inspect::processes).await.unwrap().unwrap();
+            let it = found.into_iter().find(|process| process.pid == stopped.id().pid()).expect("it is there");
+            assert_eq!(it.report.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+            Err(Error::Usage("over".into()))
+        })
+        .await
+    })
+    .await;
+    assert_says(&ended, &["over"]);
+}
+
+async fn failures_and_contexts_are_seen() {
+    in_root(over("uds"), async |root| {
+        pleach::open_nursery(async |n| {
+            let clerk = n.start_actor("clerk").enable(module_path!()).await?;
+            assert_says(&clerk.run(write()).await, &["out of ink"]);
+            let (_, report) = seen(clerk.id()).await;
+            let failure = line_to(&report, root.id()).last_error.clone().expect("it has failed");
+            assert!(failure.message.contains("out of ink"), "{failure:?}");
+            assert!(failure.at_ms >= report.began_ms);
+            clerk
+                .open_context(wait(), async |ctx, ()| {
+                    let (_, report) = seen(clerk.id()).await;
+                    assert_eq!(line_to(&report, root.id()).contexts, Some(1));
+                    ctx.cancel().await
+                })
+                .await?;
+            n.cancel().await;
+            Ok(())
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+async fn callers_that_say_nothing_keep_no_other_out() {
+    in_root(over("tcp"), async |_| {
+        pleach::open_nursery(async |n| {
+            let quiet = n.start_actor("quiet").await?;
+            let address = SocketAddr::from_abstract_name(socket_of(quiet.id().pid())).unwrap();
+            let _silent: Vec<_> = (0..20).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
+            let (_, report) = seen(quiet.id()).await;
+            assert_eq!(report.who.name(), "quiet");
+            n.cancel().await;
+            Ok(())
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+/// Says whether it sees the process of that number.
+pub(crate) fn another_user(pid: &str) {
+    pleach::drop_privileges(UNPRIVILEGED, UNPRIVILEGED, &[]).unwrap();
+    let pid: u32 = pid.parse().unwrap();
+    println!("{}", inspect::processes().unwrap().iter().any(|process| process.pid == pid));
+}
+
+// SEC-24
+async fn another_user_sees_nothing() {
+    in_root(over("mem"), async |root| {
+        let pid = root.id().pid();
+        let says = tokio::task::spawn_blocking(move || {
+            let notes = Notes::new();
+            let mut command: Command = RootProcess::command("another_user", &notes, &pid.to_string());
+            command.stdin(Stdio::null()).output().unwrap()
+        });
+        let says = says.await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&says.stdout).trim(), "false", "{says:?}");
+        assert_eq!(seen(root.id()).await.1.who, *root.id(), "its own user does");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Looks until an actor is seen: a process is silent while too many ask.
+async fn seen(who: &pleach::ActorId) -> (ProcessReport, ActorReport) {
+    let looking = async {
+        loop {
+            let found = tokio::task::spawn_blocking(inspect::processes).await.unwrap().unwrap();
+            for process in found.into_iter().filter_map(|process| process.report.ok()) {
+                if let Some(actor) = process.actors.iter().find(|actor| actor.who == *who).cloned() {
+                    return (process, actor);
+                }
+            }
+        }
+    };
+    tokio::time::timeout(patience(), looking).await.unwrap_or_else(|_| panic!("{who} is not seen"))
+}
+
+fn line_to<'a>(actor: &'a ActorReport, peer: &pleach::ActorId) -> &'a PeerReport {
+    let peers = actor.peers.as_ref().expect("they were not changing for long");
+    peers.iter().find(|line| line.who == *peer).unwrap_or_else(|| panic!("{actor:?} has no connection to {peer}"))
+}
+
+/// A configuration in which an actor that does not end is killed soon.
+fn soon_over(protocol: &str) -> Config {
+    let quick = scaled(Duration::from_millis(50));
+    Config { cancel_ack: quick, soft_reap: quick, kill_after: quick, ..over(protocol) }
+}
+
+fn resident_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux has it");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+fn assert_near(told: u64, found: u64) {
+    assert!(told > found / 2 && told < found * 2, "told {told}, found {found}");
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.starts_with('T')
+}
+
+fn socket_of(pid: u32) -> String {
+    let listed = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let mut names = listed.lines().filter_map(|line| line.rsplit_once('@')).map(|(_, name)| name.to_owned());
+    names.find(|name| name.starts_with(&format!("pleach-inspect/{pid}/"))).expect("it has one")
+}
+
+const UNPRIVILEGED: u32 = 65534;
