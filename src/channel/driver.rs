@@ -63,6 +63,7 @@ pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<
         for msg in batch.drain(..) {
             driver.handle(msg);
         }
+        driver.wake_changed();
         let next = match driver.look_if_due() {
             Ok(()) => driver.next(&mut batch).await,
             dead => dead,
@@ -130,13 +131,15 @@ struct Driver<'a> {
     peer_end: Option<TransportError>,
     /// Closing took too long.
     gave_up: Option<TransportError>,
+    /// The dialog that the last message has changed: its tasks are woken before anything else happens.
+    changed: Option<Arc<Wake>>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a> Driver<'a> {
     fn new(channel: &'a Channel, serve: &'a dyn Serve, drain: Drain) -> Self {
-        let (draining, by_us, peer_end, gave_up, sleep) = (None, false, None, None, None);
-        Self { channel, serve, drain, draining, by_us, peer_end, gave_up, sleep }
+        let (draining, by_us, peer_end, gave_up, changed, sleep) = (None, false, None, None, None, None);
+        Self { channel, serve, drain, draining, by_us, peer_end, gave_up, changed, sleep }
     }
 
     /// Writes and waits until messages have come.
@@ -226,6 +229,9 @@ impl<'a> Driver<'a> {
     fn handle(&mut self, msg: Msg) {
         let channel = self.channel;
         let event = channel.session().handle_msg(msg);
+        if !matches!(event, Event::Changed { .. }) {
+            self.wake_changed(); // what follows may take its time
+        }
         match event {
             Event::Invoke { cid, target, args, terms, dialog } => {
                 let dialog = dialog.map(|(kind, wake)| {
@@ -236,7 +242,7 @@ impl<'a> Driver<'a> {
                 self.serve.invoke(channel, Invocation { cid, target, args, schema: terms.schema, deadline, dialog });
             }
             Event::Changed { wake, credit } => {
-                wake.wake();
+                self.note_changed(wake);
                 channel.give_credit(credit);
             }
             Event::Discarded { cid, credit } => channel.give_back(cid, Some(credit)),
@@ -294,6 +300,23 @@ impl<'a> Driver<'a> {
                 let Some(count) = channel.may_log(Kind::Ignored) else { return };
                 warn!(target: "pleach::runtime", peer = %channel.peer(), kind, ?cid, count, "ignored a message that fits no dialog");
             }
+        }
+    }
+
+    /// Has the tasks of a dialog woken once for all its messages that came in a row.
+    fn note_changed(&mut self, wake: Arc<Wake>) {
+        match &self.changed {
+            Some(before) if Arc::ptr_eq(before, &wake) => {}
+            _ => {
+                self.wake_changed();
+                self.changed = Some(wake);
+            }
+        }
+    }
+
+    fn wake_changed(&mut self) {
+        if let Some(changed) = self.changed.take() {
+            changed.wake();
         }
     }
 
