@@ -57,9 +57,14 @@ impl Listener {
         self.0.local_addr().unwrap()
     }
 
-    /// Takes the next connection, if there is one, and has it answered. Never waits.
+    /// Takes the next connection, if there is one, and has it answered. Waits a moment only when files have run out:
+    /// the connection stays in the queue then, and the next poll finds it at once.
     pub(crate) fn answer_next(&self) {
-        let Ok((connection, _)) = self.0.accept() else { return };
+        let connection = match self.0.accept() {
+            Ok((connection, _)) => connection,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => return thread::park_timeout(PAUSE),
+        };
         if !socket_peercred(&connection).is_ok_and(|peer| is_trusted(peer.uid)) {
             return;
         }
@@ -125,6 +130,9 @@ pub(super) const NAME: &str = "pleach-inspect/";
 
 /// How many callers are answered at once.
 const MAX_ANSWERS: usize = 8;
+
+/// The pause after a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long one may take to ask, and to read.
 const BOUND: Duration = Duration::from_secs(2);

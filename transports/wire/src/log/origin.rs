@@ -5,11 +5,13 @@
 //! it over belongs to no actor.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
 
 /// Names the actor that this process is.
 pub fn set_process_origin(name: &str) {
-    *OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.into());
+    *lock(&OF_PROCESS) = Some(name.into());
 }
 
 /// Names the actor that this thread belongs to.
@@ -25,7 +27,7 @@ pub fn thread_origin() -> Option<Arc<str>> {
 
 /// Returns the origin of the record that is being handed over here, or else of those that this thread makes.
 pub fn origin() -> Option<Arc<str>> {
-    thread_origin().or_else(|| OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    thread_origin().or_else(|| lock(&OF_PROCESS).clone())
 }
 
 /// Has this thread hand over records of another origin; returns the former one.
