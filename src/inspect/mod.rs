@@ -7,9 +7,9 @@
 //! | file | station |
 //! |---|---|
 //! | this one | who asks: [`processes`], and what travels |
-//! | [`report`] | the answer: a process, its actors, their connections |
-//! | [`listener`] | the socket of a process, and the threads that answer |
-//! | [`transfer`] | one message on a connection that may stall |
+//! | `report.rs` | the answer: a process, its actors, their connections |
+//! | `listener.rs` | the socket of a process, and the threads that answer |
+//! | `transfer.rs` | one message on a connection that may stall |
 //!
 //! The sockets are in Linux's abstract namespace: they leave no file, whatever ends the process, and are listed in
 //! `/proc/net/unix`, so that they need no directory to be found in. Other users can see their names, and no more.
