@@ -46,7 +46,8 @@ impl Listener {
     /// When the system refuses it.
     pub(crate) fn open() -> io::Result<Self> {
         // Random: containers that share a network number their processes alike.
-        let name = format!("{NAME}{}/{:08x}", std::process::id(), getrandom::u32()?);
+        let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+        let name = format!("{NAME}{}/{random:08x}", std::process::id());
         let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
         socket.set_nonblocking(true)?;
         Ok(Self(socket))
