@@ -56,17 +56,16 @@ pub struct Process {
 /// When `/proc/net/unix` can't be read.
 ///
 /// ```
-/// # use pleach::prelude::*;
 /// # #[pleach::main]
-/// # async fn main() -> Result<()> {
+/// # async fn main() -> anyhow::Result<()> {
 /// pleach::open_nursery(async |n| {
-///     n.start_actor("worker").spawn().await?;
+///     n.start_actor("worker").await?;
 ///     let found = tokio::task::spawn_blocking(pleach::inspect::processes).await??;
-///     let reports = found.into_iter().filter_map(|process| process.report.ok());
-///     let names: Vec<_> = reports.flat_map(|it| it.actors).map(|actor| actor.who.name().to_owned()).collect();
-///     assert!(names.iter().any(|name| name == "worker"));
+///     let actors = found.into_iter().filter_map(|process| process.report.ok()).flat_map(|report| report.actors);
+///     let names: Vec<_> = actors.map(|actor| actor.who.name().to_owned()).collect();
+///     assert!(names.contains(&"worker".to_owned()), "{names:?}");
 ///     n.cancel().await;
-///     Ok(())
+///     Ok::<_, anyhow::Error>(())
 /// })
 /// .await
 /// # }
