@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use self::listener::{NAME, is_trusted};
 pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
 use self::transfer::Transfer;
+use crate::os::abstract_sockets;
 
 /// A process of this user that hosts actors, or did a moment ago.
 #[derive(Debug)]
@@ -71,7 +72,8 @@ pub struct Process {
 /// # }
 /// ```
 pub fn processes() -> io::Result<Vec<Process>> {
-    let sockets = sockets(&fs::read_to_string("/proc/net/unix")?);
+    let list = fs::read_to_string(abstract_sockets::LIST)?;
+    let sockets: Vec<_> = abstract_sockets::names(&list, NAME).map(|rest| format!("{NAME}{rest}")).collect();
     let mut found = Vec::new();
     for some in sockets.chunks(AT_ONCE) {
         thread::scope(|scope| {
@@ -116,12 +118,6 @@ fn report_of(connection: UnixStream, bound: Duration) -> io::Result<ProcessRepor
     Ok(report)
 }
 
-/// Returns the names of the sockets of actors' processes that are listed in `/proc/net/unix`.
-fn sockets(listed: &str) -> Vec<String> {
-    let paths = listed.lines().filter_map(|line| line.rsplit_once('@')).map(|(_, name)| name);
-    paths.filter(|name| name.starts_with(NAME)).map(str::to_owned).collect()
-}
-
 /// A question to a process.
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
@@ -145,17 +141,3 @@ const AT_ONCE: usize = 64;
 
 /// The largest report, in bytes: a process may host thousands of actors.
 const MAX_REPLY: usize = 16 << 20;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sockets_are_found_among_others() {
-        let listed = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 8713 @pleach-inspect/12/00c0ffee\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 8714 /run/user/0/@pleach-inspect/13\n\
-            0000000000000000: 00000003 00000000 00000000 0001 03 8715\n";
-        assert_eq!(sockets(listed)[0], "pleach-inspect/12/00c0ffee");
-    }
-}

@@ -56,9 +56,14 @@ fn number(entry: &str, line: &str, place: usize) -> Option<u32> {
 
 /// When a process was started, after the start of the system.
 fn started(stat: &str) -> Option<Duration> {
-    // "pid (name) state parent …": the name may have anything in it, so look from its last bracket.
-    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let ticks: u64 = fields(stat)?.nth(19)?.parse().ok()?;
     Some(Duration::from_millis(ticks.saturating_mul(1000 / TICKS)))
+}
+
+/// Returns the fields of a process's `stat` behind its name: the state, the parent, the group, and so on.
+pub(super) fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
+    // "pid (name) state …": the name may have anything in it, so look from its last bracket.
+    Some(stat.rsplit_once(')')?.1.split_whitespace())
 }
 
 /// In a second, for programs of every architecture that Rust has.

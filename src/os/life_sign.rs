@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
+use super::abstract_sockets;
 use super::mark::TreeMark;
 
 /// A sign that is shown. It goes when this is dropped.
@@ -38,13 +39,12 @@ impl LifeSign {
 /// The trees whose signs are shown where one of these processes is: each may have a network of its own.
 pub(crate) fn shown_to(processes: &BTreeSet<u32>) -> BTreeSet<String> {
     let lists = processes.iter().filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/net/unix")).ok());
-    lists.flat_map(|list| list.lines().filter_map(tree).map(String::from).collect::<Vec<_>>()).collect()
-}
-
-/// Finds the tree in a line like `…: 00000002 00000000 00000000 0001 01 4711 @pleach-tree-0000300004-815`.
-fn tree(line: &str) -> Option<&str> {
-    let name = line.split_whitespace().nth(7)?.strip_prefix('@')?;
-    Some(name.strip_prefix(PREFIX)?.split_once('-')?.0)
+    // Behind the prefix: the tree, `-`, the process.
+    let trees = |list: String| -> Vec<String> {
+        let names = abstract_sockets::names(&list, PREFIX);
+        names.filter_map(|name| Some(name.split_once('-')?.0.to_owned())).collect()
+    };
+    lists.flat_map(trees).collect()
 }
 
 const PREFIX: &str = "pleach-tree-";

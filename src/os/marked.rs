@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process_group};
 
+use super::about;
 use super::mark::TreeMark;
 use super::process::{raw_pid, signal_process};
 
@@ -121,10 +122,8 @@ fn pids() -> Vec<u32> {
 
 /// Returns the parent, the group, and whether it is a zombie, from a process's `/proc` entry.
 fn stat(line: &str) -> Option<[u32; 3]> {
-    // "pid (name) state parent group …": the name may have anything in it, so look from its last bracket.
-    let (_, rest) = line.rsplit_once(')')?;
-    let fields: Vec<&str> = rest.split_whitespace().take(3).collect();
-    let [state, parent, group] = fields[..] else { return None };
+    let mut fields = about::fields(line)?;
+    let (state, parent, group) = (fields.next()?, fields.next()?, fields.next()?);
     Some([parent.parse().ok()?, group.parse().ok()?, matches!(state, "Z" | "X").into()])
 }
 

@@ -10,6 +10,7 @@
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
 //! | [`mark`] | what all processes carry that descend from an actor |
+//! | [`abstract_sockets`] | sockets without a file, as the kernel lists them |
 //! | [`life_sign`] | what others see of a tree whose root is alive |
 //! | [`marked`] | finding and ending such processes |
 //! | [`orphans`] | those that have lost their parent end up at the root |
@@ -22,6 +23,7 @@
 //! | [`dead_sockets`] | those without a listener, where a user has named the place |
 
 pub(crate) mod about;
+pub(crate) mod abstract_sockets;
 pub(crate) mod dead_sockets;
 pub(crate) mod exit_callbacks;
 pub(crate) mod files;

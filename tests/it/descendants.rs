@@ -11,7 +11,8 @@ use pleach::prelude::*;
 use pleach::{EndedBy, WaitStatus};
 
 use crate::support::{
-    Notes, PROCESSES, RootProcess, Watched, copy_program, in_nursery, in_root, note, over, patience, test, test_fn,
+    Notes, PROCESSES, RootProcess, Watched, copy_program, in_nursery, in_root, note, over, patience, state, test,
+    test_fn,
 };
 
 /// Starts processes that leave their parent, their group and their session; returns their numbers.
@@ -86,8 +87,7 @@ async fn daemons_of_actors_end_with_the_root(protocol: &'static str) {
 }
 
 pub(crate) fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 async fn orphaned_leaders_of_sessions_are_reaped() {

@@ -11,7 +11,9 @@ use pleach::inspect::{self, ActorReport, PeerReport, ProcessReport};
 use pleach::prelude::*;
 use rustix::process::{Signal, kill_process};
 
-use crate::support::{Notes, RootProcess, assert_says, in_root, note, over, patience, scaled, test_fn};
+use crate::support::{
+    Notes, RootProcess, assert_says, in_root, note, over, patience, resident_memory, scaled, state, test_fn,
+};
 
 /// Never yields: its actor's only thread is busy for good.
 #[pleach::rpc]
@@ -64,7 +66,7 @@ async fn a_busy_actor_is_seen_with_its_tree() {
             assert_eq!((busy.tasks(), at.pid, at.actors.len()), (Some(1), stuck.id().pid(), 1));
             assert_eq!(busy.parent.as_ref(), Some(root.id()));
             assert_eq!(at.program, std::env::current_exe().unwrap());
-            assert_near(at.memory, resident_memory(at.pid));
+            assert_near(at.memory, resident_memory(at.pid) << 10);
             assert_eq!(line_to(&busy, root.id()).transport.protocol, "uds");
             let (_, calm) = seen(idle.id()).await;
             assert_eq!((calm.tasks(), &*line_to(&calm, root.id()).transport.protocol), (Some(0), "tcp"));
@@ -88,7 +90,7 @@ async fn a_stopped_process_is_told_apart() {
                 answer = stopped.run(stop(notes.address())) => panic!("it is stopped: {answer:?}"),
                 _pid = notes.expect_async("") => {}
             }
-            while !is_stopped(stopped.id().pid()) {
+            while state(stopped.id().pid()).unwrap() != 'T' {
                 tokio::task::yield_now().await;
             }
             let found = tokio::task::spawn_blocking(inspect::processes).await.unwrap().unwrap();
@@ -195,19 +197,8 @@ fn soon_over(protocol: &str) -> Config {
     Config { cancel_ack: quick, soft_reap: quick, kill_after: quick, ..over(protocol) }
 }
 
-fn resident_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux has it");
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-}
-
 fn assert_near(told: u64, found: u64) {
     assert!(told > found / 2 && told < found * 2, "told {told}, found {found}");
-}
-
-fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit_once(") ").unwrap().1.starts_with('T')
 }
 
 fn socket_of(pid: u32) -> String {

@@ -13,7 +13,7 @@ use pleach::prelude::*;
 use pleach::scope::{self, Shield};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::support::{Notes, PROCESSES, RootProcess, Watched, note, patience, test, test_fn};
+use crate::support::{Notes, PROCESSES, RootProcess, Watched, note, patience, state, test, test_fn};
 
 /// Where the functions are that the actors run.
 const MODULE: &str = module_path!();
@@ -256,7 +256,7 @@ fn job_control() {
     let group = Pid::from_raw(root.pid() as i32).unwrap();
     kill_process_group(group, Signal::TSTP).unwrap();
     await_state(root.pid(), 'T');
-    assert_ne!(state(below.parse().unwrap()), 'T', "actors are in groups of their own");
+    assert_ne!(state(below.parse().unwrap()).unwrap(), 'T', "actors are in groups of their own");
     kill_process_group(group, Signal::CONT).unwrap();
     // What was on its way is heard first.
     let mut after = 0;
@@ -269,13 +269,8 @@ fn job_control() {
     assert_eq!(exit_code(&mut root), Some(130));
 }
 
-fn state(pid: u32) -> char {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
-}
-
 fn await_state(pid: u32, wanted: char) {
-    while state(pid) != wanted {
+    while state(pid).expect("it is alive") != wanted {
         std::thread::yield_now();
     }
 }

@@ -17,7 +17,7 @@ use tokio::runtime::Builder;
 pub(crate) use self::notes::{NoteOnDrop, Notes, note};
 pub(crate) use self::processes::{
     RootProcess, Watched, anonymous_memory, become_root_if_told, copy_program, hooks_before_entry, is_there,
-    restore_signals,
+    resident_memory, restore_signals, state,
 };
 use crate::free_address::free_address;
 

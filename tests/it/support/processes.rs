@@ -14,9 +14,24 @@ use super::notes::{Notes, note};
 
 /// The resident memory of a process, in KiB, that is not a file's.
 pub(crate) fn anonymous_memory(pid: u32) -> u64 {
+    memory(pid, "RssAnon:")
+}
+
+/// The resident memory of a process, in KiB.
+pub(crate) fn resident_memory(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: u32, kind: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix(kind)).expect("Linux has it");
     line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// The state of a process, as `ps` shows it; nothing if it is gone.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
 /// A process watched from outside, by any process.
