@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use pleach_wire::Key;
 use pleach_wire::sync::try_lock;
+use pleach_wire::{Key, Volume};
 
 use super::Channel;
 use crate::error::Packed;
@@ -25,6 +25,11 @@ impl Channel {
     /// Returns how much is open, unless that is changing.
     pub(crate) fn counts_now(&self) -> Option<Counts> {
         Some(try_lock(&self.0.session)?.counts())
+    }
+
+    /// Returns what has crossed, unless that is changing, or the transport does not count.
+    pub(crate) fn volume_now(&self) -> Option<Volume> {
+        self.transport().volume()
     }
 
     /// Returns how long the answer to the last heartbeat took, if there was one.

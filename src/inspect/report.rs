@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pleach_wire::Key;
+use pleach_wire::{Key, Volume};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,12 @@ pub struct PeerReport {
     pub tasks: Option<usize>,
     /// How many contexts and streams are open over it, by either side; `None` while that was changing.
     pub contexts: Option<usize>,
+    /// How many stream messages this actor may send over it without waiting; `None` while that was changing.
+    pub credit: Option<u64>,
+    /// How many stream messages have come over it and wait for a task to take them; `None` while that was changing.
+    pub unread: Option<u64>,
+    /// What has crossed it so far; `None` while that was changing, and over a transport that does not count.
+    pub volume: Option<Volume>,
     /// How long the answer to the last heartbeat took, in microseconds, if heartbeats run.
     pub rtt_us: Option<u64>,
     /// The last failure of a function that the peer has been told.
@@ -144,6 +150,9 @@ impl PeerReport {
             calls: counts.map(|counts| counts.calls),
             tasks: counts.map(|counts| counts.tasks),
             contexts: counts.map(|counts| counts.dialogs),
+            credit: counts.map(|counts| counts.credit),
+            unread: counts.map(|counts| counts.unread),
+            volume: soon(|| channel.volume_now()),
             rtt_us: channel.rtt_now().map(|rtt| rtt.as_micros() as u64),
             last_error: channel.last_failure_now().map(|(at, message)| Failure { at_ms: since_epoch(at), message }),
         }

@@ -135,7 +135,8 @@ impl Inbox {
         credit
     }
 
-    fn len(&self) -> u32 {
+    /// Messages that wait.
+    pub(super) fn len(&self) -> u32 {
         u32::try_from(self.items.len()).unwrap_or(u32::MAX)
     }
 

@@ -48,6 +48,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test_fn(a_stopped_process_is_told_apart),
         test_fn(failures_and_contexts_are_seen),
         test_fn(callers_that_say_nothing_keep_no_other_out),
+        test_fn(what_crosses_a_connection_is_counted),
         test_fn(another_user_sees_nothing),
     ]
 }
@@ -128,6 +129,45 @@ async fn failures_and_contexts_are_seen() {
     .await
     .unwrap();
 }
+
+#[pleach::rpc]
+async fn weigh(bytes: Blob) -> Result<usize> {
+    Ok(bytes.len())
+}
+
+async fn what_crosses_a_connection_is_counted() {
+    for protocol in ["mem", "uds", "tcp", "quic"] {
+        in_root(over(protocol), async |root| {
+            pleach::open_nursery(async |n| {
+                let scales = n.start_actor("scales").enable(module_path!()).await?;
+                let volumes = async || {
+                    let [here, there] = [root.id(), scales.id()];
+                    let [(_, top), (_, below)] = [seen(here).await, seen(there).await];
+                    [(&top, there), (&below, here)].map(|(actor, peer)| line_to(actor, peer).volume.expect("counted"))
+                };
+                let [top_before, below_before] = volumes().await;
+                for _ in 0..CALLS {
+                    scales.run(weigh(vec![1; SIZE].into())).await?;
+                }
+                let [top, below] = volumes().await;
+                let sent = top.sent.bytes - top_before.sent.bytes;
+                assert!(sent as usize > CALLS * SIZE, "{protocol}: {sent}");
+                assert!(top.sent.messages - top_before.sent.messages >= CALLS as u64, "{protocol}: {top:?}");
+                assert!(below.received.bytes - below_before.received.bytes >= sent, "{protocol}: {below:?}");
+                let answers = top.received.messages - top_before.received.messages;
+                assert!((CALLS as u64..2 * CALLS as u64).contains(&answers), "{protocol}: {answers}");
+                n.cancel().await;
+                Ok(())
+            })
+            .await
+        })
+        .await
+        .unwrap();
+    }
+}
+
+const CALLS: usize = 20;
+const SIZE: usize = 10_000;
 
 async fn callers_that_say_nothing_keep_no_other_out() {
     in_root(over("tcp"), async |_| {

@@ -127,6 +127,16 @@ impl Dialog {
         if self.one_way { FunctionKind::Stream } else { FunctionKind::Context }
     }
 
+    /// Returns how many stream messages this side may send without waiting.
+    pub(super) fn credit(&self) -> u32 {
+        if self.end.is_some() { 0 } else { self.credit }
+    }
+
+    /// Returns how many stream messages wait here for their task.
+    pub(super) fn unread(&self) -> u32 {
+        self.inbox.len()
+    }
+
     /// The peer's first value has come. Returns whether it was due.
     pub(super) fn handle_started(&mut self, value: Payload) -> bool {
         let due = self.side == Side::Caller && matches!(self.first, First::Awaited);

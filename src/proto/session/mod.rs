@@ -117,6 +117,10 @@ pub(crate) struct Counts {
     pub(crate) tasks: usize,
     /// Dialogs that have a stream, of either side.
     pub(crate) dialogs: usize,
+    /// Stream messages that this side may send without waiting.
+    pub(crate) credit: u64,
+    /// Stream messages that wait here for their tasks.
+    pub(crate) unread: u64,
 }
 
 /// How a call ended.
@@ -188,7 +192,14 @@ impl<H: Handles> Session<H> {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        Counts { calls: self.calls.len(), tasks: self.tasks.len(), dialogs: self.dialogs.len() }
+        let dialogs = || self.dialogs.values().map(|entry| &entry.dialog);
+        Counts {
+            calls: self.calls.len(),
+            tasks: self.tasks.len(),
+            dialogs: self.dialogs.len(),
+            credit: dialogs().map(|dialog| u64::from(dialog.credit())).sum(),
+            unread: dialogs().map(|dialog| u64::from(dialog.unread())).sum(),
+        }
     }
 
     /// Opens a dialog for a call; `None` once the connection is closed.

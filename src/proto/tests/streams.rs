@@ -27,6 +27,22 @@ fn a_sender_waits_for_credit_and_goes_on() {
 }
 
 #[test]
+fn what_may_be_sent_and_what_waits_is_seen() {
+    let seen = |pair: &Pair| [&pair.dialer, &pair.listener].map(|half| half.session.counts());
+    let (mut pair, cid) = Pair::streaming(64, Lag::Wait);
+    assert_eq!(seen(&pair).map(|side| side.unread), [0, 0]);
+    pair.dialer.send_items(cid, 0, 40).1.unwrap();
+    pair.deliver();
+    pair.listener.take(cid);
+    let [sender, taker] = seen(&pair);
+    assert_eq!((sender.credit, sender.unread, taker.unread), (24, 0, 39));
+    pair.listener.take_all(cid);
+    pair.deliver();
+    let [sender, taker] = seen(&pair);
+    assert_eq!((sender.credit, taker.unread), (56, 0), "credit comes back half a buffer at a time");
+}
+
+#[test]
 fn a_buffer_may_be_larger_or_smaller() {
     // S11.
     let (mut pair, cid) = Pair::streaming(200, Lag::Wait);

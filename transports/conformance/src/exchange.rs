@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, CallOptions, Cid, Msg, MsgTransport, MsgTransportExt, Outgoing};
+use pleach_wire::{ByteStr, CallOptions, Cid, Flow, Msg, MsgTransport, MsgTransportExt, Outgoing, Volume};
 
 use crate::faulty::Plan;
 use crate::say::{Inbox, Parcel, number, number_of, one};
@@ -30,6 +30,38 @@ pub async fn messages_arrive_in_order_both_ways(subject: &Subject) {
         }
     };
     tokio::join!(send(&pair.near), send(&pair.far), receive(&pair.near), receive(&pair.far));
+}
+
+/// What one side has sent, the other one has received, in messages and in bytes.
+pub async fn what_crosses_is_counted(subject: &Subject) {
+    let pair = subject.pair(Role::Dialer).await;
+    let before = [&pair.near, &pair.far].map(volume);
+    for lane in [Lane::CONTROL, Lane(3)] {
+        for n in 0..COUNT {
+            pair.near.queue(lane, &number(&n)).unwrap();
+        }
+    }
+    let mut inbox = Inbox::new(&pair.far);
+    let receive = async {
+        for _ in 0..2 * COUNT {
+            inbox.next().await.unwrap();
+        }
+    };
+    let (flushed, ()) = tokio::join!(pair.near.flush(), receive);
+    flushed.unwrap();
+    let after = [&pair.near, &pair.far].map(volume);
+    let grown = |of: fn(&Volume) -> Flow, side: usize| {
+        let [before, after] = [of(&before[side]), of(&after[side])];
+        [after.messages - before.messages, after.bytes - before.bytes]
+    };
+    let (sent, received) = (grown(|volume| volume.sent, 0), grown(|volume| volume.received, 1));
+    assert_eq!((sent[0], sent), (2 * COUNT, received));
+    assert_eq!([grown(|volume| volume.received, 0), grown(|volume| volume.sent, 1)], [[0, 0]; 2]);
+}
+
+/// Looks while a lock is held for a moment.
+fn volume(of: &Arc<dyn MsgTransport>) -> Volume {
+    std::iter::repeat_with(|| of.volume()).flatten().next().unwrap()
 }
 
 /// Every kind of message keeps its fields.

@@ -112,6 +112,7 @@ macro_rules! checks {
             a_huge_message_arrives_whole,
             one_byte_at_a_time_is_enough,
             messages_of_many_senders_arrive_whole,
+            what_crosses_is_counted,
         ]);
         $crate::checks_of!($subject, overtaking: [
             a_large_message_holds_up_no_small_ones,

@@ -41,4 +41,6 @@ pub use error::{Direction, DrainLimit, EndReason, Ended, SilenceLimit, Transport
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};
 pub use terms::CallOptions;
-pub use transport::{Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity, Traffic};
+pub use transport::{
+    Flow, Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity, Traffic, Volume,
+};

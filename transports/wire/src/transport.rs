@@ -109,6 +109,12 @@ pub trait MsgTransport: Send + Sync + 'static {
         Traffic::default()
     }
 
+    /// Returns what has crossed this connection so far, for those who watch it. It waits for no lock: `None` while that
+    /// is changing. So does the default, which counts nothing.
+    fn volume(&self) -> Option<Volume> {
+        None
+    }
+
     /// Sets the largest frame, in bytes, that this side takes and sends. Small until the peer has proved itself.
     fn set_max_frame(&self, bytes: usize);
 
@@ -207,6 +213,26 @@ pub struct Traffic {
     pub moved: u64,
     /// Queued here, or taken by the network and not yet confirmed, as far as that is known.
     pub waiting: usize,
+}
+
+/// What has crossed a connection so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Volume {
+    /// Queued by this side: messages when they are queued, bytes when they are written.
+    pub sent: Flow,
+    /// Received by this side.
+    pub received: Flow,
+    /// The bytes that are queued here, or that the network has taken and not yet confirmed, as far as that is known.
+    pub waiting: u64,
+}
+
+/// What has gone in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Flow {
+    /// Messages, those of the protocol itself among them.
+    pub messages: u64,
+    /// Bytes, with those around messages.
+    pub bytes: u64,
 }
 
 /// A bound address. Dropping it stops listening at once, but may free the address a moment later.

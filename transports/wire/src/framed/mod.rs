@@ -42,8 +42,8 @@ use self::writer::FrameWriter;
 use crate::codec::{Codec, Format};
 use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
-use crate::sync::lock;
-use crate::transport::{Lane, Link, MsgTransport, PeerInfo, Traffic, pin};
+use crate::sync::{lock, try_lock};
+use crate::transport::{Flow, Lane, Link, MsgTransport, PeerInfo, Traffic, Volume, pin};
 
 /// Messages in frames over a byte link.
 ///
@@ -61,6 +61,8 @@ pub struct Framed<C> {
 struct Outbound {
     frames: FrameWriter,
     lanes: Option<lanes::Writers>,
+    /// Messages that have been queued.
+    messages: u64,
     flusher: Option<Waker>,
     /// Tasks that flushed before the flusher did; woken once all is written, and one of them is the next.
     displaced: Vec<Waker>,
@@ -86,6 +88,8 @@ enum Sending {
 struct Inbound {
     frames: FrameReader,
     lanes: Option<lanes::Readers>,
+    /// Messages that have come whole.
+    messages: u64,
     reading: Option<Waker>,
 }
 
@@ -100,6 +104,7 @@ impl<C: Codec> Framed<C> {
             outbound: Mutex::new(Outbound {
                 frames: FrameWriter::new(link.writer),
                 lanes: opener.map(lanes::Writers::new),
+                messages: 0,
                 flusher: None,
                 displaced: Vec::new(),
                 waiting_for_room: Vec::new(),
@@ -110,6 +115,7 @@ impl<C: Codec> Framed<C> {
             inbound: Mutex::new(Inbound {
                 frames: FrameReader::new(link.reader),
                 lanes: acceptor.map(lanes::Readers::new),
+                messages: 0,
                 reading: None,
             }),
         }
@@ -129,11 +135,15 @@ impl<C: Codec> MsgTransport for Framed<C> {
         let limit = self.max_frame.load(Ordering::Relaxed);
         let out = &mut *self.outbound();
         out.check_open()?;
-        if let Some(lanes) = out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
-            return lanes.push(lane, &self.codec, msg, limit);
-        }
-        out.frames.queued.push(lane, &self.codec, msg, limit)?;
-        Ok(out.frames.queued.len())
+        let waiting = match out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
+            Some(lanes) => lanes.push(lane, &self.codec, msg, limit)?,
+            None => {
+                out.frames.queued.push(lane, &self.codec, msg, limit)?;
+                out.frames.queued.len()
+            }
+        };
+        out.messages += 1;
+        Ok(waiting)
     }
 
     fn flush_now(&self) {
@@ -187,10 +197,12 @@ impl<C: Codec> MsgTransport for Framed<C> {
         let limit = self.max_frame.load(Ordering::Relaxed);
         let polled = {
             let inbound = &mut *self.inbound();
+            let before = batch.len();
             let polled = match inbound.lanes {
                 None => inbound.frames.poll_frames(cx, &self.codec, limit, batch),
                 Some(_) => inbound.poll_all_lanes(cx, &self.codec, limit, batch),
             };
+            inbound.messages += (batch.len() - before) as u64;
             if polled.is_pending() && !inbound.reading.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inbound.reading = Some(cx.waker().clone());
             }
@@ -232,6 +244,15 @@ impl<C: Codec> MsgTransport for Framed<C> {
     fn traffic(&self) -> Traffic {
         let Traffic { moved, waiting } = self.outbound().traffic();
         Traffic { moved: moved + self.inbound().received(), waiting }
+    }
+
+    fn volume(&self) -> Option<Volume> {
+        let (sent, waiting) = {
+            let out = try_lock(&self.outbound)?;
+            (Flow { messages: out.messages, bytes: out.written() }, out.traffic().waiting as u64)
+        };
+        let inbound = try_lock(&self.inbound)?;
+        Some(Volume { sent, received: Flow { messages: inbound.messages, bytes: inbound.received() }, waiting })
     }
 
     fn set_max_frame(&self, bytes: usize) {
@@ -281,6 +302,11 @@ impl Outbound {
         let lanes = self.lanes.as_ref().map(lanes::Writers::traffic).unwrap_or_default();
         let waiting = self.at_end.waiting + self.frames.queued.len() + lanes.waiting;
         Traffic { moved: self.at_end.moved + self.frames.written + lanes.moved, waiting }
+    }
+
+    /// Bytes that the link has taken, on any stream that is not gone with the end.
+    fn written(&self) -> u64 {
+        self.frames.written + self.lanes.as_ref().map_or(0, lanes::Writers::written)
     }
 
     fn set_flusher(&mut self, cx: &Context<'_>) {

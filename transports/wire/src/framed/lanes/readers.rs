@@ -118,8 +118,8 @@ impl Readers {
 impl Reader {
     fn received(&self) -> u64 {
         match &self.stage {
-            Stage::Named { .. } => 0,
-            Stage::Frames(frames) => frames.received(),
+            Stage::Named { received, .. } => *received as u64,
+            Stage::Frames(frames) => LANE_ID as u64 + frames.received(),
         }
     }
 

@@ -65,9 +65,13 @@ impl Writers {
     /// The bytes written or acknowledged, and those waiting, over all lanes and the connection's own stream.
     pub(in crate::framed) fn traffic(&self) -> Traffic {
         let below = self.opener.traffic();
-        let written: u64 = self.writers.values().map(|writer| writer.frames.written).sum();
         let queued: usize = self.writers.values().map(|writer| writer.frames.queued.len()).sum();
-        Traffic { moved: self.written_before + written + below.moved, waiting: queued + below.waiting }
+        Traffic { moved: self.written() + below.moved, waiting: queued + below.waiting }
+    }
+
+    /// The bytes written on lanes.
+    pub(in crate::framed) fn written(&self) -> u64 {
+        self.written_before + self.writers.values().map(|writer| writer.frames.written).sum::<u64>()
     }
 
     /// Returns whether something is still to be written or finished.
