@@ -8,10 +8,11 @@ use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Payload};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Channel;
 use super::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
+use super::{Asked, Channel};
 use crate::error::{Error, Result};
 use crate::proto::session::Outcome;
+use crate::proto::target::{Method, Target};
 use crate::scope::{self, Shield};
 
 impl Channel {
@@ -22,9 +23,14 @@ impl Channel {
     pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
         let function = target.clone();
+        let asked = Asked::now(FunctionKind::Rpc, function.clone());
         let (opened, open) = {
             let mut session = self.session();
-            (session.call(waker, target, args, terms), session.open_calls())
+            let opened = session.call(waker, target, args, terms);
+            if let Some((cid, _)) = &opened {
+                session.describe(*cid, asked);
+            }
+            (opened, session.open_calls())
         };
         let (cid, request) = opened.ok_or_else(|| self.gone())?;
         let pending = Pending { channel: self.clone(), cid, function, reply, answered: false };
@@ -53,7 +59,12 @@ impl Channel {
     /// Sends the request; `None` if the connection has ended, and the actor with it.
     fn send_cancel_actor(&self) -> Option<oneshot::Receiver<Outcome>> {
         let (waker, reply) = oneshot::channel();
-        let (cid, request) = self.session().cancel_actor(waker, self.ack_overdue_at())?;
+        let (cid, request) = {
+            let mut session = self.session();
+            let (cid, request) = session.cancel_actor(waker, self.ack_overdue_at())?;
+            session.describe(cid, Asked::now(FunctionKind::Rpc, Target::Runtime(Method::Cancel).into_text()));
+            (cid, request)
+        };
         if self.transmit(&request, 1).is_err() {
             self.session().forget(cid);
             return None;

@@ -356,8 +356,8 @@ impl DialogHandle {
 
     /// Cancels the task of this dialog that runs here. Returns at once.
     pub(crate) fn cancel_here(&self) {
-        if let Some(scope) = self.with(|session, cid| session.task(cid).cloned()) {
-            scope.cancel();
+        if let Some(running) = self.with(|session, cid| session.task(cid).cloned()) {
+            running.scope.cancel();
         }
     }
 

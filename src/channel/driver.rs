@@ -90,7 +90,7 @@ impl Drop for Ending<'_> {
         channel.transport().abort();
         channel.life().note_end(end);
         let left = channel.session().close();
-        left.tasks.iter().for_each(|task| task.cancel_because(Cancelled::Caller(None)));
+        left.tasks.iter().for_each(|task| task.scope.cancel_because(Cancelled::Caller(None)));
         left.dialogs.iter().for_each(Wake::end);
         drop(left);
         channel.life().reach(Stage::Ended);
@@ -274,7 +274,7 @@ impl<'a> Driver<'a> {
                 wake_all(acks, CancelOutcome::Acknowledged);
                 channel.close_lane(lane);
             }
-            Event::CancelTask { task } => task.cancel_because(Cancelled::Caller(Some(channel.peer().clone()))),
+            Event::CancelTask { task } => task.scope.cancel_because(Cancelled::Caller(Some(channel.peer().clone()))),
             Event::Reply(transmit) => channel.transmit_or_log(&transmit, 0),
             Event::Acked { acks } => wake_all(acks, CancelOutcome::Acknowledged),
             Event::PeerFailed { error } => match error.decode() {

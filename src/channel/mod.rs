@@ -58,6 +58,7 @@ use self::dialog::Wake;
 use self::life::Life;
 pub use self::liveness::Liveness;
 use self::observe::LastFailure;
+pub(crate) use self::observe::{Asked, Running, Work};
 use self::records::{Kind, Records};
 pub(crate) use self::respond::EndRequest;
 use crate::actor::ActorId;
@@ -66,7 +67,6 @@ use crate::proto::dialog::Canceller;
 use crate::proto::failure_detector::{DetectorConfig, FailureDetector, Relation};
 use crate::proto::session::{Handles, Outcome, Role, Session};
 use crate::proto::transmit::Transmit;
-use crate::scope::CancelScope;
 use crate::sync::lock;
 
 /// A connection to a peer. Cloning is cheap; the connection ends when it is closed, not when handles drop.
@@ -105,8 +105,9 @@ struct Wakers {
 impl Handles for Wakers {
     type Reply = oneshot::Sender<Outcome>;
     type Ack = oneshot::Sender<CancelOutcome>;
-    type Task = CancelScope;
+    type Task = Running;
     type Wake = Arc<Wake>;
+    type Note = Asked;
 
     fn canceller(&self, error: &Payload) -> Option<Canceller> {
         let Ok(Packed::ContextCancelled(cancelled)) = error.decode() else { return None };
@@ -197,9 +198,9 @@ impl Channel {
         &*self.0.transport
     }
 
-    /// Attaches the scope by which a running task of the peer can be cancelled.
-    pub(crate) fn attach(&self, cid: Cid, scope: CancelScope) {
-        self.session().attach(cid, scope);
+    /// Attaches what is known of a running task of the peer, and the scope by which it can be cancelled.
+    pub(crate) fn attach(&self, cid: Cid, running: Running) {
+        self.session().attach(cid, running);
     }
 
     /// Waits while the send queue of the control lane is too long; for senders that wait for no answer.

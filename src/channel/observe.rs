@@ -1,19 +1,81 @@
 //! What a look from another thread sees of a connection: it never waits for a lock.
+//!
+//! What is noted for it of each call and task takes no allocation: a path that is there anyway, a handle of a scope,
+//! and the time.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::sync::try_lock;
-use pleach_wire::{Key, Volume};
+use pleach_wire::{ByteStr, Key, Volume};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Channel;
 use crate::error::Packed;
 use crate::proto::failure_detector::PeerHealth;
-use crate::proto::session::Counts;
+use crate::proto::session::{Counts, Seen};
+use crate::scope::CancelScope;
 use crate::sync::lock;
 
 /// When the last failure was told to the peer, and the beginning of its message.
 pub(super) type LastFailure = Mutex<Option<(SystemTime, String)>>;
+
+/// A call, context or stream of this side that waits for the peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) function: ByteStr,
+    pub(crate) kind: FunctionKind,
+    pub(crate) began: Moment,
+    /// The scope of the code that has asked.
+    pub(crate) scope: Option<CancelScope>,
+}
+
+impl Asked {
+    /// Notes that the code that runs now asks for a function.
+    pub(super) fn now(kind: FunctionKind, function: ByteStr) -> Self {
+        Self { function, kind, began: Moment::now(), scope: CancelScope::current() }
+    }
+}
+
+/// A function that runs here for the peer, and the scope by which it can be cancelled.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) scope: CancelScope,
+    pub(crate) function: &'static str,
+    pub(crate) kind: FunctionKind,
+    pub(crate) began: Moment,
+}
+
+impl Running {
+    /// Notes that a function begins.
+    pub(crate) fn now(scope: CancelScope, kind: FunctionKind, function: &'static str) -> Self {
+        Self { scope, function, kind, began: Moment::now() }
+    }
+}
+
+/// A time that costs less to read than the exact one: it may be some milliseconds early.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(Duration);
+
+impl Moment {
+    fn now() -> Self {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        Self(Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32))
+    }
+
+    /// Returns how long ago it was.
+    pub(crate) fn elapsed(self) -> Duration {
+        Self::now().0.saturating_sub(self.0)
+    }
+}
+
+/// What is under way over a connection, the oldest first, at most as many as were asked for.
+pub(crate) struct Work {
+    pub(crate) counts: Counts,
+    pub(crate) calls: Vec<Seen<Asked>>,
+    pub(crate) tasks: Vec<Seen<Running>>,
+}
 
 impl Channel {
     /// Returns its codec and protocol.
@@ -22,9 +84,12 @@ impl Channel {
         Key::new(transport.format().name(), transport.ends().remote.protocol())
     }
 
-    /// Returns how much is open, unless that is changing.
-    pub(crate) fn counts_now(&self) -> Option<Counts> {
-        Some(try_lock(&self.0.session)?.counts())
+    /// Returns what is under way, unless that is changing; at most `most` calls and as many tasks.
+    pub(crate) fn work_now(&self, most: usize) -> Option<Work> {
+        let session = try_lock(&self.0.session)?;
+        let calls = session.calls_seen().take(most).map(|seen| seen.map(Asked::clone)).collect();
+        let tasks = session.tasks_seen().take(most).map(|seen| seen.map(Running::clone)).collect();
+        Some(Work { counts: session.counts(), calls, tasks })
     }
 
     /// Returns what has crossed, unless that is changing, or the transport does not count.

@@ -8,7 +8,7 @@ use pleach_wire::{ByteStr, CallOptions, Encode};
 
 use super::cancelling::{CancelOutcome, Reason};
 use super::dialog::{DialogHandle, Wake};
-use super::{Channel, Wakers};
+use super::{Asked, Channel, Wakers};
 use crate::error::Result;
 use crate::proto::inbox::Intake;
 use crate::proto::session::{Opened, Session};
@@ -48,6 +48,7 @@ impl OpenedDialog {
         opened: Option<Opened<'_, Wakers>>,
     ) -> Result<Self> {
         let Opened { cid, wake, request } = opened.ok_or_else(|| channel.gone())?;
+        channel.session().describe(cid, Asked::now(kind, function.clone()));
         let opened = Self(DialogHandle::new(channel.clone(), cid, kind, function, wake));
         if let Err(error) = channel.transmit(&request, 1) {
             let ended = channel.session().forget(cid);

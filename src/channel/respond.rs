@@ -76,7 +76,7 @@ impl Channel {
 
     /// Returns how a task was cancelled, if it was.
     fn cancellation(&self, cid: Cid) -> Option<ContextCancelled> {
-        let cause = self.session().task(cid)?.cause()?;
+        let cause = self.session().task(cid)?.scope.cause()?;
         let inside = ContextCancelled::inside(self.here(), &cause);
         let canceller = match cause {
             Cancelled::Deadline => Some(self.peer().clone()), // it came with the call

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use futures_util::poll;
-use pleach_wire::msg::INITIAL_CREDIT;
+use pleach_wire::msg::{FunctionKind, INITIAL_CREDIT};
 use pleach_wire::transport::PeerInfo;
 use pleach_wire::{ByteStr, CallOptions, Format, Key, Msg, Settings};
 
@@ -18,6 +18,7 @@ use super::*;
 use crate::error::{BoxError, Cancelled, ContextCancelled, Error, Raised, Result};
 use crate::proto::dialog::{End, Take, TakeFirst};
 use crate::proto::inbox::{Intake, Lag};
+use crate::scope::CancelScope;
 
 mod cancels;
 mod logs;
@@ -317,7 +318,7 @@ async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
         let (caller, mut callee) = connected().await;
         let (opened, function) = started(&caller, &mut callee).await;
         let (cid, scope) = (function.cid(), CancelScope::new());
-        callee.channel.attach(cid, scope.clone());
+        callee.channel.attach(cid, Running::now(scope.clone(), FunctionKind::Rpc, "a::b"));
         let ends = async {
             scope.token().cancelled().await;
             match fails {

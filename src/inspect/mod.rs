@@ -8,6 +8,8 @@
 //! |---|---|
 //! | this one | who asks: [`processes`], and what travels |
 //! | `report.rs` | the answer: a process, its actors, their connections |
+//! | `work.rs` | the functions that run, and the calls that wait |
+//! | `chains.rs` | calls that come back to an actor that waits |
 //! | `listener.rs` | the socket of a process, and the threads that answer |
 //! | `transfer.rs` | one message on a connection that may stall |
 //!
@@ -18,9 +20,11 @@
 //! 1. Both sides know the other's user from the kernel before a byte is read: the same one, or root.
 //! 2. An answer takes no lock that it would have to wait for, and needs no task of an actor.
 
+mod chains;
 pub(crate) mod listener;
 mod report;
 mod transfer;
+mod work;
 
 use std::fs;
 use std::io;
@@ -34,8 +38,12 @@ use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use self::listener::{NAME, is_trusted};
+pub use pleach_wire::msg::FunctionKind;
+
+pub use self::chains::{CallChain, ChainedCall, call_chains};
 pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
 use self::transfer::Transfer;
+pub use self::work::{Inside, RunningFunction, WaitingCall};
 use crate::os::abstract_sockets;
 
 /// A process of this user that hosts actors, or did a moment ago.

@@ -10,6 +10,7 @@ use pleach_wire::{Key, Volume};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::work::{LineWork, RunningFunction, WaitingCall};
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::proto::handshake::Endpoint;
@@ -80,6 +81,12 @@ pub struct PeerReport {
     pub unread: Option<u64>,
     /// What has crossed it so far; `None` while that was changing, and over a transport that does not count.
     pub volume: Option<Volume>,
+    /// The functions that run here for the peer, the oldest first; `None` while that was changing. Of many, some are left
+    /// out: [`tasks`](Self::tasks) counts all.
+    pub running: Option<Vec<RunningFunction>>,
+    /// The calls, contexts and streams of this actor that wait there, the oldest first; `None` while that was changing.
+    /// Of many, some are left out: [`calls`](Self::calls) counts all.
+    pub waiting: Option<Vec<WaitingCall>>,
     /// How long the answer to the last heartbeat took, in microseconds, if heartbeats run.
     pub rtt_us: Option<u64>,
     /// The last failure of a function that the peer has been told.
@@ -107,7 +114,7 @@ impl ProcessReport {
             program: std::env::current_exe().unwrap_or_default(),
             cpu_ms: cpu.as_millis() as u64,
             memory: resident_memory().unwrap_or_default(),
-            actors: actors.iter().map(ActorReport::of).collect(),
+            actors: actors.iter().map(|actor| ActorReport::of(actor, MAX_LISTED / actors.len())).collect(),
         }
     }
 }
@@ -129,21 +136,27 @@ impl ActorReport {
         failures.max_by_key(|failure| failure.at_ms)
     }
 
-    fn of(runtime: &Arc<Runtime>) -> Self {
+    fn of(runtime: &Arc<Runtime>, most: usize) -> Self {
         Self {
             who: runtime.id().clone(),
             parent: runtime.identity.parent().cloned(),
             began_ms: runtime.identity.began_ms(),
             stage: if runtime.lifecycle.end_requested() { Stage::Ending } else { Stage::Running },
             listening: soon(|| runtime.endpoints_now()),
-            peers: soon(|| runtime.peers_now()).map(|peers| peers.iter().map(PeerReport::of).collect()),
+            peers: soon(|| runtime.peers_now()).map(|peers| PeerReport::all(&peers, most)),
         }
     }
 }
 
 impl PeerReport {
-    fn of(channel: &Channel) -> Self {
-        let counts = soon(|| channel.counts_now());
+    fn all(channels: &[Channel], most: usize) -> Vec<Self> {
+        let most = (most / channels.len().max(1)).clamp(1, MAX_OF_PEER);
+        let work: Vec<_> = channels.iter().map(|channel| LineWork::of(channel, most)).collect();
+        channels.iter().zip(&work).map(|(channel, line)| Self::of(channel, line, &work)).collect()
+    }
+
+    fn of(channel: &Channel, line: &LineWork<'_>, all: &[LineWork<'_>]) -> Self {
+        let counts = line.seen().map(|work| work.counts);
         Self {
             who: channel.peer().clone(),
             transport: channel.transport_key(),
@@ -153,10 +166,17 @@ impl PeerReport {
             credit: counts.map(|counts| counts.credit),
             unread: counts.map(|counts| counts.unread),
             volume: soon(|| channel.volume_now()),
+            running: line.running(),
+            waiting: line.waiting(all),
             rtt_us: channel.rtt_now().map(|rtt| rtt.as_micros() as u64),
             last_error: channel.last_failure_now().map(|(at, message)| Failure { at_ms: since_epoch(at), message }),
         }
     }
+}
+
+/// Returns the time, in milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    since_epoch(SystemTime::now())
 }
 
 fn since_epoch(at: SystemTime) -> u64 {
@@ -169,7 +189,7 @@ fn resident_memory() -> Option<u64> {
 }
 
 /// Looks again for a moment, while what it looks at is locked.
-fn soon<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+pub(super) fn soon<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     (0..LOOKS).find_map(|_| {
         let seen = look();
         if seen.is_none() {
@@ -178,6 +198,10 @@ fn soon<T>(look: impl Fn() -> Option<T>) -> Option<T> {
         seen
     })
 }
+
+/// How many functions and as many calls a report lists, of a process and over one connection.
+const MAX_LISTED: usize = 16 << 10;
+const MAX_OF_PEER: usize = 64;
 
 /// How often a lock is tried that is held for a moment each time.
 const LOOKS: usize = 200;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{Runtime, current_task, within};
 use crate::channel::driver::{Invocation, Serve};
 use crate::channel::records::Kind;
-use crate::channel::{Channel, UNCHECKED};
+use crate::channel::{Channel, Running, UNCHECKED};
 use crate::error::{Cancelled, Error, Packed, Refusal};
 use crate::log::Limit;
 use crate::proto::target::{Method, Target};
@@ -60,7 +60,7 @@ impl Serve for Service {
         match invoked {
             Ok(task) => {
                 let scope = self.runtime.tasks.call_scope(deadline);
-                channel.attach(cid, scope.clone());
+                channel.attach(cid, Running::now(scope.clone(), export.kind(), export.path));
                 // A task that was cancelled, or that panicked, has answered while it was dropped.
                 let path = export.path;
                 self.runtime.tasks.start_call(within(self.runtime.clone(), async move {

@@ -108,6 +108,11 @@ impl CancelScope {
         Self { node: Node::new(Some(self.node.clone()), Reach::ThroughShields) }
     }
 
+    /// Returns whether it is `other`, or in it.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        self.node.is_inside(&other.node)
+    }
+
     /// As [`child`](Self::child), with a deadline of its own.
     pub(crate) fn child_with_deadline(&self, at: Instant) -> Self {
         let scope = self.child();

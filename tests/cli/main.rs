@@ -12,6 +12,7 @@ mod ps;
 mod reap;
 mod registrar;
 mod support;
+mod tree;
 
 use std::process::ExitCode;
 

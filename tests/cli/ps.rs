@@ -7,9 +7,10 @@ use libtest_mimic::Trial;
 use tempfile::TempDir;
 
 use crate::support::{command, json, pleach, test_fn};
+use crate::tree::{rest, while_it_runs};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![test_fn(running_actors_are_shown_as_trees)]
+    vec![test_fn(running_actors_are_shown_as_trees), test_fn(functions_are_shown_where_they_run_and_are_waited_for)]
 }
 
 fn running_actors_are_shown_as_trees() {
@@ -35,4 +36,19 @@ fn running_actors_are_shown_as_trees() {
     assert_eq!(process["actors"][0]["listening"][0]["address"], address);
     assert!(process["memory"].as_u64().unwrap() > 1 << 20, "{process}");
     assert!(none.unwrap_err().contains(&format!("registry (process {id})")));
+}
+
+fn functions_are_shown_where_they_run_and_are_waited_for() {
+    let directory = TempDir::new().unwrap();
+    let (at, root) = (directory.path().to_owned(), std::process::id());
+    while_it_runs("shown", rest(), move || {
+        loop {
+            let shown = pleach(&at, &format!("ps --tree {root}")).unwrap();
+            let lines: Vec<_> = shown.lines().map(|line| line.trim_matches(['│', ' '])).collect();
+            let has = |words: &str| lines.iter().any(|line| line.starts_with(words));
+            if has("waits for cli::tree::rest in shown (") && has("runs cli::tree::rest for root (") {
+                return;
+            }
+        }
+    });
 }

@@ -11,6 +11,7 @@ mod backtraces;
 mod blocks;
 mod builds;
 mod calls;
+mod calls_seen;
 mod cancels;
 mod certificates;
 mod chaos;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         blocks::tests(),
         builds::tests(),
         calls::tests(),
+        calls_seen::tests(),
         cancels::tests(),
         certificates::tests(),
         chaos::tests(),

@@ -51,7 +51,7 @@ async fn a_task_that_was_cancelled_names_its_canceller() {
             let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
             let cid = callee.asked.recv().await.unwrap().cid;
             let scope = CancelScope::new();
-            callee.channel.attach(cid, scope.clone());
+            callee.channel.attach(cid, Running::now(scope.clone(), FunctionKind::Rpc, "a::b"));
             callee.end_request.note(&ActorId::new("asker"));
             callee.end_request.note(&other); // too late: the first one counts
             scope.cancel_because(cause.clone());
@@ -72,7 +72,7 @@ async fn an_unrequested_cancellation_names_no_actor() {
     let mut pending = caller.channel.call(ByteStr::from_static("a::b"), &(), CallOptions::default()).unwrap();
     let cid = callee.asked.recv().await.unwrap().cid;
     let scope = CancelScope::new();
-    callee.channel.attach(cid, scope.clone());
+    callee.channel.attach(cid, Running::now(scope.clone(), FunctionKind::Rpc, "a::b"));
     scope.cancel_because(Cancelled::Actor); // by a signal, say
     callee.channel.answer_dropped(cid);
     assert_eq!(told(pending.outcome().await).canceller, None);

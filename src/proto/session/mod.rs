@@ -5,6 +5,7 @@
 //! | this one | calls and tasks: commands that open, cancel and end them |
 //! | [`dialogs`] | commands on the dialogs that have a stream |
 //! | [`receive`] | what a message of the peer requires |
+//! | [`observe`] | what a look from outside sees |
 //!
 //! Commands return what is to be sent, as a [`Transmit`]; the session's user sends it, in the order in which it was
 //! returned, and decides on nothing.
@@ -31,6 +32,7 @@
 //! 4. A dialog is kept until both its users have let go: its call or task, and its handles. Its lane is closed then.
 
 mod dialogs;
+mod observe;
 mod receive;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +42,7 @@ use pleach_wire::msg::FunctionKind;
 use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Msg, Payload};
 
 use self::dialogs::Entry;
+pub(crate) use self::observe::{Counts, Seen};
 pub(crate) use self::receive::Event;
 use super::dialog::{Canceller, Dialog, End, Side};
 use super::inbox::Intake;
@@ -56,6 +59,8 @@ pub(crate) trait Handles {
     type Task: Clone;
     /// Wakes the tasks that wait for a change of a dialog.
     type Wake: Clone + Default;
+    /// What a look from outside is told of a call.
+    type Note;
 
     /// Reads an error: if it says that a function was cancelled, at whose request, as it looks from here.
     fn canceller(&self, error: &Payload) -> Option<Canceller>;
@@ -84,6 +89,7 @@ struct Call<H: Handles> {
     acks: Vec<(Duration, H::Ack)>,
     /// When the answer is overdue, if that is an acknowledgement itself.
     answer_due: Option<Duration>,
+    note: Option<H::Note>,
 }
 
 /// The receiver of a call's answer.
@@ -106,21 +112,6 @@ pub(crate) enum Role {
     Dialer,
     /// This side listened: its dialogs have even numbers.
     Listener,
-}
-
-/// How much is open in a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Calls and dialogs of this side that await their answers.
-    pub(crate) calls: usize,
-    /// Tasks that run here for the peer.
-    pub(crate) tasks: usize,
-    /// Dialogs that have a stream, of either side.
-    pub(crate) dialogs: usize,
-    /// Stream messages that this side may send without waiting.
-    pub(crate) credit: u64,
-    /// Stream messages that wait here for their tasks.
-    pub(crate) unread: u64,
 }
 
 /// How a call ended.
@@ -191,17 +182,6 @@ impl<H: Handles> Session<H> {
         }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        let dialogs = || self.dialogs.values().map(|entry| &entry.dialog);
-        Counts {
-            calls: self.calls.len(),
-            tasks: self.tasks.len(),
-            dialogs: self.dialogs.len(),
-            credit: dialogs().map(|dialog| u64::from(dialog.credit())).sum(),
-            unread: dialogs().map(|dialog| u64::from(dialog.unread())).sum(),
-        }
-    }
-
     /// Opens a dialog for a call; `None` once the connection is closed.
     pub(crate) fn call<'a>(
         &mut self,
@@ -262,7 +242,7 @@ impl<H: Handles> Session<H> {
         }
         let cid = Cid(self.next);
         self.next += 2;
-        self.calls.insert(cid, Call { awaits, cancelling: false, acks: Vec::new(), answer_due: None });
+        self.calls.insert(cid, Call { awaits, cancelling: false, acks: Vec::new(), answer_due: None, note: None });
         Some(cid)
     }
 
@@ -326,6 +306,13 @@ impl<H: Handles> Session<H> {
     /// Returns when [`handle_timeout`](Self::handle_timeout) may have something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Attaches what a look from outside is told of a call.
+    pub(crate) fn describe(&mut self, cid: Cid, note: H::Note) {
+        if let Some(call) = self.calls.get_mut(&cid) {
+            call.note = Some(note);
+        }
     }
 
     /// Attaches the handle by which a running task can be cancelled.

@@ -21,6 +21,7 @@ impl Handles for Numbers {
     type Ack = u32;
     type Task = u32;
     type Wake = ();
+    type Note = ();
 
     fn canceller(&self, error: &Payload) -> Option<Canceller> {
         match error.decode() {

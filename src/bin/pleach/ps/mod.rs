@@ -3,27 +3,34 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the command: which trees, as text or JSON |
+//! | [`calls`] | the functions that an actor runs and waits for |
 //! | [`forest`] | actors of several processes, put together to trees |
 //! | [`table`] | a tree as lines of text |
 
-mod forest;
-mod table;
+mod calls;
+pub(crate) mod forest;
+pub(crate) mod table;
 
 use std::io;
 
 use anyhow::Context as _;
 use clap::Args;
-use pleach::inspect::{self, ProcessReport};
+use pleach::inspect::{self, CallChain, ProcessReport};
 use serde::Serialize;
 
 use self::forest::Forest;
+use self::table::shown;
 use crate::output;
 
 /// Show the running trees of this user, and what each actor does
 ///
 /// All processes on this host that host actors of this user are asked, also those whose tasks never yield. CPU and
 /// MEMORY are those of the actor's process; TASKS are the functions that run in it for others, and CONTEXTS the
-/// contexts and streams that are open there. TRANSPORT is that of the connection to its parent.
+/// contexts and streams that are open there. TRANSPORT is that of the connection to its parent. Below each actor are the
+/// functions that it runs for others and those that it waits for, with how long.
+///
+/// A chain of calls that comes back to an actor which waits in it is shown at the end, once nothing in it has moved for a
+/// second.
 #[derive(Args)]
 #[command(after_long_help = "Examples:
   pleach ps                  all trees of this user
@@ -33,7 +40,7 @@ pub(crate) struct Command {
     /// Only the tree whose root has this name, process id, or uuid (its beginning is enough)
     #[arg(long, value_name = "ROOT")]
     tree: Option<String>,
-    /// Print JSON: an object with `processes`, each with its `actors`, and those that were `silent`
+    /// Print JSON: an object with `processes`, each with its `actors`, those that were `silent`, and `chains` of calls
     #[arg(long)]
     json: bool,
 }
@@ -43,6 +50,7 @@ pub(crate) struct Command {
 struct Found {
     processes: Vec<ProcessReport>,
     silent: Vec<Silent>,
+    chains: Vec<CallChain>,
 }
 
 /// A process that did not answer.
@@ -63,11 +71,12 @@ impl Command {
                 !process.actors.is_empty()
             });
         }
+        found.chains = inspect::call_chains(&found.processes);
         match self.json {
             true => output::json(&found),
             false => {
                 let trees = table::of(&Forest::of(&found.processes));
-                output::write((trees + &found.silent_lines()).as_bytes())
+                output::write((trees + &found.silent_lines() + &chain_lines(&found.chains)).as_bytes())
             }
         }
     }
@@ -75,7 +84,7 @@ impl Command {
 
 impl Found {
     fn now() -> anyhow::Result<Self> {
-        let mut found = Self { processes: Vec::new(), silent: Vec::new() };
+        let mut found = Self { processes: Vec::new(), silent: Vec::new(), chains: Vec::new() };
         for process in inspect::processes().context("the sockets of this host can't be listed")? {
             match process.report {
                 // A process that has opened its socket and hosts no actor yet, or no more, is in no tree.
@@ -90,6 +99,14 @@ impl Found {
     fn silent_lines(&self) -> String {
         self.silent.iter().map(|silent| format!("process {}: {}\n", silent.pid, silent.why)).collect()
     }
+}
+
+/// Returns a line for each chain of calls.
+pub(crate) fn chain_lines(chains: &[CallChain]) -> String {
+    let in_words = |chain: &CallChain| {
+        format!("nothing moves, and the calls come back to an actor: {}\n", shown(&chain.to_string()))
+    };
+    chains.iter().map(in_words).collect()
 }
 
 fn in_words(error: &io::Error) -> String {

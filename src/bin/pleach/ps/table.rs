@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pleach::inspect::{ActorReport, Failure, Stage};
 
+use super::calls;
 use super::forest::{Forest, Node};
 
 /// The columns; the last one is as wide as it is.
@@ -12,25 +13,39 @@ const HEAD: [&str; 10] =
 
 type Line = [String; 10];
 
-/// Returns a line for each actor, under a head.
+/// A line of columns, or one of words.
+enum Row {
+    Actor(Box<Line>),
+    Words(String),
+}
+
+/// Returns a line for each actor, under a head, and below it what it works on and waits for.
 pub(super) fn of(forest: &Forest<'_>) -> String {
-    let mut lines = vec![HEAD.map(str::to_owned)];
+    let mut rows = vec![Row::Actor(Box::new(HEAD.map(str::to_owned)))];
     for root in &forest.0 {
-        push(root, "", "", &mut lines);
+        push(root, "", "", &mut rows);
     }
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    lines.iter().map(|line| padded(line, &widths)).collect()
+    let mut widths = [0; HEAD.len()];
+    for row in &rows {
+        let Row::Actor(line) = row else { continue };
+        widths.iter_mut().zip(line.iter()).for_each(|(width, text)| *width = text.chars().count().max(*width));
+    }
+    let as_text = |row: &Row| match row {
+        Row::Actor(line) => padded(line, &widths),
+        Row::Words(words) => words.to_owned() + "\n",
+    };
+    rows.iter().map(as_text).collect()
 }
 
 /// Adds an actor behind `branch`, and those below it behind `indent`.
-fn push(node: &Node<'_>, branch: &str, indent: &str, lines: &mut Vec<Line>) {
-    lines.push(line_of(node, branch));
+fn push(node: &Node<'_>, branch: &str, indent: &str, rows: &mut Vec<Row>) {
+    rows.push(Row::Actor(Box::new(line_of(node, branch))));
+    let bar = if node.children.is_empty() { "   " } else { "│  " };
+    rows.extend(calls::of(node.actor).into_iter().map(|line| Row::Words(format!("{indent}{bar}{line}"))));
     let last = node.children.len().saturating_sub(1);
     for (at, child) in node.children.iter().enumerate() {
         let (branch, below) = if at == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        push(child, &format!("{indent}{branch}"), &format!("{indent}{below}"), lines);
+        push(child, &format!("{indent}{branch}"), &format!("{indent}{below}"), rows);
     }
 }
 
@@ -42,7 +57,7 @@ fn line_of(node: &Node<'_>, branch: &str) -> Line {
         actor.who.pid().to_string(),
         shown(actor.who.host()),
         line.map_or_else(|| "-".into(), |line| line.transport.protocol.to_string()),
-        span(now_ms().saturating_sub(actor.began_ms)),
+        since(actor.began_ms),
         format!("{:.2}s", process.cpu_ms as f64 / 1000.0),
         format!("{:.1}M", process.memory as f64 / f64::from(1 << 20)),
         counted(actor.tasks()),
@@ -62,15 +77,20 @@ fn state(actor: &ActorReport) -> String {
     };
     match actor.last_error() {
         Some(Failure { at_ms, message, .. }) => {
-            format!("{stage}; {} ago: {}", span(now_ms().saturating_sub(*at_ms)), shown(message))
+            format!("{stage}; {} ago: {}", since(*at_ms), shown(message))
         }
         None => stage.into(),
     }
 }
 
 /// What another program has named must not draw on the terminal, nor break the line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// How long ago a time was, which is in milliseconds since 1970.
+pub(super) fn since(ms: u64) -> String {
+    span(now_ms().saturating_sub(ms))
 }
 
 /// A time in the largest unit that fits.
