@@ -27,7 +27,8 @@ pub struct BoundedQueue<T> {
 impl<T> BoundedQueue<T> {
     /// Makes a queue of so many items, and the end from which the thread takes them.
     ///
-    /// Once more than `max_bytes` wait, [`offer`](Self::offer) drops further items.
+    /// Once more than `max_bytes` wait, [`offer`](Self::offer) drops further items, and [`reserve`](Self::reserve)
+    /// waits.
     ///
     /// # Panics
     /// If `items` is zero.
@@ -40,24 +41,35 @@ impl<T> BoundedQueue<T> {
 
     /// Queues the item that `make` makes, or drops it, unmade, if there is no room.
     pub fn offer(&self, make: impl FnOnce() -> T) {
-        let place = self.try_reserve();
-        match place.filter(|_| self.bytes.load(Ordering::Acquire) < self.max_bytes) {
+        match self.items.try_reserve().ok().filter(|_| self.takes_bytes()) {
             Some(place) => self.put(place, make()),
             None => self.drop_one(),
         }
     }
 
-    /// Returns a place, if one is free, however many bytes wait.
-    pub fn try_reserve(&self) -> Option<Permit<'_, T>> {
-        self.items.try_reserve().ok()
+    /// Returns whether another item finds a place, and not too many bytes wait.
+    pub fn has_room(&self) -> bool {
+        self.items.capacity() > 0 && self.takes_bytes()
     }
 
-    /// Waits for a place; `None` if the thread has ended.
+    fn takes_bytes(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) < self.max_bytes
+    }
+
+    /// Waits for a place, and until no more than `max_bytes` wait; `None` if the thread has ended.
     ///
     /// # Cancel safety
     /// Nothing is reserved.
     pub async fn reserve(&self) -> Option<Permit<'_, T>> {
-        self.items.reserve().await.ok()
+        let mut delivered = self.delivered.subscribe();
+        loop {
+            let place = self.items.reserve().await.ok()?;
+            if self.takes_bytes() {
+                return Some(place);
+            }
+            drop(place);
+            delivered.changed().await.ok()?;
+        }
     }
 
     /// Queues an item at its place.
