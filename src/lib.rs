@@ -90,7 +90,7 @@ pub use crate::actor::ActorId;
 pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
 pub use crate::channel::Liveness;
-pub use crate::config::{Config, Host, HostEntry, Hosts};
+pub use crate::config::{ChildOutput, Config, Host, HostEntry, Hosts};
 pub use crate::error::ok::Ok;
 pub use crate::error::{
     ActorDied, ActorPhase, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus,

@@ -14,7 +14,7 @@ use crate::proto::membership::TreeKey;
 use crate::runtime::handle::Actor;
 use crate::runtime::{Runtime, claim_process, current_task, leave_to_reaper, within};
 use crate::scope::{self, CancelScope, Erased, OnDrop, shield};
-use crate::telemetry::last_words;
+use crate::telemetry::{self, last_words};
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -129,6 +129,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     crate::panics::install_hook();
     last_words::wait_at_exit();
     config.check_patience()?;
+    config.log_level = telemetry::wanted_level().or(config.log_level);
     files::raise_limit();
     let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;

@@ -169,6 +169,7 @@ mod tests {
     use pleach_wire::{Format, Payload};
 
     use super::*;
+    use crate::config::ChildOutput;
     use crate::telemetry::LogFormat;
 
     fn known() -> Vec<Key> {
@@ -217,6 +218,8 @@ mod tests {
             ("PLEACH_CERTIFICATES", "certs"),
             ("PLEACH_LOG_LEVEL", "info"),
             ("PLEACH_LOG_FORMAT", "json"),
+            ("PLEACH_STDOUT", "relay"),
+            ("PLEACH_STDERR", "null"),
         ];
         let expected = Config {
             transport: "tcp".into(),
@@ -234,6 +237,8 @@ mod tests {
             certificates: Some("certs".into()),
             log_level: Some("info".into()),
             log_format: LogFormat::Json,
+            stdout: ChildOutput::Relay,
+            stderr: ChildOutput::Null,
             ..Config::default()
         };
         assert_eq!(load(Some(text), &variables).unwrap(), expected);

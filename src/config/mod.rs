@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::telemetry::LogFormat;
 
+mod child_output;
 pub(crate) mod host;
 pub(crate) mod hosts;
 mod load;
@@ -22,6 +23,8 @@ mod own_file;
 mod spelling;
 mod variables;
 
+pub use self::child_output::ChildOutput;
+pub(crate) use self::child_output::ChildOutputs;
 pub use self::host::Host;
 pub use self::hosts::{HostEntry, Hosts};
 
@@ -202,11 +205,18 @@ pub struct Config {
     pub deregister: Duration,
     /// The name of the root, under which it is found. Default: `root`.
     pub root_name: String,
-    /// The log filter, e.g. `info` or `pleach::cancel=debug`. Default: the value of `PLEACH_LOG`.
+    /// The log filter of the actors, e.g. `info` or `pleach::cancel=debug`; see
+    /// [`telemetry::init`](crate::telemetry::init). The variable `PLEACH_LOG` overrides it, and
+    /// [`Start::log_level`](crate::Start::log_level) does for one actor and all below it. Default: warnings.
     pub log_level: Option<String>,
     /// How records are written: `text`, or `json`, one object in a line. Default: `text`. It is for the actors; the
     /// program itself has what `PLEACH_LOG_FORMAT` says when it calls [`telemetry::init`](crate::telemetry::init).
     pub log_format: LogFormat,
+    /// What becomes of the standard output of actors: `inherit`, `relay` or `null`; see [`ChildOutput`]. Default:
+    /// `inherit`, it goes where that of the parent goes. [`Start::stdout`](crate::Start::stdout) sets it for one actor.
+    pub stdout: ChildOutput,
+    /// As `stdout`, for the standard error of actors. Default: `relay`, line by line with the actor's name in front.
+    pub stderr: ChildOutput,
 }
 
 impl Config {
@@ -316,6 +326,8 @@ impl Default for Config {
             root_name: "root".into(),
             log_level: None,
             log_format: LogFormat::Text,
+            stdout: ChildOutput::Inherit,
+            stderr: ChildOutput::Relay,
         }
     }
 }

@@ -31,8 +31,8 @@
 //! 2. `ssh` logs in once for up to eight actors of a parent at one host, and runs an agent there: this program, in
 //!    another role. The agent gets the secrets over its standard input; they are never in an argument, variable or
 //!    file.
-//! 3. The agent starts the actor, which connects to the parent. The parent copies both outputs of the actor to its own
-//!    standard error, prefixed with the actor's name; log records have it in themselves.
+//! 3. The agent starts the actor, which connects to the parent. Its outputs go to the parent's, by the same rule as
+//!    those of an actor on the parent's own host; see [`observing`](super::observing).
 //!
 //! Actors are found by name from every host, and called directly, not through their parent. An actor on the parent's
 //! own host listens on that host only, unless [`Config::listen`](crate::Config::listen) says otherwise.

@@ -6,6 +6,7 @@
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
+//! | [`observing`] | what actors print and log, and where it goes |
 //! | [`values`] | which values arrive unchanged over which codec, and which are refused |
 //! | [`architecture`] | the journeys of a call, an answer, a cancel, a spawn and an error, station by station |
 //! | [`rows`] | each row of the specified behaviour, and the test that holds it |
@@ -16,6 +17,7 @@
 pub mod architecture;
 pub mod cancellation;
 pub mod hosts;
+pub mod observing;
 pub mod rows;
 pub mod security;
 pub mod signals;

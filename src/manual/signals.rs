@@ -47,7 +47,7 @@
 //! | `program &` in an interactive shell | runs in the background; `kill %1` ends it in order | go on |
 //! | SIGSTOP to all processes, later SIGCONT | goes on | go on; on one host no actor was declared dead |
 //! | reading from the terminal | as any program | standard input is empty; an actor that opens `/dev/tty` is stopped (SIGTTIN) |
-//! | writing to a terminal with `stty tostop` | as any program | standard error goes through the root; an actor that prints to standard output is stopped (SIGTTOU) |
+//! | writing to a terminal with `stty tostop` | as any program | standard error goes through the root; an actor that prints to an inherited standard output is stopped (SIGTTOU) |
 //!
 //! A stopped actor counts as slow: calls to it wait, and C-12 ends it. Actors on other hosts exchange heartbeats
 //! ([`hosts`](super::hosts)): one that is stopped for longer than its `lease` is lost.

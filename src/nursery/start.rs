@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use super::Nursery;
 use super::monitor::{Monitor, Overseer};
 use super::stage::Stage;
-use crate::config::Host;
+use crate::config::{ChildOutput, Host};
 use crate::error::{Cancelled, Error, Result};
 use crate::panics::take_caught;
 use crate::portal::{ChildHandle, Portal};
@@ -183,8 +183,7 @@ impl<P> Start<P> {
     /// Starts the actor on a host, instead of as a process of this one.
     ///
     /// There it is started by an engine that exists already, and by the same program, which is copied there if need be.
-    /// It connects to its parent over the network, and ends with everything below it when its parent has ended. Both
-    /// its outputs go to its parent's standard error.
+    /// It connects to its parent over the network, and ends with everything below it when its parent has ended.
     pub fn on(mut self, host: Host) -> Self {
         self.options.host = host;
         self
@@ -199,6 +198,34 @@ impl<P> Start<P> {
     /// [`Config::lease`]: crate::Config::lease
     pub fn heartbeats(mut self) -> Self {
         self.options.heartbeats = true;
+        self
+    }
+
+    /// Sets the log filter of the actor and of all actors below it, e.g. `"cancel"`; see
+    /// [`telemetry::init`](crate::telemetry::init). Default: the one that its parent has, from `PLEACH_LOG` or
+    /// [`Config::log_level`].
+    ///
+    /// An actor on a thread (`mem`) has the filter of its process.
+    ///
+    /// [`Config::log_level`]: crate::Config::log_level
+    pub fn log_level(mut self, filter: impl Into<String>) -> Self {
+        self.options.log_level = Some(filter.into());
+        self
+    }
+
+    /// Sets what becomes of the standard output of the actor's process, instead of [`Config::stdout`].
+    ///
+    /// [`Config::stdout`]: crate::Config::stdout
+    pub fn stdout(mut self, output: ChildOutput) -> Self {
+        self.options.stdout = Some(output);
+        self
+    }
+
+    /// Sets what becomes of the standard error of the actor's process, instead of [`Config::stderr`].
+    ///
+    /// [`Config::stderr`]: crate::Config::stderr
+    pub fn stderr(mut self, output: ChildOutput) -> Self {
+        self.options.stderr = Some(output);
         self
     }
 

@@ -15,7 +15,7 @@
 //! | [`marked`] | finding and ending such processes |
 //! | [`orphans`] | those that have lost their parent end up at the root |
 //! | [`tracer`] | whether a debugger is attached to a process |
-//! | [`stderr_relay`] | a child's standard error, line by line |
+//! | [`relay`] | an output of a child, line by line |
 //! | [`signals`] | the signals that end this process |
 //! | [`exit_callbacks`] | what the process does last |
 //! | [`files`] | how many files may be open |
@@ -34,8 +34,8 @@ pub(crate) mod orphans;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod relay;
 pub(crate) mod signals;
 pub(crate) mod socket_dir;
-pub(crate) mod stderr_relay;
 pub(crate) mod ties;
 pub(crate) mod tracer;

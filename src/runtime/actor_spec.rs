@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::connections::Contact;
 use crate::actor::ActorId;
-use crate::config::Config;
+use crate::config::{ChildOutputs, Config};
 use crate::os::mark::TreeMark;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
@@ -29,6 +29,7 @@ pub(crate) struct ActorSpec {
     /// Modules whose functions may be called.
     pub(crate) modules: Vec<String>,
     pub(crate) config: Config,
+    pub(crate) outputs: ChildOutputs,
     pub(crate) socket_dir: PathBuf,
     pub(crate) tls: Option<TlsIdentity>,
     /// Whether it was started on another host, or by an engine that may have put it there.

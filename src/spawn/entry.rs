@@ -94,7 +94,7 @@ fn run_process() -> Result<Option<i32>> {
     pleach_wire::log::set_process_origin(&spec.name);
     files::raise_limit();
     let signals = Signals::take(Whose::Actor);
-    crate::telemetry::init_as(spec.config.log_level.as_deref(), spec.config.log_format);
+    crate::telemetry::init_actor(spec.config.log_level.as_deref(), spec.config.log_format);
     crate::panics::install_hook();
     let parent_gone = CancellationToken::new();
     let watchdog = Watchdog::start(parent, starter, parent_gone.clone(), &spec);

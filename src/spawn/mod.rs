@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actor::ActorId;
 use crate::channel::Channel;
-use crate::config::Host;
+use crate::config::{ChildOutput, Host};
 use crate::error::{ActorDied, ActorPhase, Error, Result, WaitStatus};
 use crate::os::process::{is_dead, raw_pid};
 use crate::runtime::Runtime;
@@ -59,6 +59,10 @@ pub(crate) struct StartOptions {
     pub(crate) env: Vec<(String, String)>,
     /// Exchange heartbeats although it is on this host.
     pub(crate) heartbeats: bool,
+    /// The log filter of it and all below it.
+    pub(crate) log_level: Option<String>,
+    pub(crate) stdout: Option<ChildOutput>,
+    pub(crate) stderr: Option<ChildOutput>,
 }
 
 /// Starts actors somewhere: as a process here, as a thread, on another host.
@@ -89,7 +93,7 @@ fn not_started(actor: &str, host: &Host, why: String) -> Error {
 /// A process that has just been started.
 pub(crate) struct Launched {
     pub(crate) process: Process,
-    /// Must be polled until it ends: it waits for the process and relays its standard error.
+    /// Must be polled until it ends: it waits for the process and relays its outputs.
     pub(crate) keeper: BoxFuture<'static, ()>,
 }
 
@@ -107,7 +111,7 @@ pub(crate) struct Process {
 #[derive(Clone, Debug)]
 pub(crate) struct Exit {
     pub(crate) status: WaitStatus,
-    /// The last lines of its standard error.
+    /// The last lines of its standard error, as far as they passed through this process.
     pub(crate) stderr: Vec<String>,
     /// Whether its end was seen. If not, only the engine here that led to it has ended, and it may live.
     pub(crate) seen: bool,

@@ -16,14 +16,15 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use tokio::process::{Child as TokioChild, Command};
+use tokio::process::{Child as TokioChild, ChildStderr, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Launched, Launcher, Process, Signal};
+use crate::config::ChildOutput;
 use crate::error::{Error, Result, WaitStatus};
 use crate::os::process::{Group, spawn_on_lasting_thread};
-use crate::os::stderr_relay::Relay;
+use crate::os::relay::{Destination, Lines, Relay, ToStderr, ToStdout};
 use crate::os::{files, program, ties};
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
@@ -44,7 +45,10 @@ impl Launcher for Processes {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
         super::entry::require_entry().map_err(failed)?;
         program::check().map_err(failed)?;
-        spawn(command(spec, env), spec).await.map_err(failed)
+        let mut command = command(spec, env);
+        command.stdout(stdio(spec.outputs.stdout)).stderr(stdio(spec.outputs.stderr));
+        let to = if spec.heartbeats { ToStdout::unless_stalled() } else { ToStdout::waiting() };
+        spawn(command, spec, Lines::named(&spec.name, to)).await.map_err(failed)
     }
 }
 
@@ -54,27 +58,39 @@ pub(super) fn command(spec: &ActorSpec, env: &[(String, String)]) -> std::proces
     command
         .arg0(format!("{}{}", spec.name, ties::SHOWN_AS))
         .arg(ties::ACTOR)
-        .envs(env.iter().map(|(name, value)| (name, value)))
-        .stderr(Stdio::piped());
+        .envs(env.iter().map(|(name, value)| (name, value)));
     command
 }
 
-/// Starts the actor of `spec` with a command.
+fn stdio(output: ChildOutput) -> Stdio {
+    match output {
+        ChildOutput::Inherit => Stdio::inherit(),
+        ChildOutput::Relay => Stdio::piped(),
+        ChildOutput::Null => Stdio::null(),
+    }
+}
+
+/// Starts the actor of `spec` with a command. Outputs that are pipes are relayed: standard output as `lines`.
 ///
 /// # Errors
 /// Says why not.
-pub(super) async fn spawn(mut command: std::process::Command, spec: &ActorSpec) -> Result<Launched, String> {
+pub(super) async fn spawn(
+    mut command: std::process::Command,
+    spec: &ActorSpec,
+    lines: Lines<impl Destination + 'static>,
+) -> Result<Launched, String> {
     let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {}", files::explain(&error)))?;
     command.stdin(stdin).process_group(0);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
-    let (child, own) = spawn_on_lasting_thread(command).await.map_err(|error| program::explain(&error))?;
+    let (mut child, own) = spawn_on_lasting_thread(command).await.map_err(|error| program::explain(&error))?;
+    let stdout = Relay::new(child.stdout.take(), lines);
+    let stderr = Relay::new(child.stderr.take(), Lines::named(&spec.name, ToStderr));
     // Its number is its own as long as nothing has waited for it.
     let group = Group::of(own.pid(), spec.mark).map_err(|error| files::explain(&error))?;
     let (process, exited, orders) = Process::new(Some(own.pid()));
-    let name = spec.name.clone();
     let keeper = Box::pin(async move {
-        keep(child, group, liveness, &name, orders, exited).await;
+        keep(child, group, liveness, (stdout, stderr), orders, exited).await;
         drop(own);
     });
     Ok(Launched { process, keeper })
@@ -98,17 +114,16 @@ fn spec_pipe(spec: &ActorSpec) -> std::io::Result<(Stdio, PipeWriter)> {
     Ok((reader.into(), writer))
 }
 
-/// Waits for the process, relays its standard error, carries out signals.
+/// Waits for the process, relays its outputs, carries out signals.
 async fn keep(
     mut child: TokioChild,
     group: Group,
     liveness: PipeWriter,
-    name: &str,
+    (mut stdout, mut stderr): (Relay<ChildStdout, impl Destination>, Relay<ChildStderr, impl Destination>),
     mut orders: mpsc::Receiver<Signal>,
     exited: watch::Sender<Option<Exit>>,
 ) {
     let mut liveness = Some(liveness);
-    let mut relay = Relay::new(child.stderr.take(), name);
     let status = loop {
         tokio::select! {
             biased;
@@ -122,11 +137,12 @@ async fn keep(
                     group.signal(rustix::process::Signal::KILL);
                 }
             },
-            () = relay.run() => {}
+            () = stdout.run() => {}
+            () = stderr.run() => {}
         }
     };
     drop(group);
-    let stderr = relay.finish().await;
+    let (_, stderr) = tokio::join!(stdout.finish(), stderr.finish());
     exited.send_replace(Some(Exit { status, stderr, seen: true }));
 }
 

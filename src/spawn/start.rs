@@ -16,11 +16,12 @@ use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::drain::PeerGone;
 use crate::config::host::{Engine, is_destination};
-use crate::config::{Config, Host};
+use crate::config::{ChildOutput, ChildOutputs, Config, Host};
 use crate::error::{ActorPhase, Cancelled, Error, Result, WaitStatus};
 use crate::os::program;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
+use crate::telemetry;
 
 /// Starts an actor and waits until it has connected back.
 ///
@@ -44,6 +45,9 @@ pub(crate) async fn start(
     let transport = transport(runtime, &options);
     let reach = runtime.registry().find(&transport)?.protocol().reach();
     let launcher = launcher(&options.host, reach).map_err(failed)?;
+    if reach == Reach::Process && options.host.is_local() {
+        warn_of_shared(&options);
+    }
     let uuid = Uuid::new_v4();
     let spec = spec(runtime, &options, uuid, &transport).await?;
     let mut expected = runtime.expect(uuid, spec.heartbeats).map_err(failed)?;
@@ -109,6 +113,19 @@ fn check_env(options: &StartOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Says what an actor on a thread can't have for itself.
+fn warn_of_shared(options: &StartOptions) {
+    for (option, is_set) in [
+        ("log_level", options.log_level.is_some()),
+        ("stdout", options.stdout.is_some_and(|output| output != ChildOutput::Inherit)),
+        ("stderr", options.stderr == Some(ChildOutput::Null)),
+    ] {
+        if is_set {
+            warn!(target: "pleach::runtime", actor = options.name, option, "no effect: an actor on a thread has the outputs and the log filter of its process");
+        }
+    }
 }
 
 /// The known reasons why an actor has not connected back.
@@ -211,6 +228,7 @@ async fn spec(runtime: &Arc<Runtime>, options: &StartOptions, uuid: Uuid, transp
         tree_key: runtime.identity.tree_key().clone(),
         modules: options.modules.clone(),
         config: child_config(runtime.config(), options, &transport.protocol),
+        outputs: outputs(runtime.config(), options),
         socket_dir: runtime.socket_dir(),
         tls: runtime.tls_for_child(),
         remote,
@@ -218,6 +236,11 @@ async fn spec(runtime: &Arc<Runtime>, options: &StartOptions, uuid: Uuid, transp
         starter: Some(std::process::id()),
         mark: runtime.descendants().mark(),
     })
+}
+
+/// What becomes of the actor's outputs.
+fn outputs(ours: &Config, options: &StartOptions) -> ChildOutputs {
+    ChildOutputs { stdout: options.stdout.unwrap_or(ours.stdout), stderr: options.stderr.unwrap_or(ours.stderr) }
 }
 
 fn child_config(ours: &Config, options: &StartOptions, protocol: &str) -> Config {
@@ -230,10 +253,21 @@ fn child_config(ours: &Config, options: &StartOptions, protocol: &str) -> Config
     if let Some(codec) = &options.codec {
         config.codec.clone_from(codec);
     }
+    if let Some(level) = log_level(options) {
+        config.log_level = Some(level.into());
+    }
     if let Some(multi_thread) = options.multi_thread {
         config.multi_thread = multi_thread;
     }
     config
+}
+
+/// What a start says about the child's log filter.
+fn log_level(options: &StartOptions) -> Option<&str> {
+    let own_env = options.env.iter().rev().map(|(name, value)| (name, value));
+    let mut env = own_env.chain(&options.host.options.env);
+    let of_env = env.find(|(name, _)| *name == telemetry::LEVEL).map(|(_, level)| level.as_str());
+    options.log_level.as_deref().or(of_env)
 }
 
 /// Sets host-specific values: addresses and directories.

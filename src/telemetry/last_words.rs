@@ -4,35 +4,44 @@
 //! record ─► pleach_wire::log ─► subscriber ─► [super::stderr] ─► standard error
 //! ```
 //! Both arrows in the middle are queues with threads of their own, and either may be stuck for good: a subscriber
-//! that blocks, or a standard error that is not read.
+//! that blocks, or a standard error that is not read. What children write to standard output has such a queue as well.
 
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use pleach_wire::log::{self, Backlog};
 
-use super::stderr;
+use super::{stderr, stdout};
 
 /// Waits until everything that is queued now is delivered, but not longer than [`MOMENT`].
 ///
 /// # Cancel safety
 /// It only waits.
 pub(crate) async fn delivered() {
-    let both = async {
+    let all = async {
         log::backlog().delivered().await;
+        stdout::backlog().delivered().await;
         stderr::backlog().delivered().await;
     };
-    let _ = tokio::time::timeout(MOMENT, both).await; // the rest may be taken later
+    let _ = tokio::time::timeout(MOMENT, all).await; // the rest may be taken later
 }
 
 /// As [`delivered`], for code outside of any runtime.
 pub(crate) fn wait_a_moment() {
-    wait(MOMENT);
+    let begun = Instant::now();
+    for queue in [log::backlog(), stdout::backlog(), stderr::backlog()] {
+        wait(&queue, begun, MOMENT);
+    }
 }
 
-/// As [`wait_a_moment`], at the end of the process: longer while something is still taken, up to [`AT_END`].
+/// As [`wait_a_moment`], at the end of the process: longer while something is still taken, up to [`AT_END`], and up to
+/// [`OUTPUT`] for what children have printed.
 pub(crate) fn wait_at_end() {
-    wait(AT_END);
+    // A subscriber may put records of the first queue into the last one, which says what the others have lost.
+    wait(&log::backlog(), Instant::now(), AT_END);
+    wait(&stdout::backlog(), Instant::now(), OUTPUT);
+    stdout::report_unwritten();
+    wait(&stderr::backlog(), Instant::now(), AT_END);
 }
 
 /// Does so when the process exits, in whatever way.
@@ -49,18 +58,13 @@ pub(crate) fn wait_at_exit() {
     });
 }
 
-fn wait(at_most: Duration) {
-    let begun = Instant::now();
-    // A subscriber may put the records of the first queue into the second one.
-    for queue in [log::backlog as fn() -> Backlog, stderr::backlog] {
-        let backlog = queue();
-        let (mut left, mut since) = (backlog.left(), Instant::now());
-        while left > 0 && since.elapsed() < MOMENT && begun.elapsed() < at_most {
-            std::thread::park_timeout(Duration::from_millis(1));
-            let before = std::mem::replace(&mut left, backlog.left());
-            if left < before {
-                since = Instant::now();
-            }
+fn wait(queue: &Backlog, begun: Instant, at_most: Duration) {
+    let (mut left, mut since) = (queue.left(), Instant::now());
+    while left > 0 && since.elapsed() < MOMENT && begun.elapsed() < at_most {
+        std::thread::park_timeout(Duration::from_millis(1));
+        let before = std::mem::replace(&mut left, queue.left());
+        if left < before {
+            since = Instant::now();
         }
     }
 }
@@ -69,5 +73,8 @@ fn wait(at_most: Duration) {
 /// the report of a child's death, and after a second signal.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How long the end of a process waits altogether: well below the patience of its parent.
+/// How long the end of a process waits for records: well below the patience of its parent.
 const AT_END: Duration = Duration::from_millis(500);
+
+/// How long the end of a process waits for output, while that is taken.
+const OUTPUT: Duration = Duration::from_secs(2);

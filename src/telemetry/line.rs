@@ -101,8 +101,15 @@ where
     }
 }
 
-/// Returns the line that a parent writes for a line of its child `name`.
-pub(crate) fn passed_on(name: &str, line: &str) -> String {
+/// Returns the line that a parent writes for a line of its child `name`, which may be of any bytes.
+pub(crate) fn passed_on(name: &str, line: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(line) {
+        Ok(line) => text_passed_on(name, line).into_bytes(),
+        Err(_) => [name.as_bytes(), b": ", line, b"\n"].concat(),
+    }
+}
+
+fn text_passed_on(name: &str, line: &str) -> String {
     let (at, own, pid, end) = match format_of(line) {
         Some(LogFormat::Text) => (TEXT_ACTOR_AT, Cow::Borrowed(name), " ", ']'),
         Some(LogFormat::Json) => (JSON_HEAD.len(), Cow::Owned(escaped(name)), "\",\"pid\":", ','),
@@ -169,10 +176,10 @@ mod tests {
             (json("leaf"), json("worker/leaf")),
             (json("worker 2"), json("worker/worker 2")),
         ] {
-            assert_eq!(passed_on("worker", &written), format!("{passed}\n"));
+            assert_eq!(text_passed_on("worker", &written), format!("{passed}\n"));
         }
-        assert_eq!(passed_on("a \"b\"", &json("a \\\"b\\\"")), format!("{}\n", json("a \\\"b\\\"")));
-        assert_eq!(passed_on("a b", &text("a b 7")), format!("{}\n", text("a b 7")));
+        assert_eq!(text_passed_on("a \"b\"", &json("a \\\"b\\\"")), format!("{}\n", json("a \\\"b\\\"")));
+        assert_eq!(text_passed_on("a b", &text("a b 7")), format!("{}\n", text("a b 7")));
     }
 
     #[test]
@@ -187,7 +194,7 @@ mod tests {
             "{\"actor\":\"worker\",\"pid\":7,\"cut",
             "{\"message\":\"said\"}",
         ] {
-            assert_eq!(passed_on("worker", line), format!("worker: {line}\n"));
+            assert_eq!(text_passed_on("worker", line), format!("worker: {line}\n"));
         }
     }
 }

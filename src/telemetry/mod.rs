@@ -9,13 +9,15 @@
 //! library's records are handed over by a thread of their own, named `pleach-log`, a moment after they were made
 //! and within the span in which they were made. While the subscriber takes none, up to 1024 of them (or 4 MiB)
 //! wait; further ones are dropped, and a record says how many. What the subscriber of [`init`] writes waits for
-//! standard error in the same way (`stderr`). Before the process ends, what waits is delivered, within a bound
+//! standard error in the same way (`writer`). Before the process ends, what waits is delivered, within a bound
 //! (`last_words`). Records of the program itself, and of other libraries, are none of this: they call the
 //! subscriber where they are made.
 
 pub(crate) mod last_words;
 mod line;
 pub(crate) mod stderr;
+pub(crate) mod stdout;
+mod writer;
 
 use tracing::Subscriber as _;
 use tracing::subscriber::NoSubscriber;
@@ -50,19 +52,22 @@ use crate::misspelt::meant;
 /// pleach::telemetry::init(Some("cancel"));
 /// ```
 pub fn init(level: Option<&str>) {
-    init_as(level, LogFormat::default());
+    init_with(wanted_level().as_deref().or(level), LogFormat::default());
 }
 
-/// As [`init`], with a format for records unless `PLEACH_LOG_FORMAT` names another.
-pub(crate) fn init_as(level: Option<&str>, format: LogFormat) {
+/// As [`init`], for an actor: its parent says which records, also if the environment names others.
+pub(crate) fn init_actor(level: Option<&str>, format: LogFormat) {
+    init_with(level, format);
+}
+
+fn init_with(level: Option<&str>, format: LogFormat) {
     last_words::wait_at_exit();
     let is_free = tracing::dispatcher::get_default(|set| set.is::<NoSubscriber>());
     // To make another subscriber asks the one that is set: that may take its time.
     if !is_free {
         return debug!(target: "pleach::runtime", "a subscriber is set already");
     }
-    let wanted = std::env::var("PLEACH_LOG").ok();
-    let filter = filter(wanted.as_deref().or(level).unwrap_or("warn"));
+    let filter = filter(level.unwrap_or("warn"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| stderr::Records)
@@ -73,6 +78,11 @@ pub(crate) fn init_as(level: Option<&str>, format: LogFormat) {
         LogFormat::Text => subscriber.event_format(TextLine::new()).try_init(),
         LogFormat::Json => subscriber.fmt_fields(JsonFields::new()).event_format(JsonLine::new()).try_init(),
     }; // another thread may have set one just now
+}
+
+/// Returns the log filter that the environment names, if it names one.
+pub(crate) fn wanted_level() -> Option<String> {
+    std::env::var(LEVEL).ok()
 }
 
 /// Returns the format that the environment names, if it names one.
@@ -122,6 +132,9 @@ fn filter(level: &str) -> EnvFilter {
         EnvFilter::new("warn")
     })
 }
+
+/// The variable with the log filter.
+pub(crate) const LEVEL: &str = "PLEACH_LOG";
 
 /// The layers of this library, as its targets are called.
 const LAYERS: [&str; 3] = ["transport", "runtime", "cancel"];

@@ -43,6 +43,7 @@ mod logging;
 mod lookup;
 mod names;
 mod namesakes;
+mod outputs;
 mod promises;
 mod reaping;
 mod registry;
@@ -110,6 +111,7 @@ fn main() -> ExitCode {
         lines::tests(),
         liveness::tests(),
         log_lines::tests(),
+        outputs::tests(),
         logging::tests(),
         lookup::tests(),
         names::tests(),

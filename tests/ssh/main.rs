@@ -10,6 +10,7 @@ mod deaths;
 #[path = "../it/free_address.rs"]
 mod free_address;
 mod logins;
+mod outputs;
 mod programs;
 #[path = "../it/relay.rs"]
 mod relay;
@@ -25,10 +26,12 @@ fn main() -> ExitCode {
     pleach::init();
     pleach::telemetry::init(None);
     deaths::become_root_if_told();
+    outputs::become_root_if_told();
     let mut arguments = Arguments::from_args();
     // Each looks for what the one before it has left.
     arguments.test_threads = Some(1);
-    let tests = [work::tests(), programs::tests(), logins::tests(), deaths::tests(), replaced::tests()];
+    let tests =
+        [work::tests(), outputs::tests(), programs::tests(), logins::tests(), deaths::tests(), replaced::tests()];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     if arguments.list {
         return libtest_mimic::run(&arguments, tests).exit_code();

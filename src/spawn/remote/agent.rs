@@ -13,7 +13,7 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -25,12 +25,15 @@ use super::super::commands::clean_up;
 use super::super::entry::{async_runtime, name_process, read_message, take_stdin};
 use super::super::process::{command, spawn};
 use super::super::{Exit, Launched, Process, Signal};
-use super::{Instructions, NOTED, parse_signal, write_end};
-use crate::config::Config;
+use super::output::{ToParent, write_end};
+use super::{Instructions, NOTED, parse_signal};
+use crate::config::{ChildOutput, Config};
 use crate::error::{Error, Result};
 use crate::os::orphans::Descendants;
+use crate::os::relay::Lines;
 use crate::os::socket_dir::SocketDir;
 use crate::runtime::actor_spec::ActorSpec;
+use crate::telemetry::stdout;
 
 /// Starts the actor that the input describes, and reports how it ended.
 pub(in crate::spawn) fn run() -> Result<()> {
@@ -42,7 +45,7 @@ pub(in crate::spawn) fn run() -> Result<()> {
     let ActorSpec { name, config, .. } = &instructions.spec;
     name_process(name);
     pleach_wire::log::set_process_origin(name);
-    crate::telemetry::init_as(config.log_level.as_deref(), config.log_format);
+    crate::telemetry::init_actor(config.log_level.as_deref(), config.log_format);
     let sockets = SocketDir::new();
     instructions.spec.socket_dir = sockets.path().to_owned();
     let descendants = Descendants::default();
@@ -52,8 +55,11 @@ pub(in crate::spawn) fn run() -> Result<()> {
     let kept = tokio.block_on(keep(instructions, input, &descendants));
     sockets.remove();
     let (exit, orders) = kept?;
-    // The receiver may have left.
-    let _ = writeln!(io::stdout(), "{}", write_end(exit.status));
+    let report = write_end(exit.status);
+    tokio.block_on(async {
+        stdout::pass_on(report.as_bytes()).await;
+        let _ = timeout(REPORT, stdout::backlog().delivered()).await; // the parent may have left, or take nothing
+    });
     if let Some(command) = after {
         tokio.block_on(clean_up_unless_noted(&command, orders));
     }
@@ -110,11 +116,11 @@ async fn keep(
         can_be_entered.map_err(|error| failed(format!("its directory {}: {error}", directory.display())))?;
         command.current_dir(directory);
     }
-    // One output is all that reaches the parent. It is not read here.
-    let errors = io::stderr();
-    let output = rustix::io::fcntl_dupfd_cloexec(&errors, 3).map_err(|error| failed(error.to_string()))?;
-    command.stdout(output).stderr(Stdio::inherit());
-    let Launched { process, keeper } = spawn(command, &spec).await.map_err(failed)?;
+    // The parent gives both their names.
+    let unless_null = |output, otherwise| if output == ChildOutput::Null { Stdio::null() } else { otherwise };
+    command.stdout(unless_null(spec.outputs.stdout, Stdio::piped()));
+    command.stderr(unless_null(spec.outputs.stderr, Stdio::inherit()));
+    let Launched { process, keeper } = spawn(command, &spec, Lines::plain(ToParent)).await.map_err(failed)?;
     let mut orders =
         read_orders(input).map_err(|error| failed(format!("no thread to listen to its parent: {error}")))?;
     let exit = tokio::select! {
@@ -164,6 +170,9 @@ fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
 
 /// The only argument of an agent.
 pub(in crate::spawn) const MARK: &str = "--pleach-agent";
+
+/// How long the parent may take to read how the actor ended, behind what it has printed.
+const REPORT: Duration = Duration::from_secs(5);
 
 /// How long the parent may take to note the actor's end: it cleans up itself then.
 const NOTES: Duration = Duration::from_secs(2);

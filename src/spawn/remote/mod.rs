@@ -9,11 +9,11 @@
 //!                `t`, `k` ────────────────────────────►  SIGTERM, SIGKILL to the actor's group
 //!                `n` ─────────────────────────────────►  its report of the actor's end has come
 //!                end of file ─────────────────────────►  the parent has died: ends the actor
-//!   ◄──────────── `pleach: exited 3`, `pleach: killed 9`  its output: how the actor ended
-//!   ◄──────────── the actor's standard error and output   its standard error
+//!   ◄──────────── `pleach: exited 3`, `pleach> 5 hello`  its output: how the actor ended, and its standard output
+//!   ◄──────────── the actor's standard error              its standard error
 //! ```
-//! Secrets go over the input, never into arguments, variables or files. Output of the login before the agent's first
-//! line is ignored.
+//! Secrets go over the input, never into arguments, variables or files. Other output of the login is ignored; see
+//! [`output`].
 //!
 //! # Invariants
 //! 1. Waiting for the end of such a child takes no longer than the engine's connection lasts, or [`ANSWER`] after the
@@ -21,6 +21,7 @@
 //! 2. Only an agent's report is a child's end. Without it, the child counts as lost and perhaps alive.
 
 pub(super) mod agent;
+mod output;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,11 +33,13 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::codec::FramedRead;
 
+use self::output::{FromAgent, Said};
 use super::{Exit, Launched, Process, Signal};
+use crate::config::{ChildOutput, ChildOutputs};
 use crate::error::WaitStatus;
-use crate::os::stderr_relay::Relay;
+use crate::os::relay::{Destination, Lines, Relay, ToStderr, ToStdout};
 use crate::runtime::actor_spec::ActorSpec;
 
 /// The first message to an agent.
@@ -70,37 +73,44 @@ pub(super) fn converse(link: Link, instructions: &Instructions) -> Result<Launch
     unsent.put_u32_le(length);
     unsent.put_slice(&encoded);
     let (process, exited, orders) = Process::new(None);
-    let name = instructions.spec.name.clone();
-    Ok(Launched { process, keeper: Box::pin(keep(link, unsent, name, orders, exited)) })
+    let ActorSpec { name, outputs, .. } = &instructions.spec;
+    let keeper = Box::pin(keep(link, unsent, name.clone(), *outputs, orders, exited));
+    Ok(Launched { process, keeper })
 }
 
-/// Waits for the end of the conversation, relays the actor's standard error, carries out signals.
+/// Passes an output on with the actor's name in front, or as it is.
+fn lines<D: Destination>(output: ChildOutput, name: &str, to: D) -> Lines<D> {
+    if output == ChildOutput::Inherit { Lines::plain(to) } else { Lines::named(name, to) }
+}
+
+/// Waits for the end of the conversation, relays the actor's outputs, carries out signals.
 async fn keep(
     link: Link,
     mut unsent: BytesMut,
     name: String,
+    outputs: ChildOutputs,
     mut orders: mpsc::Receiver<Signal>,
     exited: watch::Sender<Option<Exit>>,
 ) {
     let Link { mut input, output, errors, mut over } = link;
-    let mut lines = FramedRead::new(output, LinesCodec::new_with_max_length(MAX_LINE));
-    let mut relay = Relay::new(Some(errors), &name);
+    let mut output = FramedRead::new(output, FromAgent::default());
+    let mut stdout = lines(outputs.stdout, &name, ToStdout::unless_stalled());
+    let mut stderr = Relay::new(Some(errors), lines(outputs.stderr, &name, ToStderr));
     let (mut status, mut why, mut output_is_open) = (None, None, true);
     let mut deadline = None;
     while output_is_open || why.is_none() {
         tokio::select! {
             biased;
-            line = lines.next(), if output_is_open => match line {
-                Some(Ok(line)) => match parse_end(&line) {
-                    Some(end) => {
-                        status = Some(end);
-                        unsent.put_slice(&[NOTED]);
-                        sooner(&mut deadline, LAST_WORDS);
-                    }
-                    None => debug!(target: "pleach::runtime", actor = name, line, "output at its host"),
-                },
-                Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {}
-                Some(Err(LinesCodecError::Io(_))) | None => output_is_open = false,
+            // What was read has to be taken first.
+            said = output.next(), if output_is_open && !stdout.are_waiting() => match said {
+                Some(Ok(Said::End(end))) => {
+                    status = Some(end);
+                    unsent.put_u8(NOTED);
+                    sooner(&mut deadline, LAST_WORDS);
+                }
+                Some(Ok(Said::Output(piece))) => stdout.push(&piece),
+                Some(Ok(Said::Other(line))) => debug!(target: "pleach::runtime", actor = name, line, "output at its host"),
+                Some(Err(_)) | None => output_is_open = false,
             },
             said = &mut over, if why.is_none() => {
                 why = Some(said);
@@ -118,10 +128,11 @@ async fn keep(
                     unsent.clear(); // the connection has ended, and `over` says why
                 }
             }
-            () = relay.run() => {}
+            () = stdout.hand_over(), if stdout.are_waiting() => {}
+            () = stderr.run() => {}
         }
     }
-    let mut stderr = relay.finish().await;
+    let (_, mut stderr) = tokio::join!(stdout.finish(), stderr.finish());
     if status.is_none() {
         stderr
             .push(why.unwrap_or_else(|| format!("its host did not answer within {ANSWER:?} of the order to kill it")));
@@ -150,33 +161,8 @@ fn parse_signal(letter: u8) -> Option<Signal> {
     [Signal::Terminate, Signal::Kill].into_iter().find(|signal| self::letter(*signal) == [letter])
 }
 
-fn write_end(status: WaitStatus) -> String {
-    match status {
-        WaitStatus::Exited(code) => format!("{END}exited {code}"),
-        WaitStatus::Signalled(signal) => format!("{END}killed {signal}"),
-        WaitStatus::Unknown => format!("{END}ended 0"),
-    }
-}
-
-fn parse_end(line: &str) -> Option<WaitStatus> {
-    let (how, number) = line.strip_prefix(END)?.split_once(' ')?;
-    let number = number.parse().ok()?;
-    match how {
-        "exited" => Some(WaitStatus::Exited(number)),
-        "killed" => Some(WaitStatus::Signalled(number)),
-        "ended" => Some(WaitStatus::Unknown),
-        _ => None,
-    }
-}
-
 /// Tells an agent that its report has come.
 const NOTED: u8 = b'n';
-
-/// The prefix of an agent's lines.
-const END: &str = "pleach: ";
-
-/// The longest line of output, in bytes.
-const MAX_LINE: usize = 4 << 10;
 
 /// How long an agent may take to report the end of an actor that was to be killed.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -189,13 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_and_signals_come_back_as_they_were_written() {
-        for status in [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::Unknown] {
-            assert_eq!(parse_end(&write_end(status)), Some(status));
-        }
-        for noise in ["", "Welcome to node2", "pleach: exited", "pleach: exited x", "pleach: gone 1", "exited 1"] {
-            assert_eq!(parse_end(noise), None, "{noise}");
-        }
+    fn signals_come_back_as_they_were_written() {
         assert_eq!((parse_signal(b't'), parse_signal(b'k')), (Some(Signal::Terminate), Some(Signal::Kill)));
         assert_eq!(parse_signal(b'\n'), None);
     }
@@ -210,7 +190,8 @@ mod tests {
         };
         let (process, exited, orders) = Process::new(None);
         process.signal(Signal::Kill);
-        keep(link, BytesMut::new(), "there".into(), orders, exited).await;
+        let outputs = ChildOutputs { stdout: ChildOutput::Null, stderr: ChildOutput::Relay };
+        keep(link, BytesMut::new(), "there".into(), outputs, orders, exited).await;
         process.exited().await
     }
 

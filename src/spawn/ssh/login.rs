@@ -24,8 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::os::orphans::OwnChild;
 use crate::os::process::{KillGroupOnDrop, raw_pid, spawn_bound};
+use crate::os::relay::{Lines, Relay, ToStderr};
 use crate::os::socket_dir::SocketDir;
-use crate::os::stderr_relay::Relay;
 use crate::runtime::Runtime;
 
 /// A connection to a host. Dropping it ends the connection, and the processes started over it see the end of file.
@@ -163,7 +163,7 @@ async fn is_ready(output: Option<impl AsyncRead + Unpin>) -> bool {
 
 /// Waits for the end of `ssh`, or brings it about; returns its last lines.
 async fn keep(mut ssh: tokio::process::Child, own: &OwnChild, name: &str, close: CancellationToken) -> Vec<String> {
-    let mut relay = Relay::new(ssh.stderr.take(), name);
+    let mut relay = Relay::new(ssh.stderr.take(), Lines::named(name, ToStderr));
     let group = KillGroupOnDrop(own.pid());
     let leave = async {
         close.cancelled().await;

@@ -166,6 +166,7 @@ pub(crate) fn become_root_if_told() {
         "signals" => crate::signals::programs::root(&notes, &args),
         "story" => crate::story::root(&notes, &args),
         "log_lines" => crate::log_lines::root(&notes, &args),
+        "outputs" => crate::outputs::root(&notes, &args),
         "logging" => crate::logging::root(&notes, &args),
         "subscribers" => crate::subscribers::root(&notes, &args),
         "daemon" => crate::runtime::daemon_root(&notes, &args),

@@ -1,0 +1,46 @@
+//! Observing a tree: what its actors print, and what they log.
+//!
+//! # Outputs
+//! An actor's process has a standard output and a standard error like any other, and one rule says what becomes of
+//! them, on this host and on others:
+//!
+//! | [`ChildOutput`] | standard output | standard error |
+//! |---|---|---|
+//! | `Inherit` | default: goes where that of the parent goes, byte for byte | |
+//! | `Relay` | whole lines, with the actor's name in front: `worker: said` | default |
+//! | `Null` | discarded | discarded, with log records and last words |
+//!
+//! [`Start::stdout`] and [`Start::stderr`] set it for one actor, `stdout` and `stderr` in `pleach.toml`, in `PLEACH_STDOUT`
+//! and `PLEACH_STDERR`, or in [`Config`](crate::Config) for all.
+//!
+//! - What an actor prints goes into the same pipe as what the root prints. If another program reads the root's output
+//!   and parses it, an actor's `println!` breaks that: set `stdout = "null"`, or `relay`, or print to standard error.
+//! - When the reader leaves (`program | head -1`), no actor dies of SIGPIPE. `println!` in an actor that inherits its
+//!   output panics, as in any Rust program, which is the error of the function that printed. Relayed output is
+//!   discarded from then on, and standard error says so.
+//! - A reader that is slow or stopped (`program | less`) holds up an actor that prints, and no other. One that is
+//!   monitored with heartbeats, as on another host, would be declared dead if it stood still: when nothing at all was
+//!   read for a second, its further lines are dropped, and standard error says how many. So are lines for standard
+//!   error, of all actors.
+//! - At the end of the program, relayed output is written for up to two seconds while it is taken; the number of lines
+//!   that are left is said.
+//!
+//! # Logs
+//! The library emits [`tracing`] events under the targets `pleach::transport`, `pleach::runtime` and `pleach::cancel`.
+//! Actors write them to standard error, through [`telemetry::init`](crate::telemetry::init), and so does a program that
+//! calls that. Each record has the time in UTC and the name and process id of its actor.
+//!
+//! The levels of an actor, the first that is set:
+//! 1. [`Start::log_level`]: for it, and for all actors below it, on this host or another,
+//! 2. `PLEACH_LOG` among the variables of [`Start::env`] or [`Host::env`](crate::Host::env): likewise,
+//! 3. that of its parent: for the root's children, `PLEACH_LOG`, and then [`Config::log_level`](crate::Config::log_level),
+//! 4. warnings.
+//!
+//! Actors on threads (`mem`) have the outputs, the subscriber and the levels of their process; a warning says so where a
+//! start asks for others.
+//!
+//! [`ChildOutput`]: crate::ChildOutput
+//! [`Start::stdout`]: crate::Start::stdout
+//! [`Start::stderr`]: crate::Start::stderr
+//! [`Start::log_level`]: crate::Start::log_level
+//! [`Start::env`]: crate::Start::env
