@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::sync::try_lock;
 use pleach_wire::{ByteStr, Key, Volume};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::Channel;
 use crate::error::Packed;
@@ -59,8 +58,11 @@ impl Running {
 pub(crate) struct Moment(Duration);
 
 impl Moment {
+    #[expect(unsafe_code, reason = "std has no coarse clock, and that of rustix can't be read under valgrind")]
     fn now() -> Self {
-        let now = clock_gettime(ClockId::MonotonicCoarse);
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: it writes one `timespec`, which is there. If the clock were missing, every time would be 0.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
         Self(Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32))
     }
 
