@@ -56,6 +56,7 @@ pub mod discovery;
 pub mod error;
 mod fidelity;
 mod find;
+mod frames;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -21,7 +21,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
 use super::transfer::Transfer;
-use super::{ProcessReport, Reply, Request};
+use super::{ProcessReport, Reply, Request, StacksReport};
 
 /// The socket. Dropping it closes it, and this process opens no other.
 #[derive(Debug)]
@@ -117,6 +117,7 @@ fn answer(connection: UnixStream) {
     let mut transfer = Transfer::over(connection, BOUND);
     let answered = transfer.receive(MAX_REQUEST).and_then(|request| match request {
         Request::Report => transfer.send(&Reply::Report(ProcessReport::here())),
+        Request::Stacks => transfer.send(&Reply::Stacks(StacksReport::here())),
     });
     if let Err(error) = answered {
         debug!(target: "pleach::runtime", %error, "an inspection was not answered");

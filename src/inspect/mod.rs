@@ -9,6 +9,7 @@
 //! | this one | who asks: [`processes`], and what travels |
 //! | `report.rs` | the answer: a process, its actors, their connections |
 //! | `work.rs` | the functions that run, and the calls that wait |
+//! | `stacks.rs` | where tasks and threads are |
 //! | `chains.rs` | calls that come back to an actor that waits |
 //! | `listener.rs` | the socket of a process, and the threads that answer |
 //! | `transfer.rs` | one message on a connection that may stall |
@@ -23,6 +24,7 @@
 mod chains;
 pub(crate) mod listener;
 mod report;
+mod stacks;
 mod transfer;
 mod work;
 
@@ -42,6 +44,7 @@ pub use pleach_wire::msg::FunctionKind;
 
 pub use self::chains::{CallChain, ChainedCall, call_chains};
 pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
+pub use self::stacks::{Module, RunningTask, StacksReport, TaskStacks, ThreadStack, build_id};
 use self::transfer::Transfer;
 pub use self::work::{Inside, RunningFunction, WaitingCall};
 use crate::os::abstract_sockets;
@@ -54,6 +57,32 @@ pub struct Process {
     pub pid: u32,
     /// What it says, or why it says nothing: [`io::ErrorKind::TimedOut`] from one that is stopped.
     pub report: io::Result<ProcessReport>,
+    socket: String,
+}
+
+impl Process {
+    /// Asks where its tasks wait, and, if one does not answer, where its threads are.
+    ///
+    /// Each task is polled once more; nothing is changed by that, and no wake-up is lost. Threads are interrupted by a
+    /// signal only if a task does not answer within some 300 ms: `SIGURG` or `SIGWINCH`, if the program handles neither.
+    ///
+    /// It blocks until the process has answered, for two seconds at most.
+    ///
+    /// # Errors
+    /// When the process has ended, or does not answer: [`io::ErrorKind::TimedOut`] if it is stopped.
+    pub fn stacks(&self) -> io::Result<StacksReport> {
+        match self.asked(&Request::Stacks)? {
+            Reply::Stacks(report) => Ok(report),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn asked(&self, request: &Request) -> io::Result<Reply> {
+        match ask(&self.socket, request) {
+            Some((pid, reply)) if pid == self.pid => reply,
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} has ended", self.pid))),
+        }
+    }
 }
 
 /// Finds the processes of this user that host actors, on this host and in this network namespace, and asks each.
@@ -85,7 +114,7 @@ pub fn processes() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     for some in sockets.chunks(AT_ONCE) {
         thread::scope(|scope| {
-            let asked: Vec<_> = some.iter().map(|name| scope.spawn(move || ask(name))).collect();
+            let asked: Vec<_> = some.iter().map(|name| scope.spawn(move || report_of(name))).collect();
             found.extend(asked.into_iter().filter_map(|asked| asked.join().ok()?));
         });
     }
@@ -93,8 +122,17 @@ pub fn processes() -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
+fn report_of(socket: &str) -> Option<Process> {
+    let (pid, reply) = ask(socket, &Request::Report)?;
+    let report = reply.and_then(|reply| match reply {
+        Reply::Report(report) => Ok(report),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    });
+    Some(Process { pid, report, socket: socket.to_owned() })
+}
+
 /// Asks the process behind a socket; `None` if it has ended, or is another user's.
-fn ask(name: &str) -> Option<Process> {
+fn ask(name: &str, request: &Request) -> Option<(u32, io::Result<Reply>)> {
     let address = SocketAddr::from_abstract_name(name).ok()?;
     let until = Instant::now() + PATIENCE;
     loop {
@@ -103,12 +141,12 @@ fn ask(name: &str) -> Option<Process> {
         if !is_trusted(peer.uid) {
             return None;
         }
-        let report = report_of(connection, until.saturating_duration_since(Instant::now()));
-        match &report {
+        let reply = reply_to(request, connection, until.saturating_duration_since(Instant::now()));
+        match &reply {
             // Turned away: too many ask just now, or it does not trust this user.
             Err(error) if is_end(error) && peer.uid != geteuid() => return None,
             Err(error) if is_end(error) && Instant::now() < until => thread::park_timeout(PAUSE),
-            _ => return Some(Process { pid: peer.pid.as_raw_nonzero().get().unsigned_abs(), report }),
+            _ => return Some((peer.pid.as_raw_nonzero().get().unsigned_abs(), reply)),
         }
     }
 }
@@ -119,23 +157,24 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-fn report_of(connection: UnixStream, bound: Duration) -> io::Result<ProcessReport> {
+fn reply_to(request: &Request, connection: UnixStream, bound: Duration) -> io::Result<Reply> {
     let mut transfer = Transfer::over(connection, bound);
-    transfer.send(&Request::Report)?;
-    let Reply::Report(report) = transfer.receive(MAX_REPLY)?;
-    Ok(report)
+    transfer.send(request)?;
+    transfer.receive(MAX_REPLY)
 }
 
 /// A question to a process.
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
     Report,
+    Stacks,
 }
 
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
     Report(ProcessReport),
+    Stacks(StacksReport),
 }
 
 /// How long an answer may take.

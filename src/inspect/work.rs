@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::report::now_ms;
+use super::stacks::RunningTask;
 use crate::actor::ActorId;
 use crate::channel::{Asked, Channel, Running, Work};
 use crate::proto::session::Seen;
@@ -71,6 +72,12 @@ impl<'a> LineWork<'a> {
     /// Returns what was seen; `None` while it was changing.
     pub(super) fn seen(&self) -> Option<&Work> {
         self.work.as_ref()
+    }
+
+    /// Returns the functions that run for the peer, with the scope of each.
+    pub(super) fn running_with_scopes(&self) -> impl Iterator<Item = (&CancelScope, RunningTask)> {
+        let tasks = self.seen().into_iter().flat_map(|work| &work.tasks);
+        tasks.map(|task| (&task.what.scope, RunningTask::new(self.peer, RunningFunction::of(task))))
     }
 
     pub(super) fn running(&self) -> Option<Vec<RunningFunction>> {

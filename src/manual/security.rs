@@ -67,6 +67,9 @@
 //! - **SEC-23** A root's functions can't be called unless it exposes them.
 //! - **SEC-24** What a process hosts is told to processes of its own user and of root, as the kernel knows them, and to
 //!   no others. Those that ask and then say nothing, however many, delay no task of an actor, nor its end.
+//! - **SEC-25** To tell where its tasks and threads are, a process interrupts its own threads, by a signal that its program
+//!   does not handle; a handler of the program is never replaced. It tells addresses and the paths of its files, and
+//!   nothing of what is in its memory.
 //!
 //! # Tests
 //! | clause | file | test |
@@ -127,6 +130,7 @@
 //! | SEC-23 | `tests/it/lookup.rs` | `a_root_exposes_nothing_unless_told` |
 //! | SEC-24 | `tests/it/inspect.rs` | `another_user_sees_nothing` |
 //! | SEC-24 | `src/spawn/watchdog.rs` | `those_that_ask_and_say_nothing_hide_no_end` |
+//! | SEC-25 | `src/os/thread_stacks.rs` | `threads_are_interrupted_by_a_signal_that_is_free_and_handlers_stay_as_they_were` |
 //!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,

@@ -14,6 +14,8 @@
 //! | [`life_sign`] | what others see of a tree whose root is alive |
 //! | [`marked`] | finding and ending such processes |
 //! | [`orphans`] | those that have lost their parent end up at the root |
+//! | [`thread_stacks`] | where each thread of this process is |
+//! | [`elf`] | what an executable file tells of itself |
 //! | [`tracer`] | whether a debugger is attached to a process |
 //! | [`relay`] | an output of a child, line by line |
 //! | [`signals`] | the signals that end this process |
@@ -25,6 +27,7 @@
 pub(crate) mod about;
 pub(crate) mod abstract_sockets;
 pub(crate) mod dead_sockets;
+pub(crate) mod elf;
 pub(crate) mod exit_callbacks;
 pub(crate) mod files;
 pub(crate) mod life_sign;
@@ -37,5 +40,6 @@ pub(crate) mod program;
 pub(crate) mod relay;
 pub(crate) mod signals;
 pub(crate) mod socket_dir;
+pub(crate) mod thread_stacks;
 pub(crate) mod ties;
 pub(crate) mod tracer;

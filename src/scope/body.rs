@@ -20,6 +20,11 @@ pub(super) fn current_node() -> Option<Arc<Node>> {
     CURRENT.try_with(|body| body.as_ref().map(|body| body.node().clone())).ok().flatten()
 }
 
+/// Returns whether the running code is part of a body, shielded or not.
+pub(super) fn is_in_body() -> bool {
+    CURRENT.try_with(|_| ()).is_ok()
+}
+
 /// Returns whether the running code is in a shield, and not in a scope inside that.
 fn is_shielded() -> bool {
     CURRENT.try_with(Option::is_none).unwrap_or(false)

@@ -46,6 +46,9 @@
 //! 6. A deadline's scope is where its body is first polled, not where it was written. A scope of the user is where it
 //!    was made; a body of it in a shield sees its own cancellation, and not one from beyond the shield.
 
+use std::future::poll_fn;
+use std::pin::pin;
+
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +56,7 @@ use crate::error::{Error, Result};
 
 mod body;
 mod deadline;
+pub(crate) mod dump;
 mod ended;
 mod erased;
 mod on_drop;
@@ -126,8 +130,7 @@ pub(crate) fn own_cancellation_or(error: Error) -> Error {
 /// # Cancel safety
 /// It changes nothing; drop it and wait again as often as you like.
 pub async fn cancelled() {
-    match body::current_node() {
-        Some(node) => node.token.cancelled().await,
-        None => std::future::pending().await,
-    }
+    let Some(node) = body::current_node() else { return std::future::pending().await };
+    let mut cancelled = pin!(node.token.cancelled());
+    poll_fn(|cx| dump::in_background(|| cancelled.as_mut().poll(cx))).await;
 }

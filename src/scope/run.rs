@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::body::{self, Body, CURRENT, Placement};
+use super::dump::{self, Place};
 use super::shield::Shield;
 use super::tree::Node;
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ pin_project! {
         clock: Option<Pin<Box<Sleep>>>,
         // Released after the body is gone: invariant 2.
         around: Option<Shield>,
+        place: Place,
     }
 }
 
@@ -55,7 +57,8 @@ impl<F: Future> Run<F> {
     }
 
     fn with_state(state: Arc<Body>, body: F) -> Self {
-        Self { body: Some(CURRENT.scope(Some(state.clone()), body)), state, watch: None, clock: None, around: None }
+        let body = Some(CURRENT.scope(Some(state.clone()), body));
+        Self { body, state, watch: None, clock: None, around: None, place: Place::new() }
     }
 
     /// Returns whether there is no body left to poll.
@@ -74,6 +77,7 @@ impl<F: Future> Future for Run<F> {
         if this.watch.is_none() {
             // Not sooner: the body is where it is first polled, not where it was written.
             *this.around = Some(Shield::enter());
+            this.place.enter();
             let around = body::current_node();
             let limit = around.as_ref().and_then(|around| around.deadline());
             this.watch.set(Some(Watch::new(this.state.enter(around), this.state)));
@@ -83,7 +87,7 @@ impl<F: Future> Future for Run<F> {
         }
         let node = this.state.node();
         if let Some(clock) = this.clock
-            && clock.as_mut().poll(cx).is_ready()
+            && dump::in_background(|| clock.as_mut().poll(cx)).is_ready()
         {
             let now = clock.deadline();
             this.state.asked().expire(now);
@@ -93,13 +97,13 @@ impl<F: Future> Future for Run<F> {
         let watch = this.watch.as_mut().as_pin_mut().expect("set above");
         // Both questions register this task, so a cancellation or a release that comes while the body
         // is polled brings it back here.
-        let over = watch.is_over(node, cx) && this.state.may_close(cx.waker());
+        let over = dump::in_background(|| watch.is_over(node, cx) && this.state.may_close(cx.waker()));
         let value = if over {
             None
         } else {
             let body = this.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
             // Invariant 4: a body that has seen its cancellation returns only an echo of it.
-            Some(ready!(body.poll(cx))).filter(|_| !this.state.was_told())
+            Some(ready!(this.place.poll(body, cx, this.state))).filter(|_| !this.state.was_told())
         };
         let ended = value.ok_or_else(|| {
             node.catch();

@@ -108,6 +108,10 @@ impl CancelScope {
         Self { node: Node::new(Some(self.node.clone()), Reach::ThroughShields) }
     }
 
+    pub(super) fn of(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+
     /// Returns whether it is `other`, or in it.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
         self.node.is_inside(&other.node)

@@ -13,7 +13,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::body::current_node;
 use super::tree::Node;
-use super::{cancelled, checkpoint};
+use super::{cancelled, checkpoint, dump};
 use crate::error::{Cancelled, Error, Result};
 
 /// Waits for `work`, which runs no code of the user, unless the code that waits is cancelled first.
@@ -56,7 +56,7 @@ impl CancelWatch {
             self.0 = Some(Watched { scope, cancelled });
         }
         let watched = self.0.as_mut().expect("it was set above, if it was not there");
-        watched.cancelled.as_mut().poll(cx).map(|()| cancellation())
+        dump::in_background(|| watched.cancelled.as_mut().poll(cx)).map(|()| cancellation())
     }
 }
 

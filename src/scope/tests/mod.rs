@@ -14,6 +14,7 @@ use super::*;
 use crate::error::Cancelled;
 
 mod deadlines;
+mod dumps;
 mod task_nursery;
 mod trees;
 
