@@ -5,6 +5,7 @@
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
+//! | [`stuck`] | a tree that hangs: which actor waits for which, and at which line |
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
 //! | [`observing`] | what actors print and log, and where it goes |
 //! | [`values`] | which values arrive unchanged over which codec, and which are refused |
@@ -21,4 +22,5 @@ pub mod observing;
 pub mod rows;
 pub mod security;
 pub mod signals;
+pub mod stuck;
 pub mod values;

@@ -11,6 +11,7 @@ mod files;
 mod ps;
 mod reap;
 mod registrar;
+mod stacks;
 mod support;
 mod tree;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         ps::tests(),
         reap::tests(),
         registrar::tests(),
+        stacks::tests(),
     ];
     libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()
 }

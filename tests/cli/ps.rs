@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use tempfile::TempDir;
 
 use crate::support::{command, json, pleach, test_fn};
-use crate::tree::{rest, while_it_runs};
+use crate::tree::{Setup, rest, while_it_runs};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![test_fn(running_actors_are_shown_as_trees), test_fn(functions_are_shown_where_they_run_and_are_waited_for)]
@@ -41,7 +41,7 @@ fn running_actors_are_shown_as_trees() {
 fn functions_are_shown_where_they_run_and_are_waited_for() {
     let directory = TempDir::new().unwrap();
     let (at, root) = (directory.path().to_owned(), std::process::id());
-    while_it_runs("shown", rest(), move || {
+    while_it_runs(Setup::default(), "shown", rest(), move || {
         loop {
             let shown = pleach(&at, &format!("ps --tree {root}")).unwrap();
             let lines: Vec<_> = shown.lines().map(|line| line.trim_matches(['│', ' '])).collect();

@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 use libtest_mimic::Trial;
 
+use crate::tree::Setup;
+
 /// The tool.
 pub(crate) const PLEACH: &str = env!("CARGO_BIN_EXE_pleach");
 
@@ -16,6 +18,20 @@ pub(crate) fn test_fn<B: FnOnce() + Send + 'static>(body: B) -> Trial {
         body();
         Ok(())
     })
+}
+
+/// Makes tests of one body, over a transport of processes and one of threads, on runtimes of one thread and of several.
+pub(crate) fn matrix(name: &str, body: impl FnOnce(Setup) + Copy + Send + 'static) -> Vec<Trial> {
+    let setups = ["mem", "uds"].into_iter().flat_map(|protocol| [(protocol, false), (protocol, true)]);
+    let setups = setups.map(|(protocol, multi_thread)| Setup { protocol, multi_thread });
+    let test = |setup: Setup| {
+        let name = format!("{name}_over_{}{}", setup.protocol, if setup.multi_thread { "_on_threads" } else { "" });
+        Trial::test(name, move || {
+            body(setup);
+            Ok(())
+        })
+    };
+    setups.map(test).collect()
 }
 
 /// The command that runs `pleach` in a directory, which it takes for that of temporary files, too.
@@ -49,3 +65,5 @@ pub(crate) fn json(at: &Path, args: &str) -> (bool, serde_json::Value) {
     let value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{args}: {error}: {printed}{errors}"));
     (output.status.success(), value)
 }
+
+pub(crate) use pleach_patience::scaled;

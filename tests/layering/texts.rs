@@ -8,6 +8,7 @@ use super::{code, is_test, root, shown, sources_below};
 /// Where texts are input.
 const READ_INPUT: &[(&str, &str)] = &[
     ("macros/src", "the names and signs of Rust"),
+    ("src/bin/pleach/stacks/symbols.rs", "the names of functions, and the paths of files"),
     ("src/config", "settings, as users write them"),
     ("src/discovery/external.rs", "the scheme of a user's address"),
     ("src/os", "files of /proc"),

@@ -11,6 +11,7 @@
 //! | `ps/` | `pleach ps` |
 //! | `reap.rs` | `pleach reap` |
 //! | `registry.rs` | `pleach registry` |
+//! | `stacks/` | `pleach stacks` |
 //! | `output.rs` | printing results |
 //!
 //! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
@@ -25,6 +26,7 @@ mod output;
 mod ps;
 mod reap;
 mod registry;
+mod stacks;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -61,6 +63,7 @@ enum Command {
     Ps(ps::Command),
     Reap(reap::Command),
     Registry(registry::Command),
+    Stacks(stacks::Command),
 }
 
 impl Command {
@@ -76,6 +79,7 @@ impl Command {
             Self::Ps(command) => command.run().map(done),
             Self::Reap(command) => command.run(),
             Self::Registry(command) => command.run().map(done),
+            Self::Stacks(command) => command.run().map(done),
         }
     }
 }

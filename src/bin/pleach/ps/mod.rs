@@ -3,21 +3,21 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the command: which trees, as text or JSON |
+//! | [`chosen`] | the processes that are meant, and those that say nothing |
 //! | [`calls`] | the functions that an actor runs and waits for |
 //! | [`forest`] | actors of several processes, put together to trees |
 //! | [`table`] | a tree as lines of text |
 
 mod calls;
-pub(crate) mod forest;
+mod chosen;
+mod forest;
 pub(crate) mod table;
 
-use std::io;
-
-use anyhow::Context as _;
 use clap::Args;
-use pleach::inspect::{self, CallChain, ProcessReport};
+use pleach::inspect::{CallChain, ProcessReport};
 use serde::Serialize;
 
+pub(crate) use self::chosen::{Chosen, Silent, silent_lines};
 use self::forest::Forest;
 use self::table::shown;
 use crate::output;
@@ -53,51 +53,17 @@ struct Found {
     chains: Vec<CallChain>,
 }
 
-/// A process that did not answer.
-#[derive(Debug, Serialize)]
-struct Silent {
-    pid: u32,
-    why: String,
-}
-
 impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let mut found = Found::now()?;
-        if let Some(root) = &self.tree {
-            let forest = Forest::of(&found.processes);
-            let chosen = forest.tree_of(root).map(|tree| tree.members()).map_err(anyhow::Error::msg)?;
-            found.processes.retain_mut(|process| {
-                process.actors.retain(|actor| chosen.contains(&actor.who.uuid()));
-                !process.actors.is_empty()
-            });
-        }
-        found.chains = inspect::call_chains(&found.processes);
+        let chosen = Chosen::now(self.tree.as_deref(), None)?;
+        let found = Found { processes: chosen.reports(), silent: chosen.silent, chains: chosen.chains };
         match self.json {
             true => output::json(&found),
             false => {
                 let trees = table::of(&Forest::of(&found.processes));
-                output::write((trees + &found.silent_lines() + &chain_lines(&found.chains)).as_bytes())
+                output::write((trees + &silent_lines(&found.silent) + &chain_lines(&found.chains)).as_bytes())
             }
         }
-    }
-}
-
-impl Found {
-    fn now() -> anyhow::Result<Self> {
-        let mut found = Self { processes: Vec::new(), silent: Vec::new(), chains: Vec::new() };
-        for process in inspect::processes().context("the sockets of this host can't be listed")? {
-            match process.report {
-                // A process that has opened its socket and hosts no actor yet, or no more, is in no tree.
-                Ok(report) if report.actors.is_empty() => {}
-                Ok(report) => found.processes.push(report),
-                Err(error) => found.silent.push(Silent { pid: process.pid, why: in_words(&error) }),
-            }
-        }
-        Ok(found)
-    }
-
-    fn silent_lines(&self) -> String {
-        self.silent.iter().map(|silent| format!("process {}: {}\n", silent.pid, silent.why)).collect()
     }
 }
 
@@ -107,11 +73,4 @@ pub(crate) fn chain_lines(chains: &[CallChain]) -> String {
         format!("nothing moves, and the calls come back to an actor: {}\n", shown(&chain.to_string()))
     };
     chains.iter().map(in_words).collect()
-}
-
-fn in_words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut => "it hosts actors, and did not answer in time: is it stopped?".into(),
-        _ => format!("it hosts actors, and did not answer: {error}"),
-    }
 }

@@ -84,12 +84,12 @@ fn state(actor: &ActorReport) -> String {
 }
 
 /// What another program has named must not draw on the terminal, nor break the line.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// How long ago a time was, which is in milliseconds since 1970.
-pub(super) fn since(ms: u64) -> String {
+pub(crate) fn since(ms: u64) -> String {
     span(now_ms().saturating_sub(ms))
 }
 

@@ -1,0 +1,95 @@
+//! The processes that a command concerns, of all that host actors of this user.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use anyhow::{Context as _, bail};
+use pleach::inspect::{self, ActorReport, CallChain, Process, ProcessReport};
+use serde::Serialize;
+
+use super::forest::Forest;
+
+/// Those that have answered and are meant, and those that have not answered.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) processes: Vec<Process>,
+    pub(crate) silent: Vec<Silent>,
+    /// Those of the whole tree.
+    pub(crate) chains: Vec<CallChain>,
+}
+
+/// A process that did not answer.
+#[derive(Debug, Serialize)]
+pub(crate) struct Silent {
+    pub(crate) pid: u32,
+    why: String,
+}
+
+impl Chosen {
+    /// Asks all processes, and keeps the actors of the tree of that root, and those with that name or process id.
+    ///
+    /// # Errors
+    /// When processes can't be found; and which there are, if none is meant.
+    pub(crate) fn now(tree: Option<&str>, actor: Option<&str>) -> anyhow::Result<Self> {
+        let mut chosen = Self { processes: Vec::new(), silent: Vec::new(), chains: Vec::new() };
+        for process in inspect::processes().context("the sockets of this host can't be listed")? {
+            match &process.report {
+                // A process that has opened its socket and hosts no actor yet, or no more, is in no tree.
+                Ok(report) if report.actors.is_empty() => {}
+                Ok(_) => chosen.processes.push(process),
+                Err(error) => chosen.silent.push(Silent::new(process.pid, error)),
+            }
+        }
+        if let Some(root) = tree {
+            let reports = chosen.reports();
+            let members = Forest::of(&reports).tree_of(root).map(|tree| tree.members()).map_err(anyhow::Error::msg)?;
+            chosen.keep(|actor| members.contains(&actor.who.uuid()));
+        }
+        chosen.chains = inspect::call_chains(&chosen.reports());
+        if let Some(meant) = actor {
+            let known = chosen.names();
+            chosen.keep(|actor| actor.who.name() == meant || meant.parse() == Ok(actor.who.pid()));
+            if chosen.processes.is_empty() {
+                bail!(match known.is_empty() {
+                    true => "no actor of this user runs here".to_owned(),
+                    false => format!("no actor is `{meant}`; there are: {}", Vec::from_iter(known).join(", ")),
+                });
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Returns what the processes have said.
+    pub(crate) fn reports(&self) -> Vec<ProcessReport> {
+        self.processes.iter().filter_map(|process| process.report.as_ref().ok()).cloned().collect()
+    }
+
+    /// Returns the names of the actors.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let reports = self.processes.iter().filter_map(|process| process.report.as_ref().ok());
+        reports.flat_map(|report| &report.actors).map(|actor| actor.who.name().to_owned()).collect()
+    }
+
+    fn keep(&mut self, is_meant: impl Fn(&ActorReport) -> bool) {
+        self.processes.retain_mut(|process| {
+            let Ok(report) = &mut process.report else { return false };
+            report.actors.retain(&is_meant);
+            !report.actors.is_empty()
+        });
+    }
+}
+
+impl Silent {
+    pub(crate) fn new(pid: u32, error: &io::Error) -> Self {
+        let why = match error.kind() {
+            io::ErrorKind::TimedOut => "it hosts actors, and did not answer in time: is it stopped?".into(),
+            _ => format!("it hosts actors, and did not answer: {error}"),
+        };
+        Self { pid, why }
+    }
+}
+
+/// Returns a line for each process that has not answered.
+pub(crate) fn silent_lines(silent: &[Silent]) -> String {
+    silent.iter().map(|silent| format!("process {}: {}\n", silent.pid, silent.why)).collect()
+}

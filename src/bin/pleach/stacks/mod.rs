@@ -1,0 +1,91 @@
+//! `pleach stacks`: where the tasks of running actors wait, and where a busy thread is.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | the command: which processes, as text or JSON |
+//! | [`resolved`] | a report whose addresses have names |
+//! | [`symbols`] | from an address to a function and a line |
+//! | [`text`] | a report as lines of text |
+
+mod resolved;
+mod symbols;
+mod text;
+
+use std::thread;
+
+use clap::Args;
+use pleach::inspect::{CallChain, Process};
+use serde::Serialize;
+
+use self::resolved::Resolved;
+use self::symbols::Symbols;
+use crate::output;
+use crate::ps::{Chosen, Silent, chain_lines, silent_lines};
+
+/// Show where the tasks of running actors wait, and where a busy thread is
+///
+/// Each task is asked, which changes nothing, and tells all that it waits for: of a `select!`, each arm. If one does not
+/// answer, the threads of its process are interrupted by a signal for a moment, and their stacks are shown. Frames of
+/// your own code are shown first; those of libraries only where there are no others, or with --full.
+///
+/// A program that was built without debug information has functions and no lines.
+#[derive(Args)]
+#[command(after_long_help = "Examples:
+  pleach stacks                       all trees of this user
+  pleach stacks worker                the actors of that name
+  pleach stacks 4711 --full           one process, with the frames of libraries
+  pleach stacks --tree main --json | jq '.processes[].tasks[].waits'")]
+pub(crate) struct Command {
+    /// Only actors with this name, or the process with this id
+    #[arg(value_name = "NAME|PID")]
+    actor: Option<String>,
+    /// Only the tree whose root has this name, process id, or uuid (its beginning is enough)
+    #[arg(long, value_name = "ROOT")]
+    tree: Option<String>,
+    /// Show the frames of libraries too
+    #[arg(long)]
+    full: bool,
+    /// Print JSON: an object with `processes`, each with its `tasks`, `busy` functions and `threads`, those that were
+    /// `silent`, and `chains` of calls
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Output {
+    processes: Vec<Resolved>,
+    silent: Vec<Silent>,
+    chains: Vec<CallChain>,
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let mut chosen = Chosen::now(self.tree.as_deref(), self.actor.as_deref())?;
+        let mut symbols = Symbols::default();
+        let asked = thread::scope(|scope| {
+            let ask = |process| scope.spawn(move || Process::stacks(process));
+            let asked: Vec<_> = chosen.processes.iter().map(ask).collect();
+            asked.into_iter().map(|asked| asked.join()).collect::<Vec<_>>()
+        });
+        let mut processes = Vec::new();
+        let names = self.actor.is_some().then(|| chosen.names());
+        for (process, stacks) in chosen.processes.iter().zip(asked) {
+            match stacks.unwrap_or_else(|_| Err(std::io::Error::other("this thread has panicked"))) {
+                Ok(stacks) => processes.push(Resolved::new(stacks, names.as_ref(), &mut symbols)),
+                Err(error) => chosen.silent.push(Silent::new(process.pid, &error)),
+            }
+        }
+        let output = Output { processes, silent: chosen.silent, chains: chosen.chains };
+        match self.json {
+            true => output::json(&output),
+            false => output::write(output.text(self.full).as_bytes()),
+        }
+    }
+}
+
+impl Output {
+    fn text(&self, full: bool) -> String {
+        let processes: String = self.processes.iter().map(|process| text::of(process, full)).collect();
+        processes + &silent_lines(&self.silent) + &chain_lines(&self.chains)
+    }
+}
