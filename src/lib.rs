@@ -52,6 +52,9 @@ mod boot;
 mod broadcast;
 mod channel;
 pub mod config;
+mod crash;
+#[cfg(feature = "debugger")]
+pub mod debug;
 pub mod discovery;
 pub mod error;
 mod fidelity;
@@ -60,6 +63,7 @@ mod frames;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod holds;
 pub mod inspect;
 pub mod key_file;
 pub mod leftovers;
@@ -96,6 +100,8 @@ pub use crate::error::ok::Ok;
 pub use crate::error::{
     ActorDied, ActorPhase, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus,
 };
+#[cfg(feature = "debugger")]
+pub use crate::debug::{pause, pause_from_sync, post_mortem};
 pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
 pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::crash;
 use crate::telemetry::{span_trace, stderr};
 use crate::traces;
 
@@ -44,6 +45,7 @@ pub(crate) fn install_hook() {
                 _ => before(info),
             }
             LAST.set(Some(Panic { message, backtrace, span_trace: span_trace() }));
+            crash::panicked(info);
         }));
     });
 }
@@ -89,7 +91,7 @@ impl<F: Future> Future for Answered<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let before = ANSWERED.replace(true);
         // The task is not used after it has panicked.
-        let polled = catch_unwind(AssertUnwindSafe(|| self.project().task.poll(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| crash::within_task(|| self.project().task.poll(cx))));
         ANSWERED.set(before);
         match polled {
             Ok(polled) => polled.map(Ok),

@@ -21,13 +21,13 @@ const ORDER: &[&str] = &[
     // Plain data and rules, without I/O: who an actor is, and the protocol.
     "actor", "proto", "shape",
     // What all the others say and report.
-    "sync", "misspelt", "log", "fidelity", "telemetry", "traces", "frames", "panics", "error",
+    "sync", "misspelt", "log", "fidelity", "telemetry", "traces", "frames", "crash", "panics", "error",
     // The ground: settings, scopes, files.
-    "transports", "config", "key_file", "scope", "broadcast", "os", "leftovers",
+    "transports", "config", "key_file", "scope", "broadcast", "holds", "os", "leftovers",
     // A connection, and what is called over it.
     "channel", "registry", "stream", "rpc",
     // An actor among others.
-    "runtime", "inspect", "discovery", "spawn", "boot",
+    "runtime", "inspect", "debug", "discovery", "spawn", "boot",
     // The public handles.
     "portal", "find", "nursery", "trionics",
     // Pages; a build for fuzzing; the root, which re-exports.

@@ -1,12 +1,15 @@
 //! The first actor of a tree: booting it, and bringing it to its end.
 
+use std::any::{Any, type_name};
 use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
 use crate::discovery;
-use crate::error::{Cancelled, Error, Result, ScopeError};
+use crate::crash::{self, Failed};
+use crate::error::{BoxError, Cancelled, Error, Result, ScopeError};
 use crate::inspect;
 use crate::key_file;
 use crate::os::files;
@@ -70,6 +73,18 @@ where
     open_exposing(config, Vec::new(), body)
 }
 
+/// Shows the failure of a root's body to the debugger; the type of an error decides whether its text is known.
+fn show_failure<E: ScopeError>(error: &E) {
+    let any: &dyn Any = error;
+    let known = any.downcast_ref::<Error>().map(|error| error as &(dyn StdError + 'static));
+    let known = known.or_else(|| any.downcast_ref::<anyhow::Error>().map(|error| error.as_ref()));
+    let known = known.or_else(|| any.downcast_ref::<BoxError>().map(|error| &**error as _));
+    let is_cancelled = |error: &(dyn StdError + 'static)| error.downcast_ref::<Error>().is_some_and(Error::is_cancelled);
+    if !known.is_some_and(is_cancelled) {
+        crash::failed(|| Failed { type_name: type_name::<E>(), error: known });
+    }
+}
+
 /// As [`open_root`], with modules that are exposed before this root can be found.
 pub(super) async fn open_exposing<T, E, F, Fut>(config: Config, modules: Vec<String>, body: F) -> Result<T, E>
 where
@@ -91,10 +106,11 @@ where
     let scope = CancelScope::of_primitive();
     let ended = shield(async {
         let actor = Actor::new(runtime.clone());
-        let joined = async {
+        let joined = crash::watched(async {
             discovery::join_as_root(&runtime).await?;
-            body(actor).await
-        };
+            let ended = body(actor).await;
+            ended.inspect_err(show_failure)
+        });
         let ended = tokio::select! {
             biased;
             ended = scope.run(within(runtime.clone(), joined)) => ended,
@@ -146,6 +162,8 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     let runtime = Runtime::root(config, registry, tree_key)?;
     claim_process(&runtime);
     inspect::listener::start();
+    #[cfg(feature = "debugger")]
+    crate::debug::prepare(&runtime);
     let root = runtime.clone();
     runtime.keep(async move { root.adopt_orphans().await });
     Ok(runtime)

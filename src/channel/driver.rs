@@ -23,6 +23,7 @@ use super::drain::{Drain, Draining};
 use super::life::Stage;
 use super::records::Kind;
 use crate::error::{Cancelled, Packed, Refusal};
+use crate::holds;
 use crate::log::Limit;
 use crate::proto::session::{Event, Outcome};
 use crate::proto::target::Target;
@@ -219,11 +220,24 @@ impl<'a> Driver<'a> {
     }
 
     fn handle_timeout(&mut self) -> Result<(), TransportError> {
+        if holds::is_held(self.channel.peer().uuid()) {
+            self.put_off();
+            return Ok(());
+        }
         let overdue = self.channel.session().handle_timeout(self.channel.now());
         drop(overdue);
         let Some(draining) = &mut self.draining else { return self.channel.look_at_watch() };
         let looked = draining.look(self.channel.transport().traffic(), self.channel.peer_gone());
         looked.inspect_err(|end| self.gave_up = Some(end.clone()))
+    }
+
+    /// Begins all waits for the peer again: it stands still under a debugger, and is not late.
+    fn put_off(&mut self) {
+        self.channel.session().put_off(self.channel.ack_overdue_at());
+        self.channel.note_heard();
+        if let Some(draining) = &mut self.draining {
+            *draining = Draining::begin(self.drain, self.channel.transport().traffic());
+        }
     }
 
     fn handle(&mut self, msg: Msg) {

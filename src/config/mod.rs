@@ -155,6 +155,11 @@ pub struct Config {
     /// and an actor is a process already. The root's own threads are set with `#[pleach::main]`.
     #[serde(with = "switch")]
     pub multi_thread: bool,
+    /// Whether a task of an actor that fails or panics stands still first, and is shown at the debugger's prompt: see
+    /// [`manual::debugging`](crate::manual::debugging). Default: no. It is for the program at a terminal; without one,
+    /// crashes go their way. [`Start::debug_mode`](crate::Start::debug_mode) sets it for one actor.
+    #[serde(with = "switch")]
+    pub debug_mode: bool,
     /// Where Unix sockets live; made if it is missing, with mode 0700. Default: a new directory below the temporary one
     /// (or `XDG_RUNTIME_DIR`, or `/tmp`, if the path would be too long for a socket), only for this user.
     pub socket_dir: Option<PathBuf>,
@@ -313,6 +318,7 @@ impl Default for Config {
             suspect_after: 8,
             dead_after: 60,
             multi_thread: false,
+            debug_mode: false,
             socket_dir: None,
             key_file: None,
             certificates: None,

@@ -64,7 +64,7 @@ impl Raised {
         }
     }
 
-    fn error(&self) -> &(dyn StdError + 'static) {
+    pub(crate) fn error(&self) -> &(dyn StdError + 'static) {
         match &self.held {
             Held::Boxed(error) => &**error,
             Held::Traced(error) => &***error,

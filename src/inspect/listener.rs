@@ -7,11 +7,13 @@
 //! # Invariants
 //! 1. A process has one, whatever number of actors it hosts.
 //! 2. At most [`MAX_ANSWERS`] threads answer at once; further callers are turned away.
+//! 3. At most [`MAX_HOLDS`] threads wait for the end of a hold; a further one is let go at once.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -20,8 +22,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
+use super::stops;
 use super::transfer::Transfer;
 use super::{ProcessReport, Reply, Request, StacksReport};
+use crate::holds::Hold;
 
 /// The socket. Dropping it closes it, and this process opens no other.
 #[derive(Debug)]
@@ -48,8 +52,9 @@ impl Listener {
         // Random: containers that share a network number their processes alike.
         let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
         let name = format!("{NAME}{}/{random:08x}", std::process::id());
-        let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+        let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
         socket.set_nonblocking(true)?;
+        let _ = ADDRESS.set(name); // tests open more than one
         Ok(Self(socket))
     }
 
@@ -73,7 +78,7 @@ impl Listener {
         let thread = thread::Builder::new().name("pleach-answer".into()).stack_size(STACK);
         let answering = Answering;
         if before < MAX_ANSWERS {
-            let _ = thread.spawn(move || (answer(connection), drop(answering))); // without a thread, without an answer
+            let _ = thread.spawn(move || answer(connection, answering)); // without a thread, without an answer
         }
     }
 }
@@ -99,6 +104,11 @@ pub(crate) fn start() {
     });
 }
 
+/// Returns the name of this process's socket, if it has one.
+pub(crate) fn address() -> Option<&'static str> {
+    ADDRESS.get().map(String::as_str)
+}
+
 /// Returns whether a process of this user may be told, or asked, what actors do.
 pub(super) fn is_trusted(user: rustix::process::Uid) -> bool {
     user == geteuid() || user.is_root()
@@ -113,25 +123,48 @@ impl Drop for Answering {
     }
 }
 
-fn answer(connection: UnixStream) {
+fn answer(connection: UnixStream, answering: Answering) {
     let mut transfer = Transfer::over(connection, BOUND);
     let answered = transfer.receive(MAX_REQUEST).and_then(|request| match request {
         Request::Report => transfer.send(&Reply::Report(ProcessReport::here())),
         Request::Stacks => transfer.send(&Reply::Stacks(StacksReport::here())),
+        Request::Hold(branch) => {
+            let hold = Hold::branch(branch);
+            transfer.send(&Reply::Held)?;
+            drop(answering); // it lasts, and has a bound of its own
+            hold_on(hold, transfer);
+            Ok(())
+        }
+        Request::Show(stop) => stops::queue(*stop, transfer),
+        Request::Attach => stops::attach(transfer),
     });
     if let Err(error) = answered {
         debug!(target: "pleach::runtime", %error, "an inspection was not answered");
     }
 }
 
+/// Holds a branch until the actor that asked for it lets go, or has ended. One for each that stands still: invariant 3.
+fn hold_on(hold: Hold, transfer: Transfer) {
+    if HOLDING.fetch_add(1, Ordering::AcqRel) < MAX_HOLDS {
+        transfer.wait_for_end();
+    }
+    HOLDING.fetch_sub(1, Ordering::AcqRel);
+    drop(hold);
+}
+
 static OPENED: AtomicBool = AtomicBool::new(false);
+static ADDRESS: OnceLock<String> = OnceLock::new();
 static ANSWERING: AtomicUsize = AtomicUsize::new(0);
+static HOLDING: AtomicUsize = AtomicUsize::new(0);
 
 /// The prefix of the sockets' names, in the abstract namespace; the process id follows, and a random number.
 pub(super) const NAME: &str = "pleach-inspect/";
 
 /// How many callers are answered at once.
 const MAX_ANSWERS: usize = 8;
+
+/// How many branches are held at once.
+const MAX_HOLDS: usize = 1024;
 
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -140,7 +173,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const BOUND: Duration = Duration::from_secs(2);
 
 /// The largest request, in bytes.
-const MAX_REQUEST: usize = 4 << 10;
+const MAX_REQUEST: usize = 64 << 10;
 
 /// The stack of a thread here, in bytes.
 const STACK: usize = 256 << 10;

@@ -12,7 +12,8 @@
 //! | `stacks.rs` | where tasks and threads are |
 //! | `chains.rs` | calls that come back to an actor that waits |
 //! | `listener.rs` | the socket of a process, and the threads that answer |
-//! | `transfer.rs` | one message on a connection that may stall |
+//! | `transfer.rs` | messages on a connection that may stall |
+//! | `stops.rs` | actors that stand still, and wait for the debugger's terminal |
 //!
 //! The sockets are in Linux's abstract namespace: they leave no file, whatever ends the process, and are listed in
 //! `/proc/net/unix`, so that they need no directory to be found in. Other users can see their names, and no more.
@@ -25,9 +26,11 @@ mod chains;
 pub(crate) mod listener;
 mod report;
 mod stacks;
-mod transfer;
+pub(crate) mod stops;
+pub(crate) mod transfer;
 mod work;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -35,9 +38,11 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::UCred;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use self::listener::{NAME, is_trusted};
 pub use pleach_wire::msg::FunctionKind;
@@ -45,6 +50,7 @@ pub use pleach_wire::msg::FunctionKind;
 pub use self::chains::{CallChain, ChainedCall, call_chains};
 pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
 pub use self::stacks::{Module, RunningTask, StacksReport, TaskStacks, ThreadStack, build_id};
+use self::stops::Stop;
 use self::transfer::Transfer;
 pub use self::work::{Inside, RunningFunction, WaitingCall};
 use crate::os::abstract_sockets;
@@ -110,7 +116,9 @@ impl Process {
 /// ```
 pub fn processes() -> io::Result<Vec<Process>> {
     let list = fs::read_to_string(abstract_sockets::LIST)?;
-    let sockets: Vec<_> = abstract_sockets::names(&list, NAME).map(|rest| format!("{NAME}{rest}")).collect();
+    // Each connection to a socket has its name, too.
+    let sockets: BTreeSet<_> = abstract_sockets::names(&list, NAME).map(|rest| format!("{NAME}{rest}")).collect();
+    let sockets: Vec<_> = sockets.into_iter().collect();
     let mut found = Vec::new();
     for some in sockets.chunks(AT_ONCE) {
         thread::scope(|scope| {
@@ -133,14 +141,9 @@ fn report_of(socket: &str) -> Option<Process> {
 
 /// Asks the process behind a socket; `None` if it has ended, or is another user's.
 fn ask(name: &str, request: &Request) -> Option<(u32, io::Result<Reply>)> {
-    let address = SocketAddr::from_abstract_name(name).ok()?;
     let until = Instant::now() + PATIENCE;
     loop {
-        let connection = UnixStream::connect_addr(&address).ok()?;
-        let peer = socket_peercred(&connection).ok()?;
-        if !is_trusted(peer.uid) {
-            return None;
-        }
+        let (connection, peer) = connect(name).ok()?;
         let reply = reply_to(request, connection, until.saturating_duration_since(Instant::now()));
         match &reply {
             // Turned away: too many ask just now, or it does not trust this user.
@@ -149,6 +152,37 @@ fn ask(name: &str, request: &Request) -> Option<(u32, io::Result<Reply>)> {
             _ => return Some((peer.pid.as_raw_nonzero().get().unsigned_abs(), reply)),
         }
     }
+}
+
+/// Connects to the process behind a socket.
+///
+/// # Errors
+/// When it has ended, or is another user's (invariant 1).
+fn connect(name: &str) -> io::Result<(UnixStream, UCred)> {
+    let connection = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    let peer = socket_peercred(&connection)?;
+    if is_trusted(peer.uid) { Ok((connection, peer)) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+}
+
+/// As [`ask_lastingly`], of the process of this number.
+///
+/// # Errors
+/// Also when it hosts no actor.
+pub(crate) fn ask_process(pid: u32, request: &Request) -> io::Result<Transfer> {
+    let list = fs::read_to_string(abstract_sockets::LIST)?;
+    let of_process = abstract_sockets::names(&list, NAME).find(|rest| rest.starts_with(&format!("{pid}/")));
+    let socket = of_process.ok_or(io::ErrorKind::NotFound)?;
+    ask_lastingly(&format!("{NAME}{socket}"), request)
+}
+
+/// Asks the process behind a socket for something that lasts as long as the connection.
+///
+/// # Errors
+/// When it has ended, or is another user's, or does not take it in time.
+pub(crate) fn ask_lastingly(name: &str, request: &Request) -> io::Result<Transfer> {
+    let mut transfer = Transfer::over(connect(name)?.0, PATIENCE);
+    transfer.send(request)?;
+    Ok(transfer)
 }
 
 /// Returns whether the other side has closed the connection.
@@ -165,16 +199,25 @@ fn reply_to(request: &Request, connection: UnixStream, bound: Duration) -> io::R
 
 /// A question to a process.
 #[derive(Debug, Serialize, Deserialize)]
-enum Request {
+pub(crate) enum Request {
+    /// What it hosts.
     Report,
     Stacks,
+    /// To hold a branch below it, for as long as the connection lasts: see [`holds`](crate::holds).
+    Hold(Vec<Uuid>),
+    /// To show an actor that stands still: the conversation of [`stops`].
+    Show(Box<Stop>),
+    /// To be shown, over this connection, the actors of its tree that stand still.
+    Attach,
 }
 
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
-enum Reply {
+pub(crate) enum Reply {
     Report(ProcessReport),
     Stacks(StacksReport),
+    /// The branch is held.
+    Held,
 }
 
 /// How long an answer may take.

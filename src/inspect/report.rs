@@ -136,7 +136,8 @@ impl ActorReport {
         failures.max_by_key(|failure| failure.at_ms)
     }
 
-    fn of(runtime: &Arc<Runtime>, most: usize) -> Self {
+    /// That of an actor of this process, with at most so many functions and calls.
+    pub(crate) fn of(runtime: &Arc<Runtime>, most: usize) -> Self {
         Self {
             who: runtime.id().clone(),
             parent: runtime.identity.parent().cloned(),

@@ -1,35 +1,73 @@
-//! One message each way over a connection whose other end may stall.
+//! Messages over a connection whose other end may stall.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A connection, and until when it may be used.
-pub(super) struct Transfer {
+#[derive(Debug)]
+pub(crate) struct Transfer {
     connection: UnixStream,
-    until: Instant,
+    until: Option<Instant>,
 }
 
 impl Transfer {
     pub(super) fn over(connection: UnixStream, bound: Duration) -> Self {
-        Self { connection, until: Instant::now() + bound }
+        Self { connection, until: Some(Instant::now() + bound) }
+    }
+
+    /// A connection for a conversation within this process.
+    pub(crate) fn conversation(connection: UnixStream) -> Self {
+        Self { connection, until: None }
+    }
+
+    /// The same connection, for a conversation: a person at one end takes any time.
+    pub(crate) fn without_bound(self) -> Self {
+        Self { until: None, ..self }
+    }
+
+    /// Another handle on the connection, for a thread that receives while this one sends.
+    ///
+    /// # Errors
+    /// When files have run out.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { connection: self.connection.try_clone()?, until: self.until })
+    }
+
+    /// Ends the connection for all its handles.
+    pub(crate) fn shut_down(&self) {
+        let _ = self.connection.shutdown(std::net::Shutdown::Both); // it has ended
+    }
+
+    /// Returns whether the other end has closed it, or has said something out of turn.
+    pub(crate) fn is_readable(&self) -> bool {
+        let mut polled = [PollFd::new(&self.connection, PollFlags::IN)];
+        poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits until the other end closes it.
+    pub(crate) fn wait_for_end(mut self) {
+        let mut ignored = [0; 64];
+        self.until = None;
+        while self.read(&mut ignored).is_ok() {}
     }
 
     /// Sends a message: its length (4 bytes, little-endian), and the value as msgpack with names.
     ///
     /// # Errors
     /// When the other end has left, or does not take it in time.
-    pub(super) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
         let mut frame = vec![0; 4];
         rmp_serde::encode::write_named(&mut frame, message).map_err(io::Error::other)?;
         let length = u32::try_from(frame.len() - 4).map_err(io::Error::other)?;
         frame[..4].copy_from_slice(&length.to_le_bytes());
         let mut rest = &frame[..];
         while !rest.is_empty() {
-            self.connection.set_write_timeout(Some(self.left()?))?;
+            self.connection.set_write_timeout(self.left()?)?;
             match self.connection.write(rest).map_err(in_time) {
                 Ok(written) => rest = &rest[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -43,7 +81,7 @@ impl Transfer {
     ///
     /// # Errors
     /// When the other end has left, or sends something else, or nothing in time.
-    pub(super) fn receive<T: DeserializeOwned>(&mut self, limit: usize) -> io::Result<T> {
+    pub(crate) fn receive<T: DeserializeOwned>(&mut self, limit: usize) -> io::Result<T> {
         let mut length = [0; 4];
         self.fill(&mut length)?;
         let length = u32::from_le_bytes(length) as usize;
@@ -57,21 +95,29 @@ impl Transfer {
 
     fn fill(&mut self, mut rest: &mut [u8]) -> io::Result<()> {
         while !rest.is_empty() {
-            self.connection.set_read_timeout(Some(self.left()?))?;
-            match self.connection.read(rest).map_err(in_time) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => rest = &mut rest[read..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            let read = self.read(rest)?;
+            rest = &mut rest[read..];
         }
         Ok(())
     }
 
-    /// Returns how long it may still take.
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    /// Reads at least a byte.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.connection.set_read_timeout(self.left()?)?;
+            match self.connection.read(into).map_err(in_time) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Returns how long it may still take; `None`: any time.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let Some(until) = self.until else { return Ok(None) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
     }
 }
 

@@ -180,6 +180,13 @@ impl<P> Start<P> {
         self
     }
 
+    /// Shows the crashes of this actor, and of those below it, at the debugger's prompt; or not. Otherwise its parent's
+    /// [`Config::debug_mode`](crate::Config::debug_mode) counts.
+    pub fn debug_mode(mut self, shown: bool) -> Self {
+        self.options.debug_mode = Some(shown);
+        self
+    }
+
     /// Starts the actor on a host, instead of as a process of this one.
     ///
     /// There it is started by an engine that exists already, and by the same program, which is copied there if need be.

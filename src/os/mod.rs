@@ -19,6 +19,7 @@
 //! | [`tracer`] | whether a debugger is attached to a process |
 //! | [`relay`] | an output of a child, line by line |
 //! | [`signals`] | the signals that end this process |
+//! | [`terminal`] | the terminal, for a debugger of this process |
 //! | [`exit_callbacks`] | what the process does last |
 //! | [`files`] | how many files may be open |
 //! | [`socket_dir`] | where a tree keeps its Unix sockets |
@@ -40,6 +41,7 @@ pub(crate) mod program;
 pub(crate) mod relay;
 pub(crate) mod signals;
 pub(crate) mod socket_dir;
+pub(crate) mod terminal;
 pub(crate) mod thread_stacks;
 pub(crate) mod ties;
 pub(crate) mod tracer;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! signal ─► handler ─► pipe ─► thread ─┬─ the first, and there are listeners ─► the listeners end in order
+//!                                      ├─ an interrupt, and a debugger has the terminal ─► it gives up its command
 //!                                      ├─ within REPEAT of that ─► the same signal: nothing
 //!                                      └─ any other ─► the process ends at once
 //! ```
@@ -11,17 +12,21 @@
 //! # Invariants
 //! 1. The thread waits for nothing but the pipe: not for the runtime, a lock of its tasks, a subscriber, or
 //!    standard error (beyond a bound).
-//! 2. From the moment in which signals are taken to the end of the process, one of them is never without effect.
+//! 2. From the moment in which signals are taken to the end of the process, one of them is never without effect, but
+//!    an interrupt while the program is being debugged.
 
 use std::future::poll_fn;
 use std::io::{self, PipeReader, PipeWriter, Read as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::terminal;
 use crate::error::signal_name;
+use crate::holds;
 use crate::telemetry::{last_words, stderr};
 
 /// Listens for the first signal. While one of these is held, there is something that can end in order.
@@ -83,6 +88,7 @@ pub(crate) enum Whose {
 impl Whose {
     fn leave_at_once(self, signal: i32) -> ! {
         let name = signal_name(signal);
+        terminal::put_back();
         stderr::offer(format!("interrupted by {name} again: leaving without clean-up\n").into());
         last_words::wait_a_moment();
         match self {
@@ -130,7 +136,7 @@ fn start(came: watch::Sender<Option<i32>>, whose: Whose) -> io::Result<()> {
 #[allow(unsafe_code)]
 fn handle(signal: i32, pipe: Arc<PipeWriter>, epoch: Instant) -> io::Result<()> {
     let own = std::process::id();
-    let handler = move || {
+    let handler = move |info: &libc::siginfo_t| {
         if std::process::id() != own {
             // A process that was forked off this one has the handler too, but not its thread.
             // SAFETY: both functions are async-signal-safe, and take plain numbers.
@@ -140,10 +146,10 @@ fn handle(signal: i32, pipe: Arc<PipeWriter>, epoch: Instant) -> io::Result<()> 
             }
             return;
         }
-        let _ = rustix::io::write(&*pipe, &Came { signal, at: epoch.elapsed() }.to_bytes()); // full: many have come
+        let _ = rustix::io::write(&*pipe, &Came { signal, at: epoch.elapsed(), to_thread: info.si_code == libc::SI_TKILL }.to_bytes()); // full: many have come
     };
     // SAFETY: the handler makes system calls only (getpid, clock_gettime, write). It does not allocate, lock or panic.
-    unsafe { signal_hook_registry::register(signal, handler) }.map(drop)
+    unsafe { signal_hook_registry::register_sigaction(signal, handler) }.map(drop)
 }
 
 /// Returns whether the launcher of this process had it ignore a signal.
@@ -156,12 +162,25 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
+/// Returns whether an interrupt has come that was meant for the debugger, once.
+pub(crate) fn take_interrupt() -> bool {
+    INTERRUPTED.swap(false, Ordering::AcqRel)
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 /// The thread's loop.
 fn listen(mut pipe: PipeReader, told: &watch::Sender<Option<i32>>, whose: Whose) {
     let (mut seen, mut bytes) = (Seen::default(), [0; Came::SIZE]);
     // The handlers hold the other end for as long as the process lives.
     while pipe.read_exact(&mut bytes).is_ok() {
         let came = Came::from_bytes(bytes);
+        if came.signal == libc::SIGINT && (terminal::is_held() || holds::stands_still()) {
+            if !came.to_thread {
+                INTERRUPTED.store(true, Ordering::Release);
+            }
+            continue;
+        }
         match seen.judge(came.at, told.receiver_count() > 0) {
             Verdict::Ask => drop(told.send_replace(Some(came.signal))),
             Verdict::Repeat => {}
@@ -175,21 +194,25 @@ fn listen(mut pipe: PipeReader, told: &watch::Sender<Option<i32>>, whose: Whose)
 struct Came {
     signal: i32,
     at: Duration,
+    /// Whether a thread of this process has sent it to another: the debugger wakes its line editor so.
+    to_thread: bool,
 }
 
 impl Came {
-    const SIZE: usize = 12;
+    const SIZE: usize = 13;
 
     fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
-        bytes[..4].copy_from_slice(&self.signal.to_ne_bytes());
-        bytes[4..].copy_from_slice(&(self.at.as_millis() as u64).to_ne_bytes());
+        bytes[0] = self.to_thread.into();
+        bytes[1..5].copy_from_slice(&self.signal.to_ne_bytes());
+        bytes[5..].copy_from_slice(&(self.at.as_millis() as u64).to_ne_bytes());
         bytes
     }
 
     fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let [a, b, c, d, at @ ..] = bytes;
-        Self { signal: i32::from_ne_bytes([a, b, c, d]), at: Duration::from_millis(u64::from_ne_bytes(at)) }
+        let [to_thread, a, b, c, d, at @ ..] = bytes;
+        let (signal, at) = (i32::from_ne_bytes([a, b, c, d]), Duration::from_millis(u64::from_ne_bytes(at)));
+        Self { signal, at, to_thread: to_thread != 0 }
     }
 }
 
@@ -268,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_signal_passes_the_pipe_unchanged() {
-        let came = Came { signal: libc::SIGTERM, at: Duration::from_millis(1 << 40) };
+        let came = Came { signal: libc::SIGTERM, at: Duration::from_millis(1 << 40), to_thread: true };
         assert_eq!(Came::from_bytes(came.to_bytes()), came);
     }
 }

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::actor::ActorId;
 
@@ -27,6 +29,63 @@ pub(crate) async fn gone(actor: &ActorId, pid: Option<u32>) {
     }
 }
 
+/// Checks that a debugger could be attached to a process.
+///
+/// # Errors
+/// Says why not, and what to do.
+#[allow(unsafe_code)]
+pub(crate) fn check(pid: u32) -> Result<(), String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| format!("process {pid} is gone"))?;
+    if let Some(tracer) = read(&status).and_then(|process| process.tracer) {
+        let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
+        return Err(format!("process {pid} is traced already, by process {tracer} ({}): leave that first", name.trim()));
+    }
+    match try_to_trace(pid) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(forbidden(pid, &status, &error)),
+    }
+}
+
+/// Traces a process for a moment, which goes on meanwhile.
+///
+/// # Errors
+/// When the system forbids it.
+#[allow(unsafe_code)]
+fn try_to_trace(pid: u32) -> io::Result<()> {
+    let target = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    let seize = move || {
+        // SAFETY: it takes plain numbers, and stops nothing.
+        match unsafe { libc::ptrace(libc::PTRACE_SEIZE, target, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // The end of the thread that traces ends the trace.
+    let traced = thread::Builder::new().spawn(seize)?.join().unwrap_or(Ok(()));
+    let until = Instant::now() + LET_GO;
+    while traced.is_ok() && traced_at_or_below(pid) == Some(pid) && Instant::now() < until {
+        thread::park_timeout(Duration::from_millis(1));
+    }
+    traced
+}
+
+/// Explains why the system forbids to trace a process.
+fn forbidden(pid: u32, status: &str, error: &io::Error) -> String {
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let theirs = uids.split_whitespace().nth(1).unwrap_or("?");
+    let ours = rustix::process::geteuid();
+    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let why = match scope.trim() {
+        _ if theirs != ours.as_raw().to_string() => {
+            format!("it runs as the user {theirs}, and this one as {ours}: only root may debug another user's process")
+        }
+        "3" => "this system allows no debugger until it is started again (`kernel.yama.ptrace_scope` is 3)".into(),
+        "2" => "only root may debug here (`sysctl kernel.yama.ptrace_scope=1` allows it for one's own programs)".into(),
+        _ => "a container may need `--cap-add=SYS_PTRACE`".to_owned(),
+    };
+    format!("a debugger may not attach to process {pid}: {error}; {why}")
+}
+
 /// Returns a process with a debugger among `top` and those below it.
 fn traced_at_or_below(top: u32) -> Option<u32> {
     let processes = processes();
@@ -35,13 +94,13 @@ fn traced_at_or_below(top: u32) -> Option<u32> {
         // A process that ends meanwhile gives its children to another: the walk ends, whatever it meets.
         std::iter::successors(Some(*pid), parent).take(processes.len() + 1).any(|pid| pid == top)
     };
-    let mut traced = processes.iter().filter(|(_, process)| process.is_traced).map(|(pid, _)| *pid);
+    let mut traced = processes.iter().filter(|(_, process)| process.tracer.is_some()).map(|(pid, _)| *pid);
     traced.find(is_below)
 }
 
 struct Process {
     parent: u32,
-    is_traced: bool,
+    tracer: Option<u32>,
 }
 
 /// All processes of this machine that can be seen.
@@ -56,8 +115,11 @@ fn read(status: &str) -> Option<Process> {
         let value = status.lines().find_map(|line| line.strip_prefix(name))?;
         value.trim_start_matches(':').trim().parse::<u32>().ok()
     };
-    Some(Process { parent: field("PPid")?, is_traced: field("TracerPid")? != 0 })
+    Some(Process { parent: field("PPid")?, tracer: field("TracerPid").filter(|tracer| *tracer != 0) })
 }
+
+/// How long the end of a trace may take.
+const LET_GO: Duration = Duration::from_secs(1);
 
 /// How often to poll whether a debugger has detached: the kernel does not notify.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -70,8 +132,8 @@ mod tests {
     fn a_status_tells_who_is_traced() {
         let status = "Name:\tcat\nPPid:\t12\nTracerPid:\t34\nUid:\t0\t0\t0\t0\n";
         let process = read(status).unwrap();
-        assert_eq!((process.parent, process.is_traced), (12, true));
-        assert!(!read(&status.replace("34", "0")).unwrap().is_traced);
+        assert_eq!((process.parent, process.tracer), (12, Some(34)));
+        assert!(read(&status.replace("34", "0")).unwrap().tracer.is_none());
         assert!(read("Name:\tcat\n").is_none());
     }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::Channel;
+use crate::crash::{self, Failed};
 use crate::error::{BoxError, Raised, Refusal};
 use crate::fidelity;
 use crate::panics::{Answered, Panic};
@@ -132,7 +133,12 @@ fn answer_value<R: Outcome, V: Serialize + DeserializeOwned + 'static>(
             fidelity::check(&value);
             Ok(answer.value(value))
         }
-        Ok(Err(raised)) => Err((Failure::Raised(raised), answer)),
+        Ok(Err(raised)) => {
+            if raised.cancellation().is_none() {
+                crash::failed(|| Failed { type_name: raised.type_name, error: Some(raised.error()) });
+            }
+            Err((Failure::Raised(raised), answer))
+        }
         Err(panic) => Err((Failure::Panic(panic), answer)),
     }
 }

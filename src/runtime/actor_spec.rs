@@ -44,6 +44,17 @@ pub(crate) struct ActorSpec {
     /// The mark to put on itself, for all its descendants.
     #[serde(default)]
     pub(crate) mark: Option<TreeMark>,
+    /// The actors above it, the root first, if all of them are on its host.
+    #[serde(default)]
+    pub(crate) ancestors: Vec<Ancestor>,
+}
+
+/// An actor above another one, and where it is asked for what needs no task of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ancestor {
+    pub(crate) who: ActorId,
+    /// The name of its process's socket for inspection.
+    pub(crate) socket: String,
 }
 
 /// Where an actor comes from.
@@ -58,6 +69,7 @@ pub(super) struct Origin {
     pub(super) heartbeats: bool,
     /// Shared by all processes of the tree.
     pub(super) mark: Option<TreeMark>,
+    pub(super) ancestors: Vec<Ancestor>,
 }
 
 impl Origin {
@@ -69,6 +81,7 @@ impl Origin {
             registrars: spec.registrars.clone(),
             heartbeats: spec.heartbeats,
             mark: spec.mark,
+            ancestors: spec.ancestors.clone(),
         }
     }
 }

@@ -159,6 +159,14 @@ impl Runtime {
         Ok(opened)
     }
 
+    /// Connects this actor to itself, on the async runtime that polls this: its own may stand still.
+    ///
+    /// # Errors
+    /// When the protocol in memory is missing.
+    pub(crate) async fn connection_to_self(self: Arc<Self>) -> Result<Arc<Connection>> {
+        Ok(Connection::new(self.connect_to_self().await?, true))
+    }
+
     /// Connects this actor to itself: calls to it are served as those of any other.
     async fn connect_to_self(self: &Arc<Self>) -> Result<Channel> {
         let kind = self.registry.find(&Key::new("msgpack", "mem"))?;

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pleach_wire::TlsIdentity;
 
-use super::actor_spec::{ActorSpec, Origin};
+use super::actor_spec::{ActorSpec, Ancestor, Origin};
 use crate::actor::ActorId;
 use crate::error::Result;
 use crate::proto::membership::TreeKey;
@@ -88,6 +88,11 @@ impl Identity {
         Some(&self.origin.as_ref()?.parent)
     }
 
+    /// Returns the actors above this one, the root first: none for a root, or if one of them is on another host.
+    pub(crate) fn ancestors(&self) -> &[Ancestor] {
+        self.origin.as_ref().map_or(&[], |origin| &origin.ancestors)
+    }
+
     pub(super) fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
@@ -97,7 +102,7 @@ impl Identity {
         self.origin.as_ref().map_or(&[], |origin| &origin.registrars)
     }
 
-    pub(super) fn is_root(&self) -> bool {
+    pub(crate) fn is_root(&self) -> bool {
         self.origin.is_none()
     }
 }

@@ -7,17 +7,17 @@
 //! 5. end the other connections, and wait for everything else that runs here
 //! 6. leave: the callbacks of `on_exit`; then the process exits, or the tree's body returns
 //!
-//! Steps that take longer than their bound are reported and left to the parent's escalation.
+//! Steps that take longer than their bound are reported and left to the parent's escalation. While an actor below
+//! stands still under a debugger, no bound counts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_wire::EndReason;
-use tokio::time::timeout;
-
 use super::Runtime;
 use super::handle::is_of_process;
 use crate::channel::Channel;
+use crate::holds;
 use crate::os::exit_callbacks;
 
 impl Runtime {
@@ -75,7 +75,7 @@ impl Runtime {
     }
 
     async fn bounded(&self, what: &str, bound: Duration, work: impl Future<Output = ()>) {
-        if timeout(bound, work).await.is_err() {
+        if holds::bounded(bound, work).await.is_none() {
             warn!(target: "pleach::cancel", actor = %self.id(), what, ?bound, "did not end in time");
         }
     }

@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::checkpoint;
 use super::tree::CancelScope;
+use crate::crash;
 use crate::error::{Error, Result, ScopeError, boxed};
 
 /// The outcome of a body.
@@ -104,7 +105,8 @@ impl<F: Future> Future for CatchPanic<F> {
         let mut body = self.project().body;
         // The body is not used after it has panicked.
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            body.as_mut().as_pin_mut().expect("it is not polled after it ended").poll(cx)
+            let body = body.as_mut().as_pin_mut().expect("it is not polled after it ended");
+            crash::within_task(|| body.poll(cx))
         }));
         let panic = match polled {
             Ok(polled) => return Poll::Ready(Ok(ready!(polled))),

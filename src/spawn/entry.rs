@@ -104,6 +104,8 @@ fn run_process() -> Result<Option<i32>> {
     let served = tokio.block_on(async {
         let runtime = Runtime::child(spec, registry)?;
         crate::runtime::claim_process(&runtime);
+        #[cfg(feature = "debugger")]
+        crate::debug::prepare(&runtime);
         serve(runtime, parent_gone, Some(watchdog), Some(signals)).await
     });
     tokio.shutdown_timeout(Duration::ZERO);
@@ -121,7 +123,12 @@ pub(super) fn run_in_thread(
     let Ok(tokio) = async_runtime(spec.config.multi_thread, None) else { return 1 };
     let name = spec.name.clone();
     let served = tokio.block_on(async {
-        let actor = async { serve(Runtime::child(spec, registry)?, parent_gone, None, None).await };
+        let actor = async {
+            let runtime = Runtime::child(spec, registry)?;
+            #[cfg(feature = "debugger")]
+            crate::debug::prepare(&runtime);
+            serve(runtime, parent_gone, None, None).await
+        };
         tokio::select! {
             biased;
             () = killed.cancelled() => Err(Error::Usage("it was killed".into())),

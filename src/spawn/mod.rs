@@ -56,6 +56,8 @@ pub(crate) struct StartOptions {
     pub(crate) transport: Option<String>,
     pub(crate) codec: Option<String>,
     pub(crate) multi_thread: Option<bool>,
+    /// Whether its crashes are shown in the debugger.
+    pub(crate) debug_mode: Option<bool>,
     pub(crate) env: Vec<(String, String)>,
     /// Exchange heartbeats although it is on this host.
     pub(crate) heartbeats: bool,

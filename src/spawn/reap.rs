@@ -19,7 +19,8 @@
 //! the child.
 //!
 //! An exit ends it at every step. Each step that had to be taken is reported, with its reason. A child to which
-//! a debugger is attached is not sent a signal until that lets go.
+//! a debugger is attached is not sent a signal until that lets go. One that stands still in the debugger of this
+//! library, or has such an actor below it, is asked again afterwards, with all its time.
 
 use std::fmt;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use super::{Child, Exit, Signal};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::error::WaitStatus;
+use crate::holds;
 use crate::os::tracer;
 
 /// How a child of a nursery came to its end.
@@ -146,7 +148,7 @@ async fn out_of_reach(child: &Child, config: &Config) -> String {
         false => config.lease.saturating_add(config.ladder()),
     };
     let patience = patience.saturating_add(TO_DIE);
-    tokio::time::sleep(patience).await;
+    holds::patience(child.id.uuid(), patience).await;
     let lost = child.channel.gone();
     format!("{lost}; its exit was not seen within {patience:?}, by when it must have ended itself")
 }
@@ -160,15 +162,20 @@ struct Climbed {
 impl Climbed {
     /// Goes from one step to the next; the caller watches for the exit. Returns when the child has to be abandoned.
     async fn climb(&mut self, child: &Child, killing: &CancellationToken, config: &Config) {
-        let why = tokio::select! {
-            biased;
-            () = killing.cancelled() => "a hard kill was asked for".to_owned(),
-            why = ask(child, config) => why,
+        let why = loop {
+            let why = tokio::select! {
+                biased;
+                () = killing.cancelled() => "a hard kill was asked for".to_owned(),
+                why = ask(child, config) => why,
+            };
+            if !holds::released(child.id.uuid()).await {
+                break why;
+            }
         };
         // Nothing leads to one that is lost.
         if !child.process.is_lost() {
             self.escalate(child, EndedBy::Sigterm, why).await;
-            tokio::time::sleep(config.kill_after).await;
+            holds::patience(child.id.uuid(), config.kill_after).await;
             self.escalate(child, EndedBy::Sigkill, format!("it did not end within {:?} of SIGTERM", config.kill_after))
                 .await;
         }
@@ -176,7 +183,7 @@ impl Climbed {
             child.channel.request_close(EndReason::Unused); // one that can't be killed from here ends without its parent
             return std::future::pending().await; // its lease bounds that
         }
-        tokio::time::sleep(config.give_up_after).await;
+        holds::patience(child.id.uuid(), config.give_up_after).await;
         if child.process.has_ended() {
             return std::future::pending().await;
         }

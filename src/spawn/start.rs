@@ -19,8 +19,9 @@ use crate::config::host::{Engine, is_destination};
 use crate::config::{ChildOutput, ChildOutputs, Config, Host};
 use crate::error::{ActorPhase, Cancelled, Error, Result, WaitStatus};
 use crate::os::program;
+use crate::{holds, inspect};
 use crate::runtime::Runtime;
-use crate::runtime::actor_spec::ActorSpec;
+use crate::runtime::actor_spec::{ActorSpec, Ancestor};
 use crate::telemetry;
 
 /// Starts an actor and waits until it has connected back.
@@ -85,7 +86,7 @@ pub(crate) async fn start(
             let obstacle = obstacle(runtime, &options, begun).unwrap_or_default();
             return Err(failed(format!("it could not connect back and was killed; {obstacle}")));
         }
-        () = tokio::time::sleep(spec.config.connect_back) => {
+        () = holds::patience(uuid, spec.config.connect_back) => {
             let words = kill(&process, spec.config.give_up_after).await.stderr;
             let obstacle = obstacle(runtime, &options, begun).map(|obstacle| format!("; {obstacle}")).unwrap_or_default();
             return Err(failed(too_late(&spec, &words) + &obstacle));
@@ -234,13 +235,31 @@ async fn spec(runtime: &Arc<Runtime>, options: &StartOptions, uuid: Uuid, transp
         remote,
         heartbeats: remote || options.heartbeats,
         starter: Some(std::process::id()),
+        ancestors: if remote { Vec::new() } else { ancestors(runtime) },
         mark: runtime.descendants().mark(),
     })
 }
 
-/// What becomes of the actor's outputs.
+/// What becomes of the actor's outputs. One that is debugged prints nothing past the debugger's prompt.
 fn outputs(ours: &Config, options: &StartOptions) -> ChildOutputs {
-    ChildOutputs { stdout: options.stdout.unwrap_or(ours.stdout), stderr: options.stderr.unwrap_or(ours.stderr) }
+    let is_debugged = options.debug_mode.unwrap_or(ours.debug_mode);
+    let stdout = match ours.stdout {
+        ChildOutput::Inherit if is_debugged => ChildOutput::Relay,
+        configured => configured,
+    };
+    ChildOutputs { stdout: options.stdout.unwrap_or(stdout), stderr: options.stderr.unwrap_or(ours.stderr) }
+}
+
+/// The actors above a child on this host, this one included: none, if one of them is out of reach.
+fn ancestors(runtime: &Runtime) -> Vec<Ancestor> {
+    let above = runtime.identity.ancestors();
+    match inspect::listener::address() {
+        Some(socket) if runtime.identity.is_root() || !above.is_empty() => {
+            let own = Ancestor { who: runtime.id().clone(), socket: socket.into() };
+            above.iter().cloned().chain([own]).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn child_config(ours: &Config, options: &StartOptions, protocol: &str) -> Config {
@@ -255,6 +274,9 @@ fn child_config(ours: &Config, options: &StartOptions, protocol: &str) -> Config
     }
     if let Some(level) = log_level(options) {
         config.log_level = Some(level.into());
+    }
+    if let Some(debug_mode) = options.debug_mode {
+        config.debug_mode = debug_mode;
     }
     if let Some(multi_thread) = options.multi_thread {
         config.multi_thread = multi_thread;

@@ -27,6 +27,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 pub use self::line::LogFormat;
 pub(crate) use self::line::passed_on;
+pub(crate) use self::writer::divert;
 use self::line::{JsonLine, TextLine};
 use crate::misspelt::meant;
 

@@ -6,7 +6,7 @@
 //! | log records and last words ([`offer`]) | the record is dropped and counted |
 //! | the standard error of children ([`pass_on`]) | waits; dropped and counted only while nothing is taken at all |
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use pleach_wire::log::Backlog;
 
@@ -56,4 +56,4 @@ fn report(stderr: &Writer, lost: Lost) {
     let _ = stderr.put_out(line.as_bytes()); // the reader may have left
 }
 
-static STDERR: Writer = Writer::new("stderr", |lines| io::stderr().lock().write_all(lines), report);
+static STDERR: Writer = Writer::new("stderr", |lines| io::stderr().lock().write_all(lines), || io::stderr().is_terminal(), report);

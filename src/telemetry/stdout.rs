@@ -5,7 +5,7 @@
 //! time, since it is monitored with heartbeats, waits no longer than while something is taken: the rest is dropped and
 //! counted. If the reader has left, what children write is lost, standard error says so once, and they live on.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Once;
 
 use pleach_wire::log::Backlog;
@@ -68,4 +68,4 @@ fn report(_stdout: &Writer, lost: Lost) {
     stderr::offer(line.into());
 }
 
-static STDOUT: Writer = Writer::new("stdout", write, report);
+static STDOUT: Writer = Writer::new("stdout", write, || io::stdout().is_terminal(), report);

@@ -23,6 +23,7 @@ pub(super) struct Writer {
     /// The name of the thread, without the prefix.
     thread: &'static str,
     write: fn(&[u8]) -> io::Result<()>,
+    is_terminal: fn() -> bool,
     /// Writes what became of lines that were lost.
     report: fn(&Self, Lost),
     started: OnceLock<Option<Queue>>,
@@ -37,8 +38,13 @@ pub(super) enum Lost {
 }
 
 impl Writer {
-    pub(super) const fn new(thread: &'static str, write: fn(&[u8]) -> io::Result<()>, report: fn(&Self, Lost)) -> Self {
-        Self { thread, write, report, started: OnceLock::new() }
+    pub(super) const fn new(
+        thread: &'static str,
+        write: fn(&[u8]) -> io::Result<()>,
+        is_terminal: fn() -> bool,
+        report: fn(&Self, Lost),
+    ) -> Self {
+        Self { thread, write, is_terminal, report, started: OnceLock::new() }
     }
 
     /// Queues a whole line, or drops it if the queue is full. Never waits.
@@ -89,8 +95,14 @@ impl Writer {
         queue.map_or_else(Backlog::none, |queue| queue.lines.backlog())
     }
 
-    /// Writes lines to the output itself; returns whether that took them.
+    /// Writes lines to the output itself, or where those for a terminal go now; returns whether that took them.
     pub(super) fn put_out(&self, lines: &[u8]) -> io::Result<()> {
+        if let Some(divert) = &*lock(&DIVERTED)
+            && (self.is_terminal)()
+        {
+            divert(lines);
+            return Ok(());
+        }
         (self.write)(lines)
     }
 
@@ -99,6 +111,16 @@ impl Writer {
         self.started.get_or_init(|| Queue::start(self)).as_ref()
     }
 }
+
+/// Has the lines for outputs that are terminals go elsewhere, or no longer: a debugger shows them above its prompt.
+pub(crate) fn divert(to: Option<Divert>) {
+    *lock(&DIVERTED) = to;
+}
+
+/// Takes lines, and does not wait.
+type Divert = Box<dyn Fn(&[u8]) + Send>;
+
+static DIVERTED: Mutex<Option<Divert>> = Mutex::new(None);
 
 /// State shared by the thread and its users.
 struct Queue {

@@ -303,6 +303,17 @@ impl<H: Handles> Session<H> {
         overdue
     }
 
+    /// Lets nothing be overdue before then.
+    pub(crate) fn put_off(&mut self, until: Duration) {
+        for (at, cid) in std::mem::take(&mut self.due) {
+            if let Some(call) = self.calls.get_mut(&cid) {
+                call.acks.iter_mut().for_each(|(at, _)| *at = until.max(*at));
+                call.answer_due = call.answer_due.map(|at| until.max(at));
+            }
+            self.due.insert((until.max(at), cid));
+        }
+    }
+
     /// Returns when [`handle_timeout`](Self::handle_timeout) may have something to do next.
     pub(crate) fn poll_timeout(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)

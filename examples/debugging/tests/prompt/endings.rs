@@ -1,0 +1,98 @@
+//! Ways out of the prompt that leave the terminal as it was.
+
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+
+use crate::terminal::{Terminal, kill};
+use crate::test;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("an_interrupt_at_the_prompt_ends_nothing", an_interrupt_at_the_prompt_ends_nothing),
+        test("an_interrupt_gives_up_a_command", an_interrupt_gives_up_a_command),
+        test("an_interrupt_of_an_actor_at_the_prompt_ends_nothing", an_interrupt_of_an_actor_at_the_prompt_ends_nothing),
+        test("a_second_signal_puts_the_terminal_back", a_second_signal_puts_the_terminal_back),
+        test("a_main_that_returns_puts_the_terminal_back", a_main_that_returns_puts_the_terminal_back),
+        test("a_program_that_is_stopped_comes_back_to_its_prompt", a_program_that_is_stopped_comes_back_to_its_prompt),
+        test("the_end_of_input_goes_on", the_end_of_input_goes_on),
+    ]
+}
+
+fn an_interrupt_at_the_prompt_ends_nothing() {
+    let mut terminal = Terminal::run("child_pause");
+    terminal.expect("(pleach) worker> ");
+    terminal.type_in("half\u{3}");
+    terminal.expect("Ctrl-C ends nothing here");
+    terminal.expect("(pleach) worker> ");
+    kill(terminal.process(env!("CARGO_BIN_EXE_debugging")), Signal::INT);
+    kill(terminal.process(env!("CARGO_BIN_EXE_debugging")), Signal::INT);
+    terminal.type_in("where\n");
+    terminal.expect("in debugging::worker::pause_once");
+    terminal.command("worker", "c");
+    terminal.expect("the secret is 42");
+    terminal.end();
+}
+
+fn an_interrupt_gives_up_a_command() {
+    let mut terminal = Terminal::run("panic");
+    terminal.command("worker", "call sleep_long");
+    terminal.expect("sleep_long\n");
+    terminal.type_in("\u{3}");
+    terminal.expect("(interrupted: its answer will be dropped)");
+    terminal.command("worker", "c");
+    terminal.command("root", "c");
+    terminal.end();
+}
+
+fn an_interrupt_of_an_actor_at_the_prompt_ends_nothing() {
+    let mut terminal = Terminal::run("child_pause");
+    terminal.expect("(pleach) worker> ");
+    let worker = terminal.process("worker [pleach]");
+    kill(worker, Signal::INT);
+    kill(worker, Signal::INT);
+    terminal.type_in("where\n");
+    terminal.expect("in debugging::worker::pause_once");
+    terminal.command("worker", "c");
+    terminal.expect("the secret is 42");
+    terminal.end();
+}
+
+fn a_second_signal_puts_the_terminal_back() {
+    let mut terminal = Terminal::run("child_pause");
+    terminal.expect("(pleach) worker> ");
+    let root = terminal.process(env!("CARGO_BIN_EXE_debugging"));
+    kill(root, Signal::TERM);
+    // A signal within 200 ms would count as the same one.
+    std::thread::park_timeout(std::time::Duration::from_millis(300));
+    kill(root, Signal::TERM);
+    terminal.expect("leaving without clean-up");
+    terminal.end();
+}
+
+fn a_main_that_returns_puts_the_terminal_back() {
+    let mut terminal = Terminal::run("root_leaves");
+    terminal.expect("(pleach) root> ");
+    terminal.end();
+}
+
+fn a_program_that_is_stopped_comes_back_to_its_prompt() {
+    let mut terminal = Terminal::run("child_pause");
+    terminal.expect("(pleach) worker> ");
+    terminal.type_in("\u{1a}");
+    terminal.expect("Stopped");
+    terminal.expect("the-shell$ ");
+    terminal.type_in("fg\n");
+    terminal.expect("fg\n");
+    terminal.type_in("\n");
+    terminal.command("worker", "c");
+    terminal.expect("the secret is 42");
+    terminal.end();
+}
+
+fn the_end_of_input_goes_on() {
+    let mut terminal = Terminal::run("child_pause");
+    terminal.expect("(pleach) worker> ");
+    terminal.type_in("\u{4}");
+    terminal.expect("the secret is 42");
+    terminal.end();
+}

@@ -1,0 +1,144 @@
+//! Several actors that stand still, and those above them.
+
+use libtest_mimic::Trial;
+use pleach_patience::scaled;
+use rustix::process::Signal;
+use std::time::Duration;
+
+use crate::terminal::{Terminal, kill};
+use crate::test;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("two_that_crash_at_once_take_turns", two_that_crash_at_once_take_turns),
+        test("several_children_stop_in_the_order_in_which_they_came", several_children_stop_in_the_order_in_which_they_came),
+        test("daemons_stop_when_they_are_called", daemons_stop_when_they_are_called),
+        test("the_root_waits_for_its_children_before_it_is_shown", the_root_waits_for_its_children_before_it_is_shown),
+        test("nothing_above_a_leaf_that_stands_still_loses_patience", nothing_above_a_leaf_that_stands_still_loses_patience),
+        test("a_timeout_of_the_root_kills_nothing_at_the_prompt", a_timeout_of_the_root_kills_nothing_at_the_prompt),
+        test("a_cancelled_tree_waits_for_the_prompt", a_cancelled_tree_waits_for_the_prompt),
+        test("the_prompt_of_one_that_is_killed_makes_room", the_prompt_of_one_that_is_killed_makes_room),
+        test("one_that_is_killed_in_the_queue_is_left_out", one_that_is_killed_in_the_queue_is_left_out),
+    ]
+}
+
+/// The two prompts of `two` come in any order.
+fn first_of_two(terminal: &mut Terminal) -> (&'static str, &'static str) {
+    let before = terminal.expect("(pleach) ");
+    match before.contains("root/alice") {
+        true => ("alice", "bob"),
+        false => ("bob", "alice"),
+    }
+}
+
+fn two_that_crash_at_once_take_turns() {
+    let mut terminal = Terminal::run("two");
+    let (_, second) = first_of_two(&mut terminal);
+    terminal.type_in("c\n");
+    terminal.command(second, "c");
+    terminal.command("root", "c");
+    terminal.end();
+}
+
+fn several_children_stop_in_the_order_in_which_they_came() {
+    let mut terminal = Terminal::run("several");
+    // Each of the three, in any order; one of them pauses twice, one is shown at two levels, and then the root.
+    for _ in 0..16 {
+        let before = terminal.expect("(pleach) ");
+        terminal.type_in("c\n");
+        if before.contains("── root (pid ") {
+            terminal.end();
+            return;
+        }
+    }
+    panic!("the root was not shown:\n{}", terminal.everything());
+}
+
+fn daemons_stop_when_they_are_called() {
+    let mut terminal = Terminal::run("daemons");
+    terminal.command("first", "c");
+    terminal.expect("the secret is 42");
+    terminal.command("second", "c");
+    terminal.command("root", "c");
+    terminal.end();
+}
+
+fn the_root_waits_for_its_children_before_it_is_shown() {
+    let mut terminal = Terminal::run("root_fails_too");
+    for _ in 0..8 {
+        let before = terminal.expect("(pleach) ");
+        terminal.type_in("c\n");
+        if before.contains("── root (pid ") {
+            terminal.end();
+            return;
+        }
+    }
+    panic!("the root was not shown:\n{}", terminal.everything());
+}
+
+/// Patience so short that it would end many times over.
+const HASTY: &str = "PLEACH_LOG=warn PLEACH_CANCEL_ACK=300ms PLEACH_SOFT_REAP=300ms PLEACH_KILL_AFTER=300ms PLEACH_GIVE_UP_AFTER=300ms PLEACH_PEERS=300ms PLEACH_TASK_CANCEL=300ms";
+
+fn nothing_above_a_leaf_that_stands_still_loses_patience() {
+    let mut terminal = Terminal::run_with("deep", HASTY);
+    terminal.expect("root/top/level-2/level-1 (pid ");
+    let names = ["top [pleach]", "level-2 [pleach]", "level-1 [pleach]"];
+    let before = names.map(|name| terminal.process(name));
+    // The whole tree is to end: each level asks the one below it.
+    kill(terminal.process(env!("CARGO_BIN_EXE_debugging")), Signal::TERM);
+    std::thread::park_timeout(scaled(Duration::from_secs(3))); // many times what each of them allows
+    assert_eq!(names.map(|name| terminal.process(name)), before);
+    terminal.command("level-1", "where");
+    terminal.expect("in debugging::worker::pause_once");
+    terminal.command("level-1", "c");
+    let shown = terminal.end();
+    for word in ["escalated", "in time", "did not", "too slow", "counts as dead"] {
+        assert!(!shown.contains(word), "{word}:\n{shown}");
+    }
+}
+
+fn a_timeout_of_the_root_kills_nothing_at_the_prompt() {
+    let mut terminal = Terminal::run_with("root_timeout", HASTY);
+    terminal.expect("root/worker (pid ");
+    let worker = terminal.process("worker [pleach]");
+    std::thread::park_timeout(scaled(Duration::from_secs(2))); // its deadline is after one
+    assert_eq!(terminal.process("worker [pleach]"), worker);
+    terminal.command("worker", "c");
+    terminal.expect("the root got: true");
+    assert!(!terminal.end().contains("escalated"));
+}
+
+fn a_cancelled_tree_waits_for_the_prompt() {
+    let mut terminal = Terminal::run_with("root_cancelled", HASTY);
+    terminal.expect("root/worker (pid ");
+    let worker = terminal.process("worker [pleach]");
+    std::thread::park_timeout(scaled(Duration::from_secs(1))); // it is cancelled after 300 ms
+    assert_eq!(terminal.process("worker [pleach]"), worker);
+    terminal.command("worker", "c");
+    assert!(!terminal.end().contains("escalated"));
+}
+
+fn the_prompt_of_one_that_is_killed_makes_room() {
+    let mut terminal = Terminal::run("two");
+    let (first, second) = first_of_two(&mut terminal);
+    terminal.type_in("half a comm");
+    terminal.expect("half a comm");
+    kill(terminal.process(&format!("{first} [pleach]")), Signal::KILL);
+    terminal.expect("is gone");
+    terminal.command(second, "c");
+    terminal.command("root", "c");
+    terminal.end();
+}
+
+fn one_that_is_killed_in_the_queue_is_left_out() {
+    let mut terminal = Terminal::run("two");
+    let (_, second) = first_of_two(&mut terminal);
+    let waiting = terminal.process(&format!("{second} [pleach]"));
+    kill(waiting, Signal::KILL);
+    terminal.type_in("tree\n");
+    terminal.expect("<- stands still here");
+    terminal.expect("(pleach) ");
+    terminal.type_in("c\n");
+    terminal.command("root", "c");
+    assert!(!terminal.end().contains(&format!("(pleach) {second}")));
+}

@@ -1,0 +1,221 @@
+//! A shell on a pseudo-terminal: what is typed, and what comes.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pleach_patience::patience;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+/// A terminal with a shell in it, in which one program has been started.
+pub(crate) struct Terminal {
+    keyboard: File,
+    shell: Child,
+    screen: Arc<Screen>,
+    /// How much of the screen has been looked at.
+    at: usize,
+    settings: String,
+    mark: String,
+}
+
+#[derive(Default)]
+struct Screen {
+    text: Mutex<String>,
+    changed: Condvar,
+}
+
+impl Terminal {
+    /// Runs a program of this package.
+    pub(crate) fn run(program: &str) -> Self {
+        Self::run_with(program, "")
+    }
+
+    /// Runs it with words in front, such as variables of its environment.
+    pub(crate) fn run_with(program: &str, before: &str) -> Self {
+        let mut terminal = Self::open();
+        terminal.type_in(&format!("{before} {} {program}\n", env!("CARGO_BIN_EXE_debugging")));
+        terminal
+    }
+
+    fn open() -> Self {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let name = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
+        let mark = format!("PROMPT_TEST={}-{}", std::process::id(), name.replace('/', "-"));
+        let (key, value) = mark.split_once('=').unwrap();
+        let line = File::options().read(true).write(true).open(&name).unwrap();
+        let mut shell = Command::new("bash");
+        shell.args(["--norc", "--noprofile", "-i"]).env(key, value).env("PS1", PROMPT).env("TERM", "xterm");
+        shell.env_remove("RUST_BACKTRACE").env("HISTFILE", "/dev/null");
+        shell.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line);
+        let shell = as_session(shell).spawn().unwrap();
+        let (screen, output) = (Arc::new(Screen::default()), File::from(OwnedFd::from(keyboard)));
+        let keyboard = output.try_clone().unwrap();
+        let shown = screen.clone();
+        thread::spawn(move || shown.follow(output));
+        let mut terminal = Self { keyboard, shell, screen, at: 0, settings: String::new(), mark };
+        terminal.expect(PROMPT);
+        terminal.settings = terminal.settings_now();
+        terminal
+    }
+
+    /// Types something.
+    pub(crate) fn type_in(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits for the prompt of an actor, and types a command.
+    pub(crate) fn command(&mut self, actor: &str, command: &str) {
+        self.expect(&format!("(pleach) {actor}> "));
+        self.type_in(&format!("{command}\n"));
+    }
+
+    /// Waits until a text has come since the last one; returns what was before it.
+    pub(crate) fn expect(&mut self, wanted: &str) -> String {
+        let until = Instant::now() + patience();
+        let mut text = self.screen.text.lock().unwrap();
+        loop {
+            if let Some(found) = text[self.at..].find(wanted) {
+                let before = text[self.at..self.at + found].to_owned();
+                self.at += found + wanted.len();
+                return before;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "`{wanted}` did not come; this did:\n{}", &text[self.at..]);
+            text = self.screen.changed.wait_timeout(text, left).unwrap().0;
+        }
+    }
+
+    /// Everything that has come.
+    pub(crate) fn everything(&self) -> String {
+        self.screen.text.lock().unwrap().clone()
+    }
+
+    /// The processes of this terminal whose command line begins so, the oldest first.
+    pub(crate) fn processes(&self, command: &str) -> Vec<i32> {
+        let mut found: Vec<i32> = self.marked().into_iter().filter(|pid| shown(*pid).starts_with(command)).collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// The only process of this terminal with that command line.
+    pub(crate) fn process(&self, command: &str) -> i32 {
+        let until = Instant::now() + patience();
+        loop {
+            match self.processes(command)[..] {
+                [pid] => return pid,
+                ref found => assert!(Instant::now() < until, "{command}: {found:?}"),
+            }
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until the program has ended; nothing of it is left, and the terminal is as it was.
+    pub(crate) fn end(mut self) -> String {
+        self.expect(PROMPT);
+        let after = self.settings_now();
+        assert_eq!(after, self.settings, "the terminal is not as it was");
+        self.none_left();
+        self.type_in("exit\n");
+        assert!(self.shell.wait().is_ok());
+        self.everything()
+    }
+
+    /// Waits until no process but the shell is left.
+    pub(crate) fn none_left(&self) {
+        let until = Instant::now() + patience();
+        loop {
+            let left: Vec<_> = self.marked().into_iter().filter(|pid| *pid != self.shell.id() as i32).collect();
+            if left.is_empty() {
+                return;
+            }
+            let names: Vec<_> = left.iter().map(|pid| shown(*pid)).collect();
+            assert!(Instant::now() < until, "{names:?} are left; on the screen:\n{}", self.everything());
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    fn settings_now(&mut self) -> String {
+        self.type_in("echo SETTINGS=$(stty -g)=END\n");
+        self.expect("=END\n");
+        self.expect("SETTINGS=");
+        let settings = self.expect("=END\n");
+        self.expect(PROMPT);
+        settings
+    }
+
+    fn marked(&self) -> Vec<i32> {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let is_marked = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|entry| entry == self.mark.as_bytes())
+        };
+        pids.filter(is_marked).collect()
+    }
+}
+
+impl Drop for Terminal {
+    /// After a failure: only what this test has started.
+    fn drop(&mut self) {
+        for pid in self.marked() {
+            kill(pid, Signal::KILL);
+        }
+        let _ = self.shell.wait();
+    }
+}
+
+impl Screen {
+    fn follow(&self, mut output: File) {
+        let (mut bytes, mut raw) = ([0; 4096], Vec::new());
+        // The end of the shell is an error here.
+        while let Ok(read @ 1..) = output.read(&mut bytes) {
+            raw.extend_from_slice(&bytes[..read]);
+            *self.text.lock().unwrap() = plain(&raw);
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// The text without what moves the cursor.
+fn plain(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| match part.strip_prefix('[') {
+        Some(sequence) => sequence.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest),
+        None => part,
+    });
+    (first + &rest.collect::<String>()).replace('\r', "")
+}
+
+pub(crate) fn kill(pid: i32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), signal); // it may be gone
+}
+
+fn shown(pid: i32) -> String {
+    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).replace('\0', " ")
+}
+
+/// Has a command lead a session whose terminal is its standard input.
+#[allow(unsafe_code)]
+fn as_session(mut command: Command) -> Command {
+    let lead = || {
+        rustix::process::setsid()?;
+        rustix::process::ioctl_tiocsctty(std::io::stdin())?;
+        Ok(())
+    };
+    // SAFETY: between `fork` and `exec` this makes system calls only.
+    unsafe { command.pre_exec(lead) };
+    command
+}
+
+/// The shell's.
+const PROMPT: &str = "the-shell$ ";

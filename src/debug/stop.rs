@@ -1,0 +1,155 @@
+//! A thread of an actor stands still: it holds its branch, asks for the terminal, and answers until it goes on.
+//!
+//! # Invariants
+//! 1. A thread stands still once at a time: what crashes or pauses while it answers goes its way.
+//! 2. It goes on when the front-end is gone.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{PTracer, Pid, set_ptracer};
+
+use super::commands::{self, Reply};
+use super::frames::Frames;
+use crate::holds::StandsStill;
+use crate::inspect::listener;
+use crate::inspect::stops::{GoesOn, Place, Said, Stop, Told, Why};
+use crate::inspect::transfer::Transfer;
+use crate::inspect::{Reply as Answer, Request, ask_lastingly};
+use crate::runtime::Runtime;
+
+/// What has happened to a task.
+pub(super) struct Cause {
+    pub(super) why: Why,
+    pub(super) message: String,
+    /// The causes of the error, the nearest first.
+    pub(super) chain: Vec<String>,
+    pub(super) place: Option<Place>,
+}
+
+/// A thread that stands still.
+pub(super) struct Stopped {
+    pub(super) actor: Arc<Runtime>,
+    pub(super) stop: Stop,
+    pub(super) chain: Vec<String>,
+    /// There unless they are gone.
+    pub(super) frames: Option<Frames>,
+}
+
+/// Shows the current task of an actor to the user, and blocks this thread until it goes on.
+pub(super) fn stand_still(actor: Option<Arc<Runtime>>, cause: Cause, frames: impl FnOnce() -> Option<Frames>) {
+    if ANSWERS.replace(true) {
+        return; // invariant 1
+    }
+    let shown = match actor {
+        Some(actor) => show(actor, &cause, frames),
+        None => Err("this code runs in no actor".into()),
+    };
+    ANSWERS.set(false);
+    if let Err(why) = shown {
+        let Cause { why: what, message, place, .. } = cause;
+        let place = place.map(|place| place.to_string());
+        warn!(target: "pleach::runtime", ?what, %message, place, %why, "not shown in a debugger");
+    }
+}
+
+/// Runs a part of the debugger on this thread: what crashes in it is not shown.
+pub(super) fn unseen<T>(part: impl FnOnce() -> T) -> T {
+    let before = ANSWERS.replace(true);
+    let done = part();
+    ANSWERS.set(before);
+    done
+}
+
+/// # Errors
+/// Why it is not shown.
+fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Frames>) -> Result<(), String> {
+    let above = actor.identity.ancestors();
+    if above.is_empty() && !actor.identity.is_root() {
+        return Err("an actor above it is on another host, or can't be asked".into());
+    }
+    let still = StandsStill::begin();
+    let path: Vec<_> = above.iter().map(|ancestor| &ancestor.who).chain([actor.id()]).cloned().collect();
+    let front_end = match above.first() {
+        Some(root) => root.socket.clone(),
+        None => listener::address().ok_or("this process can't be asked")?.to_owned(),
+    };
+    let mut held: Vec<(&str, Transfer)> = Vec::new();
+    for (at, ancestor) in above.iter().enumerate() {
+        // The highest of several in one process has the longest branch.
+        if held.iter().all(|(socket, _)| *socket != ancestor.socket) {
+            let branch = path[at + 1..].iter().map(|actor| actor.uuid()).collect();
+            let hold = hold(&ancestor.socket, branch).map_err(|error| format!("{} does not wait: {error}", ancestor.who))?;
+            held.push((&ancestor.socket, hold));
+        }
+    }
+    let stop = Stop {
+        path,
+        pid: std::process::id(),
+        thread: rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs(),
+        why: cause.why,
+        message: cause.message.clone(),
+        place: cause.place.clone(),
+    };
+    let asked = ask_lastingly(&front_end, &Request::Show(Box::new(stop.clone())));
+    let asked = asked.map_err(|error| format!("the root of its tree can't be asked: {error}"))?;
+    let stopped = Stopped { actor: actor.clone(), stop, chain: cause.chain.clone(), frames: frames() };
+    let goes_on = answer(&stopped, asked.without_bound());
+    drop(still);
+    if goes_on? == GoesOn::Cancelled {
+        actor.lifecycle.request_end(actor.id());
+    }
+    Ok(())
+}
+
+/// Holds a branch below an ancestor; returns once that has begun.
+fn hold(socket: &str, branch: Vec<uuid::Uuid>) -> io::Result<Transfer> {
+    let mut hold = ask_lastingly(socket, &Request::Hold(branch))?;
+    match hold.receive(MAX_SHORT)? {
+        Answer::Held => Ok(hold),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Answers commands until this goes on.
+///
+/// # Errors
+/// Why there is no prompt.
+fn answer(stopped: &Stopped, mut front_end: Transfer) -> Result<GoesOn, String> {
+    loop {
+        let reply = match front_end.receive(MAX_SHORT) {
+            Ok(Told::Declined(why)) => return Err(why),
+            Ok(Told::Granted { by }) => {
+                let by = i32::try_from(by).ok().and_then(Pid::from_raw);
+                let _ = by.map(|by| set_ptracer(PTracer::ProcessID(by))); // fails where nothing forbids a debugger
+                continue;
+            }
+            Ok(Told::Command { number, line }) => (number, commands::answer(stopped, &line)),
+            Err(_gone) => return Ok(GoesOn::Continued), // invariant 2
+        };
+        let sent = match reply {
+            (number, Reply::Text(text)) => front_end.send(&Said::Answer { number, text }),
+            (_, Reply::GoesOn(how)) => {
+                let _ = front_end.send(&Said::GoesOn(how)); // it goes on
+                let _ = set_ptracer(PTracer::None);
+                return Ok(how);
+            }
+        };
+        if sent.is_err() {
+            return Ok(GoesOn::Continued);
+        }
+    }
+}
+
+thread_local! {
+    /// Whether this thread stands still, or runs a part of the debugger.
+    static ANSWERS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The largest message from a front-end, in bytes.
+pub(super) const MAX_SHORT: usize = 64 << 10;
+
+/// How long a function that is called from the prompt may take.
+pub(super) const CALL: Duration = Duration::from_secs(30);
