@@ -1,7 +1,7 @@
 //! Branches of the tree that a debugger holds: nothing there counts as late, and nothing there is ended by force.
 //!
 //! An actor that stands still under the debugger holds the branch between it and each of its ancestors, in each
-//! ancestor's process. The code that has patience with a child asks here when its patience is over: if the branch is
+//! ancestor's process. The code that has patience with a child asks here when its patience has ended: if the branch is
 //! held, it waits until that has ended, and begins again with all the patience that it had.
 //!
 //! # Invariants
@@ -56,7 +56,7 @@ impl Drop for StandsStill {
     }
 }
 
-/// Returns whether a thread of this process stands still: an interrupt is no wish to end it then.
+/// Returns whether a thread of this process stands still: an interrupt does not ask it to end then.
 pub(crate) fn stands_still() -> bool {
     STAND_STILL.load(Ordering::Acquire) > 0
 }

@@ -96,12 +96,12 @@ pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
 pub use crate::channel::Liveness;
 pub use crate::config::{ChildOutput, Config, Host, HostEntry, Hosts};
+#[cfg(feature = "debugger")]
+pub use crate::debug::{pause, pause_from_sync, post_mortem};
 pub use crate::error::ok::Ok;
 pub use crate::error::{
     ActorDied, ActorPhase, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus,
 };
-#[cfg(feature = "debugger")]
-pub use crate::debug::{pause, pause_from_sync, post_mortem};
 pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
 pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};

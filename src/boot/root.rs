@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::channel::handshake::fresh_nonce;
 use crate::config::Config;
-use crate::discovery;
 use crate::crash::{self, Failed};
+use crate::discovery;
 use crate::error::{BoxError, Cancelled, Error, Result, ScopeError};
 use crate::inspect;
 use crate::key_file;
@@ -79,7 +79,8 @@ fn show_failure<E: ScopeError>(error: &E) {
     let known = any.downcast_ref::<Error>().map(|error| error as &(dyn StdError + 'static));
     let known = known.or_else(|| any.downcast_ref::<anyhow::Error>().map(|error| error.as_ref()));
     let known = known.or_else(|| any.downcast_ref::<BoxError>().map(|error| &**error as _));
-    let is_cancelled = |error: &(dyn StdError + 'static)| error.downcast_ref::<Error>().is_some_and(Error::is_cancelled);
+    let is_cancelled =
+        |error: &(dyn StdError + 'static)| error.downcast_ref::<Error>().is_some_and(Error::is_cancelled);
     if !known.is_some_and(is_cancelled) {
         crash::failed(|| Failed { type_name: type_name::<E>(), error: known });
     }

@@ -40,7 +40,10 @@ pub(super) fn run(actor: &Arc<Runtime>, command: &str) -> String {
 }
 
 fn call(actor: &Arc<Runtime>, path: &'static str, arguments: &Value) -> Result<Value> {
-    let tokio = Builder::new_current_thread().enable_all().build().map_err(|error| Error::Usage(format!("no async runtime: {error}")))?;
+    let tokio = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Usage(format!("no async runtime: {error}")))?;
     tokio.block_on(within(actor.clone(), async {
         let own = actor.clone().connection_to_self().await?;
         let called = timeout(CALL, run_path(path, arguments, &own.channel, &Itself)).await;
@@ -64,7 +67,8 @@ impl Explain for Itself {
 /// Says which there are.
 fn find(name: &str) -> std::result::Result<&'static str, String> {
     let table = export::table().map_err(|error| error.to_string())?;
-    let ends_so = |path: &&&'static str| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with("::"));
+    let ends_so =
+        |path: &&&'static str| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with("::"));
     let found: Vec<_> = table.keys().filter(ends_so).collect();
     match found[..] {
         [path] => Ok(path),

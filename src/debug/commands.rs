@@ -30,7 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { name: "where", arguments: "", brief: "which actor stands still, and where", more: "The path from the root of the tree, the process, the thread, and the line of the program." },
     Command { name: "list", arguments: "", brief: "the lines of the program around it", more: "It needs the sources where they were when the program was built." },
     Command { name: "error", arguments: "", brief: "what has happened, with its causes", more: "The error's message, then those of its sources, the nearest first." },
-    Command { name: "bt", arguments: "[all]", brief: "its stack: your frames, or all of them", more: "A frame is a function that has been called and has not returned, the innermost first. Those of libraries are left out unless you say `all`. After an error that is no panic they are gone." },
+    Command { name: "bt", arguments: "[all]", brief: "its stack: your frames, or all of them", more: "A frame is a function that has been called and has not returned, the innermost first. Those of libraries are left out unless you say `all`. After an error they are gone: the function has returned." },
     Command { name: "tree", arguments: "", brief: "all actors of this tree", more: "As `pleach ps` shows them, with a mark at the one that stands still." },
     Command { name: "actors", arguments: "", brief: "the same in a table, with memory and load", more: "Tasks are functions that run for others; contexts are open dialogs and streams." },
     Command { name: "tasks", arguments: "", brief: "the functions that run in this actor", more: "By the peer that has asked for them." },
@@ -54,7 +54,10 @@ pub(super) enum Reply {
 /// Finds a command by its name, or the beginning of it; `?` and `h` are `help`.
 pub(super) fn find(word: &str) -> Option<&'static Command> {
     let word = if word == "?" { "help" } else { word };
-    COMMANDS.iter().find(|command| command.name == word).or_else(|| COMMANDS.iter().find(|command| command.name.starts_with(word)))
+    COMMANDS
+        .iter()
+        .find(|command| command.name == word)
+        .or_else(|| COMMANDS.iter().find(|command| command.name.starts_with(word)))
 }
 
 /// Answers a command.
@@ -119,8 +122,11 @@ fn stack(Stopped { frames, stop, .. }: &Stopped, which: &str) -> String {
     }
 }
 
+/// An actor, and its process.
+type Seen = (Arc<Process>, ActorReport);
+
 /// What the processes of this tree tell, each actor with its process; and how many say nothing.
-fn tree_now(stopped: &Stopped) -> Result<(Vec<(Arc<Process>, ActorReport)>, usize), String> {
+fn tree_now(stopped: &Stopped) -> Result<(Vec<Seen>, usize), String> {
     let found = processes().map_err(|error| format!("the processes can't be listed: {error}"))?;
     let silent = found.iter().filter(|process| process.report.is_err()).count();
     let mut known: Vec<ActorId> = stopped.stop.path.first().cloned().into_iter().collect();
@@ -133,7 +139,7 @@ fn tree_now(stopped: &Stopped) -> Result<(Vec<(Arc<Process>, ActorReport)>, usiz
     let mut tree = Vec::new();
     // From the root down: a child may be listed before its parent.
     loop {
-        let is_ours = |(_, actor): &mut (Arc<Process>, ActorReport)| {
+        let is_ours = |(_, actor): &mut Seen| {
             known.contains(&actor.who) || actor.parent.as_ref().is_some_and(|parent| known.contains(parent))
         };
         let ours: Vec<_> = others.extract_if(.., is_ours).collect();
@@ -159,7 +165,7 @@ fn tree(stopped: &Stopped) -> String {
 }
 
 /// Draws the actors below a parent.
-fn draw(text: &mut String, stopped: &Stopped, actors: &[(Arc<Process>, ActorReport)], parent: Option<&ActorId>, indent: &str) {
+fn draw(text: &mut String, stopped: &Stopped, actors: &[Seen], parent: Option<&ActorId>, indent: &str) {
     let children: Vec<_> = actors.iter().filter(|(_, actor)| actor.parent.as_ref() == parent).collect();
     for (at, (process, actor)) in children.iter().enumerate() {
         let (branch, below) = match (parent, at + 1 == children.len()) {
@@ -183,7 +189,12 @@ fn actors(stopped: &Stopped) -> String {
         let memory = process.report.as_ref().map_or(0, |report| report.memory >> 10);
         let [tasks, contexts] = [actor.tasks(), actor.contexts()].map(count);
         let stage = if actor.stage == Stage::Ending { "ending" } else { "running" };
-        let _ = write!(text, "\n{:<24} {:>8} {memory:>5}KiB {tasks:>6} {contexts:>9} {stage}", actor.who.name(), process.pid);
+        let _ = write!(
+            text,
+            "\n{:<24} {:>8} {memory:>5}KiB {tasks:>6} {contexts:>9} {stage}",
+            actor.who.name(),
+            process.pid
+        );
     }
     text
 }
@@ -249,7 +260,16 @@ mod tests {
 
     #[test]
     fn a_beginning_of_a_name_is_enough() {
-        for (word, name) in [("c", "continue"), ("q", "quit"), ("b", "bt"), ("ca", "call"), ("l", "list"), ("?", "help"), ("lld", "lldb"), ("w", "where")] {
+        for (word, name) in [
+            ("c", "continue"),
+            ("q", "quit"),
+            ("b", "bt"),
+            ("ca", "call"),
+            ("l", "list"),
+            ("?", "help"),
+            ("lld", "lldb"),
+            ("w", "where"),
+        ] {
             assert_eq!(find(word).map(|command| command.name), Some(name), "{word}");
         }
         assert!(find("print").is_none());

@@ -108,8 +108,7 @@ impl Frame {
 
 /// Whether a file belongs to a library: the standard one, this one, or one that Cargo has fetched.
 fn is_of_library(file: &str) -> bool {
-    const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
-    file.starts_with(OWN) || ["/rustc/", "/registry/src/", "/git/checkouts/", "/rustlib/"].iter().any(|part| file.contains(part))
+    LIBRARY_FILES.iter().any(|part| file.contains(part))
 }
 
 /// Whether a function of this name is none of the user's crates'.
@@ -120,10 +119,25 @@ fn is_foreign(function: &str) -> bool {
     !name.contains("::") || FOREIGN.contains(&crate_name.trim_start_matches("mut "))
 }
 
+/// What the paths of their files contain.
+pub(super) const LIBRARY_FILES: [&str; 5] =
+    [concat!(env!("CARGO_MANIFEST_DIR"), "/src/"), "/rustc/", "/registry/src/", "/git/checkouts/", "/rustlib/"];
+
 /// Crates whose frames tell a user nothing about his own code.
 const FOREIGN: &[&str] = &[
-    "alloc", "anyhow", "backtrace", "core", "futures", "futures_core", "futures_util", "pleach", "std", "test", "tokio",
-    "tokio_util", "tracing",
+    "alloc",
+    "anyhow",
+    "backtrace",
+    "core",
+    "futures",
+    "futures_core",
+    "futures_util",
+    "pleach",
+    "std",
+    "test",
+    "tokio",
+    "tokio_util",
+    "tracing",
 ];
 
 /// Frames beyond this many are not captured: a recursion without end has more.
@@ -149,7 +163,13 @@ mod tests {
 
     #[test]
     fn frames_of_libraries_are_foreign() {
-        for foreign in ["<pleach::scope::run::Run<F> as core::future::Future>::poll", "core::panicking::panic_fmt", "main", "__libc_start_main", "<&mut tokio::task::Task as core::fmt::Debug>::fmt"] {
+        for foreign in [
+            "<pleach::scope::run::Run<F> as core::future::Future>::poll",
+            "core::panicking::panic_fmt",
+            "main",
+            "__libc_start_main",
+            "<&mut tokio::task::Task as core::fmt::Debug>::fmt",
+        ] {
             assert!(is_foreign(foreign), "{foreign}");
         }
         for own in ["orders::inner", "<orders::Order as core::fmt::Debug>::fmt"] {

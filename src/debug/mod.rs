@@ -34,6 +34,10 @@ mod stop;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::panic::{Location, PanicHookInfo};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use self::frames::Frames;
 use self::stop::{Cause, stand_still};
@@ -41,6 +45,7 @@ use crate::actor::ActorId;
 use crate::crash::{Failed, Handler, StackAddress, handle_with};
 use crate::inspect::stops::{Place, Why, serve_with};
 use crate::runtime::{Runtime, current, current_task};
+use crate::scope;
 
 pub use self::front::attach::attach;
 
@@ -70,8 +75,7 @@ pub fn pause() -> impl Future<Output = ()> + Send {
     let place = Location::caller();
     async move {
         pause_at(place);
-        // A request to end that came meanwhile is seen here.
-        tokio::task::yield_now().await;
+        meet_cancellation().await;
     }
 }
 
@@ -82,7 +86,8 @@ pub fn pause_from_sync() {
 }
 
 fn pause_at(place: &'static Location<'static>) {
-    let cause = Cause { why: Why::Paused, message: "the program pauses".into(), chain: Vec::new(), place: Some(at(place)) };
+    let cause =
+        Cause { why: Why::Paused, message: "the program pauses".into(), chain: Vec::new(), place: Some(at(place)) };
     stand_still(current(), cause, || Some(Frames::capture()));
 }
 
@@ -113,7 +118,14 @@ pub fn post_mortem(error: &(dyn StdError + 'static)) -> impl Future<Output = ()>
     async move {
         let cause = Cause { why: Why::PostMortem, message, chain, place: Some(place) };
         stand_still(current(), cause, || Some(Frames::capture()));
-        tokio::task::yield_now().await;
+        meet_cancellation().await;
+    }
+}
+
+/// Waits for the cancellation that a request to end this actor brings, if there was one at the prompt or meanwhile.
+async fn meet_cancellation() {
+    if current().is_some_and(|actor| actor.lifecycle.end_requested()) {
+        let _ = timeout(ON_ITS_WAY, scope::cancelled()).await; // in a shield it does not come
     }
 }
 
@@ -129,7 +141,7 @@ pub(crate) fn prepare(runtime: &Runtime) {
 }
 
 /// The actor of the current code, if its crashes are to be shown.
-fn debugged() -> Option<std::sync::Arc<Runtime>> {
+fn debugged() -> Option<Arc<Runtime>> {
     current_task().filter(|actor| actor.config().debug_mode)
 }
 
@@ -137,7 +149,7 @@ fn panicked(info: &PanicHookInfo<'_>, task: StackAddress) {
     let Some(actor) = debugged() else { return };
     let frames = Frames::capture();
     if frames.is_caught_above(task) {
-        return; // the program catches it: that is no crash
+        return; // the program catches it, and goes on
     }
     let message = info.payload_as_str().unwrap_or("a panic payload that is not text").to_owned();
     let cause = Cause { why: Why::Panicked, message, chain: Vec::new(), place: info.location().map(at) };
@@ -146,7 +158,8 @@ fn panicked(info: &PanicHookInfo<'_>, task: StackAddress) {
 
 fn failed(failed: Failed<'_>) {
     let Some(actor) = debugged() else { return };
-    let message = failed.error.map_or_else(|| format!("an error of the type {}", failed.type_name), ToString::to_string);
+    let message =
+        failed.error.map_or_else(|| format!("an error of the type {}", failed.type_name), ToString::to_string);
     let chain = failed.error.map(chain).unwrap_or_default();
     stand_still(Some(actor), Cause { why: Why::Failed, message, chain, place: None }, || None);
 }
@@ -170,6 +183,9 @@ fn at(place: &Location<'_>) -> Place {
 fn shown(path: &[ActorId]) -> String {
     path.iter().map(ActorId::name).collect::<Vec<_>>().join("/")
 }
+
+/// How long the cancellation of a task may be on its way from the actor's own.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
 /// How many causes of an error are shown.
 const MAX_CHAIN: usize = 32;

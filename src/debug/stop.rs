@@ -81,7 +81,8 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
         // The highest of several in one process has the longest branch.
         if held.iter().all(|(socket, _)| *socket != ancestor.socket) {
             let branch = path[at + 1..].iter().map(|actor| actor.uuid()).collect();
-            let hold = hold(&ancestor.socket, branch).map_err(|error| format!("{} does not wait: {error}", ancestor.who))?;
+            let hold =
+                hold(&ancestor.socket, branch).map_err(|error| format!("{} does not wait: {error}", ancestor.who))?;
             held.push((&ancestor.socket, hold));
         }
     }

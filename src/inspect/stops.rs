@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use super::transfer::Transfer;
 use crate::actor::ActorId;
+use crate::os::terminal;
 use crate::sync::lock;
+use crate::telemetry::stderr;
 
 /// An actor that stands still.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,6 +115,12 @@ pub(crate) fn serve_with(front_end: fn()) {
 /// # Errors
 /// When it can't be told that there is no room, or no front-end.
 pub(super) fn queue(stop: Stop, transfer: Transfer) -> io::Result<()> {
+    // One that comes before the prompt is counted there.
+    if terminal::is_held() {
+        let names: Vec<_> = stop.path.iter().map(ActorId::name).collect();
+        let line = format!("── {} (pid {}) stands still, too, and waits for its turn\n", names.join("/"), stop.pid);
+        stderr::offer(line.into());
+    }
     put(Waiting::Stop(Box::new(stop), transfer))
 }
 

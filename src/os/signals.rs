@@ -146,7 +146,10 @@ fn handle(signal: i32, pipe: Arc<PipeWriter>, epoch: Instant) -> io::Result<()> 
             }
             return;
         }
-        let _ = rustix::io::write(&*pipe, &Came { signal, at: epoch.elapsed(), to_thread: info.si_code == libc::SI_TKILL }.to_bytes()); // full: many have come
+        let _ = rustix::io::write(
+            &*pipe,
+            &Came { signal, at: epoch.elapsed(), to_thread: info.si_code == libc::SI_TKILL }.to_bytes(),
+        ); // full: many have come
     };
     // SAFETY: the handler makes system calls only (getpid, clock_gettime, write). It does not allocate, lock or panic.
     unsafe { signal_hook_registry::register_sigaction(signal, handler) }.map(drop)

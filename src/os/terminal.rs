@@ -1,4 +1,4 @@
-//! The terminal of this process: whether it may be used, to whom it belongs, and that it is left as it was.
+//! The terminal of this process: whether it may be used, which group has it, and that it is left as it was.
 //!
 //! # Invariants
 //! 1. From the first [`Held`] to the end of the process, in whatever way that ends, the terminal's settings are put
@@ -71,7 +71,7 @@ impl Drop for Held {
     }
 }
 
-/// Returns whether a debugger of this process uses the terminal: an interrupt is no wish to end the program then.
+/// Returns whether a debugger of this process uses the terminal: an interrupt does not ask the program to end then.
 pub(crate) fn is_held() -> bool {
     IS_HELD.load(Ordering::Acquire)
 }

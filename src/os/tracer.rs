@@ -38,7 +38,10 @@ pub(crate) fn check(pid: u32) -> Result<(), String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| format!("process {pid} is gone"))?;
     if let Some(tracer) = read(&status).and_then(|process| process.tracer) {
         let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
-        return Err(format!("process {pid} is traced already, by process {tracer} ({}): leave that first", name.trim()));
+        return Err(format!(
+            "process {pid} is traced already, by process {tracer} ({}): leave that first",
+            name.trim()
+        ));
     }
     match try_to_trace(pid) {
         Ok(()) => Ok(()),

@@ -13,12 +13,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_wire::EndReason;
 use super::Runtime;
 use super::handle::is_of_process;
 use crate::channel::Channel;
 use crate::holds;
 use crate::os::exit_callbacks;
+use pleach_wire::EndReason;
 
 impl Runtime {
     /// Ends this actor.

@@ -19,10 +19,10 @@ use crate::config::host::{Engine, is_destination};
 use crate::config::{ChildOutput, ChildOutputs, Config, Host};
 use crate::error::{ActorPhase, Cancelled, Error, Result, WaitStatus};
 use crate::os::program;
-use crate::{holds, inspect};
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::{ActorSpec, Ancestor};
 use crate::telemetry;
+use crate::{holds, inspect};
 
 /// Starts an actor and waits until it has connected back.
 ///

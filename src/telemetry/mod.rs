@@ -27,8 +27,8 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 pub use self::line::LogFormat;
 pub(crate) use self::line::passed_on;
-pub(crate) use self::writer::divert;
 use self::line::{JsonLine, TextLine};
+pub(crate) use self::writer::divert;
 use crate::misspelt::meant;
 
 /// Writes log records to standard error, unless the program has set a subscriber of its own.

@@ -56,4 +56,5 @@ fn report(stderr: &Writer, lost: Lost) {
     let _ = stderr.put_out(line.as_bytes()); // the reader may have left
 }
 
-static STDERR: Writer = Writer::new("stderr", |lines| io::stderr().lock().write_all(lines), || io::stderr().is_terminal(), report);
+static STDERR: Writer =
+    Writer::new("stderr", |lines| io::stderr().lock().write_all(lines), || io::stderr().is_terminal(), report);

@@ -10,6 +10,7 @@ const READ_INPUT: &[(&str, &str)] = &[
     ("macros/src", "the names and signs of Rust"),
     ("src/bin/pleach/stacks/symbols.rs", "the names of functions, and the paths of files"),
     ("src/config", "settings, as users write them"),
+    ("src/debug", "commands, as users type them, and the names of functions and files"),
     ("src/discovery/external.rs", "the scheme of a user's address"),
     ("src/os", "files of /proc"),
     ("src/spawn/ssh/login.rs", "what OpenSSH says, which has no codes; it only picks the advice"),

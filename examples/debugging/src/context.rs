@@ -21,11 +21,12 @@ pub(super) async fn is_not_enabled() -> Result<()> {
 pub(super) async fn pauses() -> Result<()> {
     pleach::open_nursery(async |n| {
         let portal = n.start_actor("counter").enable(module_path!()).await?;
-        portal.open_context(count(), async |ctx, first| {
-            println!("started with {first}");
-            ctx.result().await
-        })
-        .await?;
+        portal
+            .open_context(count(), async |ctx, first| {
+                println!("started with {first}");
+                ctx.result().await
+            })
+            .await?;
         portal.cancel_actor().await
     })
     .await

@@ -15,7 +15,7 @@ async fn pause_twice() -> Result<()> {
 #[pleach::rpc]
 async fn fail_below(depth: u32) -> Result<i64> {
     if depth == 0 {
-        return Ok(parse("seven".into()).await?);
+        return parse("seven".into()).await;
     }
     let below = move |n: Nursery| async move {
         n.run_in_actor(fail_below(depth - 1)).name(format!("level-{depth}")).await?.result().await

@@ -131,7 +131,8 @@ fn show(terminal: &Held, stop: &Stop, root: &mut Transfer) -> io::Result<()> {
 
 /// Finds the root of this name or process id.
 fn find(name: &str) -> io::Result<u32> {
-    let is_meant = |pid: u32, actor: &ActorReport| actor.parent.is_none() && (actor.who.name() == name || pid.to_string() == name);
+    let is_meant =
+        |pid: u32, actor: &ActorReport| actor.parent.is_none() && (actor.who.name() == name || pid.to_string() == name);
     let found = inspect::processes()?.into_iter().filter_map(|process| Some((process.pid, process.report.ok()?)));
     let roots: Vec<_> = found.filter(|(pid, report)| report.actors.iter().any(|actor| is_meant(*pid, actor))).collect();
     match roots[..] {
@@ -139,7 +140,8 @@ fn find(name: &str) -> io::Result<u32> {
         [] => Err(io::Error::new(io::ErrorKind::NotFound, format!("this user runs no root `{name}`; see `pleach ps`"))),
         [..] => {
             let pids: Vec<_> = roots.iter().map(|(pid, _)| pid.to_string()).collect();
-            let several = format!("{} roots are named `{name}`: say which process, of {}", roots.len(), pids.join(", "));
+            let several =
+                format!("{} roots are named `{name}`: say which process, of {}", roots.len(), pids.join(", "));
             Err(io::Error::new(io::ErrorKind::NotFound, several))
         }
     }

@@ -4,15 +4,18 @@
 //! so is this program; when that is continued, so is the debugger.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, set_parent_process_death_signal, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, set_parent_process_death_signal, waitid,
+};
 
+use crate::debug::frames::LIBRARY_FILES;
 use crate::inspect::stops::Stop;
 use crate::os::terminal::{self, Held};
 use crate::os::tracer;
@@ -26,9 +29,14 @@ pub(super) fn run(debugger: &str, terminal: &Held, stop: &Stop) -> Result<(), St
     let files = (|| Ok::<_, io::Error>([terminal.file()?, terminal.file()?, terminal.file()?, terminal.file()?]))();
     let [stdin, stdout, stderr, own] = files.map_err(|error| format!("{debugger} gets no terminal: {error}"))?;
     let mut command = Command::new(debugger);
+    if debugger == "lldb" {
+        command.envs(python_of_lldb().map(|path| ("PYTHONPATH", path)));
+    }
     command.args(arguments(debugger, stop)).process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
     let child = in_foreground(command, own).spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!("{debugger} is not installed here (on Debian: `apt-get install {debugger}`)"),
+        io::ErrorKind::NotFound => {
+            format!("{debugger} is not installed here (on Debian: `apt-get install {debugger}`)")
+        }
         _ => format!("{debugger} can't be started: {error}"),
     })?;
     let group = Pid::from_child(&child);
@@ -69,8 +77,16 @@ fn wait(terminal: &Held, group: Pid) {
 
 fn arguments(debugger: &str, stop: &Stop) -> Vec<OsString> {
     let pid = stop.pid.to_string();
-    let select = |script: &str| script.replace("THREAD", &stop.thread.to_string()).replace('\n', "\\n");
-    let arguments = match debugger {
+    let (file, line) = stop.place.as_ref().map_or(("?", 0), |place| (place.file.as_str(), place.line));
+    // The script is text within text: a name that would end either stays out.
+    let file = if file.contains(['\'', '"', '\\']) { "?" } else { file };
+    let select = |script: &str| {
+        let filled = [("THREAD", stop.thread.to_string()), ("FILE", file.into()), ("LINE", line.to_string())];
+        let libraries = LIBRARY_FILES.map(|part| format!("'{part}'")).join(", ");
+        let script = script.replace("LIBRARIES", &format!("[{libraries}, '/sysdeps/']"));
+        filled.iter().fold(script, |script, (name, value)| script.replace(name, value)).replace('\n', "\\n")
+    };
+    match debugger {
         "gdb" => {
             let first = ["-q", "-nx", "-p", &pid].map(OsString::from);
             let early = GDB_EARLY.iter().flat_map(|setting| ["-iex", setting]).map(OsString::from);
@@ -81,10 +97,23 @@ fn arguments(debugger: &str, stop: &Stop) -> Vec<OsString> {
         }
         _ => {
             let select = format!("script exec(\"{}\")", select(LLDB_SELECT));
-            ["--no-lldbinit", "-p", &pid, "-o", &select, "-o", "frame info"].map(OsString::from).to_vec()
+            ["--no-lldbinit", "-O", "settings set auto-confirm true", "-p", &pid, "-o", &select, "-o", "frame info"]
+                .map(OsString::from)
+                .to_vec()
         }
-    };
-    arguments
+    }
+}
+
+/// The directory of LLDB's Python modules, where the package names another one that is not there (Debian's does).
+fn python_of_lldb() -> Option<PathBuf> {
+    let asked = Command::new("lldb").arg("-P").output().ok()?;
+    if Path::new(String::from_utf8(asked.stdout).ok()?.trim()).join(LLDB_MODULE).is_file() {
+        return None;
+    }
+    let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let versions = entries("/usr/lib".into()).filter(|path| path.to_string_lossy().starts_with("/usr/lib/llvm-"));
+    let pythons = versions.flat_map(|version| entries(version.join("lib")));
+    pythons.map(|python| python.join("dist-packages")).find(|modules| modules.join(LLDB_MODULE).is_file())
 }
 
 /// The command that loads the pretty-printers of the Rust toolchain, where there is one.
@@ -95,6 +124,9 @@ fn pretty_printers() -> Option<OsString> {
     file.is_file().then(|| format!("source {}", file.display()).into())
 }
 
+/// LLDB needs it for scripts.
+const LLDB_MODULE: &str = "lldb/embedded_interpreter.py";
+
 const GDB_EARLY: &[&str] = &[
     "set pagination off",
     "set confirm off",
@@ -103,20 +135,22 @@ const GDB_EARLY: &[&str] = &[
     "set auto-load python-scripts off",
 ];
 
-/// Selects the thread that stands still, and on it the first frame that is older than the machinery of panics and of
-/// the debugger.
+/// Selects the thread that stands still, and on it the frame of the place, or else the first one of the user's files.
 const GDB_SELECT: &str = "\
 import gdb
 for thread in gdb.selected_inferior().threads():
     if thread.ptid[1] == THREAD: thread.switch()
-machinery = ('core::', 'std::', 'alloc::', 'rust_', '__rust', 'pleach::', 'backtrace::', '<core::', '<alloc::', '<pleach::')
-frame = gdb.newest_frame()
-entered = False
-while frame is not None:
-    name = frame.name() or ''
-    if name.startswith(machinery): entered = True
-    elif entered and '::' in name: frame.select(); break
-    frame = frame.older()
+def place(frame):
+    sal = frame.find_sal()
+    return (sal.symtab.fullname() if sal.symtab else '', sal.line)
+def frames():
+    frame = gdb.newest_frame()
+    while frame is not None:
+        yield frame
+        frame = frame.older()
+at = next((f for f in frames() if place(f)[0].endswith('FILE') and place(f)[1] == LINE), None)
+at = at or next((f for f in frames() if place(f)[0] and not any(part in place(f)[0] for part in LIBRARIES)), None)
+if at: at.select()
 ";
 
 const LLDB_SELECT: &str = "\
@@ -124,10 +158,10 @@ import lldb
 process = lldb.debugger.GetSelectedTarget().GetProcess()
 thread = process.GetThreadByID(THREAD)
 process.SetSelectedThread(thread)
-machinery = ('core::', 'std::', 'alloc::', 'rust_', '__rust', 'pleach::', 'backtrace::', '<core::', '<alloc::', '<pleach::')
-entered = False
-for frame in thread:
-    name = frame.GetFunctionName() or ''
-    if name.startswith(machinery): entered = True
-    elif entered and '::' in name: thread.SetSelectedFrame(frame.GetFrameID()); break
+def place(frame):
+    entry = frame.GetLineEntry()
+    return (entry.GetFileSpec().fullpath or '', entry.GetLine())
+at = next((f for f in thread if place(f)[0].endswith('FILE') and place(f)[1] == LINE), None)
+at = at or next((f for f in thread if place(f)[0] and not any(part in place(f)[0] for part in LIBRARIES)), None)
+if at: thread.SetSelectedFrame(at.GetFrameID())
 ";

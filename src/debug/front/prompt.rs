@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::editor::{Editor, Typed};
-use super::screen::Screen;
 use super::native;
+use super::screen::Screen;
 use crate::debug::commands::{COMMANDS, Command, find};
 use crate::debug::{shown, source};
 use crate::inspect::stops::{self, GoesOn, Said, Stop, Told, Why};
@@ -24,7 +24,9 @@ use crate::os::terminal::Held;
 /// Shows an actor on the terminal until it goes on, or is gone.
 pub(in crate::debug) fn on(terminal: &Held, stop: &Stop, mut actor: Transfer) -> GoesOn {
     let granted = actor.send(&Told::Granted { by: std::process::id() });
-    let (Ok(()), Ok(output), Ok(mut editor), Ok(listening)) = (granted, terminal.file(), Editor::open(), actor.try_clone()) else {
+    let (Ok(()), Ok(output), Ok(mut editor), Ok(listening)) =
+        (granted, terminal.file(), Editor::open(), actor.try_clone())
+    else {
         return GoesOn::Continued; // it is gone; or files have run out, and it goes on when its connection ends
     };
     let ((said_here, said), waker) = (sync_channel(QUEUED), editor.waker());

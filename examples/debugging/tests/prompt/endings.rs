@@ -10,7 +10,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("an_interrupt_at_the_prompt_ends_nothing", an_interrupt_at_the_prompt_ends_nothing),
         test("an_interrupt_gives_up_a_command", an_interrupt_gives_up_a_command),
-        test("an_interrupt_of_an_actor_at_the_prompt_ends_nothing", an_interrupt_of_an_actor_at_the_prompt_ends_nothing),
+        test(
+            "an_interrupt_of_an_actor_at_the_prompt_ends_nothing",
+            an_interrupt_of_an_actor_at_the_prompt_ends_nothing,
+        ),
         test("a_second_signal_puts_the_terminal_back", a_second_signal_puts_the_terminal_back),
         test("a_main_that_returns_puts_the_terminal_back", a_main_that_returns_puts_the_terminal_back),
         test("a_program_that_is_stopped_comes_back_to_its_prompt", a_program_that_is_stopped_comes_back_to_its_prompt),

@@ -10,6 +10,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("gdb_shows_the_frame_and_its_variables", gdb_shows_the_frame_and_its_variables),
         test("gdb_shows_a_pause", gdb_shows_a_pause),
+        test("lldb_shows_the_frame_and_its_variables", lldb_shows_the_frame_and_its_variables),
         test("an_interrupt_in_gdb_is_its_own", an_interrupt_in_gdb_is_its_own),
         test("gdb_ends_with_a_root_that_is_killed", gdb_ends_with_a_root_that_is_killed),
         test("one_that_is_traced_already_is_said", one_that_is_traced_already_is_said),
@@ -33,6 +34,19 @@ fn gdb_shows_the_frame_and_its_variables() {
     terminal.type_in("info locals\n");
     terminal.expect("id: 7");
     terminal.expect("(gdb) ");
+    terminal.type_in("quit\n");
+    terminal.command("worker", "c");
+    terminal.command("root", "c");
+    terminal.end();
+}
+
+fn lldb_shows_the_frame_and_its_variables() {
+    let mut terminal = Terminal::run("panic");
+    terminal.command("worker", "lldb");
+    terminal.expect("frame info");
+    terminal.expect("debugging::worker::total");
+    terminal.type_in("frame variable\n");
+    terminal.expect("wanted = 14");
     terminal.type_in("quit\n");
     terminal.command("worker", "c");
     terminal.command("root", "c");
@@ -79,7 +93,17 @@ fn one_that_is_traced_already_is_said() {
     terminal.expect("(pleach) worker> ");
     let worker = terminal.process("worker [pleach]");
     let mut other = std::process::Command::new("gdb");
-    other.args(["-q", "-nx", "-batch", "-p", &worker.to_string(), "-ex", "shell echo attached", "-ex", "shell sleep 1000"]);
+    other.args([
+        "-q",
+        "-nx",
+        "-batch",
+        "-p",
+        &worker.to_string(),
+        "-ex",
+        "shell echo attached",
+        "-ex",
+        "shell sleep 1000",
+    ]);
     let mut other = other.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(other.stdout.take().unwrap()));
     assert!(lines.any(|line| line.unwrap() == "attached"));

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 use std::sync::{Arc, Condvar, Mutex};
@@ -56,7 +55,7 @@ impl Terminal {
         shell.env_remove("RUST_BACKTRACE").env("HISTFILE", "/dev/null");
         shell.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line);
         let shell = as_session(shell).spawn().unwrap();
-        let (screen, output) = (Arc::new(Screen::default()), File::from(OwnedFd::from(keyboard)));
+        let (screen, output) = (Arc::new(Screen::default()), File::from(keyboard));
         let keyboard = output.try_clone().unwrap();
         let shown = screen.clone();
         thread::spawn(move || shown.follow(output));
