@@ -5,6 +5,7 @@
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
+//! | [`debugging`] | pausing, crashes and `gdb` at one prompt for the whole tree |
 //! | [`stuck`] | a tree that hangs: which actor waits for which, and at which line |
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
 //! | [`observing`] | what actors print and log, and where it goes |
@@ -17,6 +18,8 @@
 
 pub mod architecture;
 pub mod cancellation;
+#[cfg(feature = "debugger")]
+pub mod debugging;
 pub mod hosts;
 pub mod observing;
 pub mod rows;

@@ -70,8 +70,13 @@
 //! | S60 | a consumer can be handed to any task | `src/broadcast/tests.rs` | `a_consumer_may_move_to_another_task` |
 //! | S61 | a slow consumer learns how many it lost | `tests/it/streams/consumers.rs` | `subscribers_get_what_the_stream_gets` |
 //! | S62 | closing a consumer leaves the others alone | `src/broadcast/tests.rs` | `a_closed_consumer_says_so_and_leaves_the_others_alone` |
+//! | S65 | an interrupt at the prompt ends nothing | `examples/debugging/tests/prompt/endings.rs` | `an_interrupt_at_the_prompt_ends_nothing` |
 //! | S66 | a consumer that is cancelled loses nothing | `tests/it/streams/consumers.rs` | `consumers_that_are_cancelled_lose_nothing` |
+//! | S67 | the end of a root waits for its children at the prompt | `examples/debugging/tests/prompt/queue.rs` | `a_cancelled_tree_waits_for_the_prompt` |
+//! | S68 | a cancellation waits while an actor stands still | `examples/debugging/tests/prompt/queue.rs` | `a_cancelled_tree_waits_for_the_prompt` |
+//! | S69 | a cancellation does not interrupt the way to the prompt | `examples/debugging/tests/prompt/queue.rs` | `nothing_above_a_leaf_that_stands_still_loses_patience` |
 //! | S70 | an actor with a debugger attached is not killed with its nursery | `tests/it/debuggers.rs` | `debugged` |
+//! | S71 | the root grants the terminal to one actor after the other | `examples/debugging/tests/prompt/queue.rs` | `two_that_crash_at_once_take_turns` |
 //! | S72 | the end of a stream is final | `tests/it/streams/mod.rs` | `a_one_way_stream_ends_with_its_function` |
 //! | S73 | closing a stream does not affect the result | `tests/it/streams/consumers.rs` | `a_closed_stream_leaves_the_result` |
 //! | S74 | a task is cancelled when its block fails, or on request | `tests/it/cancels/mod.rs` | `a_context_that_asked_absorbs_it` |
@@ -103,6 +108,7 @@
 //! | S101 | functions are named by their paths | `tests/it/calls.rs` | `values_cross` |
 //! | S102 | each process has its own statics | `tests/it/runtime.rs` | `each_actor_has_its_own_statics` |
 //! | S103 | a stream can be continued by another task | `tests/it/streams/consumers.rs` | `consumers_that_are_cancelled_lose_nothing` |
+//! | S104 | an interrupt of an actor at the prompt ends nothing | `examples/debugging/tests/prompt/endings.rs` | `an_interrupt_of_an_actor_at_the_prompt_ends_nothing` |
 //! | S105 | listeners end before the tasks around them | `tests/it/runtime.rs` | `an_actor_ends_in_ordered_steps` |
 //! | S106 | an actor knows that it was cancelled, and when that has completed | `tests/it/runtime.rs` | `an_actor_ends_itself` |
 //! | S107 | the last task counts, also when it fails | `tests/it/runtime.rs` | `tasks_that_fail_while_they_are_cancelled_hold_up_no_end` |
@@ -110,7 +116,11 @@
 //! | S109 | every actor can reach the root | `tests/it/lookup.rs` | `parent_and_root_are_reached_from_each_level` |
 //! | S110 | a lost connection ends the tasks that its peer had started | `tests/it/runtime.rs` | `a_callers_death_cancels_its_tasks` |
 //! | S111 | a hard kill does not ask, and is noted first | `tests/it/reaping.rs` | `a_hard_kill_does_not_ask` |
+//! | S113 | an actor that is cancelled at the prompt ends when it goes on | `examples/debugging/tests/prompt/queue.rs` | `nothing_above_a_leaf_that_stands_still_loses_patience` |
 //! | S115 | callbacks run at the end of an actor, after all of its tasks | `tests/it/clauses_order.rs` | `a_child_is_complete_after_its_callbacks` |
+//! | S116 | threads that pause take turns | `examples/debugging/tests/prompt/programs.rs` | `threads_pause_one_after_the_other` |
+//! | S117 | any process of the tree can stand still, one at a time | `examples/debugging/tests/prompt/queue.rs` | `several_children_stop_in_the_order_in_which_they_came` |
+//! | S119 | a child asks the root before it stands still | `examples/debugging/tests/prompt/programs.rs` | `a_pause_goes_on_with_its_value` |
 //! | S120 | the nursery of a child is found by its id | `tests/it/reaping.rs` | `a_nursery_tells_others_that_it_was_left` |
 //! | S121 | the end of the root cancels the nurseries below it | `tests/it/lookup.rs` | `a_grandchild_cancels_the_root` |
 //! | S122 | a child runs with the settings of its parent | `tests/it/trees.rs` | `actors_have_the_threads_that_they_are_told` |
@@ -120,21 +130,9 @@
 //!
 //! # Absent
 //!
-//! Most of these wait for a debugger's prompt within a tree.
-//!
 //! - S63: the numbering leaves it out.
 //! - S64: the numbering leaves it out.
-//! - S65: there is no debugger prompt to protect from an interrupt.
-//! - S67: children never hold the terminal, so the end of a root need not wait for one.
-//! - S68: requests for the terminal do not queue, so cancellations do not wait for them.
-//! - S69: a child does not lock the terminal, so there is no such transaction to be shielded.
-//! - S71: the root has no function that locks the terminal.
 //! - S80: the numbering leaves it out.
-//! - S104: no debugger is started from here that would have to leave interrupts alone.
 //! - S112: replaced by S113.
-//! - S113: a child does not ask for the terminal, so its cancellation has no such request to cancel first.
 //! - S114: dropped: an actor that is interrupted ends in order.
-//! - S116: there are no breakpoints to re-enter.
-//! - S117: one process at a time can be debugged, by a debugger that is attached from outside (S36, S70).
 //! - S118: never specified; standard input is not passed on to other hosts.
-//! - S119: a child can't be entered by a breakpoint of its own.

@@ -16,6 +16,10 @@ use pleach::prelude::*;
 #[pleach::main]
 async fn main() -> anyhow::Result<()> {
     let wanted = std::env::args().nth(1).unwrap_or_default();
+    if wanted == "attach" {
+        let root = std::env::args().nth(2).unwrap_or_default();
+        return Ok(tokio::task::spawn_blocking(move || pleach::debug::attach(&root)).await??);
+    }
     // One that is marked has debug mode in one actor only.
     let config = Config { debug_mode: wanted != "per_actor", ..Config::load()? };
     pleach::open_root(config, async |root| {
@@ -23,6 +27,7 @@ async fn main() -> anyhow::Result<()> {
             "panic" => worker::panics_three_calls_deep().await?,
             "child_error" => worker::fails().await?,
             "child_pause" => worker::pauses().await?,
+            "attached" => worker::pauses_until_it_is_shown().await?,
             "sync_pause" => worker::pauses_in_threads().await?,
             "post_mortem" => worker::asks_for_a_post_mortem().await?,
             "shielded_pause" => worker::pauses_in_a_shield().await?,

@@ -109,6 +109,29 @@ pub(super) async fn pauses() -> Result<()> {
     Ok(())
 }
 
+/// Each pause without a prompt goes on at once.
+#[pleach::rpc]
+async fn pause_until_shown() -> Result<u64> {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(60) {
+        let before = std::time::Instant::now();
+        pause_once().await?;
+        if before.elapsed() > std::time::Duration::from_millis(200) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Ok(42)
+}
+
+/// For a program without a terminal, to which a tool is attached.
+pub(super) async fn pauses_until_it_is_shown() -> Result<()> {
+    let secret =
+        pleach::open_nursery(async |n| n.run_in_actor(pause_until_shown()).name("worker").await?.result().await);
+    println!("the secret is {}", secret.await?);
+    Ok(())
+}
+
 pub(super) async fn pauses_in_threads() -> Result<()> {
     pleach::open_nursery(async |n| n.run_in_actor(pause_in_threads()).name("worker").await?.result().await).await?;
     println!("both threads went on");

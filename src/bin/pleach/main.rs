@@ -3,6 +3,7 @@
 //!
 //! | file | command |
 //! |---|---|
+//! | `attach.rs` | `pleach attach` |
 //! | `bench/` | `pleach bench` |
 //! | `cert.rs`, `describe.rs` | `pleach cert new`, `pleach cert show` |
 //! | `completions.rs` | `pleach completions`, `pleach man` |
@@ -16,6 +17,7 @@
 //!
 //! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
 
+mod attach;
 mod bench;
 mod cert;
 mod completions;
@@ -50,6 +52,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    Attach(attach::Command),
     Bench(bench::Command),
     /// Make and look at certificates, for `tls+tcp` and `quic`
     #[command(subcommand)]
@@ -70,6 +73,7 @@ impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         let done = |()| ExitCode::SUCCESS;
         match self {
+            Self::Attach(command) => command.run().map(done),
             Self::Bench(command) => command.run(),
             Self::Cert(command) => command.run().map(done),
             Self::Completions(command) => command.run().map(done),

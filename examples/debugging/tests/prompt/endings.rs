@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
+// S65
 fn an_interrupt_at_the_prompt_ends_nothing() {
     let mut terminal = Terminal::run("child_pause");
     terminal.expect("(pleach) worker> ");
@@ -47,6 +48,7 @@ fn an_interrupt_gives_up_a_command() {
     terminal.end();
 }
 
+// S104
 fn an_interrupt_of_an_actor_at_the_prompt_ends_nothing() {
     let mut terminal = Terminal::run("child_pause");
     terminal.expect("(pleach) worker> ");

@@ -22,6 +22,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("a_refusal_is_shown_where_it_arrives", a_refusal_is_shown_where_it_arrives),
         test("a_context_pauses", a_context_pauses),
         test("an_unknown_command_and_help_teach", an_unknown_command_and_help_teach),
+        test(
+            "a_program_without_a_terminal_is_shown_where_a_tool_is_attached",
+            a_program_without_a_terminal_is_shown_where_a_tool_is_attached,
+        ),
         test("without_a_terminal_nothing_stands_still", without_a_terminal_nothing_stands_still),
     ]
 }
@@ -64,6 +68,7 @@ fn an_error_of_a_child_is_shown_once_at_each_level() {
     terminal.end();
 }
 
+// S119
 fn a_pause_goes_on_with_its_value() {
     let mut terminal = Terminal::run("child_pause");
     terminal.expect("pauses");
@@ -75,6 +80,7 @@ fn a_pause_goes_on_with_its_value() {
     terminal.end();
 }
 
+// S116
 fn threads_pause_one_after_the_other() {
     let mut terminal = Terminal::run("sync_pause");
     terminal.command("worker", "c");
@@ -185,4 +191,18 @@ fn without_a_terminal_nothing_stands_still() {
     let mut terminal = Terminal::run_with("panic", "PLEACH_LOG=warn setsid -w");
     terminal.expect("not shown in a debugger");
     assert!(!terminal.end().contains("(pleach)"));
+}
+
+/// The tool would call the same function; this program stands for it.
+fn a_program_without_a_terminal_is_shown_where_a_tool_is_attached() {
+    let mut terminal = Terminal::run_with("attached", "PLEACH_ROOT_NAME=elsewhere setsid");
+    let root = terminal.process(env!("CARGO_BIN_EXE_debugging"));
+    terminal.expect("the-shell$ ");
+    terminal.type_in(&format!("{} attach {root}\n", env!("CARGO_BIN_EXE_debugging")));
+    terminal.expect("elsewhere/worker (pid ");
+    terminal.command("worker", "where");
+    terminal.expect("in debugging::worker::pause_once");
+    terminal.command("worker", "c");
+    terminal.expect("the secret is 42");
+    terminal.end();
 }

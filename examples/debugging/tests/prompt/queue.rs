@@ -41,6 +41,7 @@ fn first_of_two(terminal: &mut Terminal) -> (&'static str, &'static str) {
     }
 }
 
+// S71
 fn two_that_crash_at_once_take_turns() {
     let mut terminal = Terminal::run("two");
     let (_, second) = first_of_two(&mut terminal);
@@ -50,6 +51,7 @@ fn two_that_crash_at_once_take_turns() {
     terminal.end();
 }
 
+// S117
 fn several_children_stop_in_the_order_in_which_they_came() {
     let mut terminal = Terminal::run("several");
     // Each of the three, in any order; one of them pauses twice, one is shown at two levels, and then the root.
@@ -89,6 +91,7 @@ fn the_root_waits_for_its_children_before_it_is_shown() {
 /// Patience so short that it would end many times over.
 const HASTY: &str = "PLEACH_LOG=warn PLEACH_CANCEL_ACK=300ms PLEACH_SOFT_REAP=300ms PLEACH_KILL_AFTER=300ms PLEACH_GIVE_UP_AFTER=300ms PLEACH_PEERS=300ms PLEACH_TASK_CANCEL=300ms";
 
+// S69, S113
 fn nothing_above_a_leaf_that_stands_still_loses_patience() {
     let mut terminal = Terminal::run_with("deep", HASTY);
     terminal.expect("root/top/level-2/level-1 (pid ");
@@ -118,6 +121,7 @@ fn a_timeout_of_the_root_kills_nothing_at_the_prompt() {
     assert!(!terminal.end().contains("escalated"));
 }
 
+// S67, S68
 fn a_cancelled_tree_waits_for_the_prompt() {
     let mut terminal = Terminal::run_with("root_cancelled", HASTY);
     terminal.expect("root/worker (pid ");
