@@ -18,6 +18,7 @@ use crate::inspect::listener;
 use crate::inspect::stops::{GoesOn, Place, Said, Stop, Told, Why};
 use crate::inspect::transfer::Transfer;
 use crate::inspect::{Reply as Answer, Request, ask_lastingly};
+use crate::log::Limit;
 use crate::runtime::Runtime;
 
 /// What has happened to a task.
@@ -48,10 +49,11 @@ pub(super) fn stand_still(actor: Option<Arc<Runtime>>, cause: Cause, frames: imp
         None => Err("this code runs in no actor".into()),
     };
     ANSWERS.set(false);
-    if let Err(why) = shown {
+    static NOT_SHOWN: Limit = Limit::per_second(10);
+    if let (Err(why), Some(count)) = (&shown, NOT_SHOWN.count()) {
         let Cause { why: what, message, place, .. } = cause;
-        let place = place.map(|place| place.to_string());
-        warn!(target: "pleach::runtime", ?what, %message, place, %why, "not shown in a debugger");
+        let (place, count) = (place.map(|place| place.to_string()), (count > 1).then_some(count));
+        warn!(target: "pleach::runtime", ?what, %message, place, %why, count, "not shown in a debugger");
     }
 }
 
