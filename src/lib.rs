@@ -39,6 +39,8 @@
 //! end through `spawn/reap.rs`.
 
 #![deny(unsafe_code)]
+// The debugger's hooks are small, and wherever something waits or crashes; the usual build has all of them in use.
+#![cfg_attr(not(feature = "debugger"), allow(dead_code))]
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 // The macros write `::pleach::…`, so this crate must know itself by that name.
