@@ -28,6 +28,9 @@ pub struct ProcessReport {
     pub cpu_ms: u64,
     /// Its resident memory, in bytes.
     pub memory: u64,
+    /// When this was told, in microseconds on a clock of the host that never goes back.
+    #[serde(default)]
+    pub told_us: u64,
     /// Its actors: most processes host one.
     pub actors: Vec<ActorReport>,
 }
@@ -107,13 +110,16 @@ impl ProcessReport {
     /// That of this process.
     pub(super) fn here() -> Self {
         let actors = soon(runtime::actors_here).unwrap_or_default();
-        let cpu = clock_gettime(ClockId::ProcessCPUTime);
-        let cpu = Duration::new(cpu.tv_sec.unsigned_abs(), cpu.tv_nsec as u32);
+        let [cpu, now] = [ClockId::ProcessCPUTime, ClockId::Boottime].map(|clock| {
+            let time = clock_gettime(clock);
+            Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+        });
         Self {
             pid: std::process::id(),
             program: std::env::current_exe().unwrap_or_default(),
             cpu_ms: cpu.as_millis() as u64,
             memory: resident_memory().unwrap_or_default(),
+            told_us: now.as_micros() as u64,
             actors: actors.iter().map(|actor| ActorReport::of(actor, MAX_LISTED / actors.len())).collect(),
         }
     }

@@ -13,7 +13,10 @@ mod reap;
 mod registrar;
 mod stacks;
 mod support;
+mod terminal;
+mod top;
 mod tree;
+mod twenty;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
     if std::env::var_os(reap::ROOT).is_some() {
         return reap::root();
     }
+    if std::env::var_os(twenty::ROOT).is_some() {
+        return twenty::root();
+    }
     let groups = [
         bench::tests(),
         completions::tests(),
@@ -33,6 +39,7 @@ fn main() -> ExitCode {
         reap::tests(),
         registrar::tests(),
         stacks::tests(),
+        top::tests(),
     ];
     libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()
 }

@@ -13,6 +13,8 @@
 //! | `reap.rs` | `pleach reap` |
 //! | `registry.rs` | `pleach registry` |
 //! | `stacks/` | `pleach stacks` |
+//! | `top/` | `pleach top` |
+//! | `trees/` | what happens in running trees between two looks, for `top` |
 //! | `output.rs` | printing results |
 //!
 //! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
@@ -29,6 +31,8 @@ mod ps;
 mod reap;
 mod registry;
 mod stacks;
+mod top;
+mod trees;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -67,6 +71,7 @@ enum Command {
     Reap(reap::Command),
     Registry(registry::Command),
     Stacks(stacks::Command),
+    Top(top::Command),
 }
 
 impl Command {
@@ -84,6 +89,7 @@ impl Command {
             Self::Reap(command) => command.run(),
             Self::Registry(command) => command.run().map(done),
             Self::Stacks(command) => command.run().map(done),
+            Self::Top(command) => command.run(),
         }
     }
 }

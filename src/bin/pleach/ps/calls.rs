@@ -7,7 +7,7 @@ use pleach::inspect::{ActorReport, FunctionKind};
 use super::table::{shown, since};
 
 /// Returns a line for each function and peer: those that run there for the peer, then those that wait at it.
-pub(super) fn of(actor: &ActorReport) -> Vec<String> {
+pub(crate) fn of(actor: &ActorReport) -> Vec<String> {
     let mut all: BTreeMap<Key<'_>, Group> = BTreeMap::new();
     for peer in actor.peers.iter().flatten() {
         for run in peer.running.iter().flatten() {

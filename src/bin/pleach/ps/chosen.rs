@@ -22,7 +22,7 @@ pub(crate) struct Chosen {
 #[derive(Debug, Serialize)]
 pub(crate) struct Silent {
     pub(crate) pid: u32,
-    why: String,
+    pub(crate) why: String,
 }
 
 impl Chosen {

@@ -6,18 +6,18 @@ use pleach::inspect::{ActorReport, PeerReport, ProcessReport};
 use uuid::Uuid;
 
 /// All actors that were found, as trees, the oldest root first.
-pub(super) struct Forest<'a>(pub(super) Vec<Node<'a>>);
+pub(crate) struct Forest<'a>(pub(crate) Vec<Node<'a>>);
 
 /// An actor, and those below it.
-pub(super) struct Node<'a> {
-    pub(super) process: &'a ProcessReport,
-    pub(super) actor: &'a ActorReport,
+pub(crate) struct Node<'a> {
+    pub(crate) process: &'a ProcessReport,
+    pub(crate) actor: &'a ActorReport,
     /// The oldest first.
-    pub(super) children: Vec<Self>,
+    pub(crate) children: Vec<Self>,
 }
 
 impl<'a> Forest<'a> {
-    pub(super) fn of(processes: &'a [ProcessReport]) -> Self {
+    pub(crate) fn of(processes: &'a [ProcessReport]) -> Self {
         let mut actors: Vec<_> =
             processes.iter().flat_map(|process| process.actors.iter().map(move |actor| (process, actor))).collect();
         actors.sort_by_key(|(_, actor)| (actor.began_ms, actor.who.uuid()));
@@ -35,7 +35,7 @@ impl<'a> Forest<'a> {
     ///
     /// # Errors
     /// Which there are, if it is none or several of them.
-    pub(super) fn tree_of(&self, root: &str) -> Result<&Node<'a>, String> {
+    pub(crate) fn tree_of(&self, root: &str) -> Result<&Node<'a>, String> {
         let is_meant = |node: &&Node<'_>| {
             let who = &node.actor.who;
             let uuid = who.uuid().to_string();
@@ -53,13 +53,13 @@ impl<'a> Forest<'a> {
 
 impl Node<'_> {
     /// Returns the actors of this tree.
-    pub(super) fn members(&self) -> BTreeSet<Uuid> {
+    pub(crate) fn members(&self) -> BTreeSet<Uuid> {
         let below = self.children.iter().flat_map(Node::members);
         below.chain([self.actor.who.uuid()]).collect()
     }
 
     /// Returns its connection to its parent.
-    pub(super) fn line_to_parent(&self) -> Option<&PeerReport> {
+    pub(crate) fn line_to_parent(&self) -> Option<&PeerReport> {
         let parent = self.actor.parent.as_ref()?;
         self.actor.peers.as_ref()?.iter().find(|peer| peer.who == *parent)
     }

@@ -8,9 +8,9 @@
 //! | [`forest`] | actors of several processes, put together to trees |
 //! | [`table`] | a tree as lines of text |
 
-mod calls;
+pub(crate) mod calls;
 mod chosen;
-mod forest;
+pub(crate) mod forest;
 pub(crate) mod table;
 
 use clap::Args;

@@ -94,7 +94,7 @@ pub(crate) fn since(ms: u64) -> String {
 }
 
 /// A time in the largest unit that fits.
-fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -109,7 +109,8 @@ fn padded(line: &Line, widths: &[usize]) -> String {
     columns.trim_end().to_owned() + "\n"
 }
 
-fn now_ms() -> u64 {
+/// Now, in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
