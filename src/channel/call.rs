@@ -109,7 +109,7 @@ impl Channel {
 pub(crate) fn call_terms(schema: u64, deadline: Option<Instant>) -> CallOptions {
     // None at all if it has passed.
     let deadline = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    CallOptions { schema, deadline }
+    CallOptions { schema, deadline, trace: None }
 }
 
 /// A call that waits for its answer. Dropping it before asks the peer to cancel the task.

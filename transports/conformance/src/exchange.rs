@@ -169,4 +169,4 @@ const HUGE: usize = 3 << 20;
 const SENDERS: u64 = 40;
 const EACH: u64 = 5;
 
-const TERMS: CallOptions = CallOptions { schema: 77, deadline: None };
+const TERMS: CallOptions = CallOptions { schema: 77, deadline: None, trace: None };

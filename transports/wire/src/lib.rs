@@ -32,6 +32,7 @@ pub mod msg;
 pub mod registry;
 pub mod sync;
 mod terms;
+mod trace;
 pub mod transport;
 
 pub use address::Address;
@@ -41,6 +42,7 @@ pub use error::{Direction, DrainLimit, EndReason, Ended, SilenceLimit, Transport
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};
 pub use terms::CallOptions;
+pub use trace::{InvalidTraceparent, TraceContext};
 pub use transport::{
     Flow, Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity, Traffic, Volume,
 };

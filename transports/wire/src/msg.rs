@@ -24,7 +24,8 @@
 //! | `pong` | 16 | n | the answer to that heartbeat |
 //!
 //! `terms` are two numbers, the schema and the microseconds that are left for the task ([`CallOptions`]). 0 says
-//! nothing, and so does a number that is missing at the end.
+//! nothing, and so does a number that is missing at the end. Behind them comes the trace that the request belongs to, if
+//! there is one ([`TraceContext`](crate::TraceContext)).
 //! A reader ignores extra fields at the end of a message, so that a later version may add some.
 
 use std::fmt;

@@ -19,6 +19,7 @@ use crate::blob;
 use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
 use crate::terms::CallOptions;
+use crate::trace::TraceContext;
 
 /// Appends a message, with its payload in `format`.
 ///
@@ -27,7 +28,7 @@ use crate::terms::CallOptions;
 pub(super) fn write(format: Format, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>) -> Result<(), TransportError> {
     let start = frame.out.len();
     let out = &mut *frame.out;
-    let added = msg.terms().map_or(0, |terms| terms.numbers().len() as u8);
+    let added = msg.terms().map_or(0, count_fields);
     match msg {
         Msg::Hello { .. } => put_header(out, HELLO, 2),
         Msg::Start { cid, target, .. } => {
@@ -103,9 +104,8 @@ pub(super) fn write(format: Format, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>
     let Some(payload) = msg.payload() else { return Ok(()) };
     let first_part = frame.parts.len();
     blob::collect(frame.parts, || payload.encode(format, out))?;
-    for number in msg.terms().map(CallOptions::numbers).into_iter().flatten() {
-        out.put_u8(U64);
-        out.put_u64(number);
+    if let Some(terms) = msg.terms() {
+        put_terms(out, terms);
     }
     if frame.parts.len() > first_part {
         let total: usize = frame.parts[first_part..].iter().map(Bytes::len).sum();
@@ -195,15 +195,77 @@ fn take_parts(body: &mut Bytes) -> Result<Bytes, String> {
     Ok(parts)
 }
 
+/// Returns how many fields the terms take.
+fn count_fields(terms: &CallOptions) -> u8 {
+    let numbers = terms.numbers().len() as u8;
+    match &terms.trace {
+        None => numbers,
+        Some(trace) => numbers + if trace.sent_state().is_some() { TRACE_AND_STATE } else { TRACE },
+    }
+}
+
+fn put_terms(out: &mut BytesMut, terms: &CallOptions) {
+    terms.numbers().for_each(|number| put_last_number(out, number));
+    if let Some(trace) = &terms.trace {
+        put_trace(out, trace);
+    }
+}
+
+/// The state of a trace is a text, with its length behind it.
+#[cold]
+fn put_trace(out: &mut BytesMut, trace: &TraceContext) {
+    trace.numbers().into_iter().for_each(|number| put_last_number(out, number));
+    if let Some(state) = trace.sent_state() {
+        out.put_u8(STR32);
+        out.put_u32(state.len() as u32);
+        out.put_slice(state.as_bytes());
+        put_last_number(out, state.len() as u64);
+    }
+}
+
+fn put_last_number(out: &mut BytesMut, number: u64) {
+    out.put_u8(U64);
+    out.put_u64(number);
+}
+
 /// Cuts the terms off the end of a request with so many fields, of which `fixed` stand before them.
 fn take_terms(body: &mut Bytes, fields: u8, fixed: u8) -> Result<CallOptions, String> {
     let mut numbers = [0; 2];
-    // With more than this version knows, this decoder can't tell where the payload ends; that version's can.
-    let count = usize::from(fields.saturating_sub(fixed));
-    for number in numbers.iter_mut().take(if count > 2 { 0 } else { count }).rev() {
+    let count = fields.saturating_sub(fixed);
+    let (count, trace) = match count {
+        0..=2 => (count, None),
+        _ if count == 2 + TRACE || count == 2 + TRACE_AND_STATE => (2, take_trace(body, count == 2 + TRACE_AND_STATE)?),
+        // With more than this version knows, this decoder can't tell where the payload ends; that version's can.
+        _ => (0, None),
+    };
+    for number in numbers.iter_mut().take(count.into()).rev() {
         *number = take_last_number(body)?;
     }
-    Ok(CallOptions::of(numbers))
+    Ok(CallOptions::of(numbers, trace))
+}
+
+/// Cuts a trace off the end of a body. One that names no span is none, and a state that is too long is left out.
+#[cold]
+fn take_trace(body: &mut Bytes, has_state: bool) -> Result<Option<Box<TraceContext>>, String> {
+    let state = if has_state { take_last_text(body)? } else { Bytes::new() };
+    let mut numbers = [0; 4];
+    for number in numbers.iter_mut().rev() {
+        *number = take_last_number(body)?;
+    }
+    let state = Some(state).filter(|state| state.len() <= TraceContext::MAX_STATE).unwrap_or_default();
+    let state = ByteStr::from_utf8(state).map_err(|error| format!("the state of a trace is not UTF-8: {error}"))?;
+    Ok(TraceContext::of(numbers, state).map(Box::new))
+}
+
+/// Cuts a text with its length behind it off the end of a body.
+fn take_last_text(body: &mut Bytes) -> Result<Bytes, String> {
+    let len = usize::try_from(take_last_number(body)?).unwrap_or(usize::MAX);
+    let start = len.checked_add(5).and_then(|size| body.len().checked_sub(size));
+    let text = body.split_off(start.ok_or_else(|| format!("it announces {len} bytes of state, and is too short"))?);
+    match *text {
+        [STR32, a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]) as usize == len => Ok(text.slice(5..)),
+        _ => Err("the state of its trace does not have the announced length".into()),
+    }
 }
 
 /// Cuts a number in its longest form off the end of a body.
@@ -284,3 +346,10 @@ const PING: u8 = 15;
 const PONG: u8 = 16;
 const HAS_PARTS: u8 = 0x40;
 const U64: u8 = 0xcf;
+const STR32: u8 = 0xdb;
+
+/// How many fields a trace takes without its state.
+const TRACE: u8 = 4;
+
+/// How many fields a trace takes with its state: that, and its length.
+const TRACE_AND_STATE: u8 = 6;

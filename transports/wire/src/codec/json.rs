@@ -20,6 +20,7 @@ use super::{Codec, Format, FrameBuf, Payload};
 use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
 use crate::terms::CallOptions;
+use crate::trace::TraceContext;
 
 /// The readable codec.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,8 +59,8 @@ impl Codec for Json {
             out.truncate(out.len() - 1); // the closing bracket comes after the payload
             out.put_u8(b',');
             payload.encode(Format::Json, out)?;
-            for number in msg.terms().map(CallOptions::numbers).into_iter().flatten() {
-                out.put_slice(format!(",{number}").as_bytes());
+            if let Some(terms) = msg.terms() {
+                put_terms(out, terms).map_err(|why| TransportError::Encode { codec: "json", why })?;
             }
             out.put_u8(b']');
         }
@@ -82,7 +83,8 @@ fn read(body: &Bytes) -> Result<Msg, String> {
     };
     let terms = |at: usize| {
         let number = |at: usize| fields.get(at).map_or(Ok(0), |field| parse(field));
-        Ok::<_, String>(CallOptions::of([number(at)?, number(at + 1)?]))
+        let text = |at: usize| fields.get(at).and_then(|field| parse::<String>(field).ok());
+        Ok::<_, String>(CallOptions::of([number(at)?, number(at + 1)?], trace(text(at + 2), text(at + 3))))
     };
     let kind: String = parse(field(0)?)?;
     Ok(match kind.as_str() {
@@ -107,6 +109,28 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         "pong" => Msg::Pong { n: parse(field(1)?)? },
         _ => return Err(format!("unknown kind of message {kind:?}")),
     })
+}
+
+/// The trace is its two headers, as text.
+fn put_terms(out: &mut BytesMut, terms: &CallOptions) -> Result<(), String> {
+    for number in terms.numbers() {
+        out.put_slice(format!(",{number}").as_bytes());
+    }
+    let Some(trace) = &terms.trace else { return Ok(()) };
+    for header in [Some(trace.to_string().as_str()), trace.sent_state()].into_iter().flatten() {
+        out.put_u8(b',');
+        encode_value(&header, out)?;
+    }
+    Ok(())
+}
+
+/// Reads a trace. One that names no span is none, and a state that is too long is left out.
+fn trace(parent: Option<String>, state: Option<String>) -> Option<Box<TraceContext>> {
+    let mut trace: TraceContext = parent?.parse().ok()?;
+    if let Some(state) = state.filter(|state| state.len() <= TraceContext::MAX_STATE) {
+        trace.state = state.into();
+    }
+    Some(Box::new(trace))
 }
 
 fn parse<T: DeserializeOwned>(field: &RawValue) -> Result<T, String> {

@@ -132,9 +132,9 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::CallOptions;
     use crate::blob::Blob;
     use crate::msg::{ByteStr, Cid};
+    use crate::{CallOptions, TraceContext};
 
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
     struct Args {
@@ -156,7 +156,7 @@ mod tests {
             for size in [0, 10, 100_000] {
                 let args = Args { word: "leaf".into(), count: -3, blob: vec![7; size].into() };
                 let (target, terms) = (ByteStr::from_static("a::b"), CallOptions::default());
-                let start = Msg::Start { cid: Cid(9), target, args: &args as &dyn Encode, terms };
+                let start = Msg::Start { cid: Cid(9), target, args: &args as &dyn Encode, terms: terms.clone() };
                 let read = codec.decode(body_of(codec, &start)).unwrap();
                 assert_eq!((envelope(&read), read.terms()), (envelope(&start), Some(&terms)));
                 assert_eq!(read.payload().unwrap().decode::<Args>().unwrap(), args);
@@ -182,7 +182,7 @@ mod tests {
                     buffer: 1000,
                     waits: true,
                     args: &1u8,
-                    terms: CallOptions { schema: 7, deadline: None },
+                    terms: CallOptions { schema: 7, ..CallOptions::default() },
                 },
                 Msg::Started { cid: Cid(3), value: &"first" },
                 Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
@@ -215,14 +215,15 @@ mod tests {
             for args in args.iter().copied() {
                 for deadline in [None, Some(Duration::ZERO), Some(left), Some(Duration::MAX)] {
                     for schema in [0, 1, u64::MAX] {
-                        let (target, terms) = (ByteStr::from_static("a::b"), CallOptions { schema, deadline });
+                        let target = ByteStr::from_static("a::b");
+                        let terms = CallOptions { schema, deadline, ..CallOptions::default() };
                         let sent = [
-                            Outgoing::Start { cid: Cid(9), target: target.clone(), args, terms },
+                            Outgoing::Start { cid: Cid(9), target: target.clone(), args, terms: terms.clone() },
                             Outgoing::Open { cid: Cid(9), target, args, terms },
                         ];
                         for sent in sent {
-                            let read = *codec.decode(body_of(codec, &sent)).unwrap().terms().unwrap();
-                            assert_eq!(read.schema, schema);
+                            let read = codec.decode(body_of(codec, &sent)).unwrap().terms().unwrap().clone();
+                            assert_eq!((read.schema, read.trace), (schema, None));
                             // Rounded up, and no time left is still a deadline.
                             assert_eq!(read.deadline.is_some(), deadline.is_some());
                             let more = read.deadline.unwrap_or_default().saturating_sub(deadline.unwrap_or_default());
@@ -233,6 +234,58 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn traced(state: &str) -> CallOptions {
+        let mut trace: TraceContext = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap();
+        trace.state = state.to_owned().into();
+        CallOptions { schema: 0, deadline: Some(Duration::from_secs(1)), trace: Some(Box::new(trace)) }
+    }
+
+    /// Requests of each kind with these terms.
+    fn requests(terms: &CallOptions, args: &'static dyn Encode) -> [Outgoing<'static>; 3] {
+        let (target, terms) = (ByteStr::from_static("a::b"), || terms.clone());
+        [
+            Msg::Start { cid: Cid(9), target: target.clone(), args, terms: terms() },
+            Msg::Open { cid: Cid(9), target: target.clone(), args, terms: terms() },
+            Msg::Pull { cid: Cid(9), target, buffer: 7, waits: true, args, terms: terms() },
+        ]
+    }
+
+    #[test]
+    fn a_trace_travels_with_each_kind_of_request() {
+        for codec in [&Msgpack as &dyn Codec, &Json] {
+            for state in ["", "vendor=00f067aa0ba902b7,other=\"ü\"", &"x".repeat(512), &"x".repeat(513)] {
+                for sent in requests(&traced(state), &("an argument", 7u8)) {
+                    let read = codec.decode(body_of(codec, &sent)).unwrap();
+                    let expected = traced(if state.len() > 512 { "" } else { state });
+                    let terms = read.terms().unwrap();
+                    assert_eq!((terms.schema, &terms.trace), (0, &expected.trace));
+                    assert!(terms.deadline.is_some());
+                    let args: (String, u8) = read.payload().unwrap().decode().unwrap();
+                    assert_eq!(args, ("an argument".into(), 7));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_trace_that_is_cut_or_names_no_span_does_no_harm() {
+        for sent in requests(&traced("vendor=1"), &()) {
+            let whole = body_of(&Msgpack, &sent);
+            for len in 0..whole.len() {
+                let _ = Msgpack.decode(whole.slice(..len)); // an error, or another message; no panic
+            }
+            let mut zero = whole.to_vec();
+            let id = zero.windows(8).position(|bytes| bytes == 0xb7ad_6b71_6920_3331_u64.to_be_bytes()).unwrap();
+            zero[id..id + 8].fill(0);
+            assert_eq!(Msgpack.decode(zero.into()).unwrap().terms().unwrap().trace, None);
+            let mut long = whole.to_vec();
+            *long.last_mut().unwrap() = 200;
+            assert!(Msgpack.decode(long.into()).is_err());
+        }
+        let text = r#"["start",7,"a::b",{},0,0,"00-nonsense",5]"#;
+        assert_eq!(Json.decode(text.into()).unwrap().terms(), Some(&CallOptions::default()));
     }
 
     /// All fields of a message but its payload.
