@@ -52,7 +52,7 @@ where
     A: Serialize + DeserializeOwned,
 {
     let target = ByteStr::from_static(TARGET);
-    let terms = CallOptions { schema: u64::MAX, deadline: None };
+    let terms = CallOptions { schema: u64::MAX, deadline: None, trace: None };
     let msg = Msg::Start { cid: Cid(70_001), target, args: args as &dyn Encode, terms };
     let (mut out, mut parts) = (BytesMut::new(), Vec::new());
     let mut group = criterion.benchmark_group("encode");

@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::BytesMut;
 use pleach_fuzz::values;
 use pleach_wire::codec::{Codec, FrameBuf};
-use pleach_wire::{Blob, ByteStr, CallOptions, Cid, Format, Json, Msg, Msgpack, Outgoing};
+use pleach_wire::{Blob, ByteStr, CallOptions, Cid, Format, Json, Msg, Msgpack, Outgoing, TraceContext};
 
 fn main() -> std::io::Result<()> {
     let addresses = [
@@ -99,10 +99,14 @@ fn handshakes() -> Vec<Vec<[u8; 5]>> {
 }
 
 fn messages() -> Vec<Outgoing<'static>> {
-    let (target, terms) = (ByteStr::from_static("a::b"), CallOptions { schema: 7, deadline: None });
+    let mut trace: TraceContext =
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().expect("a valid header");
+    trace.state = ByteStr::from_static("vendor=1");
+    let (target, terms) =
+        (ByteStr::from_static("a::b"), CallOptions { schema: 7, deadline: None, trace: Some(Box::new(trace)) });
     vec![
         Msg::Hello { step: &1u8 },
-        Msg::Start { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms },
+        Msg::Start { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms: terms.clone() },
         Msg::Open { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms: CallOptions::default() },
         Msg::Pull { cid: Cid(9), target, buffer: 64, waits: true, args: &(), terms },
         Msg::Return { cid: Cid(9), value: &() },

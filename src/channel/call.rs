@@ -14,16 +14,19 @@ use crate::error::{Error, Result};
 use crate::proto::session::Outcome;
 use crate::proto::target::{Method, Target};
 use crate::scope::{self, Shield};
+use crate::telemetry::calls::{CallOutcome, Observed};
 
 impl Channel {
     /// Starts a call: the message is queued, and on its way unless others are being sent.
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, terms: CallOptions) -> Result<Pending> {
+    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, mut terms: CallOptions) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
         let function = target.clone();
         let asked = Asked::now(FunctionKind::Rpc, function.clone());
+        let mut observed = Observed::caller(FunctionKind::Rpc, &function, self.peer());
+        terms.trace = observed.trace_context();
         let (opened, open) = {
             let mut session = self.session();
             let opened = session.call(waker, target, args, terms);
@@ -32,9 +35,13 @@ impl Channel {
             }
             (opened, session.open_calls())
         };
-        let (cid, request) = opened.ok_or_else(|| self.gone())?;
-        let pending = Pending { channel: self.clone(), cid, function, reply, answered: false };
+        let Some((cid, request)) = opened else {
+            observed.end(CallOutcome::Lost);
+            return Err(self.gone());
+        };
+        let mut pending = Pending { channel: self.clone(), cid, function, reply, answered: false, observed };
         if let Err(error) = self.transmit(&request, open) {
+            pending.observed.end(CallOutcome::Lost);
             self.session().forget(cid);
             return Err(self.not_sent(error));
         }
@@ -119,6 +126,7 @@ pub(crate) struct Pending {
     function: ByteStr,
     reply: oneshot::Receiver<Outcome>,
     answered: bool,
+    observed: Observed,
 }
 
 impl Pending {
@@ -133,9 +141,19 @@ impl Pending {
         let outcome = (&mut self.reply).await;
         self.answered = true;
         match outcome {
-            Ok(Outcome::Value(value)) => Ok(value),
-            Ok(Outcome::Error(error)) => Err(self.channel.answered(&error)),
-            Err(_closed) => Err(self.channel.gone()),
+            Ok(Outcome::Value(value)) => {
+                self.observed.end(CallOutcome::Returned);
+                Ok(value)
+            }
+            Ok(Outcome::Error(error)) => {
+                let error = self.channel.answered(&error);
+                self.observed.end(error.call_outcome());
+                Err(error)
+            }
+            Err(_closed) => {
+                self.observed.end(CallOutcome::Lost);
+                Err(self.channel.gone())
+            }
         }
     }
 

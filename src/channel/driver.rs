@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use pleach_wire::{ByteStr, Cid, DrainLimit, EndReason, Msg, Payload, SilenceLimit, TransportClosed, TransportError};
+use pleach_wire::{
+    ByteStr, CallOptions, Cid, DrainLimit, EndReason, Msg, Payload, SilenceLimit, TraceContext, TransportClosed,
+    TransportError,
+};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -52,6 +55,8 @@ pub(crate) struct Invocation {
     pub(crate) deadline: Option<Instant>,
     /// There if the peer opened a context.
     pub(crate) dialog: Option<DialogHandle>,
+    /// The trace that the peer's call belongs to.
+    pub(crate) trace: Option<Box<TraceContext>>,
 }
 
 /// Runs the connection until it ends; wakes all its waiters.
@@ -253,7 +258,8 @@ impl<'a> Driver<'a> {
                     DialogHandle::new(channel.clone(), cid, kind, function, wake)
                 });
                 let deadline = terms.deadline.and_then(|left| Instant::now().checked_add(left));
-                self.serve.invoke(channel, Invocation { cid, target, args, schema: terms.schema, deadline, dialog });
+                let CallOptions { schema, trace, .. } = terms;
+                self.serve.invoke(channel, Invocation { cid, target, args, schema, deadline, dialog, trace });
             }
             Event::Changed { wake, credit } => {
                 self.note_changed(wake);

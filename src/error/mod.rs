@@ -52,6 +52,7 @@ pub use self::remote::{EncodedError, RemoteError};
 pub use self::report::Report;
 pub(crate) use self::wire::Packed;
 use crate::actor::{ActorId, shown};
+use crate::telemetry::calls::CallOutcome;
 
 /// `Result` with this crate's [`Error`] by default.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -182,6 +183,19 @@ impl Error {
             Self::Cancelled(_) | Self::ContextCancelled(_) => true,
             Self::Group(group) => group.left_out == 0 && group.errors.iter().all(Self::is_cancelled),
             _ => false,
+        }
+    }
+}
+
+impl Error {
+    /// Returns how a call has ended that failed with this error, for those who observe calls. A panic of the callee is
+    /// a failure like others here.
+    pub(crate) fn call_outcome(&self) -> CallOutcome {
+        match self {
+            Self::Refused { .. } => CallOutcome::Refused,
+            Self::Disconnected { .. } | Self::ActorDied(_) => CallOutcome::Lost,
+            error if error.is_cancelled() => CallOutcome::Cancelled,
+            _ => CallOutcome::Failed,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Observing a tree: what its actors print, and what they log.
+//! Observing a tree: what its actors print, what they log, and the spans of their calls.
 //!
 //! # Outputs
 //! An actor's process has a standard output and a standard error like any other, and one rule says what becomes of
@@ -38,6 +38,17 @@
 //!
 //! Actors on threads (`mem`) have the outputs, the subscriber and the levels of their process; a warning says so where a
 //! start asks for others.
+//!
+//! # Spans
+//! Where calls are traced, each call, context and stream is a `tracing` span `rpc` on both sides, with actor, function,
+//! peer and outcome, and the function runs in the span of its side; see
+//! [`telemetry::trace_calls`](crate::telemetry::trace_calls). The subscriber of `telemetry::init` takes them at
+//! `PLEACH_LOG=pleach::rpc=debug`. Elsewhere a call costs one branch.
+//!
+//! With a [`telemetry::Propagator`](crate::telemetry::Propagator), calls carry the trace that they belong to (W3C Trace
+//! Context), so that the callee's span is a child of the caller's over any number of actors, hosts and transports. Tasks
+//! of a task nursery, and functions that start with their actor, belong to the trace of the code that started them. A
+//! call without a trace has no byte more. A `tracestate` of more than 512 bytes is not sent on.
 //!
 //! [`ChildOutput`]: crate::ChildOutput
 //! [`Start::stdout`]: crate::Start::stdout

@@ -23,6 +23,7 @@ use crate::portal::{ChildHandle, Portal};
 use crate::rpc::call::Call;
 use crate::scope::{self, OnDrop};
 use crate::spawn::{self, StartOptions};
+use crate::telemetry::calls::in_current_span;
 
 impl Nursery {
     /// Starts an actor that lives until it is cancelled.
@@ -91,7 +92,7 @@ impl Nursery {
         let waiting = given_up.clone().drop_guard();
         let (done, started) = oneshot::channel();
         let nursery = self.clone();
-        self.0.tasks.spawn(async move {
+        let start = async move {
             let started = spawn::start::start(&nursery.0.runtime, options, &given_up).await.map(|child| {
                 // A supervisor ends its own in order, unless there is a hurry.
                 let ending = nursery.0.stages.token(match overseer {
@@ -109,7 +110,9 @@ impl Nursery {
                 }
                 _ => {}
             }
-        });
+        };
+        // A one-function actor is called by the code that starts it.
+        self.0.tasks.spawn(in_current_span(start));
         drop(admitted);
         let started = scope::wait(started).await?;
         drop(waiting.disarm());

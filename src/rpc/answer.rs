@@ -15,6 +15,7 @@ use crate::error::{BoxError, Raised, Refusal};
 use crate::fidelity;
 use crate::panics::{Answered, Panic};
 use crate::scope::{self, Shield};
+use crate::telemetry::calls::{CallOutcome, Observed};
 use crate::traces;
 
 /// The duty to answer one request.
@@ -22,15 +23,23 @@ pub struct Answer {
     channel: Channel,
     cid: Cid,
     done: bool,
+    observed: Observed,
 }
 
 impl Answer {
     pub(crate) fn new(channel: Channel, cid: Cid) -> Self {
-        Self { channel, cid, done: false }
+        Self { channel, cid, done: false, observed: Observed::default() }
+    }
+
+    /// Notes the end of the function where it is observed.
+    pub(crate) fn observed(mut self, observed: Observed) -> Self {
+        self.observed = observed;
+        self
     }
 
     /// Answers with a value; the returned channel may have no room for more right now.
     fn value(mut self, value: impl Encode) -> Channel {
+        self.observed.end(CallOutcome::Returned);
         self.channel.answer(self.cid, &value);
         self.done = true;
         self.channel.clone()
@@ -47,6 +56,7 @@ impl Answer {
                 () = scope::cancelled() => None,
             },
         };
+        self.observed.end(failure.call_outcome());
         match failure {
             Failure::Raised(raised) => self.channel.answer_failure(self.cid, Raised { backtrace, ..raised }),
             Failure::Panic(panic) => self.channel.answer_panic(self.cid, panic, backtrace),
@@ -63,6 +73,7 @@ impl Answer {
 
     /// Answers that the function will not be run.
     pub(crate) fn refuse(mut self, function: String, why: Refusal) {
+        self.observed.end(CallOutcome::Refused);
         self.channel.refuse(self.cid, function, why);
         self.done = true;
     }
@@ -150,6 +161,14 @@ enum Failure {
 }
 
 impl Failure {
+    fn call_outcome(&self) -> CallOutcome {
+        match self {
+            Self::Raised(raised) if raised.cancellation().is_some() => CallOutcome::Cancelled,
+            Self::Raised(_) => CallOutcome::Failed,
+            Self::Panic(_) => CallOutcome::Panicked,
+        }
+    }
+
     /// Returns the text of its backtrace, to be made while that is awaited; `None` if it has none.
     fn resolve(&self) -> Option<BoxFuture<'static, Option<String>>> {
         match self {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use pleach_wire::Cid;
 use pleach_wire::log::display;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{Runtime, current_task, within};
 use crate::channel::driver::{Invocation, Serve};
@@ -22,6 +23,7 @@ use crate::registry::table::Hold;
 use crate::rpc::answer::Answer;
 use crate::scope::CancelScope;
 use crate::sync::lock;
+use crate::telemetry::calls::Observed;
 
 /// What one peer has here by its connection: the functions of this actor, and its entry if this is its registrar.
 pub(super) struct Service {
@@ -38,7 +40,7 @@ impl Service {
 
 impl Serve for Service {
     fn invoke(&self, channel: &Channel, asked: Invocation) {
-        let Invocation { cid, target, args, schema, deadline, dialog } = asked;
+        let Invocation { cid, target, args, schema, deadline, dialog, trace } = asked;
         let answer = Answer::new(channel.clone(), cid);
         let target = match &target {
             Target::Function(path) => path.as_str(), // checked to be text once, here
@@ -55,10 +57,17 @@ impl Serve for Service {
             let why = Refusal::SchemaMismatch { here: "".into(), there: export.shown().into() };
             return answer.refuse(target.to_string(), why);
         }
+        let observed = Observed::callee(export.kind(), export.path, channel.peer(), trace.as_deref());
+        let span = observed.span();
+        let answer = answer.observed(observed);
         // The arguments' own code runs here. If it panics, the answer has been given while it unwound.
         let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| function.invoke(args, answer))) else { return };
         match invoked {
             Ok(task) => {
+                let task = match span {
+                    Some(span) => Box::pin(task.instrument(span)),
+                    None => task,
+                };
                 let scope = self.runtime.tasks.call_scope(deadline);
                 channel.attach(cid, Running::now(scope.clone(), export.kind(), export.path));
                 // A task that was cancelled, or that panicked, has answered while it was dropped.

@@ -33,6 +33,7 @@ use super::task::Task;
 use super::tree::CancelScope;
 use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 use crate::sync::lock;
+use crate::telemetry::calls::in_current_span;
 
 /// Opens a nursery for tasks, runs `body` in it, and waits until every task started in it has ended.
 ///
@@ -173,13 +174,14 @@ impl TaskNursery {
         let admitted = self.admit()?;
         let (settle, result) = oneshot::channel();
         let nursery = self.clone();
-        self.0.tasks.spawn(async move {
+        let run = async move {
             let task = async { task.await.map_err(|error| Error::from_boxed(boxed(error))) };
             let ended = run_to_end(&nursery.0.scope, task).await;
             let result = nursery.judge(ended, !settle.is_closed());
             // Without a receiver the task was not to be joined.
             let _ = settle.send(result);
-        });
+        };
+        self.0.tasks.spawn(in_current_span(run));
         drop(admitted);
         Ok(Task::new(result))
     }

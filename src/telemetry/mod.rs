@@ -11,10 +11,12 @@
 //! wait; further ones are dropped, and a record says how many. What the subscriber of [`init`] writes waits for
 //! standard error in the same way (`writer`). Before the process ends, what waits is delivered, within a bound
 //! (`last_words`). Records of the program itself, and of other libraries, are none of this: they call the
-//! subscriber where they are made.
+//! subscriber where they are made. So do the spans of calls, which the program has to ask for ([`trace_calls`]).
 
+pub(crate) mod calls;
 pub(crate) mod last_words;
 mod line;
+mod spans;
 pub(crate) mod stderr;
 pub(crate) mod stdout;
 mod writer;
@@ -25,9 +27,11 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::registry::LookupSpan as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
+pub use self::calls::trace_calls;
 pub use self::line::LogFormat;
 pub(crate) use self::line::passed_on;
 use self::line::{JsonLine, TextLine};
+pub use self::spans::{Propagator, propagate_with};
 pub(crate) use self::writer::divert;
 use crate::misspelt::meant;
 
@@ -75,10 +79,14 @@ fn init_with(level: Option<&str>, format: LogFormat) {
         // It would write to standard error, and panic when that is closed.
         .log_internal_errors(false)
         .with_ansi(false);
-    let _ = match wanted_format().unwrap_or(format) {
+    let installed = match wanted_format().unwrap_or(format) {
         LogFormat::Text => subscriber.event_format(TextLine::new()).try_init(),
         LogFormat::Json => subscriber.fmt_fields(JsonFields::new()).event_format(JsonLine::new()).try_init(),
-    }; // another thread may have set one just now
+    };
+    // Another thread may have set one just now.
+    if installed.is_ok() {
+        trace_calls();
+    }
 }
 
 /// Returns the log filter that the environment names, if it names one.

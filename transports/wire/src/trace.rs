@@ -81,10 +81,11 @@ impl FromStr for TraceContext {
             is_hex.then_some(field).ok_or(InvalidTraceparent)
         };
         let (version, trace_id, parent_id, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
-        if version == "ff" || (version == "00" && fields.next().is_some()) {
+        let number = |field| u64::from_str_radix(field, 16).map_err(|_| InvalidTraceparent);
+        let (version, has_more) = (number(version)?, fields.next().is_some());
+        if version == 0xff || (version == 0 && has_more) {
             return Err(InvalidTraceparent);
         }
-        let number = |field| u64::from_str_radix(field, 16).map_err(|_| InvalidTraceparent);
         let (high, low) = trace_id.split_at(16);
         let numbers = [number(high)?, number(low)?, number(parent_id)?, number(flags)?];
         Self::of(numbers, ByteStr::from_static("")).ok_or(InvalidTraceparent)
