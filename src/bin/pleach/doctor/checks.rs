@@ -9,13 +9,14 @@ use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
+use super::cgroup::Limits;
 
 /// Makes all checks.
 pub(super) fn all() -> Vec<Finding> {
     let (settings, config) = settings();
     let mut findings = vec![settings];
     findings.extend(transports(&config));
-    findings.extend([open_files(&config), marks(), udp_buffers(), debuggers(), ptrace()]);
+    findings.extend([open_files(&config), control_group(), marks(), udp_buffers(), debuggers(), ptrace()]);
     findings.extend(launchers());
     findings
 }
@@ -85,6 +86,25 @@ fn open_files(config: &Config) -> Finding {
         ),
         Some(limit) => Finding::fine(what, format!("a process may have {limit}")),
         None => Finding::fine(what, "any number"),
+    }
+}
+
+fn control_group() -> Finding {
+    let Limits { memory, processes, processors } = Limits::here();
+    let memory_found = memory.map(|bytes| format!("{:.0} MiB of memory", bytes as f64 / f64::from(1 << 20)));
+    let processes_found = processes.map(|number| format!("{number} processes and threads"));
+    let processors_found = processors.map(|number| format!("{number:.2} processors"));
+    let found: Vec<_> = [memory_found, processes_found, processors_found].into_iter().flatten().collect();
+    let (what, found) = ("control group", if found.is_empty() { "no limits".into() } else { found.join(", ") });
+    let few = processes.is_some_and(|number| number < PROCESSES);
+    let small = memory.is_some_and(|bytes| bytes < MEMORY);
+    match few || small {
+        false => Finding::fine(what, found),
+        true => Finding::limited(
+            what,
+            found,
+            "each actor takes some 10 MiB and 4 threads: raise `memory.max` and `pids.max` (`docker run --memory --pids-limit`)",
+        ),
     }
 }
 
@@ -170,6 +190,10 @@ fn is_in_path(program: &str) -> bool {
 
 /// Files of a process beside its connections.
 const OTHER_FILES: u64 = 64;
+
+/// With less, trees of some dozens of actors are in trouble: in bytes, and in processes and threads.
+const MEMORY: u64 = 256 << 20;
+const PROCESSES: u64 = 256;
 
 /// The size of the socket buffers that `pleach-quic` asks for, in bytes.
 const UDP_BUFFER: u64 = 8 << 20;

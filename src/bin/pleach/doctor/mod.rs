@@ -3,8 +3,10 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the command: the findings as text or JSON, and its exit status |
+//! | [`cgroup`] | the limits of control groups |
 //! | [`checks`] | the checks: each looks at one thing, and changes nothing |
 
+mod cgroup;
 mod checks;
 
 use std::borrow::Cow;
