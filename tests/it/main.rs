@@ -44,6 +44,7 @@ mod lookup;
 mod names;
 mod namesakes;
 mod outputs;
+mod probe_cost;
 mod promises;
 mod reaping;
 mod registry;
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
         lookup::tests(),
         names::tests(),
         namesakes::tests(),
+        probe_cost::tests(),
         promises::tests(),
         reaping::tests(),
         starts::tests(),
