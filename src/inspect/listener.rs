@@ -21,11 +21,14 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
+use uuid::Uuid;
 
+use super::report::soon;
 use super::stops;
 use super::transfer::Transfer;
 use super::{ProcessReport, Reply, Request, StacksReport};
 use crate::holds::Hold;
+use crate::runtime;
 
 /// The socket. Dropping it closes it, and this process opens no other.
 #[derive(Debug)]
@@ -128,6 +131,7 @@ fn answer(connection: UnixStream, answering: Answering) {
     let answered = transfer.receive(MAX_REQUEST).and_then(|request| match request {
         Request::Report => transfer.send(&Reply::Report(ProcessReport::here())),
         Request::Stacks => transfer.send(&Reply::Stacks(StacksReport::here())),
+        Request::Cancel { actor } => end(actor, &mut transfer),
         Request::Hold(branch) => {
             let hold = Hold::branch(branch);
             transfer.send(&Reply::Held)?;
@@ -150,6 +154,19 @@ fn hold_on(hold: Hold, transfer: Transfer) {
     }
     HOLDING.fetch_sub(1, Ordering::AcqRel);
     drop(hold);
+}
+
+/// Asks an actor of this process to end, in order; before that it says whether there is such an actor, as the process may
+/// end with it.
+fn end(actor: Uuid, transfer: &mut Transfer) -> io::Result<()> {
+    let actors = soon(runtime::actors_here).unwrap_or_default();
+    let actor = actors.iter().find(|candidate| candidate.id().uuid() == actor);
+    let answered = transfer.send(&Reply::Cancelled { found: actor.is_some() });
+    if let Some(actor) = actor {
+        actor.lifecycle.request_end(actor.id());
+        info!(target: "pleach::cancel", actor = %actor.id(), "asked to end, by another process of this user");
+    }
+    answered
 }
 
 static OPENED: AtomicBool = AtomicBool::new(false);

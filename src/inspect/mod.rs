@@ -53,6 +53,7 @@ pub use self::stacks::{Module, RunningTask, StacksReport, TaskStacks, ThreadStac
 use self::stops::Stop;
 use self::transfer::Transfer;
 pub use self::work::{Inside, RunningFunction, WaitingCall};
+use crate::actor::ActorId;
 use crate::os::abstract_sockets;
 
 /// A process of this user that hosts actors, or did a moment ago.
@@ -81,6 +82,25 @@ impl Process {
             Reply::Stacks(report) => Ok(report),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+
+    /// Asks one of its actors to end, in order, with all that is below it: as [`Actor::cancel_soon`](crate::Actor) does.
+    ///
+    /// Returns whether the actor is there; that it has ended shows in a later look ([`again`](Self::again)). It blocks for
+    /// two seconds at most.
+    ///
+    /// # Errors
+    /// As for [`stacks`](Self::stacks).
+    pub fn cancel(&self, actor: &ActorId) -> io::Result<bool> {
+        match self.asked(&Request::Cancel { actor: actor.uuid() })? {
+            Reply::Cancelled { found } => Ok(found),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Asks it again what it hosts; `None` if it has ended.
+    pub fn again(&self) -> Option<Self> {
+        report_of(&self.socket).filter(|process| process.pid == self.pid)
     }
 
     fn asked(&self, request: &Request) -> io::Result<Reply> {
@@ -209,6 +229,10 @@ pub(crate) enum Request {
     Show(Box<Stop>),
     /// To be shown, over this connection, the actors of its tree that stand still.
     Attach,
+    /// To end one of its actors, in order.
+    Cancel {
+        actor: Uuid,
+    },
 }
 
 /// The answer.
@@ -218,6 +242,10 @@ pub(crate) enum Reply {
     Stacks(StacksReport),
     /// The branch is held.
     Held,
+    /// Whether there is such an actor, which will end.
+    Cancelled {
+        found: bool,
+    },
 }
 
 /// How long an answer may take.

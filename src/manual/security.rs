@@ -70,6 +70,7 @@
 //! - **SEC-25** To tell where its tasks and threads are, a process interrupts its own threads, by a signal that its program
 //!   does not handle; a handler of the program is never replaced. It tells addresses and the paths of its files, and
 //!   nothing of what is in its memory.
+//! - **SEC-26** Only its own user and root can ask an actor to end by the socket of its process.
 //!
 //! # Tests
 //! | clause | file | test |
@@ -131,6 +132,7 @@
 //! | SEC-24 | `tests/it/inspect.rs` | `another_user_sees_nothing` |
 //! | SEC-24 | `src/spawn/watchdog.rs` | `those_that_ask_and_say_nothing_hide_no_end` |
 //! | SEC-25 | `src/os/thread_stacks.rs` | `threads_are_interrupted_by_a_signal_that_is_free_and_handlers_stay_as_they_were` |
+//! | SEC-26 | `tests/it/inspect.rs` | `another_user_ends_nothing` |
 //!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,

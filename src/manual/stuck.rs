@@ -43,5 +43,9 @@
 //!   read; without debug information there are functions and no lines. `debug = "line-tables-only"` in the profile is
 //!   enough. `--full` shows the frames of libraries too, `--json` is for programs.
 //!
+//! # And then
+//! `pleach cancel NAME` asks an actor to end in order, with all below it, and waits for that. An actor in an endless loop
+//! can't; with `--force` its process is killed when the time is up, and its parent learns that it has died.
+//!
 //! Programs can do the same: [`Process::stacks`](crate::inspect::Process::stacks),
-//! [`call_chains`](crate::inspect::call_chains).
+//! [`Process::cancel`](crate::inspect::Process::cancel), [`call_chains`](crate::inspect::call_chains).

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod bench;
+mod cancel;
 mod completions;
 mod doctor;
 mod files;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     }
     let groups = [
         bench::tests(),
+        cancel::tests(),
         completions::tests(),
         doctor::tests(),
         files::tests(),

@@ -1,7 +1,7 @@
 //! `pleach stacks`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -59,60 +59,64 @@ fn each_wait_is_told_with_its_line(setup: Setup) {
 }
 
 #[inline(never)]
-fn burn() {
-    while !STOPPED.load(Ordering::Relaxed) {
+fn burn(turn: u32) {
+    while STOPPED.load(Ordering::Relaxed) != turn {
         std::hint::spin_loop();
     }
 }
 
 #[pleach::rpc]
-async fn busy() -> Result<()> {
-    burn();
+pub(crate) async fn busy(turn: u32) -> Result<()> {
+    burn(turn);
     Ok(())
 }
 
 fn a_busy_actor_is_shown_in_its_function(setup: Setup) {
-    while_it_runs(setup, "busy", busy(), || {
-        let _stop = Stop::later();
+    let stop = Stop::later();
+    while_it_runs(setup, "busy", busy(stop.0), move || {
+        let _stop = stop;
         shown_in("cli::stacks::busy", "cli::stacks::burn", None);
     });
 }
 
 #[pleach::rpc]
-async fn blocked() -> Result<()> {
-    let lock = std::sync::Mutex::new(());
-    let mut guard = lock.lock().unwrap();
-    while !STOPPED.load(Ordering::Relaxed) {
+async fn blocked(turn: u32) -> Result<()> {
+    let mut guard = LOCK.lock().unwrap();
+    while STOPPED.load(Ordering::Relaxed) != turn {
         guard = WOKEN.wait(guard).unwrap(); // blocks here
     }
     Ok(())
 }
 
 fn a_blocked_actor_is_shown_in_its_function(setup: Setup) {
-    while_it_runs(setup, "blocked", blocked(), || {
-        let _stop = Stop::later();
+    let stop = Stop::later();
+    while_it_runs(setup, "blocked", blocked(stop.0), move || {
+        let _stop = stop;
         shown_in("cli::stacks::blocked", "cli::stacks::blocked", Some("blocks here"));
     });
 }
 
-/// Lets the actor go on at the end of a test, if it is a thread of this process: that can't be killed.
-struct Stop;
+/// Lets a function of this turn go on at the end of a test, if its actor is a thread of this process: that can't be
+/// killed.
+pub(crate) struct Stop(pub(crate) u32);
 
 impl Stop {
-    fn later() -> Self {
-        STOPPED.store(false, Ordering::Relaxed);
-        Self
+    pub(crate) fn later() -> Self {
+        static TURNS: AtomicU32 = AtomicU32::new(1);
+        Self(TURNS.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        STOPPED.store(true, Ordering::Relaxed);
+        let _lock = LOCK.lock().unwrap();
+        STOPPED.store(self.0, Ordering::Relaxed);
         WOKEN.notify_all();
     }
 }
 
-static STOPPED: AtomicBool = AtomicBool::new(false);
+static STOPPED: AtomicU32 = AtomicU32::new(0);
+static LOCK: Mutex<()> = Mutex::new(());
 static WOKEN: Condvar = Condvar::new();
 
 /// A thread is shown in a function, within a second, once its actor runs `exposed`.

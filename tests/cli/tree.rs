@@ -1,7 +1,7 @@
 //! A tree in this program, with one actor, which is this program again, or a thread of it.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pleach::Config;
 use pleach::prelude::*;
@@ -24,7 +24,7 @@ pub(crate) async fn rest() -> Result<()> {
     std::future::pending().await
 }
 
-/// Looks at a tree while a function runs in its actor of that name.
+/// Looks at a tree while a function runs in its actor of that name; the looks may end the actor.
 ///
 /// One tree is there at a time: it is found by the number of this process.
 pub(crate) fn while_it_runs(
@@ -35,22 +35,45 @@ pub(crate) fn while_it_runs(
 ) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let (path, module) = (format!("{}::{}", function.module(), function.name()), function.module());
+    let (looked, has_looked) = tokio::sync::oneshot::channel();
+    let looking = std::thread::spawn(move || {
+        let _looked: tokio::sync::oneshot::Sender<()> = looked; // dropped by a panic, too
+        wait_until_it_runs(&path);
+        look();
+    });
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (short, module) = (Duration::from_millis(200), function.module());
+    let short = Duration::from_millis(200);
     let Setup { protocol, multi_thread } = setup;
     let config =
         Config { transport: protocol.into(), multi_thread, soft_reap: short, kill_after: short, ..Config::default() };
-    let ended: Result<()> = tokio.block_on(pleach::open_root(config, async |_| {
+    let _ended: Result<()> = tokio.block_on(pleach::open_root(config, async |_| {
         pleach::open_nursery(async |n| {
             let portal = n.start_actor(actor).enable(module).await?;
             tokio::select! {
-                biased;
-                looked = tokio::task::spawn_blocking(look) => looked.unwrap(),
-                ended = portal.run(function) => panic!("it does not end before: {ended:?}"),
+                _looked = has_looked => Err(Error::Usage("enough seen".into())),
+                ended = portal.run(function) => ended,
             }
-            Err(Error::Usage("enough seen".into()))
         })
         .await
     }));
-    assert!(ended.unwrap_err().to_string().contains("enough seen"));
+    if let Err(panic) = looking.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn wait_until_it_runs(path: &str) {
+    let until = Instant::now() + pleach_patience::patience();
+    while Instant::now() < until {
+        let found = pleach::inspect::processes().unwrap().into_iter().filter_map(|process| process.report.ok());
+        let trees = found.flat_map(|process| process.actors).filter(|actor| {
+            let of_this = |id: &pleach::ActorId| id.pid() == std::process::id();
+            actor.parent.as_ref().is_some_and(of_this)
+        });
+        let mut lines = trees.flat_map(|actor| actor.peers.unwrap_or_default());
+        if lines.any(|line| line.running.iter().flatten().any(|running| running.function == path)) {
+            return;
+        }
+    }
+    panic!("{path} does not run");
 }

@@ -1,5 +1,6 @@
 //! Running actors are seen from outside, whatever they do, by their own user only.
 
+use std::io::{Read as _, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::process::{Command, Stdio};
@@ -50,6 +51,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         test_fn(callers_that_say_nothing_keep_no_other_out),
         test_fn(what_crosses_a_connection_is_counted),
         test_fn(another_user_sees_nothing),
+        test_fn(another_user_ends_nothing),
+        test_fn(an_actor_that_is_asked_to_end_ends_alone),
     ]
 }
 
@@ -177,6 +180,8 @@ async fn callers_that_say_nothing_keep_no_other_out() {
             let _silent: Vec<_> = (0..20).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
             let (_, report) = seen(quiet.id()).await;
             assert_eq!(report.who.name(), "quiet");
+            let found = tokio::task::spawn_blocking(inspect::processes).await.unwrap().unwrap();
+            assert_eq!(found.iter().filter(|process| process.pid == quiet.id().pid()).count(), 1);
             n.cancel().await;
             Ok(())
         })
@@ -209,6 +214,87 @@ async fn another_user_sees_nothing() {
     })
     .await
     .unwrap();
+}
+
+/// Writes a request to end everything that it finds; says what became of it.
+pub(crate) fn another_user_cancels(args: &str) {
+    pleach::drop_privileges(UNPRIVILEGED, UNPRIVILEGED, &[]).unwrap();
+    let (pid, uuid) = args.split_once(' ').unwrap();
+    let connection =
+        UnixStream::connect_addr(&SocketAddr::from_abstract_name(socket_of(pid.parse().unwrap())).unwrap());
+    println!("{}", connection.is_ok_and(|connection| is_answered(connection, uuid.parse().unwrap())));
+}
+
+/// The request, as it travels.
+#[derive(serde::Serialize)]
+enum Asked {
+    Cancel { actor: uuid::Uuid },
+}
+
+/// Asks over a connection for an end, as `inspect` does; returns whether there was an answer.
+fn is_answered(mut connection: UnixStream, actor: uuid::Uuid) -> bool {
+    let asked = rmp_serde::to_vec_named(&Asked::Cancel { actor }).unwrap();
+    let frame = [&(asked.len() as u32).to_le_bytes(), &asked[..]].concat();
+    connection.write_all(&frame).is_ok() && connection.read(&mut [0; 4]).is_ok_and(|read| read > 0)
+}
+
+// SEC-26
+async fn another_user_ends_nothing() {
+    in_root(over("mem"), async |root| {
+        let args = format!("{} {}", root.id().pid(), root.id().uuid());
+        let says = tokio::task::spawn_blocking(move || {
+            let notes = Notes::new();
+            RootProcess::command("another_user_cancels", &notes, &args).stdin(Stdio::null()).output().unwrap()
+        });
+        let says = says.await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&says.stdout).trim(), "false", "{says:?}");
+        assert!(!root.cancel_called());
+        let pid = root.id().pid();
+        let connection = UnixStream::connect_addr(&SocketAddr::from_abstract_name(socket_of(pid)).unwrap()).unwrap();
+        assert!(
+            is_answered(connection, uuid::Uuid::nil()),
+            "its own user is answered, so it was no mistake of the test"
+        );
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn an_actor_that_is_asked_to_end_ends_alone() {
+    in_root(over("uds"), async |_| {
+        pleach::open_nursery(async |n| {
+            let (kept, leaves) = (n.start_actor("kept").await?, n.start_actor("leaves").await?);
+            let (process, _) = process_of(leaves.id()).await;
+            let who = leaves.id().clone();
+            let found = tokio::task::spawn_blocking(move || process.cancel(&who)).await.unwrap();
+            assert!(found.unwrap());
+            let (process, _) = process_of(kept.id()).await;
+            let who = leaves.id().clone();
+            let found = tokio::task::spawn_blocking(move || process.cancel(&who)).await.unwrap();
+            assert!(!found.unwrap(), "that is another process");
+            n.cancel().await;
+            Ok(())
+        })
+        .await
+    })
+    .await
+    .unwrap();
+}
+
+async fn process_of(who: &pleach::ActorId) -> (inspect::Process, ActorReport) {
+    let looking = async {
+        loop {
+            let found = tokio::task::spawn_blocking(inspect::processes).await.unwrap().unwrap();
+            for process in found {
+                let actors = process.report.iter().flat_map(|report| &report.actors);
+                if let Some(actor) = actors.into_iter().find(|actor| actor.who == *who).cloned() {
+                    return (process, actor);
+                }
+            }
+        }
+    };
+    tokio::time::timeout(patience(), looking).await.unwrap_or_else(|_| panic!("{who} is not seen"))
 }
 
 /// Looks until an actor is seen: a process is silent while too many ask.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `attach.rs` | `pleach attach` |
 //! | `bench/` | `pleach bench` |
+//! | `cancel.rs` | `pleach cancel` |
 //! | `cert.rs`, `describe.rs` | `pleach cert new`, `pleach cert show` |
 //! | `completions.rs` | `pleach completions`, `pleach man` |
 //! | `doctor/` | `pleach doctor` |
@@ -21,6 +22,7 @@
 
 mod attach;
 mod bench;
+mod cancel;
 mod cert;
 mod completions;
 mod describe;
@@ -58,6 +60,7 @@ struct Args {
 enum Command {
     Attach(attach::Command),
     Bench(bench::Command),
+    Cancel(cancel::Command),
     /// Make and look at certificates, for `tls+tcp` and `quic`
     #[command(subcommand)]
     Cert(cert::Command),
@@ -80,6 +83,7 @@ impl Command {
         match self {
             Self::Attach(command) => command.run().map(done),
             Self::Bench(command) => command.run(),
+            Self::Cancel(command) => command.run(),
             Self::Cert(command) => command.run().map(done),
             Self::Completions(command) => command.run().map(done),
             Self::Doctor(command) => command.run(),
