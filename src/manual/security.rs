@@ -71,6 +71,9 @@
 //!   does not handle; a handler of the program is never replaced. It tells addresses and the paths of its files, and
 //!   nothing of what is in its memory.
 //! - **SEC-26** Only its own user and root can ask an actor to end by the socket of its process.
+//! - **SEC-27** `pleach web` listens on the loopback address only, and answers requests that have the secret of its
+//!   address, in a cookie that no script can read, for a name of this host, from its own page. Its page needs nothing from
+//!   elsewhere, shows names as text, and can't be shown within another page. It only looks.
 //!
 //! # Tests
 //! | clause | file | test |
@@ -133,6 +136,7 @@
 //! | SEC-24 | `src/spawn/watchdog.rs` | `those_that_ask_and_say_nothing_hide_no_end` |
 //! | SEC-25 | `src/os/thread_stacks.rs` | `threads_are_interrupted_by_a_signal_that_is_free_and_handlers_stay_as_they_were` |
 //! | SEC-26 | `tests/it/inspect.rs` | `another_user_ends_nothing` |
+//! | SEC-27 | `tests/cli/web.rs` | `only_the_browser_with_the_secret_is_answered` |
 //!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,

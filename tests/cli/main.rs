@@ -18,6 +18,7 @@ mod terminal;
 mod top;
 mod tree;
 mod twenty;
+mod web;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         registrar::tests(),
         stacks::tests(),
         top::tests(),
+        web::tests(),
     ];
     libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()
 }

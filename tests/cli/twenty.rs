@@ -164,6 +164,7 @@ async fn obey_lines(heads: &[Portal]) -> Result<()> {
         let line = line.await.unwrap().unwrap();
         match line.trim() {
             "" => return Ok(()),
+            "ping" => {}
             "fail" => drop(heads[0].run(fail()).await),
             "end uds" => heads[0].cancel_actor().await?,
             other => panic!("{other}?"),

@@ -15,7 +15,8 @@
 //! | `registry.rs` | `pleach registry` |
 //! | `stacks/` | `pleach stacks` |
 //! | `top/` | `pleach top` |
-//! | `trees/` | what happens in running trees between two looks, for `top` |
+//! | `trees/` | what happens in running trees between two looks, for `top` and `web` |
+//! | `web/` | `pleach web` |
 //! | `output.rs` | printing results |
 //!
 //! Results are printed to standard output. A failure is one sentence on standard error, and exit status 1.
@@ -35,6 +36,7 @@ mod registry;
 mod stacks;
 mod top;
 mod trees;
+mod web;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -75,6 +77,7 @@ enum Command {
     Registry(registry::Command),
     Stacks(stacks::Command),
     Top(top::Command),
+    Web(web::Command),
 }
 
 impl Command {
@@ -94,6 +97,7 @@ impl Command {
             Self::Registry(command) => command.run().map(done),
             Self::Stacks(command) => command.run().map(done),
             Self::Top(command) => command.run(),
+            Self::Web(command) => command.run().map(done),
         }
     }
 }

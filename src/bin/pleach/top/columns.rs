@@ -32,7 +32,10 @@ pub(super) fn fitting(width: u16) -> Vec<&'static Column> {
 pub(super) fn table(rows: &[&Row], in_tree: bool, silent: &[Silent]) -> String {
     let names = rows.iter().map(|row| name(row, in_tree).chars().count()).max().unwrap_or(0).max(NAME.into());
     let line = |first: &str, cell: &dyn Fn(&Column) -> String| {
-        let cells = COLUMNS.iter().map(|column| format!("{:>width$}", cell(column), width = column.width.into()));
+        let cells = COLUMNS.iter().map(|column| {
+            let (text, width) = (cell(column), usize::from(column.width));
+            if column.sort.is_some() { format!("{text:>width$}") } else { format!("{text:<width$}") }
+        });
         let line = format!("{first:<names$} {}", cells.collect::<Vec<_>>().join(" "));
         line.trim_end().to_owned() + "\n"
     };

@@ -15,7 +15,7 @@ mod columns;
 mod details;
 mod draw;
 mod live;
-mod rows;
+pub(crate) mod rows;
 mod screen;
 mod view;
 

@@ -16,50 +16,50 @@ use crate::trees::rates::{LineRate, Rates};
 
 /// An actor.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Row {
-    pub(super) uuid: Uuid,
-    pub(super) name: String,
-    pub(super) pid: u32,
-    pub(super) host: String,
-    pub(super) parent: Option<String>,
+pub(crate) struct Row {
+    pub(crate) uuid: Uuid,
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+    pub(crate) host: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) parent_uuid: Option<Uuid>,
     /// How many actors are above it.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
     /// That of the connection to its parent.
-    pub(super) transport: Option<String>,
-    pub(super) age_ms: u64,
-    pub(super) state: State,
+    pub(crate) transport: Option<String>,
+    pub(crate) age_ms: u64,
+    pub(crate) state: State,
     /// The share of one processor that its process uses; `None` after the first look, as for all rates.
-    pub(super) cpu_percent: Option<f64>,
-    pub(super) memory: u64,
-    pub(super) tasks: Option<usize>,
-    pub(super) contexts: Option<usize>,
-    pub(super) calls: Option<usize>,
-    pub(super) rate: Option<LineRate>,
+    pub(crate) cpu_percent: Option<f64>,
+    pub(crate) memory: u64,
+    pub(crate) tasks: Option<usize>,
+    pub(crate) contexts: Option<usize>,
+    pub(crate) calls: Option<usize>,
+    pub(crate) rate: Option<LineRate>,
     /// The bytes that wait to be sent.
-    pub(super) waiting: Option<u64>,
-    pub(super) unread: Option<u64>,
-    pub(super) credit: Option<u64>,
+    pub(crate) waiting: Option<u64>,
+    pub(crate) unread: Option<u64>,
+    pub(crate) credit: Option<u64>,
     /// The longest of its connections, in microseconds.
-    pub(super) rtt_us: Option<u64>,
-    pub(super) last_error: Option<Failure>,
-    pub(super) connections: Vec<Line>,
+    pub(crate) rtt_us: Option<u64>,
+    pub(crate) last_error: Option<Failure>,
+    pub(crate) connections: Vec<Line>,
     /// What it works on and waits for, in words; `connections` has it for programs.
-    #[serde(skip)]
-    pub(super) work: Vec<String>,
+    pub(crate) work: Vec<String>,
 }
 
 /// A connection of an actor.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Line {
+pub(crate) struct Line {
     #[serde(flatten)]
-    pub(super) report: PeerReport,
-    pub(super) rate: Option<LineRate>,
+    pub(crate) report: PeerReport,
+    pub(crate) rate: Option<LineRate>,
 }
 
 /// How far an actor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(crate) enum State {
     Running,
     Ending,
     /// It was there a moment ago.
@@ -68,7 +68,7 @@ pub(super) enum State {
 
 impl Row {
     /// All actors of a look, each below its parent, the oldest root first.
-    pub(super) fn all(found: &Found, rates: &Rates) -> Vec<Self> {
+    pub(crate) fn all(found: &Found, rates: &Rates) -> Vec<Self> {
         let mut rows = Vec::new();
         for root in &Forest::of(&found.processes).0 {
             push(root, 0, rates, &mut rows);
@@ -83,6 +83,7 @@ impl Row {
             name: actor.who.name().to_owned(),
             pid: actor.who.pid(),
             host: actor.who.host().to_owned(),
+            parent_uuid: actor.parent.as_ref().map(|parent| parent.uuid()),
             parent: actor.parent.as_ref().map(|parent| parent.name().to_owned()),
             depth: 0,
             transport: None,
@@ -121,7 +122,7 @@ fn total<T: std::iter::Sum>(peers: Option<&[PeerReport]>, of: fn(&PeerReport) ->
 
 /// The order of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Sort {
+pub(crate) enum Sort {
     /// Each below its parent
     #[default]
     Tree,
@@ -145,7 +146,7 @@ pub(super) enum Sort {
 
 impl Sort {
     /// Sorts rows that are in the order of the tree: by name and number upwards, otherwise the most first.
-    pub(super) fn sort(self, rows: &mut [&Row], reversed: bool) {
+    pub(crate) fn sort(self, rows: &mut [&Row], reversed: bool) {
         rows.sort_by(|one, other| self.compare(one, other));
         if reversed && self != Self::Tree {
             rows.reverse();
@@ -173,7 +174,7 @@ impl Sort {
     }
 
     /// Returns the next one, or the one before.
-    pub(super) fn next(self, back: bool) -> Self {
+    pub(crate) fn next(self, back: bool) -> Self {
         let all = Self::value_variants();
         let at = all.iter().position(|sort| *sort == self).unwrap_or(0);
         all[(at + if back { all.len() - 1 } else { 1 }) % all.len()]
@@ -182,7 +183,7 @@ impl Sort {
 
 /// Rows of actors that were there a moment ago, among those that are there.
 #[derive(Debug, Default)]
-pub(super) struct Departed {
+pub(crate) struct Departed {
     /// How many looks ago each was last seen, and what it was.
     gone: BTreeMap<Uuid, (u32, Row)>,
     seen: Vec<Row>,
@@ -190,7 +191,7 @@ pub(super) struct Departed {
 
 impl Departed {
     /// Takes in the next look; returns its rows, and those that are not long gone behind their siblings.
-    pub(super) fn merge(&mut self, rows: Vec<Row>) -> Vec<Row> {
+    pub(crate) fn merge(&mut self, rows: Vec<Row>) -> Vec<Row> {
         let there: BTreeSet<_> = rows.iter().map(|row| row.uuid).collect();
         self.gone.retain(|uuid, (looks, _)| {
             *looks += 1;
@@ -220,6 +221,7 @@ mod tests {
             pid: uuid as u32,
             host: "here".into(),
             parent: None,
+            parent_uuid: None,
             depth: 0,
             transport: None,
             age_ms: 0,

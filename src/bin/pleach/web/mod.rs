@@ -1,0 +1,114 @@
+//! `pleach web`: the running actors of this user as a drawing in a browser, and what has happened to them.
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | the command: looks at the trees, and ends on signals |
+//! | [`history`] | who is there, who was, and what has happened |
+//! | [`guard`] | which requests are answered |
+//! | [`server`] | the page, its files, and the states as they come |
+//!
+//! It only looks: its end changes nothing in a tree.
+
+mod guard;
+mod history;
+mod server;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use self::guard::Guard;
+use self::history::History;
+use crate::output;
+use crate::top::rows::Row;
+use crate::trees::Found;
+use crate::trees::rates::Rates;
+
+/// Show the running actors of this user in a browser, as a drawing that changes with them
+///
+/// It prints an address of this host. Only a browser that has the whole of it is answered, with the secret that is at its
+/// end; other users of this host do not have it. Messages per second are written at each connection, and starts, errors,
+/// cancellations, restarts and ends are listed. The last 500 of these are kept, and an actor that has ended is shown for a
+/// minute. Ctrl-C ends this, and changes nothing in the trees.
+#[derive(Args)]
+#[command(after_long_help = "Examples:
+  pleach web                      open the address that it prints
+  pleach web --port 8080 --tree 4711
+  ssh -L 8080:127.0.0.1:8080 node2 pleach web --port 8080")]
+pub(crate) struct Command {
+    /// Only the tree whose root has this name, process id, or uuid (its beginning is enough)
+    #[arg(long, value_name = "ROOT")]
+    tree: Option<String>,
+    /// The port; default: a free one
+    #[arg(long, default_value = "0")]
+    port: u16,
+    /// Print JSON, once it listens: an object with `address`, on one line
+    #[arg(long)]
+    json: bool,
+}
+
+/// The last state, as JSON.
+type State = Arc<str>;
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let first = Found::now(self.tree.as_deref())?;
+        let tokio = Builder::new_current_thread().enable_all().build()?;
+        let ended = tokio.block_on(self.serve(first));
+        tokio.shutdown_background(); // a look may take two seconds more
+        ended
+    }
+
+    async fn serve(self, first: Found) -> anyhow::Result<()> {
+        let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let guard = Guard::new(listener.local_addr()?.port())?;
+        let address = guard.address();
+        match self.json {
+            true => output::line(serde_json::json!({ "address": address }))?,
+            false => output::line(format_args!("open {address}"))?,
+        }
+        let (tell, told) = watch::channel(State::from("null"));
+        tokio::select! {
+            served = async { axum::serve(listener, server::router(guard, told)).await } => served.map_err(Into::into),
+            never = look(self.tree, first, tell) => never,
+            _ = interrupted.recv() => Ok(()),
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+}
+
+/// Looks at the trees again and again.
+async fn look(tree: Option<String>, first: Found, tell: watch::Sender<State>) -> anyhow::Result<()> {
+    let (mut history, mut before) = (History::default(), first);
+    history.take(Row::all(&before, &Rates::default()));
+    loop {
+        let since = Instant::now();
+        let tree = tree.clone();
+        // An error says that the chosen tree has ended.
+        let found = tokio::task::spawn_blocking(move || Found::now(tree.as_deref())).await?.ok();
+        match found {
+            Some(found) => {
+                history.take(Row::all(&found, &Rates::between(&before, &found)));
+                before = found;
+            }
+            None => history.take(Vec::new()),
+        }
+        tell.send_replace(serde_json::to_string(&history)?.into());
+        // The more processes there are, the longer a look takes, and the rarer it is.
+        sleep((since.elapsed() * PAUSE).max(INTERVAL)).await;
+    }
+}
+
+/// The least time between two looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// This many times as long as a look took, the next one waits.
+const PAUSE: u32 = 4;
