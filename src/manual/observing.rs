@@ -50,6 +50,15 @@
 //! of a task nursery, and functions that start with their actor, belong to the trace of the code that started them. A
 //! call without a trace has no byte more. A `tracestate` of more than 512 bytes is not sent on.
 //!
+//! With the feature `otel`, one line exports the spans of all processes of a tree to a collector of OpenTelemetry:
+//!
+//! ```text
+//! #[pleach::main(init = pleach::telemetry::otel::init)]
+//! ```
+//! It works in actors too, because they run the same `main`. The standard variables (`OTEL_EXPORTER_OTLP_ENDPOINT`,
+//! `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`) apply; actors on other hosts get them with
+//! [`Host::env`](crate::Host::env).
+//!
 //! [`ChildOutput`]: crate::ChildOutput
 //! [`Start::stdout`]: crate::Start::stdout
 //! [`Start::stderr`]: crate::Start::stderr

@@ -44,7 +44,11 @@ pub fn init() {
             run_process
         }
         Some(mark) if mark == agent::MARK => || agent::run().map(|()| None),
-        _ => return,
+        _ => {
+            #[cfg(feature = "otel")]
+            crate::telemetry::otel::install();
+            return;
+        }
     };
     let code = match role() {
         Ok(Some(signal)) => {

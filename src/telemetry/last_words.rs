@@ -39,6 +39,8 @@ pub(crate) fn wait_a_moment() {
 pub(crate) fn wait_at_end() {
     // A subscriber may put records of the first queue into the last one, which says what the others have lost.
     wait(&log::backlog(), Instant::now(), AT_END);
+    #[cfg(feature = "otel")]
+    super::otel::flush();
     wait(&stdout::backlog(), Instant::now(), OUTPUT);
     stdout::report_unwritten();
     wait(&stderr::backlog(), Instant::now(), AT_END);

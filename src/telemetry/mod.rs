@@ -16,16 +16,20 @@
 pub(crate) mod calls;
 pub(crate) mod last_words;
 mod line;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod spans;
 pub(crate) mod stderr;
 pub(crate) mod stdout;
 mod writer;
 
-use tracing::Subscriber as _;
+use tracing::Subscriber;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::format::JsonFields;
-use tracing_subscriber::registry::LookupSpan as _;
-use tracing_subscriber::{EnvFilter, Registry};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 pub use self::calls::trace_calls;
 pub use self::line::LogFormat;
@@ -72,21 +76,35 @@ fn init_with(level: Option<&str>, format: LogFormat) {
     if !is_free {
         return debug!(target: "pleach::runtime", "a subscriber is set already");
     }
-    let filter = filter(level.unwrap_or("warn"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| stderr::Records)
-        // It would write to standard error, and panic when that is closed.
-        .log_internal_errors(false)
-        .with_ansi(false);
-    let installed = match wanted_format().unwrap_or(format) {
-        LogFormat::Text => subscriber.event_format(TextLine::new()).try_init(),
-        LogFormat::Json => subscriber.fmt_fields(JsonFields::new()).event_format(JsonLine::new()).try_init(),
+    let (filter, format) = (filter(level.unwrap_or("warn")), wanted_format().unwrap_or(format));
+    #[cfg(feature = "otel")]
+    let installed = match otel::layer() {
+        Some(exporter) => install(Registry::default().with(exporter), filter, format),
+        None => install(Registry::default(), filter, format),
     };
+    #[cfg(not(feature = "otel"))]
+    let installed = install(Registry::default(), filter, format);
     // Another thread may have set one just now.
     if installed.is_ok() {
         trace_calls();
     }
+}
+
+/// Sets a subscriber that writes lines, beside whatever stands below it.
+fn install<S>(below: S, filter: EnvFilter, format: LogFormat) -> Result<(), TryInitError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let lines = fmt::layer()
+        .with_writer(|| stderr::Records)
+        // It would write to standard error, and panic when that is closed.
+        .log_internal_errors(false)
+        .with_ansi(false);
+    let lines = match format {
+        LogFormat::Text => lines.event_format(TextLine::new()).boxed(),
+        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(JsonLine::new()).boxed(),
+    };
+    below.with(lines.with_filter(filter)).try_init()
 }
 
 /// Returns the log filter that the environment names, if it names one.
@@ -178,8 +196,7 @@ mod tests {
     fn records(level: &str) -> String {
         let written = Written::default();
         let into = written.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_env_filter(filter(level)).with_ansi(false).with_line_number(true);
+        let subscriber = fmt().with_env_filter(filter(level)).with_ansi(false).with_line_number(true);
         tracing::subscriber::with_default(
             subscriber.with_file(true).with_writer(move || into.clone()).finish(),
             || {
