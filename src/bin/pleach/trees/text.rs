@@ -14,15 +14,16 @@ fn scaled(number: f64, step: f64) -> String {
     if number < 9999.5 {
         return format!("{number:.0}");
     }
-    let (mut number, mut units) = (number, ["", "k", "M", "G", "T", "P"].iter());
-    let mut unit = units.next();
-    while number >= step * 0.9995 && unit.is_some_and(|unit| *unit != "P") {
+    let (mut number, mut unit) = (number, 0);
+    while number >= step * 0.9995 && unit + 1 < UNITS.len() {
         number /= step;
-        unit = units.next();
+        unit += 1;
     }
-    let unit = unit.copied().unwrap_or_default();
+    let unit = UNITS[unit];
     if number < 99.95 { format!("{number:.1}{unit}") } else { format!("{number:.0}{unit}") }
 }
+
+const UNITS: [&str; 6] = ["", "k", "M", "G", "T", "P"];
 
 #[cfg(test)]
 mod tests {

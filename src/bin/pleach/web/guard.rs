@@ -73,7 +73,7 @@ impl Guard {
     /// Returns whether the secret is in the address: a browser comes for the first time.
     fn is_entering(&self, request: &Request) -> bool {
         let token = request.uri().query().and_then(|query| query.strip_prefix("token="));
-        request.uri().path() == "/" && token.is_some_and(|token| self.is_token(token))
+        request.uri().path() == ENTRY && token.is_some_and(|token| self.is_token(token))
     }
 
     /// Takes as long for each wrong one.
@@ -85,7 +85,7 @@ impl Guard {
     /// Sends a browser on to the address without the secret, which it keeps: so it is in no list of visited pages.
     fn entered(&self) -> Response {
         let cookie = format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie(), self.token);
-        (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/".into())]).into_response()
+        (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, ENTRY.into())]).into_response()
     }
 }
 
@@ -105,6 +105,9 @@ pub(super) async fn guarded(State(guard): State<Guard>, request: Request, next: 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
+
+/// The page that an address with the secret leads to.
+const ENTRY: &str = "/";
 
 /// Nothing comes from elsewhere, no other page shows this one, and nothing of it is kept.
 const HEADERS: [(&str, &str); 5] = [
