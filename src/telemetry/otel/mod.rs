@@ -14,8 +14,8 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the exporter of a process: its layer, its end |
-//! | [`propagation`] | a span's trace in a call |
-//! | [`post`] | a batch of spans on its way to the collector |
+//! | `propagation` | a span's trace in a call |
+//! | `post` | a batch of spans on its way to the collector |
 
 mod post;
 mod propagation;
