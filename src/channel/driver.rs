@@ -239,7 +239,7 @@ impl<'a> Driver<'a> {
     /// Begins all waits for the peer again: it stands still under a debugger, and is not late.
     fn put_off(&mut self) {
         self.channel.session().put_off(self.channel.ack_overdue_at());
-        self.channel.note_heard();
+        self.channel.put_off_watch();
         if let Some(draining) = &mut self.draining {
             *draining = Draining::begin(self.drain, self.channel.transport().traffic());
         }

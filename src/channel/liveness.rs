@@ -79,6 +79,13 @@ impl Channel {
         }
     }
 
+    /// Begins all patience with the peer, and this side's own lease, again.
+    pub(crate) fn put_off_watch(&self) {
+        if let Some(mut detector) = self.detector() {
+            detector.put_off(self.now());
+        }
+    }
+
     /// Answers a heartbeat.
     pub(super) fn answer_ping(&self, pong: &Transmit<'_>) {
         self.transmit_or_log(pong, 0);

@@ -100,6 +100,7 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
     let asked = asked.map_err(|error| format!("the root of its tree can't be asked: {error}"))?;
     let stopped = Stopped { actor: actor.clone(), stop, chain: cause.chain.clone(), frames: frames() };
     let goes_on = answer(&stopped, asked.without_bound());
+    actor.peers_now().into_iter().flatten().for_each(|peer| peer.put_off_watch());
     drop(still);
     if goes_on? == GoesOn::Cancelled {
         actor.lifecycle.request_end(actor.id());

@@ -194,3 +194,32 @@ const MAX_REQUEST: usize = 64 << 10;
 
 /// The stack of a thread here, in bytes.
 const STACK: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use pleach_patience::patience;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::holds::is_held;
+    use crate::inspect::ask_lastingly;
+
+    // SEC-28
+    #[test]
+    fn a_branch_is_held_as_long_as_its_connection_lasts() {
+        let listener = Listener::open().unwrap();
+        let address = listener.address();
+        let name = String::from_utf8(address.as_abstract_name().unwrap().into()).unwrap();
+        let (leaf, other) = (Uuid::new_v4(), Uuid::new_v4());
+        let mut hold = ask_lastingly(&name, &Request::Hold(vec![leaf])).unwrap();
+        listener.answer_next();
+        assert!(matches!(hold.receive(100).unwrap(), Reply::Held));
+        assert!(is_held(leaf) && !is_held(other));
+        drop(hold);
+        let until = std::time::Instant::now() + patience();
+        while is_held(leaf) {
+            assert!(std::time::Instant::now() < until, "it is held by a connection that has ended");
+            thread::park_timeout(PAUSE);
+        }
+    }
+}

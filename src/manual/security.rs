@@ -74,6 +74,9 @@
 //! - **SEC-27** `pleach web` listens on the loopback address only, and answers requests that have the secret of its
 //!   address, in a cookie that no script can read, for a name of this host, from its own page. Its page needs nothing from
 //!   elsewhere, shows names as text, and can't be shown within another page. It only looks.
+//! - **SEC-28** Only processes of a program's own user, and of root, get the debugger's terminal, are shown its actors,
+//!   or hold up what its actors wait for. A hold ends with the connection of the process that has it; there are at most
+//!   1024 holds, and 256 actors wait for the terminal, in one process.
 //!
 //! # Tests
 //! | clause | file | test |
@@ -137,6 +140,7 @@
 //! | SEC-25 | `src/os/thread_stacks.rs` | `threads_are_interrupted_by_a_signal_that_is_free_and_handlers_stay_as_they_were` |
 //! | SEC-26 | `tests/it/inspect.rs` | `another_user_ends_nothing` |
 //! | SEC-27 | `tests/cli/web.rs` | `only_the_browser_with_the_secret_is_answered` |
+//! | SEC-28 | `src/inspect/listener.rs` | `a_branch_is_held_as_long_as_its_connection_lasts` |
 //!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,

@@ -123,6 +123,12 @@ impl FailureDetector {
         self.heard = self.heard.max(now);
     }
 
+    /// Begins all patience again: the peer, or this side, stands still under a debugger, and the other one knows.
+    pub(crate) fn put_off(&mut self, now: Duration) {
+        self.handle_heard(now);
+        self.leased_until = self.leased_until.max(now.saturating_add(self.config.lease));
+    }
+
     /// Takes a heartbeat of the peer.
     pub(crate) fn handle_ping(&mut self, now: Duration) {
         self.beats.handle_beat(now);

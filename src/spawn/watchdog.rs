@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Channel;
+use crate::holds;
 use crate::inspect::listener::Listener;
 use crate::os::mark::TreeMark;
 use crate::os::{marked, ties};
@@ -90,6 +91,9 @@ impl Watched {
         loop {
             // Also after each signal: the C library changes the credentials of all threads by one.
             ties::die_with_parent();
+            if holds::stands_still() {
+                self.connected.get().into_iter().for_each(Channel::put_off_watch); // nothing answers heartbeats meanwhile
+            }
             let left = match self.connected.get().and_then(Channel::leased_until) {
                 Some(until) => Some(until.saturating_duration_since(Instant::now())),
                 None => self.look_again,

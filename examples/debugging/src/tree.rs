@@ -78,6 +78,13 @@ pub(super) async fn leaf_pauses_deep_down() -> Result<()> {
     Ok(())
 }
 
+/// As if it were on another host: it has a lease.
+pub(super) async fn leaf_with_a_lease_pauses() -> Result<()> {
+    let leased = async |n: Nursery| n.run_in_actor(pause_once()).name("leased").heartbeats().await?.result().await;
+    println!("the secret is {}", pleach::open_nursery(leased).await?);
+    Ok(())
+}
+
 /// Two daemons: one pauses when it is called, the other one fails.
 pub(super) async fn daemons_stop() -> Result<()> {
     pleach::open_nursery(async |n| {

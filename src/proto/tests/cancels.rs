@@ -67,6 +67,20 @@ fn an_acknowledgement_that_is_overdue_wakes_its_waiter() {
 }
 
 #[test]
+fn what_is_put_off_is_overdue_later() {
+    let mut pair = Pair::new(10);
+    let (early, late) = (pair.call(1), pair.call(2));
+    pair.dialer.cancel(late, 8, 9);
+    pair.dialer.cancel(early, 5, 3);
+    let session = &mut pair.dialer.session;
+    session.put_off(secs(6));
+    assert_eq!(session.poll_timeout(), Some(secs(6)));
+    assert!(session.handle_timeout(secs(5)).acks.is_empty());
+    assert_eq!(session.handle_timeout(secs(6)).acks, [5]);
+    assert_eq!(session.handle_timeout(secs(9)).acks, [8], "nothing is overdue sooner");
+}
+
+#[test]
 fn each_waiter_for_an_acknowledgement_has_its_own_time() {
     let mut pair = Pair::new(10);
     let cid = pair.open();
