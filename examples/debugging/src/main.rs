@@ -46,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
             "root_fails_too" => tree::root_fails_beside_its_children().await?,
             "nested" => tree::error_climbs().await?,
             "deep" => tree::leaf_pauses_deep_down().await?,
+            "noisy" => tree::pauses_beside_noise().await?,
             "leased" => tree::leaf_with_a_lease_pauses().await?,
             "daemons" => tree::daemons_stop().await?,
             "not_enabled" => context::is_not_enabled().await?,

@@ -78,6 +78,29 @@ pub(super) async fn leaf_pauses_deep_down() -> Result<()> {
     Ok(())
 }
 
+/// Prints and logs, by turns, until it is cancelled.
+#[pleach::rpc]
+async fn make_noise() -> Result<()> {
+    for number in 1.. {
+        println!("printed {number}.");
+        eprintln!("logged {number}.");
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    }
+    Ok(())
+}
+
+/// What another actor writes is shown above the prompt.
+pub(super) async fn pauses_beside_noise() -> Result<()> {
+    pleach::open_nursery(async |n| {
+        n.run_in_actor(make_noise()).name("noisy").await?;
+        let secret = n.run_in_actor(pause_once()).name("worker").await?.result().await?;
+        println!("the secret is {secret}");
+        n.cancel().await;
+        Ok(())
+    })
+    .await
+}
+
 /// As if it were on another host: it has a lease.
 pub(super) async fn leaf_with_a_lease_pauses() -> Result<()> {
     let leased = async |n: Nursery| n.run_in_actor(pause_once()).name("leased").heartbeats().await?.result().await;

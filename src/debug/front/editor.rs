@@ -65,11 +65,11 @@ impl Editor {
     pub(super) fn read(&mut self, prompt: &str, mut terminal: impl AsFd + io::Write) -> Typed {
         let (before, behind) = std::mem::take(&mut self.typed);
         let read = self.editor.readline_with_initial(prompt, (&before, &behind));
-        let typed = self.waker.end_of_reading();
+        let (typed, was_woken) = self.waker.end_of_reading();
         match read {
             Ok(line) => Typed::Line(line),
-            Err(ReadlineError::Interrupted) => Typed::Interrupt,
-            Err(ReadlineError::Signal(Signal::Interrupt)) => {
+            // The editor does not tell Ctrl-C from the signal that wakes it.
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(Signal::Interrupt)) if was_woken => {
                 // The editor has left the line as it was, and the cursor below: nothing of it stays.
                 let columns = tcgetwinsize(&terminal).map_or(80, |size| size.ws_col.max(1) as usize);
                 let above = (prompt.chars().count() + typed.0.chars().count()) / columns + 1;
@@ -77,7 +77,7 @@ impl Editor {
                 self.typed = typed;
                 Typed::Woken
             }
-            Err(ReadlineError::Signal(_)) => Typed::Woken,
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Typed::Interrupt,
             Err(_) => Typed::End,
         }
     }
@@ -147,11 +147,11 @@ impl Waker {
         }
     }
 
-    fn end_of_reading(&self) -> (String, String) {
+    /// Returns what had been typed, and whether the thread was to be woken.
+    fn end_of_reading(&self) -> ((String, String), bool) {
         let mut state = self.state();
         state.reads = None;
-        state.is_wanted = false;
-        std::mem::take(&mut state.typed)
+        (std::mem::take(&mut state.typed), std::mem::take(&mut state.is_wanted))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -26,6 +26,10 @@ pub(crate) fn tests() -> Vec<Trial> {
             "a_program_without_a_terminal_is_shown_where_a_tool_is_attached",
             a_program_without_a_terminal_is_shown_where_a_tool_is_attached,
         ),
+        test(
+            "others_write_above_the_prompt_and_what_is_typed_stays",
+            others_write_above_the_prompt_and_what_is_typed_stays,
+        ),
         test("without_a_terminal_nothing_stands_still", without_a_terminal_nothing_stands_still),
     ]
 }
@@ -204,4 +208,26 @@ fn a_program_without_a_terminal_is_shown_where_a_tool_is_attached() {
     terminal.command("worker", "c");
     terminal.expect("the secret is 42");
     terminal.end();
+}
+
+fn others_write_above_the_prompt_and_what_is_typed_stays() {
+    let mut terminal = Terminal::run("noisy");
+    terminal.expect("(pleach) worker> ");
+    terminal.type_in("whe");
+    terminal.expect("whe");
+    // Each line redraws what has been typed so far.
+    for _ in 0..3 {
+        terminal.expect("noisy: printed ");
+        terminal.expect("(pleach) worker> whe");
+    }
+    terminal.type_in("re\n");
+    terminal.expect("in debugging::worker::pause_once");
+    terminal.command("worker", "log");
+    terminal.expect("noisy: logged ");
+    terminal.command("worker", "c");
+    terminal.expect("the secret is 42");
+    let shown = terminal.end();
+    let lines = shown.lines().filter(|line| line.contains("noisy: "));
+    let torn: Vec<_> = lines.filter(|line| !line.starts_with("noisy: ") || !line.ends_with('.')).collect();
+    assert!(torn.is_empty(), "{torn:?}\n{shown}");
 }
