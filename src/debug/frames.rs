@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::fmt::Write as _;
 
 use super::source;
-use crate::crash::StackAddress;
 use crate::inspect::stops::Place;
 
 /// A stack, the innermost frame first.
@@ -28,20 +27,6 @@ impl Frames {
             captured.len() < MAX_FRAMES
         });
         Self { captured, named: OnceCell::new() }
-    }
-
-    /// Returns whether the program catches a panic of this stack itself, in the task that begins at that address.
-    ///
-    /// Where a program was stripped of its names, no.
-    pub(super) fn is_caught_above(&self, task: StackAddress) -> bool {
-        let inside = self.captured.iter().take_while(|frame| (frame.sp() as StackAddress) < task);
-        let mut catches = false;
-        for frame in inside {
-            backtrace::resolve_frame(frame, |symbol| {
-                catches |= symbol.name().is_some_and(|name| name.to_string().contains(CATCHES));
-            });
-        }
-        catches
     }
 
     /// Returns the innermost frame of the user's code.
@@ -143,23 +128,9 @@ const FOREIGN: &[&str] = &[
 /// Frames beyond this many are not captured: a recursion without end has more.
 const MAX_FRAMES: usize = 512;
 
-/// The function into which the compiler puts each `catch_unwind`.
-const CATCHES: &str = "__rust_try";
-
 #[cfg(test)]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
     use super::*;
-
-    #[test]
-    fn a_catch_of_the_programs_own_is_found() {
-        let task = 0_usize;
-        let address = &raw const task as StackAddress;
-        let capture = || Frames::capture().is_caught_above(address);
-        assert!(!std::hint::black_box(capture)());
-        assert!(catch_unwind(AssertUnwindSafe(std::hint::black_box(capture))).unwrap());
-    }
 
     #[test]
     fn frames_of_libraries_are_foreign() {

@@ -15,7 +15,8 @@
 //! | this one | what a program calls: [`pause`], [`post_mortem`]; debug mode |
 //! | `stop.rs` | a thread stands still, holds its branch, and answers |
 //! | `commands.rs` | the commands, and those that are answered there |
-//! | `frames.rs` | its stack: the user's frames, and whether the program catches a panic itself |
+//! | `catches.rs` | whether the program catches a panic itself |
+//! | `frames.rs` | its stack: the user's frames |
 //! | `source.rs` | the lines around a place |
 //! | `call.rs` | running a function of the actor |
 //! | `front/` | the prompt: queue, terminal, native debuggers |
@@ -25,6 +26,7 @@
 //! 2. A thread that stands still holds its branch before it asks for the terminal.
 
 mod call;
+mod catches;
 mod commands;
 mod frames;
 pub(crate) mod front;
@@ -147,10 +149,10 @@ fn debugged() -> Option<Arc<Runtime>> {
 
 fn panicked(info: &PanicHookInfo<'_>, task: StackAddress) {
     let Some(actor) = debugged() else { return };
-    let frames = Frames::capture();
-    if frames.is_caught_above(task) {
+    if catches::before(task) {
         return; // the program catches it, and goes on
     }
+    let frames = Frames::capture();
     let message = info.payload_as_str().unwrap_or("a panic payload that is not text").to_owned();
     let cause = Cause { why: Why::Panicked, message, chain: Vec::new(), place: info.location().map(at) };
     stand_still(Some(actor), cause, || Some(frames));

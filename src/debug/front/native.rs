@@ -83,7 +83,7 @@ fn arguments(debugger: &str, stop: &Stop) -> Vec<OsString> {
     let select = |script: &str| {
         let filled = [("THREAD", stop.thread.to_string()), ("FILE", file.into()), ("LINE", line.to_string())];
         let libraries = LIBRARY_FILES.map(|part| format!("'{part}'")).join(", ");
-        let script = script.replace("LIBRARIES", &format!("[{libraries}, '/sysdeps/']"));
+        let script = script.replace("LIBRARIES", &format!("[{libraries}, '/sysdeps/', 'csu/']"));
         filled.iter().fold(script, |script, (name, value)| script.replace(name, value)).replace('\n', "\\n")
     };
     match debugger {
