@@ -11,6 +11,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("gdb_shows_the_frame_and_its_variables", gdb_shows_the_frame_and_its_variables),
         test("gdb_shows_a_pause", gdb_shows_a_pause),
         test("lldb_shows_the_frame_and_its_variables", lldb_shows_the_frame_and_its_variables),
+        test("gdb_shows_the_root", gdb_shows_the_root),
         test("an_interrupt_in_gdb_is_its_own", an_interrupt_in_gdb_is_its_own),
         test("gdb_ends_with_a_root_that_is_killed", gdb_ends_with_a_root_that_is_killed),
         test("one_that_is_traced_already_is_said", one_that_is_traced_already_is_said),
@@ -37,6 +38,18 @@ fn gdb_shows_the_frame_and_its_variables() {
     terminal.type_in("quit\n");
     terminal.command("worker", "c");
     terminal.command("root", "c");
+    terminal.end();
+}
+
+/// The process that waits for `gdb` is the one that `gdb` stops.
+fn gdb_shows_the_root() {
+    let mut terminal = Terminal::run("root_pause");
+    terminal.command("root", "gdb");
+    terminal.expect("debugging::root::pauses");
+    terminal.expect("(gdb) ");
+    terminal.type_in("quit\n");
+    terminal.command("root", "c");
+    terminal.expect("the root went on");
     terminal.end();
 }
 

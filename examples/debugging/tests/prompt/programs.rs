@@ -8,6 +8,7 @@ use crate::test;
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("a_panic_is_shown_where_it_happens", a_panic_is_shown_where_it_happens),
+        test("a_panic_is_shown_over_each_transport", a_panic_is_shown_over_each_transport),
         test("an_error_of_a_child_is_shown_once_at_each_level", an_error_of_a_child_is_shown_once_at_each_level),
         test("a_pause_goes_on_with_its_value", a_pause_goes_on_with_its_value),
         test("threads_pause_one_after_the_other", threads_pause_one_after_the_other),
@@ -58,6 +59,22 @@ fn a_panic_is_shown_where_it_happens() {
     terminal.expect("panicked: order 7 wants 14");
     terminal.command("root", "c");
     terminal.end();
+}
+
+fn a_panic_is_shown_over_each_transport() {
+    // Over `mem` the actor is a thread of the root's process.
+    for transport in ["mem", "tcp", "tls+tcp", "quic"] {
+        let mut terminal = Terminal::run_with("panic", &format!("PLEACH_TRANSPORT={transport}"));
+        terminal.command("worker", "where");
+        terminal.expect("in debugging::worker::total");
+        terminal.command("worker", "tree");
+        terminal.expect("<- stands still here");
+        terminal.command("worker", "call add 1 2");
+        terminal.expect("\n3\n");
+        terminal.command("worker", "c");
+        terminal.command("root", "c");
+        terminal.end();
+    }
 }
 
 fn an_error_of_a_child_is_shown_once_at_each_level() {
