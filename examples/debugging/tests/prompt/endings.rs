@@ -17,6 +17,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("a_second_signal_puts_the_terminal_back", a_second_signal_puts_the_terminal_back),
         test("a_main_that_returns_puts_the_terminal_back", a_main_that_returns_puts_the_terminal_back),
         test("a_program_that_is_stopped_comes_back_to_its_prompt", a_program_that_is_stopped_comes_back_to_its_prompt),
+        test("a_terminal_that_hangs_up_ends_the_program", a_terminal_that_hangs_up_ends_the_program),
         test("the_end_of_input_goes_on", the_end_of_input_goes_on),
     ]
 }
@@ -92,6 +93,16 @@ fn a_program_that_is_stopped_comes_back_to_its_prompt() {
     terminal.command("worker", "c");
     terminal.expect("the secret is 42");
     terminal.end();
+}
+
+fn a_terminal_that_hangs_up_ends_the_program() {
+    let mut terminal = Terminal::run("child_pause");
+    terminal.expect("(pleach) worker> ");
+    terminal.hang_up();
+    // One that ignores the signal goes on without its terminal.
+    let mut terminal = Terminal::run_with("child_pause", "trap '' HUP;");
+    terminal.expect("(pleach) worker> ");
+    terminal.hang_up();
 }
 
 fn the_end_of_input_goes_on() {

@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pleach_patience::patience;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
@@ -27,6 +29,7 @@ pub(crate) struct Terminal {
 struct Screen {
     text: Mutex<String>,
     changed: Condvar,
+    hung_up: AtomicBool,
 }
 
 impl Terminal {
@@ -127,6 +130,15 @@ impl Terminal {
         self.everything()
     }
 
+    /// Ends the shell, and with it the terminal; the program ends, too.
+    pub(crate) fn hang_up(mut self) {
+        self.screen.hung_up.store(true, Ordering::Release);
+        self.keyboard = File::open("/dev/null").unwrap();
+        self.shell.kill().unwrap();
+        self.shell.wait().unwrap();
+        self.none_left();
+    }
+
     /// Waits until no process but the shell is left.
     pub(crate) fn none_left(&self) {
         let until = Instant::now() + patience();
@@ -172,10 +184,23 @@ impl Drop for Terminal {
 }
 
 impl Screen {
+    /// Waits for output; `false` once the terminal is to be closed.
+    fn has_more(&self, output: &File) -> bool {
+        let tick = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        while !self.hung_up.load(Ordering::Acquire) {
+            if poll(&mut [PollFd::new(output, PollFlags::IN)], Some(&tick)).is_ok_and(|ready| ready > 0) {
+                return true;
+            }
+        }
+        false
+    }
+
     fn follow(&self, mut output: File) {
         let (mut bytes, mut raw) = ([0; 4096], Vec::new());
         // The end of the shell is an error here.
-        while let Ok(read @ 1..) = output.read(&mut bytes) {
+        while self.has_more(&output)
+            && let Ok(read @ 1..) = output.read(&mut bytes)
+        {
             raw.extend_from_slice(&bytes[..read]);
             *self.text.lock().unwrap() = plain(&raw);
             self.changed.notify_all();
