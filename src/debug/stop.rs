@@ -93,11 +93,14 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
         pid: std::process::id(),
         thread: rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs(),
         why: cause.why,
-        message: cause.message.clone(),
+        message: bounded(cause.message.clone(), MAX_MESSAGE),
         place: cause.place.clone(),
     };
     let asked = ask_lastingly(&front_end, &Request::Show(Box::new(stop.clone())));
-    let asked = asked.map_err(|error| format!("the root of its tree can't be asked: {error}"))?;
+    let (asked, first) = asked.map_err(|error| format!("the root of its tree can't be asked: {error}"))?;
+    if let Told::Declined(why) = first {
+        return Err(why);
+    }
     let stopped = Stopped { actor: actor.clone(), stop, chain: cause.chain.clone(), frames: frames() };
     let goes_on = answer(&stopped, asked.without_bound());
     actor.peers_now().into_iter().flatten().for_each(|peer| peer.put_off_watch());
@@ -110,9 +113,8 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
 
 /// Holds a branch below an ancestor; returns once that has begun.
 fn hold(socket: &str, branch: Vec<uuid::Uuid>) -> io::Result<Transfer> {
-    let mut hold = ask_lastingly(socket, &Request::Hold(branch))?;
-    match hold.receive(MAX_SHORT)? {
-        Answer::Held => Ok(hold),
+    match ask_lastingly(socket, &Request::Hold(branch))? {
+        (hold, Answer::Held) => Ok(hold),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
@@ -125,6 +127,7 @@ fn answer(stopped: &Stopped, mut front_end: Transfer) -> Result<GoesOn, String> 
     loop {
         let reply = match front_end.receive(MAX_SHORT) {
             Ok(Told::Declined(why)) => return Err(why),
+            Ok(Told::Queued) => continue,
             Ok(Told::Granted { by }) => {
                 let by = i32::try_from(by).ok().and_then(Pid::from_raw);
                 let _ = by.map(|by| set_ptracer(PTracer::ProcessID(by))); // fails where nothing forbids a debugger
@@ -134,7 +137,7 @@ fn answer(stopped: &Stopped, mut front_end: Transfer) -> Result<GoesOn, String> 
             Err(_gone) => return Ok(GoesOn::Continued), // invariant 2
         };
         let sent = match reply {
-            (number, Reply::Text(text)) => front_end.send(&Said::Answer { number, text }),
+            (number, Reply::Text(text)) => front_end.send(&Said::Answer { number, text: bounded(text, MAX_TEXT) }),
             (_, Reply::GoesOn(how)) => {
                 let _ = front_end.send(&Said::GoesOn(how)); // it goes on
                 let _ = set_ptracer(PTracer::None);
@@ -151,6 +154,22 @@ thread_local! {
     /// Whether this thread stands still, or runs a part of the debugger.
     static ANSWERS: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Cuts a text that is too long to be shown, and says so.
+fn bounded(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str("… (the rest is left out)");
+    }
+    text
+}
+
+/// The longest message of a crash, in bytes.
+const MAX_MESSAGE: usize = 8 << 10;
+
+/// The longest answer to a command, in bytes.
+const MAX_TEXT: usize = 1 << 20;
 
 /// The largest message from a front-end, in bytes.
 pub(super) const MAX_SHORT: usize = 64 << 10;

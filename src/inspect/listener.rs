@@ -211,9 +211,13 @@ mod tests {
         let address = listener.address();
         let name = String::from_utf8(address.as_abstract_name().unwrap().into()).unwrap();
         let (leaf, other) = (Uuid::new_v4(), Uuid::new_v4());
-        let mut hold = ask_lastingly(&name, &Request::Hold(vec![leaf])).unwrap();
-        listener.answer_next();
-        assert!(matches!(hold.receive(100).unwrap(), Reply::Held));
+        let asking = thread::spawn(move || ask_lastingly(&name, &Request::Hold(vec![leaf])).unwrap());
+        while !asking.is_finished() {
+            let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&rustix::event::Timespec::default()));
+            listener.answer_next();
+        }
+        let (hold, first) = asking.join().unwrap();
+        assert!(matches!(first, Reply::Held));
         assert!(is_held(leaf) && !is_held(other));
         drop(hold);
         let until = std::time::Instant::now() + patience();

@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 use rustix::net::UCred;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -188,21 +189,29 @@ fn connect(name: &str) -> io::Result<(UnixStream, UCred)> {
 ///
 /// # Errors
 /// Also when it hosts no actor.
-pub(crate) fn ask_process(pid: u32, request: &Request) -> io::Result<Transfer> {
+pub(crate) fn ask_process<T: DeserializeOwned>(pid: u32, request: &Request) -> io::Result<(Transfer, T)> {
     let list = fs::read_to_string(abstract_sockets::LIST)?;
     let of_process = abstract_sockets::names(&list, NAME).find(|rest| rest.starts_with(&format!("{pid}/")));
     let socket = of_process.ok_or(io::ErrorKind::NotFound)?;
     ask_lastingly(&format!("{NAME}{socket}"), request)
 }
 
-/// Asks the process behind a socket for something that lasts as long as the connection.
+/// Asks the process behind a socket for something that lasts as long as the connection; returns also its first answer.
 ///
 /// # Errors
-/// When it has ended, or is another user's, or does not take it in time.
-pub(crate) fn ask_lastingly(name: &str, request: &Request) -> io::Result<Transfer> {
-    let mut transfer = Transfer::over(connect(name)?.0, PATIENCE);
-    transfer.send(request)?;
-    Ok(transfer)
+/// When it has ended, or is another user's, or does not answer in time.
+pub(crate) fn ask_lastingly<T: DeserializeOwned>(name: &str, request: &Request) -> io::Result<(Transfer, T)> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut transfer = Transfer::over(connect(name)?.0, left);
+        match transfer.send(request).and_then(|()| transfer.receive(MAX_FIRST)) {
+            Ok(first) => return Ok((transfer, first)),
+            // Turned away: too many ask just now.
+            Err(error) if is_end(&error) && Instant::now() < until => thread::park_timeout(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Returns whether the other side has closed the connection.
@@ -256,6 +265,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many processes are asked at once.
 const AT_ONCE: usize = 64;
+
+/// The largest first answer of a conversation, in bytes.
+const MAX_FIRST: usize = 4 << 10;
 
 /// The largest report, in bytes: a process may host thousands of actors.
 const MAX_REPLY: usize = 16 << 20;

@@ -68,6 +68,8 @@ impl fmt::Display for Place {
 /// What the front-end tells an actor that stands still.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Told {
+    /// It is in the queue: the first that it is told, unless it is declined.
+    Queued,
     /// It has the terminal; a debugger would be a descendant of this process.
     Granted { by: u32 },
     /// There is no terminal for it: why.
@@ -95,6 +97,10 @@ pub(crate) enum GoesOn {
     /// The whole program is to end.
     Quit,
 }
+
+/// What a tool is told first that has attached itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Attached {}
 
 /// What waits for the front-end.
 #[derive(Debug)]
@@ -128,11 +134,17 @@ pub(super) fn queue(stop: Stop, transfer: Transfer) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can't be told that there is no room.
-pub(super) fn attach(transfer: Transfer) -> io::Result<()> {
+pub(super) fn attach(mut transfer: Transfer) -> io::Result<()> {
+    transfer.send(&Attached {})?;
     put(Waiting::FrontEnd(transfer))
 }
 
-fn put(waiting: Waiting) -> io::Result<()> {
+fn put(mut waiting: Waiting) -> io::Result<()> {
+    if FRONT_END.get().is_some()
+        && let Waiting::Stop(_, transfer) = &mut waiting
+    {
+        transfer.send(&Told::Queued)?;
+    }
     let mut queue = waiting_now();
     if queue.len() < MAX_WAITING && has_front_end() {
         queue.push_back(waiting);
@@ -145,7 +157,7 @@ fn put(waiting: Waiting) -> io::Result<()> {
             Some(_) => format!("{MAX_WAITING} others wait for the debugger"),
             None => "the root of its tree has no debugger".into(),
         })),
-        Waiting::FrontEnd(_) => Ok(()), // closed: it says so by itself
+        Waiting::FrontEnd(_) => Ok(()), // closed: that says so
     }
 }
 

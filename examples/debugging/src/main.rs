@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
             "nested" => tree::error_climbs().await?,
             "deep" => tree::leaf_pauses_deep_down().await?,
             "noisy" => tree::pauses_beside_noise().await?,
+            "many" => tree::many_crash_at_once().await?,
             "leased" => tree::leaf_with_a_lease_pauses().await?,
             "daemons" => tree::daemons_stop().await?,
             "not_enabled" => context::is_not_enabled().await?,

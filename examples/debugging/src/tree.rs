@@ -108,6 +108,17 @@ pub(super) async fn leaf_with_a_lease_pauses() -> Result<()> {
     Ok(())
 }
 
+/// More than a process answers at once.
+pub(super) async fn many_crash_at_once() -> Result<()> {
+    pleach::open_nursery(async |n| {
+        for number in 1..=24 {
+            n.run_in_actor(parse("seven".into())).name(format!("worker-{number}")).await?;
+        }
+        pleach::Ok(())
+    })
+    .await
+}
+
 /// Two daemons: one pauses when it is called, the other one fails.
 pub(super) async fn daemons_stop() -> Result<()> {
     pleach::open_nursery(async |n| {

@@ -14,7 +14,7 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use super::prompt;
-use crate::inspect::stops::{GoesOn, Said, Stop, Told};
+use crate::inspect::stops::{self, GoesOn, Said, Stop, Told};
 use crate::inspect::transfer::Transfer;
 use crate::inspect::{self, ActorReport, Request};
 use crate::os::terminal::Held;
@@ -90,7 +90,8 @@ impl Attached {
 /// reached; [`io::ErrorKind::Unsupported`] when this process has no terminal of its own, or runs in its background.
 pub fn attach(name: &str) -> io::Result<()> {
     let root = find(name)?;
-    let mut root = inspect::ask_process(root, &Request::Attach)?.without_bound();
+    let (root, stops::Attached {}) = inspect::ask_process(root, &Request::Attach)?;
+    let mut root = root.without_bound();
     loop {
         let stop = match root.receive(MAX_ANSWER) {
             Ok(Shown::Stop(stop)) => stop,

@@ -116,6 +116,10 @@ impl Prompt<'_> {
 
     /// Has a command answered in the process concerned.
     fn ask(&mut self, line: &str) -> Option<GoesOn> {
+        if line.len() > MAX_LINE {
+            self.print(&format!("a command has at most {MAX_LINE} bytes"));
+            return None;
+        }
         self.number += 1;
         signals::take_interrupt();
         let command = Told::Command { number: self.number, line: line.into() };
@@ -207,6 +211,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The largest answer, in bytes: a stack may be long.
 const MAX_ANSWER: usize = 16 << 20;
+
+/// The longest command, in bytes.
+const MAX_LINE: usize = 32 << 10;
 
 /// How many lines `log` shows.
 const LOG_LINES: usize = 20;

@@ -10,6 +10,7 @@ use crate::test;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
+        test("many_that_crash_at_once_are_all_shown", many_that_crash_at_once_are_all_shown),
         test("two_that_crash_at_once_take_turns", two_that_crash_at_once_take_turns),
         test(
             "several_children_stop_in_the_order_in_which_they_came",
@@ -65,6 +66,27 @@ fn several_children_stop_in_the_order_in_which_they_came() {
         }
     }
     panic!("the root was not shown:\n{}", terminal.everything());
+}
+
+fn many_that_crash_at_once_are_all_shown() {
+    let mut terminal = Terminal::run_with("many", "PLEACH_LOG=warn");
+    let shown = terminal.expect("(pleach) ");
+    // All of them have stopped before the first goes on: the header counts some, and each later one is announced.
+    let others =
+        shown.split_once(" others are waiting").and_then(|(before, _)| before.rsplit(' ').next()?.parse().ok());
+    let counted = others.unwrap_or(usize::from(shown.contains("another one is waiting")));
+    for _ in counted..23 {
+        terminal.expect("waits for its turn");
+    }
+    for _ in 0..24 {
+        terminal.type_in("c\n");
+        terminal.expect("── root"); // the next one, and in the end the root itself
+    }
+    terminal.command("root", "c");
+    let shown = terminal.end();
+    assert!(!shown.contains("not shown in a debugger"), "{shown}");
+    let headers = (1..=24).filter(|number| shown.contains(&format!("── root/worker-{number} (pid"))).count();
+    assert_eq!(headers, 24, "{shown}");
 }
 
 fn daemons_stop_when_they_are_called() {
