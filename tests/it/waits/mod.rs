@@ -44,6 +44,9 @@ const WAITS: &[(&str, Does)] = &[
     ("Future for Run", Fails),
     ("Future for Shielded", Returns),
     ("Context::started", Returns),
+    // These wait for a user at a terminal: `examples/debugging` has tests for them.
+    ("debug::pause", Elsewhere),
+    ("debug::post_mortem", Elsewhere),
     ("Etcd::connect", Elsewhere),
     ("Feed::publish", Returns),
     ("FindActor::all", FailsIfLate),
