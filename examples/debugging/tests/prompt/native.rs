@@ -106,24 +106,18 @@ fn one_that_is_traced_already_is_said() {
     terminal.expect("(pleach) worker> ");
     let worker = terminal.process("worker [pleach]");
     let mut other = std::process::Command::new("gdb");
-    other.args([
-        "-q",
-        "-nx",
-        "-batch",
-        "-p",
-        &worker.to_string(),
-        "-ex",
-        "shell echo attached",
-        "-ex",
-        "shell sleep 1000",
-    ]);
-    let mut other = other.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    other.args(["-q", "-nx", "-batch", "-p", &worker.to_string(), "-ex", "shell echo attached", "-ex", "shell cat"]);
+    let mut other = other
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(other.stdout.take().unwrap()));
     assert!(lines.any(|line| line.unwrap() == "attached"));
     terminal.type_in("gdb\n");
     terminal.expect("is traced already, by process");
-    let below = std::process::Command::new("pkill").args(["-P", &other.id().to_string()]).status();
-    assert!(below.unwrap().success());
+    drop(other.stdin.take()); // the shell in it has nothing more to read
     other.wait().unwrap();
     terminal.command("worker", "c");
     terminal.expect("the secret is 42");
