@@ -52,7 +52,8 @@ pub(crate) fn while_it_runs(
             let portal = n.start_actor(actor).enable(module).await?;
             tokio::select! {
                 _looked = has_looked => Err(Error::Usage("enough seen".into())),
-                ended = portal.run(function) => ended,
+                // Its end may be seen first; the actor, which rests then, is to end all the same.
+                ended = portal.run(function) => ended.and(Err(Error::Usage("it has ended".into()))),
             }
         })
         .await
