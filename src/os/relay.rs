@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::actor::shown;
 use crate::telemetry::{last_words, passed_on, stderr, stdout};
@@ -91,22 +91,34 @@ impl<R: AsyncRead + Unpin, D: Destination> Relay<R, D> {
 
     /// Passes on the rest after the child's end and returns the last lines.
     pub(crate) async fn finish(mut self) -> Vec<String> {
-        // A process that the child had started may hold the pipe open indefinitely.
-        let _ = timeout(LAST_WORDS, self.pass_on_all()).await;
+        // A process that the child had started may hold the pipe open indefinitely, or write for ever.
+        let until = Instant::now() + ALL_WORDS;
+        while self.from.is_some() && Instant::now() < until {
+            let taken = timeout(TAKEN, self.lines.hand_over()).await;
+            if taken.is_err() || timeout(LAST_WORDS, self.read()).await.is_err() {
+                break;
+            }
+        }
         self.lines.finish().await
     }
 
     async fn pass_on_all(&mut self) {
-        loop {
+        while self.from.is_some() {
             self.lines.hand_over().await;
-            let Some(from) = &mut self.from else { return };
-            match from.read_buf(&mut self.lines.partial).await {
-                Ok(0) | Err(_) => {
-                    self.from = None;
-                    self.lines.cut_rest();
-                }
-                Ok(added) => self.lines.cut_lines(added),
+            self.read().await;
+        }
+        self.lines.hand_over().await;
+    }
+
+    /// Reads more, or the end of file.
+    async fn read(&mut self) {
+        let Some(from) = &mut self.from else { return };
+        match from.read_buf(&mut self.lines.partial).await {
+            Ok(0) | Err(_) => {
+                self.from = None;
+                self.lines.cut_rest();
             }
+            Ok(added) => self.lines.cut_lines(added),
         }
     }
 }
@@ -162,7 +174,7 @@ impl<D: Destination> Lines<D> {
     /// Hands over the rest, as far as the destination takes it soon, and returns the last lines.
     pub(crate) async fn finish(mut self) -> Vec<String> {
         self.cut_rest();
-        let _ = timeout(LAST_WORDS, self.hand_over()).await; // the rest is counted
+        let _ = timeout(TAKEN, self.hand_over()).await; // the rest is counted
         self.to.drop_lines(self.cut.len());
         last_words::delivered().await;
         self.last.into()
@@ -216,8 +228,14 @@ const KEPT_LINES: usize = 20;
 /// A longer line is passed on in pieces, in bytes.
 const MAX_LINE: usize = 64 << 10;
 
-/// How long the pipe may stay open after the child's end, and how long the rest may take to be written.
+/// How long the pipe may stay open and empty after the child's end.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How long the destination may take for what has been read then.
+const TAKEN: Duration = Duration::from_secs(1);
+
+/// How long all the output that comes after the child's end may take.
+const ALL_WORDS: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
