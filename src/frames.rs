@@ -51,13 +51,15 @@ extern "C" fn note(context: *mut c_void, walk: *mut c_void) -> c_int {
 // Of the library that the standard library unwinds with.
 #[expect(unsafe_code, reason = "see `walk`")]
 unsafe extern "C" {
-    fn _Unwind_Backtrace(note: extern "C" fn(*mut c_void, *mut c_void) -> c_int, with: *mut c_void) -> c_int;
+    pub(crate) fn _Unwind_Backtrace(note: extern "C" fn(*mut c_void, *mut c_void) -> c_int, with: *mut c_void)
+    -> c_int;
     fn _Unwind_GetIPInfo(context: *mut c_void, is_before: *mut c_int) -> usize;
 }
 
-const GO_ON: c_int = 0;
+/// As `_URC_NO_REASON`: the next frame is wanted, too.
+pub(crate) const GO_ON: c_int = 0;
 /// As `_URC_END_OF_STACK`.
-const STOP: c_int = 5;
+pub(crate) const STOP: c_int = 5;
 
 #[cfg(test)]
 mod tests {

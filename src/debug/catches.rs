@@ -11,6 +11,7 @@
 use std::ffi::{c_int, c_void};
 
 use crate::crash::StackAddress;
+use crate::frames::{_Unwind_Backtrace, GO_ON, STOP};
 
 /// Returns whether a frame of this thread's stack, between here and that address, catches panics.
 pub(super) fn before(task: StackAddress) -> bool {
@@ -131,16 +132,11 @@ impl Reader {
 }
 
 unsafe extern "C" {
-    fn _Unwind_Backtrace(look: extern "C" fn(*mut c_void, *mut c_void) -> c_int, with: *mut c_void) -> c_int;
     fn _Unwind_GetCFA(context: *mut c_void) -> usize;
     fn _Unwind_GetIP(context: *mut c_void) -> usize;
     fn _Unwind_GetRegionStart(context: *mut c_void) -> usize;
     fn _Unwind_GetLanguageSpecificData(context: *mut c_void) -> *const u8;
 }
-
-const GO_ON: c_int = 0;
-/// As `_URC_END_OF_STACK`.
-const STOP: c_int = 5;
 
 const OMITTED: u8 = 0xff;
 const ULEB128: u8 = 0x01;

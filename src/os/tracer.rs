@@ -33,9 +33,8 @@ pub(crate) async fn gone(actor: &ActorId, pid: Option<u32>) {
 ///
 /// # Errors
 /// Says why not, and what to do.
-#[allow(unsafe_code)]
 pub(crate) fn check(pid: u32) -> Result<(), String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| format!("process {pid} is gone"))?;
+    let status = status_of(pid).map_err(|_| format!("process {pid} is gone"))?;
     if let Some(tracer) = read(&status).and_then(|process| process.tracer) {
         let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
         return Err(format!(
@@ -46,10 +45,7 @@ pub(crate) fn check(pid: u32) -> Result<(), String> {
     if pid == std::process::id() {
         return Ok(()); // a process can't trace itself, so the debugger will find out
     }
-    match try_to_trace(pid) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(forbidden(pid, &status, &error)),
-    }
+    try_to_trace(pid).map_err(|error| forbidden(pid, &status, &error))
 }
 
 /// Traces a process for a moment, which goes on meanwhile.
@@ -69,7 +65,8 @@ fn try_to_trace(pid: u32) -> io::Result<()> {
     // The end of the thread that traces ends the trace.
     let traced = thread::Builder::new().spawn(seize)?.join().unwrap_or(Ok(()));
     let until = Instant::now() + LET_GO;
-    while traced.is_ok() && traced_at_or_below(pid) == Some(pid) && Instant::now() < until {
+    let is_traced = || status_of(pid).ok().and_then(|status| read(&status)?.tracer).is_some();
+    while traced.is_ok() && is_traced() && Instant::now() < until {
         thread::park_timeout(Duration::from_millis(1));
     }
     traced
@@ -113,7 +110,11 @@ struct Process {
 fn processes() -> BTreeMap<u32, Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid: u32| Some((pid, read(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)?))).collect()
+    pids.filter_map(|pid: u32| Some((pid, read(&status_of(pid).ok()?)?))).collect()
+}
+
+fn status_of(pid: u32) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/{pid}/status"))
 }
 
 fn read(status: &str) -> Option<Process> {
