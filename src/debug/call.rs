@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::stop::{CALL, unseen};
+use super::stop::unseen;
 use crate::channel::explain::Explain;
 use crate::error::{Error, Result};
 use crate::rpc::call::run_path;
@@ -94,6 +95,9 @@ pub(super) fn names() -> String {
     let names = export::table().map(|table| table.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
+
+/// How long a function may take.
+const CALL: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::stop::Stopped;
-use super::{call, shown, source};
+use super::{call, source};
 use crate::actor::ActorId;
 use crate::inspect::stops::{GoesOn, Why};
 use crate::inspect::{ActorReport, FunctionKind, PeerReport, Process, RunningFunction, Stage, processes};
@@ -82,7 +82,7 @@ pub(super) fn answer(stopped: &Stopped, line: &str) -> Reply {
 }
 
 fn whereabouts(Stopped { stop, frames, .. }: &Stopped) -> String {
-    let mut text = format!("{} (pid {}, thread {})", shown(&stop.path), stop.pid, stop.thread);
+    let mut text = format!("{} (pid {}, thread {})", stop.shown_path(), stop.pid, stop.thread);
     if let Some(frame) = frames.as_ref().and_then(|frames| frames.own()) {
         let _ = write!(text, "\nin {}", frame.function);
     }

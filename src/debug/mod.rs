@@ -43,7 +43,6 @@ use tokio::time::timeout;
 
 use self::frames::Frames;
 use self::stop::{Cause, stand_still};
-use crate::actor::ActorId;
 use crate::crash::{Failed, Handler, StackAddress, handle_with};
 use crate::inspect::stops::{Place, Why, serve_with};
 use crate::runtime::{Runtime, current, current_task};
@@ -179,11 +178,6 @@ fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
 
 fn at(place: &Location<'_>) -> Place {
     Place { file: place.file().into(), line: place.line(), column: place.column() }
-}
-
-/// The names of actors, the root first.
-fn shown(path: &[ActorId]) -> String {
-    path.iter().map(ActorId::name).collect::<Vec<_>>().join("/")
 }
 
 /// How long the cancellation of a task may be on its way from the actor's own.

@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::process::{PTracer, Pid, set_ptracer};
 
@@ -172,7 +171,4 @@ const MAX_MESSAGE: usize = 8 << 10;
 const MAX_TEXT: usize = 1 << 20;
 
 /// The largest message from a front-end, in bytes.
-pub(super) const MAX_SHORT: usize = 64 << 10;
-
-/// How long a function that is called from the prompt may take.
-pub(super) const CALL: Duration = Duration::from_secs(30);
+const MAX_SHORT: usize = 64 << 10;

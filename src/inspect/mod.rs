@@ -104,6 +104,18 @@ impl Process {
         report_of(&self.socket).filter(|process| process.pid == self.pid)
     }
 
+    /// Asks it to show here what stands still in its tree: see [`stops`].
+    ///
+    /// # Errors
+    /// As for [`stacks`](Self::stacks).
+    #[cfg(feature = "debugger")]
+    pub(crate) fn attach(&self) -> io::Result<Transfer> {
+        match ask_lastingly(&self.socket, &Request::Attach)? {
+            (transfer, Reply::Attached) => Ok(transfer),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
     fn asked(&self, request: &Request) -> io::Result<Reply> {
         match ask(&self.socket, request) {
             Some((pid, reply)) if pid == self.pid => reply,
@@ -162,15 +174,40 @@ fn report_of(socket: &str) -> Option<Process> {
 
 /// Asks the process behind a socket; `None` if it has ended, or is another user's.
 fn ask(name: &str, request: &Request) -> Option<(u32, io::Result<Reply>)> {
+    let (peer, answered) = begin(name, request, MAX_REPLY).ok()?;
+    Some((peer.pid.as_raw_nonzero().get().unsigned_abs(), answered.map(|(_, reply)| reply)))
+}
+
+/// Asks the process behind a socket for something that lasts as long as the connection; returns also its first answer.
+///
+/// # Errors
+/// When it has ended, or is another user's, or does not answer in time.
+pub(crate) fn ask_lastingly<T: DeserializeOwned>(name: &str, request: &Request) -> io::Result<(Transfer, T)> {
+    let (_, answered) = begin(name, request, MAX_FIRST)?;
+    answered
+}
+
+/// A connection, and the first answer that has come over it.
+type Begun<T> = io::Result<(Transfer, T)>;
+
+/// Connects to the process behind a socket, asks, and receives an answer of at most `limit` bytes; again, while too many
+/// others ask.
+///
+/// # Errors
+/// When it has ended, or either side does not trust the other's user.
+fn begin<T: DeserializeOwned>(name: &str, request: &Request, limit: usize) -> io::Result<(UCred, Begun<T>)> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let (connection, peer) = connect(name).ok()?;
-        let reply = reply_to(request, connection, until.saturating_duration_since(Instant::now()));
-        match &reply {
-            // Turned away: too many ask just now, or it does not trust this user.
-            Err(error) if is_end(error) && peer.uid != geteuid() => return None,
-            Err(error) if is_end(error) && Instant::now() < until => thread::park_timeout(PAUSE),
-            _ => return Some((peer.pid.as_raw_nonzero().get().unsigned_abs(), reply)),
+        let (connection, peer) = connect(name)?;
+        let mut transfer = Transfer::over(connection, until.saturating_duration_since(Instant::now()));
+        let answered = transfer.send(request).and_then(|()| transfer.receive(limit));
+        match answered {
+            // Turned away: it does not trust this user, or too many ask just now.
+            Err(error) if is_end(&error) && peer.uid != geteuid() => {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            Err(error) if is_end(&error) && Instant::now() < until => thread::park_timeout(PAUSE),
+            answered => return Ok((peer, answered.map(|first| (transfer, first)))),
         }
     }
 }
@@ -185,45 +222,10 @@ fn connect(name: &str) -> io::Result<(UnixStream, UCred)> {
     if is_trusted(peer.uid) { Ok((connection, peer)) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
-/// As [`ask_lastingly`], of the process of this number.
-///
-/// # Errors
-/// Also when it hosts no actor.
-pub(crate) fn ask_process<T: DeserializeOwned>(pid: u32, request: &Request) -> io::Result<(Transfer, T)> {
-    let list = fs::read_to_string(abstract_sockets::LIST)?;
-    let of_process = abstract_sockets::names(&list, NAME).find(|rest| rest.starts_with(&format!("{pid}/")));
-    let socket = of_process.ok_or(io::ErrorKind::NotFound)?;
-    ask_lastingly(&format!("{NAME}{socket}"), request)
-}
-
-/// Asks the process behind a socket for something that lasts as long as the connection; returns also its first answer.
-///
-/// # Errors
-/// When it has ended, or is another user's, or does not answer in time.
-pub(crate) fn ask_lastingly<T: DeserializeOwned>(name: &str, request: &Request) -> io::Result<(Transfer, T)> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let mut transfer = Transfer::over(connect(name)?.0, left);
-        match transfer.send(request).and_then(|()| transfer.receive(MAX_FIRST)) {
-            Ok(first) => return Ok((transfer, first)),
-            // Turned away: too many ask just now.
-            Err(error) if is_end(&error) && Instant::now() < until => thread::park_timeout(PAUSE),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Returns whether the other side has closed the connection.
 fn is_end(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
-}
-
-fn reply_to(request: &Request, connection: UnixStream, bound: Duration) -> io::Result<Reply> {
-    let mut transfer = Transfer::over(connection, bound);
-    transfer.send(request)?;
-    transfer.receive(MAX_REPLY)
 }
 
 /// A question to a process.
@@ -251,6 +253,8 @@ pub(crate) enum Reply {
     Stacks(StacksReport),
     /// The branch is held.
     Held,
+    /// What stands still will be shown.
+    Attached,
     /// Whether there is such an actor, which will end.
     Cancelled {
         found: bool,

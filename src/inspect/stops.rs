@@ -18,6 +18,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use super::Reply;
 use super::transfer::Transfer;
 use crate::actor::ActorId;
 use crate::os::terminal;
@@ -37,6 +38,13 @@ pub(crate) struct Stop {
     pub(crate) message: String,
     /// Where, if that is known.
     pub(crate) place: Option<Place>,
+}
+
+impl Stop {
+    /// Returns the names on the way to the actor, the root's first.
+    pub(crate) fn shown_path(&self) -> String {
+        self.path.iter().map(ActorId::name).collect::<Vec<_>>().join("/")
+    }
 }
 
 /// Why an actor stands still.
@@ -98,10 +106,6 @@ pub(crate) enum GoesOn {
     Quit,
 }
 
-/// What a tool is told first that has attached itself.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Attached {}
-
 /// What waits for the front-end.
 #[derive(Debug)]
 pub(crate) enum Waiting {
@@ -123,8 +127,7 @@ pub(crate) fn serve_with(front_end: fn()) {
 pub(super) fn queue(stop: Stop, transfer: Transfer) -> io::Result<()> {
     // One that comes before the prompt is counted there.
     if terminal::is_held() {
-        let names: Vec<_> = stop.path.iter().map(ActorId::name).collect();
-        let line = format!("── {} (pid {}) stands still, too, and waits for its turn\n", names.join("/"), stop.pid);
+        let line = format!("── {} (pid {}) stands still, too, and waits for its turn\n", stop.shown_path(), stop.pid);
         stderr::offer(line.into());
     }
     put(Waiting::Stop(Box::new(stop), transfer))
@@ -135,7 +138,7 @@ pub(super) fn queue(stop: Stop, transfer: Transfer) -> io::Result<()> {
 /// # Errors
 /// When it can't be told that there is no room.
 pub(super) fn attach(mut transfer: Transfer) -> io::Result<()> {
-    transfer.send(&Attached {})?;
+    transfer.send(&Reply::Attached)?;
     put(Waiting::FrontEnd(transfer))
 }
 

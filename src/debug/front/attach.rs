@@ -14,9 +14,9 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use super::prompt;
-use crate::inspect::stops::{self, GoesOn, Said, Stop, Told};
+use crate::inspect::stops::{GoesOn, Said, Stop, Told};
 use crate::inspect::transfer::Transfer;
-use crate::inspect::{self, ActorReport, Request};
+use crate::inspect::{self, Process};
 use crate::os::terminal::Held;
 use crate::sync::lock;
 
@@ -89,9 +89,7 @@ impl Attached {
 /// [`io::ErrorKind::NotFound`] when this user runs no such root, or several; what the system says when it can't be
 /// reached; [`io::ErrorKind::Unsupported`] when this process has no terminal of its own, or runs in its background.
 pub fn attach(name: &str) -> io::Result<()> {
-    let root = find(name)?;
-    let (root, stops::Attached {}) = inspect::ask_process(root, &Request::Attach)?;
-    let mut root = root.without_bound();
+    let mut root = find(name)?.attach()?.without_bound();
     loop {
         let stop = match root.receive(MAX_ANSWER) {
             Ok(Shown::Stop(stop)) => stop,
@@ -130,22 +128,23 @@ fn show(terminal: &Held, stop: &Stop, root: &mut Transfer) -> io::Result<()> {
     Ok(())
 }
 
-/// Finds the root of this name or process id.
-fn find(name: &str) -> io::Result<u32> {
-    let is_meant =
-        |pid: u32, actor: &ActorReport| actor.parent.is_none() && (actor.who.name() == name || pid.to_string() == name);
-    let found = inspect::processes()?.into_iter().filter_map(|process| Some((process.pid, process.report.ok()?)));
-    let roots: Vec<_> = found.filter(|(pid, report)| report.actors.iter().any(|actor| is_meant(*pid, actor))).collect();
-    match roots[..] {
-        [(pid, _)] => Ok(pid),
-        [] => Err(io::Error::new(io::ErrorKind::NotFound, format!("this user runs no root `{name}`; see `pleach ps`"))),
-        [..] => {
-            let pids: Vec<_> = roots.iter().map(|(pid, _)| pid.to_string()).collect();
-            let several =
-                format!("{} roots are named `{name}`: say which process, of {}", roots.len(), pids.join(", "));
-            Err(io::Error::new(io::ErrorKind::NotFound, several))
+/// Finds the process of the root of this name or process id.
+fn find(name: &str) -> io::Result<Process> {
+    let is_meant = |process: &Process| {
+        let actors = process.report.iter().flat_map(|report| &report.actors);
+        let is_named = |root: &str| root == name || process.pid.to_string() == name;
+        actors.filter(|actor| actor.parent.is_none()).any(|root| is_named(root.who.name()))
+    };
+    let mut roots: Vec<_> = inspect::processes()?.into_iter().filter(is_meant).collect();
+    let why = match (roots.pop(), &roots[..]) {
+        (Some(only), []) => return Ok(only),
+        (None, _) => format!("this user runs no root `{name}`; see `pleach ps`"),
+        (Some(last), others) => {
+            let pids: Vec<_> = others.iter().chain([&last]).map(|process| process.pid.to_string()).collect();
+            format!("{} roots are named `{name}`: say which process, of {}", pids.len(), pids.join(", "))
         }
-    }
+    };
+    Err(io::Error::new(io::ErrorKind::NotFound, why))
 }
 
 /// The largest message, in bytes.

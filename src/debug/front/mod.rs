@@ -46,9 +46,7 @@ fn show(stop: &Stop, mut actor: Transfer, attached: &mut Option<Attached>) -> Go
         let _ = actor.send(&Told::Declined("the program is to end".into())); // or it has ended
         return GoesOn::Continued;
     }
-    if let Some(tool) = attached.take_if(|tool| tool.has_left()) {
-        drop(tool);
-    }
+    attached.take_if(|tool| tool.has_left());
     if let Some(tool) = attached {
         return tool.show(stop, actor);
     }

@@ -15,7 +15,7 @@ use super::editor::{Editor, Typed};
 use super::native;
 use super::screen::Screen;
 use crate::debug::commands::{COMMANDS, Command, find};
-use crate::debug::{shown, source};
+use crate::debug::source;
 use crate::inspect::stops::{self, GoesOn, Said, Stop, Told, Why};
 use crate::inspect::transfer::Transfer;
 use crate::os::signals;
@@ -145,14 +145,14 @@ impl Prompt<'_> {
     }
 
     fn introduce(&mut self) {
-        let Stop { path, pid, why, message, place, .. } = self.stop;
+        let Stop { pid, why, message, place, .. } = self.stop;
         let what = match why {
             Why::Paused => "pauses".to_owned(),
             Why::Panicked => format!("panicked: {message}"),
             Why::Failed => format!("failed: {message}"),
             Why::PostMortem => format!("post-mortem: {message}"),
         };
-        self.print(&format!("\n── {} (pid {pid}) {what}", shown(path)));
+        self.print(&format!("\n── {} (pid {pid}) {what}", self.stop.shown_path()));
         if let Some(place) = place {
             self.print(&format!("   at {place}"));
             let line = source::line(place).map(|line| format!("   {:>5} -> {line}", place.line));
@@ -166,7 +166,7 @@ impl Prompt<'_> {
     }
 
     fn note_gone(&mut self) -> GoesOn {
-        self.print(&format!("── {} (pid {}) is gone", shown(&self.stop.path), self.stop.pid));
+        self.print(&format!("── {} (pid {}) is gone", self.stop.shown_path(), self.stop.pid));
         GoesOn::Continued
     }
 
