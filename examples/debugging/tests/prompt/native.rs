@@ -22,20 +22,15 @@ pub(crate) fn tests() -> Vec<Trial> {
 fn gdb_shows_the_frame_and_its_variables() {
     let mut terminal = Terminal::run("panic");
     terminal.command("worker", "gdb");
-    terminal.expect("(gdb) ");
-    terminal.type_in("info locals\n");
+    terminal.gdb("info locals");
     terminal.expect("wanted = 14");
     terminal.expect("limit = 3");
-    terminal.expect("(gdb) ");
-    terminal.type_in("bt 30\n");
+    terminal.gdb("bt 30");
     terminal.expect("debugging::worker::price_of");
-    terminal.expect("(gdb) ");
-    terminal.type_in("up\n");
-    terminal.expect("(gdb) ");
-    terminal.type_in("info locals\n");
+    terminal.gdb("up");
+    terminal.gdb("info locals");
     terminal.expect("id: 7");
-    terminal.expect("(gdb) ");
-    terminal.type_in("quit\n");
+    terminal.gdb("quit");
     terminal.command("worker", "c");
     terminal.command("root", "c");
     terminal.end();
@@ -46,8 +41,7 @@ fn gdb_shows_the_root() {
     let mut terminal = Terminal::run("root_pause");
     terminal.command("root", "gdb");
     terminal.expect("debugging::root::pauses");
-    terminal.expect("(gdb) ");
-    terminal.type_in("quit\n");
+    terminal.gdb("quit");
     terminal.command("root", "c");
     terminal.expect("the root went on");
     terminal.end();
@@ -69,11 +63,9 @@ fn lldb_shows_the_frame_and_its_variables() {
 fn gdb_shows_a_pause() {
     let mut terminal = Terminal::run("child_pause");
     terminal.command("worker", "gdb");
-    terminal.expect("(gdb) ");
-    terminal.type_in("info locals\n");
+    terminal.gdb("info locals");
     terminal.expect("secret = 42");
-    terminal.expect("(gdb) ");
-    terminal.type_in("quit\n");
+    terminal.gdb("quit");
     terminal.command("worker", "c");
     terminal.expect("the secret is 42");
     terminal.end();
@@ -85,8 +77,7 @@ fn an_interrupt_in_gdb_is_its_own() {
     terminal.expect("(gdb) ");
     terminal.type_in("\u{3}");
     terminal.expect("Quit");
-    terminal.expect("(gdb) ");
-    terminal.type_in("quit\n");
+    terminal.gdb("quit");
     terminal.command("worker", "c");
     terminal.expect("the secret is 42");
     terminal.end();

@@ -55,9 +55,13 @@ fn two_that_crash_at_once_take_turns() {
 
 // S117
 fn several_children_stop_in_the_order_in_which_they_came() {
-    let mut terminal = Terminal::run("several");
     // Each of the three, in any order; one of them pauses twice, one is shown at two levels, and then the root.
-    for _ in 0..16 {
+    let_go_on_until_the_root_has(Terminal::run("several"), 16);
+}
+
+/// Lets each actor go on that is shown, at most so many, up to the root; the program ends with that.
+fn let_go_on_until_the_root_has(mut terminal: Terminal, at_most: usize) {
+    for _ in 0..at_most {
         let before = terminal.expect("(pleach) ");
         terminal.type_in("c\n");
         if before.contains("── root (pid ") {
@@ -99,16 +103,7 @@ fn daemons_stop_when_they_are_called() {
 }
 
 fn the_root_waits_for_its_children_before_it_is_shown() {
-    let mut terminal = Terminal::run("root_fails_too");
-    for _ in 0..8 {
-        let before = terminal.expect("(pleach) ");
-        terminal.type_in("c\n");
-        if before.contains("── root (pid ") {
-            terminal.end();
-            return;
-        }
-    }
-    panic!("the root was not shown:\n{}", terminal.everything());
+    let_go_on_until_the_root_has(Terminal::run("root_fails_too"), 8);
 }
 
 /// Patience so short that it would end many times over.

@@ -79,6 +79,12 @@ impl Terminal {
         self.type_in(&format!("{command}\n"));
     }
 
+    /// Waits for the prompt of `gdb`, and types a command.
+    pub(crate) fn gdb(&mut self, command: &str) {
+        self.expect("(gdb) ");
+        self.type_in(&format!("{command}\n"));
+    }
+
     /// Waits until a text has come since the last one; returns what was before it.
     pub(crate) fn expect(&mut self, wanted: &str) -> String {
         let until = Instant::now() + patience();
