@@ -234,12 +234,17 @@ fn shown(pid: i32) -> String {
     String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).replace('\0', " ")
 }
 
-/// Has a command lead a session whose terminal is its standard input.
+/// Has a command lead a session whose terminal is its standard input, with the keyboard's signals at their defaults:
+/// tests that run in the background have them ignored.
 #[allow(unsafe_code)]
 fn as_session(mut command: Command) -> Command {
     let lead = || {
         rustix::process::setsid()?;
         rustix::process::ioctl_tiocsctty(std::io::stdin())?;
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: it takes a plain number, and the default action is not a function of this program.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
         Ok(())
     };
     // SAFETY: between `fork` and `exec` this makes system calls only.
