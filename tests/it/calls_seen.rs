@@ -175,8 +175,8 @@ async fn a_cancelled_call_is_seen_until_it_has_ended() {
     assert_says(&ended, &["over"]);
 }
 
-/// Looks until the connection of an actor is as expected.
-async fn line_that(who: &ActorId, peer: &ActorId, is_expected: impl Fn(&PeerReport) -> bool) -> PeerReport {
+/// Looks until an actor is seen with a connection to a peer that is as expected.
+pub(crate) async fn line_that(who: &ActorId, peer: &ActorId, is_expected: impl Fn(&PeerReport) -> bool) -> PeerReport {
     let looking = async {
         loop {
             let all = processes().await;

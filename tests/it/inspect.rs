@@ -12,6 +12,7 @@ use pleach::inspect::{self, ActorReport, PeerReport, ProcessReport};
 use pleach::prelude::*;
 use rustix::process::{Signal, kill_process};
 
+use crate::calls_seen::line_that;
 use crate::support::{
     Notes, RootProcess, assert_says, in_root, note, over, patience, resident_memory, scaled, state, test_fn,
 };
@@ -67,15 +68,16 @@ async fn a_busy_actor_is_seen_with_its_tree() {
                 _pid = notes.expect_async("") => {}
             }
             let (at, busy) = seen(stuck.id()).await;
+            let to_top = line(stuck.id(), root.id()).await;
             assert_eq!((busy.tasks(), at.pid, at.actors.len()), (Some(1), stuck.id().pid(), 1));
             assert_eq!(busy.parent.as_ref(), Some(root.id()));
             assert_eq!(at.program, std::env::current_exe().unwrap());
             assert_near(at.memory, resident_memory(at.pid) << 10);
-            assert_eq!(line_to(&busy, root.id()).transport.protocol, "uds");
-            let (_, calm) = seen(idle.id()).await;
-            assert_eq!((calm.tasks(), &*line_to(&calm, root.id()).transport.protocol), (Some(0), "tcp"));
+            assert_eq!(to_top.transport.protocol, "uds");
+            let calm = line(idle.id(), root.id()).await;
+            assert_eq!((calm.tasks, &*calm.transport.protocol), (Some(0), "tcp"));
             let (_, top) = seen(root.id()).await;
-            assert_eq!((top.parent.as_ref(), line_to(&top, stuck.id()).calls), (None, Some(1)));
+            assert_eq!((top.parent.as_ref(), line(root.id(), stuck.id()).await.calls), (None, Some(1)));
             assert!(top.began_ms <= busy.began_ms);
             Err(Error::Usage("over".into()))
         })
@@ -114,13 +116,12 @@ async fn failures_and_contexts_are_seen() {
             let clerk = n.start_actor("clerk").enable(module_path!()).await?;
             assert_says(&clerk.run(write()).await, &["out of ink"]);
             let (_, report) = seen(clerk.id()).await;
-            let failure = line_to(&report, root.id()).last_error.clone().expect("it has failed");
+            let failure = line(clerk.id(), root.id()).await.last_error.expect("it has failed");
             assert!(failure.message.contains("out of ink"), "{failure:?}");
             assert!(failure.at_ms >= report.began_ms);
             clerk
                 .open_context(wait(), async |ctx, ()| {
-                    let (_, report) = seen(clerk.id()).await;
-                    assert_eq!(line_to(&report, root.id()).contexts, Some(1));
+                    assert_eq!(line(clerk.id(), root.id()).await.contexts, Some(1));
                     ctx.cancel().await
                 })
                 .await?;
@@ -144,9 +145,8 @@ async fn what_crosses_a_connection_is_counted() {
             pleach::open_nursery(async |n| {
                 let scales = n.start_actor("scales").enable(module_path!()).await?;
                 let volumes = async || {
-                    let [here, there] = [root.id(), scales.id()];
-                    let [(_, top), (_, below)] = [seen(here).await, seen(there).await];
-                    [(&top, there), (&below, here)].map(|(actor, peer)| line_to(actor, peer).volume.expect("counted"))
+                    let [top, below] = [(root.id(), scales.id()), (scales.id(), root.id())];
+                    [line(top.0, top.1).await, line(below.0, below.1).await].map(|line| line.volume.expect("counted"))
                 };
                 let [top_before, below_before] = volumes().await;
                 for _ in 0..CALLS {
@@ -282,6 +282,7 @@ async fn an_actor_that_is_asked_to_end_ends_alone() {
     .unwrap();
 }
 
+/// Looks until an actor is seen: a process is silent while too many ask.
 async fn process_of(who: &pleach::ActorId) -> (inspect::Process, ActorReport) {
     let looking = async {
         loop {
@@ -297,24 +298,14 @@ async fn process_of(who: &pleach::ActorId) -> (inspect::Process, ActorReport) {
     tokio::time::timeout(patience(), looking).await.unwrap_or_else(|_| panic!("{who} is not seen"))
 }
 
-/// Looks until an actor is seen: a process is silent while too many ask.
 async fn seen(who: &pleach::ActorId) -> (ProcessReport, ActorReport) {
-    let looking = async {
-        loop {
-            let found = tokio::task::spawn_blocking(inspect::processes).await.unwrap().unwrap();
-            for process in found.into_iter().filter_map(|process| process.report.ok()) {
-                if let Some(actor) = process.actors.iter().find(|actor| actor.who == *who).cloned() {
-                    return (process, actor);
-                }
-            }
-        }
-    };
-    tokio::time::timeout(patience(), looking).await.unwrap_or_else(|_| panic!("{who} is not seen"))
+    let (process, actor) = process_of(who).await;
+    (process.report.expect("the actor was found in it"), actor)
 }
 
-fn line_to<'a>(actor: &'a ActorReport, peer: &pleach::ActorId) -> &'a PeerReport {
-    let peers = actor.peers.as_ref().expect("they were not changing for long");
-    peers.iter().find(|line| line.who == *peer).unwrap_or_else(|| panic!("{actor:?} has no connection to {peer}"))
+/// Looks until an actor is seen with its connection to a peer: it has one a moment after the peer has.
+async fn line(who: &pleach::ActorId, peer: &pleach::ActorId) -> PeerReport {
+    line_that(who, peer, |_| true).await
 }
 
 /// A configuration in which an actor that does not end is killed soon.
