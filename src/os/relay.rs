@@ -102,7 +102,11 @@ impl<R: AsyncRead + Unpin, D: Destination> Relay<R, D> {
         self.lines.finish().await
     }
 
-    async fn pass_on_all(&mut self) {
+    /// Passes on the output, until the end of file.
+    ///
+    /// # Cancel safety
+    /// As for [`run`](Self::run).
+    pub(crate) async fn pass_on_all(&mut self) {
         while self.from.is_some() {
             self.lines.hand_over().await;
             self.read().await;

@@ -58,12 +58,23 @@ pub(in crate::spawn) fn run() -> Result<()> {
     let report = write_end(exit.status);
     tokio.block_on(async {
         stdout::pass_on(report.as_bytes()).await;
-        let _ = timeout(REPORT, stdout::backlog().delivered()).await; // the parent may have left, or take nothing
+        all_is_written().await;
     });
     if let Some(command) = after {
         tokio.block_on(clean_up_unless_noted(&command, orders));
     }
     Ok(())
+}
+
+/// Waits until all output is written, unless nothing moves: the parent may have left, or take nothing.
+async fn all_is_written() {
+    loop {
+        let backlog = stdout::backlog();
+        let left = backlog.left();
+        if timeout(REPORT, backlog.delivered()).await.is_ok() || stdout::backlog().left() == left {
+            return;
+        }
+    }
 }
 
 /// Ends what was made for the actor, if the parent can't: often this process is part of it, and ends too.
@@ -171,7 +182,7 @@ fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
 /// The only argument of an agent.
 pub(in crate::spawn) const MARK: &str = "--pleach-agent";
 
-/// How long the parent may take to read how the actor ended, behind what it has printed.
+/// How long the parent may take nothing of what the actor has printed, and of how it ended.
 const REPORT: Duration = Duration::from_secs(5);
 
 /// How long the parent may take to note the actor's end: it cleans up itself then.

@@ -19,6 +19,8 @@
 //! 1. Waiting for the end of such a child takes no longer than the engine's connection lasts, or [`ANSWER`] after the
 //!    order to kill it: the child then ends by its lease, or by the end of file.
 //! 2. Only an agent's report is a child's end. Without it, the child counts as lost and perhaps alive.
+//! 3. The connection's end is looked at after all output. The end of a program overtakes what it has printed, and `ssh`
+//!    drops what it has not passed on by the time its user takes note of the end.
 
 pub(super) mod agent;
 mod output;
@@ -32,7 +34,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
 
 use self::output::{FromAgent, Said};
@@ -58,7 +60,7 @@ pub(super) struct Link {
     pub(super) input: Box<dyn AsyncWrite + Send + Unpin>,
     pub(super) output: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) errors: Box<dyn AsyncRead + Send + Unpin>,
-    /// Resolves when the engine's connection has ended, with the engine's reason.
+    /// Resolves when the engine's connection has ended, with the engine's reason. The outputs may end with it.
     pub(super) over: BoxFuture<'static, String>,
 }
 
@@ -92,17 +94,16 @@ async fn keep(
     mut orders: mpsc::Receiver<Signal>,
     exited: watch::Sender<Option<Exit>>,
 ) {
-    let Link { mut input, output, errors, mut over } = link;
+    let Link { mut input, output, errors, over } = link;
     let mut output = FramedRead::new(output, FromAgent::default());
     let mut stdout = lines(outputs.stdout, &name, ToStdout::unless_stalled());
     let mut stderr = Relay::new(Some(errors), lines(outputs.stderr, &name, ToStderr));
-    let (mut status, mut why, mut output_is_open) = (None, None, true);
-    let mut deadline = None;
-    while output_is_open || why.is_none() {
+    let (mut status, mut output_is_open, mut deadline) = (None, true, None);
+    while output_is_open {
         tokio::select! {
             biased;
             // What was read has to be taken first.
-            said = output.next(), if output_is_open && !stdout.are_waiting() => match said {
+            said = output.next(), if !stdout.are_waiting() => match said {
                 Some(Ok(Said::End(end))) => {
                     status = Some(end);
                     unsent.put_u8(NOTED);
@@ -112,10 +113,6 @@ async fn keep(
                 Some(Ok(Said::Other(line))) => debug!(target: "pleach::runtime", actor = name, line, "output at its host"),
                 Some(Err(_)) | None => output_is_open = false,
             },
-            said = &mut over, if why.is_none() => {
-                why = Some(said);
-                sooner(&mut deadline, LAST_WORDS);
-            }
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
             Some(order) = orders.recv() => {
                 unsent.put_slice(letter(order));
@@ -132,14 +129,27 @@ async fn keep(
             () = stderr.run() => {}
         }
     }
-    let (_, mut stderr) = tokio::join!(stdout.finish(), stderr.finish());
-    if status.is_none() {
-        stderr
-            .push(why.unwrap_or_else(|| format!("its host did not answer within {ANSWER:?} of the order to kill it")));
+    if !output_is_open {
+        let _ = timeout(LAST_WORDS, stderr.pass_on_all()).await; // a process that it had started may hold it open
     }
+    let (_, mut stderr) = tokio::join!(stdout.finish(), stderr.finish());
+    let why = if output_is_open { silent(over) } else { reason(over).await };
+    stderr.extend(status.is_none().then_some(why));
     let (seen, status) = (status.is_some(), status.unwrap_or(WaitStatus::Unknown)); // invariant 2
-    drop((input, over));
+    drop(input);
     exited.send_replace(Some(Exit { status, stderr, seen }));
+}
+
+/// Waits for the engine's reason for the end of the connection (invariant 3).
+async fn reason(over: BoxFuture<'static, String>) -> String {
+    let none = |_| format!("its output has ended, and {ANSWER:?} later nothing has said why");
+    timeout(ANSWER, over).await.unwrap_or_else(none)
+}
+
+/// Gives up an engine whose agent was to kill the actor.
+fn silent(over: BoxFuture<'static, String>) -> String {
+    drop(over);
+    format!("its host did not answer within {ANSWER:?} of the order to kill it")
 }
 
 fn sooner(deadline: &mut Option<Instant>, patience: Duration) {
@@ -164,14 +174,17 @@ fn parse_signal(letter: u8) -> Option<Signal> {
 /// Tells an agent that its report has come.
 const NOTED: u8 = b'n';
 
-/// How long an agent may take to report the end of an actor that was to be killed.
+/// How long an agent may take to report the end of an actor that was to be killed, and an engine to say why there is no
+/// report.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long the connection may stay open after the actor's end, and its output after the end of the connection.
+/// How long the output may stay open after the report of the actor's end, and its standard error after its output.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[test]
@@ -181,13 +194,13 @@ mod tests {
     }
 
     /// A conversation with an agent that says `output` and `errors`, and whose connection ends as `over` says.
-    async fn end_of(output: &'static str, errors: &'static str, over: BoxFuture<'static, String>) -> Exit {
-        let link = Link {
-            input: Box::new(tokio::io::sink()),
-            output: Box::new(output.as_bytes()),
-            errors: Box::new(errors.as_bytes()),
-            over,
-        };
+    async fn end_of(
+        output: impl AsyncRead + Send + Unpin + 'static,
+        errors: &'static str,
+        over: BoxFuture<'static, String>,
+    ) -> Exit {
+        let (output, errors) = (Box::new(output), Box::new(errors.as_bytes()));
+        let link = Link { input: Box::new(tokio::io::sink()), output, errors, over };
         let (process, exited, orders) = Process::new(None);
         process.signal(Signal::Kill);
         let outputs = ChildOutputs { stdout: ChildOutput::Null, stderr: ChildOutput::Relay };
@@ -198,14 +211,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_login_says_is_no_end_and_last_words_are_kept() {
         let output = "Welcome\npleach: killed 11\n";
-        let exit = end_of(output, "almost\ndone\n", Box::pin(async { "code 0".into() })).await;
+        let exit = end_of(output.as_bytes(), "almost\ndone\n", Box::pin(async { "code 0".into() })).await;
         assert_eq!((exit.status, exit.stderr), (WaitStatus::Signalled(11), vec!["almost".into(), "done".into()]));
         assert!(exit.seen);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_ends_too_early_says_why() {
-        let exit = end_of("", "oh\n", Box::pin(async { "ssh: connection reset".into() })).await;
+        let exit = end_of(tokio::io::empty(), "oh\n", Box::pin(async { "ssh: connection reset".into() })).await;
         assert_eq!(
             (exit.status, exit.stderr, exit.seen),
             (WaitStatus::Unknown, vec!["oh".into(), "ssh: connection reset".into()], false)
@@ -215,10 +228,41 @@ mod tests {
     /// Invariant 1.
     #[tokio::test(start_paused = true)]
     async fn a_host_that_does_not_answer_is_not_waited_for() {
+        let (_there, quiet) = tokio::io::duplex(1);
         let begun = Instant::now();
-        let exit = end_of("", "", Box::pin(std::future::pending())).await;
-        assert_eq!((exit.status, begun.elapsed().as_secs()), (WaitStatus::Unknown, ANSWER.as_secs()));
+        let exit = end_of(quiet, "", Box::pin(std::future::pending())).await;
+        assert_eq!((exit.status, begun.elapsed()), (WaitStatus::Unknown, ANSWER));
         assert_eq!(exit.stderr, ["its host did not answer within 5s of the order to kill it"]);
         assert!(!exit.seen);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_says_no_reason_is_not_waited_for() {
+        let begun = Instant::now();
+        let exit = end_of(tokio::io::empty(), "", Box::pin(std::future::pending())).await;
+        assert_eq!((exit.status, begun.elapsed()), (WaitStatus::Unknown, ANSWER));
+        assert_eq!(exit.stderr, ["its output has ended, and 5s later nothing has said why"]);
+    }
+
+    /// Invariant 3.
+    #[tokio::test]
+    async fn what_the_end_of_the_program_has_overtaken_is_passed_on() {
+        let (mut there, output) = tokio::io::duplex(8);
+        let noted = CancellationToken::new();
+        let over = noted.clone();
+        let passes_on = async {
+            tokio::select! {
+                biased;
+                () = noted.cancelled() => {}
+                written = there.write_all(b"\npleach> 5\nhello\npleach: exited 3\n") => written.unwrap(),
+            }
+            drop(there);
+        };
+        let over = Box::pin(async move {
+            over.cancel();
+            "code 3".into()
+        });
+        let (exit, ()) = tokio::join!(end_of(output, "", over), passes_on);
+        assert_eq!((exit.status, exit.seen), (WaitStatus::Exited(3), true));
     }
 }
