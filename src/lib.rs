@@ -55,6 +55,7 @@ mod broadcast;
 mod channel;
 pub mod config;
 mod crash;
+mod current;
 #[cfg(feature = "debugger")]
 pub mod debug;
 pub mod discovery;

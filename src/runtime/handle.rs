@@ -10,6 +10,7 @@ use pleach_wire::Address;
 use super::Runtime;
 use crate::actor::ActorId;
 use crate::config::Config;
+use crate::current;
 use crate::registry::Registry;
 use crate::scope;
 use crate::sync::lock;
@@ -122,7 +123,7 @@ impl Actor {
 
 /// Runs `body` as a part of this actor: code in it finds it with [`current`].
 pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(runtime, body)
+    current::within(runtime, body)
 }
 
 /// Returns the actor that the current code belongs to.
@@ -135,7 +136,7 @@ pub(crate) fn current() -> Option<Arc<Runtime>> {
 
 /// Returns the actor whose task the current code is, if the runtime started that task.
 pub(crate) fn current_task() -> Option<Arc<Runtime>> {
-    CURRENT.try_with(Arc::clone).ok()
+    current::get()
 }
 
 /// Returns whether this is the actor of the process.
@@ -155,10 +156,6 @@ pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
 /// A root that leaves makes room for the next one.
 fn is_leaving_root(actor: &Runtime) -> bool {
     actor.identity.is_root() && actor.lifecycle.is_leaving()
-}
-
-tokio::task_local! {
-    static CURRENT: Arc<Runtime>;
 }
 
 static OF_PROCESS: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());

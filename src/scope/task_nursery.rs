@@ -31,6 +31,7 @@ use super::on_drop::OnDrop;
 use super::shield::shield;
 use super::task::Task;
 use super::tree::CancelScope;
+use crate::current::inherited;
 use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 use crate::sync::lock;
 use crate::telemetry::calls::in_current_span;
@@ -153,8 +154,7 @@ impl TaskNursery {
     ///
     /// The caller bounds their number. The task runs under the nursery's scope, wherever
     /// the caller is, a shield included. Like every task it owns what it uses, and takes over no
-    /// task-locals: code in it finds the actor of the process, which is the one that it was started in
-    /// unless a program boots several roots at once.
+    /// task-locals of the program's own. It belongs to the actor that the caller belongs to.
     ///
     /// Let the handle go if only the task's failure matters; that one the nursery reports itself.
     ///
@@ -181,7 +181,7 @@ impl TaskNursery {
             // Without a receiver the task was not to be joined.
             let _ = settle.send(result);
         };
-        self.0.tasks.spawn(in_current_span(run));
+        self.0.tasks.spawn(in_current_span(inherited(run)));
         drop(admitted);
         Ok(Task::new(result))
     }

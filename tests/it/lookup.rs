@@ -52,6 +52,20 @@ async fn above() -> Result<(String, String, String)> {
     Ok((actor.id().name().into(), parent.id().name().into(), root.run(own_name()).await?))
 }
 
+/// The same, as a task of a task sees it.
+#[pleach::rpc]
+async fn above_a_task() -> Result<(String, String, String)> {
+    pleach::open_task_nursery(async |t| {
+        t.spawn(async { pleach::open_task_nursery(async |t| t.spawn(above_all())?.join().await).await })?.join().await
+    })
+    .await
+}
+
+async fn above_all() -> Result<(String, String, String)> {
+    pleach::current_actor().expect("this runs in an actor").enable(module_path!());
+    pleach::open_nursery(async |n| n.run_in_actor(above()).name("leaf").await?.result().await).await
+}
+
 /// Cancels the actor above its own.
 #[pleach::rpc]
 async fn cancels_its_parent() -> Result<()> {
@@ -73,8 +87,7 @@ async fn process_id() -> Result<u32> {
 
 #[pleach::rpc]
 async fn above_one_below() -> Result<(String, String, String)> {
-    pleach::current_actor().expect("this runs in an actor").enable(module_path!());
-    pleach::open_nursery(async |n| n.run_in_actor(above()).name("leaf").await?.result().await).await
+    above_all().await
 }
 
 #[pleach::rpc]
@@ -165,6 +178,7 @@ async fn parent_and_root_are_reached_from_each_level(protocol: &'static str) {
             let child = n.start_actor("child").enable(module_path!()).await?;
             assert_eq!(child.run(above()).await?, names(["child", "root", "root"]));
             assert_eq!(child.run(above_one_below()).await?, names(["leaf", "child", "root"]));
+            assert_eq!(child.run(above_a_task()).await?, names(["leaf", "child", "root"]));
             child.cancel_actor().await
         })
         .await
