@@ -1,22 +1,26 @@
 //! Running a function of an actor that stands still: on a thread of its own, as if the actor had called itself.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::stop::unseen;
 use crate::channel::explain::Explain;
-use crate::error::{Error, Result};
+use crate::error::{Cancelled, Error, Result};
 use crate::rpc::call::run_path;
 use crate::rpc::export;
 use crate::runtime::{Runtime, within};
 
 /// Calls a function, by its path or the end of it, with arguments in JSON; returns its value, or how that failed.
-pub(super) fn run(actor: &Arc<Runtime>, command: &str) -> String {
+///
+/// Once it is given up, the function is cancelled, and not waited for: it may block its thread.
+pub(super) fn run(actor: &Arc<Runtime>, command: &str, is_given_up: impl Fn() -> bool) -> String {
     let (name, arguments) = command.split_once(|c: char| c.is_whitespace() || c == '(').unwrap_or((command, ""));
     if name.is_empty() {
         return format!("call what? For example `call {} 1 \"two\"`; this program has {}", "add", names());
@@ -30,26 +34,38 @@ pub(super) fn run(actor: &Arc<Runtime>, command: &str) -> String {
         Err(why) => return why,
     };
     let actor = actor.clone();
+    let (given_up, (ended, called)) = (CancellationToken::new(), sync_channel(1));
+    let _not_waited_for = given_up.clone().drop_guard();
     let thread = thread::Builder::new().name("pleach-call".into());
-    let called = thread.spawn(move || unseen(|| call(&actor, path, &arguments)));
-    match called.map(thread::JoinHandle::join) {
-        Ok(Ok(Ok(value))) => serde_json::to_string_pretty(&value).unwrap_or_else(|error| error.to_string()),
-        Ok(Ok(Err(error))) => format!("it failed: {error}"),
-        Ok(Err(_)) => "it panicked".into(),
-        Err(error) => format!("no thread for it: {error}"),
+    let started = thread.spawn(move || {
+        let _ = ended.send(unseen(|| call(&actor, path, &arguments, given_up))); // it may have been given up
+    });
+    if let Err(error) = started {
+        return format!("no thread for it: {error}");
+    }
+    loop {
+        return match called.recv_timeout(LOOK_AGAIN) {
+            Err(RecvTimeoutError::Timeout) if is_given_up() => "it was given up".into(),
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => "it panicked".into(),
+            Ok(Ok(value)) => serde_json::to_string_pretty(&value).unwrap_or_else(|error| error.to_string()),
+            Ok(Err(error)) => format!("it failed: {error}"),
+        };
     }
 }
 
-fn call(actor: &Arc<Runtime>, path: &'static str, arguments: &Value) -> Result<Value> {
+fn call(actor: &Arc<Runtime>, path: &'static str, arguments: &Value, given_up: CancellationToken) -> Result<Value> {
     let tokio = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Usage(format!("no async runtime: {error}")))?;
     tokio.block_on(within(actor.clone(), async {
         let own = actor.clone().connection_to_self().await?;
-        let called = timeout(CALL, run_path(path, arguments, &own.channel, &Itself)).await;
+        let called = timeout(CALL, run_path(path, arguments, &own.channel, &Itself));
+        let called = given_up.run_until_cancelled(called).await;
         own.close().await?;
-        called.unwrap_or_else(|_| Err(Error::Timeout { what: format!("the answer of {path}"), after: CALL }))
+        let late = |_| Err(Error::Timeout { what: format!("the answer of {path}"), after: CALL });
+        called.map_or(Err(Error::Cancelled(Cancelled::Caller(None))), |answer| answer.unwrap_or_else(late))
     }))
 }
 
@@ -96,8 +112,11 @@ pub(super) fn names() -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// How long a function may take.
-const CALL: Duration = Duration::from_secs(30);
+/// How often to look whether a call is given up.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long a function may take, unless the user gives it up.
+const CALL: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use super::stop::Stopped;
 use super::{call, source};
 use crate::actor::ActorId;
 use crate::inspect::stops::{GoesOn, Why};
+use crate::inspect::transfer::Transfer;
 use crate::inspect::{ActorReport, FunctionKind, PeerReport, Process, RunningFunction, Stage, processes};
 
 /// A command.
@@ -37,7 +38,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { name: "contexts", arguments: "", brief: "its open contexts and streams", more: "By the peer at the other end." },
     Command { name: "peers", arguments: "", brief: "its connections", more: "With the transport, and how many calls wait in each direction." },
     Command { name: "log", arguments: "[N]", brief: "the last lines that came meanwhile", more: "While you are at the prompt, what the other actors write is shown above it; this shows it again." },
-    Command { name: "call", arguments: "FN ARGS", brief: "run a function of this actor", more: "The arguments are JSON: `call add 1 2`, `call greet \"Ann\"`. The end of a path is enough of a name. The function runs beside what stands still, on a thread of its own; what it waits for there does not come." },
+    Command { name: "call", arguments: "FN ARGS", brief: "run a function of this actor", more: "The arguments are JSON: `call add 1 2`, `call greet \"Ann\"`. The end of a path is enough of a name. The function runs beside what stands still, on a thread of its own; what it waits for there does not come. Ctrl-C cancels it." },
     Command { name: "gdb", arguments: "", brief: "the native debugger, on this very process", more: "Your frame is selected: `info locals` shows its variables, `up` and `down` walk the stack, `detach` or `quit` brings you back here. Variables need `debug = 2` in the profile." },
     Command { name: "lldb", arguments: "", brief: "the same with LLDB", more: "`frame variable` shows the variables, `up` and `down` walk the stack, `quit` brings you back here." },
     Command { name: "cancel", arguments: "", brief: "ask this actor to end, and let it go on", more: "It ends in order, with everything below it. In the root that is the whole program." },
@@ -60,8 +61,8 @@ pub(super) fn find(word: &str) -> Option<&'static Command> {
         .or_else(|| COMMANDS.iter().find(|command| command.name.starts_with(word)))
 }
 
-/// Answers a command.
-pub(super) fn answer(stopped: &Stopped, line: &str) -> Reply {
+/// Answers a command; gives up once the front-end has something else to say, or has gone.
+pub(super) fn answer(stopped: &Stopped, line: &str, front_end: &Transfer) -> Reply {
     let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
     Reply::Text(match find(word).map(|command| command.name) {
         Some("continue") => return Reply::GoesOn(GoesOn::Continued),
@@ -76,7 +77,7 @@ pub(super) fn answer(stopped: &Stopped, line: &str) -> Reply {
         Some("tasks") => tasks(stopped),
         Some("contexts") => contexts(stopped),
         Some("peers") => peers(stopped),
-        Some("call") => call::run(&stopped.actor, rest.trim()),
+        Some("call") => call::run(&stopped.actor, rest.trim(), || front_end.is_readable()),
         _ => format!("`{word}` is not a command here; `help` lists them"),
     })
 }

@@ -132,7 +132,8 @@ fn answer(stopped: &Stopped, mut front_end: Transfer) -> Result<GoesOn, String> 
                 let _ = by.map(|by| set_ptracer(PTracer::ProcessID(by))); // fails where nothing forbids a debugger
                 continue;
             }
-            Ok(Told::Command { number, line }) => (number, commands::answer(stopped, &line)),
+            Ok(Told::Command { number, line }) => (number, commands::answer(stopped, &line, &front_end)),
+            Ok(Told::GivenUp) => continue,              // the answer is on its way
             Err(_gone) => return Ok(GoesOn::Continued), // invariant 2
         };
         let sent = match reply {

@@ -84,6 +84,8 @@ pub(crate) enum Told {
     Declined(String),
     /// A command of the user.
     Command { number: u64, line: String },
+    /// The answer to the last command is not waited for any more.
+    GivenUp,
 }
 
 /// What an actor that stands still says.

@@ -135,6 +135,7 @@ impl Prompt<'_> {
                 }
                 Ok(Said::Answer { .. }) => {} // to a command that was given up
                 Err(RecvTimeoutError::Timeout) if signals::take_interrupt() => {
+                    let _ = self.actor.send(&Told::GivenUp); // if it is gone, that will be noticed
                     self.print("(interrupted: its answer will be dropped)");
                     return None;
                 }

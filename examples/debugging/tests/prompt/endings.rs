@@ -51,6 +51,9 @@ fn an_interrupt_gives_up_a_command() {
         }
     }
     terminal.expect("(interrupted: its answer will be dropped)");
+    terminal.expect("woken before its time");
+    terminal.command("worker", "call add 1 2");
+    terminal.expect("\n3\n");
     terminal.command("worker", "c");
     terminal.command("root", "c");
     terminal.end();
