@@ -13,6 +13,7 @@
 //! | [`registry`] | `(codec, protocol)` → how to make a [`MsgTransport`] |
 //! | [`address`] | where to dial, as URI or multiaddr |
 //! | [`bind`] | binding a name that has several addresses |
+//! | [`tap`] | a look at messages as they pass |
 //! | [`error`] | how a connection ends |
 //! | [`log`] | records of a log, which can't end the code that writes them |
 
@@ -31,6 +32,7 @@ pub mod log;
 pub mod msg;
 pub mod registry;
 pub mod sync;
+pub mod tap;
 mod terms;
 mod trace;
 pub mod transport;

@@ -303,6 +303,14 @@ impl<P> Msg<P> {
         }
     }
 
+    /// Returns the path of the function that a request asks for.
+    pub fn target(&self) -> Option<&ByteStr> {
+        match self {
+            Self::Start { target, .. } | Self::Open { target, .. } | Self::Pull { target, .. } => Some(target),
+            _ => None,
+        }
+    }
+
     /// Returns the terms of a request.
     pub fn terms(&self) -> Option<&CallOptions> {
         match self {

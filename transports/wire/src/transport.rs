@@ -17,6 +17,7 @@ use crate::address::Address;
 use crate::codec::Format;
 use crate::error::TransportError;
 use crate::msg::{Msg, Outgoing};
+use crate::tap::Tap;
 
 /// One connection that carries messages, shared by all its senders and the one task that reads it.
 ///
@@ -113,6 +114,13 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// is changing. So does the default, which counts nothing.
     fn volume(&self) -> Option<Volume> {
         None
+    }
+
+    /// Shows `tap` each message from now on, while [connections are watched](crate::tap::is_watched): one that has been
+    /// queued, and one that has come whole, before it is returned. The default shows nothing: `pleach trace` sees no
+    /// messages of such a connection.
+    fn set_tap(&self, tap: Arc<dyn Tap>) {
+        let _ = tap;
     }
 
     /// Sets the largest frame, in bytes, that this side takes and sends. Small until the peer has proved itself.

@@ -34,7 +34,7 @@ mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use self::reader::FrameReader;
@@ -43,6 +43,7 @@ use crate::codec::{Codec, Format};
 use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
 use crate::sync::{lock, try_lock};
+use crate::tap::{Tap, Tapped};
 use crate::transport::{Flow, Lane, Link, MsgTransport, PeerInfo, Traffic, Volume, pin};
 
 /// Messages in frames over a byte link.
@@ -50,7 +51,7 @@ use crate::transport::{Flow, Lane, Link, MsgTransport, PeerInfo, Traffic, Volume
 /// Dropping it closes the link without waiting: queued messages are lost.
 #[derive(Debug)]
 pub struct Framed<C> {
-    codec: C,
+    codec: Tapped<C>,
     ends: PeerInfo,
     max_frame: AtomicUsize,
     outbound: Mutex<Outbound>,
@@ -98,7 +99,7 @@ impl<C: Codec> Framed<C> {
     pub fn new(codec: C, link: Link) -> Self {
         let (opener, acceptor) = link.lanes.map(|lanes| (lanes.opener, lanes.acceptor)).unzip();
         Self {
-            codec,
+            codec: Tapped::new(codec),
             ends: link.ends,
             max_frame: AtomicUsize::new(MAX_FRAME),
             outbound: Mutex::new(Outbound {
@@ -135,14 +136,12 @@ impl<C: Codec> MsgTransport for Framed<C> {
         let limit = self.max_frame.load(Ordering::Relaxed);
         let out = &mut *self.outbound();
         out.check_open()?;
-        let waiting = match out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
+        let (size, waiting) = match out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
             Some(lanes) => lanes.push(lane, &self.codec, msg, limit)?,
-            None => {
-                out.frames.queued.push(lane, &self.codec, msg, limit)?;
-                out.frames.queued.len()
-            }
+            None => (out.frames.queued.push(lane, &self.codec, msg, limit)?, out.frames.queued.len()),
         };
         out.messages += 1;
+        self.codec.note_sent(msg, size);
         Ok(waiting)
     }
 
@@ -253,6 +252,10 @@ impl<C: Codec> MsgTransport for Framed<C> {
         };
         let inbound = try_lock(&self.inbound)?;
         Some(Volume { sent, received: Flow { messages: inbound.messages, bytes: inbound.received() }, waiting })
+    }
+
+    fn set_tap(&self, tap: Arc<dyn Tap>) {
+        self.codec.set(tap);
     }
 
     fn set_max_frame(&self, bytes: usize) {

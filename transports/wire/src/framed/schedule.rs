@@ -68,32 +68,34 @@ impl Schedule {
         }
     }
 
-    /// Queues a message.
+    /// Queues a message; returns its size in bytes.
     pub(super) fn push<C: Codec>(
         &mut self,
         lane: Lane,
         codec: &C,
         msg: &Outgoing<'_>,
         limit: usize,
-    ) -> Result<(), TransportError> {
+    ) -> Result<usize, TransportError> {
         let key = || (lane, msg.cid());
         let (queue, place): (_, fn(u64) -> After) = match msg {
             Msg::Bye { .. } => {
-                self.last.draft(codec, msg, limit)?.queue();
-                return Ok(());
+                let draft = self.last.draft(codec, msg, limit)?;
+                let size = draft.size();
+                draft.queue();
+                return Ok(size);
             }
             _ if lane == self.priority_lane => (&mut self.control, After::Control),
             _ => (&mut self.data, After::Data),
         };
         let after = queue.written() + queue.len() as u64;
         let draft = queue.draft(codec, msg, limit)?;
-        if draft.size() > CHUNK || self.bulk.has_line(key) {
-            let size = draft.size();
+        let size = draft.size();
+        if size > CHUNK || self.bulk.has_line(key) {
             self.bulk.push(key(), size, draft.take(), place(after));
         } else {
             draft.queue();
         }
-        Ok(())
+        Ok(size)
     }
 
     /// Holds `last` back from now on, or no more. Returns whether there is one that may go now.

@@ -79,25 +79,25 @@ impl Writers {
         self.busy > 0
     }
 
-    /// Queues one frame on `lane` and returns the bytes that wait there.
+    /// Queues one message on `lane`; returns its size, and the bytes that wait there.
     pub(in crate::framed) fn push<C: Codec>(
         &mut self,
         lane: Lane,
         codec: &C,
         msg: &Outgoing<'_>,
         limit: usize,
-    ) -> Result<usize, TransportError> {
+    ) -> Result<(usize, usize), TransportError> {
         if let Some(writer) = self.by_lane.get(&lane).and_then(|slot| self.writers.get_mut(slot)) {
-            writer.frames.queued.push(lane, codec, msg, limit)?;
+            let size = writer.frames.queued.push(lane, codec, msg, limit)?;
             self.busy += usize::from(writer.begin());
-            return Ok(writer.frames.queued.len());
+            return Ok((size, writer.frames.queued.len()));
         }
         if self.writers.len() >= MAX_LANES {
             let why = format!("{MAX_LANES} lanes are open on this connection, which is the limit; close some");
             return Err(TransportError::Encode { codec: codec.name(), why });
         }
         let mut frames = FrameWriter::for_lane(lane);
-        frames.queued.push(lane, codec, msg, limit)?;
+        let size = frames.queued.push(lane, codec, msg, limit)?;
         let backlog = frames.queued.len();
         let slot = self.woken.slot(self.next_slot);
         self.next_slot += 1;
@@ -105,7 +105,7 @@ impl Writers {
         self.unopened.push_back(slot.id);
         self.busy += 1;
         self.writers.insert(slot.id, Writer::new(frames, slot));
-        Ok(backlog)
+        Ok((size, backlog))
     }
 
     /// Returns whether `lane` is short enough for more; if not, `cx` is woken when it is.
