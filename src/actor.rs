@@ -67,6 +67,26 @@ impl ActorId {
         self.pid
     }
 
+    /// Returns whether a user means this actor: by its name, its process id, both as in `worker@4711`, or its uuid, of which
+    /// the first 8 characters are enough.
+    ///
+    /// ```
+    /// # #[pleach::main]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let actor = pleach::current_actor().expect("in an actor").id().clone();
+    /// assert!(actor.is_meant_by(actor.name()) && actor.is_meant_by(&actor.pid().to_string()));
+    /// assert!(actor.is_meant_by(&actor.uuid().to_string()[..8]) && !actor.is_meant_by("another"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_meant_by(&self, text: &str) -> bool {
+        let is_pid = |text: &str| text.parse() == Ok(self.pid);
+        let is_both = |(name, pid): (&str, &str)| name == &*self.name && is_pid(pid);
+        let uuid = self.uuid.to_string();
+        let is_uuid = || text.len() >= SHORTEST_UUID && uuid.starts_with(text);
+        text == &*self.name || is_pid(text) || text.rsplit_once('@').is_some_and(is_both) || is_uuid()
+    }
+
     /// Returns whether both are on one host, and in the same namespaces there: the system tells each of the end of the
     /// other's process, and local addresses lead from one to the other.
     pub(crate) fn is_at_place_of(&self, other: &Self) -> bool {
@@ -161,6 +181,9 @@ const DIRECTIONS: [char; 13] = [
     '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
 ];
 
+/// Fewer characters of a uuid might be a name.
+const SHORTEST_UUID: usize = 8;
+
 /// The name that this machine gives itself.
 fn this_host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -190,6 +213,18 @@ mod tests {
         assert_eq!(shown("a\nERROR forged\u{1b}[2J\u{202e}b"), "a\\nERROR forged\\u{1b}[2J\\u{202e}b");
         let id = ActorId::new("a\nb");
         assert!(id.to_string().starts_with("actor `a\\nb` (") && format!("{id:?}").starts_with("a\\nb@"));
+    }
+
+    #[test]
+    fn an_actor_is_meant_by_its_name_its_process_or_its_uuid() {
+        let id = ActorId::new("a@b").in_process(4711);
+        let uuid = id.uuid().to_string();
+        for text in ["a@b", "4711", "a@b@4711", &uuid, &uuid[..8]] {
+            assert!(id.is_meant_by(text), "{text}");
+        }
+        for text in ["a", "b", "a@b@4712", "a@4711", "471", "", "@", &uuid[..7], &uuid[1..]] {
+            assert!(!id.is_meant_by(text), "{text}");
+        }
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::Args;
 use pleach::ActorId;
-use pleach::inspect::Process;
+use pleach::inspect::{ActorReport, Process};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::Serialize;
 
 use crate::output;
-use crate::ps::Chosen;
+use crate::ps::{Chosen, several_are};
 
 /// Ask a running actor to end, in order, with all that is below it
 ///
@@ -80,14 +80,9 @@ struct Meant {
 impl Command {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let chosen = Chosen::now(self.tree.as_deref(), None)?;
-        let meant: Vec<_> = Meant::among(chosen, &self.actor)?;
+        let meant = Meant::among(&chosen, &self.actor)?;
         if meant.len() > 1 && !self.all {
-            let listed: Vec<_> = meant.iter().map(|meant| meant.actor.to_string()).collect();
-            bail!(
-                "several actors are `{}`: {}; choose by process id or uuid, or add --all",
-                self.actor,
-                listed.join(", ")
-            );
+            bail!("{}, or add --all", several_are(&self.actor, meant.iter().map(|meant| &meant.actor)));
         }
         let records: Vec<_> = thread::scope(|scope| {
             let ending: Vec<_> = meant.iter().map(|meant| scope.spawn(|| self.end(meant))).collect();
@@ -124,24 +119,15 @@ impl Command {
 }
 
 impl Meant {
-    /// Finds those that have this name, process id or uuid.
-    fn among(chosen: Chosen, meant: &str) -> anyhow::Result<Vec<Self>> {
-        let known = chosen.names();
-        let mut found = Vec::new();
-        for process in chosen.processes {
-            let Ok(report) = &process.report else { continue };
-            let actors: Vec<_> = report.actors.iter().map(|actor| actor.who.clone()).collect();
-            for actor in actors.iter().filter(|actor| is_meant(actor, meant)) {
-                let Some(process) = process.again() else { continue };
-                let handle = pid_of(process.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-                found.push(Self { process, actor: actor.clone(), shares: actors.len() > 1, handle });
-            }
-        }
-        match found.is_empty() {
-            false => Ok(found),
-            true if known.is_empty() => bail!("no actor of this user runs here"),
-            true => bail!("no actor is `{meant}`; there are: {}", Vec::from_iter(known).join(", ")),
-        }
+    /// Finds those that have this name, process id or uuid, and have not ended meanwhile.
+    fn among(chosen: &Chosen, meant: &str) -> anyhow::Result<Vec<Self>> {
+        let held = |(process, actor): (&Process, &ActorReport)| {
+            let process = process.again()?;
+            let handle = pid_of(process.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+            let shares = process.report.as_ref().is_ok_and(|report| report.actors.len() > 1);
+            Some(Self { process, actor: actor.who.clone(), shares, handle })
+        };
+        Ok(chosen.meant(meant)?.into_iter().filter_map(held).collect())
     }
 
     fn is_there(&self) -> bool {
@@ -173,18 +159,9 @@ impl Record {
     }
 }
 
-fn is_meant(actor: &ActorId, meant: &str) -> bool {
-    let uuid = actor.uuid().to_string();
-    let by_uuid = meant.len() >= SHORTEST_UUID && uuid.starts_with(meant);
-    actor.name() == meant || meant.parse() == Ok(actor.pid()) || by_uuid
-}
-
 fn pid_of(pid: u32) -> Option<Pid> {
     Pid::from_raw(pid.try_into().ok()?)
 }
 
 /// Between two looks whether it has ended.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// Fewer characters might be a name.
-const SHORTEST_UUID: usize = 8;

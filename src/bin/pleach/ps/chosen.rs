@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use anyhow::{Context as _, bail};
+use pleach::ActorId;
 use pleach::inspect::{self, ActorReport, CallChain, Process, ProcessReport};
 use serde::Serialize;
 
@@ -48,15 +49,27 @@ impl Chosen {
         chosen.chains = inspect::call_chains(&chosen.reports());
         if let Some(meant) = actor {
             let known = chosen.names();
-            chosen.keep(|actor| actor.who.name() == meant || meant.parse() == Ok(actor.who.pid()));
+            chosen.keep(|actor| actor.who.is_meant_by(meant));
             if chosen.processes.is_empty() {
-                bail!(match known.is_empty() {
-                    true => "no actor of this user runs here".to_owned(),
-                    false => format!("no actor is `{meant}`; there are: {}", Vec::from_iter(known).join(", ")),
-                });
+                bail!(none_is(meant, known));
             }
         }
         Ok(chosen)
+    }
+
+    /// Returns the actors that are meant by a name, process id or uuid, at least one.
+    ///
+    /// # Errors
+    /// Which there are, if none is meant.
+    pub(crate) fn meant(&self, text: &str) -> anyhow::Result<Vec<(&Process, &ActorReport)>> {
+        let meant: Vec<_> = self.actors().filter(|(_, actor)| actor.who.is_meant_by(text)).collect();
+        if meant.is_empty() { bail!(none_is(text, self.names())) } else { Ok(meant) }
+    }
+
+    /// Returns the actors, each with its process.
+    pub(crate) fn actors(&self) -> impl Iterator<Item = (&Process, &ActorReport)> {
+        let told = self.processes.iter().filter_map(|process| Some((process, process.report.as_ref().ok()?)));
+        told.flat_map(|(process, report)| report.actors.iter().map(move |actor| (process, actor)))
     }
 
     /// Returns what the processes have said.
@@ -66,8 +79,7 @@ impl Chosen {
 
     /// Returns the names of the actors.
     pub(crate) fn names(&self) -> BTreeSet<String> {
-        let reports = self.processes.iter().filter_map(|process| process.report.as_ref().ok());
-        reports.flat_map(|report| &report.actors).map(|actor| actor.who.name().to_owned()).collect()
+        self.actors().map(|(_, actor)| actor.who.name().to_owned()).collect()
     }
 
     fn keep(&mut self, is_meant: impl Fn(&ActorReport) -> bool) {
@@ -87,6 +99,19 @@ impl Silent {
         };
         Self { pid, why }
     }
+}
+
+fn none_is(meant: &str, known: BTreeSet<String>) -> String {
+    match known.is_empty() {
+        true => "no actor of this user runs here".into(),
+        false => format!("no actor is `{meant}`; there are: {}", Vec::from_iter(known).join(", ")),
+    }
+}
+
+/// Says that a command concerns one actor only.
+pub(crate) fn several_are<'a>(meant: &str, actors: impl Iterator<Item = &'a ActorId>) -> String {
+    let listed: Vec<_> = actors.map(ActorId::to_string).collect();
+    format!("several actors are `{meant}`: {}; choose by process id or uuid", listed.join(", "))
 }
 
 /// Returns a line for each process that has not answered.

@@ -17,7 +17,7 @@ use clap::Args;
 use pleach::inspect::{CallChain, ProcessReport};
 use serde::Serialize;
 
-pub(crate) use self::chosen::{Chosen, Silent, silent_lines};
+pub(crate) use self::chosen::{Chosen, Silent, several_are, silent_lines};
 use self::forest::Forest;
 use self::table::shown;
 use crate::output;

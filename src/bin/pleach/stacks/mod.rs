@@ -36,7 +36,7 @@ use crate::ps::{Chosen, Silent, chain_lines, silent_lines};
   pleach stacks 4711 --full           one process, with the frames of libraries
   pleach stacks --tree main --json | jq '.processes[].tasks[].waits'")]
 pub(crate) struct Command {
-    /// Only actors with this name, or the process with this id
+    /// Only actors with this name, process id, or uuid (at least 8 characters of it)
     #[arg(value_name = "NAME|PID")]
     actor: Option<String>,
     /// Only the tree whose root has this name, process id, or uuid (its beginning is enough)
