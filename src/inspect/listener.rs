@@ -127,8 +127,10 @@ impl Drop for Answering {
 }
 
 fn answer(connection: UnixStream, answering: Answering) {
-    let mut transfer = Transfer::over(connection, BOUND);
-    let answered = transfer.receive(MAX_REQUEST).and_then(|request| match request {
+    let mut transfer = Transfer::over(connection, TO_ASK);
+    let asked = transfer.receive(MAX_REQUEST);
+    let mut transfer = transfer.with_bound(TO_READ);
+    let answered = asked.and_then(|request| match request {
         Request::Report => transfer.send(&Reply::Report(ProcessReport::here())),
         Request::Stacks => transfer.send(&Reply::Stacks(StacksReport::here())),
         Request::Cancel { actor } => end(actor, &mut transfer),
@@ -186,8 +188,11 @@ const MAX_HOLDS: usize = 1024;
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long one may take to ask, and to read.
-const BOUND: Duration = Duration::from_secs(2);
+/// How long a caller may take to ask: less than others try again for that find no place meanwhile.
+const TO_ASK: Duration = Duration::from_millis(500);
+
+/// How long a caller may take to read.
+const TO_READ: Duration = Duration::from_secs(2);
 
 /// The largest request, in bytes.
 const MAX_REQUEST: usize = 64 << 10;

@@ -25,6 +25,11 @@ impl Transfer {
         Self { connection, until: None }
     }
 
+    /// The same connection, for as long from now on.
+    pub(super) fn with_bound(self, bound: Duration) -> Self {
+        Self { until: Some(Instant::now() + bound), ..self }
+    }
+
     /// The same connection, for a conversation: a person at one end takes any time.
     pub(crate) fn without_bound(self) -> Self {
         Self { until: None, ..self }
