@@ -65,6 +65,7 @@ pub(crate) struct Invocation {
 pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<Msg>, drain: Drain) {
     let mut ending = Ending { channel: &channel, end: None };
     let mut driver = Driver::new(&channel, &*serve, drain);
+    batch.iter().for_each(|early| channel.0.line.note_early(early));
     let end = loop {
         for msg in batch.drain(..) {
             driver.handle(msg);

@@ -16,6 +16,7 @@
 //! | [`liveness`] | a peer that is silent |
 //! | [`records`] | log records that a peer can cause |
 //! | [`observe`] | what a look from another thread sees |
+//! | [`tap`] | messages as they pass, for those who trace them |
 //! | this one | the handle, and how messages are packed |
 //!
 //! A caller encodes its message into the connection's buffer and, when it is alone, writes it
@@ -39,6 +40,7 @@ mod observe;
 pub(crate) mod opened;
 pub(crate) mod records;
 mod respond;
+pub(crate) mod tap;
 #[cfg(test)]
 mod tests;
 
@@ -61,6 +63,7 @@ use self::observe::LastFailure;
 pub(crate) use self::observe::{Asked, Running, Work};
 use self::records::{Kind, Records};
 pub(crate) use self::respond::EndRequest;
+use self::tap::Line;
 use crate::actor::ActorId;
 use crate::error::Packed;
 use crate::proto::dialog::Canceller;
@@ -93,6 +96,7 @@ struct Shared {
     detector: Option<Mutex<FailureDetector>>,
     records: Records,
     last_failure: LastFailure,
+    line: Arc<Line>,
 }
 
 /// The types by which the session wakes and cancels tasks here.
@@ -151,6 +155,8 @@ impl Channel {
         let detector = terms
             .detector
             .map(|(relation, config)| Mutex::new(FailureDetector::new(relation, config, Duration::ZERO, now)));
+        let line = Arc::new(Line::new(&terms.here, &terms.peer));
+        transport.set_tap(line.clone());
         let wakers = Wakers { here: terms.here.clone(), peer: terms.peer.clone() };
         Self(Arc::new(Shared {
             transport,
@@ -170,6 +176,7 @@ impl Channel {
             detector,
             records: Records::default(),
             last_failure: LastFailure::default(),
+            line,
         }))
     }
 

@@ -86,6 +86,11 @@ impl Channel {
         Key::new(transport.format().name(), transport.ends().remote.protocol())
     }
 
+    /// Returns its number as a [`Line`](super::tap::Line).
+    pub(crate) fn line(&self) -> u64 {
+        self.0.line.number()
+    }
+
     /// Returns what is under way, unless that is changing; at most `most` calls and as many tasks.
     pub(crate) fn work_now(&self, most: usize) -> Option<Work> {
         let session = try_lock(&self.0.session)?;

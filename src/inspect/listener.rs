@@ -7,7 +7,8 @@
 //! # Invariants
 //! 1. A process has one, whatever number of actors it hosts.
 //! 2. At most [`MAX_ANSWERS`] threads answer at once; further callers are turned away.
-//! 3. At most [`MAX_HOLDS`] threads wait for the end of a hold; a further one is let go at once.
+//! 3. At most [`MAX_HOLDS`] threads wait for the end of a hold; a further one is let go at once. The number of traces is
+//!    bounded by [`tap`](crate::channel::tap).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::report::soon;
 use super::stops;
+use super::trace::Telling;
 use super::transfer::Transfer;
 use super::{ProcessReport, Reply, Request, StacksReport};
 use crate::holds::Hold;
@@ -141,6 +143,14 @@ fn answer(connection: UnixStream, answering: Answering) {
             hold_on(hold, transfer);
             Ok(())
         }
+        Request::Trace { actor, wanted } => match Telling::begin(actor, wanted) {
+            Ok(telling) => {
+                transfer.send(&Reply::Traced)?;
+                drop(answering); // as above
+                telling.tell(transfer.without_bound())
+            }
+            Err(why) => transfer.send(&Reply::NotTraced(why)),
+        },
         Request::Show(stop) => stops::queue(*stop, transfer),
         Request::Attach => stops::attach(transfer),
     });

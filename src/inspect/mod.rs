@@ -13,6 +13,7 @@
 //! | `chains.rs` | calls that come back to an actor that waits |
 //! | `listener.rs` | the socket of a process, and the threads that answer |
 //! | `transfer.rs` | messages on a connection that may stall |
+//! | `trace.rs` | the messages of an actor, as they pass |
 //! | `stops.rs` | actors that stand still, and wait for the debugger's terminal |
 //!
 //! The sockets are in Linux's abstract namespace: they leave no file, whatever ends the process, and are listed in
@@ -27,6 +28,7 @@ pub(crate) mod listener;
 mod report;
 mod stacks;
 pub(crate) mod stops;
+mod trace;
 pub(crate) mod transfer;
 mod work;
 
@@ -52,9 +54,12 @@ pub use self::chains::{CallChain, ChainedCall, call_chains};
 pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
 pub use self::stacks::{Module, RunningTask, StacksReport, TaskStacks, ThreadStack, build_id};
 use self::stops::Stop;
+use self::trace::NotTraced;
+pub use self::trace::{MessageKind, MessageWay, Trace, TraceEvent, TraceFilter, TracedMessage};
 use self::transfer::Transfer;
 pub use self::work::{Inside, RunningFunction, WaitingCall};
 use crate::actor::ActorId;
+use crate::channel::tap::Wanted;
 use crate::os::abstract_sockets;
 
 /// A process of this user that hosts actors, or did a moment ago.
@@ -244,6 +249,11 @@ pub(crate) enum Request {
     Cancel {
         actor: Uuid,
     },
+    /// To be told, over this connection, the messages of one of its actors as they pass.
+    Trace {
+        actor: Uuid,
+        wanted: Wanted,
+    },
 }
 
 /// The answer.
@@ -259,6 +269,9 @@ pub(crate) enum Reply {
     Cancelled {
         found: bool,
     },
+    /// Messages follow.
+    Traced,
+    NotTraced(NotTraced),
 }
 
 /// How long an answer may take.

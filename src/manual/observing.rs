@@ -1,4 +1,4 @@
-//! Observing a tree: what its actors print, what they log, and the spans of their calls.
+//! Observing a tree: what its actors print, what they log, their messages, and the spans of their calls.
 //!
 //! # Outputs
 //! An actor's process has a standard output and a standard error like any other, and one rule says what becomes of
@@ -38,6 +38,26 @@
 //!
 //! Actors on threads (`mem`) have the outputs, the subscriber and the levels of their process; a warning says so where a
 //! start asks for others.
+//!
+//! # Messages
+//! `pleach trace worker` shows the messages of an actor as they pass, at another terminal and without any preparation:
+//! ```text
+//! 14:22:10.123456 <- root (4711)          #17    call          app::resize  10342 B
+//! 14:22:10.131207 -> root (4711)          #17    answer        app::resize  27 B
+//! 14:22:10.131995 -> store (4715)         #4     item          app::pages  4120 B
+//! ```
+//! - Times are UTC. `->` is sent: it is in the queue of the connection. `<-` is received. Numbers are those of
+//!   [`RunningFunction`](crate::inspect::RunningFunction): odd ones are of the side that has dialled.
+//! - Kinds are `call`, `context` and `stream`, which begin one; `started`, `open`, `item`, `credit` and `stop` of a stream;
+//!   `answer`, `failure`, `cancelled` and `refused`, which end it; `cancel` and `cancel_ack`; `heartbeat`,
+//!   `heartbeat_ack`, `goodbye`. Neither values nor the texts of errors are shown.
+//! - `--peer`, `--cid`, `--function` and `--kind` choose; `--for 10s` and `--count 100` end it; `--json` has an object on
+//!   each line. `pleach trace '#17'` follows one call to its end.
+//! - The actor does not wait for the tool. Some thousand messages are kept for a tool that is slow, and further ones are
+//!   counted: `… 120 messages were not shown`. While nothing is traced, a message costs the load of a flag.
+//! - [`Process::trace`](crate::inspect::Process::trace) is the same for programs. A
+//!   [`MsgTransport`](crate::wire::MsgTransport) of your own is seen if it has a
+//!   [`set_tap`](crate::wire::MsgTransport::set_tap); those made of a [`Protocol`](crate::wire::Protocol) are.
 //!
 //! # Spans
 //! Where calls are traced, each call, context and stream is a `tracing` span `rpc` on both sides, with actor, function,

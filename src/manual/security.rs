@@ -77,6 +77,9 @@
 //! - **SEC-28** Only processes of a program's own user, and of root, get the debugger's terminal, are shown its actors,
 //!   or hold up what its actors wait for. A hold ends with the connection of the process that has it; there are at most
 //!   1024 holds, and 256 actors wait for the terminal, in one process.
+//! - **SEC-29** A trace tells the messages of an actor to its own user and to root: when, with which peer, of which
+//!   function, how large; never what is in one, nor the text of an error. At most 16 run in a process, each keeps 8192
+//!   messages at most, and no actor waits for one.
 //!
 //! # Tests
 //! | clause | file | test |
@@ -138,9 +141,12 @@
 //! | SEC-24 | `tests/it/inspect.rs` | `another_user_sees_nothing` |
 //! | SEC-24 | `src/spawn/watchdog.rs` | `those_that_ask_and_say_nothing_hide_no_end` |
 //! | SEC-25 | `src/os/thread_stacks.rs` | `threads_are_interrupted_by_a_signal_that_is_free_and_handlers_stay_as_they_were` |
-//! | SEC-26 | `tests/it/inspect.rs` | `another_user_ends_nothing` |
+//! | SEC-26 | `tests/it/inspect.rs` | `another_user_ends_and_traces_nothing` |
 //! | SEC-27 | `tests/cli/web.rs` | `only_the_browser_with_the_secret_is_answered` |
 //! | SEC-28 | `src/inspect/listener.rs` | `a_branch_is_held_as_long_as_its_connection_lasts` |
+//! | SEC-29 | `tests/it/inspect.rs` | `another_user_ends_and_traces_nothing` |
+//! | SEC-29 | `tests/cli/trace.rs` | `each_message_is_told_on_both_sides` |
+//! | SEC-29 | `src/channel/tap.rs` | `what_finds_no_room_is_counted_in_its_place` |
 //!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,

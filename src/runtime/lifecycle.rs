@@ -100,6 +100,11 @@ impl Lifecycle {
         self.ending.cancelled().await;
     }
 
+    /// Returns whether this actor has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
     /// Waits until this actor has ended.
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use super::handle::is_of_process;
-use crate::channel::Channel;
+use crate::channel::{Channel, tap};
 use crate::holds;
 use crate::os::exit_callbacks;
 use pleach_wire::EndReason;
@@ -44,6 +44,7 @@ impl Runtime {
         self.all_ended(&others).await;
         self.bounded("services", self.config.peers + self.config.ladder(), self.tasks.services_ended()).await;
         self.note_step(6, "leaving");
+        let _ = tokio::time::timeout(TRACES_END, tap::end_of(self.id().uuid())).await; // a reader may be slow
         if self.identity.is_root() {
             self.descendants().end(self.config.kill_after).await;
             self.sockets.remove();
@@ -80,3 +81,6 @@ impl Runtime {
         }
     }
 }
+
+/// How long the last messages of an actor that is traced may take to be told.
+const TRACES_END: Duration = Duration::from_millis(300);

@@ -16,6 +16,7 @@ mod stacks;
 mod support;
 mod terminal;
 mod top;
+mod trace;
 mod tree;
 mod twenty;
 mod web;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         registrar::tests(),
         stacks::tests(),
         top::tests(),
+        trace::tests(),
         web::tests(),
     ];
     libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()

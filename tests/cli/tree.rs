@@ -1,6 +1,6 @@
 //! A tree in this program, with one actor, which is this program again, or a thread of it.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use pleach::Config;
@@ -24,17 +24,20 @@ pub(crate) async fn rest() -> Result<()> {
     std::future::pending().await
 }
 
+/// Waits for the turn of a tree in this process: one is there at a time, as it is found by the number of the process.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// Looks at a tree while a function runs in its actor of that name; the looks may end the actor.
-///
-/// One tree is there at a time: it is found by the number of this process.
 pub(crate) fn while_it_runs(
     setup: Setup,
     actor: &'static str,
     function: Call<()>,
     look: impl FnOnce() + Send + 'static,
 ) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let (path, module) = (format!("{}::{}", function.module(), function.name()), function.module());
     let (looked, has_looked) = tokio::sync::oneshot::channel();
     let looking = std::thread::spawn(move || {

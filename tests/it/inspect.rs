@@ -52,7 +52,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test_fn(callers_that_say_nothing_keep_no_other_out),
         test_fn(what_crosses_a_connection_is_counted),
         test_fn(another_user_sees_nothing),
-        test_fn(another_user_ends_nothing),
+        test_fn(another_user_ends_and_traces_nothing),
         test_fn(an_actor_that_is_asked_to_end_ends_alone),
     ]
 }
@@ -216,45 +216,52 @@ async fn another_user_sees_nothing() {
     .unwrap();
 }
 
-/// Writes a request to end everything that it finds; says what became of it.
-pub(crate) fn another_user_cancels(args: &str) {
+/// Asks an actor to end, and for its messages; says how often it was answered.
+pub(crate) fn another_user_asks(args: &str) {
     pleach::drop_privileges(UNPRIVILEGED, UNPRIVILEGED, &[]).unwrap();
     let (pid, uuid) = args.split_once(' ').unwrap();
-    let connection =
-        UnixStream::connect_addr(&SocketAddr::from_abstract_name(socket_of(pid.parse().unwrap())).unwrap());
-    println!("{}", connection.is_ok_and(|connection| is_answered(connection, uuid.parse().unwrap())));
+    println!("{}", answers(pid.parse().unwrap(), uuid.parse().unwrap()));
 }
 
-/// The request, as it travels.
+/// The requests, as they travel.
 #[derive(serde::Serialize)]
 enum Asked {
     Cancel { actor: uuid::Uuid },
+    Trace { actor: uuid::Uuid, wanted: Wanted },
 }
 
-/// Asks over a connection for an end, as `inspect` does; returns whether there was an answer.
-fn is_answered(mut connection: UnixStream, actor: uuid::Uuid) -> bool {
-    let asked = rmp_serde::to_vec_named(&Asked::Cancel { actor }).unwrap();
-    let frame = [&(asked.len() as u32).to_le_bytes(), &asked[..]].concat();
-    connection.write_all(&frame).is_ok() && connection.read(&mut [0; 4]).is_ok_and(|read| read > 0)
+#[derive(Default, serde::Serialize)]
+struct Wanted {
+    peer: Option<String>,
+    cid: Option<u64>,
 }
 
-// SEC-26
-async fn another_user_ends_nothing() {
+/// Asks a process for the end and the messages of an actor, as `inspect` does; returns how often there was an answer.
+fn answers(pid: u32, actor: uuid::Uuid) -> usize {
+    let address = SocketAddr::from_abstract_name(socket_of(pid)).unwrap();
+    let is_answered = |asked: &Asked| {
+        let Ok(mut connection) = UnixStream::connect_addr(&address) else { return false };
+        let asked = rmp_serde::to_vec_named(asked).unwrap();
+        let frame = [&(asked.len() as u32).to_le_bytes(), &asked[..]].concat();
+        connection.write_all(&frame).is_ok() && connection.read(&mut [0; 4]).is_ok_and(|read| read > 0)
+    };
+    let asked = [Asked::Cancel { actor }, Asked::Trace { actor, wanted: Wanted::default() }];
+    asked.iter().filter(|asked| is_answered(asked)).count()
+}
+
+// SEC-26, SEC-29
+async fn another_user_ends_and_traces_nothing() {
     in_root(over("mem"), async |root| {
         let args = format!("{} {}", root.id().pid(), root.id().uuid());
         let says = tokio::task::spawn_blocking(move || {
             let notes = Notes::new();
-            RootProcess::command("another_user_cancels", &notes, &args).stdin(Stdio::null()).output().unwrap()
+            RootProcess::command("another_user_asks", &notes, &args).stdin(Stdio::null()).output().unwrap()
         });
         let says = says.await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&says.stdout).trim(), "false", "{says:?}");
+        assert_eq!(String::from_utf8_lossy(&says.stdout).trim(), "0", "{says:?}");
         assert!(!root.cancel_called());
-        let pid = root.id().pid();
-        let connection = UnixStream::connect_addr(&SocketAddr::from_abstract_name(socket_of(pid)).unwrap()).unwrap();
-        assert!(
-            is_answered(connection, uuid::Uuid::nil()),
-            "its own user is answered, so it was no mistake of the test"
-        );
+        let own = answers(root.id().pid(), uuid::Uuid::nil());
+        assert_eq!(own, 2, "its own user is answered, so it was no mistake of the test");
         Ok(())
     })
     .await

@@ -15,6 +15,7 @@
 //! | `registry.rs` | `pleach registry` |
 //! | `stacks/` | `pleach stacks` |
 //! | `top/` | `pleach top` |
+//! | `trace/` | `pleach trace` |
 //! | `trees/` | what happens in running trees between two looks, for `top` and `web` |
 //! | `web/` | `pleach web` |
 //! | `output.rs` | printing results |
@@ -35,6 +36,7 @@ mod reap;
 mod registry;
 mod stacks;
 mod top;
+mod trace;
 mod trees;
 mod web;
 
@@ -77,6 +79,7 @@ enum Command {
     Registry(registry::Command),
     Stacks(stacks::Command),
     Top(top::Command),
+    Trace(trace::Command),
     Web(web::Command),
 }
 
@@ -97,6 +100,7 @@ impl Command {
             Self::Registry(command) => command.run().map(done),
             Self::Stacks(command) => command.run().map(done),
             Self::Top(command) => command.run(),
+            Self::Trace(command) => command.run().map(done),
             Self::Web(command) => command.run().map(done),
         }
     }

@@ -175,7 +175,7 @@ pub(crate) fn become_root_if_told() {
         "namesake" => crate::namesakes::namesake_root(&notes, &args),
         "service" => crate::joining::service_root(&notes, &args),
         "idle" => crate::probe_cost::idle_root(&notes),
-        "another_user_cancels" => crate::inspect::another_user_cancels(&args),
+        "another_user_asks" => crate::inspect::another_user_asks(&args),
         "another_user" => crate::inspect::another_user(&args),
         "registry_load" => crate::registry::load_root(&notes),
         other => panic!("no scenario `{other}`"),
