@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,10 @@ fn forbidden(pid: u32, status: &str, error: &io::Error) -> String {
         }
         "3" => "this system allows no debugger until it is started again (`kernel.yama.ptrace_scope` is 3)".into(),
         "2" => "only root may debug here (`sysctl kernel.yama.ptrace_scope=1` allows it for one's own programs)".into(),
+        // The kernel gives the files of a process that can't be dumped to root.
+        _ if fs::metadata(format!("/proc/{pid}/status")).is_ok_and(|its| its.uid() != ours.as_raw()) => {
+            "it does not let itself be looked at (`PR_SET_DUMPABLE` is off, as after a change of its user)".into()
+        }
         _ => "a container may need `--cap-add=SYS_PTRACE`".to_owned(),
     };
     format!("a debugger may not attach to process {pid}: {error}; {why}")

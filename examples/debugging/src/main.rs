@@ -31,6 +31,7 @@ async fn main() -> anyhow::Result<()> {
             "sync_pause" => worker::pauses_in_threads().await?,
             "post_mortem" => worker::asks_for_a_post_mortem().await?,
             "shielded_pause" => worker::pauses_in_a_shield().await?,
+            "guarded" => worker::pauses_with_a_secret().await?,
             "caught" => worker::catches_its_panic().await?,
             "per_actor" => worker::has_debug_mode_alone().await?,
             "root_error" => root::fails().await?,

@@ -67,6 +67,14 @@ pub(super) async fn pause_once() -> Result<u64> {
     Ok(secret)
 }
 
+/// Keeps other programs from reading its memory, as those do that hold keys; native debuggers are such programs.
+#[pleach::rpc]
+async fn pause_guarded() -> Result<u64> {
+    let off = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    off.map_err(|error| Error::Usage(error.to_string()))?;
+    pause_once().await
+}
+
 #[pleach::rpc]
 async fn pause_in_threads() -> Result<()> {
     pleach::pause_from_sync();
@@ -114,6 +122,12 @@ pub(super) async fn fails() -> Result<()> {
 
 pub(super) async fn pauses() -> Result<()> {
     let secret = pleach::open_nursery(async |n| n.run_in_actor(pause_once()).name("worker").await?.result().await);
+    println!("the secret is {}", secret.await?);
+    Ok(())
+}
+
+pub(super) async fn pauses_with_a_secret() -> Result<()> {
+    let secret = pleach::open_nursery(async |n| n.run_in_actor(pause_guarded()).name("worker").await?.result().await);
     println!("the secret is {}", secret.await?);
     Ok(())
 }

@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("an_interrupt_in_gdb_is_its_own", an_interrupt_in_gdb_is_its_own),
         test("gdb_ends_with_a_root_that_is_killed", gdb_ends_with_a_root_that_is_killed),
         test("one_that_is_traced_already_is_said", one_that_is_traced_already_is_said),
+        test("one_that_may_not_be_traced_is_said", one_that_may_not_be_traced_is_said),
         test("a_debugger_that_is_missing_is_said", a_debugger_that_is_missing_is_said),
     ]
 }
@@ -66,6 +67,20 @@ fn gdb_shows_a_pause() {
     terminal.gdb("info locals");
     terminal.expect("secret = 42");
     terminal.gdb("quit");
+    terminal.command("worker", "c");
+    terminal.expect("the secret is 42");
+    terminal.end();
+}
+
+fn one_that_may_not_be_traced_is_said() {
+    // Root may trace anything, as long as it has that capability.
+    let without = "setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace";
+    let is_root = rustix::process::geteuid().is_root();
+    let mut terminal = Terminal::run_with("guarded", if is_root { without } else { "" });
+    terminal.command("worker", "gdb");
+    terminal.expect("a debugger may not attach to process");
+    terminal.expect("Operation not permitted");
+    terminal.expect(if is_root { "`--cap-add=SYS_PTRACE`" } else { "`PR_SET_DUMPABLE` is off" });
     terminal.command("worker", "c");
     terminal.expect("the secret is 42");
     terminal.end();
