@@ -71,6 +71,8 @@ pub mod inspect;
 pub mod key_file;
 pub mod leftovers;
 pub mod manual;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod misspelt;
 mod nursery;
 mod os;

@@ -27,7 +27,7 @@ const ORDER: &[&str] = &[
     // A connection, and what is called over it.
     "channel", "registry", "stream", "rpc",
     // An actor among others.
-    "runtime", "inspect", "debug", "discovery", "spawn", "boot",
+    "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "boot",
     // The public handles.
     "portal", "find", "nursery", "trionics",
     // Pages; a build for fuzzing; the root, which re-exports.

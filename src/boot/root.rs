@@ -119,6 +119,8 @@ where
         };
         runtime.lifecycle.request_end(runtime.id());
         runtime.shut_down().await;
+        #[cfg(feature = "metrics")]
+        crate::metrics::actor_ended();
         guard.disarm();
         ended
     })
@@ -163,6 +165,8 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     let runtime = Runtime::root(config, registry, tree_key)?;
     claim_process(&runtime);
     inspect::listener::start();
+    #[cfg(feature = "metrics")]
+    crate::metrics::actor_begins();
     #[cfg(feature = "debugger")]
     crate::debug::prepare(&runtime);
     let root = runtime.clone();

@@ -15,21 +15,23 @@ use crate::proto::session::Outcome;
 use crate::proto::target::{Method, Target};
 use crate::scope::{self, Shield};
 use crate::telemetry::calls::{CallOutcome, Observed};
+use crate::telemetry::meters::Callee;
 
 impl Channel {
     /// Starts a call: the message is queued, and on its way unless others are being sent.
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn call(&self, target: ByteStr, args: &dyn Encode, mut terms: CallOptions) -> Result<Pending> {
+    pub(crate) fn call(&self, callee: impl Into<Callee>, args: &dyn Encode, mut terms: CallOptions) -> Result<Pending> {
         let (waker, reply) = oneshot::channel();
-        let function = target.clone();
+        let callee = callee.into();
+        let function = callee.path.clone();
         let asked = Asked::now(FunctionKind::Rpc, function.clone());
-        let mut observed = Observed::caller(FunctionKind::Rpc, &function, self.peer());
+        let mut observed = Observed::caller(FunctionKind::Rpc, &callee, self.peer());
         terms.trace = observed.trace_context();
         let (opened, open) = {
             let mut session = self.session();
-            let opened = session.call(waker, target, args, terms);
+            let opened = session.call(waker, callee.path, args, terms);
             if let Some((cid, _)) = &opened {
                 session.describe(*cid, asked);
             }

@@ -28,6 +28,7 @@ use crate::proto::inbox::Intake;
 use crate::proto::session::{Ended, Session};
 use crate::proto::transmit::{Credit, InOrder, Transmit};
 use crate::scope::CancelScope;
+use crate::telemetry::meters::{self, Event};
 
 /// One side of a dialog. Cloning is cheap; dropping all handles lets go of the dialog, and ends nothing.
 #[derive(Clone)]
@@ -196,6 +197,7 @@ impl DialogHandle {
             return done;
         }
         let (function, peer) = (&self.0.function, self.0.channel.peer());
+        meters::count(Event::Stalled);
         if let Some(count) = self.0.channel.may_log(Kind::Stalled) {
             warn!(target: "pleach::runtime", %function, %peer, waited = ?STALLED, count, "a sender is stalled: the buffer of its peer is full, and nothing is taken");
         }

@@ -14,6 +14,7 @@ use super::Channel;
 use crate::proto::failure_detector::{Action, FailureDetector, PeerHealth};
 use crate::proto::transmit::Transmit;
 use crate::sync::lock;
+use crate::telemetry::meters::{self, Event};
 
 /// Whether a peer is alive, as far as this side can know.
 ///
@@ -96,8 +97,9 @@ impl Channel {
 
     /// Takes the answer to a heartbeat.
     pub(super) fn note_pong(&self, n: u64) {
-        if let Some(mut detector) = self.detector() {
-            detector.handle_pong(n, self.now());
+        let took = self.detector().and_then(|mut detector| detector.handle_pong(n, self.now()));
+        if let Some(took) = took {
+            meters::count(Event::RoundTrip { transport: self.protocol(), took });
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::sync::try_lock;
-use pleach_wire::{ByteStr, Key, Volume};
+use pleach_wire::{ByteStr, Key, SilenceLimit, TransportError, Volume};
 
 use super::Channel;
 use crate::error::Packed;
@@ -16,6 +16,7 @@ use crate::proto::failure_detector::PeerHealth;
 use crate::proto::session::{Counts, Seen};
 use crate::scope::CancelScope;
 use crate::sync::lock;
+use crate::telemetry::meters::{self, Event};
 
 /// When the last failure was told to the peer, and the beginning of its message.
 pub(super) type LastFailure = Mutex<Option<(SystemTime, String)>>;
@@ -83,7 +84,7 @@ impl Channel {
     /// Returns its codec and protocol.
     pub(crate) fn transport_key(&self) -> Key {
         let transport = self.transport();
-        Key::new(transport.format().name(), transport.ends().remote.protocol())
+        Key::new(transport.format().name(), self.protocol())
     }
 
     /// Returns its number as a [`Line`](super::tap::Line).
@@ -102,6 +103,29 @@ impl Channel {
     /// Returns what has crossed, unless that is changing, or the transport does not count.
     pub(crate) fn volume_now(&self) -> Option<Volume> {
         self.transport().volume()
+    }
+
+    /// Counts that it was opened; whether by this side.
+    pub(crate) fn note_opened(&self, dialled: bool) {
+        meters::count(Event::Connected { transport: self.protocol(), dialled });
+    }
+
+    /// Counts that it has ended: what has crossed it, and whether its peer was declared dead.
+    pub(crate) fn note_closed(&self) {
+        meters::note_closed(self.protocol(), self.volume_now());
+        if let Some(TransportError::Silent { limit, .. }) = self.end() {
+            meters::count(Event::DeclaredDead(match limit {
+                SilenceLimit::Lease(_) => "lease",
+                SilenceLimit::OwnLease(_) => "own_lease",
+                SilenceLimit::Phi(_) => "phi",
+                _ => "network",
+            }));
+        }
+    }
+
+    /// Returns its protocol.
+    pub(crate) fn protocol(&self) -> &str {
+        self.transport().ends().remote.protocol()
     }
 
     /// Returns how long the answer to the last heartbeat took, if there was one.

@@ -14,6 +14,7 @@ use crate::proto::dialog::End;
 use crate::proto::inbox::Intake;
 use crate::proto::session::{Opened, Session};
 use crate::telemetry::calls::{CallOutcome, Observed};
+use crate::telemetry::meters::Callee;
 
 /// A dialog that was opened here. Dropping it before its end asks the peer to cancel the task.
 pub(crate) struct OpenedDialog(DialogHandle, Observed);
@@ -24,26 +25,33 @@ impl OpenedDialog {
     ///
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
-    pub(crate) fn open(channel: &Channel, target: ByteStr, args: &dyn Encode, mut terms: CallOptions) -> Result<Self> {
-        let function = target.clone();
-        let observed = Observed::caller(FunctionKind::Context, &function, channel.peer());
+    pub(crate) fn open(
+        channel: &Channel,
+        callee: impl Into<Callee>,
+        args: &dyn Encode,
+        mut terms: CallOptions,
+    ) -> Result<Self> {
+        let callee = callee.into();
+        let function = callee.path.clone();
+        let observed = Observed::caller(FunctionKind::Context, &callee, channel.peer());
         terms.trace = observed.trace_context();
-        let opened = channel.session().open_context(target, args, terms);
+        let opened = channel.session().open_context(callee.path, args, terms);
         Self::begin(channel, FunctionKind::Context, function, opened, observed)
     }
 
     /// Opens the dialog of a one-way stream; otherwise as [`open`](Self::open).
     pub(crate) fn pull(
         channel: &Channel,
-        target: ByteStr,
+        callee: impl Into<Callee>,
         args: &dyn Encode,
         mut terms: CallOptions,
         intake: Intake,
     ) -> Result<Self> {
-        let function = target.clone();
-        let observed = Observed::caller(FunctionKind::Stream, &function, channel.peer());
+        let callee = callee.into();
+        let function = callee.path.clone();
+        let observed = Observed::caller(FunctionKind::Stream, &callee, channel.peer());
         terms.trace = observed.trace_context();
-        let opened = channel.session().open_one_way(target, args, terms, intake);
+        let opened = channel.session().open_one_way(callee.path, args, terms, intake);
         Self::begin(channel, FunctionKind::Stream, function, opened, observed)
     }
 

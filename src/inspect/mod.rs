@@ -51,6 +51,8 @@ use self::listener::{NAME, is_trusted};
 pub use pleach_wire::msg::FunctionKind;
 
 pub use self::chains::{CallChain, ChainedCall, call_chains};
+#[cfg(feature = "metrics")]
+pub(crate) use self::report::soon;
 pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
 pub use self::stacks::{Module, RunningTask, StacksReport, TaskStacks, ThreadStack, build_id};
 use self::stops::Stop;

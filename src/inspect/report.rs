@@ -196,7 +196,7 @@ fn resident_memory() -> Option<u64> {
 }
 
 /// Looks again for a moment, while what it looks at is locked.
-pub(super) fn soon<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+pub(crate) fn soon<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     (0..LOOKS).find_map(|_| {
         let seen = look();
         if seen.is_none() {

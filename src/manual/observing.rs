@@ -1,4 +1,4 @@
-//! Observing a tree: what its actors print, what they log, their messages, and the spans of their calls.
+//! Observing a tree: what its actors print, what they log, their messages, the spans of their calls, and metrics.
 //!
 //! # Outputs
 //! An actor's process has a standard output and a standard error like any other, and one rule says what becomes of
@@ -78,6 +78,48 @@
 //! It works in actors too, because they run the same `main`. The standard variables (`OTEL_EXPORTER_OTLP_ENDPOINT`,
 //! `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`) apply; actors on other hosts get them with
 //! [`Host::env`](crate::Host::env).
+//!
+//! # Metrics
+//! With the feature `metrics`, each process tells its recorder of the `metrics` crate (statsd, OTLP, Prometheus, the
+//! program's own) what this library counts and measures: see the module `pleach::metrics`. Times are in seconds, sizes
+//! in bytes. A value belongs to its process.
+//!
+//! | metric | kind | labels | meaning |
+//! |---|---|---|---|
+//! | `pleach_calls_total` | counter | `side`, `kind`, `function`, `outcome` | calls, contexts and streams that have ended |
+//! | `pleach_call_duration_seconds` | histogram | `side`, `kind`, `function` | how long calls, contexts and streams took |
+//! | `pleach_calls_open` | gauge | `side` | calls, contexts and streams that are under way |
+//! | `pleach_contexts_open` | gauge | | contexts and streams that are open, by either side |
+//! | `pleach_stream_credit` | gauge | | stream messages that may be sent without a wait |
+//! | `pleach_stream_unread` | gauge | | stream messages that have come and were not taken yet |
+//! | `pleach_senders_stalled_total` | counter | | senders that found the buffer of their peer full for seconds |
+//! | `pleach_connections` | gauge | `transport` | open connections |
+//! | `pleach_connections_total` | counter | `transport`, `side` | connections that were opened |
+//! | `pleach_messages_total` | counter | `transport`, `direction` | messages over all connections |
+//! | `pleach_bytes_total` | counter | `transport`, `direction` | bytes over all connections |
+//! | `pleach_send_queue_bytes` | gauge | `transport` | bytes that wait to be sent, or that the network has not confirmed |
+//! | `pleach_round_trip_seconds` | histogram | `transport` | how long answers to heartbeats took |
+//! | `pleach_peers_declared_dead_total` | counter | `reason` | peers whose heartbeats were missed for too long, or whose lease has expired |
+//! | `pleach_handshakes_refused_total` | counter | `reason` | connections that did not become those of members |
+//! | `pleach_actors` | gauge | | actors in this process |
+//! | `pleach_spawns_total` | counter | `outcome` | starts of actors |
+//! | `pleach_spawn_duration_seconds` | histogram | | from the start of an actor until it has connected |
+//! | `pleach_ends_total` | counter | `by`, `status` | ends of child actors, and the strongest step that it took |
+//! | `pleach_reap_steps_total` | counter | `step` | steps to bring child actors to their end |
+//! | `pleach_restarts_total` | counter | | restarts by supervisors |
+//! | `pleach_supervisor_give_ups_total` | counter | | supervisors that have passed a failure on |
+//!
+//! - `function` is the path of a function of this program, or `other`; `kind` is `rpc`, `context` or `stream`; `side` is
+//!   `client` where the call was made and `server` where the function ran; `outcome` is `returned`, `failed`, `panicked` (for
+//!   the caller it has failed), `cancelled`, `refused` or `lost`. Calls that run where they are made are not counted.
+//! - `transport` is a protocol, such as `tls+tcp`; `direction` is `sent` or `received`.
+//! - `by` is the strongest step that an end has taken: `itself`, `request`, `sigterm`, `sigkill`, `lease`, `still_there`;
+//!   `status` is `ok`, `error`, `killed` or `unknown`; `step` is `cancel`, `sigterm` or `sigkill`.
+//! - `reason` of a peer that was declared dead: `lease`, `own_lease`, `phi`, `network`; of a handshake: `refused`,
+//!   `too_fast`, `not_accepted`.
+//!
+//! No label has the name of an actor: names may be made up while a program runs, and a value for each would be kept for
+//! good.
 //!
 //! [`ChildOutput`]: crate::ChildOutput
 //! [`Start::stdout`]: crate::Start::stdout

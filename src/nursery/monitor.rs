@@ -21,9 +21,10 @@ use super::stage::Stage;
 use super::{Nursery, managed};
 use crate::channel::Pending;
 use crate::channel::explain::Explain as _;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, WaitStatus};
 use crate::portal::{ChildHandle, FinalResult};
 use crate::spawn::reap::{EndedBy, Ending, reap};
+use crate::telemetry::meters::{self, Event};
 
 /// The receiver of a member's failure.
 pub(super) enum Overseer {
@@ -160,8 +161,19 @@ impl Monitor {
             state.ledger.add(ending.clone());
         }
         let Ending { actor, by, why, took, status } = &ending;
+        meters::count(Event::Ended { by: by.label(), status: label(*status) });
         // The reasons of escalations have records.
         let why = why.as_deref().filter(|_| *by == EndedBy::Lease);
         debug!(target: "pleach::cancel", child = %actor, how = %by, ?took, %status, why, "a child has ended");
+    }
+}
+
+/// The name of an exit status in metrics.
+const fn label(status: WaitStatus) -> &'static str {
+    match status {
+        WaitStatus::Exited(0) => "ok",
+        WaitStatus::Exited(_) => "error",
+        WaitStatus::Signalled(_) => "killed",
+        WaitStatus::Unknown => "unknown",
     }
 }

@@ -134,13 +134,15 @@ impl FailureDetector {
         self.beats.handle_beat(now);
     }
 
-    /// Takes the answer to a heartbeat. One that was not sent, or is answered already, changes nothing.
-    pub(crate) fn handle_pong(&mut self, n: u64, now: Duration) {
-        let Ok(at) = self.unanswered.binary_search_by_key(&n, |(number, _)| *number) else { return };
+    /// Takes the answer to a heartbeat; returns how long it took. One that was not sent, or is answered already, changes
+    /// nothing.
+    pub(crate) fn handle_pong(&mut self, n: u64, now: Duration) -> Option<Duration> {
+        let at = self.unanswered.binary_search_by_key(&n, |(number, _)| *number).ok()?;
         let (_, sent) = self.unanswered[at];
         self.unanswered.drain(..=at);
         self.rtt = Some(now.saturating_sub(sent));
         self.leased_until = self.leased_until.max(sent.saturating_add(self.config.lease)); // invariant 1
+        self.rtt
     }
 
     /// Returns the next action that is due now; call it until there is none.

@@ -5,13 +5,13 @@ use std::future::IntoFuture;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use pleach_wire::{Blob, ByteStr, Encode, Payload, TransportError};
+use pleach_wire::{Blob, Encode, Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::answer::Outcome;
-use super::export::Export;
+use super::export::{Export, target_of};
 use super::request::{Invoked, Request};
 use crate::channel::explain::{Explain, told};
 use crate::channel::{Channel, Pending, UNCHECKED, call_terms};
@@ -121,7 +121,7 @@ pub(crate) async fn run_path<R: DeserializeOwned>(
     peer: &impl Explain,
 ) -> Result<R> {
     let terms = call_terms(UNCHECKED, scope::current_deadline());
-    let sent = channel.call(ByteStr::from(path.to_owned()), args, terms);
+    let sent = channel.call(target_of(path), args, terms);
     Ok(answer(sent, peer, String::new).await?.decode()?)
 }
 

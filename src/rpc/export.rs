@@ -16,6 +16,7 @@ use crate::channel::dialog::DialogHandle;
 use crate::channel::explain::{self, Explain};
 use crate::error::{Error, Result};
 use crate::shape::Shapes;
+use crate::telemetry::meters::{CallMeters, Callee};
 
 /// One exposed function, as `#[pleach::rpc]` describes it.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Export {
     shapes: Option<fn(&mut Shapes)>,
     schema: OnceLock<u64>,
     invoke: Invoke,
+    meters: CallMeters,
 }
 
 /// How a function is invoked: a call without a dialog, the other kinds with one.
@@ -39,6 +41,15 @@ pub struct Export {
 enum Invoke {
     Call(fn(Request) -> Invoked),
     Dialog(FunctionKind, fn(DialogRequest) -> Invoked),
+}
+
+impl Invoke {
+    const fn kind(self) -> FunctionKind {
+        match self {
+            Self::Call(_) => FunctionKind::Rpc,
+            Self::Dialog(kind, _) => kind,
+        }
+    }
 }
 
 /// A function and the dialog of a request for it.
@@ -98,7 +109,8 @@ impl Export {
     const fn new_of([path, name, arguments, returns, dialog]: [&'static str; 5], invoke: Invoke) -> Self {
         let declared = fingerprint(&[path, arguments, returns, dialog]);
         let schema = OnceLock::new();
-        Self { path, name, arguments, returns, dialog, declared, shapes: None, schema, invoke }
+        let meters = CallMeters::new(path, invoke.kind());
+        Self { path, name, arguments, returns, dialog, declared, shapes: None, schema, invoke, meters }
     }
 
     /// Adds the shapes of its types; `#[pleach::rpc]` and its like call this.
@@ -128,10 +140,12 @@ impl Export {
     }
 
     pub(crate) fn kind(&self) -> FunctionKind {
-        match self.invoke {
-            Invoke::Call(_) => FunctionKind::Rpc,
-            Invoke::Dialog(kind, _) => kind,
-        }
+        self.invoke.kind()
+    }
+
+    /// The meters of its calls.
+    pub(crate) fn meters(&'static self) -> &'static CallMeters {
+        &self.meters
     }
 
     /// Returns it with the dialog that a peer has opened for it; `None` if its kind is another.
@@ -146,8 +160,8 @@ impl Export {
     }
 
     /// What a peer is asked for.
-    pub(crate) fn target(&self) -> ByteStr {
-        ByteStr::from_static(self.path)
+    pub(crate) fn target(&'static self) -> Callee {
+        Callee { path: ByteStr::from_static(self.path), meters: &self.meters }
     }
 
     /// The terms of a call of it, which the peer cancels by itself at the deadline.
@@ -229,6 +243,14 @@ pub(crate) fn table() -> Result<&'static BTreeMap<&'static str, &'static Export>
         Ok(table)
     });
     made.as_ref().map_err(|why| Error::Usage(why.clone()))
+}
+
+/// What a peer is asked for by a path, which may be that of a function of another program.
+pub(crate) fn target_of(path: &str) -> Callee {
+    match table().ok().and_then(|table| table.get(path)) {
+        Some(export) => export.target(),
+        None => ByteStr::from(path.to_owned()).into(),
+    }
 }
 
 /// Returns the fingerprint of each exposed function's declaration, in order: equal for equal programs, and for equal

@@ -57,7 +57,7 @@ impl Serve for Service {
             let why = Refusal::SchemaMismatch { here: "".into(), there: export.shown().into() };
             return answer.refuse(target.to_string(), why);
         }
-        let observed = Observed::callee(export.kind(), export.path, channel.peer(), trace.as_deref());
+        let observed = Observed::callee(export.kind(), export.path, export.meters(), channel.peer(), trace.as_deref());
         let span = observed.span();
         let answer = answer.observed(observed);
         // The arguments' own code runs here. If it panics, the answer has been given while it unwound.

@@ -72,6 +72,7 @@ impl Runtime {
             detector: relation.map(|relation| (relation, self.detector_config())),
         };
         let channel = Channel::new(transport, terms);
+        channel.note_opened(role == Role::Dialer);
         let number = self.peers.insert(channel.clone(), permit);
         // A peer of a registrar is registered as long as its connection lasts, or until it says goodbye.
         let table = self.table().filter(|_| role == Role::Listener);
@@ -85,6 +86,7 @@ impl Runtime {
             unless_process_ends(&driven, serve, process).await;
             runtime.note_end(&driven, incarnation);
             runtime.peers.remove(number);
+            driven.note_closed();
         };
         if is_other_program && let Some(count) = OTHER_PROGRAM.count() {
             info!(target: "pleach::runtime", peer = %channel.peer(), incarnation, count, "the peer runs another program: its functions differ");

@@ -158,6 +158,8 @@ async fn serve(
     watchdog: Option<Watchdog>,
     mut signals: Option<Signals>,
 ) -> Result<Option<i32>> {
+    #[cfg(feature = "metrics")]
+    crate::metrics::actor_begins();
     crate::runtime::within(runtime.clone(), async move {
         let joined = async {
             // A caller that awaited the start of this actor may look it up at once: it is registered before its parent
@@ -190,6 +192,8 @@ async fn serve(
             () = parent_gone.cancelled() => Why::ParentGone,
         };
         runtime.shut_down().await;
+        #[cfg(feature = "metrics")]
+        crate::metrics::actor_ended();
         note_end(&runtime, why);
         match runtime.lifecycle.failure() {
             Some(failure) => Err(failure.clone()),

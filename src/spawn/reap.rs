@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::error::WaitStatus;
 use crate::holds;
 use crate::os::tracer;
+use crate::telemetry::meters::{self, Event};
 
 /// How a child of a nursery came to its end.
 #[derive(Clone, Debug)]
@@ -82,6 +83,20 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} after {:?}, {}", self.actor, self.by, self.took, self.status)?;
         self.why.iter().try_for_each(|why| write!(f, " ({why})"))
+    }
+}
+
+impl EndedBy {
+    /// Its name in metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Itself => "itself",
+            Self::Request => "request",
+            Self::Sigterm => "sigterm",
+            Self::Sigkill => "sigkill",
+            Self::Lease => "lease",
+            Self::StillThere => "still_there",
+        }
     }
 }
 
@@ -199,6 +214,7 @@ impl Climbed {
         }
         let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
         child.process.signal(signal);
+        meters::count(Event::ReapStep(by.label()));
         self.by = by;
         self.add(&why);
         warn!(target: "pleach::cancel", child = %child.id, ?signal, %why, "escalated");
@@ -212,6 +228,7 @@ impl Climbed {
 
 /// Asks a child to end itself; returns why that was not enough.
 async fn ask(child: &Child, config: &Config) -> String {
+    meters::count(Event::ReapStep("cancel"));
     if let Err(error) = child.channel.cancel_actor().await {
         return error.to_string();
     }

@@ -22,6 +22,7 @@ use crate::os::program;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::{ActorSpec, Ancestor};
 use crate::telemetry;
+use crate::telemetry::meters::{self, Event};
 use crate::{holds, inspect};
 
 /// Starts an actor and waits until it has connected back.
@@ -38,6 +39,17 @@ pub(crate) async fn start(
     options: StartOptions,
     given_up: &CancellationToken,
 ) -> Result<Child> {
+    let begun = std::time::Instant::now();
+    let started = connect_new(runtime, options, given_up).await;
+    meters::count(match &started {
+        Ok(_) => Event::Spawned(begun.elapsed()),
+        Err(Error::Cancelled(_)) => Event::SpawnCancelled,
+        Err(_) => Event::NotSpawned,
+    });
+    started
+}
+
+async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &CancellationToken) -> Result<Child> {
     let failed = |why| not_started(&options.name, &options.host, why);
     if options.name.is_empty() || options.name.contains('\0') {
         return Err(failed("its name is empty, or has a zero byte in it".into()));

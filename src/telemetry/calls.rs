@@ -1,4 +1,4 @@
-//! What is observed of one call, on one of its sides: its span.
+//! What is observed of one call, on one of its sides: its span, and its part in the metrics.
 //!
 //! A span is made where the call is, unlike a record, so the subscriber has to be quick. Therefore there are spans only
 //! if this process has asked for them ([`trace_calls`]); otherwise a call costs one branch, and no subscriber is asked.
@@ -13,6 +13,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing::instrument::{Instrument as _, Instrumented};
 
+use super::meters::{CallMeters, Callee, Measured};
 use super::spans;
 
 /// Makes spans of the calls, contexts and streams of this process from now on, as far as its subscriber takes them.
@@ -43,7 +44,10 @@ static TRACED: AtomicBool = AtomicBool::new(false);
 
 /// The observation of a call, context or stream. Dropping it notes that it was cancelled.
 #[derive(Default)]
-pub(crate) struct Observed(Option<Box<Call>>);
+pub(crate) struct Observed {
+    traced: Option<Box<Call>>,
+    measured: Measured,
+}
 
 struct Call {
     span: Span,
@@ -64,6 +68,11 @@ pub(crate) enum CallOutcome {
 }
 
 impl CallOutcome {
+    /// Each of them, in order.
+    #[cfg(feature = "metrics")]
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Returned, Self::Failed, Self::Panicked, Self::Cancelled, Self::Refused, Self::Lost];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Returned => "returned",
@@ -99,12 +108,61 @@ impl CallSide {
 
 impl Observed {
     /// Begins to observe a call that this actor makes.
-    pub(crate) fn caller(kind: FunctionKind, function: &str, peer: &dyn Display) -> Self {
-        if is_traced() { Self::begin_caller(kind, function, peer) } else { Self(None) }
+    pub(crate) fn caller(kind: FunctionKind, callee: &Callee, peer: &dyn Display) -> Self {
+        let traced = if is_traced() { Call::begin_caller(kind, &callee.path, peer) } else { None };
+        Self { traced, measured: Measured::begin(callee.meters, CallSide::Caller) }
     }
 
+    /// Begins to observe a function that runs for a peer, which has named the trace that its call belongs to.
+    pub(crate) fn callee(
+        kind: FunctionKind,
+        function: &'static str,
+        meters: &'static CallMeters,
+        peer: &dyn Display,
+        trace: Option<&TraceContext>,
+    ) -> Self {
+        let traced = if is_traced() { Call::begin_callee(kind, function, peer, trace) } else { None };
+        Self { traced, measured: Measured::begin(meters, CallSide::Callee) }
+    }
+
+    /// Returns the trace that a call takes along, if it belongs to one.
+    pub(crate) fn trace_context(&self) -> Option<Box<TraceContext>> {
+        if !is_traced() {
+            return None;
+        }
+        let none = Span::none();
+        let span = self.traced.as_ref().map_or(&none, |call| &call.span);
+        contained(|| spans::context_of(span)).flatten()
+    }
+
+    /// Returns the span, if there is one, for the code of the call to run in.
+    pub(crate) fn span(&self) -> Option<Span> {
+        self.traced.as_ref().map(|call| call.span.clone()).filter(|span| !span.is_disabled())
+    }
+
+    /// Returns whether the call is observed, and has not ended.
+    pub(crate) fn is_on(&self) -> bool {
+        self.traced.is_some() || self.measured.is_on()
+    }
+
+    /// Notes how the call has ended. The first end counts.
+    pub(crate) fn end(&mut self, outcome: CallOutcome) {
+        self.measured.end(outcome);
+        if let Some(call) = self.traced.take() {
+            call.end(outcome);
+        }
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.end(if std::thread::panicking() { CallOutcome::Panicked } else { CallOutcome::Cancelled });
+    }
+}
+
+impl Call {
     #[cold]
-    fn begin_caller(kind: FunctionKind, function: &str, peer: &dyn Display) -> Self {
+    fn begin_caller(kind: FunctionKind, function: &str, peer: &dyn Display) -> Option<Box<Self>> {
         let make = || {
             tracing::debug_span!(
                 target: "pleach::rpc", "rpc",
@@ -116,23 +174,13 @@ impl Observed {
         Self::new(span)
     }
 
-    /// Begins to observe a function that runs for a peer, which has named the trace that its call belongs to.
-    pub(crate) fn callee(
-        kind: FunctionKind,
-        function: &'static str,
-        peer: &dyn Display,
-        trace: Option<&TraceContext>,
-    ) -> Self {
-        if is_traced() { Self::begin_callee(kind, function, peer, trace) } else { Self(None) }
-    }
-
     #[cold]
     fn begin_callee(
         kind: FunctionKind,
         function: &'static str,
         peer: &dyn Display,
         trace: Option<&TraceContext>,
-    ) -> Self {
+    ) -> Option<Box<Self>> {
         let make = || {
             let span = tracing::debug_span!(
                 target: "pleach::rpc", parent: None, "rpc",
@@ -146,45 +194,10 @@ impl Observed {
         Self::new(span)
     }
 
-    fn new(span: Span) -> Self {
-        Self((!span.is_disabled()).then(|| Box::new(Call { span })))
+    fn new(span: Span) -> Option<Box<Self>> {
+        (!span.is_disabled()).then(|| Box::new(Self { span }))
     }
 
-    /// Returns the trace that a call takes along, if it belongs to one.
-    pub(crate) fn trace_context(&self) -> Option<Box<TraceContext>> {
-        if !is_traced() {
-            return None;
-        }
-        let none = Span::none();
-        let span = self.0.as_ref().map_or(&none, |call| &call.span);
-        contained(|| spans::context_of(span)).flatten()
-    }
-
-    /// Returns the span, if there is one, for the code of the call to run in.
-    pub(crate) fn span(&self) -> Option<Span> {
-        self.0.as_ref().map(|call| call.span.clone()).filter(|span| !span.is_disabled())
-    }
-
-    /// Returns whether the call is observed, and has not ended.
-    pub(crate) fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Notes how the call has ended. The first end counts.
-    pub(crate) fn end(&mut self, outcome: CallOutcome) {
-        if let Some(call) = self.0.take() {
-            call.end(outcome);
-        }
-    }
-}
-
-impl Drop for Observed {
-    fn drop(&mut self) {
-        self.end(if std::thread::panicking() { CallOutcome::Panicked } else { CallOutcome::Cancelled });
-    }
-}
-
-impl Call {
     #[cold]
     fn end(self: Box<Self>, outcome: CallOutcome) {
         contained(|| {
@@ -206,7 +219,7 @@ fn actor() -> String {
     pleach_wire::log::origin().as_deref().unwrap_or_default().to_owned()
 }
 
-fn kind_name(kind: FunctionKind) -> &'static str {
+pub(super) fn kind_name(kind: FunctionKind) -> &'static str {
     match kind {
         FunctionKind::Rpc => "rpc",
         FunctionKind::Context => "context",
@@ -246,6 +259,10 @@ mod tests {
         }
     }
 
+    fn other() -> Callee {
+        pleach_wire::ByteStr::from_static("a::b").into()
+    }
+
     fn seen(filter: &str, body: impl FnOnce()) -> Vec<(String, String)> {
         trace_calls();
         let seen = Seen::default();
@@ -255,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_span_names_both_sides_the_function_and_the_outcome() {
-        let call = || Observed::callee(FunctionKind::Context, "a::b", &"peer", None);
+        let call = || Observed::callee(FunctionKind::Context, "a::b", other().meters, &"peer", None);
         let ended = seen("pleach::rpc=debug", || call().end(CallOutcome::Panicked));
         for (name, value) in [
             ("otel.kind", "server"),
@@ -275,7 +292,7 @@ mod tests {
     #[test]
     fn without_a_subscriber_that_wants_it_there_is_no_span() {
         let fields = seen("pleach::rpc=info,warn", || {
-            let observed = Observed::caller(FunctionKind::Rpc, "a::b", &"peer");
+            let observed = Observed::caller(FunctionKind::Rpc, &other(), &"peer");
             assert!(observed.span().is_none() && observed.trace_context().is_none());
         });
         assert_eq!(fields, []);

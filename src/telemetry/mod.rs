@@ -16,6 +16,7 @@
 pub(crate) mod calls;
 pub(crate) mod last_words;
 mod line;
+pub(crate) mod meters;
 #[cfg(feature = "otel")]
 pub mod otel;
 mod spans;

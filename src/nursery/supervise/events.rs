@@ -11,6 +11,7 @@ use crate::actor::{ActorId, shown};
 use crate::error::Error;
 use crate::scope;
 use crate::sync::lock;
+use crate::telemetry::meters::{self, Event};
 
 /// Something that happened to a supervised child, identified by name.
 #[derive(Clone, Debug)]
@@ -117,6 +118,11 @@ impl Announcer {
     pub(super) fn announce(&self, event: SupervisorEvent) {
         if let Some(sender) = &self.subscribers().sender {
             drop(sender.send(event.clone())); // listening is optional
+        }
+        match &event {
+            SupervisorEvent::Restarting { .. } => meters::count(Event::Restarted),
+            SupervisorEvent::GaveUp { .. } => meters::count(Event::GaveUp),
+            _ => {}
         }
         match &event {
             SupervisorEvent::Died { .. } | SupervisorEvent::Restarting { .. } => {

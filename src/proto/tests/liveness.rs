@@ -243,7 +243,7 @@ fn run(line: &Line) -> (Option<u64>, Option<u64>) {
                         child.handle_ping(at(step));
                         send(0, step, Msg::Pong { n }, &mut to_parent);
                     }
-                    Msg::Pong { n } => child.handle_pong(n, at(step)),
+                    Msg::Pong { n } => drop(child.handle_pong(n, at(step))),
                     other => panic!("{other:?}"),
                 }
             }
@@ -263,7 +263,7 @@ fn run(line: &Line) -> (Option<u64>, Option<u64>) {
                         parent.handle_ping(at(step));
                         send(1, step, Msg::Pong { n }, &mut to_child);
                     }
-                    Msg::Pong { n } => parent.handle_pong(n, at(step)),
+                    Msg::Pong { n } => drop(parent.handle_pong(n, at(step))),
                     other => panic!("{other:?}"),
                 }
             }

@@ -36,6 +36,7 @@ use self::source::Source;
 use crate::config::Config;
 use crate::log::Limit;
 use crate::sync::lock;
+use crate::telemetry::meters::{self, Event};
 
 /// The pending handshakes of one listener.
 #[derive(Debug)]
@@ -103,6 +104,7 @@ impl Admission {
         if lock(&self.slots).rate_limit.take(source, now, expected) {
             return true;
         }
+        meters::count(Event::NotAdmitted("too_fast"));
         if let Some(count) = self.limits.too_fast.count() {
             warn!(target: "pleach::transport", %source, count, "connections come too fast (`max_connection_rate`): closed them");
         }
@@ -161,6 +163,7 @@ impl Admission {
 
     /// Logs why a connection was refused.
     pub(super) fn note_refusal(&self, remote: &dyn fmt::Display, error: &dyn fmt::Display) {
+        meters::count(Event::NotAdmitted("refused"));
         if let Some(count) = self.limits.refused.count() {
             warn!(target: "pleach::transport", %remote, %error, count, "refused a connection");
         }
@@ -168,6 +171,7 @@ impl Admission {
 
     /// Logs why a connection failed before admission.
     pub(super) fn note_failure(&self, error: &dyn fmt::Display) {
+        meters::count(Event::NotAdmitted("not_accepted"));
         if let Some(count) = self.limits.refused.count() {
             warn!(target: "pleach::transport", %error, count, "a connection could not be accepted");
         }
