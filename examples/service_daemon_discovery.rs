@@ -7,10 +7,9 @@
 //! cargo run --example service_daemon_discovery
 //! ```
 
-use std::path::Path;
-use std::process::{Child, Command};
-
 use pleach::prelude::*;
+use std::path::Path;
+use tokio::process::{Child, Command};
 
 #[pleach::rpc]
 async fn quote(symbol: String) -> anyhow::Result<f64> {
@@ -33,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
         println!("before it is started: {missing:?}");
         let mut service = Command::new(std::env::current_exe()?).env(MEETING, meeting.path()).spawn()?;
         let asked = ask().await;
-        end(&mut service, asked.is_ok())?;
+        end(&mut service, asked.is_ok()).await?;
         asked
     })
     .await
@@ -52,10 +51,11 @@ async fn ask() -> anyhow::Result<()> {
     Ok(service.cancel_actor().await?)
 }
 
-fn end(service: &mut Child, in_order: bool) -> anyhow::Result<()> {
+/// Waits for its end without blocking this actor, which is the registrar of the service.
+async fn end(service: &mut Child, in_order: bool) -> anyhow::Result<()> {
     if !in_order {
-        service.kill()?;
+        service.start_kill()?;
     }
-    println!("the service ended: {}", service.wait()?);
+    println!("the service ended: {}", service.wait().await?);
     Ok(())
 }

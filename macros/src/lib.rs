@@ -214,6 +214,9 @@ pub fn stream(options: TokenStream, function: TokenStream) -> TokenStream {
 /// fn setup() {}
 /// ```
 ///
+/// This library's warnings go to standard error, or what `PLEACH_LOG` or `log_level` says, while the program has set neither a
+/// `tracing` subscriber nor a logger of the `log` crate. None is installed: the program may set its own at any time.
+///
 /// Whatever runs before `main` (static constructors) or in `init` runs once per process, so once per
 /// actor; keep it short.
 #[proc_macro_attribute]

@@ -9,7 +9,7 @@ use crate::os::signals::{Signals, Whose};
 use crate::runtime::wait_for_reaper;
 use crate::scope::CancelScope;
 use crate::spawn::entry::async_runtime;
-use crate::telemetry::stderr;
+use crate::telemetry::{fallback, stderr};
 
 /// How `#[pleach::main]` runs the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -34,6 +34,7 @@ pub enum Flavor {
 /// When the system refuses a resource that an async runtime needs.
 #[expect(clippy::disallowed_methods, reason = "the body and everything below it have ended")]
 pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
+    fallback::install();
     let mut signals = Signals::take(Whose::Program);
     let (multi_thread, workers) = match flavor {
         Flavor::CurrentThread => (false, None),

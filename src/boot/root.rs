@@ -17,7 +17,7 @@ use crate::proto::membership::TreeKey;
 use crate::runtime::handle::Actor;
 use crate::runtime::{Runtime, claim_process, current_task, leave_to_reaper, within};
 use crate::scope::{self, CancelScope, Erased, OnDrop, shield};
-use crate::telemetry::{self, last_words};
+use crate::telemetry::{self, fallback, last_words};
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -149,6 +149,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
     last_words::wait_at_exit();
     config.check_patience()?;
     config.log_level = telemetry::wanted_level().or(config.log_level);
+    fallback::configure(config.log_level.as_deref(), config.log_format);
     files::raise_limit();
     let registry = crate::transports::registry(config.allow_non_loopback);
     registry.find(&pleach_wire::Key::new(&config.codec, &config.transport))?;

@@ -210,12 +210,13 @@ pub struct Config {
     pub deregister: Duration,
     /// The name of the root, under which it is found. Default: `root`.
     pub root_name: String,
-    /// The log filter of the actors, e.g. `info` or `pleach::cancel=debug`; see
+    /// The log filter of the actors, the root among them, e.g. `info` or `pleach::cancel=debug`; see
     /// [`telemetry::init`](crate::telemetry::init). The variable `PLEACH_LOG` overrides it, and
     /// [`Start::log_level`](crate::Start::log_level) does for one actor and all below it. Default: warnings.
     pub log_level: Option<String>,
-    /// How records are written: `text`, or `json`, one object in a line. Default: `text`. It is for the actors; the
-    /// program itself has what `PLEACH_LOG_FORMAT` says when it calls [`telemetry::init`](crate::telemetry::init).
+    /// How records are written: `text`, or `json`, one object in a line. Default: `text`. It is for the actors, and for
+    /// the root as long as the program has no subscriber; with [`telemetry::init`](crate::telemetry::init) the program has
+    /// what `PLEACH_LOG_FORMAT` says.
     pub log_format: LogFormat,
     /// What becomes of the standard output of actors: `inherit`, `relay` or `null`; see [`ChildOutput`]. Default:
     /// `inherit`, it goes where that of the parent goes. [`Start::stdout`](crate::Start::stdout) sets it for one actor.

@@ -27,13 +27,16 @@
 //!
 //! # Logs
 //! The library emits [`tracing`] events under the targets `pleach::transport`, `pleach::runtime` and `pleach::cancel`.
-//! Actors write them to standard error, through [`telemetry::init`](crate::telemetry::init), and so does a program that
-//! calls that. Each record has the time in UTC and the name and process id of its actor.
+//! Actors write them to standard error, through [`telemetry::init`](crate::telemetry::init). A program under
+//! `#[pleach::main]` writes those of this library in the same way, as long as it has neither a subscriber of `tracing` nor a
+//! logger of the `log` crate: none is installed for it, so it can set its own at any time, which gets all that follows.
+//! One that calls `telemetry::init` writes those of other crates, too. Each record has the time in UTC and the name and
+//! process id of its actor.
 //!
 //! The levels of an actor, the first that is set:
 //! 1. [`Start::log_level`]: for it, and for all actors below it, on this host or another,
 //! 2. `PLEACH_LOG` among the variables of [`Start::env`] or [`Host::env`](crate::Host::env): likewise,
-//! 3. that of its parent: for the root's children, `PLEACH_LOG`, and then [`Config::log_level`](crate::Config::log_level),
+//! 3. that of its parent: for the root and its children, `PLEACH_LOG`, and then [`Config::log_level`](crate::Config::log_level),
 //! 4. warnings.
 //!
 //! Actors on threads (`mem`) have the outputs, the subscriber and the levels of their process; a warning says so where a

@@ -3,7 +3,8 @@
 //! The library only emits [`tracing`] events, under the targets `pleach::transport`,
 //! `pleach::runtime` and `pleach::cancel`; a program subscribes to them as it likes. Actor processes
 //! have no program around them, so they get a subscriber from [`init`]; it writes to standard error,
-//! which the parent passes on with the actor's name in front.
+//! which the parent passes on with the actor's name in front. A root of `#[pleach::main]` shows them in the same way
+//! while its program has no subscriber and no logger (`fallback`).
 //!
 //! Whatever subscriber there is, it harms nothing here if it panics, and holds nothing up if it blocks: the
 //! library's records are handed over by a thread of their own, named `pleach-log`, a moment after they were made
@@ -14,6 +15,7 @@
 //! subscriber where they are made. So do the spans of calls, which the program has to ask for ([`trace_calls`]).
 
 pub(crate) mod calls;
+pub(crate) mod fallback;
 pub(crate) mod last_words;
 mod line;
 pub(crate) mod meters;
@@ -23,6 +25,9 @@ mod spans;
 pub(crate) mod stderr;
 pub(crate) mod stdout;
 mod writer;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use tracing::Subscriber;
 use tracing::subscriber::NoSubscriber;
@@ -39,6 +44,7 @@ use self::line::{JsonLine, TextLine};
 pub use self::spans::{Propagator, propagate_with};
 pub(crate) use self::writer::divert;
 use crate::misspelt::meant;
+use crate::sync::lock;
 
 /// Writes log records to standard error, unless the program has set a subscriber of its own.
 ///
@@ -96,6 +102,14 @@ fn install<S>(below: S, filter: EnvFilter, format: LogFormat) -> Result<(), TryI
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
+    lines(below, filter, format).try_init()
+}
+
+/// Makes a subscriber that writes lines, beside whatever stands below it.
+fn lines<S>(below: S, filter: EnvFilter, format: LogFormat) -> impl Subscriber + Send + Sync
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
     let lines = fmt::layer()
         .with_writer(|| stderr::Records)
         // It would write to standard error, and panic when that is closed.
@@ -105,7 +119,7 @@ where
         LogFormat::Text => lines.event_format(TextLine::new()).boxed(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(JsonLine::new()).boxed(),
     };
-    below.with(lines.with_filter(filter)).try_init()
+    below.with(lines.with_filter(filter))
 }
 
 /// Returns the log filter that the environment names, if it names one.
@@ -119,7 +133,7 @@ fn wanted_format() -> Option<LogFormat> {
     let format = LogFormat::named(&name);
     if format.is_none() {
         let known = LogFormat::NAMES.join(" or ");
-        stderr::offer(format!("PLEACH_LOG_FORMAT: `{name}` is not a format of records; use {known}\n").into());
+        complain(format!("PLEACH_LOG_FORMAT: `{name}` is not a format of records; use {known}\n"));
     }
     format
 }
@@ -146,19 +160,26 @@ fn filter(level: &str) -> EnvFilter {
         // One word that is neither: everything of that target, such as a crate. It hides no warnings of others.
         target if target.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':') => {
             if let Some(meant) = meant(target, LAYERS.into_iter().chain(LEVELS)) {
-                stderr::offer(
-                    format!("the log filter `{target}` is neither a level nor a layer; did you mean `{meant}`?\n")
-                        .into(),
-                );
+                complain(format!(
+                    "the log filter `{target}` is neither a level nor a layer; did you mean `{meant}`?\n"
+                ));
             }
             format!("warn,{target}=trace")
         }
         other => other.to_owned(),
     };
     EnvFilter::try_new(&directives).unwrap_or_else(|error| {
-        stderr::offer(format!("`{level}` is not a valid log filter ({error}); showing warnings\n").into());
+        complain(format!("`{level}` is not a valid log filter ({error}); showing warnings\n"));
         EnvFilter::new("warn")
     })
+}
+
+/// Says what is wrong with a setting. A root may read it twice: for itself, and when its program calls [`init`].
+fn complain(text: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if lock(&SAID).insert(text.clone()) {
+        stderr::offer(text.into());
+    }
 }
 
 /// The variable with the log filter.

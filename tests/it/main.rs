@@ -65,6 +65,7 @@ mod support;
 mod surroundings;
 mod toy;
 mod trees;
+mod unsubscribed;
 mod values;
 mod waits;
 
@@ -134,6 +135,7 @@ fn main() -> ExitCode {
         supervise::tests(),
         surroundings::tests(),
         trees::tests(),
+        unsubscribed::tests(),
         values::tests(),
         waits::tests(),
     ];

@@ -168,6 +168,7 @@ pub(crate) fn become_root_if_told() {
         "log_lines" => crate::log_lines::root(&notes, &args),
         "outputs" => crate::outputs::root(&notes, &args),
         "logging" => crate::logging::root(&notes, &args),
+        "unsubscribed" => crate::unsubscribed::root(&args),
         "subscribers" => crate::subscribers::root(&notes, &args),
         "daemon" => crate::runtime::daemon_root(&notes, &args),
         "what_is_left" => crate::clauses_order::what_is_left_root(&notes),

@@ -12,6 +12,7 @@
 //! | `site` | a call site, and whether a subscriber may want its records |
 //! | `record` | one record: its values as owned ones, and how it is handed over |
 //! | `facade` | the `log` crate, for programs without a `tracing` subscriber |
+//! | `fallback` | what takes them while a program has neither |
 //! | `queue` | the queue of records, and its thread |
 //! | `origin` | the actor whose records they are |
 //! | `bounded` | such queues in general: items that find no room are dropped and counted |
@@ -25,6 +26,7 @@
 
 mod bounded;
 mod facade;
+mod fallback;
 mod origin;
 mod queue;
 mod record;
@@ -37,6 +39,7 @@ pub use tracing_core::field::{Value, debug, display};
 pub use tracing_core::{self, Level};
 
 pub use self::bounded::{Backlog, BoundedQueue};
+pub use self::fallback::set_fallback;
 pub use self::origin::{origin, set_process_origin, set_thread_origin, thread_origin};
 pub use self::queue::backlog;
 pub use self::record::MAX_FIELDS;

@@ -8,14 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use tracing_core::dispatcher::{Dispatch, with_default};
-use tracing_core::field::{DisplayValue, Field, Value, Visit, display};
+use tracing_core::field::{DisplayValue, Field, Value, ValueSet, Visit, display};
 use tracing_core::span::Id;
 use tracing_core::subscriber::NoSubscriber;
 use tracing_core::{Event, Metadata};
 
 use super::origin::{self, origin as current_origin};
 use super::site::Site;
-use super::{facade, guarded};
+use super::{facade, fallback, guarded};
 
 /// A record on its way.
 pub(super) struct Record {
@@ -70,7 +70,7 @@ impl Record {
         let outer = HANDED_OVER.replace(true);
         let own = origin::replace(self.origin.clone());
         match self.dispatch.is::<NoSubscriber>() {
-            true => drop(guarded(|| facade::write(self))),
+            true => drop(guarded(|| self.write())),
             false => with_default(&self.dispatch, || self.hand_over_in_span()),
         }
         drop(origin::replace(own));
@@ -86,6 +86,14 @@ impl Record {
             }
         });
         HANDED_OVER.set(outer);
+    }
+
+    /// Gives it to the program's logger, or to what takes the place of a subscriber while there is none.
+    fn write(&self) {
+        match facade::may_want(*self.metadata().level()) {
+            true => facade::write(self),
+            false => self.with_values(|values| fallback::write(self.metadata(), values)),
+        }
     }
 
     /// Each call is guarded alone: a second panic while the first one unwinds would end the process.
@@ -105,13 +113,18 @@ impl Record {
         if !wanted {
             return;
         }
+        self.with_values(|values| Event::dispatch(self.metadata(), values));
+    }
+
+    /// Lends its values as `tracing` has them.
+    fn with_values(&self, take: impl FnOnce(&ValueSet<'_>)) {
         let values: Vec<_> = self.values().collect();
         let Some((message, _)) = values.first() else { return };
         let mut set: [(&Field, Option<&dyn Value>); MAX_FIELDS] = [(message, None); MAX_FIELDS];
         for (place, (field, value)) in set.iter_mut().zip(&values) {
             *place = (field, Some(value.as_value()));
         }
-        Event::dispatch(self.metadata(), &self.metadata().fields().value_set(&set));
+        take(&self.metadata().fields().value_set(&set));
     }
 }
 

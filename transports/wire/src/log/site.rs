@@ -13,7 +13,7 @@ use tracing_core::subscriber::{Interest, NoSubscriber};
 use tracing_core::{Callsite as _, Level, Metadata};
 
 use super::record::{self, Record};
-use super::{facade, queue};
+use super::{facade, fallback, queue};
 
 /// A call site of [`record!`](crate::record).
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Site {
         let by_tracing = level <= tracing::level_filters::STATIC_MAX_LEVEL
             && level <= LevelFilter::current()
             && !(self.registered.load(Ordering::Acquire) && self.callsite.interest().is_never());
-        by_tracing || facade::may_want(level)
+        by_tracing || facade::may_want(level) || fallback::may_want(level)
     }
 
     /// Queues a record with these values, the message first.
@@ -53,7 +53,8 @@ impl Site {
     /// Returns whether a subscriber wants a record; `None` if only its registration can tell.
     fn is_wanted_by(&'static self, dispatch: &Dispatch) -> Option<bool> {
         if dispatch.is::<NoSubscriber>() {
-            return Some(facade::may_want(*self.metadata().level()));
+            let level = *self.metadata().level();
+            return Some(facade::may_want(level) || fallback::may_want(level));
         }
         if !self.registered.load(Ordering::Acquire) {
             return None;

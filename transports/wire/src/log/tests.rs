@@ -9,9 +9,11 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber, dispatcher};
 use tracing_core::Dispatch;
 use tracing_core::field::{Field, Visit};
+use tracing_core::metadata::LevelFilter;
 use tracing_core::span::Current;
+use tracing_core::subscriber::NoSubscriber;
 
-use super::{backlog, guarded};
+use super::{backlog, guarded, set_fallback};
 
 #[test]
 fn a_panic_of_the_subscriber_ends_here() {
@@ -189,6 +191,61 @@ fn without_a_subscriber_the_logger_of_the_log_crate_gets_it() {
     log::set_max_level(log::LevelFilter::Off);
     let fields = "name=\"a\" count=3 error=an error occurred when formatting an argument";
     assert_eq!(said.try_iter().collect::<Vec<_>>(), [format!("INFO pleach::test Some({line}) said {fields}")]);
+}
+
+#[test]
+fn the_fallback_gets_what_neither_a_subscriber_nor_a_logger_takes() {
+    let _one = one_at_a_time();
+    let (says, said) = sync_channel(10);
+    set_fallback(Aside { most: LevelFilter::WARN, says: says.clone() });
+    crate::record!(WARN, target: "pleach::aside", count = 3, "said");
+    crate::record!(INFO, target: "pleach::aside", "beyond its level");
+    crate::record!(WARN, target: "pleach::test", "not wanted");
+    assert!(!dispatcher::has_been_set() || dispatcher::get_default(|set| set.is::<NoSubscriber>()), "it is installed");
+    let (spy, heard) = Spy::new();
+    spy.hears(|| crate::record!(WARN, target: "pleach::aside", "for the subscriber"));
+    wait();
+    // A program whose logger takes no more than errors has chosen so.
+    log::set_max_level(log::LevelFilter::Error);
+    crate::record!(WARN, target: "pleach::aside", "for no logger");
+    wait();
+    log::set_max_level(log::LevelFilter::Off);
+    set_fallback(Aside { most: LevelFilter::OFF, says });
+    crate::record!(WARN, target: "pleach::aside", "no longer");
+    wait();
+    assert_eq!(said.try_iter().collect::<Vec<_>>(), ["message: said | i64 count: 3"]);
+    assert_eq!(heard.try_iter().map(|said| said.fields).collect::<Vec<_>>(), ["message: for the subscriber"]);
+}
+
+/// A subscriber for what nothing else takes, of one target.
+struct Aside {
+    most: LevelFilter,
+    says: SyncSender<String>,
+}
+
+impl Subscriber for Aside {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "pleach::aside"
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.most)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(Vec::new());
+        event.record(&mut fields);
+        self.says.try_send(fields.0.join(" | ")).unwrap();
+    }
 }
 
 /// All of them use the one thread.
