@@ -137,8 +137,8 @@ pub struct Config {
     /// How long an actor lives, and counts as alive, without its parent on another host having answered: it ends
     /// itself then, and its parent gives it up no sooner. At least three heartbeats, so that one may be lost; and
     /// three round trips, as it counts from when the child begins to connect. No task there may block its thread for so long.
-    /// Default: 10 s: longer than a route takes to change. The network gives up a host that does not answer after as
-    /// long; an actor on this host may be silent for any time.
+    /// Default: 10 s: longer than a route takes to change. An actor on this host may be silent for any time, and so may
+    /// one that stands still under the debugger.
     #[serde(with = "patience")]
     pub lease: Duration,
     /// The phi threshold for suspecting a silent peer: how unlikely its silence is, as the negative power of ten.

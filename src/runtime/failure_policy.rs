@@ -3,6 +3,8 @@
 //! An actor that was declared dead can't rejoin as the same incarnation ([`crate::proto::fencing`]); and an actor that may
 //! have been declared dead itself goes on as a newer incarnation.
 
+use std::time::Duration;
+
 use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::Channel;
@@ -43,10 +45,13 @@ impl Runtime {
     }
 }
 
+/// How long the network itself may leave a peer on another host without an answer. The heartbeats find out much sooner;
+/// they wait for an actor that stands still under the debugger, which the network's own timers can't be told.
+pub(super) const NETWORK_SILENCE: Duration = Duration::from_secs(24 * 3600);
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use pleach_wire::{Key, Settings, TransportError};
 

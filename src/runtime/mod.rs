@@ -50,6 +50,7 @@ use std::time::Instant;
 use pleach_wire::{Key, Registry, Settings, TlsIdentity};
 
 use self::actor_spec::ActorSpec;
+use self::failure_policy::NETWORK_SILENCE;
 pub(crate) use self::handle::{claim_process, current, current_task, within};
 pub(crate) use self::here::actors_here;
 use self::identity::Identity;
@@ -197,7 +198,7 @@ impl Runtime {
         };
         Ok(Settings {
             dial_timeout: self.config.dial,
-            silence: self.config.lease,
+            silence: NETWORK_SILENCE,
             socket_dir: self.socket_dir(),
             tls: tls.map(Arc::new),
             ..Settings::default()

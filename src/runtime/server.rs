@@ -13,6 +13,7 @@ use pleach_wire::{EndReason, Link, Listener, MsgTransport, TransportClosed, Tran
 use super::Runtime;
 use super::admission::{Admission, Slot};
 use super::dispatch::Service;
+use super::failure_policy::NETWORK_SILENCE;
 use super::peers::{Announced, Permit};
 use super::processes::unless_process_ends;
 use crate::actor::ActorId;
@@ -64,7 +65,7 @@ impl Runtime {
             max_tasks: self.config.max_tasks,
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
-            silence: self.config.lease,
+            silence: NETWORK_SILENCE,
             end_request: self.lifecycle.end_request().clone(),
             stream_buffer: self.config.stream_buffer,
             lasts,

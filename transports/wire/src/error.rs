@@ -216,7 +216,7 @@ impl std::fmt::Display for SilenceLimit {
                     (`lease`)"
                 )
             }
-            Self::Network(time) => write!(f, "the network had no answer from there within {time:?} (`lease`)"),
+            Self::Network(time) => write!(f, "the network had no answer from there within {time:?}"),
             Self::Phi(limit) => write!(f, "so long a silence is too unlikely, phi exceeds {limit} (`dead_after`)"),
         }
     }
