@@ -1,17 +1,16 @@
 //! The commands of the prompt, and the answers of the process that stands still.
 //!
-//! Those of the terminal (`gdb`, `lldb`, `log`, `help`) are carried out by the front-end.
+//! Those of the terminal (`gdb`, `lldb`, `log`, `help`) and of the whole tree (`tree`, `actors`) are carried out by the
+//! front-end.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::stop::Stopped;
 use super::{call, source};
-use crate::actor::ActorId;
 use crate::inspect::stops::{GoesOn, Why};
 use crate::inspect::transfer::Transfer;
-use crate::inspect::{ActorReport, FunctionKind, PeerReport, Process, RunningFunction, Stage, processes};
+use crate::inspect::{ActorReport, FunctionKind, PeerReport, RunningFunction};
 
 /// A command.
 pub(super) struct Command {
@@ -39,7 +38,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { name: "peers", arguments: "", brief: "its connections", more: "With the transport, and how many calls wait in each direction." },
     Command { name: "log", arguments: "[N]", brief: "the last lines that came meanwhile", more: "While you are at the prompt, what the other actors write is shown above it; this shows it again." },
     Command { name: "call", arguments: "FN ARGS", brief: "run a function of this actor", more: "The arguments are JSON: `call add 1 2`, `call greet \"Ann\"`. The end of a path is enough of a name. The function runs beside what stands still, on a thread of its own; what it waits for there does not come. Ctrl-C cancels it." },
-    Command { name: "gdb", arguments: "", brief: "the native debugger, on this very process", more: "Your frame is selected: `info locals` shows its variables, `up` and `down` walk the stack, `detach` or `quit` brings you back here. Variables need `debug = 2` in the profile." },
+    Command { name: "gdb", arguments: "", brief: "the native debugger, on this very process", more: "Your frame is selected: `info locals` shows its variables, `up` and `down` walk the stack, `detach` or `quit` brings you back here. Variables need `debug = 2` in the profile. On another host, the prompt says what to type there." },
     Command { name: "lldb", arguments: "", brief: "the same with LLDB", more: "`frame variable` shows the variables, `up` and `down` walk the stack, `quit` brings you back here." },
     Command { name: "cancel", arguments: "", brief: "ask this actor to end, and let it go on", more: "It ends in order, with everything below it. In the root that is the whole program." },
     Command { name: "quit", arguments: "", brief: "end the whole program, in order", more: "Everything is cancelled as by Ctrl-C outside of the prompt, and nothing stops here any more." },
@@ -72,8 +71,6 @@ pub(super) fn answer(stopped: &Stopped, line: &str, front_end: &Transfer) -> Rep
         Some("list") => list(stopped),
         Some("error") => error(stopped),
         Some("bt") => stack(stopped, rest.trim()),
-        Some("tree") => tree(stopped),
-        Some("actors") => actors(stopped),
         Some("tasks") => tasks(stopped),
         Some("contexts") => contexts(stopped),
         Some("peers") => peers(stopped),
@@ -83,7 +80,7 @@ pub(super) fn answer(stopped: &Stopped, line: &str, front_end: &Transfer) -> Rep
 }
 
 fn whereabouts(Stopped { stop, frames, .. }: &Stopped) -> String {
-    let mut text = format!("{} (pid {}, thread {})", stop.shown_path(), stop.pid, stop.thread);
+    let mut text = format!("{} ({}, thread {})", stop.shown_path(), stop.shown_process(), stop.thread);
     if let Some(frame) = frames.as_ref().and_then(|frames| frames.own()) {
         let _ = write!(text, "\nin {}", frame.function);
     }
@@ -121,83 +118,6 @@ fn stack(Stopped { frames, stop, .. }: &Stopped, which: &str) -> String {
         Some(frames) => format!("{note}{}", frames.shown(all)),
         None => "its frames are gone: the function has returned this error; `error` shows its causes".into(),
     }
-}
-
-/// An actor, and its process.
-type Seen = (Arc<Process>, ActorReport);
-
-/// What the processes of this tree tell, each actor with its process; and how many say nothing.
-fn tree_now(stopped: &Stopped) -> Result<(Vec<Seen>, usize), String> {
-    let found = processes().map_err(|error| format!("the processes can't be listed: {error}"))?;
-    let silent = found.iter().filter(|process| process.report.is_err()).count();
-    let mut known: Vec<ActorId> = stopped.stop.path.first().cloned().into_iter().collect();
-    let of = |process: Process| {
-        let process = Arc::new(process);
-        let actors = process.report.as_ref().map(|report| report.actors.clone()).unwrap_or_default();
-        actors.into_iter().map(move |actor| (process.clone(), actor)).collect::<Vec<_>>()
-    };
-    let mut others: Vec<_> = found.into_iter().flat_map(of).collect();
-    let mut tree = Vec::new();
-    // From the root down: a child may be listed before its parent.
-    loop {
-        let is_ours = |(_, actor): &mut Seen| {
-            known.contains(&actor.who) || actor.parent.as_ref().is_some_and(|parent| known.contains(parent))
-        };
-        let ours: Vec<_> = others.extract_if(.., is_ours).collect();
-        if ours.is_empty() {
-            return Ok((tree, silent));
-        }
-        known = ours.iter().map(|(_, actor)| actor.who.clone()).collect();
-        tree.extend(ours);
-    }
-}
-
-fn tree(stopped: &Stopped) -> String {
-    let (actors, silent) = match tree_now(stopped) {
-        Ok(found) => found,
-        Err(why) => return why,
-    };
-    let mut text = String::new();
-    draw(&mut text, stopped, &actors, None, "");
-    if silent > 0 {
-        let _ = write!(text, "{silent} processes say nothing: they are stopped");
-    }
-    text.trim_end().into()
-}
-
-/// Draws the actors below a parent.
-fn draw(text: &mut String, stopped: &Stopped, actors: &[Seen], parent: Option<&ActorId>, indent: &str) {
-    let children: Vec<_> = actors.iter().filter(|(_, actor)| actor.parent.as_ref() == parent).collect();
-    for (at, (process, actor)) in children.iter().enumerate() {
-        let (branch, below) = match (parent, at + 1 == children.len()) {
-            (None, _) => ("", ""),
-            (Some(_), true) => ("└─ ", "   "),
-            (Some(_), false) => ("├─ ", "│  "),
-        };
-        let here = if actor.who == *stopped.actor.id() { "  <- stands still here" } else { "" };
-        let _ = writeln!(text, "{indent}{branch}{} (pid {}){here}", actor.who.name(), process.pid);
-        draw(text, stopped, actors, Some(&actor.who), &format!("{indent}{below}"));
-    }
-}
-
-fn actors(stopped: &Stopped) -> String {
-    let actors = match tree_now(stopped) {
-        Ok((actors, _)) => actors,
-        Err(why) => return why,
-    };
-    let mut text = format!("{:<24} {:>8} {:>8} {:>6} {:>9} stage", "actor", "pid", "memory", "tasks", "contexts");
-    for (process, actor) in &actors {
-        let memory = process.report.as_ref().map_or(0, |report| report.memory >> 10);
-        let [tasks, contexts] = [actor.tasks(), actor.contexts()].map(count);
-        let stage = if actor.stage == Stage::Ending { "ending" } else { "running" };
-        let _ = write!(
-            text,
-            "\n{:<24} {:>8} {memory:>5}KiB {tasks:>6} {contexts:>9} {stage}",
-            actor.who.name(),
-            process.pid
-        );
-    }
-    text
 }
 
 fn count(count: Option<usize>) -> String {

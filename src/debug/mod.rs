@@ -8,7 +8,7 @@
 //!   commands.rs ◄──── one command after the other ────── front/: the prompt, on the terminal
 //! ```
 //! The thread that stands still answers by itself: nothing depends on the actor's async runtime, which may stand still
-//! with it.
+//! with it. Between hosts, the same connections go through the keeper and the login that it belongs to.
 //!
 //! | file | station |
 //! |---|---|
@@ -58,8 +58,8 @@ pub use self::front::attach::attach;
 /// came.
 ///
 /// Without a terminal in the foreground of which the root runs, and without a `pleach attach`, it leaves a record in
-/// the log and goes on at once; likewise in an actor with an ancestor on another host, and outside of any actor.
-/// Debug mode is not needed. See [`manual::debugging`](crate::manual::debugging).
+/// the log and goes on at once; likewise where an actor above can't be asked, and outside of any actor. It works the same
+/// on other hosts. Debug mode is not needed. See [`manual::debugging`](crate::manual::debugging).
 ///
 /// # Cancel safety
 /// Once polled, it is done.

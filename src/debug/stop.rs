@@ -7,18 +7,21 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
+use std::thread;
 
 use rustix::process::{PTracer, Pid, set_ptracer};
 
 use super::commands::{self, Reply};
 use super::frames::Frames;
 use crate::holds::StandsStill;
+use crate::inspect::links;
 use crate::inspect::listener;
 use crate::inspect::stops::{GoesOn, Place, Said, Stop, Told, Why};
 use crate::inspect::transfer::Transfer;
-use crate::inspect::{Reply as Answer, Request, ask_lastingly};
+use crate::inspect::{HostLink, Reply as Answer, Request, ask_lastingly};
 use crate::log::Limit;
 use crate::runtime::Runtime;
+use crate::runtime::way::{Hop, Way};
 
 /// What has happened to a task.
 pub(super) struct Cause {
@@ -69,24 +72,25 @@ pub(super) fn unseen<T>(part: impl FnOnce() -> T) -> T {
 fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Frames>) -> Result<(), String> {
     let above = actor.identity.ancestors();
     if above.is_empty() && !actor.identity.is_root() {
-        return Err("an actor above it is on another host, or can't be asked".into());
+        return Err("an actor above it can't be asked".into());
     }
     let still = StandsStill::begin();
     let path: Vec<_> = above.iter().map(|ancestor| &ancestor.who).chain([actor.id()]).cloned().collect();
     let front_end = match above.first() {
-        Some(root) => root.socket.clone(),
-        None => listener::address().ok_or("this process can't be asked")?.to_owned(),
+        Some(root) => root.way.clone(),
+        None => Way::to(listener::address().ok_or("this process can't be asked")?),
     };
-    let mut held: Vec<(&str, Transfer)> = Vec::new();
+    let mut held: Vec<(&Way, Transfer)> = Vec::new();
     for (at, ancestor) in above.iter().enumerate() {
         // The highest of several in one process has the longest branch.
-        if held.iter().all(|(socket, _)| *socket != ancestor.socket) {
+        if held.iter().all(|(way, _)| **way != ancestor.way) {
             let branch = path[at + 1..].iter().map(|actor| actor.uuid()).collect();
             let hold =
-                hold(&ancestor.socket, branch).map_err(|error| format!("{} does not wait: {error}", ancestor.who))?;
-            held.push((&ancestor.socket, hold));
+                hold(&ancestor.way, branch).map_err(|error| format!("{} does not wait: {error}", ancestor.who))?;
+            held.push((&ancestor.way, hold));
         }
     }
+    let below = hold_below(&actor);
     let stop = Stop {
         path,
         pid: std::process::id(),
@@ -103,16 +107,28 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
     let stopped = Stopped { actor: actor.clone(), stop, chain: cause.chain.clone(), frames: frames() };
     let goes_on = answer(&stopped, asked.without_bound());
     actor.peers_now().into_iter().flatten().for_each(|peer| peer.put_off_watch());
-    drop(still);
+    drop((still, below));
     if goes_on? == GoesOn::Cancelled {
         actor.lifecycle.request_end(actor.id());
     }
     Ok(())
 }
 
+/// Has the actors that this process has started on other hosts wait for this one: they would end with its heartbeats.
+/// One that can't be asked has lost its connection here, too.
+fn hold_below(actor: &Runtime) -> Vec<Transfer> {
+    let (Some(own), this) = (listener::address(), actor.id().uuid()) else { return Vec::new() };
+    let hold_at = |link: HostLink| hold(&Way::to(own).then(Hop::Link(link.number)).then(Hop::Started), vec![this]);
+    let held: Vec<_> = thread::scope(|threads| {
+        let asked: Vec<_> = links::all().into_iter().map(|link| threads.spawn(move || hold_at(link))).collect();
+        asked.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    held.into_iter().flatten().flatten().collect()
+}
+
 /// Holds a branch below an ancestor; returns once that has begun.
-fn hold(socket: &str, branch: Vec<uuid::Uuid>) -> io::Result<Transfer> {
-    match ask_lastingly(socket, &Request::Hold(branch))? {
+fn hold(way: &Way, branch: Vec<uuid::Uuid>) -> io::Result<Transfer> {
+    match ask_lastingly(way, &Request::Hold(branch))? {
         (hold, Answer::Held) => Ok(hold),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
@@ -128,8 +144,7 @@ fn answer(stopped: &Stopped, mut front_end: Transfer) -> Result<GoesOn, String> 
             Ok(Told::Declined(why)) => return Err(why),
             Ok(Told::Queued) => continue,
             Ok(Told::Granted { by }) => {
-                let by = i32::try_from(by).ok().and_then(Pid::from_raw);
-                let _ = by.map(|by| set_ptracer(PTracer::ProcessID(by))); // fails where nothing forbids a debugger
+                let _ = set_ptracer(tracer(by)); // fails where nothing forbids a debugger
                 continue;
             }
             Ok(Told::Command { number, line }) => (number, commands::answer(stopped, &line, &front_end)),
@@ -147,6 +162,15 @@ fn answer(stopped: &Stopped, mut front_end: Transfer) -> Result<GoesOn, String> 
         if sent.is_err() {
             return Ok(GoesOn::Continued);
         }
+    }
+}
+
+/// Who may debug this process while it is shown by that one: on another host, any process of this user.
+fn tracer(by: Option<u32>) -> PTracer {
+    match by.map(|by| i32::try_from(by).ok().and_then(Pid::from_raw)) {
+        Some(Some(by)) => PTracer::ProcessID(by),
+        Some(None) => PTracer::None,
+        None => PTracer::Any,
     }
 }
 

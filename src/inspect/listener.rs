@@ -25,12 +25,13 @@ use rustix::process::geteuid;
 use uuid::Uuid;
 
 use super::report::soon;
-use super::stops;
 use super::trace::Telling;
 use super::transfer::Transfer;
 use super::{ProcessReport, Reply, Request, StacksReport};
+use super::{links, stops};
 use crate::holds::Hold;
 use crate::runtime;
+use crate::runtime::way::Hop;
 
 /// The socket. Dropping it closes it, and this process opens no other.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ pub(crate) fn address() -> Option<&'static str> {
 }
 
 /// Returns whether a process of this user may be told, or asked, what actors do.
-pub(super) fn is_trusted(user: rustix::process::Uid) -> bool {
+pub(crate) fn is_trusted(user: rustix::process::Uid) -> bool {
     user == geteuid() || user.is_root()
 }
 
@@ -153,6 +154,8 @@ fn answer(connection: UnixStream, answering: Answering) {
         },
         Request::Show(stop) => stops::queue(*stop, transfer),
         Request::Attach => stops::attach(transfer),
+        Request::Pass(Hop::Link(link)) => links::pass(link, transfer),
+        Request::Pass(_) | Request::Sockets => transfer.send(&Reply::NotThere), // asked of keepers
     });
     if let Err(error) = answered {
         debug!(target: "pleach::runtime", %error, "an inspection was not answered");
@@ -187,7 +190,7 @@ static ANSWERING: AtomicUsize = AtomicUsize::new(0);
 static HOLDING: AtomicUsize = AtomicUsize::new(0);
 
 /// The prefix of the sockets' names, in the abstract namespace; the process id follows, and a random number.
-pub(super) const NAME: &str = "pleach-inspect/";
+pub(crate) const NAME: &str = "pleach-inspect/";
 
 /// How many callers are answered at once.
 const MAX_ANSWERS: usize = 8;
@@ -202,10 +205,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const TO_ASK: Duration = Duration::from_millis(500);
 
 /// How long a caller may take to read.
-const TO_READ: Duration = Duration::from_secs(2);
+pub(crate) const TO_READ: Duration = Duration::from_secs(2);
 
 /// The largest request, in bytes.
-const MAX_REQUEST: usize = 64 << 10;
+pub(crate) const MAX_REQUEST: usize = 64 << 10;
 
 /// The stack of a thread here, in bytes.
 const STACK: usize = 256 << 10;
@@ -218,6 +221,7 @@ mod tests {
     use super::*;
     use crate::holds::is_held;
     use crate::inspect::ask_lastingly;
+    use crate::runtime::way::Way;
 
     // SEC-28
     #[test]
@@ -226,7 +230,7 @@ mod tests {
         let address = listener.address();
         let name = String::from_utf8(address.as_abstract_name().unwrap().into()).unwrap();
         let (leaf, other) = (Uuid::new_v4(), Uuid::new_v4());
-        let asking = thread::spawn(move || ask_lastingly(&name, &Request::Hold(vec![leaf])).unwrap());
+        let asking = thread::spawn(move || ask_lastingly(&Way::to(name), &Request::Hold(vec![leaf])).unwrap());
         while !asking.is_finished() {
             let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&rustix::event::Timespec::default()));
             listener.answer_next();

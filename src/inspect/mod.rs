@@ -12,6 +12,8 @@
 //! | `stacks.rs` | where tasks and threads are |
 //! | `chains.rs` | calls that come back to an actor that waits |
 //! | `listener.rs` | the socket of a process, and the threads that answer |
+//! | `links.rs` | the ways from this process to other hosts |
+//! | `hops.rs` | a connection that leads over several processes |
 //! | `transfer.rs` | messages on a connection that may stall |
 //! | `trace.rs` | the messages of an actor, as they pass |
 //! | `stops.rs` | actors that stand still, and wait for the debugger's terminal |
@@ -19,11 +21,16 @@
 //! The sockets are in Linux's abstract namespace: they leave no file, whatever ends the process, and are listed in
 //! `/proc/net/unix`, so that they need no directory to be found in. Other users can see their names, and no more.
 //!
+//! Actors on another host are asked through the process that has started them there, and its keeper: over the login,
+//! and nothing listens on a network for it.
+//!
 //! # Invariants
 //! 1. Both sides know the other's user from the kernel before a byte is read: the same one, or root.
 //! 2. An answer takes no lock that it would have to wait for, and needs no task of an actor.
 
 mod chains;
+pub(crate) mod hops;
+pub(crate) mod links;
 pub(crate) mod listener;
 mod report;
 mod stacks;
@@ -51,6 +58,7 @@ use self::listener::{NAME, is_trusted};
 pub use pleach_wire::msg::FunctionKind;
 
 pub use self::chains::{CallChain, ChainedCall, call_chains};
+pub use self::links::HostLink;
 #[cfg(feature = "metrics")]
 pub(crate) use self::report::soon;
 pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
@@ -63,16 +71,20 @@ pub use self::work::{Inside, RunningFunction, WaitingCall};
 use crate::actor::ActorId;
 use crate::channel::tap::Wanted;
 use crate::os::abstract_sockets;
+use crate::runtime::way::{Hop, Way};
 
 /// A process of this user that hosts actors, or did a moment ago.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Process {
-    /// Its process id.
+    /// Its process id on its host; 0 where a whole host says nothing.
     pub pid: u32,
-    /// What it says, or why it says nothing: [`io::ErrorKind::TimedOut`] from one that is stopped.
+    /// The host, as the start of an actor there named it: `ssh:node2`; `None` for this one.
+    pub host: Option<String>,
+    /// What it says, or why it says nothing: [`io::ErrorKind::TimedOut`] from one that is stopped, and from a host that
+    /// is out of reach.
     pub report: io::Result<ProcessReport>,
-    socket: String,
+    way: Way,
 }
 
 impl Process {
@@ -108,7 +120,7 @@ impl Process {
 
     /// Asks it again what it hosts; `None` if it has ended.
     pub fn again(&self) -> Option<Self> {
-        report_of(&self.socket).filter(|process| process.pid == self.pid)
+        report_of(self.way.clone(), self.host.as_deref()).filter(|process| process.pid == self.pid)
     }
 
     /// Asks it to show here what stands still in its tree: see [`stops`].
@@ -117,24 +129,26 @@ impl Process {
     /// As for [`stacks`](Self::stacks).
     #[cfg(feature = "debugger")]
     pub(crate) fn attach(&self) -> io::Result<Transfer> {
-        match ask_lastingly(&self.socket, &Request::Attach)? {
+        match ask_lastingly(&self.way, &Request::Attach)? {
             (transfer, Reply::Attached) => Ok(transfer),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
     fn asked(&self, request: &Request) -> io::Result<Reply> {
-        match ask(&self.socket, request) {
+        match ask(&self.way, request) {
             Some((pid, reply)) if pid == self.pid => reply,
             _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} has ended", self.pid))),
         }
     }
 }
 
-/// Finds the processes of this user that host actors, on this host and in this network namespace, and asks each.
+/// Finds the processes of this user that host actors, on this host and in this network namespace, and asks each; then
+/// those that they have started on other hosts, and so on.
 ///
-/// It blocks until all have answered; one that does not, such as a stopped one, takes two seconds. All are asked at
-/// once. The process of the caller is among them, if it hosts an actor.
+/// It blocks until all have answered; one that does not, such as a stopped one, takes two seconds, and a host that does
+/// not, three more for each that is on the way. All are asked at once. The process of the caller is among them, if it
+/// hosts an actor.
 ///
 /// # Errors
 /// When `/proc/net/unix` can't be read.
@@ -156,58 +170,117 @@ impl Process {
 /// ```
 pub fn processes() -> io::Result<Vec<Process>> {
     let list = fs::read_to_string(abstract_sockets::LIST)?;
-    // Each connection to a socket has its name, too.
-    let sockets: BTreeSet<_> = abstract_sockets::names(&list, NAME).map(|rest| format!("{NAME}{rest}")).collect();
-    let sockets: Vec<_> = sockets.into_iter().collect();
-    let mut found = Vec::new();
-    for some in sockets.chunks(AT_ONCE) {
-        thread::scope(|scope| {
-            let asked: Vec<_> = some.iter().map(|name| scope.spawn(move || report_of(name))).collect();
-            found.extend(asked.into_iter().filter_map(|asked| asked.join().ok()?));
-        });
-    }
-    found.sort_by_key(|process| process.pid);
+    let names: BTreeSet<_> = sockets_in(&list).collect(); // each connection to a socket has its name, too
+    let mut found = look_at(names.into_iter().map(Way::to).collect(), None);
+    // Another host of this network is seen from here, too.
+    found.sort_by_key(|process| process.way.hops.len());
+    let mut seen = BTreeSet::new();
+    found.retain(|process| seen.insert(process.way.socket_there().to_owned()) || process.pid == 0);
+    found.sort_by(|one, other| (&one.host, one.pid).cmp(&(&other.host, other.pid)));
     Ok(found)
 }
 
-fn report_of(socket: &str) -> Option<Process> {
-    let (pid, reply) = ask(socket, &Request::Report)?;
+/// Returns the names of the sockets in a list of the kernel's.
+pub(crate) fn sockets_in(list: &str) -> impl Iterator<Item = String> {
+    abstract_sockets::names(list, NAME).map(|rest| format!("{NAME}{rest}"))
+}
+
+/// Returns the process whose socket has this name.
+pub(crate) fn pid_in(socket: &str) -> Option<u32> {
+    socket.strip_prefix(NAME)?.split('/').next()?.parse().ok()
+}
+
+/// Asks processes of a host, and all that they have started on others.
+fn look_at(ways: Vec<Way>, host: Option<&str>) -> Vec<Process> {
+    at_once(ways, |way| match report_of(way, host) {
+        Some(process) => with_those_beyond(process),
+        None => Vec::new(),
+    })
+}
+
+fn with_those_beyond(process: Process) -> Vec<Process> {
+    let links = process.report.as_ref().map(|report| report.links.clone()).unwrap_or_default();
+    let is_too_far = process.way.hops.len() >= MAX_HOPS;
+    let links = if is_too_far { Vec::new() } else { links };
+    let mut found =
+        at_once(links, |HostLink { number, host }| look_at_host(process.way.clone().then(Hop::Link(number)), host));
+    found.push(process);
+    found
+}
+
+/// Asks the processes that a keeper looks after.
+fn look_at_host(keeper: Way, host: String) -> Vec<Process> {
+    let error = match ask(&keeper, &Request::Sockets) {
+        Some((_, Ok(Reply::Sockets(names)))) => {
+            let below = |name| keeper.clone().then(Hop::Below(name));
+            return look_at(names.into_iter().map(below).collect(), Some(&host));
+        }
+        Some((_, Ok(_))) => io::ErrorKind::InvalidData.into(),
+        Some((_, Err(error))) => error,
+        None => return Vec::new(), // the actor there has ended
+    };
+    vec![Process { pid: 0, host: Some(host), report: Err(error), way: keeper }]
+}
+
+/// Does something that waits with each, on threads of their own.
+fn at_once<T: Send>(all: Vec<T>, look: impl Fn(T) -> Vec<Process> + Sync) -> Vec<Process> {
+    let (mut all, mut found, look) = (all.into_iter().peekable(), Vec::new(), &look);
+    while all.peek().is_some() {
+        thread::scope(|scope| {
+            let some = all.by_ref().take(AT_ONCE);
+            let asked: Vec<_> = some.map(|one| scope.spawn(move || look(one))).collect();
+            found.extend(asked.into_iter().filter_map(|asked| asked.join().ok()).flatten());
+        });
+    }
+    found
+}
+
+fn report_of(way: Way, host: Option<&str>) -> Option<Process> {
+    let (pid, reply) = ask(&way, &Request::Report)?;
     let report = reply.and_then(|reply| match reply {
         Reply::Report(report) => Ok(report),
         _ => Err(io::ErrorKind::InvalidData.into()),
     });
-    Some(Process { pid, report, socket: socket.to_owned() })
+    Some(Process { pid, host: host.map(str::to_owned), report, way })
 }
 
-/// Asks the process behind a socket; `None` if it has ended, or is another user's.
-fn ask(name: &str, request: &Request) -> Option<(u32, io::Result<Reply>)> {
-    let (peer, answered) = begin(name, request, MAX_REPLY).ok()?;
-    Some((peer.pid.as_raw_nonzero().get().unsigned_abs(), answered.map(|(_, reply)| reply)))
+/// Asks the process at the end of a way; `None` if it has ended, or is another user's.
+fn ask(way: &Way, request: &Request) -> Option<(u32, io::Result<Reply>)> {
+    let (peer, answered) = begin(way, request, MAX_REPLY).ok()?;
+    let pid = match way.is_far() {
+        true => pid_in(way.socket_there()).unwrap_or_default(),
+        false => peer.pid.as_raw_nonzero().get().unsigned_abs(),
+    };
+    Some((pid, answered.map(|(_, reply)| reply)))
 }
 
-/// Asks the process behind a socket for something that lasts as long as the connection; returns also its first answer.
+/// Asks the process at the end of a way for something that lasts as long as the connection; returns also its first
+/// answer.
 ///
 /// # Errors
 /// When it has ended, or is another user's, or does not answer in time.
-pub(crate) fn ask_lastingly<T: DeserializeOwned>(name: &str, request: &Request) -> io::Result<(Transfer, T)> {
-    let (_, answered) = begin(name, request, MAX_FIRST)?;
+pub(crate) fn ask_lastingly<T: DeserializeOwned>(way: &Way, request: &Request) -> io::Result<(Transfer, T)> {
+    let (_, answered) = begin(way, request, MAX_FIRST)?;
     answered
 }
 
 /// A connection, and the first answer that has come over it.
 type Begun<T> = io::Result<(Transfer, T)>;
 
-/// Connects to the process behind a socket, asks, and receives an answer of at most `limit` bytes; again, while too many
-/// others ask.
+/// Connects to the process at the end of a way, asks, and receives an answer of at most `limit` bytes; again, while too
+/// many others ask.
 ///
 /// # Errors
 /// When it has ended, or either side does not trust the other's user.
-fn begin<T: DeserializeOwned>(name: &str, request: &Request, limit: usize) -> io::Result<(UCred, Begun<T>)> {
-    let until = Instant::now() + PATIENCE;
+fn begin<T: DeserializeOwned>(way: &Way, request: &Request, limit: usize) -> io::Result<(UCred, Begun<T>)> {
+    let until = Instant::now() + if way.is_far() { FAR_PATIENCE } else { PATIENCE };
     loop {
-        let (connection, peer) = connect(name)?;
+        let (connection, peer) = connect(&way.socket)?;
         let mut transfer = Transfer::over(connection, until.saturating_duration_since(Instant::now()));
-        let answered = transfer.send(request).and_then(|()| transfer.receive(limit));
+        let answered = match pass(&mut transfer, &way.hops) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+            passed => passed.and_then(|()| transfer.send(request)).and_then(|()| transfer.receive(limit)),
+        };
         match answered {
             // Turned away: it does not trust this user, or too many ask just now.
             Err(error) if is_end(&error) && peer.uid != geteuid() => {
@@ -217,6 +290,22 @@ fn begin<T: DeserializeOwned>(name: &str, request: &Request, limit: usize) -> io
             answered => return Ok((peer, answered.map(|first| (transfer, first)))),
         }
     }
+}
+
+/// Has a connection go on to where it is to lead.
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`] when the way has ended; as for the transfer.
+fn pass(transfer: &mut Transfer, hops: &[Hop]) -> io::Result<()> {
+    for hop in hops {
+        transfer.send(&Request::Pass(hop.clone()))?;
+        match transfer.receive(MAX_FIRST)? {
+            Reply::Passed => {}
+            Reply::NotThere => return Err(io::ErrorKind::NotFound.into()),
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Connects to the process behind a socket.
@@ -256,6 +345,10 @@ pub(crate) enum Request {
         actor: Uuid,
         wanted: Wanted,
     },
+    /// To lead the connection on: what comes next is for the process there.
+    Pass(Hop),
+    /// The names of the sockets below a keeper.
+    Sockets,
 }
 
 /// The answer.
@@ -274,10 +367,18 @@ pub(crate) enum Reply {
     /// Messages follow.
     Traced,
     NotTraced(NotTraced),
+    /// The connection leads on.
+    Passed,
+    /// There is nothing where it was to lead.
+    NotThere,
+    Sockets(Vec<String>),
 }
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// And over one or more hosts.
+const FAR_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The pause after a process has turned this one away.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -290,3 +391,6 @@ const MAX_FIRST: usize = 4 << 10;
 
 /// The largest report, in bytes: a process may host thousands of actors.
 const MAX_REPLY: usize = 16 << 20;
+
+/// The longest way, in steps: two for each host.
+const MAX_HOPS: usize = 32;

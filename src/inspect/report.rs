@@ -10,6 +10,7 @@ use pleach_wire::{Key, Volume};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::links::{self, HostLink};
 use super::work::{LineWork, RunningFunction, WaitingCall};
 use crate::actor::ActorId;
 use crate::channel::Channel;
@@ -33,6 +34,9 @@ pub struct ProcessReport {
     pub told_us: u64,
     /// Its actors: most processes host one.
     pub actors: Vec<ActorReport>,
+    /// Its links to other hosts, where it has started actors.
+    #[serde(default)]
+    pub links: Vec<HostLink>,
 }
 
 /// An actor.
@@ -121,6 +125,7 @@ impl ProcessReport {
             memory: resident_memory().unwrap_or_default(),
             told_us: now.as_micros() as u64,
             actors: actors.iter().map(|actor| ActorReport::of(actor, MAX_LISTED / actors.len())).collect(),
+            links: links::all(),
         }
     }
 }

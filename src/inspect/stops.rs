@@ -45,6 +45,22 @@ impl Stop {
     pub(crate) fn shown_path(&self) -> String {
         self.path.iter().map(ActorId::name).collect::<Vec<_>>().join("/")
     }
+
+    /// Returns its process, with the host if that is not the root's.
+    pub(crate) fn shown_process(&self) -> String {
+        if self.is_near() { format!("pid {}", self.pid) } else { format!("pid {} at {}", self.pid, self.host()) }
+    }
+
+    /// Returns whether its process is seen from that of the root.
+    pub(crate) fn is_near(&self) -> bool {
+        let ends = self.path.first().zip(self.path.last());
+        ends.is_some_and(|(root, actor)| root.is_at_place_of(actor))
+    }
+
+    /// Returns the name of its host.
+    pub(crate) fn host(&self) -> &str {
+        self.path.last().map_or("?", ActorId::host)
+    }
 }
 
 /// Why an actor stands still.
@@ -78,8 +94,8 @@ impl fmt::Display for Place {
 pub(crate) enum Told {
     /// It is in the queue: the first that it is told, unless it is declined.
     Queued,
-    /// It has the terminal; a debugger would be a descendant of this process.
-    Granted { by: u32 },
+    /// It has the terminal; a debugger would be a descendant of this process, or on another host of any.
+    Granted { by: Option<u32> },
     /// There is no terminal for it: why.
     Declined(String),
     /// A command of the user.
@@ -129,7 +145,8 @@ pub(crate) fn serve_with(front_end: fn()) {
 pub(super) fn queue(stop: Stop, transfer: Transfer) -> io::Result<()> {
     // One that comes before the prompt is counted there.
     if terminal::is_held() {
-        let line = format!("── {} (pid {}) stands still, too, and waits for its turn\n", stop.shown_path(), stop.pid);
+        let (path, process) = (stop.shown_path(), stop.shown_process());
+        let line = format!("── {path} ({process}) stands still, too, and waits for its turn\n");
         stderr::offer(line.into());
     }
     put(Waiting::Stop(Box::new(stop), transfer))

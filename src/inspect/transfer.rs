@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// A connection, and until when it may be used.
 #[derive(Debug)]
@@ -33,6 +34,11 @@ impl Transfer {
     /// The same connection, for a conversation: a person at one end takes any time.
     pub(crate) fn without_bound(self) -> Self {
         Self { until: None, ..self }
+    }
+
+    /// The connection itself, for others to use.
+    pub(super) fn into_connection(self) -> UnixStream {
+        self.connection
     }
 
     /// Another handle on the connection, for a thread that receives while this one sends.
@@ -66,10 +72,7 @@ impl Transfer {
     /// # Errors
     /// When the other end has left, or does not take it in time.
     pub(crate) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
-        let mut frame = vec![0; 4];
-        rmp_serde::encode::write_named(&mut frame, message).map_err(io::Error::other)?;
-        let length = u32::try_from(frame.len() - 4).map_err(io::Error::other)?;
-        frame[..4].copy_from_slice(&length.to_le_bytes());
+        let frame = frame(message)?;
         let mut rest = &frame[..];
         while !rest.is_empty() {
             self.connection.set_write_timeout(self.left()?)?;
@@ -89,13 +92,9 @@ impl Transfer {
     pub(crate) fn receive<T: DeserializeOwned>(&mut self, limit: usize) -> io::Result<T> {
         let mut length = [0; 4];
         self.fill(&mut length)?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > limit {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{length} bytes, more than {limit}")));
-        }
-        let mut message = vec![0; length];
+        let mut message = vec![0; checked(length, limit)?];
         self.fill(&mut message)?;
-        rmp_serde::from_slice(&message).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        decoded(&message)
     }
 
     fn fill(&mut self, mut rest: &mut [u8]) -> io::Result<()> {
@@ -124,6 +123,47 @@ impl Transfer {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
     }
+}
+
+/// As [`Transfer::send`], in a process whose async runtime never stands still.
+///
+/// # Errors
+/// When the other end has left.
+pub(crate) async fn send(to: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> io::Result<()> {
+    to.write_all(&frame(message)?).await
+}
+
+/// As [`Transfer::receive`], in a process whose async runtime never stands still.
+///
+/// # Errors
+/// When the other end has left, or sends something else.
+pub(crate) async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin), limit: usize) -> io::Result<T> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length).await?;
+    let mut message = vec![0; checked(length, limit)?];
+    from.read_exact(&mut message).await?;
+    decoded(&message)
+}
+
+/// A message behind its length.
+fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; 4];
+    rmp_serde::encode::write_named(&mut frame, message).map_err(io::Error::other)?;
+    let length = u32::try_from(frame.len() - 4).map_err(io::Error::other)?;
+    frame[..4].copy_from_slice(&length.to_le_bytes());
+    Ok(frame)
+}
+
+fn checked(length: [u8; 4], limit: usize) -> io::Result<usize> {
+    let length = u32::from_le_bytes(length) as usize;
+    match length > limit {
+        true => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{length} bytes, more than {limit}"))),
+        false => Ok(length),
+    }
+}
+
+fn decoded<T: DeserializeOwned>(message: &[u8]) -> io::Result<T> {
+    rmp_serde::from_slice(message).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// A socket whose timeout has passed says that it would block.

@@ -63,6 +63,16 @@
 //! connection of that branch counts as late, and no signal is sent to it; afterwards each patience begins again. A
 //! request to end it is heard when it goes on. An actor that is killed at its prompt makes room for the next one.
 //!
+//! # On other hosts
+//! An actor that `ssh` or Slurm has started stops like any other, at any depth and over any number of hosts: the prompt
+//! is the root's, shows the host, and takes turns with all others. What is said goes over the login; nothing listens on
+//! a network for it. The actors that wait are those above it, on every host, and those that it has started itself on
+//! other hosts. A sibling on another host that is connected with it directly does not know that it stands still, and
+//! gives that connection up after its patience ([`Config::dead_after`](crate::Config::dead_after)).
+//!
+//! A native debugger must run where the process is: `gdb` at the prompt says what to type in another terminal,
+//! `ssh node2 -t gdb -p 4711`. The end of the login, or of a process on the way, lets the actor go on.
+//!
 //! # Variables
 //! Cargo's usual profile has them. A profile with `debug = "line-tables-only"` or `debug = false` has none: set
 //! `debug = 2` for the packages that you debug. `cargo run -p debugging -- panic` in this repository tries it.
@@ -73,8 +83,7 @@
 //! the level of warnings says what would have stopped and where. `pleach attach NAME` gives a running program a terminal
 //! to show its actors in, from then on; the tool must run as the same user, or as root.
 //!
-//! An actor with an ancestor on another host does not stop either, nor one that has changed its user: the processes
-//! above it would not wait for it.
+//! An actor that has changed its user does not stop either: the processes above it would not wait for it.
 //!
 //! All of this is the package's feature `debugger`, which is on by default. A release without it has no prompt:
 //! [`pause`](crate::pause) does not exist there, and debug mode changes nothing.

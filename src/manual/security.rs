@@ -80,6 +80,10 @@
 //! - **SEC-29** A trace tells the messages of an actor to its own user and to root: when, with which peer, of which
 //!   function, how large; never what is in one, nor the text of an error. At most 16 run in a process, each keeps 8192
 //!   messages at most, and no actor waits for one.
+//! - **SEC-30** What asks for the actors on other hosts, or from there, goes over the login that has started them, and
+//!   nothing listens on a network for it. From there the actors above are reached, and from here those below the keeper;
+//!   on each host the kernel says who asks. A login carries at most 512 connections at once, with 64 KiB of each that
+//!   were not taken.
 //!
 //! # Tests
 //! | clause | file | test |
@@ -147,6 +151,9 @@
 //! | SEC-29 | `tests/it/inspect.rs` | `another_user_ends_and_traces_nothing` |
 //! | SEC-29 | `tests/cli/trace.rs` | `each_message_is_told_on_both_sides` |
 //! | SEC-29 | `src/channel/tap.rs` | `what_finds_no_room_is_counted_in_its_place` |
+//! | SEC-30 | `src/spawn/remote/mux.rs` | `what_the_other_side_makes_of_a_line_is_bounded` |
+//! | SEC-30 | `src/spawn/remote/gate.rs` | `only_what_is_below_a_keeper_is_reached_from_above` |
+//! | SEC-30 | `examples/debugging/tests/prompt/hosts.rs` | `actors_pause_one_below_the_other_over_three_hosts` |
 //!
 //! # Not protected
 //! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,

@@ -37,9 +37,14 @@ impl About {
 
 /// This process, its parent, the parent of that, and so on.
 pub(crate) fn ancestry() -> impl Iterator<Item = u32> {
+    ancestry_of(std::process::id())
+}
+
+/// A process, its parent, and so on.
+pub(crate) fn ancestry_of(pid: u32) -> impl Iterator<Item = u32> {
     let parent = |pid: &u32| About::of(*pid).map(|about| about.parent).filter(|parent| *parent != 0);
     // A process that ends meanwhile gives its children to another: the walk ends, whatever it meets.
-    std::iter::successors(Some(std::process::id()), parent).take(MAX_DEPTH)
+    std::iter::successors(Some(pid), parent).take(MAX_DEPTH)
 }
 
 /// Whether a process holds a descriptor of another (pidfd); nothing, if this user may not look.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::connections::Contact;
+use super::way::Way;
 use crate::actor::ActorId;
 use crate::config::{ChildOutputs, Config};
 use crate::os::mark::TreeMark;
@@ -44,17 +45,17 @@ pub(crate) struct ActorSpec {
     /// The mark to put on itself, for all its descendants.
     #[serde(default)]
     pub(crate) mark: Option<TreeMark>,
-    /// The actors above it, the root first, if all of them are on its host.
+    /// The actors above it, the root first; none, if one of them can't be asked.
     #[serde(default)]
     pub(crate) ancestors: Vec<Ancestor>,
 }
 
-/// An actor above another one, and where it is asked for what needs no task of it.
+/// An actor above another one, and how it is asked for what needs no task of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ancestor {
     pub(crate) who: ActorId,
-    /// The name of its process's socket for inspection.
-    pub(crate) socket: String,
+    /// The way to its process, from the host of the actor below.
+    pub(crate) way: Way,
 }
 
 /// Where an actor comes from.

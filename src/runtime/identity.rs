@@ -88,7 +88,7 @@ impl Identity {
         Some(&self.origin.as_ref()?.parent)
     }
 
-    /// Returns the actors above this one, the root first: none for a root, or if one of them is on another host.
+    /// Returns the actors above this one, the root first: none for a root, or if one of them can't be asked.
     pub(crate) fn ancestors(&self) -> &[Ancestor] {
         self.origin.as_ref().map_or(&[], |origin| &origin.ancestors)
     }

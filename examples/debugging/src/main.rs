@@ -7,6 +7,7 @@
 //! variables.
 
 mod context;
+mod hosts;
 mod root;
 mod tree;
 mod worker;
@@ -22,6 +23,7 @@ async fn main() -> anyhow::Result<()> {
     }
     // One that is marked has debug mode in one actor only.
     let config = Config { debug_mode: wanted != "per_actor", ..Config::load()? };
+    let hosts = config.hosts.to_vec();
     pleach::open_root(config, async |root| {
         match wanted.as_str() {
             "panic" => worker::panics_three_calls_deep().await?,
@@ -51,6 +53,8 @@ async fn main() -> anyhow::Result<()> {
             "many" => tree::many_crash_at_once().await?,
             "leased" => tree::leaf_with_a_lease_pauses().await?,
             "daemons" => tree::daemons_stop().await?,
+            "hosts" => hosts::pause_one_below_the_other(hosts).await?,
+            "hosts_crash" => hosts::crash_at_once(hosts).await?,
             "not_enabled" => context::is_not_enabled().await?,
             "context" => context::pauses().await?,
             unknown => println!("`{unknown}` is none of the programs: see `match` in src/main.rs"),

@@ -5,6 +5,7 @@
 //! | this one | who shows the next actor: a tool that has attached itself, the terminal, or neither |
 //! | `prompt.rs` | the prompt: reads a line, has it answered |
 //! | `editor.rs` | the line editor, and its completion |
+//! | `tree.rs` | the commands about the whole tree |
 //! | `screen.rs` | what the other actors write meanwhile |
 //! | `native.rs` | `gdb` and `lldb`, on this terminal |
 //! | `attach.rs` | a front-end in another process |
@@ -14,6 +15,7 @@ mod editor;
 mod native;
 mod prompt;
 mod screen;
+mod tree;
 
 use std::sync::Mutex;
 

@@ -25,6 +25,13 @@ use crate::os::tracer;
 /// # Errors
 /// Says in a sentence why it can't be run.
 pub(super) fn run(debugger: &str, terminal: &Held, stop: &Stop) -> Result<(), String> {
+    if !stop.is_near() {
+        let Stop { pid, .. } = stop;
+        let host = stop.host();
+        return Err(format!(
+            "process {pid} runs on another host, and so must {debugger}: type `ssh {host} -t {debugger} -p {pid}` in another terminal"
+        ));
+    }
     tracer::check(stop.pid)?;
     let files = (|| Ok::<_, io::Error>([terminal.file()?, terminal.file()?, terminal.file()?, terminal.file()?]))();
     let [stdin, stdout, stderr, own] = files.map_err(|error| format!("{debugger} gets no terminal: {error}"))?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::editor::{Editor, Typed};
 use super::native;
 use super::screen::Screen;
+use super::tree;
 use crate::debug::commands::{COMMANDS, Command, find};
 use crate::debug::source;
 use crate::inspect::stops::{self, GoesOn, Said, Stop, Told, Why};
@@ -23,7 +24,7 @@ use crate::os::terminal::Held;
 
 /// Shows an actor on the terminal until it goes on, or is gone.
 pub(in crate::debug) fn on(terminal: &Held, stop: &Stop, mut actor: Transfer) -> GoesOn {
-    let granted = actor.send(&Told::Granted { by: std::process::id() });
+    let granted = actor.send(&Told::Granted { by: stop.is_near().then(std::process::id) });
     let (Ok(()), Ok(output), Ok(mut editor), Ok(listening)) =
         (granted, terminal.file(), Editor::open(), actor.try_clone())
     else {
@@ -104,6 +105,8 @@ impl Prompt<'_> {
             None if word.is_empty() => {}
             Some("help") => self.print(&help(rest.trim())),
             Some("log") => self.print(&self.screen.last(rest.trim().parse().unwrap_or(LOG_LINES))),
+            Some("tree") => self.print(&tree::drawn(self.stop)),
+            Some("actors") => self.print(&tree::table(self.stop)),
             Some(debugger @ ("gdb" | "lldb")) => {
                 let ran = native::run(debugger, self.terminal, self.stop);
                 self.terminal.take_back();
@@ -146,14 +149,14 @@ impl Prompt<'_> {
     }
 
     fn introduce(&mut self) {
-        let Stop { pid, why, message, place, .. } = self.stop;
+        let Stop { why, message, place, .. } = self.stop;
         let what = match why {
             Why::Paused => "pauses".to_owned(),
             Why::Panicked => format!("panicked: {message}"),
             Why::Failed => format!("failed: {message}"),
             Why::PostMortem => format!("post-mortem: {message}"),
         };
-        self.print(&format!("\n── {} (pid {pid}) {what}", self.stop.shown_path()));
+        self.print(&format!("\n── {} ({}) {what}", self.stop.shown_path(), self.stop.shown_process()));
         if let Some(place) = place {
             self.print(&format!("   at {place}"));
             let line = source::line(place).map(|line| format!("   {:>5} -> {line}", place.line));
@@ -167,7 +170,7 @@ impl Prompt<'_> {
     }
 
     fn note_gone(&mut self) -> GoesOn {
-        self.print(&format!("── {} (pid {}) is gone", self.stop.shown_path(), self.stop.pid));
+        self.print(&format!("── {} ({}) is gone", self.stop.shown_path(), self.stop.shown_process()));
         GoesOn::Continued
     }
 

@@ -25,8 +25,10 @@ use super::super::commands::clean_up;
 use super::super::entry::{async_runtime, name_process, read_message, take_stdin};
 use super::super::process::{command, spawn};
 use super::super::{Exit, Launched, Process, Signal};
-use super::output::{ToParent, write_end};
-use super::{Instructions, NOTED, parse_signal};
+use super::gate::{Connections, Gate};
+use super::mux::MAX_FRAME;
+use super::output::{ToParent, write_end, write_frame};
+use super::{FRAME, Instructions, NOTED, parse_signal};
 use crate::config::{ChildOutput, Config};
 use crate::error::{Error, Result};
 use crate::os::orphans::Descendants;
@@ -51,8 +53,9 @@ pub(in crate::spawn) fn run() -> Result<()> {
     let descendants = Descendants::default();
     (instructions.spec.starter, instructions.spec.mark) = (Some(std::process::id()), descendants.mark());
     let after = instructions.clean_up.take();
+    let gate = open_gate(&mut instructions.spec);
     let tokio = async_runtime(false, None).map_err(usage("no async runtime"))?;
-    let kept = tokio.block_on(keep(instructions, input, &descendants));
+    let kept = tokio.block_on(keep(instructions, input, &descendants, gate));
     sockets.remove();
     let (exit, orders) = kept?;
     let report = write_end(exit.status);
@@ -77,14 +80,27 @@ async fn all_is_written() {
     }
 }
 
+/// Opens the gate to the actors above; without it, they can't be asked.
+fn open_gate(spec: &mut ActorSpec) -> Option<Gate> {
+    let gate = Gate::open();
+    match &gate {
+        Ok(gate) => gate.lead_to(&mut spec.ancestors),
+        Err(error) => {
+            debug!(target: "pleach::runtime", %error, "the actors above can't be asked from here");
+            spec.ancestors.clear();
+        }
+    }
+    gate.ok()
+}
+
 /// Ends what was made for the actor, if the parent can't: often this process is part of it, and ends too.
 ///
 /// Slurm may end a step whose `srun` has died, with SIGTERM first: the job goes on without it, and with its nodes.
-async fn clean_up_unless_noted(command: &[String], mut orders: mpsc::Receiver<u8>) {
+async fn clean_up_unless_noted(command: &[String], mut orders: mpsc::Receiver<Order>) {
     let mut terminated = signal(SignalKind::terminate()).ok();
     let noted = async {
-        while let Some(letter) = orders.recv().await {
-            if letter == NOTED {
+        while let Some(order) = orders.recv().await {
+            if matches!(order, Order::Letter(NOTED)) {
                 return true;
             }
         }
@@ -118,7 +134,8 @@ async fn keep(
     instructions: Instructions,
     input: File,
     descendants: &Descendants,
-) -> Result<(Exit, mpsc::Receiver<u8>)> {
+    gate: Option<Gate>,
+) -> Result<(Exit, mpsc::Receiver<Order>)> {
     let Instructions { spec, env, directory, clean_up: _ } = instructions;
     let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
     let mut command = command(&spec, &env);
@@ -132,6 +149,7 @@ async fn keep(
     command.stdout(unless_null(spec.outputs.stdout, Stdio::piped()));
     command.stderr(unless_null(spec.outputs.stderr, Stdio::inherit()));
     let Launched { process, keeper } = spawn(command, &spec, Lines::plain(ToParent)).await.map_err(failed)?;
+    let mut connections = gate.and_then(|gate| gate.serve(process.pid(), spec.ancestors.len()).ok());
     let mut orders =
         read_orders(input).map_err(|error| failed(format!("no thread to listen to its parent: {error}")))?;
     let exit = tokio::select! {
@@ -140,20 +158,36 @@ async fn keep(
             descendants.end(spec.config.kill_after).await;
             exit
         }
-        never = obey(&mut orders, &process, &spec.config) => match never {},
+        never = obey(&mut orders, &mut connections, &process, &spec.config) => match never {},
         never = adopt(descendants) => match never {},
     };
     Ok((exit, orders))
 }
 
 /// Carries out the parent's instructions, and the consequences of its silence.
-async fn obey(orders: &mut mpsc::Receiver<u8>, process: &Process, config: &Config) -> Infallible {
-    while let Some(letter) = orders.recv().await {
-        match parse_signal(letter) {
-            Some(signal) => process.signal(signal),
-            None => debug!(target: "pleach::runtime", letter, "an unknown order"),
+async fn obey(
+    orders: &mut mpsc::Receiver<Order>,
+    connections: &mut Option<Connections>,
+    process: &Process,
+    config: &Config,
+) -> Infallible {
+    let mut unsent = None;
+    loop {
+        tokio::select! {
+            biased;
+            order = orders.recv() => match order {
+                Some(Order::Letter(letter)) => match parse_signal(letter) {
+                    Some(signal) => process.signal(signal),
+                    None => debug!(target: "pleach::runtime", letter, "an unknown order"),
+                },
+                Some(Order::Frame(frame)) => connections.iter_mut().for_each(|connections| connections.take(&frame)),
+                None => break,
+            },
+            () = stdout::pass_on(unsent.as_deref().unwrap_or_default()), if unsent.is_some() => unsent = None,
+            frame = next_frame(connections), if unsent.is_none() => unsent = Some(write_frame(&frame)),
         }
     }
+    drop(connections.take()); // nothing here waits for an answer of the parent's host
     debug!(target: "pleach::cancel", "the parent is gone: stopping");
     process.signal(Signal::Release);
     sleep(config.soft_reap).await;
@@ -163,6 +197,13 @@ async fn obey(orders: &mut mpsc::Receiver<u8>, process: &Process, config: &Confi
     std::future::pending().await
 }
 
+async fn next_frame(connections: &mut Option<Connections>) -> Vec<u8> {
+    match connections {
+        Some(connections) => connections.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Takes orphans in, as the root does on its own host.
 async fn adopt(descendants: &Descendants) -> Infallible {
     descendants.adopt().await;
@@ -170,13 +211,33 @@ async fn adopt(descendants: &Descendants) -> Infallible {
 }
 
 /// Reads the orders on a thread, which ends with the process: the input may be of any kind.
-fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<u8>> {
+fn read_orders(mut input: File) -> io::Result<mpsc::Receiver<Order>> {
     let (orders, received) = mpsc::channel(4);
     std::thread::Builder::new().name("pleach-orders".into()).spawn(move || {
-        let mut letter = [0];
-        while input.read_exact(&mut letter).is_ok() && orders.blocking_send(letter[0]).is_ok() {}
+        while let Ok(order) = read_order(&mut input)
+            && orders.blocking_send(order).is_ok()
+        {}
     })?;
     Ok(received)
+}
+
+/// What the parent says.
+enum Order {
+    Letter(u8),
+    /// A frame of the probe's connections.
+    Frame(Vec<u8>),
+}
+
+fn read_order(input: &mut File) -> io::Result<Order> {
+    let (mut letter, mut length) = ([0], [0; 4]);
+    input.read_exact(&mut letter)?;
+    if letter[0] != FRAME {
+        return Ok(Order::Letter(letter[0]));
+    }
+    input.read_exact(&mut length)?;
+    let mut frame = vec![0; (u32::from_le_bytes(length) as usize).min(MAX_FRAME)];
+    input.read_exact(&mut frame)?;
+    Ok(Order::Frame(frame))
 }
 
 /// The only argument of an agent.

@@ -8,12 +8,23 @@
 //!   its input:   instructions (length, msgpack) ─────►  starts the actor
 //!                `t`, `k` ────────────────────────────►  SIGTERM, SIGKILL to the actor's group
 //!                `n` ─────────────────────────────────►  its report of the actor's end has come
+//!                `f`, a frame (length, bytes) ─────────►  the probe's connections, in both directions: see `mux.rs`
 //!                end of file ─────────────────────────►  the parent has died: ends the actor
-//!   ◄──────────── `pleach: exited 3`, `pleach> 5 hello`  its output: how the actor ended, and its standard output
+//!   ◄──────────── `pleach: exited 3`, `pleach> 5 hello`  its output: how the actor ended, its standard output,
+//!                 `pleach= 9 …`                           and frames
 //!   ◄──────────── the actor's standard error              its standard error
 //! ```
 //! Secrets go over the input, never into arguments, variables or files. Other output of the login is ignored; see
 //! [`output`].
+//!
+//! | file | station |
+//! |---|---|
+//! | this one | this side of the conversation |
+//! | [`agent`] | the other side |
+//! | [`output`] | what the agent says |
+//! | [`apart`] | the async runtime of the conversations |
+//! | [`mux`] | the probe's connections, over the conversation |
+//! | [`starter`], [`gate`] | those connections, at this side and at the agent's |
 //!
 //! # Invariants
 //! 1. Waiting for the end of such a child takes no longer than the engine's connection lasts, or [`ANSWER`] after the
@@ -23,7 +34,11 @@
 //!    drops what it has not passed on by the time its user takes note of the end.
 
 pub(super) mod agent;
+pub(super) mod apart;
+mod gate;
+mod mux;
 mod output;
+mod starter;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,9 +52,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
 
+use self::mux::MAX_FRAME;
 use self::output::{FromAgent, Said};
+use self::starter::Connections;
 use super::{Exit, Launched, Process, Signal};
-use crate::config::{ChildOutput, ChildOutputs};
+use crate::config::{ChildOutput, ChildOutputs, Host};
 use crate::error::WaitStatus;
 use crate::os::relay::{Destination, Lines, Relay, ToStderr, ToStdout};
 use crate::runtime::actor_spec::ActorSpec;
@@ -68,15 +85,21 @@ pub(super) struct Link {
 ///
 /// # Errors
 /// Says why not.
-pub(super) fn converse(link: Link, instructions: &Instructions) -> Result<Launched, String> {
+pub(super) fn converse(link: Link, host: &Host, instructions: &Instructions) -> Result<Launched, String> {
     let encoded = rmp_serde::to_vec_named(instructions).map_err(|error| format!("it can't be described: {error}"))?;
     let length = u32::try_from(encoded.len()).map_err(|_| "too many modules are enabled".to_owned())?;
     let mut unsent = BytesMut::with_capacity(4 + encoded.len());
     unsent.put_u32_le(length);
     unsent.put_slice(&encoded);
     let (process, exited, orders) = Process::new(None);
-    let ActorSpec { name, outputs, .. } = &instructions.spec;
-    let keeper = Box::pin(keep(link, unsent, name.clone(), *outputs, orders, exited));
+    let ActorSpec { name, outputs, ancestors, .. } = &instructions.spec;
+    let connections = Connections::new(&host.to_string(), ancestors.clone());
+    let conversation = keep(link, unsent, name.clone(), *outputs, connections, orders, exited);
+    let keeper = Box::pin(async move {
+        if let Err(why) = apart::run(conversation).await {
+            warn!(target: "pleach::runtime", %why, "an actor on another host is left alone");
+        }
+    });
     Ok(Launched { process, keeper })
 }
 
@@ -91,6 +114,7 @@ async fn keep(
     mut unsent: BytesMut,
     name: String,
     outputs: ChildOutputs,
+    mut connections: Connections,
     mut orders: mpsc::Receiver<Signal>,
     exited: watch::Sender<Option<Exit>>,
 ) {
@@ -110,6 +134,7 @@ async fn keep(
                     sooner(&mut deadline, LAST_WORDS);
                 }
                 Some(Ok(Said::Output(piece))) => stdout.push(&piece),
+                Some(Ok(Said::Frame(frame))) => connections.take(&frame),
                 Some(Ok(Said::Other(line))) => debug!(target: "pleach::runtime", actor = name, line, "output at its host"),
                 Some(Err(_)) | None => output_is_open = false,
             },
@@ -125,10 +150,16 @@ async fn keep(
                     unsent.clear(); // the connection has ended, and `over` says why
                 }
             }
+            frame = connections.next(), if unsent.len() < MAX_FRAME => {
+                unsent.put_u8(FRAME);
+                unsent.put_u32_le(frame.len() as u32);
+                unsent.put_slice(&frame);
+            }
             () = stdout.hand_over(), if stdout.are_waiting() => {}
             () = stderr.run() => {}
         }
     }
+    drop(connections); // an actor that was shown is gone, or goes on
     if !output_is_open {
         let _ = timeout(LAST_WORDS, stderr.pass_on_all()).await; // a process that it had started may hold it open
     }
@@ -171,6 +202,9 @@ fn parse_signal(letter: u8) -> Option<Signal> {
     [Signal::Terminate, Signal::Kill].into_iter().find(|signal| self::letter(*signal) == [letter])
 }
 
+/// A frame comes next.
+const FRAME: u8 = b'f';
+
 /// Tells an agent that its report has come.
 const NOTED: u8 = b'n';
 
@@ -204,7 +238,8 @@ mod tests {
         let (process, exited, orders) = Process::new(None);
         process.signal(Signal::Kill);
         let outputs = ChildOutputs { stdout: ChildOutput::Null, stderr: ChildOutput::Relay };
-        keep(link, BytesMut::new(), "there".into(), outputs, orders, exited).await;
+        let connections = Connections::new("ssh:there", Vec::new());
+        keep(link, BytesMut::new(), "there".into(), outputs, connections, orders, exited).await;
         process.exited().await
     }
 

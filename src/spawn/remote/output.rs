@@ -3,6 +3,7 @@
 //! ```text
 //! ⏎ pleach: exited 3 ⏎            the end of the actor
 //! ⏎ pleach> 5 ⏎ hello             five bytes of the actor's standard output
+//! ⏎ pleach= 9 ⏎ …                 a frame of nine bytes: see [`mux`](super::mux)
 //! ```
 //! Each begins on a line of its own, whatever a login has printed before it. The report of the end comes behind all
 //! output, so the parent reads on when its own reader does not.
@@ -23,15 +24,20 @@ pub(super) enum Said {
     End(WaitStatus),
     /// A piece of its actor's standard output.
     Output(BytesMut),
+    /// A frame of the probe's connections.
+    Frame(BytesMut),
     /// A line of the login.
     Other(String),
 }
 
+/// What a piece of so many bytes is.
+type Piece = (fn(BytesMut) -> Said, usize);
+
 /// Takes apart what an agent says.
 #[derive(Debug, Default)]
 pub(super) struct FromAgent {
-    /// How many bytes of output come next.
-    output: Option<usize>,
+    /// What comes next, and how many bytes that are.
+    piece: Option<Piece>,
 }
 
 impl Decoder for FromAgent {
@@ -40,12 +46,12 @@ impl Decoder for FromAgent {
 
     fn decode(&mut self, read: &mut BytesMut) -> io::Result<Option<Said>> {
         loop {
-            if let Some(len) = self.output {
+            if let Some((said, len)) = self.piece {
                 if read.len() < len {
                     return Ok(None);
                 }
-                self.output = None;
-                return Ok(Some(Said::Output(read.split_to(len))));
+                self.piece = None;
+                return Ok(Some(said(read.split_to(len))));
             }
             let Some(end) = read.iter().position(|byte| *byte == b'\n') else {
                 if read.len() > MAX_LINE {
@@ -56,9 +62,9 @@ impl Decoder for FromAgent {
             let line = read.split_to(end);
             read.advance(1);
             let line = String::from_utf8_lossy(&line);
-            self.output = parse_output(&line);
+            self.piece = parse_piece(&line);
             match parse_end(&line) {
-                _ if self.output.is_some() || line.is_empty() => {}
+                _ if self.piece.is_some() || line.is_empty() => {}
                 Some(end) => return Ok(Some(Said::End(end))),
                 None => return Ok(Some(Said::Other(line.into_owned()))),
             }
@@ -68,8 +74,10 @@ impl Decoder for FromAgent {
     fn decode_eof(&mut self, read: &mut BytesMut) -> io::Result<Option<Said>> {
         match self.decode(read)? {
             Some(said) => Ok(Some(said)),
-            None if self.output.take().is_some() && !read.is_empty() => Ok(Some(Said::Output(read.split()))),
-            None => Ok(None),
+            None => match self.piece.take() {
+                Some((said, _)) if !read.is_empty() => Ok(Some(said(read.split()))),
+                _ => Ok(None),
+            },
         }
     }
 }
@@ -79,12 +87,21 @@ pub(super) struct ToParent;
 
 impl Destination for ToParent {
     async fn pass_on(&self, output: &[u8]) {
-        stdout::pass_on(&[format!("\n{OUTPUT}{}\n", output.len()).as_bytes(), output].concat()).await;
+        stdout::pass_on(&write_piece(OUTPUT, output)).await;
     }
 
     fn drop_lines(&self, count: usize) {
         stdout::drop_lines(count);
     }
+}
+
+/// Writes a frame of the probe's connections.
+pub(super) fn write_frame(frame: &[u8]) -> Vec<u8> {
+    write_piece(FRAME, frame)
+}
+
+fn write_piece(prefix: &str, piece: &[u8]) -> Vec<u8> {
+    [format!("\n{prefix}{}\n", piece.len()).as_bytes(), piece].concat()
 }
 
 pub(super) fn write_end(status: WaitStatus) -> String {
@@ -107,8 +124,12 @@ fn parse_end(line: &str) -> Option<WaitStatus> {
     }
 }
 
-fn parse_output(line: &str) -> Option<usize> {
-    line.strip_prefix(OUTPUT)?.parse().ok().filter(|len| *len <= MAX_OUTPUT)
+fn parse_piece(line: &str) -> Option<Piece> {
+    let (said, len): (fn(BytesMut) -> Said, _) = match line.strip_prefix(OUTPUT) {
+        Some(len) => (Said::Output, len),
+        None => (Said::Frame, line.strip_prefix(FRAME)?),
+    };
+    Some((said, len.parse().ok().filter(|len| *len <= MAX_OUTPUT)?))
 }
 
 /// The prefix of the report of the actor's end.
@@ -116,6 +137,9 @@ const END: &str = "pleach: ";
 
 /// The prefix of a piece of the actor's output.
 const OUTPUT: &str = "pleach> ";
+
+/// The prefix of a frame.
+const FRAME: &str = "pleach= ";
 
 /// The longest line of a login, in bytes.
 const MAX_LINE: usize = 4 << 10;
@@ -151,12 +175,16 @@ mod tests {
     #[test]
     fn output_is_taken_as_it_is_and_says_nothing_about_the_end() {
         let fake = write_end(WaitStatus::Exited(0));
-        let text =
-            format!("Welcome\n{OUTPUT}{}\n{fake}\n{OUTPUT}2\nhi{}", fake.len(), write_end(WaitStatus::Signalled(9)));
+        let text = format!(
+            "Welcome\n{OUTPUT}{}\n{fake}\n{FRAME}1\n\n\n{OUTPUT}2\nhi{}",
+            fake.len(),
+            write_end(WaitStatus::Signalled(9))
+        );
         for at_once in [1, 7, text.len()] {
             let expected = [
                 Said::Other("Welcome".into()),
                 Said::Output(fake.as_bytes().into()),
+                Said::Frame(b"\n"[..].into()),
                 Said::Output(b"hi"[..].into()),
                 Said::End(WaitStatus::Signalled(9)),
             ];

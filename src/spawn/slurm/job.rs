@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -25,7 +26,7 @@ use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
 use crate::scope::OnDrop;
 use crate::spawn::commands::{clean_up, run};
-use crate::spawn::remote::Link;
+use crate::spawn::remote::{Link, apart};
 
 /// The job of one actor.
 pub(super) struct Srun {
@@ -91,6 +92,11 @@ impl Srun {
             drop(dropped);
             format!("`srun` has ended: {status}")
         };
+        let (input, output, errors) = apart::make(|| {
+            let input = Sender::from_owned_fd(input.into_owned_fd()?)?;
+            let output = Receiver::from_owned_fd(output.into_owned_fd()?)?;
+            Ok((input, output, Receiver::from_owned_fd(errors.into_owned_fd()?)?))
+        })?;
         Ok(Link { input: Box::new(input), output: Box::new(output), errors: Box::new(errors), over: Box::pin(over) })
     }
 

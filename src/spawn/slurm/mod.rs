@@ -60,7 +60,7 @@ impl Launcher for Slurm {
         let command = srun.command(&program, agent::MARK);
         let close = CancellationToken::new();
         let link = srun.start(runtime, command, &close).await.map_err(failed)?;
-        let Launched { process, mut keeper } = remote::converse(link, &instructions).map_err(failed)?;
+        let Launched { process, mut keeper } = remote::converse(link, &self.host, &instructions).map_err(failed)?;
         // The agent is polled here, too: it reads why `srun` could not do it.
         let why = tokio::select! {
             biased;

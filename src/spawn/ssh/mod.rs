@@ -20,7 +20,7 @@ use openssh::Stdio;
 use tokio_util::sync::CancellationToken;
 
 use self::sessions::{LoginPermit, SshTarget};
-use super::remote::{self, Instructions, Link, agent};
+use super::remote::{self, Instructions, Link, agent, apart};
 use super::{Launched, Launcher, not_started};
 use crate::config::Host;
 use crate::error::{Cancelled, Error, Result};
@@ -58,8 +58,8 @@ impl Launcher for Ssh {
         };
         let env = options.env.into_iter().chain(env.iter().cloned()).collect();
         let instructions = Instructions { spec: spec.clone(), env, directory: options.directory, clean_up: None };
-        let link = start_agent(permit).await.map_err(failed)?;
-        remote::converse(link, &instructions).map_err(failed)
+        let link = apart::run(start_agent(permit)).await.flatten().map_err(failed)?;
+        remote::converse(link, &self.host, &instructions).map_err(failed)
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod endings;
+mod hosts;
 mod native;
 mod programs;
 mod queue;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let groups = [programs::tests(), queue::tests(), endings::tests(), native::tests()];
+    let groups = [programs::tests(), queue::tests(), endings::tests(), native::tests(), hosts::tests()];
     libtest_mimic::run(&Arguments::from_args(), groups.into_iter().flatten().collect()).exit_code()
 }
 

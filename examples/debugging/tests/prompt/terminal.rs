@@ -18,6 +18,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 pub(crate) struct Terminal {
     keyboard: File,
     shell: Child,
+    /// The processes of the shell, which stay until it is ended.
+    shells: Vec<i32>,
     screen: Arc<Screen>,
     /// How much of the screen has been looked at.
     at: usize,
@@ -40,12 +42,17 @@ impl Terminal {
 
     /// Runs it with words in front, such as variables of its environment.
     pub(crate) fn run_with(program: &str, before: &str) -> Self {
-        let mut terminal = Self::open();
+        Self::run_in(Command::new("bash"), program, before)
+    }
+
+    /// Runs it in another shell, which the command starts.
+    pub(crate) fn run_in(shell: Command, program: &str, before: &str) -> Self {
+        let mut terminal = Self::open(shell);
         terminal.type_in(&format!("{before} {} {program}\n", env!("CARGO_BIN_EXE_debugging")));
         terminal
     }
 
-    fn open() -> Self {
+    fn open(mut shell: Command) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
@@ -53,7 +60,6 @@ impl Terminal {
         let mark = format!("PROMPT_TEST={}-{}", std::process::id(), name.replace('/', "-"));
         let (key, value) = mark.split_once('=').unwrap();
         let line = File::options().read(true).write(true).open(&name).unwrap();
-        let mut shell = Command::new("bash");
         shell.args(["--norc", "--noprofile", "-i"]).env(key, value).env("PS1", PROMPT).env("TERM", "xterm");
         shell.env_remove("RUST_BACKTRACE").env("HISTFILE", "/dev/null");
         shell.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line);
@@ -62,8 +68,10 @@ impl Terminal {
         let keyboard = output.try_clone().unwrap();
         let shown = screen.clone();
         thread::spawn(move || shown.follow(output));
-        let mut terminal = Self { keyboard, shell, screen, at: 0, settings: String::new(), mark };
+        let (shells, settings) = (Vec::new(), String::new());
+        let mut terminal = Self { keyboard, shell, shells, screen, at: 0, settings, mark };
         terminal.expect(PROMPT);
+        terminal.shells = terminal.marked();
         terminal.settings = terminal.settings_now();
         terminal
     }
@@ -149,7 +157,7 @@ impl Terminal {
     pub(crate) fn none_left(&self) {
         let until = Instant::now() + patience();
         loop {
-            let left: Vec<_> = self.marked().into_iter().filter(|pid| *pid != self.shell.id() as i32).collect();
+            let left: Vec<_> = self.marked().into_iter().filter(|pid| !self.shells.contains(pid)).collect();
             if left.is_empty() {
                 return;
             }
@@ -253,4 +261,4 @@ fn as_session(mut command: Command) -> Command {
 }
 
 /// The shell's.
-const PROMPT: &str = "the-shell$ ";
+pub(crate) const PROMPT: &str = "the-shell$ ";

@@ -1,0 +1,40 @@
+//! A connection that leads over several processes, as keepers make it, and the processes that have started them: their
+//! async runtime never stands still.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::net::sockopt::socket_peercred;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::listener::{TO_READ, is_trusted};
+use super::transfer::{receive, send};
+use super::{MAX_FIRST, Reply, Request};
+use crate::runtime::way::Way;
+
+/// Connects to the process at the end of a way.
+///
+/// # Errors
+/// When it has ended, or is another user's, or does not answer in time.
+///
+/// # Cancel safety
+/// The connection is closed.
+pub(crate) async fn connect(way: &Way) -> io::Result<UnixStream> {
+    let connected = async {
+        let mut connection = UnixStream::connect(OsStr::from_bytes(format!("\0{}", way.socket).as_bytes())).await?;
+        if !socket_peercred(&connection).is_ok_and(|peer| is_trusted(peer.uid)) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        for hop in &way.hops {
+            send(&mut connection, &Request::Pass(hop.clone())).await?;
+            match receive(&mut connection, MAX_FIRST).await? {
+                Reply::Passed => {}
+                _ => return Err(io::ErrorKind::NotFound.into()),
+            }
+        }
+        Ok(connection)
+    };
+    timeout(TO_READ, connected).await?
+}

@@ -1,0 +1,199 @@
+//! The probe's connections at a keeper: those of this host's actors go up to the actors above them, and what comes from
+//! there is asked here.
+//!
+//! Its socket is like that of any process with actors: in the abstract namespace, for this user and root.
+//!
+//! # Invariants
+//! 1. What comes from above reaches the processes below this one, and nothing else of this host.
+
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
+use std::{fs, io};
+
+use rustix::net::sockopt::socket_peercred;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy_bidirectional, duplex};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use super::mux::{Accept, Line, Mux, Side};
+use crate::inspect::hops::connect;
+use crate::inspect::listener::{MAX_REQUEST, TO_READ, is_trusted};
+use crate::inspect::transfer::{receive, send};
+use crate::inspect::{Reply, Request, pid_in, sockets_in};
+use crate::os::{about, abstract_sockets};
+use crate::runtime::actor_spec::Ancestor;
+use crate::runtime::way::{Hop, Way};
+
+/// The socket of a keeper.
+pub(super) struct Gate {
+    socket: StdListener,
+    name: String,
+}
+
+/// The connections over the link to the host that this process was started from.
+pub(super) struct Connections {
+    socket: UnixListener,
+    mux: Mux,
+    above: u32,
+}
+
+impl Gate {
+    /// Opens that of this process.
+    ///
+    /// # Errors
+    /// When the system refuses it.
+    pub(super) fn open() -> io::Result<Self> {
+        let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+        let name = format!("pleach-gate/{}/{random:08x}", std::process::id());
+        let socket = StdListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, name })
+    }
+
+    /// Makes the ways to the actors above begin here, for those on this host.
+    pub(super) fn lead_to(&self, above: &mut [Ancestor]) {
+        for (at, ancestor) in above.iter_mut().enumerate() {
+            ancestor.way = Way::to(&self.name).then(Hop::Above(at as u32));
+        }
+    }
+
+    /// Serves connections, for the actor with this process id and the actors above it.
+    ///
+    /// # Errors
+    /// When the async runtime does not take the socket.
+    pub(super) fn serve(self, actor: Option<u32>, above: usize) -> io::Result<Connections> {
+        let accept: Accept = Box::new(move |_, line| {
+            Box::pin(async move {
+                let (near, far) = duplex(BUFFER);
+                tokio::join!(line.carry(near), answer(far, actor));
+            })
+        });
+        let (socket, mux) = (UnixListener::from_std(self.socket)?, Mux::new(Side::Keeper, accept));
+        Ok(Connections { socket, mux, above: above as u32 })
+    }
+}
+
+impl Connections {
+    /// Takes a frame of the other side.
+    pub(super) fn take(&mut self, frame: &[u8]) {
+        self.mux.take(frame);
+    }
+
+    /// Waits for the next frame for the other side.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn next(&mut self) -> Vec<u8> {
+        loop {
+            tokio::select! {
+                frame = self.mux.next() => return frame,
+                accepted = self.socket.accept() => match accepted {
+                    Ok((connection, _)) => {
+                        let above = self.above;
+                        self.mux.begin(|line| pass_up(connection, line, above));
+                    }
+                    Err(_) => tokio::time::sleep(PAUSE).await, // files have run out
+                },
+            }
+        }
+    }
+}
+
+/// Connects an actor of this host with the process of one above it.
+async fn pass_up(mut connection: UnixStream, line: Line, above: u32) {
+    if !socket_peercred(&connection).is_ok_and(|peer| is_trusted(peer.uid)) {
+        return;
+    }
+    let asked = timeout(TO_READ, receive(&mut connection, MAX_REQUEST)).await;
+    let Ok(Ok(Request::Pass(Hop::Above(to)))) = asked else { return };
+    if to >= above {
+        let _ = send(&mut connection, &Reply::NotThere).await; // it may have left
+    } else if send(&mut connection, &Reply::Passed).await.is_ok() {
+        line.open(to).await;
+        line.carry(connection).await;
+    }
+}
+
+/// Answers a request from above, or leads the connection to the process that is to answer it.
+async fn answer(mut asked: DuplexStream, actor: Option<u32>) {
+    let Ok(Ok(request)) = timeout(TO_READ, receive(&mut asked, MAX_REQUEST)).await else { return };
+    let to = match request {
+        Request::Sockets => {
+            let _ = send(&mut asked, &Reply::Sockets(below())).await; // the other side may have left
+            return;
+        }
+        Request::Pass(Hop::Started) => below().into_iter().find(|socket| pid_in(socket) == actor),
+        Request::Pass(Hop::Below(socket)) => below().into_iter().find(|there| *there == socket),
+        _ => None,
+    };
+    let _ = match to {
+        Some(socket) => lead_on(asked, &Way::to(socket)).await, // either may end at any time
+        None => send(&mut asked, &Reply::NotThere).await,       // the other side may have left
+    };
+}
+
+/// Leads a connection to a process once there is something to ask it: it waits for that for a moment only, and the other
+/// side may be far away.
+async fn lead_on(mut asked: DuplexStream, way: &Way) -> io::Result<()> {
+    send(&mut asked, &Reply::Passed).await?;
+    let mut first = vec![0; BUFFER];
+    let len = timeout(TO_READ, asked.read(&mut first)).await??;
+    let mut there = connect(way).await?;
+    there.write_all(&first[..len]).await?;
+    copy_bidirectional(&mut asked, &mut there).await.map(|_| ())
+}
+
+/// Returns the sockets of the processes below this one.
+fn below() -> Vec<String> {
+    let list = fs::read_to_string(abstract_sockets::LIST).unwrap_or_default();
+    let mut names: Vec<_> = sockets_in(&list).filter(|socket| is_below(socket)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Invariant 1.
+fn is_below(socket: &str) -> bool {
+    let own = std::process::id();
+    pid_in(socket).is_some_and(|pid| pid != own && about::ancestry_of(pid).any(|pid| pid == own))
+}
+
+/// How many bytes wait between a line and what answers it.
+const BUFFER: usize = 16 << 10;
+
+/// The pause after a connection could not be accepted.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn asked(request: Request) -> io::Result<Reply> {
+        let (mut near, far) = duplex(BUFFER);
+        let (reply, ()) = tokio::join!(
+            async {
+                send(&mut near, &request).await?;
+                receive(&mut near, MAX_REQUEST).await
+            },
+            answer(far, None)
+        );
+        reply
+    }
+
+    // SEC-30
+    /// Invariant 1: this very process is not below itself.
+    #[tokio::test]
+    async fn only_what_is_below_a_keeper_is_reached_from_above() {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        let own = format!("pleach-inspect/{}/{}", std::process::id(), &random[..8]);
+        let _here = StdListener::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
+        for socket in [&*own, "pleach-inspect/1/00000000", "pleach-inspect/x", "another"] {
+            let reply = asked(Request::Pass(Hop::Below(socket.into()))).await.unwrap();
+            assert!(matches!(reply, Reply::NotThere), "{socket}: {reply:?}");
+        }
+        assert!(matches!(asked(Request::Pass(Hop::Started)).await.unwrap(), Reply::NotThere));
+        let Reply::Sockets(listed) = asked(Request::Sockets).await.unwrap() else { panic!("it has a list") };
+        assert!(!listed.contains(&own), "{listed:?}");
+        assert!(asked(Request::Report).await.is_err(), "it hosts no actor");
+    }
+}

@@ -1,0 +1,430 @@
+//! Connections between two hosts, over one link: those of the processes that ask what actors do.
+//!
+//! ```text
+//! a connection here ──► line ──┐                      ┌──► line ──► a connection there
+//! a connection here ◄── line ◄─┴─ frames, any link ───┴─── line ◄── a connection there
+//! ```
+//! It neither carries the frames nor knows what is said in the lines: the two sides of [`remote`](super) do.
+//!
+//! # Invariants
+//! 1. A line holds at most [`WINDOW`] bytes that were not taken: the sender waits for that. One that sends more is ended.
+//! 2. There are at most [`MAX_LINES`]: a further one is ended at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+
+use crate::sync::{Notify, lock};
+
+/// What crosses a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Frame {
+    /// A line begins; what it is to lead to.
+    Open {
+        id: u32,
+        to: u32,
+    },
+    Data {
+        id: u32,
+        piece: Bytes,
+    },
+    /// So many bytes were taken: as many more may come.
+    Taken {
+        id: u32,
+        bytes: u32,
+    },
+    Close {
+        id: u32,
+    },
+}
+
+/// One side of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Starter,
+    Keeper,
+}
+
+/// What becomes of a line that the other side has begun.
+pub(super) type Accept = Box<dyn Fn(u32, Line) -> BoxFuture<'static, ()> + Send>;
+
+/// The lines of one side. Dropping it ends them.
+pub(super) struct Mux {
+    /// Each side counts on from a number of its own, in steps of two.
+    next: u32,
+    accept: Accept,
+    lines: BTreeMap<u32, Arc<State>>,
+    /// Each returns its number.
+    running: FuturesUnordered<BoxFuture<'static, u32>>,
+    refused: VecDeque<u32>,
+    send: mpsc::Sender<Frame>,
+    sent: mpsc::Receiver<Frame>,
+}
+
+/// A line, which leads to a connection at the other side.
+pub(super) struct Line {
+    id: u32,
+    state: Arc<State>,
+    send: mpsc::Sender<Frame>,
+}
+
+#[derive(Debug)]
+struct State {
+    now: Mutex<Now>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Now {
+    /// What has come, and waits for the connection here.
+    come: BytesMut,
+    /// How many bytes may be sent.
+    room: usize,
+    has_ended: bool,
+}
+
+impl Mux {
+    pub(super) fn new(side: Side, accept: Accept) -> Self {
+        let (send, sent) = mpsc::channel(MAX_FRAMES);
+        let (running, refused) = (FuturesUnordered::new(), VecDeque::new());
+        Self { next: u32::from(side == Side::Keeper), accept, lines: BTreeMap::new(), running, refused, send, sent }
+    }
+
+    /// Begins a line, and serves it; beyond [`MAX_LINES`], drops what would serve it.
+    pub(super) fn begin<F: Future<Output = ()> + Send + 'static>(&mut self, serve: impl FnOnce(Line) -> F) {
+        let id = self.next;
+        self.next = self.next.wrapping_add(2);
+        if let Some(line) = self.add(id) {
+            self.run(id, serve(line));
+        }
+    }
+
+    /// Takes a frame of the other side.
+    pub(super) fn take(&mut self, encoded: &[u8]) {
+        match Frame::decode(encoded) {
+            Some(Frame::Open { id, to }) => match self.add(id) {
+                Some(line) => {
+                    let served = (self.accept)(to, line);
+                    self.run(id, served);
+                }
+                None if self.refused.len() < MAX_LINES => self.refused.push_back(id),
+                None => {}
+            },
+            Some(Frame::Data { id, piece }) => self.change(id, |now| {
+                let fits = now.come.len() + piece.len() <= WINDOW;
+                now.has_ended |= !fits; // invariant 1
+                if fits {
+                    now.come.extend_from_slice(&piece);
+                }
+            }),
+            Some(Frame::Taken { id, bytes }) => {
+                self.change(id, |now| now.room = (now.room + bytes as usize).min(WINDOW));
+            }
+            Some(Frame::Close { id }) => self.change(id, |now| now.has_ended = true),
+            None => debug!(target: "pleach::runtime", "an unknown frame from another host"),
+        }
+    }
+
+    /// Serves the lines until there is something to send.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn next(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(id) = self.refused.pop_front() {
+                return Frame::Close { id }.encode();
+            }
+            tokio::select! {
+                biased;
+                // This side has a sender: it is never closed.
+                Some(frame) = self.sent.recv() => return frame.encode(),
+                Some(ended) = self.running.next() => drop(self.lines.remove(&ended)),
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    fn add(&mut self, id: u32) -> Option<Line> {
+        if self.lines.len() >= MAX_LINES || self.lines.contains_key(&id) {
+            return None;
+        }
+        let now = Mutex::new(Now { come: BytesMut::new(), room: WINDOW, has_ended: false });
+        let state = Arc::new(State { now, changed: Notify::new() });
+        self.lines.insert(id, state.clone());
+        Some(Line { id, state, send: self.send.clone() })
+    }
+
+    fn run(&self, id: u32, serve: impl Future<Output = ()> + Send + 'static) {
+        let send = self.send.clone();
+        self.running.push(Box::pin(async move {
+            serve.await;
+            let _ = send.send(Frame::Close { id }).await; // closed: so is the link
+            id
+        }));
+    }
+
+    fn change(&self, id: u32, change: impl FnOnce(&mut Now)) {
+        // One that is not there has ended here, as the other side will hear.
+        if let Some(state) = self.lines.get(&id) {
+            change(&mut lock(&state.now));
+            state.changed.notify_waiters(); // each waits from before it looked
+        }
+    }
+}
+
+impl Line {
+    /// Has the other side make its connection.
+    pub(super) async fn open(&self, to: u32) {
+        self.transmit(Frame::Open { id: self.id, to }).await;
+    }
+
+    /// Connects it with a connection here, until either ends.
+    pub(super) async fn carry(&self, connection: impl AsyncRead + AsyncWrite) {
+        let (from, to) = io::split(connection);
+        let (mut from, mut to) = (std::pin::pin!(from), std::pin::pin!(to));
+        tokio::select! {
+            biased;
+            _ended = self.hand_over(&mut to) => {}
+            _ended = self.read_all(&mut from) => {}
+        }
+        let _ = to.shutdown().await; // it may have ended
+    }
+
+    /// Writes what comes until the other side has ended the line.
+    async fn hand_over(&self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        while let Some(piece) = self.come().await {
+            to.write_all(&piece).await?;
+            self.transmit(Frame::Taken { id: self.id, bytes: piece.len() as u32 }).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next piece; `None` at the end.
+    async fn come(&self) -> Option<Bytes> {
+        loop {
+            let changed = {
+                let mut now = lock(&self.state.now);
+                if !now.come.is_empty() {
+                    let len = now.come.len().min(MAX_PIECE);
+                    return Some(now.come.split_to(len).freeze());
+                }
+                if now.has_ended {
+                    return None;
+                }
+                self.state.changed.notified()
+            };
+            changed.await;
+        }
+    }
+
+    /// Sends what the connection says, until its end.
+    async fn read_all(&self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        let mut buffer = vec![0; MAX_PIECE];
+        loop {
+            let room = self.room().await;
+            let read = from.read(&mut buffer[..room.min(MAX_PIECE)]).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            lock(&self.state.now).room -= read;
+            self.transmit(Frame::Data { id: self.id, piece: Bytes::copy_from_slice(&buffer[..read]) }).await;
+        }
+    }
+
+    async fn room(&self) -> usize {
+        loop {
+            let changed = {
+                let now = lock(&self.state.now);
+                if now.room > 0 {
+                    return now.room;
+                }
+                self.state.changed.notified()
+            };
+            changed.await;
+        }
+    }
+
+    async fn transmit(&self, frame: Frame) {
+        let _ = self.send.send(frame).await; // closed: so is the link
+    }
+}
+
+impl Frame {
+    fn encode(&self) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        let (kind, id) = match self {
+            Self::Open { id, .. } => (b'o', id),
+            Self::Data { id, .. } => (b'd', id),
+            Self::Taken { id, .. } => (b't', id),
+            Self::Close { id } => (b'c', id),
+        };
+        encoded.put_u8(kind);
+        encoded.put_u32_le(*id);
+        match self {
+            Self::Open { to: number, .. } | Self::Taken { bytes: number, .. } => encoded.put_u32_le(*number),
+            Self::Data { piece, .. } => encoded.put_slice(piece),
+            Self::Close { .. } => {}
+        }
+        encoded
+    }
+
+    fn decode(mut encoded: &[u8]) -> Option<Self> {
+        let (kind, id) = (encoded.try_get_u8().ok()?, encoded.try_get_u32_le().ok()?);
+        match kind {
+            b'o' => Some(Self::Open { id, to: encoded.try_get_u32_le().ok()? }),
+            b'd' => Some(Self::Data { id, piece: Bytes::copy_from_slice(encoded) }),
+            b't' => Some(Self::Taken { id, bytes: encoded.try_get_u32_le().ok()? }),
+            b'c' => Some(Self::Close { id }),
+            _ => None,
+        }
+    }
+}
+
+/// How many bytes of a line may be on their way.
+const WINDOW: usize = 64 << 10;
+
+/// How many lines there are at once: as many actors may wait for the debugger, each with its ancestors.
+const MAX_LINES: usize = 512;
+
+/// How many bytes of a line go into one frame.
+const MAX_PIECE: usize = 16 << 10;
+
+/// The largest frame, in bytes.
+pub(super) const MAX_FRAME: usize = MAX_PIECE + 16;
+
+/// How many frames wait to be sent.
+const MAX_FRAMES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    /// Two sides with a link between them; the second answers each line with what `serve` makes of it.
+    async fn linked<T>(accept: Accept, body: impl AsyncFnOnce(mpsc::Sender<DuplexStream>) -> T) -> T {
+        let (mut here, mut there) =
+            (Mux::new(Side::Starter, Box::new(|_, _| Box::pin(async {}))), Mux::new(Side::Keeper, accept));
+        let (begin, mut begun) = mpsc::channel::<DuplexStream>(4);
+        let run = async {
+            loop {
+                tokio::select! {
+                    Some(connection) = begun.recv() => here.begin(|line| async move {
+                        line.open(7).await;
+                        line.carry(connection).await;
+                    }),
+                    frame = here.next() => there.take(&frame),
+                    frame = there.next() => here.take(&frame),
+                }
+            }
+        };
+        tokio::select! {
+            done = body(begin) => done,
+            never = run => never,
+        }
+    }
+
+    fn echo() -> Accept {
+        Box::new(|to, line| {
+            Box::pin(async move {
+                assert_eq!(to, 7);
+                let (near, far) = duplex(1000);
+                let (mut read, mut write) = io::split(far);
+                tokio::join!(line.carry(near), async {
+                    let _ = io::copy(&mut read, &mut write).await;
+                    let _ = write.shutdown().await;
+                });
+            })
+        })
+    }
+
+    #[tokio::test]
+    async fn much_comes_back_as_it_was_over_each_of_several_lines() {
+        let much: Vec<u8> = (0..10 * WINDOW).map(|number| (number % 251) as u8).collect();
+        linked(echo(), async |begin| {
+            let exchange = async || {
+                let (mut near, far) = duplex(3000);
+                begin.send(far).await.unwrap();
+                let mut back = vec![0; much.len()];
+                let (mut read, mut write) = io::split(&mut near);
+                let (_, _) = tokio::join!(async { write.write_all(&much).await.unwrap() }, async {
+                    read.read_exact(&mut back).await.unwrap();
+                });
+                assert_eq!(back, much);
+            };
+            tokio::join!(exchange(), exchange(), exchange());
+        })
+        .await;
+    }
+
+    /// Invariant 1, and no line waits for another.
+    #[tokio::test]
+    async fn a_line_that_is_not_read_holds_up_no_other_one() {
+        linked(echo(), async |begin| {
+            let (mut stalled, far) = duplex(1 << 20);
+            begin.send(far).await.unwrap();
+            stalled.write_all(&vec![1; 1 << 20]).await.unwrap();
+            let (mut near, far) = duplex(100);
+            begin.send(far).await.unwrap();
+            near.write_all(b"hello").await.unwrap();
+            let mut back = [0; 5];
+            near.read_exact(&mut back).await.unwrap();
+            assert_eq!(&back, b"hello");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_connection_is_that_of_the_other_one() {
+        let ends: Accept = Box::new(|_, line| {
+            Box::pin(async move {
+                let (near, mut far) = duplex(100);
+                tokio::join!(line.carry(near), async {
+                    let mut word = [0; 3];
+                    far.read_exact(&mut word).await.unwrap();
+                    far.write_all(b"bye").await.unwrap();
+                    drop(far);
+                });
+            })
+        });
+        linked(ends, async |begin| {
+            let (mut near, far) = duplex(100);
+            begin.send(far).await.unwrap();
+            near.write_all(b"end").await.unwrap();
+            let mut said = Vec::new();
+            near.read_to_end(&mut said).await.unwrap();
+            assert_eq!(said, b"bye");
+        })
+        .await;
+    }
+
+    // SEC-30
+    /// Invariants 1 and 2: whatever the other side sends.
+    #[tokio::test]
+    async fn what_the_other_side_makes_of_a_line_is_bounded() {
+        let mut mux = Mux::new(
+            Side::Starter,
+            Box::new(|_, line| {
+                Box::pin(async move {
+                    let (near, _stalled) = duplex(1);
+                    line.carry(near).await;
+                })
+            }),
+        );
+        let last = MAX_LINES as u32 * 2 + 1;
+        (0..=MAX_LINES as u32).for_each(|number| mux.take(&Frame::Open { id: 2 * number + 1, to: 0 }.encode()));
+        assert_eq!(mux.next().await, Frame::Close { id: last }.encode());
+        let piece = Bytes::from(vec![0; MAX_PIECE]);
+        (0..10).for_each(|_| mux.take(&Frame::Data { id: 1, piece: piece.clone() }.encode()));
+        let held = lock(&mux.lines[&1].now).come.len();
+        assert!(held <= WINDOW, "{held}");
+        [&b""[..], b"o", b"x1234", b"t1234", b"d123"].iter().for_each(|strange| mux.take(strange));
+        assert_eq!(Frame::decode(&Frame::Taken { id: 3, bytes: 4 }.encode()), Some(Frame::Taken { id: 3, bytes: 4 }));
+    }
+}

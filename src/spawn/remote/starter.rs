@@ -1,0 +1,64 @@
+//! The probe's connections at the side that has started a keeper: what comes from there is for the actors above, and what
+//! comes from this host is for the keeper.
+//!
+//! # Invariants
+//! 1. The other side reaches the processes of the actors above its own, and nothing else of this host.
+
+use std::os::unix::net::UnixStream as StdStream;
+
+use tokio::net::UnixStream;
+
+use super::mux::{Accept, Line, Mux, Side};
+use crate::inspect::hops::connect;
+use crate::inspect::links::Link;
+use crate::runtime::actor_spec::Ancestor;
+
+/// The connections over one link.
+pub(super) struct Connections {
+    link: Link,
+    mux: Mux,
+}
+
+impl Connections {
+    /// Those with a keeper at a host, whose actor has these above it.
+    pub(super) fn new(host: &str, above: Vec<Ancestor>) -> Self {
+        let accept: Accept = Box::new(move |to, line| {
+            let way = above.get(to as usize).map(|ancestor| ancestor.way.clone()); // invariant 1
+            Box::pin(async move {
+                if let Some(way) = way
+                    && let Ok(connection) = connect(&way).await
+                {
+                    line.carry(connection).await;
+                }
+            })
+        });
+        Self { link: Link::open(host), mux: Mux::new(Side::Starter, accept) }
+    }
+
+    /// Takes a frame of the keeper.
+    pub(super) fn take(&mut self, frame: &[u8]) {
+        self.mux.take(frame);
+    }
+
+    /// Waits for the next frame for the keeper.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn next(&mut self) -> Vec<u8> {
+        loop {
+            tokio::select! {
+                frame = self.mux.next() => return frame,
+                connection = self.link.next() => self.mux.begin(|line| pass_on(connection, line)),
+            }
+        }
+    }
+}
+
+/// Connects the other end of a connection with the keeper.
+async fn pass_on(connection: StdStream, line: Line) {
+    let connection = connection.set_nonblocking(true).and_then(|()| UnixStream::from_std(connection));
+    if let Ok(connection) = connection {
+        line.open(0).await;
+        line.carry(connection).await;
+    }
+}
