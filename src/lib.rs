@@ -60,6 +60,7 @@ mod current;
 pub mod debug;
 pub mod discovery;
 pub mod error;
+mod events;
 mod fidelity;
 mod find;
 mod frames;

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::crash::{self, Failed};
 use crate::discovery;
 use crate::error::{BoxError, Cancelled, Error, Result, ScopeError};
+use crate::events::{self, ActorEventKind};
 use crate::inspect;
 use crate::key_file;
 use crate::os::files;
@@ -117,10 +118,11 @@ where
             ended = scope.run(within(runtime.clone(), joined)) => ended,
             never = cancel_when_stopped(&runtime, &scope) => match never {},
         };
-        runtime.lifecycle.request_end(runtime.id());
+        runtime.lifecycle.end_for(runtime.id());
         runtime.shut_down().await;
         #[cfg(feature = "metrics")]
         crate::metrics::actor_ended();
+        events::note(ActorEventKind::Ended, runtime.id(), runtime.id(), None);
         guard.disarm();
         ended
     })
@@ -164,6 +166,7 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
         crate::transports::check_certificates(certificates)?;
     }
     let runtime = Runtime::root(config, registry, tree_key)?;
+    events::note(ActorEventKind::Started, runtime.id(), runtime.id(), None);
     claim_process(&runtime);
     inspect::listener::start();
     #[cfg(feature = "metrics")]

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
 use super::{Asked, Channel};
 use crate::error::{Error, Result};
+use crate::events::{self, ActorEventKind};
 use crate::proto::session::Outcome;
 use crate::proto::target::{Method, Target};
 use crate::scope::{self, Shield};
@@ -78,6 +79,7 @@ impl Channel {
             self.session().forget(cid);
             return None;
         }
+        events::note(ActorEventKind::CancelRequested, self.here(), self.peer(), Some(format!("by {}", self.here())));
         self.look_at_timers();
         Some(reply)
     }

@@ -12,6 +12,7 @@ use pleach_wire::{ByteStr, Key, SilenceLimit, TransportError, Volume};
 
 use super::Channel;
 use crate::error::Packed;
+use crate::events::{self, ActorEventKind};
 use crate::proto::failure_detector::PeerHealth;
 use crate::proto::session::{Counts, Seen};
 use crate::scope::CancelScope;
@@ -143,7 +144,8 @@ impl Channel {
 
     /// Notes what the peer is told.
     pub(super) fn note_failure_told(&self, failure: &Packed) {
-        let message = failure.to_string().chars().take(LONGEST_MESSAGE).collect();
+        let message: String = failure.to_string().chars().take(LONGEST_MESSAGE).collect();
+        events::note(ActorEventKind::Error, self.here(), self.here(), Some(message.clone()));
         *lock(&self.0.last_failure) = Some((SystemTime::now(), message));
     }
 }

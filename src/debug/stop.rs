@@ -109,7 +109,7 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
     actor.peers_now().into_iter().flatten().for_each(|peer| peer.put_off_watch());
     drop((still, below));
     if goes_on? == GoesOn::Cancelled {
-        actor.lifecycle.request_end(actor.id());
+        actor.request_end(actor.id());
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ use super::trace::Telling;
 use super::transfer::Transfer;
 use super::{ProcessReport, Reply, Request, StacksReport};
 use super::{links, stops};
+use crate::events::{self, EventCursor, EventsReport};
 use crate::holds::Hold;
 use crate::runtime;
 use crate::runtime::way::Hop;
@@ -136,6 +137,7 @@ fn answer(connection: UnixStream, answering: Answering) {
     let answered = asked.and_then(|request| match request {
         Request::Report => transfer.send(&Reply::Report(ProcessReport::here())),
         Request::Stacks => transfer.send(&Reply::Stacks(StacksReport::here())),
+        Request::Events { since } => transfer.send(&Reply::Events(events_since(since)?)),
         Request::Cancel { actor } => end(actor, &mut transfer),
         Request::Hold(branch) => {
             let hold = Hold::branch(branch);
@@ -162,6 +164,12 @@ fn answer(connection: UnixStream, answering: Answering) {
     }
 }
 
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] while they are changing all the time.
+fn events_since(cursor: EventCursor) -> io::Result<EventsReport> {
+    soon(|| events::since(cursor)).ok_or_else(|| io::ErrorKind::WouldBlock.into())
+}
+
 /// Holds a branch until the actor that asked for it lets go, or has ended. One for each that stands still: invariant 3.
 fn hold_on(hold: Hold, transfer: Transfer) {
     if HOLDING.fetch_add(1, Ordering::AcqRel) < MAX_HOLDS {
@@ -178,7 +186,7 @@ fn end(actor: Uuid, transfer: &mut Transfer) -> io::Result<()> {
     let actor = actors.iter().find(|candidate| candidate.id().uuid() == actor);
     let answered = transfer.send(&Reply::Cancelled { found: actor.is_some() });
     if let Some(actor) = actor {
-        actor.lifecycle.request_end(actor.id());
+        actor.request_end(actor.id());
         info!(target: "pleach::cancel", actor = %actor.id(), "asked to end, by another process of this user");
     }
     answered

@@ -57,6 +57,8 @@ use uuid::Uuid;
 use self::listener::{NAME, is_trusted};
 pub use pleach_wire::msg::FunctionKind;
 
+pub use crate::events::{ActorEvent, ActorEventKind, EventCursor, EventsReport};
+
 pub use self::chains::{CallChain, ChainedCall, call_chains};
 pub use self::links::HostLink;
 #[cfg(feature = "metrics")]
@@ -114,6 +116,39 @@ impl Process {
     pub fn cancel(&self, actor: &ActorId) -> io::Result<bool> {
         match self.asked(&Request::Cancel { actor: actor.uuid() })? {
             Reply::Cancelled { found } => Ok(found),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Asks what has happened since then to its actors and to their children, as far as it keeps that: the latest events of
+    /// some thousand actors. It blocks for two seconds at most.
+    ///
+    /// # Errors
+    /// As for [`stacks`](Self::stacks).
+    ///
+    /// ```
+    /// # #[pleach::main]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// use pleach::inspect::{self, ActorEventKind, EventCursor};
+    ///
+    /// pleach::open_nursery(async |n| {
+    ///     n.start_actor("worker").await?.cancel_actor().await?;
+    ///     n.cancel().await;
+    ///     Ok::<_, anyhow::Error>(())
+    /// })
+    /// .await?;
+    /// let mut found = tokio::task::spawn_blocking(inspect::processes).await??.into_iter();
+    /// let this = found.find(|process| process.pid == std::process::id()).expect("it hosts the root");
+    /// let told = tokio::task::spawn_blocking(move || this.events(EventCursor::default())).await??;
+    /// let of_worker: Vec<_> = told.events.iter().filter(|event| event.actor.name() == "worker").collect();
+    /// assert_eq!(of_worker.first().map(|event| event.kind), Some(ActorEventKind::Started));
+    /// assert_eq!(of_worker.last().map(|event| event.kind), Some(ActorEventKind::Ended));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn events(&self, since: EventCursor) -> io::Result<EventsReport> {
+        match self.asked(&Request::Events { since })? {
+            Reply::Events(report) => Ok(report),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
@@ -330,6 +365,10 @@ pub(crate) enum Request {
     /// What it hosts.
     Report,
     Stacks,
+    /// What has happened.
+    Events {
+        since: EventCursor,
+    },
     /// To hold a branch below it, for as long as the connection lasts: see [`holds`](crate::holds).
     Hold(Vec<Uuid>),
     /// To show an actor that stands still: the conversation of [`stops`].
@@ -356,6 +395,7 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Report(ProcessReport),
     Stacks(StacksReport),
+    Events(EventsReport),
     /// The branch is held.
     Held,
     /// What stands still will be shown.

@@ -12,8 +12,7 @@
 //! # Invariants
 //! 1. A member fails once: consequences of its failure are not reported.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
@@ -22,6 +21,7 @@ use super::{Nursery, managed};
 use crate::channel::Pending;
 use crate::channel::explain::Explain as _;
 use crate::error::{Error, Result, WaitStatus};
+use crate::events::{self, ActorEventKind};
 use crate::portal::{ChildHandle, FinalResult};
 use crate::spawn::reap::{EndedBy, Ending, reap};
 use crate::telemetry::meters::{self, Event};
@@ -31,7 +31,21 @@ pub(super) enum Overseer {
     /// The nursery fails with it.
     Nursery,
     /// A supervisor decides what to do. The channel closes once the member has ended.
-    Supervisor(mpsc::Sender<Error>),
+    Supervisor {
+        failures: mpsc::Sender<Error>,
+        /// Whether the member takes the place of one that has ended.
+        again: bool,
+    },
+}
+
+impl Overseer {
+    /// Returns what its start is.
+    pub(super) fn kind_of_start(&self) -> ActorEventKind {
+        match self {
+            Self::Supervisor { again: true, .. } => ActorEventKind::Restarted,
+            Self::Supervisor { again: false, .. } | Self::Nursery => ActorEventKind::Started,
+        }
+    }
 }
 
 /// Watches one member.
@@ -39,8 +53,8 @@ pub(super) struct Monitor {
     nursery: Nursery,
     member: Arc<ChildHandle>,
     overseer: Overseer,
-    /// Whether it has failed (invariant 1).
-    failed: AtomicBool,
+    /// Its failure in words (invariant 1).
+    failure: OnceLock<String>,
 }
 
 impl Monitor {
@@ -49,7 +63,7 @@ impl Monitor {
         let id = &member.child.id;
         nursery.state().members.insert(id.uuid(), id.clone());
         managed().insert(id.uuid(), Arc::downgrade(&nursery.0));
-        Self { nursery: nursery.clone(), member, overseer, failed: AtomicBool::new(false) }
+        Self { nursery: nursery.clone(), member, overseer, failure: OnceLock::new() }
     }
 
     /// Watches a daemon until it has ended.
@@ -113,7 +127,7 @@ impl Monitor {
         match self.overseer {
             // The body may still call its other functions.
             Overseer::Nursery => self.nursery.0.stages.token(Stage::Joining).cancelled().await,
-            Overseer::Supervisor(_) => {}
+            Overseer::Supervisor { .. } => {}
         }
     }
 
@@ -125,12 +139,12 @@ impl Monitor {
     }
 
     fn tell(&self, error: Error) {
-        if self.failed.swap(true, Ordering::AcqRel) {
+        if self.failure.set(error.to_string()).is_err() {
             return;
         }
         match &self.overseer {
             Overseer::Nursery => self.nursery.fail(error),
-            Overseer::Supervisor(failures) => {
+            Overseer::Supervisor { failures, .. } => {
                 if let Err(untold) = failures.try_send(error) {
                     warn!(target: "pleach::cancel", error = %untold.into_inner(), "a child failed after its supervisor was gone");
                 }
@@ -162,6 +176,9 @@ impl Monitor {
         }
         let Ending { actor, by, why, took, status } = &ending;
         meters::count(Event::Ended { by: by.label(), status: label(*status) });
+        let failure = self.failure.get().map(|failure| format!("{failure}; ")).unwrap_or_default();
+        let how = format!("{failure}{by}, {status}");
+        events::note(ActorEventKind::Ended, self.nursery.0.runtime.id(), actor, Some(how));
         // The reasons of escalations have records.
         let why = why.as_deref().filter(|_| *by == EndedBy::Lease);
         debug!(target: "pleach::cancel", child = %actor, how = %by, ?took, %status, why, "a child has ended");

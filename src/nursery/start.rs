@@ -16,13 +16,15 @@ use tokio::sync::{oneshot, watch};
 use super::Nursery;
 use super::monitor::{Monitor, Overseer};
 use super::stage::Stage;
+use crate::actor::ActorId;
 use crate::config::{ChildOutput, Host};
 use crate::error::{Cancelled, Error, Result};
+use crate::events::{self, ActorEventKind};
 use crate::panics::take_caught;
 use crate::portal::{ChildHandle, Portal};
 use crate::rpc::call::Call;
 use crate::scope::{self, OnDrop};
-use crate::spawn::{self, StartOptions};
+use crate::spawn::{self, Child, StartOptions};
 use crate::telemetry::calls::in_current_span;
 
 impl Nursery {
@@ -93,11 +95,14 @@ impl Nursery {
         let (done, started) = oneshot::channel();
         let nursery = self.clone();
         let start = async move {
-            let started = spawn::start::start(&nursery.0.runtime, options, &given_up).await.map(|child| {
+            let (name, kind) = (options.name.clone(), overseer.kind_of_start());
+            let started = spawn::start::start(&nursery.0.runtime, options, &given_up).await;
+            note_start(nursery.0.runtime.id(), &name, kind, &started);
+            let started = started.map(|child| {
                 // A supervisor ends its own in order, unless there is a hurry.
                 let ending = nursery.0.stages.token(match overseer {
                     Overseer::Nursery => Stage::Ending,
-                    Overseer::Supervisor(_) => Stage::Killing,
+                    Overseer::Supervisor { .. } => Stage::Killing,
                 });
                 let member = ChildHandle::new(child, nursery.0.runtime.clone(), ending);
                 let unclaimed = member.clone();
@@ -120,6 +125,18 @@ impl Nursery {
         let (unclaimed, portal) = started.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;
         unclaimed.disarm();
         Ok(portal)
+    }
+}
+
+/// Notes the start of an actor, or why there was none.
+fn note_start(parent: &ActorId, name: &str, kind: ActorEventKind, started: &Result<Child>) {
+    match started {
+        Ok(child) => events::note(kind, parent, &child.id, None),
+        Err(error) if error.is_cancelled() => {}
+        Err(error) => {
+            let actor = ActorId::new(name).in_process(0);
+            events::note(ActorEventKind::NotStarted, parent, &actor, Some(error.to_string()));
+        }
     }
 }
 

@@ -123,7 +123,7 @@ impl Runtime {
             Method::Cancel => {
                 answer.acknowledge();
                 channel.transport().flush_now(); // a task may end the process as soon as it is cancelled
-                self.lifecycle.request_end(channel.peer());
+                self.request_end(channel.peer());
                 if let Some(count) = channel.may_log(Kind::AskedToEnd) {
                     debug!(target: "pleach::runtime", by = %channel.peer(), count, "asked to end");
                 }

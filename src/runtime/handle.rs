@@ -97,7 +97,7 @@ impl Actor {
     /// It has the effect of a cancel request from a peer: a child ends in order, and in the root the body of
     /// [`open_root`](crate::open_root) is cancelled. Asking again changes nothing.
     pub fn cancel_soon(&self) {
-        self.0.lifecycle.request_end(self.0.id());
+        self.0.request_end(self.0.id());
     }
 
     /// Returns whether it has been asked to end, by whomever, or is ending by itself.

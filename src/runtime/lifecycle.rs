@@ -20,6 +20,7 @@ use super::Runtime;
 use crate::actor::ActorId;
 use crate::channel::EndRequest;
 use crate::error::{ActorDied, ActorPhase, Cancelled, Error, Packed, ScopeError, WaitStatus, boxed, signal_name};
+use crate::events::{self, ActorEventKind};
 
 /// How far an actor is, and why it ends.
 #[derive(Debug, Default)]
@@ -39,8 +40,8 @@ pub(crate) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Asks this actor to end, in the name of `by`. Returns at once.
-    pub(crate) fn request_end(&self, by: &ActorId) {
+    /// Has this actor end in the name of `by`. Returns at once.
+    pub(crate) fn end_for(&self, by: &ActorId) {
         self.end_request.note(by);
         self.end();
     }
@@ -127,6 +128,14 @@ impl Lifecycle {
 }
 
 impl Runtime {
+    /// Asks this actor to end, in the name of `by`. Returns at once.
+    pub(crate) fn request_end(&self, by: &ActorId) {
+        if !self.lifecycle.end_requested() {
+            events::note(ActorEventKind::CancelRequested, self.id(), self.id(), Some(format!("by {by}")));
+        }
+        self.lifecycle.end_for(by);
+    }
+
     /// Ends this actor because its runtime has failed. The first failure counts.
     pub(crate) fn fail(&self, failure: Error) {
         let parent = self.parent_channel();
@@ -135,7 +144,7 @@ impl Runtime {
         {
             parent.report_failure(&Packed::of(failure.clone(), self.id()));
         }
-        self.lifecycle.request_end(self.id());
+        self.lifecycle.end_for(self.id());
         error!(target: "pleach::runtime", actor = %self.id(), ?failure, "the runtime failed: ending this actor");
     }
 
@@ -150,6 +159,12 @@ impl Runtime {
         if let Some(parent) = self.parent_channel() {
             parent.report_failure(&Packed::of(Error::ActorDied(Box::new(died)), self.id()));
         }
+        events::note(
+            ActorEventKind::CancelRequested,
+            self.id(),
+            self.id(),
+            Some(format!("by {}", signal_name(signal))),
+        );
         self.lifecycle.end();
         warn!(target: "pleach::cancel", actor = %self.id(), signal = signal_name(signal), "ending this actor");
     }

@@ -33,6 +33,7 @@ use super::{Child, Exit, Signal};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::error::WaitStatus;
+use crate::events::{self, ActorEventKind};
 use crate::holds;
 use crate::os::tracer;
 use crate::telemetry::meters::{self, Event};
@@ -217,6 +218,8 @@ impl Climbed {
         meters::count(Event::ReapStep(by.label()));
         self.by = by;
         self.add(&why);
+        let step = if by == EndedBy::Sigkill { "SIGKILL" } else { "SIGTERM" };
+        events::note(ActorEventKind::Escalated, child.channel.here(), &child.id, Some(format!("{step}: {why}")));
         warn!(target: "pleach::cancel", child = %child.id, ?signal, %why, "escalated");
     }
 

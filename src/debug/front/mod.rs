@@ -67,7 +67,7 @@ fn quit(root: Option<&ActorId>) {
     lock(&QUIT).push(root.clone());
     let here = actors_here().unwrap_or_default();
     for actor in here.iter().filter(|actor| actor.id() == root) {
-        actor.lifecycle.request_end(root);
+        actor.request_end(root);
     }
 }
 

@@ -25,6 +25,7 @@ use super::events::SupervisorEvent;
 use super::policy::{Decision, Plan, Policy, Rules, Strategy};
 use super::{ChildSpec, Shared, Status};
 use crate::error::{Cancelled, Error, GaveUp, Result};
+use crate::events::{self, ActorEventKind};
 use crate::nursery::Nursery;
 use crate::nursery::monitor::Overseer;
 use crate::portal::Portal;
@@ -45,6 +46,8 @@ struct Child {
     number: usize,
     spec: ChildSpec,
     running: Option<Running>,
+    /// Whether it was started before.
+    again: bool,
 }
 
 struct Running {
@@ -68,7 +71,8 @@ impl Runner {
     /// Works until no child is left; `ready` learns when all have been started once.
     pub(super) async fn run(self, children: Vec<ChildSpec>, ready: oneshot::Sender<Result<()>>) {
         let numbered = children.into_iter().enumerate();
-        let mut children: Vec<_> = numbered.map(|(number, spec)| Child { number, spec, running: None }).collect();
+        let mut children: Vec<_> =
+            numbered.map(|(number, spec)| Child { number, spec, running: None, again: false }).collect();
         let mut ready = Some(ready);
         let outcome = self.work(&mut children, &mut ready).await;
         if let (Err(error), None) = (&outcome, &ready) {
@@ -160,6 +164,8 @@ impl Runner {
                 let Rules { restarts, within, .. } = self.rules;
                 let gave_up = GaveUp { child: name.to_string(), restarts, within, last: failure };
                 let error = Error::GaveUp(Box::new(gave_up));
+                let parent = self.nursery.0.runtime.id();
+                events::note(ActorEventKind::GaveUp, parent, parent, Some(error.to_string()));
                 self.shared.announcer.announce(SupervisorEvent::GaveUp { child: name, error: error.clone() });
                 return Err(error);
             }
@@ -187,9 +193,11 @@ impl Runner {
     }
 
     async fn start(&self, child: &mut Child) -> Result<()> {
-        let (overseer, failures) = mpsc::channel(1);
+        let (tell, failures) = mpsc::channel(1);
         let running = child.running.insert(Running { portal: None, failures, ended: false });
-        let started = (child.spec.start)(self.nursery.clone(), Overseer::Supervisor(overseer)).await;
+        let overseer = Overseer::Supervisor { failures: tell, again: child.again };
+        let started = (child.spec.start)(self.nursery.clone(), overseer).await;
+        child.again |= started.is_ok();
         let portal = match started {
             Ok(portal) => running.portal.insert(portal).clone(),
             Err(error) => {
