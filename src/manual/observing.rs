@@ -1,4 +1,5 @@
-//! Observing a tree: what its actors print, what they log, their messages, the spans of their calls, and metrics.
+//! Observing a tree: what its actors print, what they log, their messages, what happens to them, the spans of their
+//! calls, and metrics.
 //!
 //! # Outputs
 //! An actor's process has a standard output and a standard error like any other, and one rule says what becomes of
@@ -61,6 +62,13 @@
 //! - [`Process::trace`](crate::inspect::Process::trace) is the same for programs. A
 //!   [`MsgTransport`](crate::wire::MsgTransport) of your own is seen if it has a
 //!   [`set_tap`](crate::wire::MsgTransport::set_tap); those made of a [`Protocol`](crate::wire::Protocol) are.
+//!
+//! # Events
+//! Each process keeps what has happened to its actors and their children lately: starts and restarts, ends with how,
+//! requests to end and by which actor, escalations to signals, supervisors that have given up, and failures of functions.
+//! `pleach web` lists it; [`Process::events`](crate::inspect::Process::events) is the same for programs. A parent tells of
+//! its children, so actors that lived for a moment only are in the list. It keeps some 8000 events, and 500 failures; how
+//! many a reader has missed is told.
 //!
 //! # Spans
 //! Where calls are traced, each call, context and stream is a `tracing` span `rpc` on both sides, with actor, function,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::stacks::{Stop, busy};
 use crate::support::{command, pleach, scaled, test_fn};
-use crate::tree::{Setup, rest, turn, while_it_runs};
+use crate::tree::{Setup, in_root, rest, turn, while_it_runs};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -137,17 +137,15 @@ async fn wait(ctx: &mut Context<(), (), ()>) -> Result<()> {
 /// ended when this returns.
 fn with_traced(protocol: &str, body: impl AsyncFnOnce(&Portal) -> Result<()>) {
     let _turn = turn();
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = Config { transport: protocol.to_owned(), ..Config::default() };
-    let ended = tokio.block_on(pleach::open_root(config, async |_| {
+    in_root(config, async |_| {
         pleach::open_nursery(async |n| {
             let traced = n.start_actor("traced").enable(module_path!()).await?;
             body(&traced).await?;
             traced.cancel_actor().await
         })
         .await
-    }));
-    ended.unwrap();
+    });
 }
 
 /// Has a tool begin while the tree goes on.

@@ -30,6 +30,12 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Runs a body in the root of a tree.
+pub(crate) fn in_root<T>(config: Config, body: impl AsyncFnOnce(pleach::Actor) -> Result<T>) -> T {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio.block_on(pleach::open_root(config, async move |root| body(root).await)).unwrap()
+}
+
 /// Looks at a tree while a function runs in its actor of that name; the looks may end the actor.
 pub(crate) fn while_it_runs(
     setup: Setup,

@@ -1,20 +1,32 @@
 //! `pleach web`: who is answered, what is told, and that its end changes nothing.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use pleach::prelude::*;
+use pleach::{Backoff, ChildSpec, Config, Supervision};
 use pleach_patience::patience;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
+use crate::stacks::busy;
 use crate::support::{command, test_fn};
+use crate::tree::{in_root, turn};
 use crate::twenty::{ACTORS, Tree};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![test_fn(only_the_browser_with_the_secret_is_answered), test_fn(a_tree_and_what_happens_to_it_is_told)]
+    vec![
+        test_fn(only_the_browser_with_the_secret_is_answered),
+        test_fn(a_tree_and_what_happens_to_it_is_told),
+        test_fn(each_of_hundreds_of_short_lives_is_told_once_in_order),
+        test_fn(restarts_escalations_and_giving_up_are_told),
+    ]
 }
 
 /// A running `pleach web`. Dropping it kills that.
@@ -27,7 +39,11 @@ struct Web {
 
 impl Web {
     fn of(tree: &Tree) -> Self {
-        let mut command = command(tree.at.path(), &format!("web --json --tree {}", tree.root()));
+        Self::start(tree.at.path(), tree.root())
+    }
+
+    fn start(at: &Path, root: u32) -> Self {
+        let mut command = command(at, &format!("web --json --tree {root}"));
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut says = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
@@ -62,17 +78,18 @@ impl Web {
         format!("Cookie: other=1; pleach-{}={}", self.port, self.token)
     }
 
-    /// Follows the states until one is so.
-    fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+    /// Follows the states until one is so, and returns that.
+    fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + patience();
         let lines = BufReader::new(self.ask("/events", &self.host(), &[self.cookie()])).lines();
         let mut last = String::new();
         for line in lines.map_while(Result::ok) {
             let Some(state) = line.strip_prefix("data: ") else { continue };
-            if is_so(&serde_json::from_str(state).unwrap()) {
-                return;
+            let read = serde_json::from_str(state).unwrap();
+            if is_so(&read) {
+                return read;
             }
-            state.clone_into(&mut last);
+            last = format!("{:?}", events_of(&read, ""));
             assert!(Instant::now() < until, "{what} never came: {last}");
         }
         panic!("the states ended before {what}: {last}");
@@ -149,4 +166,87 @@ fn a_tree_and_what_happens_to_it_is_told() {
     let mut web = Web::of(&tree);
     kill_process(Pid::from_child(&web.process), Signal::TERM).unwrap();
     assert!(web.process.wait().unwrap().success());
+}
+
+/// The events of a state that concern actors of these names, in their order.
+fn events_of<'a>(state: &'a Value, prefix: &str) -> Vec<(&'a str, &'a str)> {
+    let events = state["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = events.iter().map(|event| (event["name"].as_str().unwrap(), event["kind"].as_str().unwrap()));
+    all.filter(|(name, _)| name.starts_with(prefix)).collect()
+}
+
+fn each_of_hundreds_of_short_lives_is_told_once_in_order() {
+    for (protocol, lives) in [("mem", 300), ("uds", 100)] {
+        let _turn = turn();
+        let at = TempDir::new().unwrap();
+        let state = in_root(Config { transport: protocol.into(), ..Config::default() }, async |root| {
+            let web = Web::start(at.path(), root.id().pid());
+            for life in 0..lives {
+                pleach::open_nursery(async |n| {
+                    n.start_actor(format!("life-{life}")).await?;
+                    n.cancel().await;
+                    Ok::<_, Error>(())
+                })
+                .await?;
+            }
+            let are_over = move |state: &Value| {
+                events_of(state, "life-").iter().filter(|(_, kind)| *kind == "ended").count() == lives
+            };
+            Ok(tokio::task::spawn_blocking(move || web.until("all ends", are_over)).await.unwrap())
+        });
+        let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, kind) in events_of(&state, "life-") {
+            kinds.entry(name).or_default().push(kind);
+        }
+        assert_eq!(kinds.len(), lives, "{protocol}");
+        for (name, kinds) in kinds {
+            assert_eq!(kinds, ["started", "cancelled", "ended"], "{protocol}: {name}");
+        }
+        assert_eq!((&state["missed"], &state["earlier"]), (&0.into(), &0.into()));
+    }
+}
+
+#[pleach::rpc]
+async fn fail() -> Result<()> {
+    Err(Error::Usage("the ink is out".into()))
+}
+
+fn restarts_escalations_and_giving_up_are_told() {
+    let _turn = turn();
+    let at = TempDir::new().unwrap();
+    let short = Duration::from_millis(50);
+    let config = Config { cancel_ack: short, soft_reap: short, kill_after: short, ..Config::default() };
+    in_root(config, async |root| {
+        let web = Web::start(at.path(), root.id().pid());
+        let gave_up = pleach::open_nursery(async |n| {
+            let once = ChildSpec::run_once("scribe", fail);
+            let backoff = Backoff::exponential(Duration::from_millis(1), Duration::from_millis(1));
+            let supervision = Supervision::one_for_one().intensity(1, Duration::from_secs(60)).backoff(backoff);
+            n.supervise(supervision.child(once)).await?;
+            let stubborn = n.start_actor("stubborn").enable("cli::stacks").await?;
+            stubborn.run(busy(u32::MAX)).await
+        });
+        assert!(gave_up.await.is_err());
+        let ends = |state: &Value| events_of(state, "stubborn").iter().any(|(_, kind)| *kind == "ended");
+        let state = tokio::task::spawn_blocking(move || web.until("the end", ends)).await.unwrap();
+        let scribe: Vec<_> = events_of(&state, "scribe").into_iter().filter(|(_, kind)| *kind != "error").collect();
+        let kinds: Vec<_> = scribe.iter().map(|(_, kind)| *kind).filter(|kind| *kind != "cancelled").collect();
+        assert_eq!(kinds, ["started", "ended", "restarted", "ended"], "{:?}", events_of(&state, ""));
+        let stubborn: Vec<_> = events_of(&state, "stubborn").into_iter().map(|(_, kind)| kind).collect();
+        assert_eq!(
+            stubborn,
+            ["started", "cancelled", "escalated", "escalated", "ended"],
+            "{:?}",
+            events_of(&state, "")
+        );
+        assert!(events_of(&state, "root").contains(&("root", "gave_up")), "{:?}", events_of(&state, ""));
+        let events = state["events"].as_array().unwrap();
+        let message = |kind: &str| {
+            let found = events.iter().find(|event| event["kind"] == kind).unwrap();
+            found["message"].as_str().unwrap().to_owned()
+        };
+        assert!(message("escalated").starts_with("SIGTERM: "), "{:?}", events_of(&state, ""));
+        assert!(message("ended").contains("the ink is out"), "{:?}", events_of(&state, ""));
+        Ok(())
+    });
 }

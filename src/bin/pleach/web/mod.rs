@@ -3,6 +3,7 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the command: looks at the trees, and ends on signals |
+//! | [`look`] | one look after the other |
 //! | [`history`] | who is there, who was, and what has happened |
 //! | [`guard`] | which requests are answered |
 //! | [`server`] | the page, its files, and the states as they come |
@@ -11,6 +12,7 @@
 
 mod guard;
 mod history;
+mod look;
 mod server;
 
 use std::net::Ipv4Addr;
@@ -26,17 +28,18 @@ use tokio::time::{Instant, sleep};
 
 use self::guard::Guard;
 use self::history::History;
+use self::look::{Look, Looker, Told};
 use crate::output;
 use crate::top::rows::Row;
-use crate::trees::Found;
 use crate::trees::rates::Rates;
 
 /// Show the running actors of this user in a browser, as a drawing that changes with them
 ///
 /// It prints an address of this host. Only a browser that has the whole of it is answered, with the secret that is at its
-/// end; other users of this host do not have it. Messages per second are written at each connection, and starts, errors,
-/// cancellations, restarts and ends are listed. The last 500 of these are kept, and an actor that has ended is shown for a
-/// minute. Ctrl-C ends this, and changes nothing in the trees.
+/// end; other users of this host do not have it. Messages per second are written at each connection, and starts, restarts,
+/// errors, cancellations, escalations and ends are listed, also of actors that lived for a moment only: the processes
+/// remember them. The last 2000 of these are kept, and an actor that has ended is shown for a minute. Ctrl-C ends this,
+/// and changes nothing in the trees.
 #[derive(Args)]
 #[command(after_long_help = "Examples:
   pleach web                      open the address that it prints
@@ -59,14 +62,15 @@ type State = Arc<str>;
 
 impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let first = Found::now(self.tree.as_deref())?;
+        let mut looker = Looker::new(self.tree.clone());
+        let first = looker.look()?;
         let tokio = Builder::new_current_thread().enable_all().build()?;
-        let ended = tokio.block_on(self.serve(first));
+        let ended = tokio.block_on(self.serve(looker, first));
         tokio.shutdown_background(); // a look may take two seconds more
         ended
     }
 
-    async fn serve(self, first: Found) -> anyhow::Result<()> {
+    async fn serve(self, looker: Looker, first: Look) -> anyhow::Result<()> {
         let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
         let guard = Guard::new(listener.local_addr()?.port())?;
@@ -78,7 +82,7 @@ impl Command {
         let (tell, told) = watch::channel(State::from("null"));
         tokio::select! {
             served = async { axum::serve(listener, server::router(guard, told)).await } => served.map_err(Into::into),
-            never = look(self.tree, first, tell) => never,
+            never = look(looker, first, tell) => never,
             _ = interrupted.recv() => Ok(()),
             _ = terminated.recv() => Ok(()),
         }
@@ -86,20 +90,25 @@ impl Command {
 }
 
 /// Looks at the trees again and again.
-async fn look(tree: Option<String>, first: Found, tell: watch::Sender<State>) -> anyhow::Result<()> {
-    let (mut history, mut before) = (History::default(), first);
-    history.take(Row::all(&before, &Rates::default()));
+async fn look(mut looker: Looker, first: Look, tell: watch::Sender<State>) -> anyhow::Result<()> {
+    let mut history = History::default();
+    let mut before = first.found;
+    history.take(Row::all(&before, &Rates::default()), first.told);
     loop {
         let since = Instant::now();
-        let tree = tree.clone();
-        // An error says that the chosen tree has ended.
-        let found = tokio::task::spawn_blocking(move || Found::now(tree.as_deref())).await?.ok();
-        match found {
-            Some(found) => {
-                history.take(Row::all(&found, &Rates::between(&before, &found)));
+        let looking = tokio::task::spawn_blocking(move || {
+            let looked = looker.look();
+            (looker, looked)
+        });
+        let looked;
+        (looker, looked) = looking.await?;
+        match looked {
+            Ok(Look { found, told }) => {
+                history.take(Row::all(&found, &Rates::between(&before, &found)), told);
                 before = found;
             }
-            None => history.take(Vec::new()),
+            // The chosen tree has ended.
+            Err(_) => history.take(Vec::new(), Told::default()),
         }
         tell.send_replace(serde_json::to_string(&history)?.into());
         // The more processes there are, the longer a look takes, and the rarer it is.

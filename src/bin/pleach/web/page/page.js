@@ -2,7 +2,7 @@
 // text, never as markup.
 "use strict";
 
-const BOX = { width: 176, height: 38 }, COLUMN = 270, ROW = 50, MANY = 60;
+const BOX = { width: 176, height: 38 }, COLUMN = 270, ROW = 50, MANY = 60, SHOWN_EVENTS = 500;
 const toggled = new Set();
 let state = null, chosen = null;
 
@@ -147,13 +147,16 @@ function drawDetails({ nodes }) {
 }
 
 function drawEvents() {
-  const lines = state.events.slice(-200).reverse().map(event => {
+  const lines = state.events.slice(-SHOWN_EVENTS).reverse().map(event => {
     const line = html("li");
-    const what = html("span", event.kind, event.kind);
+    const what = html("span", event.kind.replace("_", " "), event.kind);
     line.append(html("time", new Date(event.at_ms).toLocaleTimeString([], { hour12: false })), what, html("span", `${event.name} (${event.pid})`));
     if (event.message) line.append(html("span", event.message, "message"));
     return line;
   });
+  const earlier = state.earlier + Math.max(state.events.length - SHOWN_EVENTS, 0);
+  if (earlier) lines.push(html("li", `… and ${earlier} before`));
+  if (state.missed) lines.unshift(html("li", `… ${state.missed} were not seen: there were too many at once`));
   byId("events").replaceChildren(...lines);
 }
 
