@@ -112,12 +112,15 @@ async fn look(mut looker: Looker, first: Look, tell: watch::Sender<State>) -> an
         }
         tell.send_replace(serde_json::to_string(&history)?.into());
         // The more processes there are, the longer a look takes, and the rarer it is.
-        sleep((since.elapsed() * PAUSE).max(INTERVAL)).await;
+        sleep((since.elapsed() * PAUSE).clamp(INTERVAL, LONGEST_PAUSE)).await;
     }
 }
 
 /// The least time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A process keeps what has happened for a while only, and one that is stopped holds up a look for two seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// This many times as long as a look took, the next one waits.
 const PAUSE: u32 = 4;
