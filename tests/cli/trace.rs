@@ -202,6 +202,7 @@ fn each_message_is_told_on_both_sides() {
         let below = below.told();
         assert!(below.success && below.summary.contains("actor `traced` (pid"), "{protocol}: {below:?}");
         assert!(below.summary.contains(&format!("has ended: {} messages\n", below.messages())), "{below:?}");
+        assert_eq!(below.of("sent", "goodbye").len(), 1, "its last words are told: {protocol}: {below:?}");
         let above = above.told();
         for (told, [way, back]) in [(&below, ["received", "sent"]), (&above, ["sent", "received"])] {
             let calls = told.of(way, "call");

@@ -18,10 +18,13 @@ use crate::trees::Found;
 pub(super) struct Looker {
     tree: Option<String>,
     /// How far the events of each process are known.
-    cursors: BTreeMap<u32, EventCursor>,
+    cursors: BTreeMap<Key, EventCursor>,
     /// The actors of the tree that were seen, or are told of: a process may have hosted another tree before.
     members: BTreeSet<Uuid>,
 }
+
+/// A process: its host, and its number there.
+type Key = (Option<String>, u32);
 
 /// What one look has found.
 pub(super) struct Look {
@@ -58,17 +61,18 @@ impl Looker {
 
     fn ask(&mut self, chosen: &Chosen) -> Told {
         let cursors = &self.cursors;
-        let asked: Vec<(u32, EventsReport)> = thread::scope(|scope| {
+        let asked: Vec<(Key, EventsReport)> = thread::scope(|scope| {
             let mut asking = Vec::new();
             for process in &chosen.processes {
-                let cursor = cursors.get(&process.pid).copied().unwrap_or_default();
-                asking.push(scope.spawn(move || Some((process.pid, process.events(cursor).ok()?))));
+                let key = (process.host.clone(), process.pid);
+                let cursor = cursors.get(&key).copied().unwrap_or_default();
+                asking.push(scope.spawn(move || Some((key, process.events(cursor).ok()?))));
             }
             asking.into_iter().filter_map(|asking| asking.join().ok()?).collect()
         });
         let mut told = Told::default();
-        for (pid, report) in asked {
-            self.cursors.insert(pid, report.cursor);
+        for (key, report) in asked {
+            self.cursors.insert(key, report.cursor);
             told.missed += report.missed;
             told.events.extend(report.events);
         }
@@ -93,8 +97,11 @@ impl Looker {
     /// Forgets processes that have ended, once there are many: one that says nothing now may go on.
     fn forget(&mut self, chosen: &Chosen) {
         if self.cursors.len() > MANY {
-            let is_there = |pid: &u32| chosen.processes.iter().any(|process| process.pid == *pid);
-            self.cursors.retain(|pid, _| is_there(pid) || chosen.silent.iter().any(|silent| silent.pid == *pid));
+            let is_there = |(host, pid): &Key| {
+                chosen.processes.iter().any(|process| (&process.host, process.pid) == (host, *pid))
+                    || chosen.silent.iter().any(|silent| silent.pid == *pid)
+            };
+            self.cursors.retain(|key, _| is_there(key));
         }
     }
 }
