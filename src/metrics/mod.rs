@@ -1,4 +1,4 @@
-//! Metrics: what actors count and measure, for any recorder of the [`metrics`](::metrics) crate.
+//! Metrics: what actors count and measure, for any recorder of the [`metrics`](https://docs.rs/metrics) crate.
 //!
 //! A program that installs a recorder gets those of this library with its own, in each process that does so: actors run
 //! the program's `init`, and not its `main`.

@@ -121,7 +121,7 @@ impl Actor {
     }
 }
 
-/// Runs `body` as a part of this actor: code in it finds it with [`current`].
+/// Runs `body` as a part of this actor: code in it finds it with [`current()`].
 pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<Output = F::Output> {
     current::within(runtime, body)
 }

@@ -1,7 +1,7 @@
 //! Meters: what the stations of a message count and measure, for a recorder of the `metrics` crate.
 //!
-//! The stations call these functions in every build. Without the feature `metrics` they are empty ([`unrecorded`]); with
-//! it they look for a recorder first ([`recorded`]). What a look at the actors tells as well, such as bytes and queues, is
+//! The stations call these functions in every build. Without the feature `metrics` they are empty (`unrecorded`); with
+//! it they look for a recorder first (`recorded`). What a look at the actors tells as well, such as bytes and queues, is
 //! not counted here but sampled (`crate::metrics`).
 //!
 //! | file | station |
