@@ -165,12 +165,22 @@ fn boot(mut config: Config) -> Result<Arc<Runtime>> {
             .map_err(|error| Error::Config(format!("certificates: {}: {error}", certificates.display())))?;
         crate::transports::check_certificates(certificates)?;
     }
+    #[cfg(not(feature = "prometheus"))]
+    if config.prometheus.is_some() {
+        return Err(Error::Config("prometheus: this program was built without pleach's feature `prometheus`".into()));
+    }
+    #[cfg(feature = "prometheus")]
+    let endpoint = crate::metrics::prometheus::Endpoint::bind(&config)?;
     let runtime = Runtime::root(config, registry, tree_key)?;
     events::note(ActorEventKind::Started, runtime.id(), runtime.id(), None);
     claim_process(&runtime);
     inspect::listener::start();
     #[cfg(feature = "metrics")]
     crate::metrics::actor_begins();
+    #[cfg(feature = "prometheus")]
+    if let Some(endpoint) = endpoint {
+        endpoint.serve(&runtime)?;
+    }
     #[cfg(feature = "debugger")]
     crate::debug::prepare(&runtime);
     let root = runtime.clone();

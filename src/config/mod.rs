@@ -6,6 +6,7 @@
 //!
 //! This module only holds numbers and names. It knows no transport; its caller passes the registry's names.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(crate) use self::child_output::ChildOutputs;
 pub use self::host::Host;
 pub use self::hosts::{HostEntry, Hosts};
 
-use spelling::{addresses, count, duration, frame_size, patience, switch};
+use spelling::{addresses, count, duration, frame_size, patience, socket_address, switch};
 
 /// Everything that a tree can be tuned with.
 ///
@@ -218,6 +219,11 @@ pub struct Config {
     /// the root as long as the program has no subscriber; with [`telemetry::init`](crate::telemetry::init) the program has
     /// what `PLEACH_LOG_FORMAT` says.
     pub log_format: LogFormat,
+    /// Where the root serves the metrics of its tree to Prometheus, e.g. `127.0.0.1:9464`; port 0 is a free one. Default:
+    /// nowhere. There is no authentication and no encryption: all who reach this address read them. It needs the feature
+    /// `prometheus`; see `pleach::metrics::prometheus`.
+    #[serde(with = "socket_address")]
+    pub prometheus: Option<SocketAddr>,
     /// What becomes of the standard output of actors: `inherit`, `relay` or `null`; see [`ChildOutput`]. Default:
     /// `inherit`, it goes where that of the parent goes. [`Start::stdout`](crate::Start::stdout) sets it for one actor.
     pub stdout: ChildOutput,
@@ -333,6 +339,7 @@ impl Default for Config {
             root_name: "root".into(),
             log_level: None,
             log_format: LogFormat::Text,
+            prometheus: None,
             stdout: ChildOutput::Inherit,
             stderr: ChildOutput::Relay,
         }

@@ -4,6 +4,7 @@
 //! Limits are checked while a value is read, because the reader still knows the line.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use pleach_wire::Address;
@@ -85,6 +86,36 @@ pub(super) mod frame_size {
             )));
         }
         usize::try_from(size).map_err(de::Error::custom)
+    }
+}
+
+/// A host's address and a port, or nothing.
+pub(super) mod socket_address {
+    use super::*;
+
+    pub(in crate::config) fn serialize<S: Serializer>(
+        value: &Option<SocketAddr>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(|address| address.to_string()).serialize(serializer)
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SocketAddr>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| parse_socket_address(&text).ok_or_else(|| de::Error::custom(expected(&text)))).transpose()
+    }
+
+    fn expected(text: &str) -> String {
+        format!("`{text}` is not an address with a port; write it like `127.0.0.1:9464`, or with port 0 for a free one")
+    }
+}
+
+fn parse_socket_address(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?))),
+        None => text.parse().ok(),
     }
 }
 
@@ -298,6 +329,18 @@ mod tests {
         assert_eq!(parse_duration("250"), Some(Duration::from_millis(250)));
         for wrong in ["", "s", "-1s", "1.5s", "2 weeks", "99999999999999999999s", "9999999999999999999h"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_socket_address_has_a_port() {
+        for (text, address) in
+            [("127.0.0.1:9464", "127.0.0.1:9464"), ("[::1]:0", "[::1]:0"), ("localhost:80", "127.0.0.1:80")]
+        {
+            assert_eq!(parse_socket_address(text), address.parse().ok());
+        }
+        for wrong in ["", "9464", ":9464", "127.0.0.1", "a host:1", "localhost:", "127.0.0.1:65536"] {
+            assert_eq!(parse_socket_address(wrong), None, "{wrong}");
         }
     }
 

@@ -139,6 +139,8 @@ fn answer(connection: UnixStream, answering: Answering) {
         Request::Stacks => transfer.send(&Reply::Stacks(StacksReport::here())),
         Request::Events { since } => transfer.send(&Reply::Events(events_since(since)?)),
         Request::Cancel { actor } => end(actor, &mut transfer),
+        #[cfg(feature = "prometheus")]
+        Request::Metrics { tree } => transfer.send(&Reply::Metrics(recorded(tree))),
         Request::Hold(branch) => {
             let hold = Hold::branch(branch);
             transfer.send(&Reply::Held)?;
@@ -192,6 +194,22 @@ fn end(actor: Uuid, transfer: &mut Transfer) -> io::Result<()> {
     answered
 }
 
+/// Has `render` say what the recorder of this process has.
+#[cfg(feature = "prometheus")]
+pub(crate) fn answer_metrics_with(render: fn() -> String) {
+    let _ = RECORDED.set(render); // each caller brings the same one
+}
+
+/// Returns what the recorder of this process has, if it hosts an actor of this tree.
+#[cfg(feature = "prometheus")]
+fn recorded(tree: Uuid) -> Option<String> {
+    let actors = soon(runtime::actors_here).unwrap_or_default();
+    let render = RECORDED.get()?;
+    actors.iter().any(|actor| actor.identity.tree() == tree).then(render)
+}
+
+#[cfg(feature = "prometheus")]
+static RECORDED: OnceLock<fn() -> String> = OnceLock::new();
 static OPENED: AtomicBool = AtomicBool::new(false);
 static ADDRESS: OnceLock<String> = OnceLock::new();
 static ANSWERING: AtomicUsize = AtomicUsize::new(0);

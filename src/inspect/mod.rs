@@ -170,6 +170,23 @@ impl Process {
         }
     }
 
+    /// Asks what its recorder has, if it hosts an actor of a tree and records.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    #[cfg(feature = "prometheus")]
+    fn metrics(&self, tree: Uuid) -> io::Result<Option<String>> {
+        if let Err(error) = &self.report {
+            return Err(error.kind().into()); // it has not answered just now
+        }
+        match self.asked(&Request::Metrics { tree }) {
+            Ok(Reply::Metrics(text)) => Ok(text),
+            Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None), // it has ended
+            Err(error) => Err(error),
+        }
+    }
+
     fn asked(&self, request: &Request) -> io::Result<Reply> {
         match ask(&self.way, request) {
             Some((pid, reply)) if pid == self.pid => reply,
@@ -215,6 +232,20 @@ pub fn processes() -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
+/// Asks all processes for what their recorders have, if they host an actor of a tree; returns texts for Prometheus, and
+/// how many processes or hosts did not answer.
+///
+/// It blocks as [`processes`] does.
+///
+/// # Errors
+/// When `/proc/net/unix` can't be read.
+#[cfg(feature = "prometheus")]
+pub(crate) fn metrics_of(tree: Uuid) -> io::Result<(Vec<String>, usize)> {
+    let answers = at_once(processes()?, |process| vec![process.metrics(tree)]);
+    let silent = answers.iter().filter(|answer| answer.is_err()).count();
+    Ok((answers.into_iter().flatten().flatten().collect(), silent))
+}
+
 /// Returns the names of the sockets in a list of the kernel's.
 pub(crate) fn sockets_in(list: &str) -> impl Iterator<Item = String> {
     abstract_sockets::names(list, NAME).map(|rest| format!("{NAME}{rest}"))
@@ -258,7 +289,7 @@ fn look_at_host(keeper: Way, host: String) -> Vec<Process> {
 }
 
 /// Does something that waits with each, on threads of their own.
-fn at_once<T: Send>(all: Vec<T>, look: impl Fn(T) -> Vec<Process> + Sync) -> Vec<Process> {
+fn at_once<T: Send, U: Send>(all: Vec<T>, look: impl Fn(T) -> Vec<U> + Sync) -> Vec<U> {
     let (mut all, mut found, look) = (all.into_iter().peekable(), Vec::new(), &look);
     while all.peek().is_some() {
         thread::scope(|scope| {
@@ -384,6 +415,11 @@ pub(crate) enum Request {
         actor: Uuid,
         wanted: Wanted,
     },
+    /// What its recorder has, if it hosts an actor of this tree.
+    #[cfg(feature = "prometheus")]
+    Metrics {
+        tree: Uuid,
+    },
     /// To lead the connection on: what comes next is for the process there.
     Pass(Hop),
     /// The names of the sockets below a keeper.
@@ -404,6 +440,9 @@ pub(crate) enum Reply {
     Cancelled {
         found: bool,
     },
+    /// In the text format of Prometheus; `None` from a process that records nothing, or for another tree.
+    #[cfg(feature = "prometheus")]
+    Metrics(Option<String>),
     /// Messages follow.
     Traced,
     NotTraced(NotTraced),

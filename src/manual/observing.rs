@@ -132,6 +132,14 @@
 //! No label has the name of an actor: names may be made up while a program runs, and a value for each would be kept for
 //! good.
 //!
+//! With the feature `prometheus`, a setting makes the root an endpoint for Prometheus, at `/metrics`:
+//!
+//! ```text
+//! PLEACH_PROMETHEUS=127.0.0.1:9464        # Config::prometheus; in a file: prometheus = "127.0.0.1:9464"
+//! ```
+//! It serves the values of all processes of its tree, on all hosts, each with the labels `actor`, `pid` and `host`, so that
+//! one target is enough, whatever actors come and go. It has no authentication: see the module `pleach::metrics::prometheus`.
+//!
 //! [`ChildOutput`]: crate::ChildOutput
 //! [`Start::stdout`]: crate::Start::stdout
 //! [`Start::stderr`]: crate::Start::stderr

@@ -22,10 +22,13 @@
 //! |---|---|
 //! | this one | when a process samples |
 //! | `sampler` | one sample |
+//! | `prometheus` | an endpoint for Prometheus |
 //!
 //! # Invariants
 //! 1. A process has at most one thread that samples, and none without a recorder or without an actor.
 
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod sampler;
 
 use std::sync::Mutex;
@@ -69,6 +72,8 @@ fn start() {
 fn run() {
     loop {
         sample();
+        #[cfg(feature = "prometheus")]
+        prometheus::keep_up();
         let mut runs = lock(&RUNS);
         if soon(runtime::actors_here).is_some_and(|actors| actors.is_empty()) {
             *runs = false;

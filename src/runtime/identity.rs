@@ -88,6 +88,12 @@ impl Identity {
         Some(&self.origin.as_ref()?.parent)
     }
 
+    /// Returns the uuid of the root of its tree, which tells the tree from others.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn tree(&self) -> uuid::Uuid {
+        self.origin.as_ref().map_or(&self.id, |origin| &origin.root.who).uuid()
+    }
+
     /// Returns the actors above this one, the root first: none for a root, or if one of them can't be asked.
     pub(crate) fn ancestors(&self) -> &[Ancestor] {
         self.origin.as_ref().map_or(&[], |origin| &origin.ancestors)

@@ -83,7 +83,7 @@ impl Tasks {
     }
 
     /// Waits until this actor listens no more.
-    pub(super) async fn until_listeners_end(&self) {
+    pub(crate) async fn until_listeners_end(&self) {
         self.listen_no_more.cancelled().await;
     }
 

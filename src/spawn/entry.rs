@@ -108,6 +108,8 @@ fn run_process() -> Result<Option<i32>> {
     let served = tokio.block_on(async {
         let runtime = Runtime::child(spec, registry)?;
         crate::runtime::claim_process(&runtime);
+        #[cfg(feature = "prometheus")]
+        crate::metrics::prometheus::record(runtime.id(), runtime.config())?;
         #[cfg(feature = "debugger")]
         crate::debug::prepare(&runtime);
         serve(runtime, parent_gone, Some(watchdog), Some(signals)).await
