@@ -10,6 +10,7 @@
 //! | `report.rs` | the answer: a process, its actors, their connections |
 //! | `work.rs` | the functions that run, and the calls that wait |
 //! | `stacks.rs` | where tasks and threads are |
+//! | `forest.rs` | actors put together to trees |
 //! | `chains.rs` | calls that come back to an actor that waits |
 //! | `listener.rs` | the socket of a process, and the threads that answer |
 //! | `links.rs` | the ways from this process to other hosts |
@@ -29,6 +30,7 @@
 //! 2. An answer takes no lock that it would have to wait for, and needs no task of an actor.
 
 mod chains;
+mod forest;
 pub(crate) mod hops;
 pub(crate) mod links;
 pub(crate) mod listener;
@@ -60,6 +62,7 @@ pub use pleach_wire::msg::FunctionKind;
 pub use crate::events::{ActorEvent, ActorEventKind, EventCursor, EventsReport};
 
 pub use self::chains::{CallChain, ChainedCall, call_chains};
+pub use self::forest::{ActorNode, Forest};
 pub use self::links::HostLink;
 #[cfg(feature = "metrics")]
 pub(crate) use self::report::soon;

@@ -5,10 +5,8 @@ use std::io;
 
 use anyhow::{Context as _, bail};
 use pleach::ActorId;
-use pleach::inspect::{self, ActorReport, CallChain, Process, ProcessReport};
+use pleach::inspect::{self, ActorReport, CallChain, Forest, Process, ProcessReport};
 use serde::Serialize;
-
-use super::forest::Forest;
 
 /// Those that have answered and are meant, and those that have not answered.
 #[derive(Debug)]

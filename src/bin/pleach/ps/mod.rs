@@ -5,20 +5,17 @@
 //! | this one | the command: which trees, as text or JSON |
 //! | [`chosen`] | the processes that are meant, and those that say nothing |
 //! | [`calls`] | the functions that an actor runs and waits for |
-//! | [`forest`] | actors of several processes, put together to trees |
 //! | [`table`] | a tree as lines of text |
 
 pub(crate) mod calls;
 mod chosen;
-pub(crate) mod forest;
 pub(crate) mod table;
 
 use clap::Args;
-use pleach::inspect::{CallChain, ProcessReport};
+use pleach::inspect::{CallChain, Forest, ProcessReport};
 use serde::Serialize;
 
 pub(crate) use self::chosen::{Chosen, Silent, several_are, silent_lines};
-use self::forest::Forest;
 use self::table::shown;
 use crate::output;
 

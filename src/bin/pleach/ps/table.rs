@@ -2,10 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pleach::inspect::{ActorReport, Failure, Stage};
+use pleach::inspect::{ActorNode, ActorReport, Failure, Forest, Stage};
 
 use super::calls;
-use super::forest::{Forest, Node};
 
 /// The columns; the last one is as wide as it is.
 const HEAD: [&str; 10] =
@@ -23,7 +22,7 @@ enum Row {
 pub(super) fn of(forest: &Forest<'_>) -> String {
     let mut rows = vec![Row::Actor(Box::new(HEAD.map(str::to_owned)))];
     for root in &forest.0 {
-        push(root, "", "", &mut rows);
+        root.draw(&mut |node, branch, below| push(node, branch, below, &mut rows));
     }
     let mut widths = [0; HEAD.len()];
     for row in &rows {
@@ -37,20 +36,14 @@ pub(super) fn of(forest: &Forest<'_>) -> String {
     rows.iter().map(as_text).collect()
 }
 
-/// Adds an actor behind `branch`, and those below it behind `indent`.
-fn push(node: &Node<'_>, branch: &str, indent: &str, rows: &mut Vec<Row>) {
+/// Adds an actor behind `branch`, and what it works on behind `below`.
+fn push(node: &ActorNode<'_>, branch: &str, below: &str, rows: &mut Vec<Row>) {
     rows.push(Row::Actor(Box::new(line_of(node, branch))));
-    let bar = if node.children.is_empty() { "   " } else { "│  " };
-    rows.extend(calls::of(node.actor).into_iter().map(|line| Row::Words(format!("{indent}{bar}{line}"))));
-    let last = node.children.len().saturating_sub(1);
-    for (at, child) in node.children.iter().enumerate() {
-        let (branch, below) = if at == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        push(child, &format!("{indent}{branch}"), &format!("{indent}{below}"), rows);
-    }
+    rows.extend(calls::of(node.actor).into_iter().map(|line| Row::Words(format!("{below}{line}"))));
 }
 
-fn line_of(node: &Node<'_>, branch: &str) -> Line {
-    let Node { process, actor, .. } = node;
+fn line_of(node: &ActorNode<'_>, branch: &str) -> Line {
+    let ActorNode { process, actor, .. } = node;
     let line = node.line_to_parent();
     [
         format!("{branch}{}", shown(actor.who.name())),

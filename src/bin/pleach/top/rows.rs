@@ -4,12 +4,11 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
-use pleach::inspect::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
+use pleach::inspect::{ActorNode, ActorReport, Failure, Forest, PeerReport, ProcessReport, Stage};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::ps::calls;
-use crate::ps::forest::{Forest, Node};
 use crate::ps::table::now_ms;
 use crate::trees::Found;
 use crate::trees::rates::{LineRate, Rates};
@@ -110,7 +109,7 @@ impl Row {
     }
 }
 
-fn push(node: &Node<'_>, depth: usize, rates: &Rates, rows: &mut Vec<Row>) {
+fn push(node: &ActorNode<'_>, depth: usize, rates: &Rates, rows: &mut Vec<Row>) {
     let transport = node.line_to_parent().map(|line| line.transport.protocol.to_string());
     rows.push(Row { depth, transport, ..Row::of(node.process, node.actor, rates) });
     node.children.iter().for_each(|child| push(child, depth + 1, rates, rows));
