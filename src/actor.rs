@@ -72,11 +72,14 @@ impl ActorId {
     ///
     /// ```
     /// # #[pleach::main]
-    /// # async fn main() -> anyhow::Result<()> {
-    /// let actor = pleach::current_actor().expect("in an actor").id().clone();
-    /// assert!(actor.is_meant_by(actor.name()) && actor.is_meant_by(&actor.pid().to_string()));
-    /// assert!(actor.is_meant_by(&actor.uuid().to_string()[..8]) && !actor.is_meant_by("another"));
-    /// # Ok(())
+    /// # async fn main() -> pleach::Result<()> {
+    /// pleach::open_root(pleach::Config::default(), async |root| {
+    ///     let actor = root.id();
+    ///     assert!(actor.is_meant_by("root") && actor.is_meant_by(&actor.pid().to_string()));
+    ///     assert!(actor.is_meant_by(&actor.uuid().to_string()[..8]) && !actor.is_meant_by("another"));
+    ///     Ok(())
+    /// })
+    /// .await
     /// # }
     /// ```
     pub fn is_meant_by(&self, text: &str) -> bool {
