@@ -53,6 +53,12 @@
 //! its [`lease`](crate::Config::lease) has expired, and [`ladder`](crate::Config::ladder) has passed after that, in
 //! which a process that does not respond is killed there.
 //!
+//! # Looking and debugging
+//! The tool (`pleach ps`, `stacks`, `top`, `web`, `trace`, `cancel`), [`inspect`](crate::inspect) and the
+//! [debugger](super::debugging) reach the actors there through the process that has started them and its login: nothing
+//! more listens on a network. On a host without the root, the tool sees that host's part of the tree, and what that has
+//! started elsewhere.
+//!
 //! # Hosts in configuration
 //! `[[hosts]]` in `pleach.toml`, `PLEACH_HOSTS="ssh:a*2,local"`, or a file of their own; see [`Hosts`](crate::Hosts).
 //!

@@ -9,6 +9,9 @@ mod cancel;
 mod completions;
 mod doctor;
 mod files;
+mod hosts;
+#[path = "../servers/namespaces.rs"]
+mod namespaces;
 mod ps;
 mod reap;
 mod registrar;
@@ -33,12 +36,16 @@ fn main() -> ExitCode {
     if std::env::var_os(twenty::ROOT).is_some() {
         return twenty::root();
     }
+    if std::env::var_os(hosts::ROOT).is_some() {
+        return hosts::root();
+    }
     let groups = [
         bench::tests(),
         cancel::tests(),
         completions::tests(),
         doctor::tests(),
         files::tests(),
+        hosts::tests(),
         ps::tests(),
         reap::tests(),
         registrar::tests(),

@@ -123,7 +123,8 @@ impl Meant {
     fn among(chosen: &Chosen, meant: &str) -> anyhow::Result<Vec<Self>> {
         let held = |(process, actor): (&Process, &ActorReport)| {
             let process = process.again()?;
-            let handle = pid_of(process.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+            let pid = pid_of(process.pid).filter(|_| process.host.is_none());
+            let handle = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
             let shares = process.report.as_ref().is_ok_and(|report| report.actors.len() > 1);
             Some(Self { process, actor: actor.who.clone(), shares, handle })
         };
@@ -141,6 +142,9 @@ impl Meant {
     fn kill(&self) -> Result<(), String> {
         if self.shares {
             return Err("it is not killed, as its process hosts other actors too".into());
+        }
+        if let Process { pid, host: Some(host), .. } = &self.process {
+            return Err(format!("its process is on another host: end process {pid} there ({host})"));
         }
         let handle = self.handle.as_ref().ok_or("its process can't be held on to")?;
         pidfd_send_signal(handle, Signal::KILL).map_err(|error| format!("its process can't be killed: {error}"))

@@ -1,15 +1,13 @@
-//! Actors on other hosts that stand still: namespaces of this machine, with a network between them, each with an sshd.
-//!
-//! Only root can make them: for other users, these tests say so and try nothing.
+//! Actors on other hosts that stand still.
 
 use std::fs;
-use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use pleach_patience::patience;
 
+use crate::namespaces::Hosts;
 use crate::terminal::{PROMPT, Terminal};
 use crate::test;
 
@@ -28,79 +26,41 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Three hosts; ended with this value.
-struct Hosts(tempfile::TempDir);
-
 /// An actor lives so long without its parent: shorter than it stands still here.
 const PATIENCE: &str = "heartbeat = \"200ms\"\nlease = \"3s\"\n";
 
-impl Hosts {
-    /// Starts them; `None` if this user can't.
-    fn start() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("only root can make hosts of namespaces: this is not tried");
-            return None;
-        }
-        let hosts = Self(tempfile::TempDir::with_prefix("pleach-prompt-").unwrap());
-        let started = hosts.script("start").arg("3").output().unwrap();
-        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-        Some(hosts)
+/// Runs a program on the first host, with actors on these.
+fn run(hosts: &Hosts, program: &str, on: &[&str]) -> Terminal {
+    let mut config = PATIENCE.to_owned();
+    for host in on {
+        config += &format!("[[hosts]]\nname = {host:?}\non = ");
+        config += &match *host {
+            "here" => "\"local\"\n".to_owned(),
+            host => format!("\"ssh:{host}\"\nssh_config = {:?}\n", hosts.ssh_config()),
+        };
     }
-
-    fn script(&self, what: &str) -> Command {
-        let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/servers/hosts"));
-        script.arg(what).arg(self.0.path());
-        script
-    }
-
-    fn ssh_config(&self) -> String {
-        self.0.path().join("ssh/ssh_config").display().to_string()
-    }
-
-    /// Runs a command at one of them.
-    fn at(&self, host: &str, command: &[&str]) -> Output {
-        self.script("run").arg(host).args(command).output().unwrap()
-    }
-
-    /// Runs a program on the first host, with actors on these.
-    fn run(&self, program: &str, on: &[&str]) -> Terminal {
-        let mut config = PATIENCE.to_owned();
-        for host in on {
-            config += &format!("[[hosts]]\nname = {host:?}\non = ");
-            config += &match *host {
-                "here" => "\"local\"\n".to_owned(),
-                host => format!("\"ssh:{host}\"\nssh_config = {:?}\n", self.ssh_config()),
-            };
-        }
-        let file = self.0.path().join("pleach.toml");
-        fs::write(&file, config).unwrap();
-        let mut shell = self.script("run");
-        // A session of its own: that of the script is in another namespace. And the script's shell drops that variable.
-        shell.args(["host-1", "env", &format!("PS1={PROMPT}"), "setsid", "--ctty", "--wait", "bash"]);
-        let before = format!("PLEACH_CONFIG={} PLEACH_LISTEN=quic://0.0.0.0:0 PLEACH_LOG=warn", file.display());
-        Terminal::run_in(shell, program, &before)
-    }
-
-    /// Waits until no actor is left at the other hosts.
-    fn none_left(&self) {
-        let until = Instant::now() + patience();
-        for host in ["host-2", "host-3"] {
-            loop {
-                let found = self.at(host, &["pgrep", "-fa", "--", "--pleach-(actor|agent)"]);
-                if found.stdout.is_empty() {
-                    break;
-                }
-                let left = String::from_utf8_lossy(&found.stdout).into_owned();
-                assert!(Instant::now() < until, "left at {host}: {left}");
-                thread::park_timeout(Duration::from_millis(50));
-            }
-        }
-    }
+    let file = hosts.dir().join("pleach.toml");
+    fs::write(&file, config).unwrap();
+    let mut shell = hosts.run_at("host-1");
+    // A session of its own: that of the script is in another namespace. And the script's shell drops that variable.
+    shell.args(["env", &format!("PS1={PROMPT}"), "setsid", "--ctty", "--wait", "bash"]);
+    let before = format!("PLEACH_CONFIG={} PLEACH_LISTEN=quic://0.0.0.0:0 PLEACH_LOG=warn", file.display());
+    Terminal::run_in(shell, program, &before)
 }
 
-impl Drop for Hosts {
-    fn drop(&mut self) {
-        let _ = self.script("stop").status(); // its output goes to the terminal, its only reader
+/// Waits until no actor is left at the other hosts.
+fn none_left(hosts: &Hosts) {
+    let until = Instant::now() + patience();
+    for host in ["host-2", "host-3"] {
+        loop {
+            let found = hosts.at(host, &["pgrep", "-fa", "--", "--pleach-(actor|agent)"]);
+            if found.stdout.is_empty() {
+                break;
+            }
+            let left = String::from_utf8_lossy(&found.stdout).into_owned();
+            assert!(Instant::now() < until, "left at {host}: {left}");
+            thread::park_timeout(Duration::from_millis(50));
+        }
     }
 }
 
@@ -116,8 +76,8 @@ fn outlive_the_lease() {
 
 // SEC-30
 fn actors_pause_one_below_the_other_over_three_hosts() {
-    let Some(hosts) = Hosts::start() else { return };
-    let mut terminal = hosts.run("hosts", &["host-2", "here", "host-3"]);
+    let Some(hosts) = Hosts::start(3) else { return };
+    let mut terminal = run(&hosts, "hosts", &["host-2", "here", "host-3"]);
     let introduced = terminal.expect(" at host-3) pauses\n   at examples/debugging/src/hosts.rs:");
     assert!(introduced.contains("── root/host-2/here/host-3 (pid "), "{introduced}");
     let pid = pid_in(&introduced).to_owned();
@@ -144,12 +104,12 @@ fn actors_pause_one_below_the_other_over_three_hosts() {
     terminal.expect("the secret is 42");
     let everything = terminal.end();
     assert!(!everything.contains("WARN"), "{everything}");
-    hosts.none_left();
+    none_left(&hosts);
 }
 
 fn those_that_crash_at_several_hosts_take_turns() {
-    let Some(hosts) = Hosts::start() else { return };
-    let mut terminal = hosts.run("hosts_crash", &["host-2", "here", "host-3"]);
+    let Some(hosts) = Hosts::start(3) else { return };
+    let mut terminal = run(&hosts, "hosts_crash", &["host-2", "here", "host-3"]);
     let mut seen = Vec::new();
     for _ in 0..3 {
         let before = terminal.expect("(pleach) ");
@@ -164,13 +124,13 @@ fn those_that_crash_at_several_hosts_take_turns() {
     assert_eq!(seen, ["here", "host-2", "host-3"]);
     terminal.expect("3 have crashed");
     terminal.end();
-    hosts.none_left();
+    none_left(&hosts);
 }
 
 fn whatever_ends_on_the_way_ends_the_prompt() {
-    let Some(hosts) = Hosts::start() else { return };
+    let Some(hosts) = Hosts::start(3) else { return };
     for (at, what) in [("host-2", "--pleach-actor"), ("host-2", "--pleach-agent"), ("host-1", "ssh -F .* -N ")] {
-        let mut terminal = hosts.run("hosts", &["host-2"]);
+        let mut terminal = run(&hosts, "hosts", &["host-2"]);
         terminal.expect(" at host-2) pauses");
         terminal.expect("(pleach) host-2> ");
         terminal.type_in("bt al"); // the end comes while the user types
@@ -179,16 +139,16 @@ fn whatever_ends_on_the_way_ends_the_prompt() {
         terminal.expect("── root (pid ");
         terminal.command("root", "c");
         terminal.end();
-        hosts.none_left();
+        none_left(&hosts);
     }
 }
 
 fn nothing_is_left_when_the_root_is_killed_at_the_prompt() {
-    let Some(hosts) = Hosts::start() else { return };
-    let mut terminal = hosts.run("hosts", &["host-2", "host-3"]);
+    let Some(hosts) = Hosts::start(3) else { return };
+    let mut terminal = run(&hosts, "hosts", &["host-2", "host-3"]);
     terminal.expect("(pleach) host-3> ");
     let root = terminal.process(concat!(env!("CARGO_BIN_EXE_debugging"), " hosts"));
     crate::terminal::kill(root, rustix::process::Signal::KILL);
-    hosts.none_left();
+    none_left(&hosts);
     terminal.none_left();
 }

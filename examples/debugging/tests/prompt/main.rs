@@ -8,6 +8,8 @@
 
 mod endings;
 mod hosts;
+#[path = "../../../../tests/servers/namespaces.rs"]
+mod namespaces;
 mod native;
 mod programs;
 mod queue;

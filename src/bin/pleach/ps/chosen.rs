@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use pleach::ActorId;
 use pleach::inspect::{self, ActorReport, CallChain, Forest, Process, ProcessReport};
 use serde::Serialize;
+
+use super::table::shown;
 
 /// Those that have answered and are meant, and those that have not answered.
 #[derive(Debug)]
@@ -15,12 +18,19 @@ pub(crate) struct Chosen {
     pub(crate) silent: Vec<Silent>,
     /// Those of the whole tree.
     pub(crate) chains: Vec<CallChain>,
+    /// The files of the programs on this host.
+    pub(crate) programs: BTreeSet<PathBuf>,
 }
 
-/// A process that did not answer.
+/// A process that did not answer, or a host.
 #[derive(Debug, Serialize)]
 pub(crate) struct Silent {
-    pub(crate) pid: u32,
+    /// Of a process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pid: Option<u32>,
+    /// Another host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
     pub(crate) why: String,
 }
 
@@ -30,13 +40,18 @@ impl Chosen {
     /// # Errors
     /// When processes can't be found; and which there are, if none is meant.
     pub(crate) fn now(tree: Option<&str>, actor: Option<&str>) -> anyhow::Result<Self> {
-        let mut chosen = Self { processes: Vec::new(), silent: Vec::new(), chains: Vec::new() };
+        let (processes, silent, chains, programs) = Default::default();
+        let mut chosen = Self { processes, silent, chains, programs };
         for process in inspect::processes().context("the sockets of this host can't be listed")? {
             match &process.report {
                 // A process that has opened its socket and hosts no actor yet, or no more, is in no tree.
                 Ok(report) if report.actors.is_empty() => {}
-                Ok(_) => chosen.processes.push(process),
-                Err(error) => chosen.silent.push(Silent::new(process.pid, error)),
+                Ok(_) => {
+                    let program = process.host.is_none().then(|| format!("/proc/{}/exe", process.pid).into());
+                    chosen.programs.extend(program);
+                    chosen.processes.push(process);
+                }
+                Err(error) => chosen.silent.push(Silent::new(&process, error)),
             }
         }
         if let Some(root) = tree {
@@ -90,12 +105,24 @@ impl Chosen {
 }
 
 impl Silent {
-    pub(crate) fn new(pid: u32, error: &io::Error) -> Self {
-        let why = match error.kind() {
-            io::ErrorKind::TimedOut => "it hosts actors, and did not answer in time: is it stopped?".into(),
+    pub(crate) fn new(process: &Process, error: &io::Error) -> Self {
+        let pid = Some(process.pid).filter(|pid| *pid != 0);
+        let why = match (error.kind(), pid) {
+            (io::ErrorKind::TimedOut, Some(_)) => "it hosts actors, and did not answer in time: is it stopped?".into(),
+            (io::ErrorKind::TimedOut, None) => "actors were started there, and it did not answer in time".into(),
             _ => format!("it hosts actors, and did not answer: {error}"),
         };
-        Self { pid, why }
+        Self { pid, host: process.host.clone(), why }
+    }
+
+    /// Returns what did not answer, and why, in a line.
+    pub(crate) fn line(&self) -> String {
+        let which = match (self.pid, &self.host) {
+            (Some(pid), None) => format!("process {pid}"),
+            (Some(pid), Some(host)) => format!("process {pid} at {}", shown(host)),
+            (None, host) => format!("host {}", shown(host.as_deref().unwrap_or("?"))),
+        };
+        format!("{which}: {}", self.why)
     }
 }
 
@@ -114,5 +141,5 @@ pub(crate) fn several_are<'a>(meant: &str, actors: impl Iterator<Item = &'a Acto
 
 /// Returns a line for each process that has not answered.
 pub(crate) fn silent_lines(silent: &[Silent]) -> String {
-    silent.iter().map(|silent| format!("process {}: {}\n", silent.pid, silent.why)).collect()
+    silent.iter().map(|silent| silent.line() + "\n").collect()
 }

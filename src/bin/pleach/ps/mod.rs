@@ -21,7 +21,8 @@ use crate::output;
 
 /// Show the running trees of this user, and what each actor does
 ///
-/// All processes on this host that host actors of this user are asked, also those whose tasks never yield. CPU and
+/// All processes that host actors of this user are asked, also those whose tasks never yield: on this host, and on others
+/// where those have started some, through the logins that did so. CPU and
 /// MEMORY are those of the actor's process; TASKS are the functions that run in it for others, and CONTEXTS the
 /// contexts and streams that are open there. TRANSPORT is that of the connection to its parent. Below each actor are the
 /// functions that it runs for others and those that it waits for, with how long.

@@ -18,7 +18,7 @@ use pleach::inspect::{CallChain, Process};
 use serde::Serialize;
 
 use self::resolved::Resolved;
-use self::symbols::Symbols;
+use self::symbols::{Code, Symbols};
 use crate::output;
 use crate::ps::{Chosen, Silent, chain_lines, silent_lines};
 
@@ -71,8 +71,11 @@ impl Command {
         let names = self.actor.is_some().then(|| chosen.names());
         for (process, stacks) in chosen.processes.iter().zip(asked) {
             match stacks.unwrap_or_else(|_| Err(std::io::Error::other("this thread has panicked"))) {
-                Ok(stacks) => processes.push(Resolved::new(stacks, names.as_ref(), &mut symbols)),
-                Err(error) => chosen.silent.push(Silent::new(process.pid, &error)),
+                Ok(stacks) => {
+                    let code = Code::of(&stacks, process.host.as_deref(), &chosen.programs);
+                    processes.push(Resolved::new(&code, names.as_ref(), &mut symbols));
+                }
+                Err(error) => chosen.silent.push(Silent::new(process, &error)),
             }
         }
         let output = Output { processes, silent: chosen.silent, chains: chosen.chains };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use pleach::inspect::{RunningTask, StacksReport, TaskStacks, ThreadStack};
+use pleach::inspect::{RunningTask, TaskStacks, ThreadStack};
 use serde::Serialize;
 
 use super::symbols::{Code, Frame, Symbols};
@@ -12,6 +12,9 @@ use super::symbols::{Code, Frame, Symbols};
 #[derive(Serialize)]
 pub(super) struct Resolved {
     pub(super) pid: u32,
+    /// Its host, if that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) host: Option<String>,
     pub(super) program: PathBuf,
     /// Why addresses have no names, if the program can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,9 +48,9 @@ pub(super) struct Thread {
 
 impl Resolved {
     /// Gives names to all addresses; only the tasks of the actors of these names are kept, if some are given.
-    pub(super) fn new(report: StacksReport, names: Option<&BTreeSet<String>>, symbols: &mut Symbols) -> Self {
-        let code = Code::of(&report);
-        let mut resolve = |stack: &Vec<u64>| stack.iter().flat_map(|at| symbols.frames(*at, &code)).collect::<Vec<_>>();
+    pub(super) fn new(code: &Code<'_>, names: Option<&BTreeSet<String>>, symbols: &mut Symbols) -> Self {
+        let report = code.report;
+        let mut resolve = |stack: &Vec<u64>| stack.iter().flat_map(|at| symbols.frames(*at, code)).collect::<Vec<_>>();
         let is_meant = |task: &&TaskStacks| match (names, &task.actor) {
             (Some(names), Some(actor)) => names.contains(actor),
             _ => true,
@@ -66,6 +69,7 @@ impl Resolved {
         let threads = report.threads.as_ref().map(|threads| threads.iter().filter_map(&mut thread).collect());
         Self {
             pid: report.pid,
+            host: code.host.map(str::to_owned),
             unreadable: code.program.as_ref().err().cloned(),
             tasks,
             left_out: report.left_out,

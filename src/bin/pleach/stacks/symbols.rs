@@ -1,6 +1,6 @@
 //! From an address to a function and a line, by the debug information in the files of a process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
@@ -25,30 +25,39 @@ pub(super) struct Symbols(BTreeMap<PathBuf, Result<Loader, String>>);
 
 /// Where to find the code of a process.
 pub(super) struct Code<'a> {
-    report: &'a StacksReport,
+    pub(super) report: &'a StacksReport,
+    /// Its host, if that is another one.
+    pub(super) host: Option<&'a str>,
     /// The file of its program, or why it can't be used.
     pub(super) program: Result<PathBuf, String>,
 }
 
 impl<'a> Code<'a> {
-    pub(super) fn of(report: &'a StacksReport) -> Self {
+    /// Finds the code of a process: on another host, it runs the very program of one here.
+    pub(super) fn of(report: &'a StacksReport, host: Option<&'a str>, programs: &BTreeSet<PathBuf>) -> Self {
         // The first is what runs, also after a new build; another user's process may forbid that.
-        let candidates = [PathBuf::from(format!("/proc/{}/exe", report.pid)), report.program.clone()];
+        let own = PathBuf::from(format!("/proc/{}/exe", report.pid));
+        let candidates: Vec<_> = match host {
+            None => vec![own, report.program.clone()],
+            Some(_) => programs.iter().cloned().chain([report.program.clone()]).collect(),
+        };
+        let is_same = |found: &Option<String>| *found == report.build_id && (host.is_none() || found.is_some());
         let mut why = String::new();
         for candidate in candidates {
             match build_id(&candidate) {
-                Ok(found) if found == report.build_id => return Self { report, program: Ok(same_for_all(candidate)) },
+                Ok(found) if is_same(&found) => return Self { report, host, program: Ok(same_for_all(candidate)) },
                 Ok(_) => why = format!("{} is another build of it", candidate.display()),
                 Err(error) => why = format!("{}: {error}", candidate.display()),
             }
         }
-        Self { report, program: Err(why) }
+        Self { report, host, program: Err(why) }
     }
 
     fn file_of(&self, module: &Module) -> Option<PathBuf> {
         match module.path == self.report.program {
             true => self.program.as_ref().ok().cloned(),
-            false => Some(module.path.clone()),
+            // Another host may have another file of that name.
+            false => self.host.is_none().then(|| module.path.clone()),
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::ps::table::{shown, since};
 
 /// Returns the lines of a process.
 pub(super) fn of(process: &Resolved, full: bool) -> String {
-    let mut text = format!("process {}: {}\n", process.pid, shown(&process.program.to_string_lossy()));
+    let at = process.host.as_ref().map(|host| format!(" at {}", shown(host))).unwrap_or_default();
+    let mut text = format!("process {}{at}: {}\n", process.pid, shown(&process.program.to_string_lossy()));
     if let Some(why) = &process.unreadable {
         let _ = writeln!(text, "  its addresses have no names, as the program can't be read: {}", shown(why));
     }

@@ -41,7 +41,7 @@ pub(super) fn table(rows: &[&Row], in_tree: bool, silent: &[Silent]) -> String {
     };
     let head = line("ACTOR", &|column| column.head.to_owned());
     let rows = rows.iter().map(|row| line(&name(row, in_tree), &|column| (column.text)(row)));
-    let silent = silent.iter().map(|silent| format!("process {}: {}\n", silent.pid, silent.why));
+    let silent = silent.iter().map(|silent| silent.line() + "\n");
     [head].into_iter().chain(rows).chain(silent).collect()
 }
 

@@ -64,7 +64,7 @@ fn summary(view: &View) -> Vec<Line<'static>> {
     }
     let mut second =
         vec![Span::raw(format!("cpu {cpu:.0}%  memory {}  {} messages/s", bytes(memory as f64), short(messages)))];
-    let silent = view.silent().iter().map(|silent| format!("  process {}: {}", silent.pid, silent.why));
+    let silent = view.silent().iter().map(|silent| format!("  {}", silent.line()));
     second.extend(
         silent.chain(view.problem.iter().map(|why| format!("  {}", shown(why)))).map(|text| Span::styled(text, ALARM)),
     );

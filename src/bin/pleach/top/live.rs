@@ -82,10 +82,14 @@ impl Live {
 
     /// Takes in a look; returns how long the next one should wait for the sake of the actors, if that took long.
     fn take(&mut self, (took, found): (Duration, anyhow::Result<Found>)) -> Duration {
+        let mut pause = took * PAUSE;
         match found {
             Ok(mut found) => {
                 self.view.problem = None;
                 let silent = std::mem::take(&mut found.silent);
+                if !silent.is_empty() {
+                    pause = Duration::ZERO; // what took long was waiting
+                }
                 self.view.take(Row::all(&found, &Rates::between(&self.before, &found)), silent);
                 self.before = found;
             }
@@ -94,7 +98,7 @@ impl Live {
                 self.view.take(Vec::new(), Vec::new());
             }
         }
-        took * PAUSE
+        pause
     }
 
     fn press(&mut self, event: &Event) -> Action {

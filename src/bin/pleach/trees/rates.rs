@@ -13,7 +13,7 @@ use super::Found;
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
     /// By process.
-    cpu: BTreeMap<u32, f64>,
+    cpu: BTreeMap<ProcessKey, f64>,
     /// By the actor that was asked, and the one at the other end.
     lines: BTreeMap<(Uuid, Uuid), LineRate>,
 }
@@ -35,14 +35,14 @@ pub(crate) struct FlowRate {
 impl Rates {
     /// Of those that are there in both looks: others have no rate yet.
     pub(crate) fn between(before: &Found, now: &Found) -> Self {
-        let earlier: BTreeMap<_, _> = before.processes.iter().map(|process| (process.pid, process)).collect();
+        let earlier: BTreeMap<_, _> = before.processes.iter().map(|process| (key(process), process)).collect();
         let mut rates = Self::default();
         for process in &now.processes {
-            let Some(before) = earlier.get(&process.pid) else { continue };
+            let Some(before) = earlier.get(&key(process)) else { continue };
             // Each answers when it can, which is not when the look began.
             let seconds = process.told_us.saturating_sub(before.told_us).max(SHORTEST_US) as f64 / 1e6;
             let used = process.cpu_ms.checked_sub(before.cpu_ms);
-            rates.cpu.extend(used.map(|used| (process.pid, used as f64 / 10.0 / seconds)));
+            rates.cpu.extend(used.map(|used| (key(process), used as f64 / 10.0 / seconds)));
             let known = volumes(before);
             rates.lines.extend(
                 volumes(process)
@@ -55,7 +55,7 @@ impl Rates {
 
     /// Returns the share of one processor that a process has used, in percent.
     pub(crate) fn cpu(&self, process: &ProcessReport) -> Option<f64> {
-        self.cpu.get(&process.pid).copied()
+        self.cpu.get(&key(process)).copied()
     }
 
     /// Returns what crosses a connection.
@@ -69,6 +69,13 @@ impl Rates {
         let lines = peers.iter().filter_map(|peer| self.line(actor, peer));
         lines.reduce(LineRate::and)
     }
+}
+
+/// A process id, and the host that it is of.
+type ProcessKey = (u32, Option<String>);
+
+fn key(process: &ProcessReport) -> ProcessKey {
+    (process.pid, process.actors.first().map(|actor| actor.who.host().to_owned()))
 }
 
 /// What has crossed each connection since it began; several to the same actor count together.

@@ -99,7 +99,10 @@ impl Looker {
         if self.cursors.len() > MANY {
             let is_there = |(host, pid): &Key| {
                 chosen.processes.iter().any(|process| (&process.host, process.pid) == (host, *pid))
-                    || chosen.silent.iter().any(|silent| silent.pid == *pid)
+                    || chosen
+                        .silent
+                        .iter()
+                        .any(|silent| silent.host == *host && silent.pid.is_none_or(|silent| silent == *pid))
             };
             self.cursors.retain(|key, _| is_there(key));
         }
