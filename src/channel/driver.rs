@@ -228,7 +228,8 @@ impl<'a> Driver<'a> {
     fn handle_timeout(&mut self) -> Result<(), TransportError> {
         if holds::is_held(self.channel.peer().uuid()) {
             self.put_off();
-            return Ok(());
+            // What was due is done, or it would be due again at once.
+            return if self.draining.is_none() { self.channel.look_at_watch() } else { Ok(()) };
         }
         let overdue = self.channel.session().handle_timeout(self.channel.now());
         drop(overdue);

@@ -132,12 +132,24 @@ fn a_lease_does_not_expire_at_the_prompt() {
     let mut terminal = Terminal::run_with("leased", "PLEACH_LEASE=600ms PLEACH_HEARTBEAT=100ms PLEACH_LOG=warn");
     terminal.expect("root/leased (pid ");
     let leased = terminal.process("leased [pleach]");
-    std::thread::park_timeout(scaled(Duration::from_secs(3))); // five leases, and what ends an actor without one
+    let root = terminal.process(concat!(env!("CARGO_BIN_EXE_debugging"), " leased"));
+    let (long, used) = (scaled(Duration::from_secs(3)), processor_time(root));
+    std::thread::park_timeout(long); // five leases, and what ends an actor without one
+    let used = processor_time(root) - used;
+    assert!(used < long / 10, "the root has worked for {used:?} of {long:?}, in which there was nothing to do");
     assert_eq!(terminal.process("leased [pleach]"), leased);
     terminal.command("leased", "c");
     terminal.expect("the secret is 42");
     let shown = terminal.end();
     assert!(!shown.contains("counts as dead") && !shown.contains("expired"), "{shown}");
+}
+
+/// The processor time that a process has used.
+fn processor_time(pid: i32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = [fields[11], fields[12]].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks) // a hundred ticks are a second
 }
 
 fn a_timeout_of_the_root_kills_nothing_at_the_prompt() {
