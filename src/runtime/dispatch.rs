@@ -48,8 +48,11 @@ impl Serve for Service {
         };
         let export = match self.runtime.find_function(target) {
             Ok(export) => export,
-            Err(why) => return answer.refuse(target.to_string(), why),
+            Err(why) => return answer.observed(Observed::unknown()).refuse(target.to_string(), why),
         };
+        let observed = Observed::callee(export.kind(), export.path, export.meters(), channel.peer(), trace.as_deref());
+        let span = observed.span();
+        let answer = answer.observed(observed);
         let Some(function) = export.bind(dialog) else {
             return answer.refuse(target.to_string(), Refusal::WrongKind { is: export.kind() });
         };
@@ -57,9 +60,6 @@ impl Serve for Service {
             let why = Refusal::SchemaMismatch { here: "".into(), there: export.shown().into() };
             return answer.refuse(target.to_string(), why);
         }
-        let observed = Observed::callee(export.kind(), export.path, export.meters(), channel.peer(), trace.as_deref());
-        let span = observed.span();
-        let answer = answer.observed(observed);
         // The arguments' own code runs here. If it panics, the answer has been given while it unwound.
         let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| function.invoke(args, answer))) else { return };
         match invoked {

@@ -13,7 +13,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing::instrument::{Instrument as _, Instrumented};
 
-use super::meters::{CallMeters, Callee, Measured};
+use super::meters::{CallMeters, Callee, Measured, OTHER};
 use super::spans;
 
 /// Makes spans of the calls, contexts and streams of this process from now on, as far as its subscriber takes them.
@@ -123,6 +123,11 @@ impl Observed {
     ) -> Self {
         let traced = if is_traced() { Call::begin_callee(kind, function, peer, trace) } else { None };
         Self { traced, measured: Measured::begin(meters, CallSide::Callee) }
+    }
+
+    /// Observes a function that a peer has asked for, and that it may not run here: it is counted, and has no span.
+    pub(crate) fn unknown() -> Self {
+        Self { traced: None, measured: Measured::begin(&OTHER, CallSide::Callee) }
     }
 
     /// Returns the trace that a call takes along, if it belongs to one.

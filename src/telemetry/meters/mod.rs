@@ -80,4 +80,5 @@ pub(crate) enum Event<'a> {
     Stalled,
 }
 
-static OTHER: CallMeters = CallMeters::new("other", pleach_wire::msg::FunctionKind::Rpc);
+/// The meters of functions that this program does not declare, or does not let its peers run.
+pub(super) static OTHER: CallMeters = CallMeters::new("other", pleach_wire::msg::FunctionKind::Rpc);

@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, though not by an attribute that clippy knows")]
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -43,6 +45,14 @@ async fn wedge() -> Result<()> {
 #[pleach::context]
 async fn talk(ctx: &mut Context<(), (), ()>) -> Result<()> {
     ctx.started(()).await
+}
+
+/// Opens its stream, and takes nothing.
+#[pleach::context]
+async fn take_nothing(ctx: &mut Context<u32, u32, ()>) -> Result<()> {
+    ctx.started(std::process::id()).await?;
+    let _stream = ctx.open_stream().await?;
+    std::future::pending().await
 }
 
 #[pleach::stream]
@@ -98,6 +108,7 @@ fn main() -> ExitCode {
         "early" => run_main(Flavor::CurrentThread, early(transport)).unwrap(),
         "late" => run_main(Flavor::CurrentThread, late(transport)).unwrap(),
         "rude" => run_main(Flavor::CurrentThread, rude(transport)).unwrap(),
+        "lines" => run_main(Flavor::CurrentThread, lines()).unwrap(),
         "ends" => run_main(Flavor::CurrentThread, ends(transport)).unwrap(),
         _ => return tests(),
     }
@@ -121,6 +132,7 @@ fn tests() -> ExitCode {
     };
     add("a_recorder_that_comes_late_gets_what_happens_from_then_on", a_recorder_that_comes_late);
     add("a_recorder_that_panics_ends_no_call", a_recorder_that_panics);
+    add("what_happens_on_a_line_is_counted", what_happens_on_a_line);
     add("starts_restarts_and_ends_are_counted", starts_restarts_and_ends);
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
@@ -149,6 +161,7 @@ async fn early(transport: String) -> Result<()> {
             worker.run(boom()).await.unwrap_err();
             worker.run_from_ns::<u64>("recorders::double", &(4,)).await?;
             worker.run_from_ns::<u64>("nowhere::nothing", &(4,)).await.unwrap_err();
+            worker.run_from_ns::<u64>("recorders::talk", &(4,)).await.unwrap_err();
             assert!(move_on_after(Duration::from_millis(10), worker.run(sleep_for_ever())).await.is_none());
             worker.open_context(talk(), async |ctx, ()| ctx.result().await).await?;
             let items = async |mut items: StreamReceiver<u32>| {
@@ -185,7 +198,11 @@ fn each_side_counts_what_it_does(over: &str) {
     assert_eq!(calls("rpc", "recorders::sleep_for_ever", "cancelled"), [1.0; 2]);
     assert_eq!(calls("context", "recorders::talk", "returned"), [1.0; 2]);
     assert_eq!(calls("stream", "recorders::count_to", "returned"), [1.0; 2]);
-    assert_eq!(here["pleach_calls_total{function=other,kind=rpc,outcome=refused,side=client}"], 1.0);
+    assert_eq!(calls("rpc", "other", "refused"), [1.0; 2]);
+    let refused = |values: &Values, side| {
+        values[&format!("pleach_calls_total{{function=recorders::talk,kind=context,outcome=refused,side={side}}}")]
+    };
+    assert_eq!((refused(here, "client"), refused(there, "server")), (1.0, 1.0), "a context can't be called");
     for (values, side) in [(here, "client"), (there, "server")] {
         let took = values[&format!("pleach_call_duration_seconds{{function=recorders::double,kind=rpc,side={side}}}")];
         assert_eq!(took, 21.0, "a time for each");
@@ -341,4 +358,62 @@ fn starts_restarts_and_ends() {
         assert!(values[&format!("pleach_reap_steps_total{{step={step}}}")] >= 1.0, "{values:#?}");
     }
     assert_eq!(values["pleach_ends_total{by=sigkill,status=killed}"], 1.0, "{values:#?}");
+}
+
+/// A stranger, a heartbeat, a stalled sender, and a child that falls silent.
+async fn lines() -> Result<()> {
+    install();
+    let (heartbeat, lease) = (Duration::from_millis(50), Duration::from_secs(2));
+    let config = Config { transport: "tcp".into(), heartbeat, lease, ..Config::default() };
+    let ended = pleach::open_root(config, async |root| {
+        pleach::open_nursery(async |n| {
+            let worker = n.start_actor("worker").heartbeats().enable(module_path!()).await?;
+            let at = root.addresses().await.remove(0).to_string();
+            let mut stranger = TcpStream::connect(at.trim_start_matches("tcp://")).unwrap();
+            stranger.write_all(&[b'?'; 64]).unwrap();
+            recorded_at_last("pleach_handshakes_refused_total{reason=refused}").await;
+            recorded_at_last("pleach_round_trip_seconds{transport=tcp}").await;
+            worker
+                .open_context(take_nothing(), async |ctx, pid| {
+                    let stream = ctx.open_stream().await?;
+                    let sending = async {
+                        loop {
+                            stream.send(1).await?;
+                        }
+                    };
+                    let ended: Result<()> = tokio::select! {
+                        ended = sending => ended,
+                        () = recorded_at_last("pleach_senders_stalled_total{}") => Ok(()),
+                    };
+                    ended?;
+                    assert!(recorded()["pleach_contexts_open{}"] >= 1.0);
+                    let stopped = Command::new("kill").args(["-STOP", &pid.to_string()]).status();
+                    assert!(stopped.unwrap().success());
+                    ctx.result().await
+                })
+                .await
+        })
+        .await
+    });
+    assert!(ended.await.is_err());
+    print(&[recorded()]);
+    Ok(())
+}
+
+/// Waits until something has been recorded.
+async fn recorded_at_last(key: &str) {
+    let until = std::time::Instant::now() + pleach_patience::patience();
+    while recorded().get(key).is_none_or(|value| *value == 0.0) {
+        assert!(std::time::Instant::now() < until, "{key} is missing: {:#?}", recorded());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn what_happens_on_a_line() {
+    let values = &root("lines", "tcp")[0];
+    assert_eq!(values["pleach_handshakes_refused_total{reason=refused}"], 1.0, "{values:#?}");
+    assert_eq!(values["pleach_peers_declared_dead_total{reason=lease}"], 1.0, "{values:#?}");
+    assert_eq!(values["pleach_connections_total{side=server,transport=tcp}"], 1.0, "{values:#?}");
+    assert_eq!(values["pleach_stream_unread{}"], 0.0);
+    assert!(values.keys().any(|key| key.starts_with("pleach_ends_total{by=lease,")), "{values:#?}");
 }
