@@ -13,12 +13,14 @@ use rustix::process::{PTracer, Pid, set_ptracer};
 
 use super::commands::{self, Reply};
 use super::frames::Frames;
+use crate::actor::ActorId;
+use crate::channel::Channel;
 use crate::holds::StandsStill;
 use crate::inspect::links;
 use crate::inspect::listener;
 use crate::inspect::stops::{GoesOn, Place, Said, Stop, Told, Why};
 use crate::inspect::transfer::Transfer;
-use crate::inspect::{HostLink, Reply as Answer, Request, ask_lastingly};
+use crate::inspect::{HostLink, Reply as Answer, Request, ask_lastingly, pid_in, sockets_here};
 use crate::log::Limit;
 use crate::runtime::Runtime;
 use crate::runtime::way::{Hop, Way};
@@ -90,7 +92,7 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
             held.push((&ancestor.way, hold));
         }
     }
-    let below = hold_below(&actor);
+    let peers = hold_peers(&actor);
     let stop = Stop {
         path,
         pid: std::process::id(),
@@ -107,23 +109,45 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
     let stopped = Stopped { actor: actor.clone(), stop, chain: cause.chain.clone(), frames: frames() };
     let goes_on = answer(&stopped, asked.without_bound());
     actor.peers_now().into_iter().flatten().for_each(|peer| peer.put_off_watch());
-    drop((still, below));
+    drop((still, peers));
     if goes_on? == GoesOn::Cancelled {
         actor.request_end(actor.id());
     }
     Ok(())
 }
 
-/// Has the actors that this process has started on other hosts wait for this one: they would end with its heartbeats.
-/// One that can't be asked has lost its connection here, too.
-fn hold_below(actor: &Runtime) -> Vec<Transfer> {
-    let (Some(own), this) = (listener::address(), actor.id().uuid()) else { return Vec::new() };
-    let hold_at = |link: HostLink| hold(&Way::to(own).then(Hop::Link(link.number)).then(Hop::Started), vec![this]);
+/// Has those wait for this actor that would give it up without its heartbeats: the actors that this process has started
+/// on other hosts, and peers of this host. One that can't be asked has lost its connection here, too.
+fn hold_peers(actor: &Runtime) -> Vec<Transfer> {
+    let this = actor.id().uuid();
     let held: Vec<_> = thread::scope(|threads| {
-        let asked: Vec<_> = links::all().into_iter().map(|link| threads.spawn(move || hold_at(link))).collect();
+        let ways = ways_to_started().into_iter().chain(ways_to_watched(actor));
+        let asked: Vec<_> = ways.map(|way| threads.spawn(move || hold(&way, vec![this]))).collect();
         asked.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
     held.into_iter().flatten().flatten().collect()
+}
+
+/// The ways to the actors that this process has started on other hosts.
+fn ways_to_started() -> Vec<Way> {
+    let Some(own) = listener::address() else { return Vec::new() };
+    let way = |link: HostLink| Way::to(own).then(Hop::Link(link.number)).then(Hop::Started);
+    links::all().into_iter().map(way).collect()
+}
+
+/// The ways to the processes of peers on this host that exchange heartbeats with an actor.
+fn ways_to_watched(actor: &Runtime) -> Vec<Way> {
+    let peers = actor.peers_now().unwrap_or_default();
+    let watched = peers.iter().filter(|peer| peer.is_watched()).map(Channel::peer);
+    let here: Vec<_> = watched.filter(|peer| peer.is_at_place_of(actor.id())).map(ActorId::pid).collect();
+    match here.is_empty() {
+        true => Vec::new(),
+        false => sockets_here()
+            .into_iter()
+            .filter(|name| pid_in(name).is_some_and(|pid| here.contains(&pid)))
+            .map(Way::to)
+            .collect(),
+    }
 }
 
 /// Holds a branch below an ancestor; returns once that has begun.

@@ -225,8 +225,7 @@ impl Process {
 /// ```
 pub fn processes() -> io::Result<Vec<Process>> {
     let list = fs::read_to_string(abstract_sockets::LIST)?;
-    let names: BTreeSet<_> = sockets_in(&list).collect(); // each connection to a socket has its name, too
-    let mut found = look_at(names.into_iter().map(Way::to).collect(), None);
+    let mut found = look_at(sockets_in(&list).into_iter().map(Way::to).collect(), None);
     // Another host of this network is seen from here, too.
     found.sort_by_key(|process| process.way.hops.len());
     let mut seen = BTreeSet::new();
@@ -249,9 +248,14 @@ pub(crate) fn metrics_of(tree: Uuid) -> io::Result<(Vec<String>, usize)> {
     Ok((answers.into_iter().flatten().flatten().collect(), silent))
 }
 
-/// Returns the names of the sockets in a list of the kernel's.
-pub(crate) fn sockets_in(list: &str) -> impl Iterator<Item = String> {
-    abstract_sockets::names(list, NAME).map(|rest| format!("{NAME}{rest}"))
+/// Returns the names of the sockets on this host and in this network namespace, as far as they can be listed.
+pub(crate) fn sockets_here() -> BTreeSet<String> {
+    sockets_in(&fs::read_to_string(abstract_sockets::LIST).unwrap_or_default())
+}
+
+/// Returns the names of the sockets in a list of the kernel's: each connection to one has its name, too.
+fn sockets_in(list: &str) -> BTreeSet<String> {
+    abstract_sockets::names(list, NAME).map(|rest| format!("{NAME}{rest}")).collect()
 }
 
 /// Returns the process whose socket has this name.

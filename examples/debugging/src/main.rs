@@ -51,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
             "deep" => tree::leaf_pauses_deep_down().await?,
             "noisy" => tree::pauses_beside_noise().await?,
             "many" => tree::many_crash_at_once().await?,
+            "root_leased" => tree::root_pauses_above_a_lease().await?,
             "leased" => tree::leaf_with_a_lease_pauses().await?,
             "daemons" => tree::daemons_stop().await?,
             "hosts" => hosts::pause_one_below_the_other(hosts).await?,

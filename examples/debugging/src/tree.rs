@@ -108,6 +108,19 @@ pub(super) async fn leaf_with_a_lease_pauses() -> Result<()> {
     Ok(())
 }
 
+/// The child has a lease, and its parent stands still.
+pub(super) async fn root_pauses_above_a_lease() -> Result<()> {
+    pleach::open_nursery(async |n| {
+        let leased = n.start_actor("leased").enable(super::worker::MODULE).heartbeats().await?;
+        pleach::pause().await;
+        let failed = leased.run(parse("seven".into())).await.is_err();
+        println!("it is there, and failed: {failed}");
+        n.cancel().await;
+        pleach::Ok(())
+    })
+    .await
+}
+
 /// More than a process answers at once.
 pub(super) async fn many_crash_at_once() -> Result<()> {
     pleach::open_nursery(async |n| {

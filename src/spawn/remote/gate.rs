@@ -6,9 +6,9 @@
 //! # Invariants
 //! 1. What comes from above reaches the processes below this one, and nothing else of this host.
 
+use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
-use std::{fs, io};
 
 use rustix::net::sockopt::socket_peercred;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy_bidirectional, duplex};
@@ -19,8 +19,8 @@ use super::mux::{Accept, Line, Mux, Side};
 use crate::inspect::hops::connect;
 use crate::inspect::listener::{MAX_REQUEST, TO_READ, is_trusted};
 use crate::inspect::transfer::{receive, send};
-use crate::inspect::{Reply, Request, pid_in, sockets_in};
-use crate::os::{about, abstract_sockets};
+use crate::inspect::{Reply, Request, pid_in, sockets_here};
+use crate::os::about;
 use crate::runtime::actor_spec::Ancestor;
 use crate::runtime::way::{Hop, Way};
 
@@ -145,11 +145,7 @@ async fn lead_on(mut asked: DuplexStream, way: &Way) -> io::Result<()> {
 
 /// Returns the sockets of the processes below this one.
 fn below() -> Vec<String> {
-    let list = fs::read_to_string(abstract_sockets::LIST).unwrap_or_default();
-    let mut names: Vec<_> = sockets_in(&list).filter(|socket| is_below(socket)).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+    sockets_here().into_iter().filter(|socket| is_below(socket)).collect()
 }
 
 /// Invariant 1.

@@ -23,6 +23,10 @@ pub(crate) fn tests() -> Vec<Trial> {
             nothing_above_a_leaf_that_stands_still_loses_patience,
         ),
         test("a_lease_does_not_expire_at_the_prompt", a_lease_does_not_expire_at_the_prompt),
+        test(
+            "a_lease_does_not_expire_at_the_prompt_of_the_parent",
+            a_lease_does_not_expire_at_the_prompt_of_the_parent,
+        ),
         test("a_timeout_of_the_root_kills_nothing_at_the_prompt", a_timeout_of_the_root_kills_nothing_at_the_prompt),
         test("a_cancelled_tree_waits_for_the_prompt", a_cancelled_tree_waits_for_the_prompt),
         test("the_prompt_of_one_that_is_killed_makes_room", the_prompt_of_one_that_is_killed_makes_room),
@@ -140,6 +144,19 @@ fn a_lease_does_not_expire_at_the_prompt() {
     assert_eq!(terminal.process("leased [pleach]"), leased);
     terminal.command("leased", "c");
     terminal.expect("the secret is 42");
+    let shown = terminal.end();
+    assert!(!shown.contains("counts as dead") && !shown.contains("expired"), "{shown}");
+}
+
+fn a_lease_does_not_expire_at_the_prompt_of_the_parent() {
+    let mut terminal = Terminal::run_with("root_leased", "PLEACH_LEASE=600ms PLEACH_HEARTBEAT=100ms PLEACH_LOG=warn");
+    terminal.expect("root (pid ");
+    let leased = terminal.process("leased [pleach]");
+    std::thread::park_timeout(scaled(Duration::from_secs(3)));
+    assert_eq!(terminal.process("leased [pleach]"), leased);
+    terminal.command("root", "c");
+    terminal.command("leased", "c"); // its error
+    terminal.expect("it is there, and failed: true");
     let shown = terminal.end();
     assert!(!shown.contains("counts as dead") && !shown.contains("expired"), "{shown}");
 }
