@@ -68,10 +68,10 @@ pub enum MessageKind {
     Other,
 }
 
-/// The way of a message, as the traced actor sees it.
+/// The direction of a message, as the traced actor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MessageWay {
+pub enum MessageDirection {
     /// The actor has sent it: it is in the queue of the connection.
     Sent,
     /// The actor has received it.
@@ -86,7 +86,7 @@ pub(crate) struct Passed {
     /// The [`Line`] that it has passed.
     pub(crate) line: u64,
     pub(crate) peer: ActorId,
-    pub(crate) way: MessageWay,
+    pub(crate) direction: MessageDirection,
     pub(crate) kind: MessageKind,
     pub(crate) cid: Option<u64>,
     /// The beginning of the path of the function, in a request.
@@ -127,11 +127,11 @@ impl Line {
     /// Notes a message that had come before this line was the tap of its connection.
     pub(super) fn note_early(&self, msg: &Msg) {
         if is_watched() {
-            self.note(MessageWay::Received, msg, read_ending, None);
+            self.note(MessageDirection::Received, msg, read_ending, None);
         }
     }
 
-    fn note<P>(&self, way: MessageWay, msg: &Msg<P>, ending: fn(&P) -> MessageKind, bytes: Option<usize>) {
+    fn note<P>(&self, direction: MessageDirection, msg: &Msg<P>, ending: fn(&P) -> MessageKind, bytes: Option<usize>) {
         let tracers = tracers();
         let mut wanting = tracers.iter().filter(|tracer| tracer.wants(self, msg)).peekable();
         if wanting.peek().is_none() {
@@ -141,7 +141,7 @@ impl Line {
             at_us: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
             line: self.number,
             peer: self.peer.clone(),
-            way,
+            direction,
             kind: MessageKind::of(msg, ending),
             cid: msg.cid().map(|cid| cid.0),
             function: msg.target().map(|target| target[..target.floor_char_boundary(LONGEST_PATH)].into()),
@@ -155,12 +155,12 @@ impl Line {
 impl Tap for Line {
     #[cold]
     fn sent(&self, msg: &Outgoing<'_>, bytes: usize) {
-        self.note(MessageWay::Sent, msg, |error| written_ending(*error), Some(bytes));
+        self.note(MessageDirection::Sent, msg, |error| written_ending(*error), Some(bytes));
     }
 
     #[cold]
     fn received(&self, msg: &Msg, bytes: usize) {
-        self.note(MessageWay::Received, msg, read_ending, Some(bytes));
+        self.note(MessageDirection::Received, msg, read_ending, Some(bytes));
     }
 }
 

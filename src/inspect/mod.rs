@@ -70,7 +70,7 @@ pub use self::report::{ActorReport, Failure, PeerReport, ProcessReport, Stage};
 pub use self::stacks::{Module, RunningTask, StacksReport, TaskStacks, ThreadStack, build_id};
 use self::stops::Stop;
 use self::trace::NotTraced;
-pub use self::trace::{MessageKind, MessageWay, Trace, TraceEvent, TraceFilter, TracedMessage};
+pub use self::trace::{MessageDirection, MessageKind, Trace, TraceEvent, TraceFilter, TracedMessage};
 use self::transfer::Transfer;
 pub use self::work::{Inside, RunningFunction, WaitingCall};
 use crate::actor::ActorId;

@@ -16,7 +16,7 @@ use super::transfer::Transfer;
 use super::{MAX_REPLY, Process, Reply, Request, ask_lastingly, is_end};
 use crate::actor::ActorId;
 use crate::channel::tap::{MAX_TRACINGS, Next, Passed, Tracing, Wanted};
-pub use crate::channel::tap::{MessageKind, MessageWay};
+pub use crate::channel::tap::{MessageDirection, MessageKind};
 use crate::runtime::{self, Runtime};
 
 /// A message of a traced actor. What is in it is not told.
@@ -25,8 +25,8 @@ use crate::runtime::{self, Runtime};
 pub struct TracedMessage {
     /// When it passed, in microseconds since 1970.
     pub at_us: u64,
-    /// Its way.
-    pub way: MessageWay,
+    /// Its direction.
+    pub direction: MessageDirection,
     /// The actor at the other end.
     pub peer: ActorId,
     /// The number of its call, context or stream on the connection: as in a [`WaitingCall`](super::WaitingCall) and a
@@ -176,8 +176,8 @@ impl Telling {
     fn push(&mut self, passed: Passed, events: &mut Vec<TraceEvent>) {
         events.extend(dropped(passed.dropped));
         let function = self.functions.of(&passed);
-        let Passed { at_us, peer, way, kind, cid, bytes, .. } = passed;
-        events.push(TraceEvent::Message(TracedMessage { at_us, way, peer, cid, kind, function, bytes }));
+        let Passed { at_us, peer, direction, kind, cid, bytes, .. } = passed;
+        events.push(TraceEvent::Message(TracedMessage { at_us, direction, peer, cid, kind, function, bytes }));
     }
 }
 

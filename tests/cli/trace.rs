@@ -90,7 +90,7 @@ impl Drop for Tool {
 impl Told {
     /// The messages of a kind that went this way.
     fn of(&self, way: &str, kind: &str) -> Vec<&Value> {
-        self.lines.iter().filter(|line| line["way"] == way && line["kind"] == kind).collect()
+        self.lines.iter().filter(|line| line["direction"] == way && line["kind"] == kind).collect()
     }
 
     fn messages(&self) -> u64 {
@@ -201,7 +201,7 @@ fn each_message_is_told_on_both_sides() {
         let (below, above) = tools.unwrap();
         let below = below.told();
         assert!(below.success && below.summary.contains("actor `traced` (pid"), "{protocol}: {below:?}");
-        assert!(below.summary.contains(&format!("has ended: {} messages\n", below.messages())), "{below:?}");
+        assert!(below.summary.contains(&format!("has ended: {} messages, 0 dropped\n", below.messages())), "{below:?}");
         assert_eq!(below.of("sent", "goodbye").len(), 1, "its last words are told: {protocol}: {below:?}");
         let above = above.told();
         for (told, [way, back]) in [(&below, ["received", "sent"]), (&above, ["sent", "received"])] {
@@ -281,7 +281,7 @@ fn a_reader_that_is_slow_loses_messages_and_the_actor_no_time() {
         "{passed}, {of_others}: {}",
         told.summary
     );
-    assert!(told.summary.contains(&format!("{} were not shown", told.dropped())), "{}", told.summary);
+    assert!(told.summary.contains(&format!("{} dropped", told.dropped())), "{}", told.summary);
     assert!(told.success);
 }
 
@@ -354,7 +354,7 @@ fn a_busy_actor_is_traced_and_a_killed_one_has_ended() {
             let tool = Tool::start("burning");
             tool.signal(Signal::INT);
             let told = tool.told();
-            assert!(told.success && told.summary == "0 messages\n", "{protocol}: {told:?}");
+            assert!(told.success && told.summary == "0 messages, 0 dropped\n", "{protocol}: {told:?}");
         });
     }
     while_it_runs(Setup::default(), "doomed", rest(), || {
@@ -387,12 +387,12 @@ fn it_ends_with_a_summary_when_it_is_told_to() {
             traced.run(weigh(Blob::from(vec![1]))).await?;
         }
         let counted = told(counted).await;
-        assert_eq!((counted.lines.len(), &*counted.summary), (5, "5 messages\n"));
+        assert_eq!((counted.lines.len(), &*counted.summary), (5, "5 messages, 0 dropped\n"));
         assert!(told(timed).await.success);
         for (tool, signal) in [(interrupted, Signal::INT), (terminated, Signal::TERM)] {
             tool.signal(signal);
             let told = told(tool).await;
-            assert_eq!(told.summary, format!("{} messages\n", told.lines.len()));
+            assert_eq!(told.summary, format!("{} messages, 0 dropped\n", told.lines.len()));
             assert!(told.success, "{signal:?}: {told:?}");
         }
         Ok(())

@@ -29,7 +29,7 @@ use crate::output;
 
 /// Show the messages of an actor as they pass
 ///
-/// Each has a line: the time (UTC), the way (-> is sent, <- is received) and the peer, the number of its call, context or
+/// Each has a line: the time (UTC), the direction (-> is sent, <- is received) and the peer, the number of its call, context or
 /// stream, its kind, the function that it belongs to, and its size. What is in it is not shown, and the actor does not
 /// wait for this: messages that could not be shown in time are counted, and the count stands in their place.
 ///
@@ -150,7 +150,7 @@ impl Shown {
                     self.dropped += count;
                     lines += &match self.command.json {
                         true => json!({ "dropped": count }).to_string(),
-                        false => format!("… {count} messages were not shown"),
+                        false => format!("… {} not shown", text::counted_were(*count)),
                     };
                     lines.push('\n');
                 }
@@ -197,8 +197,7 @@ impl Shown {
             End::Call => "the call has ended: ".into(),
             End::Count | End::Time | End::Signal => String::new(),
         };
-        let dropped = if self.dropped > 0 { format!(", {} were not shown", self.dropped) } else { String::new() };
-        format!("{ended}{} messages{dropped}", self.messages)
+        format!("{ended}{}, {} dropped", text::counted(self.messages), self.dropped)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pleach::inspect::{MessageKind, MessageWay, TracedMessage};
+use pleach::inspect::{MessageDirection, MessageKind, TracedMessage};
 
 use crate::ps::table::shown;
 
@@ -30,14 +30,24 @@ pub(super) const KINDS: [(&str, MessageKind); 18] = [
 
 /// A message as a line, without its end.
 pub(super) fn line(message: &TracedMessage) -> String {
-    let TracedMessage { at_us, way, peer, cid, kind, function, bytes, .. } = message;
-    let arrow = if *way == MessageWay::Sent { "->" } else { "<-" };
+    let TracedMessage { at_us, direction, peer, cid, kind, function, bytes, .. } = message;
+    let arrow = if *direction == MessageDirection::Sent { "->" } else { "<-" };
     let kind = KINDS.iter().find(|(_, of)| of == kind).map_or("other", |(name, _)| name);
     let peer = format!("{} ({})", shown(peer.name()), peer.pid());
     let cid = cid.map_or_else(|| "-".into(), |cid| format!("#{cid}"));
     let function = function.as_deref().map_or_else(|| "-".into(), shown);
     let bytes = bytes.map_or_else(|| "?".into(), |bytes| bytes.to_string());
     format!("{} {arrow} {peer:<20} {cid:<6} {kind:<13} {function}  {bytes} B", time_of_day(*at_us))
+}
+
+/// A number of messages.
+pub(super) fn counted(count: u64) -> String {
+    if count == 1 { "1 message".into() } else { format!("{count} messages") }
+}
+
+/// The same, as a subject.
+pub(super) fn counted_were(count: u64) -> String {
+    format!("{} {}", counted(count), if count == 1 { "was" } else { "were" })
 }
 
 /// The time of the day in UTC.
