@@ -23,7 +23,7 @@ use crate::inspect::transfer::Transfer;
 use crate::inspect::{HostLink, Reply as Answer, Request, ask_lastingly, pid_in, sockets_here};
 use crate::log::Limit;
 use crate::runtime::Runtime;
-use crate::runtime::way::{Hop, Way};
+use crate::runtime::route::{Hop, Route};
 
 /// What has happened to a task.
 pub(super) struct Cause {
@@ -79,17 +79,17 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
     let still = StandsStill::begin();
     let path: Vec<_> = above.iter().map(|ancestor| &ancestor.who).chain([actor.id()]).cloned().collect();
     let front_end = match above.first() {
-        Some(root) => root.way.clone(),
-        None => Way::to(listener::address().ok_or("this process can't be asked")?),
+        Some(root) => root.route.clone(),
+        None => Route::to(listener::address().ok_or("this process can't be asked")?),
     };
-    let mut held: Vec<(&Way, Transfer)> = Vec::new();
+    let mut held: Vec<(&Route, Transfer)> = Vec::new();
     for (at, ancestor) in above.iter().enumerate() {
         // The highest of several in one process has the longest branch.
-        if held.iter().all(|(way, _)| **way != ancestor.way) {
+        if held.iter().all(|(route, _)| **route != ancestor.route) {
             let branch = path[at + 1..].iter().map(|actor| actor.uuid()).collect();
             let hold =
-                hold(&ancestor.way, branch).map_err(|error| format!("{} does not wait: {error}", ancestor.who))?;
-            held.push((&ancestor.way, hold));
+                hold(&ancestor.route, branch).map_err(|error| format!("{} does not wait: {error}", ancestor.who))?;
+            held.push((&ancestor.route, hold));
         }
     }
     let peers = hold_peers(&actor);
@@ -121,22 +121,22 @@ fn show(actor: Arc<Runtime>, cause: &Cause, frames: impl FnOnce() -> Option<Fram
 fn hold_peers(actor: &Runtime) -> Vec<Transfer> {
     let this = actor.id().uuid();
     let held: Vec<_> = thread::scope(|threads| {
-        let ways = ways_to_started().into_iter().chain(ways_to_watched(actor));
-        let asked: Vec<_> = ways.map(|way| threads.spawn(move || hold(&way, vec![this]))).collect();
+        let routes = routes_to_started().into_iter().chain(routes_to_watched(actor));
+        let asked: Vec<_> = routes.map(|route| threads.spawn(move || hold(&route, vec![this]))).collect();
         asked.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
     held.into_iter().flatten().flatten().collect()
 }
 
-/// The ways to the actors that this process has started on other hosts.
-fn ways_to_started() -> Vec<Way> {
+/// The routes to the actors that this process has started on other hosts.
+fn routes_to_started() -> Vec<Route> {
     let Some(own) = listener::address() else { return Vec::new() };
-    let way = |link: HostLink| Way::to(own).then(Hop::Link(link.number)).then(Hop::Started);
-    links::all().into_iter().map(way).collect()
+    let route = |link: HostLink| Route::to(own).then(Hop::Link(link.number)).then(Hop::Started);
+    links::all().into_iter().map(route).collect()
 }
 
-/// The ways to the processes of peers on this host that exchange heartbeats with an actor.
-fn ways_to_watched(actor: &Runtime) -> Vec<Way> {
+/// The routes to the processes of peers on this host that exchange heartbeats with an actor.
+fn routes_to_watched(actor: &Runtime) -> Vec<Route> {
     let peers = actor.peers_now().unwrap_or_default();
     let watched = peers.iter().filter(|peer| peer.is_watched()).map(Channel::peer);
     let here: Vec<_> = watched.filter(|peer| peer.is_at_place_of(actor.id())).map(ActorId::pid).collect();
@@ -145,14 +145,14 @@ fn ways_to_watched(actor: &Runtime) -> Vec<Way> {
         false => sockets_here()
             .into_iter()
             .filter(|name| pid_in(name).is_some_and(|pid| here.contains(&pid)))
-            .map(Way::to)
+            .map(Route::to)
             .collect(),
     }
 }
 
 /// Holds a branch below an ancestor; returns once that has begun.
-fn hold(way: &Way, branch: Vec<uuid::Uuid>) -> io::Result<Transfer> {
-    match ask_lastingly(way, &Request::Hold(branch))? {
+fn hold(route: &Route, branch: Vec<uuid::Uuid>) -> io::Result<Transfer> {
+    match ask_lastingly(route, &Request::Hold(branch))? {
         (hold, Answer::Held) => Ok(hold),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }

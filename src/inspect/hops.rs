@@ -12,22 +12,22 @@ use tokio::time::timeout;
 use super::listener::{TO_READ, is_trusted};
 use super::transfer::{receive, send};
 use super::{MAX_FIRST, Reply, Request};
-use crate::runtime::way::Way;
+use crate::runtime::route::Route;
 
-/// Connects to the process at the end of a way.
+/// Connects to the process at the end of a route.
 ///
 /// # Errors
 /// When it has ended, or is another user's, or does not answer in time.
 ///
 /// # Cancel safety
 /// The connection is closed.
-pub(crate) async fn connect(way: &Way) -> io::Result<UnixStream> {
+pub(crate) async fn connect(route: &Route) -> io::Result<UnixStream> {
     let connected = async {
-        let mut connection = UnixStream::connect(OsStr::from_bytes(format!("\0{}", way.socket).as_bytes())).await?;
+        let mut connection = UnixStream::connect(OsStr::from_bytes(format!("\0{}", route.socket).as_bytes())).await?;
         if !socket_peercred(&connection).is_ok_and(|peer| is_trusted(peer.uid)) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        for hop in &way.hops {
+        for hop in &route.hops {
             send(&mut connection, &Request::Pass(hop.clone())).await?;
             match receive(&mut connection, MAX_FIRST).await? {
                 Reply::Passed => {}

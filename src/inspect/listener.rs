@@ -32,7 +32,7 @@ use super::{links, stops};
 use crate::events::{self, EventCursor, EventsReport};
 use crate::holds::Hold;
 use crate::runtime;
-use crate::runtime::way::Hop;
+use crate::runtime::route::Hop;
 
 /// The socket. Dropping it closes it, and this process opens no other.
 #[derive(Debug)]
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::holds::is_held;
     use crate::inspect::ask_lastingly;
-    use crate::runtime::way::Way;
+    use crate::runtime::route::Route;
 
     // SEC-28
     #[test]
@@ -256,7 +256,7 @@ mod tests {
         let address = listener.address();
         let name = String::from_utf8(address.as_abstract_name().unwrap().into()).unwrap();
         let (leaf, other) = (Uuid::new_v4(), Uuid::new_v4());
-        let asking = thread::spawn(move || ask_lastingly(&Way::to(name), &Request::Hold(vec![leaf])).unwrap());
+        let asking = thread::spawn(move || ask_lastingly(&Route::to(name), &Request::Hold(vec![leaf])).unwrap());
         while !asking.is_finished() {
             let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&rustix::event::Timespec::default()));
             listener.answer_next();

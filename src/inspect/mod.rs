@@ -13,7 +13,7 @@
 //! | `forest.rs` | actors put together to trees |
 //! | `chains.rs` | calls that come back to an actor that waits |
 //! | `listener.rs` | the socket of a process, and the threads that answer |
-//! | `links.rs` | the ways from this process to other hosts |
+//! | `links.rs` | the links from this process to other hosts |
 //! | `hops.rs` | a connection that leads over several processes |
 //! | `transfer.rs` | messages on a connection that may stall |
 //! | `trace.rs` | the messages of an actor, as they pass |
@@ -76,7 +76,7 @@ pub use self::work::{Inside, RunningFunction, WaitingCall};
 use crate::actor::ActorId;
 use crate::channel::tap::Wanted;
 use crate::os::abstract_sockets;
-use crate::runtime::way::{Hop, Way};
+use crate::runtime::route::{Hop, Route};
 
 /// A process of this user that hosts actors, or did a moment ago.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub struct Process {
     /// What it says, or why it says nothing: [`io::ErrorKind::TimedOut`] from one that is stopped, and from a host that
     /// is out of reach.
     pub report: io::Result<ProcessReport>,
-    way: Way,
+    route: Route,
 }
 
 impl Process {
@@ -158,7 +158,7 @@ impl Process {
 
     /// Asks it again what it hosts; `None` if it has ended.
     pub fn again(&self) -> Option<Self> {
-        report_of(self.way.clone(), self.host.as_deref()).filter(|process| process.pid == self.pid)
+        report_of(self.route.clone(), self.host.as_deref()).filter(|process| process.pid == self.pid)
     }
 
     /// Asks it to show here what stands still in its tree: see [`stops`].
@@ -167,7 +167,7 @@ impl Process {
     /// As for [`stacks`](Self::stacks).
     #[cfg(feature = "debugger")]
     pub(crate) fn attach(&self) -> io::Result<Transfer> {
-        match ask_lastingly(&self.way, &Request::Attach)? {
+        match ask_lastingly(&self.route, &Request::Attach)? {
             (transfer, Reply::Attached) => Ok(transfer),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -191,7 +191,7 @@ impl Process {
     }
 
     fn asked(&self, request: &Request) -> io::Result<Reply> {
-        match ask(&self.way, request) {
+        match ask(&self.route, request) {
             Some((pid, reply)) if pid == self.pid => reply,
             _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} has ended", self.pid))),
         }
@@ -225,11 +225,11 @@ impl Process {
 /// ```
 pub fn processes() -> io::Result<Vec<Process>> {
     let list = fs::read_to_string(abstract_sockets::LIST)?;
-    let mut found = look_at(sockets_in(&list).into_iter().map(Way::to).collect(), None);
+    let mut found = look_at(sockets_in(&list).into_iter().map(Route::to).collect(), None);
     // Another host of this network is seen from here, too.
-    found.sort_by_key(|process| process.way.hops.len());
+    found.sort_by_key(|process| process.route.hops.len());
     let mut seen = BTreeSet::new();
-    found.retain(|process| seen.insert(process.way.socket_there().to_owned()) || process.pid == 0);
+    found.retain(|process| seen.insert(process.route.socket_there().to_owned()) || process.pid == 0);
     found.sort_by(|one, other| (&one.host, one.pid).cmp(&(&other.host, other.pid)));
     Ok(found)
 }
@@ -264,8 +264,8 @@ pub(crate) fn pid_in(socket: &str) -> Option<u32> {
 }
 
 /// Asks processes of a host, and all that they have started on others.
-fn look_at(ways: Vec<Way>, host: Option<&str>) -> Vec<Process> {
-    at_once(ways, |way| match report_of(way, host) {
+fn look_at(routes: Vec<Route>, host: Option<&str>) -> Vec<Process> {
+    at_once(routes, |route| match report_of(route, host) {
         Some(process) => with_those_beyond(process),
         None => Vec::new(),
     })
@@ -273,16 +273,16 @@ fn look_at(ways: Vec<Way>, host: Option<&str>) -> Vec<Process> {
 
 fn with_those_beyond(process: Process) -> Vec<Process> {
     let links = process.report.as_ref().map(|report| report.links.clone()).unwrap_or_default();
-    let is_too_far = process.way.hops.len() >= MAX_HOPS;
+    let is_too_far = process.route.hops.len() >= MAX_HOPS;
     let links = if is_too_far { Vec::new() } else { links };
     let mut found =
-        at_once(links, |HostLink { number, host }| look_at_host(process.way.clone().then(Hop::Link(number)), host));
+        at_once(links, |HostLink { number, host }| look_at_host(process.route.clone().then(Hop::Link(number)), host));
     found.push(process);
     found
 }
 
 /// Asks the processes that a keeper looks after.
-fn look_at_host(keeper: Way, host: String) -> Vec<Process> {
+fn look_at_host(keeper: Route, host: String) -> Vec<Process> {
     let error = match ask(&keeper, &Request::Sockets) {
         Some((_, Ok(Reply::Sockets(names)))) => {
             let below = |name| keeper.clone().then(Hop::Below(name));
@@ -292,7 +292,7 @@ fn look_at_host(keeper: Way, host: String) -> Vec<Process> {
         Some((_, Err(error))) => error,
         None => return Vec::new(), // the actor there has ended
     };
-    vec![Process { pid: 0, host: Some(host), report: Err(error), way: keeper }]
+    vec![Process { pid: 0, host: Some(host), report: Err(error), route: keeper }]
 }
 
 /// Does something that waits with each, on threads of their own.
@@ -308,49 +308,49 @@ fn at_once<T: Send, U: Send>(all: Vec<T>, look: impl Fn(T) -> Vec<U> + Sync) -> 
     found
 }
 
-fn report_of(way: Way, host: Option<&str>) -> Option<Process> {
-    let (pid, reply) = ask(&way, &Request::Report)?;
+fn report_of(route: Route, host: Option<&str>) -> Option<Process> {
+    let (pid, reply) = ask(&route, &Request::Report)?;
     let report = reply.and_then(|reply| match reply {
         Reply::Report(report) => Ok(report),
         _ => Err(io::ErrorKind::InvalidData.into()),
     });
-    Some(Process { pid, host: host.map(str::to_owned), report, way })
+    Some(Process { pid, host: host.map(str::to_owned), report, route })
 }
 
-/// Asks the process at the end of a way; `None` if it has ended, or is another user's.
-fn ask(way: &Way, request: &Request) -> Option<(u32, io::Result<Reply>)> {
-    let (peer, answered) = begin(way, request, MAX_REPLY).ok()?;
-    let pid = match way.is_far() {
-        true => pid_in(way.socket_there()).unwrap_or_default(),
+/// Asks the process at the end of a route; `None` if it has ended, or is another user's.
+fn ask(route: &Route, request: &Request) -> Option<(u32, io::Result<Reply>)> {
+    let (peer, answered) = begin(route, request, MAX_REPLY).ok()?;
+    let pid = match route.is_far() {
+        true => pid_in(route.socket_there()).unwrap_or_default(),
         false => peer.pid.as_raw_nonzero().get().unsigned_abs(),
     };
     Some((pid, answered.map(|(_, reply)| reply)))
 }
 
-/// Asks the process at the end of a way for something that lasts as long as the connection; returns also its first
+/// Asks the process at the end of a route for something that lasts as long as the connection; returns also its first
 /// answer.
 ///
 /// # Errors
 /// When it has ended, or is another user's, or does not answer in time.
-pub(crate) fn ask_lastingly<T: DeserializeOwned>(way: &Way, request: &Request) -> io::Result<(Transfer, T)> {
-    let (_, answered) = begin(way, request, MAX_FIRST)?;
+pub(crate) fn ask_lastingly<T: DeserializeOwned>(route: &Route, request: &Request) -> io::Result<(Transfer, T)> {
+    let (_, answered) = begin(route, request, MAX_FIRST)?;
     answered
 }
 
 /// A connection, and the first answer that has come over it.
 type Begun<T> = io::Result<(Transfer, T)>;
 
-/// Connects to the process at the end of a way, asks, and receives an answer of at most `limit` bytes; again, while too
+/// Connects to the process at the end of a route, asks, and receives an answer of at most `limit` bytes; again, while too
 /// many others ask.
 ///
 /// # Errors
 /// When it has ended, or either side does not trust the other's user.
-fn begin<T: DeserializeOwned>(way: &Way, request: &Request, limit: usize) -> io::Result<(UCred, Begun<T>)> {
-    let until = Instant::now() + if way.is_far() { FAR_PATIENCE } else { PATIENCE };
+fn begin<T: DeserializeOwned>(route: &Route, request: &Request, limit: usize) -> io::Result<(UCred, Begun<T>)> {
+    let until = Instant::now() + if route.is_far() { FAR_PATIENCE } else { PATIENCE };
     loop {
-        let (connection, peer) = connect(&way.socket)?;
+        let (connection, peer) = connect(&route.socket)?;
         let mut transfer = Transfer::over(connection, until.saturating_duration_since(Instant::now()));
-        let answered = match pass(&mut transfer, &way.hops) {
+        let answered = match pass(&mut transfer, &route.hops) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
             passed => passed.and_then(|()| transfer.send(request)).and_then(|()| transfer.receive(limit)),
         };
@@ -368,7 +368,7 @@ fn begin<T: DeserializeOwned>(way: &Way, request: &Request, limit: usize) -> io:
 /// Has a connection go on to where it is to lead.
 ///
 /// # Errors
-/// [`io::ErrorKind::NotFound`] when the way has ended; as for the transfer.
+/// [`io::ErrorKind::NotFound`] when the route has ended; as for the transfer.
 fn pass(transfer: &mut Transfer, hops: &[Hop]) -> io::Result<()> {
     for hop in hops {
         transfer.send(&Request::Pass(hop.clone()))?;
@@ -478,5 +478,5 @@ const MAX_FIRST: usize = 4 << 10;
 /// The largest report, in bytes: a process may host thousands of actors.
 const MAX_REPLY: usize = 16 << 20;
 
-/// The longest way, in steps: two for each host.
+/// The longest route, in hops: two for each host.
 const MAX_HOPS: usize = 32;

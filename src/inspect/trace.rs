@@ -93,7 +93,7 @@ impl Process {
     pub fn trace(&self, actor: &ActorId, filter: TraceFilter) -> io::Result<Trace> {
         let TraceFilter { peer, cid } = filter;
         let request = Request::Trace { actor: actor.uuid(), wanted: Wanted { peer, cid } };
-        match ask_lastingly(&self.way, &request)? {
+        match ask_lastingly(&self.route, &request)? {
             (transfer, Reply::Traced) => Ok(Trace(transfer.without_bound())),
             (_, Reply::NotTraced(NotTraced::Ended)) => {
                 Err(io::Error::new(io::ErrorKind::NotFound, format!("{actor} has ended")))

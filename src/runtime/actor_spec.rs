@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::connections::Contact;
-use super::way::Way;
+use super::route::Route;
 use crate::actor::ActorId;
 use crate::config::{ChildOutputs, Config};
 use crate::os::mark::TreeMark;
@@ -54,8 +54,8 @@ pub(crate) struct ActorSpec {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ancestor {
     pub(crate) who: ActorId,
-    /// The way to its process, from the host of the actor below.
-    pub(crate) way: Way,
+    /// The route to its process, from the host of the actor below.
+    pub(crate) route: Route,
 }
 
 /// Where an actor comes from.

@@ -20,7 +20,7 @@
 //! | [`registration`] | its registry, and its own entry there |
 //! | [`dispatch`] | running the functions that peers ask for |
 //! | [`shutdown`] | the six ordered steps of an actor's end |
-//! | [`way`] | the way to a process that is asked, on this host or another |
+//! | [`route`] | the route to a process that is asked, on this host or another |
 //!
 //! # Invariants
 //! 1. Every task belongs to one of the groups of [`Tasks`]. Shutting down waits for all.
@@ -40,10 +40,10 @@ mod listen;
 mod peers;
 mod processes;
 mod registration;
+pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod shutdown;
 pub(crate) mod tasks;
-pub(crate) mod way;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};

@@ -21,7 +21,7 @@ use crate::error::{ActorPhase, Cancelled, Error, Result, WaitStatus};
 use crate::os::program;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::{ActorSpec, Ancestor};
-use crate::runtime::way::Way;
+use crate::runtime::route::Route;
 use crate::telemetry;
 use crate::telemetry::meters::{self, Event};
 use crate::{holds, inspect};
@@ -263,12 +263,12 @@ fn outputs(ours: &Config, options: &StartOptions) -> ChildOutputs {
     ChildOutputs { stdout: options.stdout.unwrap_or(stdout), stderr: options.stderr.unwrap_or(ours.stderr) }
 }
 
-/// The actors above a child, this one included, with the ways from here: none, if one of them can't be asked.
+/// The actors above a child, this one included, with the routes from here: none, if one of them can't be asked.
 fn ancestors(runtime: &Runtime) -> Vec<Ancestor> {
     let above = runtime.identity.ancestors();
     match inspect::listener::address() {
         Some(socket) if runtime.identity.is_root() || !above.is_empty() => {
-            let own = Ancestor { who: runtime.id().clone(), way: Way::to(socket) };
+            let own = Ancestor { who: runtime.id().clone(), route: Route::to(socket) };
             above.iter().cloned().chain([own]).collect()
         }
         _ => Vec::new(),

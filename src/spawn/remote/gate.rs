@@ -15,14 +15,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy_bidire
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::mux::{Accept, Line, Mux, Side};
+use super::mux::{Accept, Mux, Side, Tunnel};
 use crate::inspect::hops::connect;
 use crate::inspect::listener::{MAX_REQUEST, TO_READ, is_trusted};
 use crate::inspect::transfer::{receive, send};
 use crate::inspect::{Reply, Request, pid_in, sockets_here};
 use crate::os::about;
 use crate::runtime::actor_spec::Ancestor;
-use crate::runtime::way::{Hop, Way};
+use crate::runtime::route::{Hop, Route};
 
 /// The socket of a keeper.
 pub(super) struct Gate {
@@ -50,10 +50,10 @@ impl Gate {
         Ok(Self { socket, name })
     }
 
-    /// Makes the ways to the actors above begin here, for those on this host.
+    /// Makes the routes to the actors above begin here, for those on this host.
     pub(super) fn lead_to(&self, above: &mut [Ancestor]) {
         for (at, ancestor) in above.iter_mut().enumerate() {
-            ancestor.way = Way::to(&self.name).then(Hop::Above(at as u32));
+            ancestor.route = Route::to(&self.name).then(Hop::Above(at as u32));
         }
     }
 
@@ -62,10 +62,10 @@ impl Gate {
     /// # Errors
     /// When the async runtime does not take the socket.
     pub(super) fn serve(self, actor: Option<u32>, above: usize) -> io::Result<Connections> {
-        let accept: Accept = Box::new(move |_, line| {
+        let accept: Accept = Box::new(move |_, tunnel| {
             Box::pin(async move {
                 let (near, far) = duplex(BUFFER);
-                tokio::join!(line.carry(near), answer(far, actor));
+                tokio::join!(tunnel.carry(near), answer(far, actor));
             })
         });
         let (socket, mux) = (UnixListener::from_std(self.socket)?, Mux::new(Side::Keeper, accept));
@@ -90,7 +90,7 @@ impl Connections {
                 accepted = self.socket.accept() => match accepted {
                     Ok((connection, _)) => {
                         let above = self.above;
-                        self.mux.begin(|line| pass_up(connection, line, above));
+                        self.mux.begin(|tunnel| pass_up(connection, tunnel, above));
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await, // files have run out
                 },
@@ -100,7 +100,7 @@ impl Connections {
 }
 
 /// Connects an actor of this host with the process of one above it.
-async fn pass_up(mut connection: UnixStream, line: Line, above: u32) {
+async fn pass_up(mut connection: UnixStream, tunnel: Tunnel, above: u32) {
     if !socket_peercred(&connection).is_ok_and(|peer| is_trusted(peer.uid)) {
         return;
     }
@@ -109,8 +109,8 @@ async fn pass_up(mut connection: UnixStream, line: Line, above: u32) {
     if to >= above {
         let _ = send(&mut connection, &Reply::NotThere).await; // it may have left
     } else if send(&mut connection, &Reply::Passed).await.is_ok() {
-        line.open(to).await;
-        line.carry(connection).await;
+        tunnel.open(to).await;
+        tunnel.carry(connection).await;
     }
 }
 
@@ -127,18 +127,18 @@ async fn answer(mut asked: DuplexStream, actor: Option<u32>) {
         _ => None,
     };
     let _ = match to {
-        Some(socket) => lead_on(asked, &Way::to(socket)).await, // either may end at any time
-        None => send(&mut asked, &Reply::NotThere).await,       // the other side may have left
+        Some(socket) => lead_on(asked, &Route::to(socket)).await, // either may end at any time
+        None => send(&mut asked, &Reply::NotThere).await,         // the other side may have left
     };
 }
 
 /// Leads a connection to a process once there is something to ask it: it waits for that for a moment only, and the other
 /// side may be far away.
-async fn lead_on(mut asked: DuplexStream, way: &Way) -> io::Result<()> {
+async fn lead_on(mut asked: DuplexStream, route: &Route) -> io::Result<()> {
     send(&mut asked, &Reply::Passed).await?;
     let mut first = vec![0; BUFFER];
     let len = timeout(TO_READ, asked.read(&mut first)).await??;
-    let mut there = connect(way).await?;
+    let mut there = connect(route).await?;
     there.write_all(&first[..len]).await?;
     copy_bidirectional(&mut asked, &mut there).await.map(|_| ())
 }
@@ -154,7 +154,7 @@ fn is_below(socket: &str) -> bool {
     pid_in(socket).is_some_and(|pid| pid != own && about::ancestry_of(pid).any(|pid| pid == own))
 }
 
-/// How many bytes wait between a line and what answers it.
+/// How many bytes wait between a tunnel and what answers it.
 const BUFFER: usize = 16 << 10;
 
 /// The pause after a connection could not be accepted.

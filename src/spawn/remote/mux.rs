@@ -1,14 +1,14 @@
 //! Connections between two hosts, over one link: those of the processes that ask what actors do.
 //!
 //! ```text
-//! a connection here ──► line ──┐                      ┌──► line ──► a connection there
-//! a connection here ◄── line ◄─┴─ frames, any link ───┴─── line ◄── a connection there
+//! a connection here ──► tunnel ──┐                      ┌──► tunnel ──► a connection there
+//! a connection here ◄── tunnel ◄─┴─ frames, any link ───┴─── tunnel ◄── a connection there
 //! ```
-//! It neither carries the frames nor knows what is said in the lines: the two sides of [`remote`](super) do.
+//! It neither carries the frames nor knows what is said in the tunnels: the two sides of [`remote`](super) do.
 //!
 //! # Invariants
-//! 1. A line holds at most [`WINDOW`] bytes that were not taken: the sender waits for that. One that sends more is ended.
-//! 2. There are at most [`MAX_LINES`]: a further one is ended at once.
+//! 1. A tunnel holds at most [`WINDOW`] bytes that were not taken: the sender waits for that. One that sends more is ended.
+//! 2. There are at most [`MAX_TUNNELS`]: a further one is ended at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use crate::sync::{Notify, lock};
 /// What crosses a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Frame {
-    /// A line begins; what it is to lead to.
+    /// A tunnel begins; what it is to lead to.
     Open {
         id: u32,
         to: u32,
@@ -51,15 +51,15 @@ pub(super) enum Side {
     Keeper,
 }
 
-/// What becomes of a line that the other side has begun.
-pub(super) type Accept = Box<dyn Fn(u32, Line) -> BoxFuture<'static, ()> + Send>;
+/// What becomes of a tunnel that the other side has begun.
+pub(super) type Accept = Box<dyn Fn(u32, Tunnel) -> BoxFuture<'static, ()> + Send>;
 
-/// The lines of one side. Dropping it ends them.
+/// The tunnels of one side. Dropping it ends them.
 pub(super) struct Mux {
     /// Each side counts on from a number of its own, in steps of two.
     next: u32,
     accept: Accept,
-    lines: BTreeMap<u32, Arc<State>>,
+    tunnels: BTreeMap<u32, Arc<State>>,
     /// Each returns its number.
     running: FuturesUnordered<BoxFuture<'static, u32>>,
     refused: VecDeque<u32>,
@@ -67,8 +67,8 @@ pub(super) struct Mux {
     sent: mpsc::Receiver<Frame>,
 }
 
-/// A line, which leads to a connection at the other side.
-pub(super) struct Line {
+/// A tunnel, which leads to a connection at the other side.
+pub(super) struct Tunnel {
     id: u32,
     state: Arc<State>,
     send: mpsc::Sender<Frame>,
@@ -93,15 +93,15 @@ impl Mux {
     pub(super) fn new(side: Side, accept: Accept) -> Self {
         let (send, sent) = mpsc::channel(MAX_FRAMES);
         let (running, refused) = (FuturesUnordered::new(), VecDeque::new());
-        Self { next: u32::from(side == Side::Keeper), accept, lines: BTreeMap::new(), running, refused, send, sent }
+        Self { next: u32::from(side == Side::Keeper), accept, tunnels: BTreeMap::new(), running, refused, send, sent }
     }
 
-    /// Begins a line, and serves it; beyond [`MAX_LINES`], drops what would serve it.
-    pub(super) fn begin<F: Future<Output = ()> + Send + 'static>(&mut self, serve: impl FnOnce(Line) -> F) {
+    /// Begins a tunnel, and serves it; beyond [`MAX_TUNNELS`], drops what would serve it.
+    pub(super) fn begin<F: Future<Output = ()> + Send + 'static>(&mut self, serve: impl FnOnce(Tunnel) -> F) {
         let id = self.next;
         self.next = self.next.wrapping_add(2);
-        if let Some(line) = self.add(id) {
-            self.run(id, serve(line));
+        if let Some(tunnel) = self.add(id) {
+            self.run(id, serve(tunnel));
         }
     }
 
@@ -109,11 +109,11 @@ impl Mux {
     pub(super) fn take(&mut self, encoded: &[u8]) {
         match Frame::decode(encoded) {
             Some(Frame::Open { id, to }) => match self.add(id) {
-                Some(line) => {
-                    let served = (self.accept)(to, line);
+                Some(tunnel) => {
+                    let served = (self.accept)(to, tunnel);
                     self.run(id, served);
                 }
-                None if self.refused.len() < MAX_LINES => self.refused.push_back(id),
+                None if self.refused.len() < MAX_TUNNELS => self.refused.push_back(id),
                 None => {}
             },
             Some(Frame::Data { id, piece }) => self.change(id, |now| {
@@ -131,7 +131,7 @@ impl Mux {
         }
     }
 
-    /// Serves the lines until there is something to send.
+    /// Serves the tunnels until there is something to send.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -144,20 +144,20 @@ impl Mux {
                 biased;
                 // This side has a sender: it is never closed.
                 Some(frame) = self.sent.recv() => return frame.encode(),
-                Some(ended) = self.running.next() => drop(self.lines.remove(&ended)),
+                Some(ended) = self.running.next() => drop(self.tunnels.remove(&ended)),
                 else => std::future::pending().await,
             }
         }
     }
 
-    fn add(&mut self, id: u32) -> Option<Line> {
-        if self.lines.len() >= MAX_LINES || self.lines.contains_key(&id) {
+    fn add(&mut self, id: u32) -> Option<Tunnel> {
+        if self.tunnels.len() >= MAX_TUNNELS || self.tunnels.contains_key(&id) {
             return None;
         }
         let now = Mutex::new(Now { come: BytesMut::new(), room: WINDOW, has_ended: false });
         let state = Arc::new(State { now, changed: Notify::new() });
-        self.lines.insert(id, state.clone());
-        Some(Line { id, state, send: self.send.clone() })
+        self.tunnels.insert(id, state.clone());
+        Some(Tunnel { id, state, send: self.send.clone() })
     }
 
     fn run(&self, id: u32, serve: impl Future<Output = ()> + Send + 'static) {
@@ -171,14 +171,14 @@ impl Mux {
 
     fn change(&self, id: u32, change: impl FnOnce(&mut Now)) {
         // One that is not there has ended here, as the other side will hear.
-        if let Some(state) = self.lines.get(&id) {
+        if let Some(state) = self.tunnels.get(&id) {
             change(&mut lock(&state.now));
             state.changed.notify_waiters(); // each waits from before it looked
         }
     }
 }
 
-impl Line {
+impl Tunnel {
     /// Has the other side make its connection.
     pub(super) async fn open(&self, to: u32) {
         self.transmit(Frame::Open { id: self.id, to }).await;
@@ -196,7 +196,7 @@ impl Line {
         let _ = to.shutdown().await; // it may have ended
     }
 
-    /// Writes what comes until the other side has ended the line.
+    /// Writes what comes until the other side has ended the tunnel.
     async fn hand_over(&self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         while let Some(piece) = self.come().await {
             to.write_all(&piece).await?;
@@ -286,13 +286,13 @@ impl Frame {
     }
 }
 
-/// How many bytes of a line may be on their way.
+/// How many bytes of a tunnel may be on their way.
 const WINDOW: usize = 64 << 10;
 
-/// How many lines there are at once: as many actors may wait for the debugger, each with its ancestors.
-const MAX_LINES: usize = 512;
+/// How many tunnels there are at once: as many actors may wait for the debugger, each with its ancestors.
+const MAX_TUNNELS: usize = 512;
 
-/// How many bytes of a line go into one frame.
+/// How many bytes of a tunnel go into one frame.
 const MAX_PIECE: usize = 16 << 10;
 
 /// The largest frame, in bytes.
@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
 
-    /// Two sides with a link between them; the second answers each line with what `serve` makes of it.
+    /// Two sides with a link between them; the second answers each tunnel with what `serve` makes of it.
     async fn linked<T>(accept: Accept, body: impl AsyncFnOnce(mpsc::Sender<DuplexStream>) -> T) -> T {
         let (mut here, mut there) =
             (Mux::new(Side::Starter, Box::new(|_, _| Box::pin(async {}))), Mux::new(Side::Keeper, accept));
@@ -315,9 +315,9 @@ mod tests {
         let run = async {
             loop {
                 tokio::select! {
-                    Some(connection) = begun.recv() => here.begin(|line| async move {
-                        line.open(7).await;
-                        line.carry(connection).await;
+                    Some(connection) = begun.recv() => here.begin(|tunnel| async move {
+                        tunnel.open(7).await;
+                        tunnel.carry(connection).await;
                     }),
                     frame = here.next() => there.take(&frame),
                     frame = there.next() => here.take(&frame),
@@ -331,12 +331,12 @@ mod tests {
     }
 
     fn echo() -> Accept {
-        Box::new(|to, line| {
+        Box::new(|to, tunnel| {
             Box::pin(async move {
                 assert_eq!(to, 7);
                 let (near, far) = duplex(1000);
                 let (mut read, mut write) = io::split(far);
-                tokio::join!(line.carry(near), async {
+                tokio::join!(tunnel.carry(near), async {
                     let _ = io::copy(&mut read, &mut write).await;
                     let _ = write.shutdown().await;
                 });
@@ -363,7 +363,7 @@ mod tests {
         .await;
     }
 
-    /// Invariant 1, and no line waits for another.
+    /// Invariant 1, and no tunnel waits for another.
     #[tokio::test]
     async fn a_line_that_is_not_read_holds_up_no_other_one() {
         linked(echo(), async |begin| {
@@ -382,10 +382,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_a_connection_is_that_of_the_other_one() {
-        let ends: Accept = Box::new(|_, line| {
+        let ends: Accept = Box::new(|_, tunnel| {
             Box::pin(async move {
                 let (near, mut far) = duplex(100);
-                tokio::join!(line.carry(near), async {
+                tokio::join!(tunnel.carry(near), async {
                     let mut word = [0; 3];
                     far.read_exact(&mut word).await.unwrap();
                     far.write_all(b"bye").await.unwrap();
@@ -410,19 +410,19 @@ mod tests {
     async fn what_the_other_side_makes_of_a_line_is_bounded() {
         let mut mux = Mux::new(
             Side::Starter,
-            Box::new(|_, line| {
+            Box::new(|_, tunnel| {
                 Box::pin(async move {
                     let (near, _stalled) = duplex(1);
-                    line.carry(near).await;
+                    tunnel.carry(near).await;
                 })
             }),
         );
-        let last = MAX_LINES as u32 * 2 + 1;
-        (0..=MAX_LINES as u32).for_each(|number| mux.take(&Frame::Open { id: 2 * number + 1, to: 0 }.encode()));
+        let last = MAX_TUNNELS as u32 * 2 + 1;
+        (0..=MAX_TUNNELS as u32).for_each(|number| mux.take(&Frame::Open { id: 2 * number + 1, to: 0 }.encode()));
         assert_eq!(mux.next().await, Frame::Close { id: last }.encode());
         let piece = Bytes::from(vec![0; MAX_PIECE]);
         (0..10).for_each(|_| mux.take(&Frame::Data { id: 1, piece: piece.clone() }.encode()));
-        let held = lock(&mux.lines[&1].now).come.len();
+        let held = lock(&mux.tunnels[&1].now).come.len();
         assert!(held <= WINDOW, "{held}");
         [&b""[..], b"o", b"x1234", b"t1234", b"d123"].iter().for_each(|strange| mux.take(strange));
         assert_eq!(Frame::decode(&Frame::Taken { id: 3, bytes: 4 }.encode()), Some(Frame::Taken { id: 3, bytes: 4 }));

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream as StdStream;
 
 use tokio::net::UnixStream;
 
-use super::mux::{Accept, Line, Mux, Side};
+use super::mux::{Accept, Mux, Side, Tunnel};
 use crate::inspect::hops::connect;
 use crate::inspect::links::Link;
 use crate::runtime::actor_spec::Ancestor;
@@ -22,13 +22,13 @@ pub(super) struct Connections {
 impl Connections {
     /// Those with a keeper at a host, whose actor has these above it.
     pub(super) fn new(host: &str, above: Vec<Ancestor>) -> Self {
-        let accept: Accept = Box::new(move |to, line| {
-            let way = above.get(to as usize).map(|ancestor| ancestor.way.clone()); // invariant 1
+        let accept: Accept = Box::new(move |to, tunnel| {
+            let route = above.get(to as usize).map(|ancestor| ancestor.route.clone()); // invariant 1
             Box::pin(async move {
-                if let Some(way) = way
-                    && let Ok(connection) = connect(&way).await
+                if let Some(route) = route
+                    && let Ok(connection) = connect(&route).await
                 {
-                    line.carry(connection).await;
+                    tunnel.carry(connection).await;
                 }
             })
         });
@@ -48,17 +48,17 @@ impl Connections {
         loop {
             tokio::select! {
                 frame = self.mux.next() => return frame,
-                connection = self.link.next() => self.mux.begin(|line| pass_on(connection, line)),
+                connection = self.link.next() => self.mux.begin(|tunnel| pass_on(connection, tunnel)),
             }
         }
     }
 }
 
 /// Connects the other end of a connection with the keeper.
-async fn pass_on(connection: StdStream, line: Line) {
+async fn pass_on(connection: StdStream, tunnel: Tunnel) {
     let connection = connection.set_nonblocking(true).and_then(|()| UnixStream::from_std(connection));
     if let Ok(connection) = connection {
-        line.open(0).await;
-        line.carry(connection).await;
+        tunnel.open(0).await;
+        tunnel.carry(connection).await;
     }
 }

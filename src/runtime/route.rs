@@ -1,4 +1,4 @@
-//! The way to a process that is asked what its actors do: by its socket, and on another host through what lies between.
+//! The route to a process that is asked what its actors do: by its socket, and on another host through what lies between.
 //!
 //! Plain data: [`inspect`](crate::inspect) makes the connections.
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A socket of this host, and where the connection goes on from there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Way {
+pub(crate) struct Route {
     /// Its name in the abstract namespace.
     pub(crate) socket: String,
     /// The first is asked of the process behind the socket, the next of the process where that leads to, and so on.
@@ -14,7 +14,7 @@ pub(crate) struct Way {
     pub(crate) hops: Vec<Hop>,
 }
 
-/// A step on the way to another host, or on it.
+/// A hop on the route to another host, or on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hop {
     /// At a keeper: to the process of an actor above the one that it has started, by its place among them.
@@ -27,8 +27,8 @@ pub(crate) enum Hop {
     Below(String),
 }
 
-impl Way {
-    /// The way to a process of this host.
+impl Route {
+    /// The route to a process of this host.
     pub(crate) fn to(socket: impl Into<String>) -> Self {
         Self { socket: socket.into(), hops: Vec::new() }
     }
