@@ -56,7 +56,7 @@ pub enum ActorEventKind {
     GaveUp,
 }
 
-/// The events of a process since a [`EventCursor`].
+/// The events of a process since an [`EventCursor`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EventsReport {

@@ -9,9 +9,9 @@
 //! ```
 //! So there is one target for a tree, whatever actors come and go. Each process of the tree records for itself, with a
 //! recorder that is installed for it; at a request, the root asks them all over the sockets of [`inspect`](crate::inspect).
-//! That finds those on other hosts, too. A value has the labels `actor`, `pid` and `host` of its process. The values of a process that has ended are gone; Prometheus
-//! keeps what it has read. What the program itself records with the macros of the `metrics` crate is there, too; with a
-//! recorder of its own it can't have this endpoint.
+//! That finds those on other hosts, too. A value has the labels `actor`, `pid` and `host` of its process. The values of a
+//! process that has ended are gone; Prometheus keeps what it has read. What the program itself records with the macros of
+//! the `metrics` crate is there, too; with a recorder of its own it can't have this endpoint.
 //!
 //! Histograms whose names end in `_seconds` have buckets from 10 µs to a minute, and can be summed over processes.
 //! `pleach_silent_processes` says how many processes with actors of this user, in this tree or others, did not answer
