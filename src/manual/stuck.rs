@@ -2,9 +2,10 @@
 //! prepared for it.
 //!
 //! The tool is installed with `cargo install --path . --features cli`. It finds the running trees of the same user by
-//! itself, with the actors that they have on other hosts. All that it shows of an actor comes from a thread of the actor's process that does nothing else, so an actor
-//! in an endless loop is shown like any other. Only a process that is stopped (by SIGSTOP, say) says nothing; it is named, and so is a
-//! host that is out of reach. Actors on another host are asked through the process that has started them.
+//! itself, with the actors that they have on other hosts. All that it shows of an actor comes from a thread of the actor's
+//! process that does nothing else, so an actor in an endless loop is shown like any other. Only a process that is stopped
+//! (by SIGSTOP, say) says nothing; it is named, and so is a host that is out of reach. Actors on another host are asked
+//! through the process that has started them.
 //!
 //! # Which actor waits for which
 //! `pleach ps` draws each tree, and below each actor the functions that it runs for others and those that it waits for:
