@@ -98,6 +98,8 @@ fn actors_on_other_hosts_are_seen_and_ended() {
     let top: Value = serde_json::from_str(&root.pleach("top --once --json")).unwrap();
     let names: Vec<_> = top["actors"].as_array().unwrap().iter().map(|actor| actor["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["root", "far", "near"], "{top}");
+    let passed = root.pleach("trace far --kind heartbeat --count 2");
+    assert!(passed.lines().count() == 2 && passed.lines().all(|line| line.contains(" root (")), "{passed}");
 
     assert!(root.pleach("cancel near").contains("has ended"));
     root.until_it_shows("ps", |shown| !shown.contains("near"));

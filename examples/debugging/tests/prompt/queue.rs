@@ -5,7 +5,7 @@ use pleach_patience::scaled;
 use rustix::process::Signal;
 use std::time::Duration;
 
-use crate::terminal::{Terminal, kill};
+use crate::terminal::{SHOWN, Terminal, kill};
 use crate::test;
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -60,20 +60,7 @@ fn two_that_crash_at_once_take_turns() {
 // S117
 fn several_children_stop_in_the_order_in_which_they_came() {
     // Each of the three, in any order; one of them pauses twice, one is shown at two levels, and then the root.
-    let_go_on_until_the_root_has(Terminal::run("several"), 16);
-}
-
-/// Lets each actor go on that is shown, at most so many, up to the root; the program ends with that.
-fn let_go_on_until_the_root_has(mut terminal: Terminal, at_most: usize) {
-    for _ in 0..at_most {
-        let before = terminal.expect("(pleach) ");
-        terminal.type_in("c\n");
-        if before.contains("── root (pid ") {
-            terminal.end();
-            return;
-        }
-    }
-    panic!("the root was not shown:\n{}", terminal.everything());
+    the_root_is_shown_last(&Terminal::run("several").continue_to_end());
 }
 
 fn many_that_crash_at_once_are_all_shown() {
@@ -107,7 +94,12 @@ fn daemons_stop_when_they_are_called() {
 }
 
 fn the_root_waits_for_its_children_before_it_is_shown() {
-    let_go_on_until_the_root_has(Terminal::run("root_fails_too"), 8);
+    the_root_is_shown_last(&Terminal::run("root_fails_too").continue_to_end());
+}
+
+fn the_root_is_shown_last(everything: &str) {
+    let last = everything.rsplit(SHOWN).nth(1).and_then(|before| before.rsplit("── ").next());
+    assert!(last.is_some_and(|last| last.starts_with("root (pid ") && last.contains(" failed: ")), "{everything}");
 }
 
 /// Patience so short that it would end many times over.

@@ -95,13 +95,27 @@ impl Terminal {
 
     /// Waits until a text has come since the last one; returns what was before it.
     pub(crate) fn expect(&mut self, wanted: &str) -> String {
+        let at = self.wait_for(wanted, |text| text.find(wanted));
+        let before = self.screen.text.lock().unwrap()[self.at..self.at + at].to_owned();
+        self.at += at + wanted.len();
+        before
+    }
+
+    /// Waits for one of two texts since the last one; returns whether it is the first.
+    fn comes_first(&self, first: &str, other: &str) -> bool {
+        self.wait_for(&format!("{first}` or `{other}"), |text| match (text.find(first), text.find(other)) {
+            (None, None) => None,
+            (at, other) => Some(other.is_none_or(|other| at.is_some_and(|at| at < other))),
+        })
+    }
+
+    /// Waits until what has come since the last text has something.
+    fn wait_for<T>(&self, wanted: &str, look: impl Fn(&str) -> Option<T>) -> T {
         let until = Instant::now() + patience();
         let mut text = self.screen.text.lock().unwrap();
         loop {
-            if let Some(found) = text[self.at..].find(wanted) {
-                let before = text[self.at..self.at + found].to_owned();
-                self.at += found + wanted.len();
-                return before;
+            if let Some(found) = look(&text[self.at..]) {
+                return found;
             }
             let left = until.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "`{wanted}` did not come; this did:\n{}", &text[self.at..]);
@@ -142,6 +156,16 @@ impl Terminal {
         self.type_in("exit\n");
         assert!(self.shell.wait().is_ok());
         self.everything()
+    }
+
+    /// Lets each actor go on that is shown, until the program has ended.
+    pub(crate) fn continue_to_end(mut self) -> String {
+        while self.comes_first(SHOWN, PROMPT) {
+            self.expect(SHOWN);
+            self.expect("(pleach) ");
+            self.type_in("c\n");
+        }
+        self.end()
     }
 
     /// Ends the shell, and with it the terminal; the program ends, too.
@@ -262,3 +286,6 @@ fn as_session(mut command: Command) -> Command {
 
 /// The shell's.
 pub(crate) const PROMPT: &str = "the-shell$ ";
+
+/// The end of what an actor is shown with, in front of its first prompt.
+pub(crate) const SHOWN: &str = "`help` lists the commands";
