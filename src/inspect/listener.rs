@@ -56,11 +56,7 @@ impl Listener {
     /// # Errors
     /// When the system refuses it.
     pub(crate) fn open() -> io::Result<Self> {
-        // Random: containers that share a network number their processes alike.
-        let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
-        let name = format!("{NAME}{}/{random:08x}", std::process::id());
-        let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-        socket.set_nonblocking(true)?;
+        let (socket, name) = bind(NAME)?;
         let _ = ADDRESS.set(name); // tests open more than one
         Ok(Self(socket))
     }
@@ -109,6 +105,19 @@ pub(crate) fn start() {
             }
         }
     });
+}
+
+/// Opens a socket of this process in the abstract namespace; returns its name, too, which begins with `prefix`.
+///
+/// # Errors
+/// When the system refuses it.
+pub(crate) fn bind(prefix: &str) -> io::Result<(UnixListener, String)> {
+    // Random: containers that share a network number their processes alike.
+    let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+    let name = format!("{prefix}{}/{random:08x}", std::process::id());
+    let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, name))
 }
 
 /// Returns the name of this process's socket, if it has one.

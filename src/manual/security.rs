@@ -151,7 +151,7 @@
 //! | SEC-29 | `tests/it/inspect.rs` | `another_user_ends_and_traces_nothing` |
 //! | SEC-29 | `tests/cli/trace.rs` | `each_message_is_told_on_both_sides` |
 //! | SEC-29 | `src/channel/tap.rs` | `what_finds_no_room_is_counted_in_its_place` |
-//! | SEC-30 | `src/spawn/remote/mux.rs` | `what_the_other_side_makes_of_a_line_is_bounded` |
+//! | SEC-30 | `src/spawn/remote/mux.rs` | `what_the_other_side_makes_of_a_tunnel_is_bounded` |
 //! | SEC-30 | `src/spawn/remote/gate.rs` | `only_what_is_below_a_keeper_is_reached_from_above` |
 //! | SEC-30 | `examples/debugging/tests/prompt/hosts.rs` | `actors_pause_one_below_the_other_over_three_hosts` |
 //!

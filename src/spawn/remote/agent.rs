@@ -25,8 +25,9 @@ use super::super::commands::clean_up;
 use super::super::entry::{async_runtime, name_process, read_message, take_stdin};
 use super::super::process::{command, spawn};
 use super::super::{Exit, Launched, Process, Signal};
-use super::gate::{Connections, Gate};
-use super::mux::MAX_FRAME;
+use super::frame::MAX_FRAME;
+use super::gate::Gate;
+use super::mux::Mux;
 use super::output::{ToParent, write_end, write_frame};
 use super::{FRAME, Instructions, NOTED, parse_signal};
 use crate::config::{ChildOutput, Config};
@@ -167,7 +168,7 @@ async fn keep(
 /// Carries out the parent's instructions, and the consequences of its silence.
 async fn obey(
     orders: &mut mpsc::Receiver<Order>,
-    connections: &mut Option<Connections>,
+    connections: &mut Option<Mux>,
     process: &Process,
     config: &Config,
 ) -> Infallible {
@@ -197,7 +198,7 @@ async fn obey(
     std::future::pending().await
 }
 
-async fn next_frame(connections: &mut Option<Connections>) -> Vec<u8> {
+async fn next_frame(connections: &mut Option<Mux>) -> Vec<u8> {
     match connections {
         Some(connections) => connections.next().await,
         None => std::future::pending().await,

@@ -7,17 +7,17 @@
 //! 1. What comes from above reaches the processes below this one, and nothing else of this host.
 
 use std::io;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
+use std::os::unix::net::UnixListener as StdListener;
 
+use futures_util::{StreamExt as _, stream};
 use rustix::net::sockopt::socket_peercred;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy_bidirectional, duplex};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::mux::{Accept, Mux, Side, Tunnel};
+use super::mux::{Accept, Mux, Serve, Side, Tunnel};
 use crate::inspect::hops::connect;
-use crate::inspect::listener::{MAX_REQUEST, TO_READ, is_trusted};
+use crate::inspect::listener::{MAX_REQUEST, TO_READ, bind, is_trusted};
 use crate::inspect::transfer::{receive, send};
 use crate::inspect::{Reply, Request, pid_in, sockets_here};
 use crate::os::about;
@@ -30,23 +30,13 @@ pub(super) struct Gate {
     name: String,
 }
 
-/// The connections over the link to the host that this process was started from.
-pub(super) struct Connections {
-    socket: UnixListener,
-    mux: Mux,
-    above: u32,
-}
-
 impl Gate {
     /// Opens that of this process.
     ///
     /// # Errors
     /// When the system refuses it.
     pub(super) fn open() -> io::Result<Self> {
-        let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
-        let name = format!("pleach-gate/{}/{random:08x}", std::process::id());
-        let socket = StdListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-        socket.set_nonblocking(true)?;
+        let (socket, name) = bind("pleach-gate/")?;
         Ok(Self { socket, name })
     }
 
@@ -57,56 +47,45 @@ impl Gate {
         }
     }
 
-    /// Serves connections, for the actor with this process id and the actors above it.
+    /// Serves the connections over the link to the host that this process was started from, for the actor with this
+    /// process id and the actors above it.
     ///
     /// # Errors
     /// When the async runtime does not take the socket.
-    pub(super) fn serve(self, actor: Option<u32>, above: usize) -> io::Result<Connections> {
+    pub(super) fn serve(self, actor: Option<u32>, above: usize) -> io::Result<Mux> {
         let accept: Accept = Box::new(move |_, tunnel| {
             Box::pin(async move {
                 let (near, far) = duplex(BUFFER);
                 tokio::join!(tunnel.carry(near), answer(far, actor));
             })
         });
-        let (socket, mux) = (UnixListener::from_std(self.socket)?, Mux::new(Side::Keeper, accept));
-        Ok(Connections { socket, mux, above: above as u32 })
+        let arrivals = stream::unfold(UnixListener::from_std(self.socket)?, move |socket| async move {
+            let connection = arrived(&socket).await;
+            let serve: Serve = Box::new(move |tunnel| Box::pin(pass_up(connection, tunnel, above)));
+            Some((serve, socket))
+        });
+        Ok(Mux::new(Side::Keeper, accept, arrivals.boxed()))
     }
 }
 
-impl Connections {
-    /// Takes a frame of the other side.
-    pub(super) fn take(&mut self, frame: &[u8]) {
-        self.mux.take(frame);
-    }
-
-    /// Waits for the next frame for the other side.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub(super) async fn next(&mut self) -> Vec<u8> {
-        loop {
-            tokio::select! {
-                frame = self.mux.next() => return frame,
-                accepted = self.socket.accept() => match accepted {
-                    Ok((connection, _)) => {
-                        let above = self.above;
-                        self.mux.begin(|tunnel| pass_up(connection, tunnel, above));
-                    }
-                    Err(_) => tokio::time::sleep(PAUSE).await, // files have run out
-                },
-            }
+/// Waits for the next connection of this host; after an error, when files may have run out, for a moment first.
+async fn arrived(socket: &UnixListener) -> UnixStream {
+    loop {
+        match socket.accept().await {
+            Ok((connection, _)) => return connection,
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
 /// Connects an actor of this host with the process of one above it.
-async fn pass_up(mut connection: UnixStream, tunnel: Tunnel, above: u32) {
+async fn pass_up(mut connection: UnixStream, tunnel: Tunnel, above: usize) {
     if !socket_peercred(&connection).is_ok_and(|peer| is_trusted(peer.uid)) {
         return;
     }
     let asked = timeout(TO_READ, receive(&mut connection, MAX_REQUEST)).await;
     let Ok(Ok(Request::Pass(Hop::Above(to)))) = asked else { return };
-    if to >= above {
+    if to as usize >= above {
         let _ = send(&mut connection, &Reply::NotThere).await; // it may have left
     } else if send(&mut connection, &Reply::Passed).await.is_ok() {
         tunnel.open(to).await;
@@ -180,9 +159,7 @@ mod tests {
     /// Invariant 1: this very process is not below itself.
     #[tokio::test]
     async fn only_what_is_below_a_keeper_is_reached_from_above() {
-        let random = uuid::Uuid::new_v4().simple().to_string();
-        let own = format!("pleach-inspect/{}/{}", std::process::id(), &random[..8]);
-        let _here = StdListener::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
+        let (_here, own) = bind("pleach-inspect/").unwrap();
         for socket in [&*own, "pleach-inspect/1/00000000", "pleach-inspect/x", "another"] {
             let reply = asked(Request::Pass(Hop::Below(socket.into()))).await.unwrap();
             assert!(matches!(reply, Reply::NotThere), "{socket}: {reply:?}");

@@ -23,7 +23,7 @@
 //! | [`agent`] | the other side |
 //! | [`output`] | what the agent says |
 //! | [`apart`] | the async runtime of the conversations |
-//! | [`mux`] | the probe's connections, over the conversation |
+//! | [`mux`], [`frame`] | the probe's connections, over the conversation |
 //! | [`starter`], [`gate`] | those connections, at this side and at the agent's |
 //!
 //! # Invariants
@@ -35,6 +35,7 @@
 
 pub(super) mod agent;
 pub(super) mod apart;
+mod frame;
 mod gate;
 mod mux;
 mod output;
@@ -52,9 +53,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
 
-use self::mux::MAX_FRAME;
+use self::frame::MAX_FRAME;
+use self::mux::Mux;
 use self::output::{FromAgent, Said};
-use self::starter::Connections;
 use super::{Exit, Launched, Process, Signal};
 use crate::config::{ChildOutput, ChildOutputs, Host};
 use crate::error::WaitStatus;
@@ -93,7 +94,7 @@ pub(super) fn converse(link: Link, host: &Host, instructions: &Instructions) -> 
     unsent.put_slice(&encoded);
     let (process, exited, orders) = Process::new(None);
     let ActorSpec { name, outputs, ancestors, .. } = &instructions.spec;
-    let connections = Connections::new(&host.to_string(), ancestors.clone());
+    let connections = starter::serve(&host.to_string(), ancestors.clone());
     let conversation = keep(link, unsent, name.clone(), *outputs, connections, orders, exited);
     let keeper = Box::pin(async move {
         if let Err(why) = apart::run(conversation).await {
@@ -114,7 +115,7 @@ async fn keep(
     mut unsent: BytesMut,
     name: String,
     outputs: ChildOutputs,
-    mut connections: Connections,
+    mut connections: Mux,
     mut orders: mpsc::Receiver<Signal>,
     exited: watch::Sender<Option<Exit>>,
 ) {
@@ -238,7 +239,7 @@ mod tests {
         let (process, exited, orders) = Process::new(None);
         process.signal(Signal::Kill);
         let outputs = ChildOutputs { stdout: ChildOutput::Null, stderr: ChildOutput::Relay };
-        let connections = Connections::new("ssh:there", Vec::new());
+        let connections = starter::serve("ssh:there", Vec::new());
         keep(link, BytesMut::new(), "there".into(), outputs, connections, orders, exited).await;
         process.exited().await
     }

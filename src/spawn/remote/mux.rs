@@ -13,36 +13,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{BoxStream, FuturesUnordered};
 use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
+use super::frame::{Frame, MAX_PIECE};
 use crate::sync::{Notify, lock};
-
-/// What crosses a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Frame {
-    /// A tunnel begins; what it is to lead to.
-    Open {
-        id: u32,
-        to: u32,
-    },
-    Data {
-        id: u32,
-        piece: Bytes,
-    },
-    /// So many bytes were taken: as many more may come.
-    Taken {
-        id: u32,
-        bytes: u32,
-    },
-    Close {
-        id: u32,
-    },
-}
 
 /// One side of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +33,16 @@ pub(super) enum Side {
 /// What becomes of a tunnel that the other side has begun.
 pub(super) type Accept = Box<dyn Fn(u32, Tunnel) -> BoxFuture<'static, ()> + Send>;
 
+/// Serves a tunnel that begins here.
+pub(super) type Serve = Box<dyn FnOnce(Tunnel) -> BoxFuture<'static, ()> + Send>;
+
 /// The tunnels of one side. Dropping it ends them.
 pub(super) struct Mux {
     /// Each side counts on from a number of its own, in steps of two.
     next: u32,
     accept: Accept,
+    /// The connections of this side, each with what serves its tunnel.
+    arrivals: BoxStream<'static, Serve>,
     tunnels: BTreeMap<u32, Arc<State>>,
     /// Each returns its number.
     running: FuturesUnordered<BoxFuture<'static, u32>>,
@@ -90,14 +74,14 @@ struct Now {
 }
 
 impl Mux {
-    pub(super) fn new(side: Side, accept: Accept) -> Self {
+    pub(super) fn new(side: Side, accept: Accept, arrivals: BoxStream<'static, Serve>) -> Self {
         let (send, sent) = mpsc::channel(MAX_FRAMES);
-        let (running, refused) = (FuturesUnordered::new(), VecDeque::new());
-        Self { next: u32::from(side == Side::Keeper), accept, tunnels: BTreeMap::new(), running, refused, send, sent }
+        let (tunnels, running, refused) = (BTreeMap::new(), FuturesUnordered::new(), VecDeque::new());
+        Self { next: u32::from(side == Side::Keeper), accept, arrivals, tunnels, running, refused, send, sent }
     }
 
     /// Begins a tunnel, and serves it; beyond [`MAX_TUNNELS`], drops what would serve it.
-    pub(super) fn begin<F: Future<Output = ()> + Send + 'static>(&mut self, serve: impl FnOnce(Tunnel) -> F) {
+    fn begin(&mut self, serve: Serve) {
         let id = self.next;
         self.next = self.next.wrapping_add(2);
         if let Some(tunnel) = self.add(id) {
@@ -131,7 +115,7 @@ impl Mux {
         }
     }
 
-    /// Serves the tunnels until there is something to send.
+    /// Serves the tunnels, and begins one for each connection that arrives, until there is something to send.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -145,6 +129,7 @@ impl Mux {
                 // This side has a sender: it is never closed.
                 Some(frame) = self.sent.recv() => return frame.encode(),
                 Some(ended) = self.running.next() => drop(self.tunnels.remove(&ended)),
+                Some(serve) = self.arrivals.next() => self.begin(serve),
                 else => std::future::pending().await,
             }
         }
@@ -255,70 +240,40 @@ impl Tunnel {
     }
 }
 
-impl Frame {
-    fn encode(&self) -> Vec<u8> {
-        let mut encoded = Vec::new();
-        let (kind, id) = match self {
-            Self::Open { id, .. } => (b'o', id),
-            Self::Data { id, .. } => (b'd', id),
-            Self::Taken { id, .. } => (b't', id),
-            Self::Close { id } => (b'c', id),
-        };
-        encoded.put_u8(kind);
-        encoded.put_u32_le(*id);
-        match self {
-            Self::Open { to: number, .. } | Self::Taken { bytes: number, .. } => encoded.put_u32_le(*number),
-            Self::Data { piece, .. } => encoded.put_slice(piece),
-            Self::Close { .. } => {}
-        }
-        encoded
-    }
-
-    fn decode(mut encoded: &[u8]) -> Option<Self> {
-        let (kind, id) = (encoded.try_get_u8().ok()?, encoded.try_get_u32_le().ok()?);
-        match kind {
-            b'o' => Some(Self::Open { id, to: encoded.try_get_u32_le().ok()? }),
-            b'd' => Some(Self::Data { id, piece: Bytes::copy_from_slice(encoded) }),
-            b't' => Some(Self::Taken { id, bytes: encoded.try_get_u32_le().ok()? }),
-            b'c' => Some(Self::Close { id }),
-            _ => None,
-        }
-    }
-}
-
 /// How many bytes of a tunnel may be on their way.
 const WINDOW: usize = 64 << 10;
 
 /// How many tunnels there are at once: as many actors may wait for the debugger, each with its ancestors.
 const MAX_TUNNELS: usize = 512;
 
-/// How many bytes of a tunnel go into one frame.
-const MAX_PIECE: usize = 16 << 10;
-
-/// The largest frame, in bytes.
-pub(super) const MAX_FRAME: usize = MAX_PIECE + 16;
-
 /// How many frames wait to be sent.
 const MAX_FRAMES: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
 
-    /// Two sides with a link between them; the second answers each tunnel with what `serve` makes of it.
+    /// Two sides with a link between them; the second answers each tunnel with what `accept` makes of it.
     async fn linked<T>(accept: Accept, body: impl AsyncFnOnce(mpsc::Sender<DuplexStream>) -> T) -> T {
-        let (mut here, mut there) =
-            (Mux::new(Side::Starter, Box::new(|_, _| Box::pin(async {}))), Mux::new(Side::Keeper, accept));
-        let (begin, mut begun) = mpsc::channel::<DuplexStream>(4);
+        let (begin, begun) = mpsc::channel::<DuplexStream>(4);
+        let arrivals = stream::unfold(begun, async |mut begun| {
+            let connection = begun.recv().await?;
+            let serve: Serve = Box::new(|tunnel| {
+                Box::pin(async move {
+                    tunnel.open(7).await;
+                    tunnel.carry(connection).await;
+                })
+            });
+            Some((serve, begun))
+        });
+        let mut here = Mux::new(Side::Starter, Box::new(|_, _| Box::pin(async {})), arrivals.boxed());
+        let mut there = Mux::new(Side::Keeper, accept, stream::pending().boxed());
         let run = async {
             loop {
                 tokio::select! {
-                    Some(connection) = begun.recv() => here.begin(|tunnel| async move {
-                        tunnel.open(7).await;
-                        tunnel.carry(connection).await;
-                    }),
                     frame = here.next() => there.take(&frame),
                     frame = there.next() => here.take(&frame),
                 }
@@ -345,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn much_comes_back_as_it_was_over_each_of_several_lines() {
+    async fn much_comes_back_as_it_was_over_each_of_several_tunnels() {
         let much: Vec<u8> = (0..10 * WINDOW).map(|number| (number % 251) as u8).collect();
         linked(echo(), async |begin| {
             let exchange = async || {
@@ -365,7 +320,7 @@ mod tests {
 
     /// Invariant 1, and no tunnel waits for another.
     #[tokio::test]
-    async fn a_line_that_is_not_read_holds_up_no_other_one() {
+    async fn a_tunnel_that_is_not_read_holds_up_no_other_one() {
         linked(echo(), async |begin| {
             let (mut stalled, far) = duplex(1 << 20);
             begin.send(far).await.unwrap();
@@ -407,7 +362,7 @@ mod tests {
     // SEC-30
     /// Invariants 1 and 2: whatever the other side sends.
     #[tokio::test]
-    async fn what_the_other_side_makes_of_a_line_is_bounded() {
+    async fn what_the_other_side_makes_of_a_tunnel_is_bounded() {
         let mut mux = Mux::new(
             Side::Starter,
             Box::new(|_, tunnel| {
@@ -416,6 +371,7 @@ mod tests {
                     tunnel.carry(near).await;
                 })
             }),
+            stream::pending().boxed(),
         );
         let last = MAX_TUNNELS as u32 * 2 + 1;
         (0..=MAX_TUNNELS as u32).for_each(|number| mux.take(&Frame::Open { id: 2 * number + 1, to: 0 }.encode()));
@@ -425,6 +381,5 @@ mod tests {
         let held = lock(&mux.tunnels[&1].now).come.len();
         assert!(held <= WINDOW, "{held}");
         [&b""[..], b"o", b"x1234", b"t1234", b"d123"].iter().for_each(|strange| mux.take(strange));
-        assert_eq!(Frame::decode(&Frame::Taken { id: 3, bytes: 4 }.encode()), Some(Frame::Taken { id: 3, bytes: 4 }));
     }
 }

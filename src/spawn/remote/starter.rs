@@ -6,52 +6,32 @@
 
 use std::os::unix::net::UnixStream as StdStream;
 
+use futures_util::{StreamExt as _, stream};
 use tokio::net::UnixStream;
 
-use super::mux::{Accept, Mux, Side, Tunnel};
+use super::mux::{Accept, Mux, Serve, Side, Tunnel};
 use crate::inspect::hops::connect;
 use crate::inspect::links::Link;
 use crate::runtime::actor_spec::Ancestor;
 
-/// The connections over one link.
-pub(super) struct Connections {
-    link: Link,
-    mux: Mux,
-}
-
-impl Connections {
-    /// Those with a keeper at a host, whose actor has these above it.
-    pub(super) fn new(host: &str, above: Vec<Ancestor>) -> Self {
-        let accept: Accept = Box::new(move |to, tunnel| {
-            let route = above.get(to as usize).map(|ancestor| ancestor.route.clone()); // invariant 1
-            Box::pin(async move {
-                if let Some(route) = route
-                    && let Ok(connection) = connect(&route).await
-                {
-                    tunnel.carry(connection).await;
-                }
-            })
-        });
-        Self { link: Link::open(host), mux: Mux::new(Side::Starter, accept) }
-    }
-
-    /// Takes a frame of the keeper.
-    pub(super) fn take(&mut self, frame: &[u8]) {
-        self.mux.take(frame);
-    }
-
-    /// Waits for the next frame for the keeper.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub(super) async fn next(&mut self) -> Vec<u8> {
-        loop {
-            tokio::select! {
-                frame = self.mux.next() => return frame,
-                connection = self.link.next() => self.mux.begin(|tunnel| pass_on(connection, tunnel)),
+/// Opens a link to a host, and serves the connections over it, with a keeper whose actor has these above it.
+pub(super) fn serve(host: &str, above: Vec<Ancestor>) -> Mux {
+    let accept: Accept = Box::new(move |to, tunnel| {
+        let route = above.get(to as usize).map(|ancestor| ancestor.route.clone()); // invariant 1
+        Box::pin(async move {
+            if let Some(route) = route
+                && let Ok(connection) = connect(&route).await
+            {
+                tunnel.carry(connection).await;
             }
-        }
-    }
+        })
+    });
+    let arrivals = stream::unfold(Link::open(host), async |mut link| {
+        let connection = link.next().await;
+        let serve: Serve = Box::new(|tunnel| Box::pin(pass_on(connection, tunnel)));
+        Some((serve, link))
+    });
+    Mux::new(Side::Starter, accept, arrivals.boxed())
 }
 
 /// Connects the other end of a connection with the keeper.
