@@ -9,12 +9,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use pleach_wire::sync::try_lock;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::ActorId;
+use crate::epoch;
 use crate::sync::lock;
 
 /// Something that has happened to an actor.
@@ -83,9 +84,17 @@ struct Place {
 
 /// Notes that something has happened to an actor.
 pub(crate) fn note(kind: ActorEventKind, teller: &ActorId, actor: &ActorId, message: Option<String>) {
-    let at_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
-    let message = message.map(|message| message.chars().take(LONGEST_TEXT).collect());
+    let at_us = epoch::micros(SystemTime::now());
+    let message = message.map(shortened);
     lock(&EVENTS).push(ActorEvent { at_us, kind, actor: actor.clone(), teller: teller.clone(), message });
+}
+
+/// Cuts a text that is too long to be kept.
+pub(crate) fn shortened(text: String) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => text[..end].to_owned(), // and lets go of the rest
+        None => text,
+    }
 }
 
 /// Returns what has happened since then, unless that is changing.

@@ -59,6 +59,7 @@ mod current;
 #[cfg(feature = "debugger")]
 pub mod debug;
 pub mod discovery;
+mod epoch;
 pub mod error;
 mod events;
 mod fidelity;

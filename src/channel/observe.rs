@@ -144,11 +144,8 @@ impl Channel {
 
     /// Notes what the peer is told.
     pub(super) fn note_failure_told(&self, failure: &Packed) {
-        let message: String = failure.to_string().chars().take(LONGEST_MESSAGE).collect();
+        let message = events::shortened(failure.to_string());
         events::note(ActorEventKind::Error, self.here(), self.here(), Some(message.clone()));
         *lock(&self.0.last_failure) = Some((SystemTime::now(), message));
     }
 }
-
-/// As many characters of a failure's message are kept.
-const LONGEST_MESSAGE: usize = 300;

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use pleach_wire::{Key, Volume};
 use rustix::time::{ClockId, clock_gettime};
@@ -14,6 +14,7 @@ use super::links::{self, HostLink};
 use super::work::{LineWork, RunningFunction, WaitingCall};
 use crate::actor::ActorId;
 use crate::channel::Channel;
+use crate::epoch;
 use crate::proto::handshake::Endpoint;
 use crate::runtime::{self, Runtime};
 
@@ -181,18 +182,14 @@ impl PeerReport {
             running: line.running(),
             waiting: line.waiting(all),
             rtt_us: channel.rtt_now().map(|rtt| rtt.as_micros() as u64),
-            last_error: channel.last_failure_now().map(|(at, message)| Failure { at_ms: since_epoch(at), message }),
+            last_error: channel.last_failure_now().map(|(at, message)| Failure { at_ms: epoch::millis(at), message }),
         }
     }
 }
 
 /// Returns the time, in milliseconds since 1970.
 pub(super) fn now_ms() -> u64 {
-    since_epoch(SystemTime::now())
-}
-
-fn since_epoch(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    epoch::millis(SystemTime::now())
 }
 
 fn resident_memory() -> Option<u64> {

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use pleach_wire::TlsIdentity;
 
 use super::actor_spec::{ActorSpec, Ancestor, Origin};
 use crate::actor::ActorId;
+use crate::epoch;
 use crate::error::Result;
 use crate::proto::membership::TreeKey;
 use crate::registry::RegistrarAddr;
@@ -40,7 +41,7 @@ impl Identity {
     }
 
     fn new(id: ActorId, tree_key: TreeKey, tls: OnceLock<TlsIdentity>, origin: Option<Origin>) -> Self {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let began = epoch::millis(SystemTime::now());
         Self { id, incarnation: AtomicU64::new(began), began_ms: began, tree_key, tls, origin }
     }
 

@@ -213,13 +213,15 @@ impl Climbed {
         if child.process.has_ended() {
             return;
         }
-        let signal = if by == EndedBy::Sigkill { Signal::Kill } else { Signal::Terminate };
+        let (signal, name) = match by {
+            EndedBy::Sigkill => (Signal::Kill, "SIGKILL"),
+            _ => (Signal::Terminate, "SIGTERM"),
+        };
         child.process.signal(signal);
         meters::count(Event::ReapStep(by.label()));
         self.by = by;
         self.add(&why);
-        let step = if by == EndedBy::Sigkill { "SIGKILL" } else { "SIGTERM" };
-        events::note(ActorEventKind::Escalated, child.channel.here(), &child.id, Some(format!("{step}: {why}")));
+        events::note(ActorEventKind::Escalated, child.channel.here(), &child.id, Some(format!("{name}: {why}")));
         warn!(target: "pleach::cancel", child = %child.id, ?signal, %why, "escalated");
     }
 

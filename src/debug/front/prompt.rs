@@ -4,6 +4,7 @@
 //! 1. The end of the actor's process ends the prompt at once, also while the user types.
 //! 2. An interrupt at the prompt ends nothing: it gives up a command that waits for its answer.
 
+use std::convert::identity;
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,8 +106,8 @@ impl Prompt<'_> {
             None if word.is_empty() => {}
             Some("help") => self.print(&help(rest.trim())),
             Some("log") => self.print(&self.screen.last(rest.trim().parse().unwrap_or(LOG_LINES))),
-            Some("tree") => self.print(&tree::drawn(self.stop)),
-            Some("actors") => self.print(&tree::table(self.stop)),
+            Some("tree") => self.print(&tree::drawn(self.stop).unwrap_or_else(identity)),
+            Some("actors") => self.print(&tree::table(self.stop).unwrap_or_else(identity)),
             Some(debugger @ ("gdb" | "lldb")) => {
                 let ran = native::run(debugger, self.terminal, self.stop);
                 self.terminal.take_back();

@@ -35,33 +35,33 @@ impl Told {
 }
 
 /// Draws it, with a mark at the actor that stands still.
-pub(super) fn drawn(stop: &Stop) -> String {
-    let told = match Told::now() {
-        Ok(told) => told,
-        Err(why) => return why,
-    };
+///
+/// # Errors
+/// Says why it can't be seen.
+pub(super) fn drawn(stop: &Stop) -> Result<String, String> {
+    let told = Told::now()?;
     let mut text = String::new();
     told.draw(stop, |node, branch| {
         let who = &node.actor.who;
         let here = if stop.path.last() == Some(who) { "  <- stands still here" } else { "" };
-        let at = elsewhere(stop, who).map(|host| format!(" at {host}")).unwrap_or_default();
+        let at = place(stop, who);
         let _ = writeln!(text, "{branch}{} (pid {}{at}){here}", shown(who.name()), who.pid());
     });
-    (text + &told.silent).trim_end().into()
+    Ok((text + &told.silent).trim_end().into())
 }
 
 /// Returns a table of its actors.
-pub(super) fn table(stop: &Stop) -> String {
-    let told = match Told::now() {
-        Ok(told) => told,
-        Err(why) => return why,
-    };
+///
+/// # Errors
+/// Says why they can't be seen.
+pub(super) fn table(stop: &Stop) -> Result<String, String> {
+    let told = Told::now()?;
     let mut text = format!("{:<24} {:>8} {:>8} {:>6} {:>9} stage", "actor", "pid", "memory", "tasks", "contexts");
     told.draw(stop, |ActorNode { process, actor, .. }, _| {
         let (memory, ActorReport { who, stage, .. }) = (process.memory >> 10, actor);
         let [tasks, contexts] = [actor.tasks(), actor.contexts()].map(count);
         let stage = if *stage == Stage::Ending { "ending" } else { "running" };
-        let at = elsewhere(stop, who).map(|host| format!(" at {host}")).unwrap_or_default();
+        let at = place(stop, who);
         let _ = write!(
             text,
             "\n{:<24} {:>8} {memory:>5}KiB {tasks:>6} {contexts:>9} {stage}{at}",
@@ -69,13 +69,13 @@ pub(super) fn table(stop: &Stop) -> String {
             who.pid()
         );
     });
-    format!("{text}\n{}", told.silent).trim_end().into()
+    Ok(format!("{text}\n{}", told.silent).trim_end().into())
 }
 
-/// Returns the host of an actor, if that is not the root's.
-fn elsewhere<'a>(stop: &Stop, who: &'a ActorId) -> Option<&'a str> {
+/// Says at which host an actor is, if that is not the root's.
+fn place(stop: &Stop, who: &ActorId) -> String {
     let is_here = stop.path.first().is_some_and(|root| who.is_at_place_of(root));
-    (!is_here).then(|| who.host())
+    if is_here { String::new() } else { format!(" at {}", who.host()) }
 }
 
 fn count(count: Option<usize>) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Context as _, bail};
 use pleach::ActorId;
@@ -85,6 +86,19 @@ impl Chosen {
         told.flat_map(|(process, report)| report.actors.iter().map(move |actor| (process, actor)))
     }
 
+    /// Asks each process something, all at once; one that can't be asked has failed.
+    pub(crate) fn ask<T: Send>(
+        &self,
+        ask: impl Fn(&Process) -> io::Result<T> + Sync,
+    ) -> Vec<(&Process, io::Result<T>)> {
+        let ask = &ask;
+        thread::scope(|scope| {
+            let asking: Vec<_> = self.processes.iter().map(|process| scope.spawn(move || ask(process))).collect();
+            let answers = asking.into_iter().map(|asking| asking.join().unwrap_or_else(|_| Err(panicked())));
+            self.processes.iter().zip(answers).collect()
+        })
+    }
+
     /// Returns what the processes have said.
     pub(crate) fn reports(&self) -> Vec<ProcessReport> {
         self.processes.iter().filter_map(|process| process.report.as_ref().ok()).cloned().collect()
@@ -124,6 +138,10 @@ impl Silent {
         };
         format!("{which}: {}", self.why)
     }
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("this thread has panicked")
 }
 
 fn none_is(meant: &str, known: BTreeSet<String>) -> String {

@@ -11,8 +11,6 @@ mod resolved;
 mod symbols;
 mod text;
 
-use std::thread;
-
 use clap::Args;
 use pleach::inspect::{CallChain, Process};
 use serde::Serialize;
@@ -62,22 +60,18 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut chosen = Chosen::now(self.tree.as_deref(), self.actor.as_deref())?;
         let mut symbols = Symbols::default();
-        let asked = thread::scope(|scope| {
-            let ask = |process| scope.spawn(move || Process::stacks(process));
-            let asked: Vec<_> = chosen.processes.iter().map(ask).collect();
-            asked.into_iter().map(|asked| asked.join()).collect::<Vec<_>>()
-        });
-        let mut processes = Vec::new();
+        let (mut processes, mut silent) = (Vec::new(), Vec::new());
         let names = self.actor.is_some().then(|| chosen.names());
-        for (process, stacks) in chosen.processes.iter().zip(asked) {
-            match stacks.unwrap_or_else(|_| Err(std::io::Error::other("this thread has panicked"))) {
+        for (process, stacks) in chosen.ask(Process::stacks) {
+            match stacks {
                 Ok(stacks) => {
                     let code = Code::of(&stacks, process.host.as_deref(), &chosen.programs);
                     processes.push(Resolved::new(&code, names.as_ref(), &mut symbols));
                 }
-                Err(error) => chosen.silent.push(Silent::new(process, &error)),
+                Err(error) => silent.push(Silent::new(process, &error)),
             }
         }
+        chosen.silent.extend(silent);
         let output = Output { processes, silent: chosen.silent, chains: chosen.chains };
         match self.json {
             true => output::json(&output),

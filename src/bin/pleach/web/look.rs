@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
-use pleach::inspect::{ActorEvent, EventCursor, EventsReport};
+use pleach::inspect::{ActorEvent, EventCursor, Process};
 use uuid::Uuid;
 
 use crate::ps::Chosen;
@@ -60,19 +59,14 @@ impl Looker {
     }
 
     fn ask(&mut self, chosen: &Chosen) -> Told {
-        let cursors = &self.cursors;
-        let asked: Vec<(Key, EventsReport)> = thread::scope(|scope| {
-            let mut asking = Vec::new();
-            for process in &chosen.processes {
-                let key = (process.host.clone(), process.pid);
-                let cursor = cursors.get(&key).copied().unwrap_or_default();
-                asking.push(scope.spawn(move || Some((key, process.events(cursor).ok()?))));
-            }
-            asking.into_iter().filter_map(|asking| asking.join().ok()?).collect()
+        let asked = chosen.ask(|process| {
+            let cursor = self.cursors.get(&key(process)).copied().unwrap_or_default();
+            process.events(cursor)
         });
         let mut told = Told::default();
-        for (key, report) in asked {
-            self.cursors.insert(key, report.cursor);
+        for (process, report) in asked {
+            let Ok(report) = report else { continue }; // it has ended, or will be asked again
+            self.cursors.insert(key(process), report.cursor);
             told.missed += report.missed;
             told.events.extend(report.events);
         }
@@ -107,6 +101,10 @@ impl Looker {
             self.cursors.retain(|key, _| is_there(key));
         }
     }
+}
+
+fn key(process: &Process) -> Key {
+    (process.host.clone(), process.pid)
 }
 
 /// So many actors are known that may be gone.
