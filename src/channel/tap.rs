@@ -13,7 +13,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use pleach_wire::tap::{Tap, is_watched, set_watched};
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::actor::ActorId;
+use crate::epoch;
 use crate::error::Packed;
 
 /// The kind of a message, as `pleach trace` shows it.
@@ -97,13 +98,13 @@ pub(crate) struct Passed {
     pub(crate) dropped: u64,
 }
 
-/// Which messages of an actor are wanted.
+/// Which messages a trace tells; the default is all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Wanted {
-    /// Those to and from the peers that this [means](ActorId::is_meant_by).
-    pub(crate) peer: Option<String>,
-    /// Those of the calls with this number.
-    pub(crate) cid: Option<u64>,
+pub struct TraceFilter {
+    /// Those to and from peers that this [means](ActorId::is_meant_by).
+    pub peer: Option<String>,
+    /// Those of calls, contexts and streams with this number.
+    pub cid: Option<u64>,
 }
 
 /// A connection of an actor, as tracings know it.
@@ -138,7 +139,7 @@ impl Line {
             return;
         }
         let passed = Passed {
-            at_us: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
+            at_us: epoch::micros(SystemTime::now()),
             line: self.number,
             peer: self.peer.clone(),
             direction,
@@ -211,7 +212,7 @@ fn written_ending(error: &dyn Encode) -> MessageKind {
 /// The place of a tracing that connections know.
 struct Tracer {
     actor: Uuid,
-    wanted: Wanted,
+    wanted: TraceFilter,
     /// Nothing in a place says that the actor has ended.
     ring: SyncSender<Option<Passed>>,
     dropped: AtomicU64,
@@ -222,7 +223,7 @@ struct Tracer {
 
 impl Tracer {
     fn wants<P>(&self, line: &Line, msg: &Msg<P>) -> bool {
-        let Wanted { peer, cid } = &self.wanted;
+        let TraceFilter { peer, cid } = &self.wanted;
         self.actor == line.here
             && cid.is_none_or(|cid| msg.cid().is_some_and(|of| of.0 == cid))
             && peer.as_ref().is_none_or(|peer| line.peer.is_meant_by(peer))
@@ -252,7 +253,7 @@ pub(crate) enum Next {
 
 impl Tracing {
     /// Begins one; `None` if there are [`MAX_TRACINGS`] in this process.
-    pub(crate) fn begin(actor: Uuid, wanted: Wanted) -> Option<Self> {
+    pub(crate) fn begin(actor: Uuid, wanted: TraceFilter) -> Option<Self> {
         let (ring, passed) = sync_channel(RING);
         let (dropped, has_ended, told) = (AtomicU64::new(0), AtomicBool::new(false), CancellationToken::new());
         let tracer = Arc::new(Tracer { actor, wanted, ring, dropped, has_ended, told });
@@ -350,7 +351,7 @@ mod tests {
     fn what_finds_no_room_is_counted_in_its_place() {
         let [here, peer] = ["here", "peer"].map(ActorId::new);
         let line = Line::new(&here, &peer);
-        let tracing = Tracing::begin(here.uuid(), Wanted::default()).unwrap();
+        let tracing = Tracing::begin(here.uuid(), TraceFilter::default()).unwrap();
         for cid in 0..RING as u64 + 20 {
             line.sent(&call("a::b", cid), 9);
         }
@@ -366,8 +367,8 @@ mod tests {
         let [here, peer, other] = ["here", "peer", "other"].map(ActorId::new);
         let lines = [&peer, &other].map(|peer| Line::new(&here, peer));
         let of = |wanted| Tracing::begin(here.uuid(), wanted).unwrap();
-        let all = of(Wanted::default());
-        let some = of(Wanted { peer: Some("peer".into()), cid: Some(3) });
+        let all = of(TraceFilter::default());
+        let some = of(TraceFilter { peer: Some("peer".into()), cid: Some(3) });
         for (line, cid) in [(0, 1), (0, 3), (1, 3)] {
             lines[line].sent(&call("a::b", cid), 9);
         }
@@ -385,7 +386,7 @@ mod tests {
     #[test]
     fn no_more_than_the_beginning_of_a_path_is_kept() {
         let [here, peer] = ["here", "peer"].map(ActorId::new);
-        let tracing = Tracing::begin(here.uuid(), Wanted::default()).unwrap();
+        let tracing = Tracing::begin(here.uuid(), TraceFilter::default()).unwrap();
         Line::new(&here, &peer).sent(&call(&"é".repeat(LONGEST_PATH), 1), 9);
         assert_eq!(next(&tracing).unwrap().function.unwrap().len(), LONGEST_PATH);
     }

@@ -9,9 +9,9 @@ use rustix::net::sockopt::socket_peercred;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::ask::{MAX_FIRST, Reply, Request};
 use super::listener::{TO_READ, is_trusted};
 use super::transfer::{receive, send};
-use super::{MAX_FIRST, Reply, Request};
 use crate::runtime::route::Route;
 
 /// Connects to the process at the end of a route.
@@ -29,10 +29,7 @@ pub(crate) async fn connect(route: &Route) -> io::Result<UnixStream> {
         }
         for hop in &route.hops {
             send(&mut connection, &Request::Pass(hop.clone())).await?;
-            match receive(&mut connection, MAX_FIRST).await? {
-                Reply::Passed => {}
-                _ => return Err(io::ErrorKind::NotFound.into()),
-            }
+            receive::<Reply>(&mut connection, MAX_FIRST).await?.passed()?;
         }
         Ok(connection)
     };

@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
     use crate::holds::is_held;
-    use crate::inspect::ask_lastingly;
+    use crate::inspect::ask::ask_lastingly;
     use crate::runtime::route::Route;
 
     // SEC-28

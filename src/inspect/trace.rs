@@ -11,12 +11,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Process;
+use super::ask::{MAX_REPLY, Reply, Request, ask_lastingly, is_end};
 use super::report::soon;
 use super::transfer::Transfer;
-use super::{MAX_REPLY, Process, Reply, Request, ask_lastingly, is_end};
 use crate::actor::ActorId;
-use crate::channel::tap::{MAX_TRACINGS, Next, Passed, Tracing, Wanted};
-pub use crate::channel::tap::{MessageDirection, MessageKind};
+use crate::channel::tap::{MAX_TRACINGS, Next, Passed, Tracing};
+pub use crate::channel::tap::{MessageDirection, MessageKind, TraceFilter};
 use crate::runtime::{self, Runtime};
 
 /// A message of a traced actor. What is in it is not told.
@@ -54,15 +55,6 @@ pub enum TraceEvent {
     Ended,
 }
 
-/// Which messages a trace tells; the default is all.
-#[derive(Clone, Debug, Default)]
-pub struct TraceFilter {
-    /// Those to and from peers that this [means](ActorId::is_meant_by).
-    pub peer: Option<String>,
-    /// Those of calls, contexts and streams with this number.
-    pub cid: Option<u64>,
-}
-
 /// The messages of an actor as they pass. Dropping it ends that.
 #[derive(Debug)]
 pub struct Trace(Transfer);
@@ -91,8 +83,7 @@ impl Process {
     /// [`io::ErrorKind::NotFound`] when the actor has ended; [`io::ErrorKind::ResourceBusy`] when sixteen traces run in the
     /// process; otherwise as for [`stacks`](Self::stacks).
     pub fn trace(&self, actor: &ActorId, filter: TraceFilter) -> io::Result<Trace> {
-        let TraceFilter { peer, cid } = filter;
-        let request = Request::Trace { actor: actor.uuid(), wanted: Wanted { peer, cid } };
+        let request = Request::Trace { actor: actor.uuid(), wanted: filter };
         match ask_lastingly(&self.route, &request)? {
             (transfer, Reply::Traced) => Ok(Trace(transfer.without_bound())),
             (_, Reply::NotTraced(NotTraced::Ended)) => {
@@ -126,7 +117,7 @@ impl Telling {
     ///
     /// # Errors
     /// Why it is not traced.
-    pub(super) fn begin(actor: Uuid, wanted: Wanted) -> Result<Self, NotTraced> {
+    pub(super) fn begin(actor: Uuid, wanted: TraceFilter) -> Result<Self, NotTraced> {
         let tracing = Tracing::begin(actor, wanted).ok_or(NotTraced::TooMany)?;
         let actors = soon(runtime::actors_here).unwrap_or_default();
         let actor = actors.into_iter().find(|candidate| candidate.id().uuid() == actor).ok_or(NotTraced::Ended)?;
