@@ -262,6 +262,20 @@ pub(crate) fn kill(pid: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), signal); // it may be gone
 }
 
+/// Waits until no signal of this kind waits for a thread of a process to take it.
+pub(crate) fn until_taken(pid: i32, signal: Signal) {
+    let until = Instant::now() + patience();
+    loop {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let waiting = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap();
+        if u64::from_str_radix(waiting.trim(), 16).unwrap() & (1 << (signal.as_raw() - 1)) == 0 {
+            return;
+        }
+        assert!(Instant::now() < until, "process {pid} did not take {signal:?}");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
 fn shown(pid: i32) -> String {
     String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).replace('\0', " ")
 }
