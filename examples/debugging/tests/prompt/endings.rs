@@ -29,12 +29,7 @@ fn an_interrupt_at_the_prompt_ends_nothing() {
     terminal.type_in("half\u{3}");
     terminal.expect("Ctrl-C ends nothing here");
     terminal.expect("(pleach) worker> ");
-    // One that comes late, on a busy machine, would give up the next command.
-    for _ in 0..2 {
-        kill(terminal.process(env!("CARGO_BIN_EXE_debugging")), Signal::INT);
-        terminal.expect("Ctrl-C ends nothing here");
-        terminal.expect("(pleach) worker> ");
-    }
+    interrupt_twice(terminal.process(env!("CARGO_BIN_EXE_debugging")));
     terminal.type_in("where\n");
     terminal.expect("in debugging::worker::pause_once");
     terminal.command("worker", "c");
@@ -68,15 +63,20 @@ fn an_interrupt_of_an_actor_at_the_prompt_ends_nothing() {
     let mut terminal = Terminal::run("child_pause");
     terminal.expect("(pleach) worker> ");
     let worker = terminal.process("worker [pleach]");
-    for _ in 0..2 {
-        kill(worker, Signal::INT);
-        until_taken(worker, Signal::INT);
-    }
+    interrupt_twice(worker);
     terminal.type_in("where\n");
     terminal.expect("in debugging::worker::pause_once");
     terminal.command("worker", "c");
     terminal.expect("the secret is 42");
     terminal.end();
+}
+
+/// Interrupts a process that is at the prompt. Signals that come later, on a busy machine, would give up the next command.
+fn interrupt_twice(process: i32) {
+    for _ in 0..2 {
+        kill(process, Signal::INT);
+        until_taken(process, Signal::INT);
+    }
 }
 
 fn a_second_signal_puts_the_terminal_back() {
