@@ -2,6 +2,11 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+pub(crate) mod allocations;
+pub(crate) mod arguments;
+pub(crate) mod item;
+pub(crate) mod process;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,6 +29,13 @@ pub(crate) async fn size(bytes: Bytes) -> Result<u64> {
 /// All transports of this build.
 pub(crate) fn keys() -> Vec<Key> {
     pleach::transports::known()
+}
+
+/// The transport of this build for a protocol, with the default codec.
+pub(crate) fn key(protocol: &str) -> Key {
+    let codec = Config::default().codec;
+    let found = keys().into_iter().find(|key| key.protocol == protocol && key.codec == codec);
+    found.unwrap_or_else(|| panic!("this build has no transport {codec}+{protocol}"))
 }
 
 /// Runs `body` in a nursery of a fresh tree whose actors reach each other over `key`.

@@ -1,0 +1,85 @@
+//! A typed value of 64 bytes, and what is done with it: called with it, and sent as items of a stream.
+//!
+//! Four fields: by position they take 64 bytes of msgpack. Values travel with the names of their fields, which
+//! makes it 84 bytes; `costs` checks both numbers.
+
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
+use pleach::{Context, Portal, Result};
+use serde::{Deserialize, Serialize};
+
+/// Such a value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Item {
+    pub(crate) time: u64,
+    size: u64,
+    text: String,
+    rate: f64,
+}
+
+impl Item {
+    pub(crate) fn new(number: u64) -> Self {
+        // So that the numbers take nine and five bytes.
+        Self { time: u64::MAX / 2 + number, size: 1 << 20, text: TEXT.to_owned(), rate: 1.75 }
+    }
+
+    /// Returns its bytes of msgpack without and with the names of the fields.
+    pub(crate) fn sizes() -> (usize, usize) {
+        let item = Self::new(0);
+        let (bare, named) = (rmp_serde::to_vec(&item), rmp_serde::to_vec_named(&item));
+        (bare.expect("it can be written").len(), named.expect("it can be written").len())
+    }
+}
+
+/// Returns what it was given.
+#[pleach::rpc]
+pub(crate) async fn reflect(item: Item) -> Result<Item> {
+    Ok(item)
+}
+
+/// Takes items, and answers each batch with the sum of their numbers.
+#[pleach::context]
+pub(crate) async fn takes(ctx: &mut Context<(), Item, u64>, batch: u64) -> Result<()> {
+    ctx.started(()).await?;
+    let mut stream = ctx.open_stream().await?;
+    let (mut taken, mut sum) = (0, 0_u64);
+    while let Some(item) = stream.recv().await? {
+        (taken, sum) = (taken + 1, sum.wrapping_add(item.time));
+        if taken == batch {
+            stream.send(sum).await?;
+            (taken, sum) = (0, 0);
+        }
+    }
+    Ok(())
+}
+
+/// Opens a stream to the child and lets `measure` send batches of so many items.
+pub(crate) async fn with_stream<T>(
+    child: &Portal,
+    batch: u64,
+    measure: impl AsyncFnOnce(&mut pleach::MsgStream<u64, Item>) -> Result<T>,
+) -> Result<T> {
+    child
+        .open_context(takes(batch), async |ctx, ()| {
+            let mut stream = ctx.open_stream().await?;
+            send(&mut stream, batch).await?; // its stream is open, its buffer known
+            let measured = measure(&mut stream).await?;
+            stream.close().await?;
+            Ok(measured)
+        })
+        .await
+}
+
+/// Sends one batch and waits until it has been taken.
+pub(crate) async fn send(stream: &mut pleach::MsgStream<u64, Item>, batch: u64) -> Result<()> {
+    for number in 0..batch {
+        stream.send(Item::new(number)).await?;
+    }
+    stream.recv().await?;
+    Ok(())
+}
+
+const TEXT: &str = "a text of thirty-eight bytes, no more.";
+
+/// The module that children have to enable.
+pub(crate) const MODULE: &str = module_path!();
