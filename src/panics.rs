@@ -4,10 +4,11 @@
 //! where a peer is answered the thread must go on: there, the output of the standard hook is printed in parts, the
 //! backtrace as soon as [`traces`] has resolved it. The program's own hook is called as before.
 
+use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
@@ -97,6 +98,26 @@ impl<F: Future> Future for Answered<F> {
             Ok(polled) => polled.map(Ok),
             Err(_noted) => Poll::Ready(Err(take_caught())),
         }
+    }
+}
+
+/// A panic on its way to the thread that waits for the one where it happened.
+pub(crate) struct Caught {
+    payload: Box<dyn Any + Send>,
+    note: Option<Panic>,
+}
+
+/// Runs `work`, and catches its panic.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+    // What it has used is dropped with it.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Caught { payload, note: LAST.take() })
+}
+
+impl Caught {
+    /// Goes on with the panic on this thread.
+    pub(crate) fn resume(self) -> ! {
+        LAST.set(self.note);
+        resume_unwind(self.payload)
     }
 }
 

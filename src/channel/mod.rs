@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use pleach_wire::transport::Lane;
 use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
 pub(crate) use self::call::{Pending, UNCHECKED, call_terms};
@@ -97,6 +97,8 @@ struct Shared {
     records: Records,
     last_failure: LastFailure,
     line: Arc<Line>,
+    /// Held while a large value of the peer is being decoded.
+    decoding: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The types by which the session wakes and cancels tasks here.
@@ -177,6 +179,7 @@ impl Channel {
             records: Records::default(),
             last_failure: LastFailure::default(),
             line,
+            decoding: Arc::default(),
         }))
     }
 
@@ -208,6 +211,14 @@ impl Channel {
     /// Attaches what is known of a running task of the peer, and the scope by which it can be cancelled.
     pub(crate) fn attach(&self, cid: Cid, running: Running) {
         self.session().attach(cid, running);
+    }
+
+    /// Waits until no other large value of the peer is being decoded; the next one waits for the guard.
+    ///
+    /// # Cancel safety
+    /// If dropped, the place in the queue is given up.
+    pub(crate) async fn decoding_turn(&self) -> OwnedMutexGuard<()> {
+        self.0.decoding.clone().lock_owned().await
     }
 
     /// Waits while the send queue of the control lane is too long; for senders that wait for no answer.

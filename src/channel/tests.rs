@@ -32,7 +32,8 @@ struct Recorded {
     /// Takes no lane but the control lane, as if all were in use.
     full: AtomicBool,
     /// Has a message at once, always.
-    never_pauses: AtomicBool,
+    /// Messages that come in one go, each in a batch of its own.
+    flood: AtomicUsize,
     closed: Mutex<Vec<u64>>,
 }
 
@@ -67,7 +68,8 @@ impl MsgTransport for Recorded {
     }
 
     fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
-        if self.never_pauses.load(Ordering::Relaxed) {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.flood.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
             batch.push(Msg::Pong { n: 0 });
             return Poll::Ready(Ok(()));
         }
@@ -128,7 +130,7 @@ impl Half {
             inner: transport,
             queued: Mutex::default(),
             full: AtomicBool::new(false),
-            never_pauses: AtomicBool::new(false),
+            flood: AtomicUsize::new(0),
             closed: Mutex::default(),
         });
         let end_request = EndRequest::default();
@@ -210,6 +212,20 @@ async fn a_heartbeat_is_answered_whatever_the_tasks_do() {
     }
     assert_eq!(callee.queued(), [(0, "pong"), (0, "cancel_ack")]);
     drop(pending);
+}
+
+#[tokio::test]
+async fn a_peer_that_never_pauses_leaves_other_tasks_their_turn() {
+    let (caller, _callee) = connected().await;
+    let flood = &caller.transport.flood;
+    flood.store(1_000_000, Ordering::Relaxed);
+    caller.channel.look_at_timers();
+    // On the thread of the message loop: this goes on when that ends its turn.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let left = flood.swap(0, Ordering::Relaxed);
+    assert!(left > 900_000, "only {left} messages were left when another task had its turn");
 }
 
 #[tokio::test]

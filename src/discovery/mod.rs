@@ -44,9 +44,9 @@ use crate::rpc::call::Call;
 
 /// Runs one of the registrar's functions at the other end of a connection.
 async fn ask<T>(channel: &Channel, call: Call<T>) -> Result<T> {
-    let (decode, export) = (call.decoder(), call.export());
+    let (decoder, export) = (call.decoder(), call.export());
     let sent = call.send(channel, None);
     drop(call); // it can't be held across a wait
     let answer = sent?.outcome().await.map_err(|error| with_declaration(error, || export.shown()))?;
-    Ok(decode(&answer)?)
+    decoder.read(answer, channel).await
 }

@@ -16,8 +16,9 @@ use self::peer::Peer;
 use crate::actor::ActorId;
 use crate::channel::Liveness;
 use crate::error::{Cancelled, Error, Result, ScopeError};
-use crate::rpc::call::{Call, Decode, run_path};
+use crate::rpc::call::{Call, run_path};
 use crate::rpc::context::{ContextCall, OpenContext};
+use crate::rpc::decode::Decoder;
 use crate::rpc::stream_call::StreamCall;
 use crate::runtime::connections::Connection;
 use crate::scope::{self, Erased, Shield};
@@ -32,7 +33,7 @@ use crate::stream::StreamReceiver;
 /// [`close`](Portal::close), for what dropping those does.
 pub struct Portal<T = Daemon> {
     peer: Peer,
-    result: Option<(watch::Receiver<FinalResult>, Decode<T>)>,
+    result: Option<(watch::Receiver<FinalResult>, Decoder<T>)>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -44,8 +45,12 @@ pub struct Daemon(());
 pub(crate) type FinalResult = Option<Result<Payload>>;
 
 impl<T> Portal<T> {
-    pub(crate) fn one_shot(member: Arc<ChildHandle>, result: watch::Receiver<FinalResult>, decode: Decode<T>) -> Self {
-        Self { peer: Peer::Child(member), result: Some((result, decode)), kind: PhantomData }
+    pub(crate) fn one_shot(
+        member: Arc<ChildHandle>,
+        result: watch::Receiver<FinalResult>,
+        decoder: Decoder<T>,
+    ) -> Self {
+        Self { peer: Peer::Child(member), result: Some((result, decoder)), kind: PhantomData }
     }
 
     /// A portal to the same actor that knows nothing of its function.
@@ -132,7 +137,10 @@ impl<T> Portal<T> {
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
-    pub async fn run_from_ns<R: DeserializeOwned>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R> {
+    pub async fn run_from_ns<R>(&self, path: &str, args: &(impl Serialize + Sync)) -> Result<R>
+    where
+        R: DeserializeOwned + Send + 'static,
+    {
         self.peer.ready().await?;
         run_path(path, args, self.peer.channel(), &self.peer).await
     }
@@ -283,16 +291,16 @@ impl<T> Portal<T> {
     where
         T: OneShot,
     {
-        let Some((result, decode)) = &self.result else {
+        let Some((result, decoder)) = &self.result else {
             return Err(Error::Usage(format!("{} runs no function of its own", self.id())));
         };
         let mut result = result.clone();
-        let settled = scope::wait(result.wait_for(Option::is_some)).await?;
-        match settled.as_deref() {
-            Ok(Some(Ok(payload))) => Ok(decode(payload)?),
-            Ok(Some(Err(error))) => Err(error.clone()),
-            Ok(None) | Err(_) => Err(Error::Cancelled(Cancelled::Nursery)),
-        }
+        let payload = match scope::wait(result.wait_for(Option::is_some)).await?.as_deref() {
+            Ok(Some(Ok(payload))) => payload.clone(),
+            Ok(Some(Err(error))) => return Err(error.clone()),
+            Ok(None) | Err(_) => return Err(Error::Cancelled(Cancelled::Nursery)),
+        };
+        decoder.read(payload, self.peer.channel()).await
     }
 }
 

@@ -5,10 +5,11 @@
 //! 2. A value that panics while it is encoded counts as a panic of its task.
 
 use futures_util::future::BoxFuture;
-use pleach_wire::{Cid, Encode};
+use pleach_wire::{Cid, Encode, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::export::Export;
 use crate::channel::Channel;
 use crate::crash::{self, Failed};
 use crate::error::{BoxError, Raised, Refusal};
@@ -19,7 +20,7 @@ use crate::telemetry::calls::{CallOutcome, Observed};
 use crate::traces;
 
 /// The duty to answer one request.
-pub struct Answer {
+pub(crate) struct Answer {
     channel: Channel,
     cid: Cid,
     done: bool,
@@ -35,6 +36,11 @@ impl Answer {
     pub(crate) fn observed(mut self, observed: Observed) -> Self {
         self.observed = observed;
         self
+    }
+
+    /// Returns the connection that it goes over.
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
     }
 
     /// Answers with a value; the returned channel may have no room for more right now.
@@ -71,6 +77,13 @@ impl Answer {
         self.done = true;
     }
 
+    /// Answers that the arguments are not those of the function.
+    #[cold]
+    fn refuse_arguments(self, export: &Export, why: &TransportError) {
+        let why = Refusal::BadArguments { expected: export.signature(), why: why.to_string() };
+        self.refuse(export.path.to_owned(), why);
+    }
+
     /// Answers that the function will not be run.
     pub(crate) fn refuse(mut self, function: String, why: Refusal) {
         self.observed.end(CallOutcome::Refused);
@@ -96,7 +109,7 @@ impl std::fmt::Debug for Answer {
 /// The return types of exposed functions.
 pub trait Outcome: Send {
     /// The value on success.
-    type Value;
+    type Value: Send;
 
     /// Splits it into the value, or the error and its details.
     ///
@@ -113,16 +126,25 @@ impl<T: Send, E: Into<BoxError> + Send + 'static> Outcome for Result<T, E> {
     }
 }
 
-/// Runs a task and answers with its result.
-pub(crate) fn answered<R, F, V>(task: F, answer: Answer, wrap: fn(R::Value) -> V) -> BoxFuture<'static, ()>
+/// Runs the task of a function and answers with its result, or that its arguments could not be read.
+pub(super) fn answered<R, F, V>(
+    task: F,
+    export: &'static Export,
+    answer: Answer,
+    wrap: fn(R::Value) -> V,
+) -> BoxFuture<'static, ()>
 where
-    F: Future<Output = R> + Send + 'static,
+    F: Future<Output = Result<R, TransportError>> + Send + 'static,
     R: Outcome,
     R::Value: 'static,
     V: Serialize + DeserializeOwned + 'static,
 {
     Box::pin(async move {
-        let ended = Answered::new(task).await;
+        let ended = match Answered::new(task).await {
+            Ok(Ok(ended)) => Ok(ended),
+            Ok(Err(why)) => return answer.refuse_arguments(export, &why),
+            Err(panic) => Err(panic),
+        };
         let channel = match answer_value(ended, answer, wrap) {
             Ok(channel) => channel,
             // In a box of its own, so that successful calls do not grow.

@@ -5,12 +5,13 @@ use std::future::IntoFuture;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use pleach_wire::{Blob, Encode, Payload, TransportError};
+use pleach_wire::{Blob, Encode, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::answer::Outcome;
+use super::decode::Decoder;
 use super::export::{Export, target_of};
 use super::request::{Invoked, Request};
 use crate::channel::explain::{Explain, told};
@@ -42,11 +43,8 @@ use crate::scope;
 pub struct Call<T> {
     export: &'static Export,
     prepared: Box<dyn Prepared<T>>,
-    decode: Decode<T>,
+    decoder: Decoder<T>,
 }
-
-/// How the value that comes back is read.
-pub(crate) type Decode<T> = fn(&Payload) -> std::result::Result<T, TransportError>;
 
 trait Prepared<T>: Send {
     fn args(&self) -> &dyn Encode;
@@ -91,8 +89,9 @@ impl<T> Call<T> {
         self.export
     }
 
-    pub(crate) fn decoder(&self) -> Decode<T> {
-        self.decode
+    /// Returns how the value that comes back is read.
+    pub(crate) fn decoder(&self) -> Decoder<T> {
+        self.decoder
     }
 
     /// Sends the request; at the deadline the peer cancels the task by itself.
@@ -105,16 +104,16 @@ impl<T> Call<T> {
 
     /// Runs it over `channel`; `peer` explains why the connection was lost.
     pub(crate) async fn run_over(self, channel: &Channel, peer: &impl Explain) -> Result<T> {
-        let (decode, export) = (self.decode, self.export);
+        let (decoder, export) = (self.decoder, self.export);
         let sent = self.send(channel, scope::current_deadline());
         drop(self);
         let value = answer(sent, peer, || export.shown()).await?;
-        Ok(decode(&value)?)
+        decoder.read(value, channel).await
     }
 }
 
 /// Runs the function of a path over `channel`, without a check of its declaration; otherwise as [`Call::run_over`].
-pub(crate) async fn run_path<R: DeserializeOwned>(
+pub(crate) async fn run_path<R: DeserializeOwned + Send + 'static>(
     path: &str,
     args: &dyn Encode,
     channel: &Channel,
@@ -122,7 +121,8 @@ pub(crate) async fn run_path<R: DeserializeOwned>(
 ) -> Result<R> {
     let terms = call_terms(UNCHECKED, scope::current_deadline());
     let sent = channel.call(target_of(path), args, terms);
-    Ok(answer(sent, peer, String::new).await?.decode()?)
+    let value = answer(sent, peer, String::new).await?;
+    Decoder::new().read(value, channel).await
 }
 
 /// Waits for the answer of a call, if it could be sent, of a function that this program declares like that.
@@ -159,9 +159,9 @@ where
     F: FnOnce(A) -> Fut + Send + 'static,
     Fut: Future<Output = R> + Send + 'static,
     R: Outcome,
-    R::Value: DeserializeOwned,
+    R::Value: DeserializeOwned + 'static,
 {
-    Call { export, prepared: Box::new(Local { args, run }), decode: Payload::decode }
+    Call { export, prepared: Box::new(Local { args, run }), decoder: Decoder::new() }
 }
 
 /// As [`call`], for a function that returns a byte string.
@@ -172,33 +172,26 @@ where
     Fut: Future<Output = R> + Send + 'static,
     R: Outcome<Value = Bytes>,
 {
-    let decode = |payload: &Payload| payload.decode::<Blob>().map(|blob| blob.0);
-    Call { export, prepared: Box::new(Local { args, run }), decode }
+    Call { export, prepared: Box::new(Local { args, run }), decoder: Decoder::blob() }
 }
 
 /// Invokes a function of `#[pleach::rpc]`, which calls this.
-///
-/// # Errors
-/// The arguments do not fit.
-pub fn invoke<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
+pub fn invoke<A, R, F>(request: Request, run: impl FnOnce(A) -> F + Send + 'static) -> Invoked
 where
-    A: DeserializeOwned,
+    A: DeserializeOwned + Send + 'static,
     F: Future<Output = R> + Send + 'static,
-    R: Outcome,
+    R: Outcome + 'static,
     R::Value: Serialize + DeserializeOwned + 'static,
 {
     request.start(|(), args| run(args), |value| value)
 }
 
 /// As [`invoke`], for a function that returns a byte string: it travels without being copied.
-///
-/// # Errors
-/// The arguments do not fit.
-pub fn invoke_blob<A, R, F>(request: Request, run: impl FnOnce(A) -> F) -> Invoked
+pub fn invoke_blob<A, R, F>(request: Request, run: impl FnOnce(A) -> F + Send + 'static) -> Invoked
 where
-    A: DeserializeOwned,
+    A: DeserializeOwned + Send + 'static,
     F: Future<Output = R> + Send + 'static,
-    R: Outcome<Value = Bytes>,
+    R: Outcome<Value = Bytes> + 'static,
 {
     request.start(|(), args| run(args), Blob)
 }

@@ -59,14 +59,11 @@ pub(crate) enum Callable {
 }
 
 impl Callable {
-    /// Decodes the arguments and makes the task.
-    ///
-    /// # Errors
-    /// The arguments do not fit.
-    pub(crate) fn invoke(self, args: Payload, answer: Answer) -> Invoked {
+    /// Makes the task of a request for it.
+    pub(crate) fn invoke(self, export: &'static Export, args: Payload, answer: Answer) -> Invoked {
         match self {
-            Self::Call(invoke) => invoke(Request { args, dialog: (), answer }),
-            Self::Dialog(invoke, dialog) => invoke(Request { args, dialog, answer }),
+            Self::Call(invoke) => invoke(Request { export, args, dialog: (), answer }),
+            Self::Dialog(invoke, dialog) => invoke(Request { export, args, dialog, answer }),
         }
     }
 }

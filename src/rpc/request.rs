@@ -1,19 +1,23 @@
-//! A peer's request for a function: its arguments are decoded, and its task is made.
+//! A peer's request for a function: its task decodes the arguments, runs the function, and answers.
 //!
-//! The kinds differ in what their functions are given besides the arguments, and in what these return.
+//! The kinds differ in what their functions are given besides the arguments, and in what these return. No code of the
+//! user runs before the task is polled: the message loop only makes it.
 
 use futures_util::future::BoxFuture;
-use pleach_wire::{Payload, TransportError};
+use pleach_wire::Payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, Outcome, answered};
+use super::decode::decode;
+use super::export::Export;
 use crate::channel::dialog::DialogHandle;
 
 /// A peer's request to run a function: its arguments, still encoded, its dialog if it has one, and where the answer
 /// goes.
 #[derive(Debug)]
 pub struct Request<D = ()> {
+    pub(crate) export: &'static Export,
     pub(crate) args: Payload,
     pub(crate) dialog: D,
     pub(crate) answer: Answer,
@@ -22,26 +26,30 @@ pub struct Request<D = ()> {
 /// A request for a context or a stream.
 pub type DialogRequest = Request<DialogHandle>;
 
-/// The result of a request: a task to run, or arguments that do not fit.
-pub type Invoked = Result<BoxFuture<'static, ()>, (TransportError, Answer)>;
+/// The task of a request, which ends with an answer.
+pub type Invoked = BoxFuture<'static, ()>;
 
-impl<D> Request<D> {
-    /// Decodes the arguments and makes the task, which answers with what `wrap` makes of the function's value.
-    ///
-    /// # Errors
-    /// The arguments do not fit.
-    pub(super) fn start<A, R, F, V>(self, run: impl FnOnce(D, A) -> F, wrap: fn(R::Value) -> V) -> Invoked
+impl<D: Send + 'static> Request<D> {
+    /// Makes the task, which answers with what `wrap` makes of the function's value, or that the arguments do not fit.
+    pub(super) fn start<A, R, F, V>(
+        self,
+        run: impl FnOnce(D, A) -> F + Send + 'static,
+        wrap: fn(R::Value) -> V,
+    ) -> Invoked
     where
-        A: DeserializeOwned,
+        A: DeserializeOwned + Send + 'static,
         F: Future<Output = R> + Send + 'static,
-        R: Outcome,
+        R: Outcome + 'static,
         R::Value: 'static,
         V: Serialize + DeserializeOwned + 'static,
     {
-        let Self { args, dialog, answer } = self;
-        match args.decode() {
-            Ok(args) => Ok(answered(run(dialog, args), answer, wrap)),
-            Err(why) => Err((why, answer)),
-        }
+        let Self { export, args, dialog, answer } = self;
+        let channel = answer.channel().clone();
+        let task = async move {
+            let args = decode(args, &channel).await?;
+            drop(channel);
+            Ok(run(dialog, args).await)
+        };
+        answered(task, export, answer, wrap)
     }
 }

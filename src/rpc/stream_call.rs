@@ -105,27 +105,24 @@ where
 }
 
 /// Invokes a function of `#[pleach::stream]` that is given its sender; the macro calls this.
-///
-/// # Errors
-/// The arguments do not fit.
-pub fn invoke_stream<T, A, R, F>(request: DialogRequest, run: impl FnOnce(StreamSender<T>, A) -> F) -> Invoked
+pub fn invoke_stream<T, A, R, F>(
+    request: DialogRequest,
+    run: impl FnOnce(StreamSender<T>, A) -> F + Send + 'static,
+) -> Invoked
 where
     T: DeserializeOwned,
-    A: DeserializeOwned,
+    A: DeserializeOwned + Send + 'static,
     F: Future<Output = R> + Send + 'static,
-    R: Outcome<Value = ()>,
+    R: Outcome<Value = ()> + 'static,
 {
     request.start(|dialog, args| run(StreamSender::new(dialog, Reads::declared()), args), |()| ())
 }
 
 /// As [`invoke_stream`], for a function that returns its messages as a stream.
-///
-/// # Errors
-/// The arguments do not fit.
-pub fn invoke_generator<T, A, R, S>(request: DialogRequest, run: impl FnOnce(A) -> S) -> Invoked
+pub fn invoke_generator<T, A, R, S>(request: DialogRequest, run: impl FnOnce(A) -> S + Send + 'static) -> Invoked
 where
     T: Serialize + DeserializeOwned + Send + 'static,
-    A: DeserializeOwned,
+    A: DeserializeOwned + Send + 'static,
     S: Stream<Item = R> + Send + 'static,
     R: Outcome<Value = T> + 'static,
 {

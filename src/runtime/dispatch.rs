@@ -4,7 +4,6 @@
 //! task only. Requests to the runtime itself (`self:…`) are carried out at once, in the message loop,
 //! so that they pass however busy the tasks are.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use pleach_wire::Cid;
@@ -60,30 +59,21 @@ impl Serve for Service {
             let why = Refusal::SchemaMismatch { here: "".into(), there: export.shown().into() };
             return answer.refuse(target.to_string(), why);
         }
-        // The arguments' own code runs here. If it panics, the answer has been given while it unwound.
-        let Ok(invoked) = catch_unwind(AssertUnwindSafe(|| function.invoke(args, answer))) else { return };
-        match invoked {
-            Ok(task) => {
-                let task = match span {
-                    Some(span) => Box::pin(task.instrument(span)),
-                    None => task,
-                };
-                let scope = self.runtime.tasks.call_scope(deadline);
-                channel.attach(cid, Running::now(scope.clone(), export.kind(), export.path));
-                // A task that was cancelled, or that panicked, has answered while it was dropped.
-                let path = export.path;
-                self.runtime.tasks.start_call(within(self.runtime.clone(), async move {
-                    let ended = scope.run(task).await;
-                    if let Some(since) = scope.cancelled_since() {
-                        note_cancelled(path, &scope, since, ended.is_ok());
-                    }
-                }));
+        let task = function.invoke(export, args, answer);
+        let task = match span {
+            Some(span) => Box::pin(task.instrument(span)),
+            None => task,
+        };
+        let scope = self.runtime.tasks.call_scope(deadline);
+        channel.attach(cid, Running::now(scope.clone(), export.kind(), export.path));
+        // A task that was cancelled, or that panicked, has answered while it was dropped.
+        let path = export.path;
+        self.runtime.tasks.start_call(within(self.runtime.clone(), async move {
+            let ended = scope.run(task).await;
+            if let Some(since) = scope.cancelled_since() {
+                note_cancelled(path, &scope, since, ended.is_ok());
             }
-            Err((why, answer)) => {
-                let why = Refusal::BadArguments { expected: export.signature(), why: why.to_string() };
-                answer.refuse(target.to_string(), why);
-            }
-        }
+        }));
     }
 
     fn peer_failed(&self, channel: &Channel, error: Packed) {

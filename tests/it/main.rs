@@ -23,6 +23,7 @@ mod contexts;
 mod deadlines;
 mod deaths;
 mod debuggers;
+mod decoding;
 mod descendants;
 mod election;
 mod endings;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         deadlines::tests(),
         deaths::tests(),
         debuggers::tests(),
+        decoding::tests(),
         descendants::tests(),
         election::tests(),
         endings::tests(),

@@ -8,9 +8,9 @@ use super::*;
 async fn an_acknowledgement_is_overdue_also_when_the_peer_never_pauses() {
     let (caller, mut callee) = connected_with(pleach_patience::soon()).await;
     let (opened, _function) = started(&caller, &mut callee).await;
-    let flood = &caller.transport.never_pauses;
+    let flood = &caller.transport.flood;
     for asks_the_actor in [false, true] {
-        flood.store(true, Ordering::Relaxed);
+        flood.store(usize::MAX, Ordering::Relaxed);
         let acked = async {
             match asks_the_actor {
                 false => opened.handle().cancel(Reason::Asked).await,
@@ -18,7 +18,7 @@ async fn an_acknowledgement_is_overdue_also_when_the_peer_never_pauses() {
             }
         };
         let acked = tokio::time::timeout(pleach_patience::patience(), acked).await;
-        flood.store(false, Ordering::Relaxed);
+        flood.store(0, Ordering::Relaxed);
         assert!(matches!(acked, Ok(Err(Error::ActorTooSlow { .. }))), "{acked:?}");
     }
 }

@@ -6,9 +6,8 @@ use std::marker::PhantomData;
 use pleach_wire::{Encode, Payload};
 
 use super::super::block::{end_remote, settle};
-use super::super::call::Decode;
 use super::super::export::Export;
-use super::OpenContext;
+use super::{Decode, OpenContext};
 use crate::channel::Channel;
 use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;

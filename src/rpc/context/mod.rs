@@ -20,7 +20,7 @@ mod open;
 use std::fmt;
 use std::marker::PhantomData;
 
-use pleach_wire::Payload;
+use pleach_wire::{Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -119,6 +119,9 @@ impl<S, R, T> fmt::Debug for Context<S, R, T> {
     }
 }
 
+/// How a value that comes back is read.
+type Decode<T> = fn(&Payload) -> std::result::Result<T, TransportError>;
+
 /// Prepares a context; `#[pleach::context]` calls this.
 pub fn context_call<S, R, T, O, A>(export: &'static Export, args: A) -> ContextCall<S, R, T, O>
 where
@@ -132,16 +135,16 @@ where
 }
 
 /// Invokes a function of `#[pleach::context]`, which calls this.
-///
-/// # Errors
-/// The arguments do not fit.
-pub fn invoke_context<S, T, U, A, R, F>(request: DialogRequest, run: impl FnOnce(Context<S, T, U>, A) -> F) -> Invoked
+pub fn invoke_context<S, T, U, A, R, F>(
+    request: DialogRequest,
+    run: impl FnOnce(Context<S, T, U>, A) -> F + Send + 'static,
+) -> Invoked
 where
     S: DeserializeOwned,
     U: DeserializeOwned,
-    A: DeserializeOwned,
+    A: DeserializeOwned + Send + 'static,
     F: Future<Output = R> + Send + 'static,
-    R: Outcome,
+    R: Outcome + 'static,
     R::Value: Serialize + DeserializeOwned + 'static,
 {
     request.start(|dialog, args| run(Context::new(dialog), args), |value| value)

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::super::call::Decode;
+use super::Decode;
 use crate::actor::ActorId;
 use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;

@@ -49,6 +49,11 @@ impl Payload {
         self.body.len() + self.parts.len()
     }
 
+    /// Returns how many bytes a decoder has to go through: blobs that travel beside the value are not among them.
+    pub fn encoded_len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Returns whether the payload has no byte at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
