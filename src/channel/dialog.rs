@@ -5,29 +5,32 @@
 //! # Invariants
 //! 1. A change that a task may wait for wakes all of them, after the session is unlocked.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use pleach_wire::codec::Measured;
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, Cid, Encode};
+use pleach_wire::{ByteStr, Cid, Encode, Payload, Window};
 use tokio::sync::oneshot;
 
 use super::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
 use super::changes::Changes;
 use super::records::Kind;
-use super::{Channel, Wakers};
+use super::{Channel, Sent, Wakers};
 use crate::error::Result;
 use crate::proto::dialog::{Dialog, End, NoPermit, Take, TakeFirst};
 use crate::proto::inbox::Intake;
 use crate::proto::session::{Ended, Session};
 use crate::proto::transmit::{Credit, InOrder, Transmit};
 use crate::scope::CancelScope;
+use crate::sync::lock;
 use crate::telemetry::meters::{self, Event};
 
 /// One side of a dialog. Cloning is cheap; dropping all handles lets go of the dialog, and ends nothing.
@@ -42,6 +45,10 @@ struct Held {
     wake: Arc<Wake>,
     /// Where this side's messages wait that have to stay in order, once there was one.
     lane: OnceLock<Lane>,
+    /// Whether so much may be queued on the lane that its room has to be looked at.
+    may_lack_room: AtomicBool,
+    /// Held from the permit for a stream message until its size is counted: so the next one knows of it.
+    sending: Mutex<()>,
     /// Whether its cancellation has a record, or will have one.
     cancel_recorded: AtomicBool,
 }
@@ -96,8 +103,17 @@ impl Channel {
 
 impl DialogHandle {
     pub(super) fn new(channel: Channel, cid: Cid, kind: FunctionKind, function: ByteStr, wake: Arc<Wake>) -> Self {
-        let (lane, cancel_recorded) = (OnceLock::new(), AtomicBool::new(false));
-        Self(Arc::new(Held { channel, cid, kind, function, wake, lane, cancel_recorded }))
+        Self(Arc::new(Held {
+            channel,
+            cid,
+            kind,
+            function,
+            wake,
+            lane: OnceLock::new(),
+            may_lack_room: AtomicBool::new(false),
+            sending: Mutex::new(()),
+            cancel_recorded: AtomicBool::new(false),
+        }))
     }
 
     pub(crate) fn channel(&self) -> &Channel {
@@ -178,11 +194,16 @@ impl DialogHandle {
 
     /// Ready while not too much of this dialog is still to be sent.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.0.may_lack_room.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
         let lane = self.0.lane.get().copied().unwrap_or(Lane::CONTROL);
-        self.0.channel.poll_lane_room(lane, cx)
+        ready!(self.0.channel.poll_lane_room(lane, cx));
+        self.0.may_lack_room.store(false, Ordering::Relaxed);
+        Poll::Ready(())
     }
 
-    /// Asks to send one stream message.
+    /// Asks to send one stream message, later: for a sink, which has to know before it gets the message.
     pub(crate) fn take_permit(&self) -> Result<InOrder, NoPermit> {
         self.with(Session::take_permit)
     }
@@ -204,59 +225,75 @@ impl DialogHandle {
         wait.await
     }
 
-    /// Waits until a stream message may be sent, or never may.
-    pub(crate) async fn permit(&self) -> Result<InOrder, NoPermit> {
-        match self.take_permit() {
-            Err(NoPermit::Wait | NoPermit::NotOpened) => self.awaited_permit().await,
-            settled => settled,
-        }
-    }
-
-    async fn awaited_permit(&self) -> Result<InOrder, NoPermit> {
-        let permit = self.permit_but(NoPermit::Wait).await;
-        if permit != Err(NoPermit::NotOpened) {
-            return permit;
+    /// Waits until a stream message may be sent; by then, another task may have sent one.
+    ///
+    /// # Errors
+    /// Why it never may.
+    pub(crate) async fn until_permitted(&self) -> Result<(), NoPermit> {
+        let permitted = self.permitted_but(NoPermit::Wait).await;
+        if permitted != Err(NoPermit::NotOpened) {
+            return permitted;
         }
         // Credit may come without a stream: a caller that waits for the result discards messages.
-        match tokio::time::timeout(PEER_OPENS, self.permit_but(NoPermit::NotOpened)).await {
-            Ok(Err(NoPermit::Wait)) => self.permit_but(NoPermit::Wait).await,
-            Ok(permit) => permit,
+        match tokio::time::timeout(PEER_OPENS, self.permitted_but(NoPermit::NotOpened)).await {
+            Ok(Err(NoPermit::Wait)) => self.permitted_but(NoPermit::Wait).await,
+            Ok(permitted) => permitted,
             Err(_late) => Err(NoPermit::NotOpened),
         }
     }
 
-    async fn permit_but(&self, unsettled: NoPermit) -> Result<InOrder, NoPermit> {
-        self.until(|session, cid| Some(session.take_permit(cid)).filter(|permit| *permit != Err(unsettled))).await
+    async fn permitted_but(&self, unsettled: NoPermit) -> Result<(), NoPermit> {
+        self.until(|session, cid| Some(session.may_send(cid)).filter(|permitted| *permitted != Err(unsettled))).await
     }
 
-    /// Sends a stream message.
+    /// Sends a stream message, if one may be sent now. The inner result is an error when its value can't be sent, or the
+    /// connection is gone.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub(crate) fn send_item(&self, value: &dyn Encode) -> Result<Result<()>, NoPermit> {
+        let _one_at_a_time = lock(&self.0.sending);
+        let permit = self.take_permit()?;
+        Ok(self.send_permitted(permit, value))
+    }
+
+    /// Sends a stream message for which there is a permit.
     ///
     /// # Errors
     /// When its value can't be sent, or the connection is gone. The permit is given back.
-    pub(crate) fn send_item(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
-        let sent = self.send(permit.item(value));
+    pub(crate) fn send_item_for(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
+        let _one_at_a_time = lock(&self.0.sending);
+        self.send_permitted(permit, value)
+    }
+
+    fn send_permitted(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
+        let value = Measured::new(value);
+        let sent = self.send(permit.item(&value));
         if sent.is_err() {
             self.change(Session::return_permit);
+        } else if self.with(|session, cid| session.note_sent(cid, Window::cost(value.len()))) {
+            self.0.wake.wake();
         }
         sent
     }
 
-    /// Takes the next stream message; the last task that polls this is woken when there is one.
-    pub(crate) fn poll_item(&self, cx: &Context<'_>) -> Poll<Take> {
-        let take = self.take_item();
+    /// Takes the next stream message, and puts some of those behind it into `behind`; the last task that polls this is
+    /// woken when there is one.
+    pub(crate) fn poll_items(&self, cx: &Context<'_>, behind: &mut VecDeque<Payload>) -> Poll<Take> {
+        let take = self.take_items(behind);
         if !matches!(take, Take::Wait) {
             return Poll::Ready(take);
         }
         self.0.wake.receiver.register(cx.waker());
         // Once more: it may have changed before the line above.
-        match self.take_item() {
+        match self.take_items(behind) {
             Take::Wait => Poll::Pending,
             take => Poll::Ready(take),
         }
     }
 
-    fn take_item(&self) -> Take {
-        let (take, credit) = self.with(Session::take_item);
+    fn take_items(&self, behind: &mut VecDeque<Payload>) -> Take {
+        let (take, credit) = self.with(|session, cid| session.take_items(cid, behind));
         self.0.channel.give_credit(credit);
         take
     }
@@ -298,7 +335,10 @@ impl DialogHandle {
     pub(super) fn send(&self, transmit: Transmit<'_>) -> Result<()> {
         // The message loop writes: messages that a task sends without waiting go out together.
         let sent = self.0.channel.transmit(&transmit, WITH_OTHERS);
-        let lane = sent.map_err(|error| self.0.channel.not_sent(error))?;
+        let Sent { lane, waiting } = sent.map_err(|error| self.0.channel.not_sent(error))?;
+        if waiting >= LOOK_FOR_ROOM {
+            self.0.may_lack_room.store(true, Ordering::Relaxed);
+        }
         if transmit.settles().is_some() {
             self.0.lane.get_or_init(|| lane);
         }
@@ -391,6 +431,9 @@ impl fmt::Debug for DialogHandle {
         write!(f, "dialog {} with {}", self.0.cid, self.0.channel.peer())
     }
 }
+
+/// From so many queued bytes on, a sender looks whether its lane has room: no transport has less.
+const LOOK_FOR_ROOM: usize = 16 << 10;
 
 /// That more messages are under way: the driver writes them together.
 const WITH_OTHERS: usize = usize::MAX;

@@ -50,7 +50,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError};
+use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError, Window};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
@@ -84,7 +84,7 @@ struct Shared {
     end_request: EndRequest,
     epoch: Instant,
     cancel_ack: Duration,
-    stream_buffer: u32,
+    stream_window: Window,
     /// Messages in the last read: more than one means that several callers are under way.
     last_batch: AtomicUsize,
     ignored: AtomicU64,
@@ -139,8 +139,8 @@ pub(crate) struct Terms {
     pub(crate) max_backlog: usize,
     /// How long the network may leave the peer's host without an answer.
     pub(crate) silence: Duration,
-    /// How many stream messages a dialog buffers unless it says otherwise.
-    pub(crate) stream_buffer: usize,
+    /// How much a stream buffers unless it says otherwise.
+    pub(crate) stream_window: Window,
     /// The peer that asked this side's actor to end.
     pub(crate) end_request: EndRequest,
     /// Whether it is held until one of the two actors ends.
@@ -168,7 +168,7 @@ impl Channel {
             end_request: terms.end_request,
             epoch: terms.began,
             cancel_ack: terms.cancel_ack,
-            stream_buffer: u32::try_from(terms.stream_buffer).unwrap_or(u32::MAX).max(1),
+            stream_window: terms.stream_window,
             last_batch: AtomicUsize::new(0),
             ignored: AtomicU64::new(0),
             life: Life::new(),
@@ -198,9 +198,9 @@ impl Channel {
         self.0.lasts
     }
 
-    /// Returns how many stream messages a dialog buffers unless it says otherwise.
-    pub(crate) fn stream_buffer(&self) -> u32 {
-        self.0.stream_buffer
+    /// Returns how much a stream buffers unless it says otherwise: in messages where senders do not wait.
+    pub(crate) fn stream_window(&self) -> Window {
+        self.0.stream_window
     }
 
     /// Returns the connection below.
@@ -236,7 +236,7 @@ impl Channel {
     }
 
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
-    fn send(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) -> Result<(), TransportError> {
+    fn send(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) -> Result<Sent, TransportError> {
         let waiting = self.0.transport.queue(lane, msg)?;
         if waiting > self.0.max_backlog {
             return Err(self.give_up(waiting));
@@ -246,28 +246,25 @@ impl Channel {
         } else {
             self.0.transport.wake_flusher();
         }
-        Ok(())
+        Ok(Sent { lane, waiting })
     }
 
-    /// Sends a message on its lane, or where it goes if the connection can't spare that. Returns on which lane.
-    fn transmit(&self, transmit: &Transmit<'_>, under_way: usize) -> Result<Lane, TransportError> {
+    /// Sends a message on its lane, or where it goes if the connection can't spare that.
+    fn transmit(&self, transmit: &Transmit<'_>, under_way: usize) -> Result<Sent, TransportError> {
         match transmit.settles() {
-            None => self.send(transmit.lane, &transmit.msg, under_way).map(|()| transmit.lane),
+            None => self.send(transmit.lane, &transmit.msg, under_way),
             Some(cid) => self.transmit_first(cid, transmit, under_way),
         }
     }
 
     /// Sends the first message on the lane of a dialog.
-    fn transmit_first(&self, cid: Cid, transmit: &Transmit<'_>, under_way: usize) -> Result<Lane, TransportError> {
-        let lane = match (self.send(transmit.lane, &transmit.msg, under_way), transmit.fallback()) {
+    fn transmit_first(&self, cid: Cid, transmit: &Transmit<'_>, under_way: usize) -> Result<Sent, TransportError> {
+        let sent = match (self.send(transmit.lane, &transmit.msg, under_way), transmit.fallback()) {
             // The value can't be sent, or there is no such lane to spare.
-            (Err(TransportError::Encode { .. }), Some(other)) => {
-                self.send(other, &transmit.msg, under_way)?;
-                other
-            }
-            (sent, _) => sent.map(|()| transmit.lane)?,
+            (Err(TransportError::Encode { .. }), Some(other)) => self.send(other, &transmit.msg, under_way)?,
+            (sent, _) => sent?,
         };
-        Ok(self.session().settle_lane(cid, lane))
+        Ok(Sent { lane: self.session().settle_lane(cid, sent.lane), ..sent })
     }
 
     fn transmit_or_log(&self, transmit: &Transmit<'_>, under_way: usize) {
@@ -307,6 +304,13 @@ impl Channel {
     fn now(&self) -> Duration {
         self.0.epoch.elapsed()
     }
+}
+
+/// Where a message was queued.
+struct Sent {
+    lane: Lane,
+    /// The bytes that wait for the same stream, with it.
+    waiting: usize,
 }
 
 impl std::fmt::Debug for Channel {

@@ -119,7 +119,7 @@ impl Channel {
             let error = Packed::of(Error::Transport(why.clone()), self.here());
             self.transmit_or_log(&after.unsendable(&error), under_way);
         }
-        if let Some(ack) = after.acknowledge(sent.as_ref().ok().copied()) {
+        if let Some(ack) = after.acknowledge(sent.as_ref().ok().map(|sent| sent.lane)) {
             self.transmit_or_log(&ack, under_way);
         }
         if dialog.is_some() {

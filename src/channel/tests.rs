@@ -1,13 +1,14 @@
 //! Two ends of a connection with their message loops, and a transport that remembers the lane of each message.
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use futures_util::poll;
-use pleach_wire::msg::{FunctionKind, INITIAL_CREDIT};
+use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::PeerInfo;
-use pleach_wire::{ByteStr, CallOptions, Format, Key, Msg, Settings};
+use pleach_wire::{ByteStr, CallOptions, Format, Key, Msg, Settings, Window};
 
 use super::cancelling::Reason;
 use super::dialog::DialogHandle;
@@ -142,7 +143,7 @@ impl Half {
             max_tasks: 10,
             max_backlog: usize::MAX,
             silence: Duration::from_secs(10),
-            stream_buffer: 64,
+            stream_window: Window::INITIAL,
             end_request: end_request.clone(),
             lasts: false,
             began: Instant::now(),
@@ -241,9 +242,14 @@ async fn a_call_uses_no_lane() {
     callee.assert_empty();
 }
 
+/// A buffer for one message.
+fn one_message() -> Intake {
+    Intake { window: Window::of_messages(1), lag: Lag::Wait }
+}
+
 /// Takes the next stream message.
 async fn item(dialog: &DialogHandle) -> Take {
-    std::future::poll_fn(|cx| dialog.poll_item(cx)).await
+    std::future::poll_fn(|cx| dialog.poll_items(cx, &mut VecDeque::new())).await
 }
 
 #[tokio::test]
@@ -253,8 +259,8 @@ async fn a_context_has_a_lane_and_gives_it_back() {
     let (opened, function) = started(&caller, &mut callee).await;
     let cid = function.cid();
     for side in [opened.handle(), &function] {
-        side.open_stream(Intake { buffer: 1, lag: Lag::Wait }).unwrap();
-        side.send_item(side.permit().await.unwrap(), &7u8).unwrap();
+        side.open_stream(one_message()).unwrap();
+        side.send_item(&7u8).unwrap().unwrap();
         std::future::poll_fn(|cx| side.poll_room(cx)).await;
         side.finish_stream().unwrap();
     }
@@ -278,11 +284,11 @@ async fn credit_is_enough_for_a_peer_that_has_opened_no_stream() {
     // A caller that waits for the result discards messages and blocks no sender: with a stream or without one.
     let (caller, mut callee) = connected().await;
     let (opened, function) = started(&caller, &mut callee).await;
-    function.open_stream(Intake { buffer: 1, lag: Lag::Wait }).unwrap();
-    for _ in 0..INITIAL_CREDIT {
-        function.send_item(function.permit().await.unwrap(), &()).unwrap();
+    function.open_stream(one_message()).unwrap();
+    for _ in 0..Window::INITIAL.messages {
+        function.send_item(&()).unwrap().unwrap();
     }
-    let mut permit = pin!(function.permit());
+    let mut permit = pin!(function.until_permitted());
     assert!(poll!(permit.as_mut()).is_pending());
     let mut ended = pin!(opened.handle().ended());
     tokio::select! {
@@ -362,7 +368,7 @@ async fn an_acknowledgement_goes_behind_the_answer_on_its_lane() {
 async fn a_lost_connection_wakes_the_function_too() {
     let (caller, mut callee) = connected().await;
     let (_opened, function) = started(&caller, &mut callee).await;
-    function.open_stream(Intake { buffer: 64, lag: Lag::Wait }).unwrap();
+    function.open_stream(Intake { window: Window::INITIAL, lag: Lag::Wait }).unwrap();
     caller.transport.abort();
     assert!(matches!(item(&function).await, Take::Failed(End::Lost)));
 }

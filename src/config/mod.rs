@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pleach_wire::Address;
+use pleach_wire::{Address, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -123,8 +123,14 @@ pub struct Config {
     /// of calls that are done, and must let the largest honest burst of them pass.
     #[serde(with = "frame_size")]
     pub max_backlog: usize,
-    /// How many messages of a stream wait for the task that takes them; more have to wait where they are
-    /// sent. Default: 64, which keeps both sides busy and costs little; `.buffer(…)` sets it for one stream.
+    /// How many bytes of a stream's messages, at least one of them, wait for the task that takes them; more have to wait
+    /// where they are sent. Default: 256 KiB, which keeps both sides busy with messages of any size, and bounds what a
+    /// slow reader holds; `.buffer_bytes(…)` and `.buffer(…)` set it for one stream.
+    #[serde(with = "frame_size")]
+    pub stream_bytes: usize,
+    /// How many messages of a stream wait where their senders do not: one more is an error there, or takes the place of
+    /// the oldest. Also how far one of several subscribers may be behind. Default: 64, as in the reference;
+    /// `.buffer(…)` sets it for one stream.
     #[serde(with = "count")]
     pub stream_buffer: usize,
     /// How long a lost connection to a child waits for the child's exit status. Default: 500 ms; the
@@ -237,6 +243,12 @@ impl Config {
         self.cancel_ack.saturating_add(self.soft_reap).saturating_add(self.kill_after)
     }
 
+    /// Returns how much a stream buffers unless it says otherwise.
+    pub(crate) fn stream_window(&self) -> Window {
+        let limit = |limit| u32::try_from(limit).unwrap_or(u32::MAX).max(1);
+        Window { messages: limit(self.stream_buffer), bytes: limit(self.stream_bytes) }
+    }
+
     /// Returns the host of this name among [`hosts`](Self::hosts).
     ///
     /// # Errors
@@ -318,6 +330,7 @@ impl Default for Config {
             max_connections: 4096,
             max_tasks: 65_536,
             max_backlog: 1 << 30,
+            stream_bytes: 256 << 10,
             stream_buffer: 64,
             death_notice: Duration::from_millis(500),
             heartbeat: Duration::from_secs(1),

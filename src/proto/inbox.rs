@@ -1,17 +1,17 @@
 //! The stream messages that wait for their task, and the credit that goes back for them.
 //!
-//! The peer sends no more than it has credit for. It had some from the start, and gets it back, half a
-//! buffer at a time, when places are free again: as the task takes messages or, if this side would rather
-//! lose messages than hold its peer up, as they come.
+//! The peer sends no more than this side's window allows. It learns, half a window at a time, how many messages are gone
+//! from here: as the task takes them or, if this side would rather lose messages than hold its peer up, as they come.
 //!
 //! # Invariants
-//! 1. No more messages wait here than there was credit for; if the newest are kept, no more than the buffer.
+//! 1. No more waits here than the window allowed when it was sent; if the newest are kept, no more than the window. The
+//!    last message may go beyond its bytes, and one more may whose sender had been promised that it may go.
 //! 2. Each message is handed out, or counted as lost, or its loss was asked for by [`Inbox::discard`].
 
 use std::collections::VecDeque;
 use std::mem;
 
-use pleach_wire::Payload;
+use pleach_wire::{Payload, Window};
 
 /// The policy for messages that arrive while their receiver's buffer is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,12 +30,12 @@ pub enum Lag {
 /// How a side takes stream messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intake {
-    pub(crate) buffer: u32,
+    pub(crate) window: Window,
     pub(crate) lag: Lag,
 }
 
 impl Intake {
-    /// Returns whether the peer is to wait when the buffer is full.
+    /// Returns whether the peer is to wait when the window is full.
     pub(crate) fn lets_senders_wait(self) -> bool {
         self.lag != Lag::Error
     }
@@ -45,23 +45,31 @@ impl Intake {
 #[derive(Debug)]
 pub(super) struct Inbox {
     items: VecDeque<Payload>,
-    /// Credit that the peer had from the start.
-    granted: u32,
-    buffer: u32,
-    /// Credit to be kept back, because the buffer is smaller than the granted credit.
-    withheld: u32,
-    /// Credit that is to be given back, but not yet.
-    owed: u32,
+    /// What they count for.
+    bytes: u64,
+    /// What the peer could send before it knew of the window.
+    granted: Window,
+    window: Window,
+    /// What is gone from here, and the peer has not been told of.
+    owed: Owed,
+    /// Whether the last message came when the bytes of the window were used up.
+    is_beyond: bool,
     keeps_newest: bool,
     /// Messages that were lost, untold.
     lost: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Owed {
+    messages: u32,
+    bytes: u64,
 }
 
 /// The fate of a message.
 pub(super) enum Pushed {
     /// It waits, and this credit is to be given back now, if any.
     Kept(Option<u32>),
-    /// It came without credit.
+    /// It was not allowed.
     Unallowed,
 }
 
@@ -76,22 +84,41 @@ pub(super) enum Popped {
 }
 
 impl Inbox {
-    /// An inbox whose peer has credit for `granted` messages.
-    pub(super) fn new(granted: u32) -> Self {
-        let items = VecDeque::new();
-        Self { items, granted, buffer: granted, withheld: 0, owed: 0, keeps_newest: false, lost: 0 }
+    /// An inbox whose peer may send so much.
+    pub(super) fn new(granted: Window) -> Self {
+        Self {
+            items: VecDeque::new(),
+            bytes: 0,
+            granted,
+            window: granted,
+            owed: Owed::default(),
+            is_beyond: false,
+            keeps_newest: false,
+            lost: 0,
+        }
     }
 
     pub(super) fn push(&mut self, item: Payload) -> Pushed {
-        if !self.keeps_newest && self.items.len() >= self.buffer.max(self.granted) as usize {
+        if !self.keeps_newest && !self.allows_more() {
             return Pushed::Unallowed;
         }
+        let cost = cost(&item);
         self.items.push_back(item);
+        self.bytes += cost;
         if !self.keeps_newest {
             return Pushed::Kept(None);
         }
         self.lose_oldest();
-        Pushed::Kept(self.free(1))
+        Pushed::Kept(self.free(1, cost))
+    }
+
+    fn allows_more(&mut self) -> bool {
+        let limit = self.window.max(self.granted);
+        if self.items.len() >= limit.messages as usize {
+            return false;
+        }
+        let was_beyond = mem::replace(&mut self.is_beyond, self.bytes >= limit.bytes.into());
+        !(was_beyond && self.is_beyond)
     }
 
     pub(super) fn pop(&mut self) -> Popped {
@@ -99,25 +126,45 @@ impl Inbox {
             return Popped::Lost(mem::take(&mut self.lost));
         }
         match self.items.pop_front() {
-            Some(item) if self.keeps_newest => Popped::Item(item, None),
-            Some(item) => Popped::Item(item, self.free(1)),
+            Some(item) => {
+                let cost = cost(&item);
+                self.bytes -= cost;
+                Popped::Item(item, if self.keeps_newest { None } else { self.free(1, cost) })
+            }
             None => Popped::Empty,
         }
     }
 
-    /// Makes room for `buffer` messages instead of those that were granted.
-    pub(super) fn resize(&mut self, buffer: u32) {
-        self.buffer = buffer;
-        self.withheld = self.granted.saturating_sub(buffer);
+    /// Moves further messages to `batch`, as far as that changes little in how much is buffered: up to an eighth of a
+    /// window that is counted in bytes. Returns the credit to be given back now, if any.
+    pub(super) fn pop_more(&mut self, batch: &mut VecDeque<Payload>) -> Option<u32> {
+        if self.keeps_newest || self.window.messages != u32::MAX {
+            return None;
+        }
+        let (enough, mut messages, mut bytes) = (u64::from(self.window.bytes / 8), 0, 0);
+        while bytes < enough
+            && let Some(item) = self.items.pop_front()
+        {
+            messages += 1;
+            bytes += cost(&item);
+            batch.push_back(item);
+        }
+        self.bytes -= bytes;
+        self.free(messages, bytes)
     }
 
-    /// From now on a full buffer loses its oldest message to a new one. Returns the credit to be given
-    /// back now, if any.
+    /// Buffers so much instead of what was granted.
+    pub(super) fn resize(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// From now on a full window loses its oldest message to a new one. Returns the credit to be given back now, if
+    /// any.
     pub(super) fn keep_newest(&mut self) -> Option<u32> {
-        let here = self.len();
+        let (here, bytes) = (self.len(), self.bytes);
         self.keeps_newest = true;
         self.lose_oldest();
-        self.free(here)
+        self.free(here, bytes)
     }
 
     /// Discards the waiting messages; returns the credit to be given back for them.
@@ -125,7 +172,8 @@ impl Inbox {
         // A buffer that keeps the newest has given it back when they came.
         let freed = if self.keeps_newest { 0 } else { self.len() };
         self.items.clear();
-        (freed > 0).then(|| freed + mem::take(&mut self.owed))
+        self.bytes = 0;
+        (freed > 0).then(|| freed + mem::take(&mut self.owed).messages)
     }
 
     /// As [`discard`](Self::discard), for good: later messages are discarded, too.
@@ -140,18 +188,26 @@ impl Inbox {
         u32::try_from(self.items.len()).unwrap_or(u32::MAX)
     }
 
-    /// Shortens the queue to the buffer; counts the dropped messages.
+    /// Shortens the queue to the window, but for the newest message; counts the dropped ones.
     fn lose_oldest(&mut self) {
-        let excess = self.items.len().saturating_sub(self.buffer as usize);
-        self.items.drain(..excess);
-        self.lost += excess as u64;
+        let Window { messages, bytes } = self.window;
+        while self.items.len() > messages as usize || (self.bytes > bytes.into() && self.items.len() > 1) {
+            self.bytes -= self.items.pop_front().map_or(0, |item| cost(&item));
+            self.lost += 1;
+        }
     }
 
-    /// Counts places that are free again; returns the credit to be given back now, if any.
-    fn free(&mut self, places: u32) -> Option<u32> {
-        let withheld = self.withheld.min(places);
-        self.withheld -= withheld;
-        self.owed = self.owed.saturating_add(places - withheld);
-        (self.owed >= self.buffer.div_ceil(2)).then(|| mem::take(&mut self.owed))
+    /// Counts messages that are gone; returns the credit to be given back now, if any.
+    fn free(&mut self, messages: u32, bytes: u64) -> Option<u32> {
+        self.owed.messages = self.owed.messages.saturating_add(messages);
+        self.owed.bytes += bytes;
+        let Window { messages, bytes } = self.window;
+        let is_due = self.owed.messages >= messages.div_ceil(2) || self.owed.bytes >= u64::from(bytes / 2);
+        (is_due && self.owed.messages > 0).then(|| mem::take(&mut self.owed).messages)
     }
+}
+
+/// What a message counts for, as its sender has measured it.
+fn cost(item: &Payload) -> u64 {
+    Window::cost(item.len()).into()
 }

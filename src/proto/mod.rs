@@ -29,3 +29,4 @@ pub(crate) mod target;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transmit;
+mod window;

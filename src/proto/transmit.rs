@@ -59,8 +59,8 @@ impl<'a> Transmit<'a> {
     }
 }
 
-/// Lets the peer send so many more stream messages: in any order, it adds up to the same. One is due for many messages
-/// only, so it is smaller than the message that it becomes.
+/// Tells the peer that so many more of its stream messages have been taken: in any order, it adds up to the same. One is
+/// due for many messages only, so it is smaller than the message that it becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the peer may wait for it"]
 pub(crate) struct Credit {

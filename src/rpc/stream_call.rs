@@ -26,8 +26,8 @@ use crate::channel::explain::Explain;
 use crate::channel::opened::OpenedDialog;
 use crate::error::{Raised, Result, ScopeError};
 use crate::fidelity::{self, Reads};
-use crate::proto::inbox::Intake;
 use crate::scope::{self, CancelScope, Shield, run_for_result, shield};
+use crate::stream::buffer::Buffer;
 use crate::stream::{Lag, StreamReceiver, StreamSender};
 
 /// A function of `#[pleach::stream]` with its arguments, ready to be started by
@@ -36,8 +36,7 @@ use crate::stream::{Lag, StreamReceiver, StreamSender};
 pub struct StreamCall<T> {
     export: &'static Export,
     args: Box<dyn Encode + Send>,
-    buffer: Option<u32>,
-    lag: Lag,
+    buffer: Buffer,
     types: PhantomData<fn() -> T>,
 }
 
@@ -47,15 +46,21 @@ impl<T> StreamCall<T> {
         self.export.module()
     }
 
-    /// Buffers this many messages here, at least one, instead of [`stream_buffer`](crate::Config::stream_buffer).
+    /// Buffers this many messages here, at least one; see [`OpenStream::buffer`](crate::OpenStream::buffer).
     pub fn buffer(mut self, messages: u32) -> Self {
-        self.buffer = Some(messages.max(1));
+        self.buffer = self.buffer.messages(messages);
+        self
+    }
+
+    /// Buffers this many bytes of messages here; see [`OpenStream::buffer_bytes`](crate::OpenStream::buffer_bytes).
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.buffer = self.buffer.bytes(bytes);
         self
     }
 
     /// Sets the policy for messages that arrive while the buffer is full; by default, the function waits.
     pub fn lag(mut self, lag: Lag) -> Self {
-        self.lag = lag;
+        self.buffer = self.buffer.lag(lag);
         self
     }
 
@@ -67,8 +72,8 @@ impl<T> StreamCall<T> {
         Fut: Future<Output = Result<X, E>>,
     {
         let _shield = Shield::enter();
-        let Self { export, args, buffer, lag, .. } = self;
-        let intake = Intake { buffer: buffer.unwrap_or(channel.stream_buffer()), lag };
+        let Self { export, args, buffer, .. } = self;
+        let intake = buffer.intake(channel.stream_window());
         let terms = export.terms(scope::current_deadline());
         let opened = match OpenedDialog::pull(channel, export.target(), &*args, terms, intake) {
             Ok(opened) => opened,
@@ -101,7 +106,7 @@ where
     T: DeserializeOwned,
 {
     fidelity::check(&args);
-    StreamCall { export, args: Box::new(args), buffer: None, lag: Lag::Wait, types: PhantomData }
+    StreamCall { export, args: Box::new(args), buffer: Buffer::new(), types: PhantomData }
 }
 
 /// Invokes a function of `#[pleach::stream]` that is given its sender; the macro calls this.

@@ -67,7 +67,7 @@ impl Runtime {
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
             silence: NETWORK_SILENCE,
             end_request: self.lifecycle.end_request().clone(),
-            stream_buffer: self.config.stream_buffer,
+            stream_window: self.config.stream_window(),
             lasts,
             began,
             detector: relation.map(|relation| (relation, self.detector_config())),

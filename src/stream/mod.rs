@@ -3,17 +3,18 @@
 //! | file | station |
 //! |---|---|
 //! | this one | [`MsgStream`]: the stream of a context, both ways |
-//! | [`open`] | how a side opens its end: its buffer, and what happens when that is full |
+//! | [`open`], [`buffer`] | how a side opens its end: its buffer, and what happens when that is full |
 //! | [`one_way`] | [`StreamSender`] and [`StreamReceiver`]: the ends of a one-way stream |
 //! | [`subscription`] | further consumers of the messages |
 //! | [`receiving`], [`sending`] | the halves that all of them are made of |
 //!
-//! How many messages may be on their way is decided in [`crate::proto::dialog`].
+//! How much may be on its way is decided in [`crate::proto::dialog`].
 //!
 //! # Invariants
 //! 1. A message is taken from the dialog only by a poll that returns it: dropping a future loses nothing.
 //! 2. One task at a time takes messages from a dialog. Where there are more, they take turns in a broadcast.
 
+pub(crate) mod buffer;
 mod one_way;
 mod open;
 mod receiving;
@@ -53,7 +54,7 @@ impl<R, T> MsgStream<R, T> {
     /// Sends a message.
     ///
     /// Waits while the peer's buffer is full, unless the peer has set `backpressure(false)`. A peer that has
-    /// not opened its stream has a buffer of 64; once that is full, it has half a second to open it.
+    /// not opened its stream has a buffer of 64 messages, or 256 KiB; once that is full, it has half a second to open it.
     ///
     /// # Errors
     /// [`Error::StreamOverrun`] when the buffer is full and the peer does not let senders wait, or does not open its
@@ -70,6 +71,30 @@ impl<R, T> MsgStream<R, T> {
         self.sending.send(value).await
     }
 
+    /// Sends messages one after the other, as [`send`](Self::send) does; they go out together as far as they fit.
+    ///
+    /// # Errors
+    /// As `send`, for the first message that fails: those before it were sent, those behind it were not taken.
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, the messages that were taken from `values` were sent, but for at most one.
+    ///
+    /// With futures' `SinkExt` in scope, a `&mut` of this has that trait's method of the same name;
+    /// `MsgStream::send_all(stream, values)` is this one.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// async fn squares(stream: &MsgStream<(), u64>) -> Result<()> {
+    ///     stream.send_all((0..1000).map(|number| number * number)).await
+    /// }
+    /// ```
+    pub async fn send_all(&self, values: impl IntoIterator<Item = T>) -> Result<()>
+    where
+        T: Serialize,
+    {
+        self.sending.send_all(values).await
+    }
+
     /// Takes the next message; `None` once the peer sends no more.
     ///
     /// # Errors
@@ -84,6 +109,32 @@ impl<R, T> MsgStream<R, T> {
         R: DeserializeOwned,
     {
         self.receiving.recv().await
+    }
+
+    /// Takes the messages that are here, at least one and at most `limit`, and appends them to `messages`. Returns how
+    /// many: 0 once the peer sends no more, or if `limit` is 0.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), if that concerns the first message; otherwise the next call returns the error.
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, no message is lost.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// async fn add_up(stream: &mut MsgStream<u64, ()>) -> Result<u64> {
+    ///     let (mut sum, mut batch) = (0, Vec::new());
+    ///     while stream.recv_many(&mut batch, 1000).await? > 0 {
+    ///         sum += batch.drain(..).sum::<u64>();
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// ```
+    pub async fn recv_many(&mut self, messages: &mut Vec<R>, limit: usize) -> Result<usize>
+    where
+        R: DeserializeOwned,
+    {
+        self.receiving.recv_many(messages, limit).await
     }
 
     /// Adds a consumer, which gets each message that comes from now on, as this one does.

@@ -44,6 +44,20 @@ impl<T> StreamSender<T> {
     {
         self.sending.send(value).await
     }
+
+    /// Sends messages one after the other; see [`MsgStream::send_all`](crate::MsgStream::send_all).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), for the first message that fails.
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, the messages that were taken from `values` were sent, but for at most one.
+    pub async fn send_all(&self, values: impl IntoIterator<Item = T>) -> Result<()>
+    where
+        T: Serialize,
+    {
+        self.sending.send_all(values).await
+    }
 }
 
 /// The sent messages. Closing it does nothing: the stream ends with its function.
@@ -101,6 +115,20 @@ impl<T> StreamReceiver<T> {
         T: DeserializeOwned,
     {
         self.receiving.recv().await
+    }
+
+    /// Takes the messages that are here; see [`MsgStream::recv_many`](crate::MsgStream::recv_many).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), if that concerns the first message; otherwise the next call returns the error.
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, no message is lost.
+    pub async fn recv_many(&mut self, messages: &mut Vec<T>, limit: usize) -> Result<usize>
+    where
+        T: DeserializeOwned,
+    {
+        self.receiving.recv_many(messages, limit).await
     }
 
     /// Adds a consumer; see [`MsgStream::subscribe`](crate::MsgStream::subscribe).

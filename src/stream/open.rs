@@ -4,33 +4,42 @@ use std::fmt;
 use std::future::{IntoFuture, Ready, ready};
 use std::marker::PhantomData;
 
+use super::buffer::Buffer;
 use super::{MsgStream, Receiving};
 use crate::channel::dialog::DialogHandle;
 use crate::error::Result;
 use crate::fidelity::Reads;
-use crate::proto::inbox::{Intake, Lag};
+use crate::proto::inbox::Lag;
 
 /// A stream about to be opened: say more about it, then await it. Dropping it opens nothing.
 #[must_use = "the stream is opened when this is awaited"]
 pub struct OpenStream<R, T> {
     dialog: DialogHandle,
-    intake: Intake,
+    buffer: Buffer,
     sent: Reads<T>,
     types: PhantomData<fn(T) -> R>,
 }
 
 impl<R, T> OpenStream<R, T> {
     pub(crate) fn new(dialog: DialogHandle, sent: Reads<T>) -> Self {
-        let intake = Intake { buffer: dialog.channel().stream_buffer(), lag: Lag::Wait };
-        Self { dialog, intake, sent, types: PhantomData }
+        Self { dialog, buffer: Buffer::new(), sent, types: PhantomData }
     }
 
-    /// Buffers this many messages here, at least one, instead of [`stream_buffer`](crate::Config::stream_buffer).
+    /// Buffers this many messages here, at least one, of any size. Without this, the configuration says how much is
+    /// buffered: [`stream_bytes`](crate::Config::stream_bytes) and, where senders do not wait,
+    /// [`stream_buffer`](crate::Config::stream_buffer).
     ///
     /// The first 64 may come before the peer knows of a smaller buffer; with [`Lag::DropOldest`], those
     /// that are too many are lost.
     pub fn buffer(mut self, messages: u32) -> Self {
-        self.intake.buffer = messages.max(1);
+        self.buffer = self.buffer.messages(messages);
+        self
+    }
+
+    /// Buffers this many bytes of messages here, at least one message: each counts for its payload and
+    /// [64 bytes](pleach_wire::MESSAGE_COST). Where [`buffer`](Self::buffer) is set too, both hold.
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.buffer = self.buffer.bytes(bytes);
         self
     }
 
@@ -42,7 +51,7 @@ impl<R, T> OpenStream<R, T> {
 
     /// Sets the policy for messages that arrive while the buffer is full.
     pub fn lag(mut self, lag: Lag) -> Self {
-        self.intake.lag = lag;
+        self.buffer = self.buffer.lag(lag);
         self
     }
 }
@@ -52,13 +61,14 @@ impl<R, T> IntoFuture for OpenStream<R, T> {
     type IntoFuture = Ready<Result<MsgStream<R, T>>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { dialog, intake, sent, .. } = self;
+        let Self { dialog, buffer, sent, .. } = self;
+        let intake = buffer.intake(dialog.channel().stream_window());
         ready(Receiving::open(dialog.clone(), intake).map(|receiving| MsgStream::new(receiving, dialog, sent)))
     }
 }
 
 impl<R, T> fmt::Debug for OpenStream<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OpenStream({:?}, {:?})", self.dialog, self.intake)
+        write!(f, "OpenStream({:?}, {:?})", self.dialog, self.buffer)
     }
 }

@@ -1,11 +1,13 @@
 //! The receiving half of a stream, for one consumer or for several.
 
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use pleach_wire::Payload;
 use serde::de::DeserializeOwned;
 
 use super::Subscription;
@@ -21,7 +23,7 @@ pub(super) struct Receiving<R> {
     dialog: DialogHandle,
     from: From<R>,
     cancel: CancelWatch,
-    /// How many messages this side buffers.
+    /// How many messages each consumer may be behind, where there are several.
     buffer: usize,
 }
 
@@ -42,8 +44,10 @@ impl<R> Receiving<R> {
 
     /// Takes the messages of a stream that is open.
     pub(super) fn opened(dialog: DialogHandle, intake: Intake) -> Self {
-        let from = From::Dialog(Messages { dialog: dialog.clone(), failure_told: false, types: PhantomData });
-        Self { dialog, from, cancel: CancelWatch::default(), buffer: intake.buffer as usize }
+        let from = From::Dialog(Messages::new(dialog.clone()));
+        let in_bytes = intake.window.messages == u32::MAX;
+        let buffer = if in_bytes { dialog.channel().stream_window().messages } else { intake.window.messages };
+        Self { dialog, from, cancel: CancelWatch::default(), buffer: buffer as usize }
     }
 
     pub(super) fn dialog(&self) -> &DialogHandle {
@@ -58,6 +62,22 @@ impl<R> Receiving<R> {
             Some(message) => message.map(Some),
             None => over(&self.dialog),
         }
+    }
+
+    pub(super) async fn recv_many(&mut self, messages: &mut Vec<R>, limit: usize) -> Result<usize>
+    where
+        R: DeserializeOwned,
+    {
+        let before = messages.len();
+        if limit == 0 {
+            return Ok(0);
+        }
+        let Some(first) = self.recv().await? else { return Ok(0) };
+        messages.push(first);
+        if let From::Dialog(here) = &mut self.from {
+            here.read_behind(messages, limit - 1);
+        }
+        Ok(messages.len() - before)
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R>>>
@@ -80,8 +100,7 @@ impl<R> Receiving<R> {
         R: DeserializeOwned + Clone + Send + 'static,
     {
         if let From::Dialog(messages) = &mut self.from {
-            let nothing = Messages { dialog: self.dialog.clone(), failure_told: false, types: PhantomData };
-            let messages = mem::replace(messages, nothing);
+            let messages = mem::replace(messages, Messages::new(self.dialog.clone()));
             self.from = From::Broadcast(broadcast(messages, window.unwrap_or(self.buffer)));
         }
         let From::Broadcast(receiver) = &self.from else { unreachable!("it was made one above") };
@@ -92,14 +111,25 @@ impl<R> Receiving<R> {
 /// The messages of a dialog, for their receiver.
 struct Messages<R> {
     dialog: DialogHandle,
+    /// Those that were taken together with the last one.
+    behind: VecDeque<Payload>,
     /// A failure is returned once, as the last item. Later calls get it from the dialog.
     failure_told: bool,
     types: PhantomData<fn() -> R>,
 }
 
+impl<R> Messages<R> {
+    fn new(dialog: DialogHandle) -> Self {
+        Self { dialog, behind: VecDeque::new(), failure_told: false, types: PhantomData }
+    }
+}
+
 impl<R: DeserializeOwned> Messages<R> {
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<R>>> {
-        let Poll::Ready(take) = self.dialog.poll_item(cx) else { return Poll::Pending };
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
+        if let Some(item) = self.behind.pop_front() {
+            return Poll::Ready(Some(item.decode().map_err(Error::from)));
+        }
+        let Poll::Ready(take) = self.dialog.poll_items(cx, &mut self.behind) else { return Poll::Pending };
         Poll::Ready(match take {
             Take::Item(item) => Some(item.decode().map_err(Error::from)),
             Take::Lost(lost) => Some(Err(Error::Lagged { lost })),
@@ -109,6 +139,19 @@ impl<R: DeserializeOwned> Messages<R> {
             }
             Take::Stopped | Take::Wait => None,
         })
+    }
+}
+
+impl<R: DeserializeOwned> Messages<R> {
+    /// Reads up to `limit` messages that are here already, before the first one that is not an `R`.
+    fn read_behind(&mut self, messages: &mut Vec<R>, limit: usize) {
+        for _ in 0..limit {
+            match self.behind.front().map(Payload::decode) {
+                Some(Ok(message)) => messages.push(message),
+                Some(Err(_)) | None => return,
+            }
+            self.behind.pop_front();
+        }
     }
 }
 

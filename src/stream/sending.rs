@@ -27,7 +27,7 @@ pub(super) struct Sending<T> {
 enum Sink {
     Idle,
     /// Boxed only when there is no credit, so once in half a buffer of messages.
-    Waiting(Pin<Box<dyn Future<Output = Result<InOrder, NoPermit>> + Send + Sync>>),
+    Waiting(Pin<Box<dyn Future<Output = Result<(), NoPermit>> + Send + Sync>>),
     Ready(InOrder),
 }
 
@@ -44,17 +44,35 @@ impl<T> Sending<T> {
     where
         T: Serialize,
     {
-        // In this order, so that dropping this loses no permit, and has sent nothing.
-        let permit = scope::wait(async {
-            self.dialog
-                .noting_stall(async {
-                    std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
-                    self.dialog.permit().await
-                })
-                .await
-        });
-        let permit = permit.await?.map_err(|why| refused(&self.dialog, why))?;
-        self.send_permitted(permit, &value)
+        scope::wait(self.dialog.noting_stall(self.send_when_permitted(value))).await?
+    }
+
+    pub(super) async fn send_all(&self, values: impl IntoIterator<Item = T>) -> Result<()>
+    where
+        T: Serialize,
+    {
+        for value in values {
+            self.send(value).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends it in the poll that returns: dropped before that, it has sent nothing.
+    async fn send_when_permitted(&self, value: T) -> Result<()>
+    where
+        T: Serialize,
+    {
+        loop {
+            std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
+            let sent = match self.dialog.send_item(&value) {
+                Err(NoPermit::Wait | NoPermit::NotOpened) => self.dialog.until_permitted().await.map(|()| None),
+                sent => sent.map(Some),
+            };
+            if let Some(sent) = sent.map_err(|why| refused(&self.dialog, why))? {
+                self.reads.check(&value);
+                return sent;
+            }
+        }
     }
 
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -74,16 +92,21 @@ impl<T> Sending<T> {
     fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<InOrder, NoPermit>> {
         ready!(self.dialog.poll_room(cx));
         match &mut self.sink {
-            Sink::Ready(permit) => Poll::Ready(Ok(*permit)),
-            Sink::Waiting(permit) => permit.as_mut().poll(cx),
-            Sink::Idle => match self.dialog.take_permit() {
-                Err(NoPermit::Wait | NoPermit::NotOpened) => {
-                    let dialog = self.dialog.clone();
-                    self.sink = Sink::Waiting(Box::pin(async move { dialog.noting_stall(dialog.permit()).await }));
-                    self.poll_permit(cx)
-                }
-                settled => Poll::Ready(settled),
-            },
+            Sink::Ready(permit) => return Poll::Ready(Ok(*permit)),
+            Sink::Waiting(permitted) => {
+                ready!(permitted.as_mut().poll(cx))?;
+                self.sink = Sink::Idle;
+            }
+            Sink::Idle => {}
+        }
+        match self.dialog.take_permit() {
+            Err(NoPermit::Wait | NoPermit::NotOpened) => {
+                let dialog = self.dialog.clone();
+                let permitted = async move { dialog.noting_stall(dialog.until_permitted()).await };
+                self.sink = Sink::Waiting(Box::pin(permitted));
+                self.poll_permit(cx)
+            }
+            settled => Poll::Ready(settled),
         }
     }
 
@@ -92,7 +115,11 @@ impl<T> Sending<T> {
         T: Serialize,
     {
         match mem::replace(&mut self.sink, Sink::Idle) {
-            Sink::Ready(permit) => self.send_permitted(permit, value),
+            Sink::Ready(permit) => {
+                let sent = self.dialog.send_item_for(permit, value);
+                self.reads.check(value);
+                sent
+            }
             Sink::Idle | Sink::Waiting(_) => {
                 Err(Error::Usage("`start_send` was called before `poll_ready` returned ready".into()))
             }
@@ -104,15 +131,6 @@ impl<T> Sending<T> {
             Poll::Pending => self.cancel.poll(cx).map(Err),
             Poll::Ready(()) => Poll::Ready(Ok(())),
         }
-    }
-
-    fn send_permitted(&self, permit: InOrder, value: &T) -> Result<()>
-    where
-        T: Serialize,
-    {
-        let sent = self.dialog.send_item(permit, value);
-        self.reads.check(value);
-        sent
     }
 }
 

@@ -35,7 +35,7 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             max_tasks: 1,
             max_backlog: usize::MAX,
             silence: Duration::from_secs(10),
-            stream_buffer: 64,
+            stream_window: Window::INITIAL,
             end_request: EndRequest::default(),
             lasts: false,
             began: Instant::now(),

@@ -8,9 +8,9 @@
 //!      └── end ──► Ended ◄──┘                    └────► Ended ◄─────┘
 //!
 //! the stream, on either side               what this side may send
-//!   NotOpened ── open ──► Opened             credit ── take ──► credit - 1
-//!                  │ finish, stop            no credit: wait, if the peer lets senders wait, or may
-//!                  ▼                                    still open its stream; otherwise an overrun
+//!   NotOpened ── open ──► Opened             room in the peer's window: one more message
+//!                  │ finish, stop            no room: wait, if the peer lets senders wait, or may
+//!                  ▼                                  still open its stream; otherwise an overrun
 //!                Finished: messages can be taken
 //!                  │ stop
 //!                  ▼
@@ -22,8 +22,8 @@
 //!   the connection was lost                                            raised    absorbed  absorbed
 //!   it failed                                                          raised    raised    raised
 //! ```
-//! The receiver grants credit for as many messages as it buffers, and gives it back as its task takes
-//! them, see `inbox.rs`. So a connection's message loop never waits for a slow task.
+//! The receiver says how much it buffers, and how many messages its task has taken, see `inbox.rs` and `window.rs`. So a
+//! connection's message loop never waits for a slow task.
 //!
 //! A one-way stream says no first value, and both its ends are open from the start. The side that only
 //! takes says no `stop` either: it cancels the task.
@@ -36,12 +36,15 @@
 
 mod outcomes;
 
-use pleach_wire::Payload;
-use pleach_wire::msg::{FunctionKind, INITIAL_CREDIT};
+use std::collections::VecDeque;
+
+use pleach_wire::msg::FunctionKind;
+use pleach_wire::{Payload, Window};
 
 pub use self::outcomes::ContextState;
 pub(crate) use self::outcomes::{Arrival, Canceller, End, Misuse, NoPermit, Take, TakeFirst};
 use super::inbox::{Inbox, Intake, Lag, Popped, Pushed};
+use super::window::SendWindow;
 
 /// One side of a dialog.
 #[derive(Debug)]
@@ -57,7 +60,7 @@ pub(crate) struct Dialog {
     /// The block that opened the dialog has been left.
     left: bool,
     stream: Stream,
-    credit: u32,
+    outgoing: SendWindow,
     /// Whether the peer has opened its stream, and lets senders wait.
     peer_stream: Option<bool>,
     one_way: bool,
@@ -92,30 +95,31 @@ impl Dialog {
         Self {
             side,
             first: First::Awaited,
-            inbox: Inbox::new(INITIAL_CREDIT),
+            inbox: Inbox::new(Window::INITIAL),
             peer_stopped: false,
             cancel_called: false,
             cancel_in_time: false,
             end: None,
             left: false,
             stream: Stream::NotOpened,
-            credit: INITIAL_CREDIT,
+            outgoing: SendWindow::new(Window::INITIAL),
             peer_stream: None,
             one_way: false,
         }
     }
 
     /// The side of a one-way stream that sends: its peer's end is open from the start.
-    pub(super) fn one_way_sender(credit: u32, waits: bool) -> Self {
+    pub(super) fn one_way_sender(window: Window, waits: bool) -> Self {
         let open = Self { first: First::Said, stream: Stream::Opened, one_way: true, ..Self::new(Side::Callee) };
-        Self { credit, peer_stream: Some(waits), inbox: Inbox::new(0), ..open }
+        let outgoing = SendWindow::new(window);
+        Self { outgoing, peer_stream: Some(waits), inbox: Inbox::new(Window::NONE), ..open }
     }
 
     /// The receiving side of a one-way stream: its options travel with the message that opens the dialog.
     pub(super) fn one_way_receiver(intake: Intake) -> Self {
-        let Intake { buffer, lag } = intake;
+        let Intake { window, lag } = intake;
         let open = Self { first: First::Said, stream: Stream::Opened, one_way: true, ..Self::new(Side::Caller) };
-        let mut dialog = Self { inbox: Inbox::new(buffer), ..open };
+        let mut dialog = Self { inbox: Inbox::new(window), ..open };
         if lag == Lag::DropOldest {
             dialog.inbox.keep_newest();
         }
@@ -127,9 +131,9 @@ impl Dialog {
         if self.one_way { FunctionKind::Stream } else { FunctionKind::Context }
     }
 
-    /// Returns how many stream messages this side may send without waiting.
+    /// Returns how many stream messages this side may send without waiting, as far as that does not depend on their size.
     pub(super) fn credit(&self) -> u32 {
-        if self.end.is_some() { 0 } else { self.credit }
+        if self.end.is_some() { 0 } else { self.outgoing.room() }
     }
 
     /// Returns how many stream messages wait here for their task.
@@ -161,14 +165,14 @@ impl Dialog {
     }
 
     /// The peer has opened its end of the stream.
-    pub(super) fn handle_stream(&mut self, buffer: u32, waits: bool) {
+    pub(super) fn handle_stream(&mut self, window: Window, waits: bool) {
         self.peer_stream = Some(waits);
-        self.credit = self.credit.saturating_add(buffer.saturating_sub(INITIAL_CREDIT));
+        self.outgoing.resize(window);
     }
 
     /// The peer's task has taken messages.
     pub(super) fn handle_credit(&mut self, count: u32) {
-        self.credit = self.credit.saturating_add(count);
+        self.outgoing.note_taken(count);
     }
 
     /// The dialog has ended. The first end counts.
@@ -216,11 +220,11 @@ impl Dialog {
         }
     }
 
-    /// Opens this side's end of the stream, with room for `buffer` messages.
+    /// Opens this side's end of the stream, and buffers so much of it.
     ///
     /// # Errors
     /// When it is too early, too late, or was done before.
-    pub(super) fn open_stream(&mut self, buffer: u32) -> Result<(), Misuse> {
+    pub(super) fn open_stream(&mut self, window: Window) -> Result<(), Misuse> {
         if self.cancel_called {
             return Err(Misuse::Cancelled);
         }
@@ -233,7 +237,7 @@ impl Dialog {
             (Stream::Opened | Stream::Finished | Stream::Stopped, ..) => return Err(Misuse::OpenedBefore),
         }
         self.stream = Stream::Opened;
-        self.inbox.resize(buffer);
+        self.inbox.resize(window);
         Ok(())
     }
 
@@ -243,16 +247,15 @@ impl Dialog {
         self.inbox.keep_newest()
     }
 
-    /// Asks to send one stream message; it is counted.
+    /// Returns whether one stream message may be sent.
     ///
     /// # Errors
     /// Why not, or not yet.
-    pub(super) fn take_permit(&mut self) -> Result<(), NoPermit> {
+    pub(super) fn may_send(&self) -> Result<(), NoPermit> {
         if self.end.is_some() || self.stream != Stream::Opened {
             return Err(NoPermit::Closed);
         }
-        if self.credit > 0 {
-            self.credit -= 1;
+        if self.outgoing.has_room() {
             return Ok(());
         }
         Err(match self.peer_stream {
@@ -262,16 +265,34 @@ impl Dialog {
         })
     }
 
-    /// Gives a permit back that was not used.
-    pub(super) fn return_permit(&mut self) {
-        self.credit += 1;
+    /// Asks to send one stream message; it is counted.
+    ///
+    /// # Errors
+    /// As [`may_send`](Self::may_send).
+    pub(super) fn take_permit(&mut self) -> Result<(), NoPermit> {
+        self.may_send()?;
+        self.outgoing.permit();
+        Ok(())
     }
 
-    /// Takes the next stream message; also returns the credit to be given back now, if any.
-    pub(super) fn take_item(&mut self) -> (Take, Option<u32>) {
+    /// Gives a permit back that was not used.
+    pub(super) fn return_permit(&mut self) {
+        self.outgoing.return_permit();
+    }
+
+    /// The message of a permit was sent, and counts for so many bytes. Returns whether it has been taken already, so that
+    /// another may be sent.
+    pub(super) fn note_sent(&mut self, cost: u32) -> bool {
+        self.outgoing.note_sent(cost)
+    }
+
+    /// Takes the next stream message, and some of those behind it; also returns the credit to be given back now, if any.
+    pub(super) fn take_items(&mut self, behind: &mut VecDeque<Payload>) -> (Take, Option<u32>) {
         match self.inbox.pop() {
-            // A peer that sends no more needs no credit.
             Popped::Item(item, credit) => {
+                let more = self.inbox.pop_more(behind);
+                let credit = credit.map_or(more, |credit| Some(credit + more.unwrap_or(0)));
+                // A peer that sends no more needs no credit.
                 (Take::Item(item), credit.filter(|_| !self.peer_stopped && self.end.is_none()))
             }
             Popped::Lost(lost) => (Take::Lost(lost), None),

@@ -2,9 +2,11 @@
 //!
 //! A dialog's handles keep it here: commands on one that has been released are a bug of this side.
 
+use std::collections::VecDeque;
+
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, Encode, Msg};
+use pleach_wire::{Cid, Encode, Msg, Payload};
 
 use super::{Ended, Handles, Session};
 use crate::proto::dialog::{Dialog, End, Misuse, NoPermit, Take};
@@ -53,11 +55,19 @@ impl<H: Handles> Session<H> {
     /// # Errors
     /// When it is too early, too late, or was done before.
     pub(crate) fn open_stream(&mut self, cid: Cid, intake: Intake) -> Result<Transmits<'static>, Misuse> {
-        let (entry, buffer, waits) = (self.entry(cid), intake.buffer, intake.lets_senders_wait());
-        entry.dialog.open_stream(buffer)?;
+        let (entry, window, waits) = (self.entry(cid), intake.window, intake.lets_senders_wait());
+        entry.dialog.open_stream(window)?;
         let credit = if intake.lag == Lag::DropOldest { entry.dialog.keep_newest() } else { None };
-        let stream = entry.in_order(cid).send(Msg::Stream { cid, buffer, waits });
+        let stream = entry.in_order(cid).send(Msg::Stream { cid, window, waits });
         Ok([Some(stream), credit.map(|count| Credit::new(cid, count).transmit())])
+    }
+
+    /// Returns whether one stream message may be sent.
+    ///
+    /// # Errors
+    /// Why not, or not yet.
+    pub(crate) fn may_send(&mut self, cid: Cid) -> Result<(), NoPermit> {
+        self.entry(cid).dialog.may_send()
     }
 
     /// Asks to send one stream message.
@@ -75,9 +85,15 @@ impl<H: Handles> Session<H> {
         self.entry(cid).dialog.return_permit();
     }
 
-    /// Takes the next stream message; the credit for it is to be given back.
-    pub(crate) fn take_item(&mut self, cid: Cid) -> (Take, Option<Credit>) {
-        let (take, credit) = self.entry(cid).dialog.take_item();
+    /// The message of a permit was sent, and counts for so many bytes. Returns whether it has been taken already: wake
+    /// the tasks that wait to send.
+    pub(crate) fn note_sent(&mut self, cid: Cid, cost: u32) -> bool {
+        self.entry(cid).dialog.note_sent(cost)
+    }
+
+    /// Takes the next stream message, and some of those behind it; the credit for them is to be given back.
+    pub(crate) fn take_items(&mut self, cid: Cid, behind: &mut VecDeque<Payload>) -> (Take, Option<Credit>) {
+        let (take, credit) = self.entry(cid).dialog.take_items(behind);
         (take, credit.map(|count| Credit::new(cid, count)))
     }
 

@@ -227,8 +227,8 @@ impl<H: Handles> Session<H> {
         intake: Intake,
     ) -> Option<Opened<'a, H>> {
         let (cid, wake) = self.begin_dialog(Dialog::one_way_receiver(intake))?;
-        let (buffer, waits) = (intake.buffer, intake.lets_senders_wait());
-        Some(Opened { cid, wake, request: Transmit::control(Msg::Pull { cid, target, buffer, waits, args, terms }) })
+        let (window, waits) = (intake.window, intake.lets_senders_wait());
+        Some(Opened { cid, wake, request: Transmit::control(Msg::Pull { cid, target, window, waits, args, terms }) })
     }
 
     fn begin_dialog(&mut self, dialog: Dialog) -> Option<(Cid, H::Wake)> {

@@ -58,14 +58,14 @@ impl<H: Handles> Session<H> {
                 let dialog = Dialog::new(Side::Callee);
                 self.handle_request(kind, cid, target, args, terms, Some(dialog))
             }
-            Msg::Pull { cid, target, buffer, waits, args, terms } => {
-                let dialog = Dialog::one_way_sender(buffer, waits);
+            Msg::Pull { cid, target, window, waits, args, terms } => {
+                let dialog = Dialog::one_way_sender(window, waits);
                 self.handle_request(kind, cid, target, args, terms, Some(dialog))
             }
             Msg::Started { cid, value } => self
                 .change(kind, cid, |dialog| dialog.handle_started(value).then_some(()).ok_or("a second first value")),
-            Msg::Stream { cid, buffer, waits } => self.change(kind, cid, |dialog| {
-                dialog.handle_stream(buffer, waits);
+            Msg::Stream { cid, window, waits } => self.change(kind, cid, |dialog| {
+                dialog.handle_stream(window, waits);
                 Ok(())
             }),
             Msg::Credit { cid, count } => self.change(kind, cid, |dialog| {

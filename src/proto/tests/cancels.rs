@@ -157,7 +157,7 @@ fn what_fits_no_dialog_is_ignored_and_what_is_late_is_told_apart() {
         }
         let kinds: [fn(Cid) -> Msg; 8] = [
             |cid| Msg::Started { cid, value: unit() },
-            |cid| Msg::Stream { cid, buffer: 1, waits: true },
+            |cid| Msg::Stream { cid, window: Window::of_messages(1), waits: true },
             |cid| Msg::Yield { cid, value: unit() },
             |cid| Msg::Credit { cid, count: 1 },
             |cid| Msg::Stop { cid },

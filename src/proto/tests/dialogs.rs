@@ -7,14 +7,14 @@ use crate::proto::dialog::{Arrival, Canceller, ContextState, Dialog, End, Misuse
 fn misuse_of_a_dialog_is_told() {
     // S20, S21.
     let mut callee = Dialog::new(Side::Callee);
-    assert_eq!(callee.open_stream(64), Err(Misuse::NotStarted));
+    assert_eq!(callee.open_stream(Window::INITIAL), Err(Misuse::NotStarted));
     callee.start().unwrap();
     assert_eq!(callee.start(), Err(Misuse::StartedTwice));
-    callee.open_stream(64).unwrap();
-    assert_eq!(callee.open_stream(64), Err(Misuse::OpenedBefore));
+    callee.open_stream(Window::INITIAL).unwrap();
+    assert_eq!(callee.open_stream(Window::INITIAL), Err(Misuse::OpenedBefore));
     assert_eq!(callee.stop(), (true, None));
     assert_eq!(callee.stop(), (false, None), "it is sent once");
-    assert_eq!(callee.open_stream(64), Err(Misuse::OpenedBefore));
+    assert_eq!(callee.open_stream(Window::INITIAL), Err(Misuse::OpenedBefore));
     assert!(!callee.handle_started(unit()), "a caller says no first value");
 }
 
@@ -24,8 +24,8 @@ fn what_comes_early_is_kept() {
     let mut callee = Dialog::new(Side::Callee);
     assert_eq!(callee.handle_yield(unit()), Arrival::Kept);
     callee.start().unwrap();
-    callee.open_stream(64).unwrap();
-    assert!(matches!(callee.take_item(), (Take::Item(_), None)));
+    callee.open_stream(Window::INITIAL).unwrap();
+    assert!(matches!(callee.take_items(&mut VecDeque::new()), (Take::Item(_), None)));
 }
 
 #[test]
@@ -48,12 +48,12 @@ fn an_end_before_the_first_value_is_what_the_opener_finds() {
 fn what_a_function_leaves_behind_can_do_nothing() {
     let mut callee = Dialog::new(Side::Callee);
     callee.start().unwrap();
-    callee.open_stream(64).unwrap();
+    callee.open_stream(Window::INITIAL).unwrap();
     callee.handle_end(End::Left);
     assert_eq!(callee.take_permit(), Err(NoPermit::Closed));
     assert_eq!(callee.start(), Err(Misuse::Over));
     assert_eq!(callee.stop(), (false, None), "its end has been sent");
-    assert!(matches!(callee.take_item(), (Take::Failed(End::Left), None)));
+    assert!(matches!(callee.take_items(&mut VecDeque::new()), (Take::Failed(End::Left), None)));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_context_shows_how_far_it_has_come() {
     assert_eq!(caller.state(), ContextState::Opening);
     caller.handle_started(unit());
     assert_eq!(caller.state(), ContextState::Open);
-    caller.open_stream(64).unwrap();
+    caller.open_stream(Window::INITIAL).unwrap();
     assert_eq!(caller.state(), ContextState::Streaming);
     caller.stop();
     assert_eq!(caller.state(), ContextState::StreamFinished);

@@ -6,7 +6,7 @@ use crate::proto::dialog::{Arrival, Canceller, Dialog, End, Misuse, Side, Take};
 /// A dialog of the caller with its stream open.
 fn streaming() -> Dialog {
     let mut caller = Dialog::new(Side::Caller);
-    caller.open_stream(64).unwrap();
+    caller.open_stream(Window::INITIAL).unwrap();
     caller
 }
 
@@ -59,7 +59,7 @@ fn a_cancelled_context_opens_no_stream() {
     // S50.
     let mut caller = Dialog::new(Side::Caller);
     caller.request_cancel();
-    assert_eq!(caller.open_stream(64), Err(Misuse::Cancelled));
+    assert_eq!(caller.open_stream(Window::INITIAL), Err(Misuse::Cancelled));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_request_after_the_end_is_noted_and_changes_nothing_else() {
         caller.request_cancel();
         assert!(caller.cancel_called() && caller.cancel_acked());
         assert_eq!((caller.failure().is_some(), caller.state()), (fails, state));
-        assert_eq!(caller.open_stream(64), Err(Misuse::Cancelled));
+        assert_eq!(caller.open_stream(Window::INITIAL), Err(Misuse::Cancelled));
     }
 }
 
@@ -103,9 +103,12 @@ fn a_reader_of_a_stream_whose_context_absorbs_the_end_gets_an_end() {
             caller.request_cancel();
         }
         caller.handle_end(end);
-        assert!(matches!(caller.take_item().0, Take::Item(_)), "messages before the end come first");
-        assert_eq!(matches!(caller.take_item().0, Take::Failed(_)), fails);
-        assert_eq!(matches!(caller.take_item().0, Take::Stopped), !fails);
+        assert!(
+            matches!(caller.take_items(&mut VecDeque::new()).0, Take::Item(_)),
+            "messages before the end come first"
+        );
+        assert_eq!(matches!(caller.take_items(&mut VecDeque::new()).0, Take::Failed(_)), fails);
+        assert_eq!(matches!(caller.take_items(&mut VecDeque::new()).0, Take::Stopped), !fails);
     }
 }
 
@@ -118,7 +121,7 @@ fn a_context_whose_block_was_left_opens_no_stream_and_says_that_none_will_come()
             caller.handle_end(end);
         }
         assert_eq!(caller.leave(), !ended);
-        assert_eq!(caller.open_stream(64), Err(Misuse::Over));
+        assert_eq!(caller.open_stream(Window::INITIAL), Err(Misuse::Over));
     }
     // One whose stream is open tells it when that is closed, which may be later.
     let mut caller = streaming();
@@ -128,5 +131,5 @@ fn a_context_whose_block_was_left_opens_no_stream_and_says_that_none_will_come()
     let mut callee = Dialog::new(Side::Callee);
     callee.start().unwrap();
     callee.handle_end(End::Left);
-    assert_eq!(callee.open_stream(64), Err(Misuse::Over));
+    assert_eq!(callee.open_stream(Window::INITIAL), Err(Misuse::Over));
 }

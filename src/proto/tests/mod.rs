@@ -1,8 +1,9 @@
 //! The protocol on queues and a number for a clock.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use pleach_wire::{ByteStr, CallOptions, Cid, Format, Msg, Payload};
+use pleach_wire::{ByteStr, CallOptions, Cid, Format, Msg, Payload, Window};
 
 use self::pair::{Numbers, Pair};
 use super::session::{Event, Role, Session};

@@ -61,8 +61,14 @@ fn the_message_that_opens_a_stream_says_how_it_is_taken() {
     assert_eq!(pair.listener.send_items(cid, 0, 10), (2, Err(NoPermit::Overrun)));
     let mut session = Session::new(Numbers, Role::Listener, 10);
     let (target, terms) = (target(), CallOptions::default());
-    let pull =
-        Msg::Pull { cid: Cid(1), target: target.clone(), buffer: 2, waits: false, args: unit(), terms: terms.clone() };
+    let pull = Msg::Pull {
+        cid: Cid(1),
+        target: target.clone(),
+        window: Window::of_messages(2),
+        waits: false,
+        args: unit(),
+        terms: terms.clone(),
+    };
     let open = Msg::Open { cid: Cid(3), target, args: unit(), terms };
     for (msg, asked) in [(pull, Some(FunctionKind::Stream)), (open, Some(FunctionKind::Context)), (start(Cid(5)), None)]
     {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::BytesMut;
-use pleach_wire::codec::{Codec, FrameBuf};
+use pleach_wire::codec::{Codec, FrameBuf, Measured};
 use pleach_wire::transport::Lane;
-use pleach_wire::{CallOptions, Cid, Encode, Msg, Msgpack, Outgoing, Payload};
+use pleach_wire::{CallOptions, Cid, Encode, Msg, Msgpack, Outgoing, Payload, Window};
 
 use super::{secs, target};
 use crate::proto::dialog::{Canceller, End, Misuse, NoPermit, Take};
@@ -135,14 +135,19 @@ impl Half {
     }
 
     pub(super) fn open_stream(&mut self, cid: Cid, buffer: u32, lag: Lag) -> Result<(), Misuse> {
-        let opened = self.session.open_stream(cid, Intake { buffer, lag })?;
+        let opened = self.session.open_stream(cid, messages(buffer, lag))?;
         self.send_all(opened);
         Ok(())
     }
 
     pub(super) fn send_item(&mut self, cid: Cid, value: u32) -> Result<(), NoPermit> {
-        let permit = self.session.take_permit(cid)?;
+        self.send_value(cid, &value)
+    }
+
+    pub(super) fn send_value(&mut self, cid: Cid, value: &dyn Encode) -> Result<(), NoPermit> {
+        let (permit, value) = (self.session.take_permit(cid)?, Measured::new(value));
         self.send(permit.item(&value));
+        assert!(!self.session.note_sent(cid, Window::cost(value.len())));
         Ok(())
     }
 
@@ -157,20 +162,28 @@ impl Half {
     }
 
     pub(super) fn take(&mut self, cid: Cid) -> Take {
-        let (take, credit) = self.session.take_item(cid);
+        let mut behind = VecDeque::new();
+        let take = self.take_items(cid, &mut behind);
+        assert!(behind.is_empty(), "a buffer that is counted in messages hands them out singly");
+        take
+    }
+
+    fn take_items(&mut self, cid: Cid, behind: &mut VecDeque<Payload>) -> Take {
+        let (take, credit) = self.session.take_items(cid, behind);
         self.send_all([credit.map(Credit::transmit)]);
         take
     }
 
     /// The messages that can be taken; lost ones show as `Err`.
     pub(super) fn take_all(&mut self, cid: Cid) -> Vec<Result<u32, u64>> {
-        let mut taken = Vec::new();
+        let (mut taken, mut behind) = (Vec::new(), VecDeque::new());
         loop {
-            taken.push(match self.take(cid) {
+            taken.push(match self.take_items(cid, &mut behind) {
                 Take::Item(item) => Ok(item.decode().unwrap()),
                 Take::Lost(lost) => Err(lost),
                 Take::Wait | Take::Stopped | Take::Failed(_) => return taken,
             });
+            taken.extend(behind.drain(..).map(|item| Ok(item.decode().unwrap())));
         }
     }
 
@@ -206,6 +219,11 @@ impl Half {
     }
 }
 
+/// A buffer for so many messages.
+fn messages(buffer: u32, lag: Lag) -> Intake {
+    Intake { window: Window::of_messages(buffer), lag }
+}
+
 /// Two sessions and the messages in transit between them.
 pub(super) struct Pair {
     pub(super) dialer: Half,
@@ -232,7 +250,11 @@ impl Pair {
 
     /// The dialer opens a one-way stream; the listener has begun to run it.
     pub(super) fn open_one_way(&mut self, buffer: u32, lag: Lag) -> Cid {
-        let opened = self.dialer.session.open_one_way(target(), &(), CallOptions::default(), Intake { buffer, lag });
+        self.open_one_way_with(messages(buffer, lag))
+    }
+
+    pub(super) fn open_one_way_with(&mut self, intake: Intake) -> Cid {
+        let opened = self.dialer.session.open_one_way(target(), &(), CallOptions::default(), intake);
         self.begin(opened)
     }
 

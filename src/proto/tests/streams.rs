@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::proto::dialog::{Arrival, Dialog, End, NoPermit, Side, Take};
-use crate::proto::inbox::Lag;
+use crate::proto::inbox::{Intake, Lag};
 use crate::proto::transmit::Answer;
 
 #[test]
@@ -48,8 +48,20 @@ fn a_buffer_may_be_larger_or_smaller() {
     let (mut pair, cid) = Pair::streaming(200, Lag::Wait);
     assert_eq!(pair.dialer.send_items(cid, 0, 1000), (200, Err(NoPermit::Wait)));
     let (mut pair, cid) = Pair::streaming(4, Lag::Wait);
-    assert_eq!(pair.dialer.send_items(cid, 0, 1000).0, 64, "the initial credit was given before");
+    assert_eq!(pair.dialer.send_items(cid, 0, 1000), (4, Err(NoPermit::Wait)));
     pair.deliver();
+    assert_eq!(pair.listener.take_all(cid).len(), 4);
+    pair.deliver();
+    assert_eq!(pair.dialer.send_items(cid, 64, 1000), (4, Err(NoPermit::Wait)));
+    // Those that were sent before the peer told of its smaller buffer are kept.
+    let mut pair = Pair::new(10);
+    let cid = pair.open();
+    pair.dialer.open_stream(cid, 64, Lag::Wait).unwrap();
+    assert_eq!(pair.dialer.send_items(cid, 0, 1000), (64, Err(NoPermit::NotOpened)));
+    pair.listener.start(cid, 0).unwrap();
+    pair.listener.open_stream(cid, 4, Lag::Wait).unwrap();
+    pair.deliver();
+    assert_eq!(pair.dialer.send_item(cid, 64), Err(NoPermit::Wait));
     assert_eq!(pair.listener.take_all(cid).len(), 64);
     pair.deliver();
     assert_eq!(pair.dialer.send_items(cid, 64, 1000), (4, Err(NoPermit::Wait)));
@@ -85,6 +97,90 @@ fn without_back_pressure_a_full_buffer_is_an_overrun() {
     let cid = pair.open();
     pair.dialer.open_stream(cid, 64, Lag::Wait).unwrap();
     assert_eq!(pair.dialer.send_items(cid, 0, 1000), (64, Err(NoPermit::NotOpened)));
+}
+
+/// Both sides of a one-way stream whose receiver buffers so many bytes.
+fn in_bytes(bytes: u32, lag: Lag) -> (Pair, Cid) {
+    let mut pair = Pair::new(10);
+    let cid = pair.open_one_way_with(Intake { window: Window::of_bytes(bytes), lag });
+    (pair, cid)
+}
+
+#[test]
+fn a_buffer_may_be_counted_in_bytes() {
+    // A number takes up to five bytes, and 64 for the message itself.
+    let (mut pair, cid) = in_bytes(100 * 65, Lag::Wait);
+    let (sent, why) = pair.listener.send_items(cid, 0, 1000);
+    assert_eq!((sent, why), (100, Err(NoPermit::Wait)), "far more than 64, and no more than the bytes");
+    pair.deliver();
+    // All are handed out in order, singly or several at once, and what is taken may be sent again.
+    let mut from = 0;
+    for _ in 0..20 {
+        let taken = pair.dialer.take_all(cid);
+        assert!(taken.iter().copied().eq((from..).take(taken.len()).map(Ok)), "{taken:?}");
+        from += taken.len() as u32;
+        pair.deliver();
+        let (sent, _) = pair.listener.send_items(cid, from, 1000);
+        assert!((50..=100).contains(&sent), "half of it comes back at a time: {sent}");
+        pair.deliver();
+    }
+}
+
+#[test]
+fn one_message_of_any_size_fits() {
+    let (mut pair, cid) = in_bytes(1, Lag::Wait);
+    for _ in 0..3 {
+        assert_eq!(pair.listener.send_items(cid, 7, 10), (1, Err(NoPermit::Wait)));
+        pair.deliver();
+        assert_eq!(pair.dialer.take_all(cid), [Ok(7)]);
+        pair.deliver();
+    }
+}
+
+#[test]
+fn the_first_messages_are_bounded_in_bytes_too() {
+    let mut pair = Pair::new(10);
+    let cid = pair.open();
+    pair.dialer.open_stream(cid, 64, Lag::Wait).unwrap();
+    let text = "x".repeat(100_000);
+    let send = |pair: &mut Pair| pair.dialer.send_value(cid, &text);
+    (0..3).for_each(|_| send(&mut pair).unwrap());
+    assert_eq!(send(&mut pair), Err(NoPermit::NotOpened));
+}
+
+#[test]
+fn a_few_large_messages_are_not_taken_at_once() {
+    let (mut pair, cid) = in_bytes(1 << 20, Lag::Wait);
+    let text = "x".repeat(100_000);
+    while pair.listener.send_value(cid, &text).is_ok() {}
+    pair.deliver();
+    let mut behind = VecDeque::new();
+    let (first, _) = pair.dialer.session.take_items(cid, &mut behind);
+    assert!(matches!(first, Take::Item(_)));
+    assert_eq!(behind.len(), 2, "an eighth of the window");
+}
+
+#[test]
+fn the_newest_bytes_are_kept() {
+    let (mut pair, cid) = in_bytes(10 * 65, Lag::DropOldest);
+    for number in 0..100 {
+        pair.listener.send_item(cid, number).unwrap();
+        pair.deliver();
+    }
+    let taken = pair.dialer.take_all(cid);
+    assert_eq!(taken[0], Err(90));
+    assert!(taken[1..].iter().copied().eq((90..100).map(Ok)));
+}
+
+#[test]
+fn a_peer_that_sends_more_bytes_than_fit_fills_no_memory() {
+    let (mut pair, cid) = in_bytes(1000, Lag::Wait);
+    let large = || Payload::of(Format::Msgpack, &"x".repeat(5000)).unwrap();
+    let mut taken = 0;
+    while !matches!(pair.dialer.handle(Msg::Yield { cid, value: large() }), Event::Misplaced { .. }) {
+        taken += 1;
+    }
+    assert_eq!(taken, 2, "the one that goes beyond the limit, and one that was promised");
 }
 
 #[test]
@@ -124,10 +220,10 @@ fn what_came_before_the_end_is_handed_out_before_it() {
 #[test]
 fn a_peer_that_sends_no_more_gets_no_credit() {
     let (mut pair, cid) = Pair::streaming(2, Lag::Wait);
-    assert_eq!(pair.dialer.send_items(cid, 0, 64), (64, Ok(())));
+    assert_eq!(pair.dialer.send_items(cid, 0, 2), (2, Ok(())));
     pair.dialer.finish_stream(cid);
     pair.deliver();
-    assert_eq!(pair.listener.take_all(cid).len(), 64);
+    assert_eq!(pair.listener.take_all(cid).len(), 2);
     assert!(pair.listener.log.iter().all(|(_, kind)| *kind != "credit"));
 }
 
@@ -146,7 +242,7 @@ fn a_closed_stream_holds_no_sender_up() {
     // Messages of such a stream count as discarded, one by one.
     let mut callee = Dialog::new(Side::Callee);
     callee.start().unwrap();
-    callee.open_stream(64).unwrap();
+    callee.open_stream(Window::INITIAL).unwrap();
     callee.stop();
     assert_eq!(callee.handle_yield(unit()), Arrival::Discarded(Some(1)));
 }

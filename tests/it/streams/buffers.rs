@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use pleach::Lag;
 use pleach::prelude::*;
 
-use super::{floods, forwards, with_peer};
+use super::{floods, forwards, forwards_blobs, with_peer};
 use crate::support::Notes;
 
 pub(super) async fn exactly_the_buffer_fits(config: Config) {
@@ -45,6 +45,33 @@ async fn overrun_at(portal: &Portal, buffer: Option<u32>, fit: u64) {
     assert_eq!(overrun.type_name, "pleach::Error::StreamOverrun");
     assert!(overrun.message.contains("in actor `root`"), "{}", overrun.message);
     assert!(!overrun.message.contains("no stream is open"), "{}", overrun.message);
+}
+
+pub(super) async fn large_messages_fill_a_buffer_by_their_bytes(config: Config) {
+    // A message counts for its payload, a little above 100,000 bytes, and for 64.
+    let window = |bytes| Config { stream_bytes: bytes, ..config.clone() };
+    for (config, said, fit) in [(config.clone(), None, 3), (window(1 << 20), None, 11), (config, Some(500_000), 5)] {
+        with_peer(config, async |portal| {
+            let notes = Arc::new(Notes::new());
+            let call = forwards_blobs(fit + 1, 100_000, notes.address()).lag(Lag::Error);
+            let call = if let Some(bytes) = said { call.buffer_bytes(bytes) } else { call };
+            let mut taken = 0;
+            let overrun: Result<()> = portal
+                .open_stream_from(call, async |mut stream| {
+                    notes.expect_async("failed").await; // though none was taken
+                    while let Some(blob) = stream.recv().await? {
+                        assert_eq!(blob.len(), 100_000);
+                        taken += 1;
+                    }
+                    Ok(())
+                })
+                .await;
+            assert_eq!(taken, fit);
+            assert!(matches!(overrun, Err(Error::Remote(_))), "{overrun:?}");
+            Ok(())
+        })
+        .await;
+    }
 }
 
 pub(super) async fn an_overrun_says_whether_a_stream_is_open(config: Config) {

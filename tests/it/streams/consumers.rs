@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as
 use pleach::Subscription;
 use pleach::prelude::*;
 
-use super::{counts, doubler, fails_later, with_peer};
+use super::{Picked, counts, counts_at_once, doubler, fails_later, picked, with_peer};
 use crate::support::assert_says;
 
 pub(super) async fn a_stream_is_a_stream_and_a_sink(config: Config) {
@@ -115,6 +115,39 @@ async fn take_all(mut consumer: Subscription<u64>) -> Result<Vec<u64>> {
         tokio::task::yield_now().await;
     }
     Ok(taken)
+}
+
+pub(super) async fn messages_go_and_come_in_batches(config: Config) {
+    with_peer(config, async |portal| {
+        let call = counts_at_once(10_000);
+        portal
+            .open_stream_from(call, async |mut stream| {
+                let (mut taken, mut calls) = (Vec::new(), 0);
+                assert_eq!(stream.recv_many(&mut taken, 0).await?, 0);
+                while let 1.. = stream.recv_many(&mut taken, 100).await? {
+                    calls += 1;
+                }
+                assert!(taken.iter().copied().eq(0..10_000));
+                assert!((100..10_000).contains(&calls), "several came at once, and no more than asked for: {calls}");
+                Ok::<_, Error>(())
+            })
+            .await?;
+        // One that can't be read is the error of the call that would begin with it.
+        portal
+            .open_stream_from(picked(5), async |mut stream| {
+                let mut taken = Vec::new();
+                while taken.len() < 3 {
+                    stream.recv_many(&mut taken, 10).await?;
+                }
+                assert_eq!(taken, [0, 1, 2].map(Picked));
+                assert_says(&stream.recv_many(&mut taken, 10).await, &["three is not read"]);
+                while stream.recv_many(&mut taken, 10).await? > 0 {}
+                assert_eq!(taken, [0, 1, 2, 4].map(Picked));
+                Ok(())
+            })
+            .await
+    })
+    .await;
 }
 
 pub(super) async fn a_closed_stream_leaves_the_result(config: Config) {

@@ -11,6 +11,7 @@ use futures_util::{SinkExt as _, Stream, StreamExt as _, TryStreamExt as _, stre
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 use pleach::scope::{self, Shield};
+use serde::{Deserialize, Serialize};
 use tracing::instrument::WithSubscriber as _;
 
 use crate::support::{
@@ -39,6 +40,39 @@ async fn forwards(out: &mut StreamSender<u64>, to: u64, notes: String) -> Result
     let forwarded = stream::iter(0..to).map(Ok).forward(out).await;
     note(&notes, if forwarded.is_ok() { "sent" } else { "failed" });
     forwarded
+}
+
+/// As [`forwards`], with byte strings of this size.
+#[pleach::stream]
+async fn forwards_blobs(out: &mut StreamSender<Blob>, to: u64, size: usize, notes: String) -> Result<()> {
+    let forwarded = stream::iter(0..to).map(|_| Ok(Blob::from(vec![7; size]))).forward(out).await;
+    note(&notes, if forwarded.is_ok() { "sent" } else { "failed" });
+    forwarded
+}
+
+/// Sends the numbers below `to` in one go.
+#[pleach::stream]
+async fn counts_at_once(out: &mut StreamSender<u64>, to: u64) -> Result<()> {
+    StreamSender::send_all(out, 0..to).await
+}
+
+/// A number that can be sent, and read unless it is three.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
+pub(crate) struct Picked(u64);
+
+impl TryFrom<u64> for Picked {
+    type Error = &'static str;
+
+    fn try_from(number: u64) -> std::result::Result<Self, &'static str> {
+        if number == 3 { Err("three is not read") } else { Ok(Self(number)) }
+    }
+}
+
+/// Sends such numbers below `to`.
+#[pleach::stream]
+async fn picked(out: &mut StreamSender<Picked>, to: u64) -> Result<()> {
+    StreamSender::send_all(out, (0..to).map(Picked)).await
 }
 
 /// Sends for ever; once it is cancelled, takes its time to clean up.
@@ -119,11 +153,13 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix_fn(a_clean_up_that_fails_unheard_is_logged),
         matrix_fn(a_cancelled_block_has_cancelled_the_function),
         matrix_fn(buffers::exactly_the_buffer_fits),
+        matrix_fn(buffers::large_messages_fill_a_buffer_by_their_bytes),
         matrix_fn(buffers::an_overrun_says_whether_a_stream_is_open),
         matrix_fn(buffers::a_receiver_that_keeps_the_newest_is_told_what_it_lost),
         matrix_fn(consumers::a_stream_is_a_stream_and_a_sink),
         matrix_fn(consumers::consumers_that_are_cancelled_lose_nothing),
         matrix_fn(consumers::subscribers_get_what_the_stream_gets),
+        matrix_fn(consumers::messages_go_and_come_in_batches),
         matrix_fn(consumers::a_closed_stream_leaves_the_result),
         matrix_fn(consumers::a_sender_to_a_peer_that_failed_gets_its_error),
         matrix_fn(kinds::a_function_of_another_kind_is_refused),

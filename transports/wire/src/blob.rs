@@ -134,6 +134,11 @@ pub(crate) fn put_aside(bytes: &Bytes) -> Option<usize> {
     })
 }
 
+/// Returns how many bytes the value that is being encoded has put aside.
+pub(crate) fn size_aside() -> usize {
+    OUTGOING.with_borrow(|aside| aside.as_ref().map_or(0, |aside| aside.size))
+}
+
 fn look_up(mark: &[u8]) -> Option<Bytes> {
     let (offset, len) = mark.split_first_chunk::<4>()?;
     let start = u32::from_le_bytes(*offset) as usize;

@@ -44,11 +44,11 @@ pub fn with_payload<P: Copy>(msg: &Msg, payload: P) -> Msg<P> {
         Msg::Cancel { cid } => Msg::Cancel { cid },
         Msg::CancelAck { cid, found } => Msg::CancelAck { cid, found },
         Msg::Open { cid, target, terms, .. } => Msg::Open { cid, target, args: payload, terms },
-        Msg::Pull { cid, target, buffer, waits, terms, .. } => {
-            Msg::Pull { cid, target, buffer, waits, args: payload, terms }
+        Msg::Pull { cid, target, window, waits, terms, .. } => {
+            Msg::Pull { cid, target, window, waits, args: payload, terms }
         }
         Msg::Started { cid, .. } => Msg::Started { cid, value: payload },
-        Msg::Stream { cid, buffer, waits } => Msg::Stream { cid, buffer, waits },
+        Msg::Stream { cid, window, waits } => Msg::Stream { cid, window, waits },
         Msg::Yield { cid, .. } => Msg::Yield { cid, value: payload },
         Msg::Credit { cid, count } => Msg::Credit { cid, count },
         Msg::Stop { cid } => Msg::Stop { cid },

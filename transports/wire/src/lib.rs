@@ -36,6 +36,7 @@ pub mod tap;
 mod terms;
 mod trace;
 pub mod transport;
+mod window;
 
 pub use address::Address;
 pub use blob::Blob;
@@ -48,3 +49,4 @@ pub use trace::{InvalidTraceparent, TraceContext};
 pub use transport::{
     Flow, Link, Listener, MsgTransport, MsgTransportExt, Protocol, Reach, Settings, TlsIdentity, Traffic, Volume,
 };
+pub use window::{MESSAGE_COST, Window};

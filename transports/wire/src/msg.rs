@@ -15,11 +15,11 @@
 //! | `bye` | 7 | why | the sender closes the connection |
 //! | `open` | 8 | cid, target, args, terms | run a context function of the peer: a dialog of many messages |
 //! | `started` | 9 | cid, value | it runs; its first value |
-//! | `stream` | 10 | cid, buffer, waits | the sender takes stream messages now; what it does when they are too many |
+//! | `stream` | 10 | cid, messages, waits, bytes | the sender takes stream messages now: its window, and what it does when they are too many |
 //! | `yield` | 11 | cid, value | one message of the stream, either way |
-//! | `credit` | 12 | cid, count | the peer may send so many more |
+//! | `credit` | 12 | cid, count | so many more of the peer's messages have been taken |
 //! | `stop` | 13 | cid | the sender sends no more stream messages |
-//! | `pull` | 14 | cid, target, buffer, waits, args, terms | run a stream function of the peer: it yields, the sender only takes |
+//! | `pull` | 14 | cid, target, messages, waits, bytes, args, terms | run a stream function of the peer: it yields, the sender only takes |
 //! | `ping` | 15 | n | a heartbeat: answer at once |
 //! | `pong` | 16 | n | the answer to that heartbeat |
 //!
@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{Encode, Payload};
 use crate::terms::CallOptions;
+use crate::window::Window;
 
 /// One message, with its payload either as it arrived or as a value to be written.
 #[derive(Clone, Debug)]
@@ -100,8 +101,8 @@ pub enum Msg<P = Payload> {
         cid: Cid,
         /// Path of the function.
         target: ByteStr,
-        /// How many messages the sender buffers: the first credit.
-        buffer: u32,
+        /// How much the sender buffers.
+        window: Window,
         /// Whether the function is to wait when the buffer is full; otherwise that is an error there.
         waits: bool,
         /// The argument structure.
@@ -120,8 +121,8 @@ pub enum Msg<P = Payload> {
     Stream {
         /// The dialog.
         cid: Cid,
-        /// How many messages it buffers; [`INITIAL_CREDIT`] if it says nothing.
-        buffer: u32,
+        /// How much it buffers; [`Window::INITIAL`] before it says so.
+        window: Window,
         /// Whether the peer is to wait when the buffer is full; otherwise that is an error there.
         waits: bool,
     },
@@ -132,11 +133,11 @@ pub enum Msg<P = Payload> {
         /// The message.
         value: P,
     },
-    /// The peer may send more stream messages.
+    /// Stream messages of the peer have been taken, or discarded: it may send more.
     Credit {
         /// The dialog.
         cid: Cid,
-        /// How many more.
+        /// How many since the last of these, the oldest first.
         count: u32,
     },
     /// The sender sends no more stream messages.
@@ -341,7 +342,3 @@ impl<P> Msg<P> {
         }
     }
 }
-
-/// How many stream messages a side may send before it has heard from the other: the reference's
-/// buffer of 2⁶, so that messages sent before the peer opened its stream are kept for it.
-pub const INITIAL_CREDIT: u32 = 64;

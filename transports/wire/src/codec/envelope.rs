@@ -20,6 +20,7 @@ use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
 use crate::terms::CallOptions;
 use crate::trace::TraceContext;
+use crate::window::Window;
 
 /// Appends a message, with its payload in `format`.
 ///
@@ -62,22 +63,20 @@ pub(super) fn write(format: Format, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>
             put_cid(out, *cid);
             put_text(out, target);
         }
-        Msg::Pull { cid, target, buffer, waits, .. } => {
-            put_header(out, PULL, 6 + added);
+        Msg::Pull { cid, target, window, waits, .. } => {
+            put_header(out, PULL, 7 + added);
             put_cid(out, *cid);
             put_text(out, target);
-            put_count(out, *buffer);
-            put_bool(out, *waits);
+            put_window(out, *window, *waits);
         }
         Msg::Started { cid, .. } => {
             put_header(out, STARTED, 3);
             put_cid(out, *cid);
         }
-        Msg::Stream { cid, buffer, waits } => {
-            put_header(out, STREAM, 4);
+        Msg::Stream { cid, window, waits } => {
+            put_header(out, STREAM, 5);
             put_cid(out, *cid);
-            put_count(out, *buffer);
-            put_bool(out, *waits);
+            put_window(out, *window, *waits);
         }
         Msg::Yield { cid, .. } => {
             put_header(out, YIELD, 3);
@@ -137,8 +136,9 @@ fn take(format: Format, mut body: Bytes) -> Result<Msg, String> {
     let needed = match code {
         HELLO | CANCEL | BYE | STOP | PING | PONG => 2,
         RETURN | ERROR | CANCEL_ACK | STARTED | YIELD | CREDIT => 3,
-        START | OPEN | STREAM => 4,
-        PULL => 6,
+        START | OPEN => 4,
+        STREAM => 5,
+        PULL => 7,
         _ => return Err(format!("unknown message code {code}")),
     };
     if fields < needed {
@@ -164,14 +164,14 @@ fn take(format: Format, mut body: Bytes) -> Result<Msg, String> {
         }
         PULL => {
             let (cid, target) = (take_cid(&mut body)?, take_text(&mut body)?);
-            let (buffer, waits) = (take_count(&mut body)?, take_bool(&mut body)?);
-            let terms = take_terms(&mut body, fields, 6)?;
-            Msg::Pull { cid, target, buffer, waits, args: Payload::new(format, body, parts), terms }
+            let (window, waits) = take_window(&mut body)?;
+            let terms = take_terms(&mut body, fields, 7)?;
+            Msg::Pull { cid, target, window, waits, args: Payload::new(format, body, parts), terms }
         }
         STARTED => Msg::Started { cid: take_cid(&mut body)?, value: Payload::new(format, body, parts) },
         STREAM => {
-            let (cid, buffer) = (take_cid(&mut body)?, take_count(&mut body)?);
-            Msg::Stream { cid, buffer, waits: take_bool(&mut body)? }
+            let (cid, (window, waits)) = (take_cid(&mut body)?, take_window(&mut body)?);
+            Msg::Stream { cid, window, waits }
         }
         YIELD => Msg::Yield { cid: take_cid(&mut body)?, value: Payload::new(format, body, parts) },
         CREDIT => Msg::Credit { cid: take_cid(&mut body)?, count: take_count(&mut body)? },
@@ -317,6 +317,17 @@ fn put_number(out: &mut BytesMut, number: u64) {
 
 fn put_count(out: &mut BytesMut, count: u32) {
     put_number(out, count.into());
+}
+
+fn put_window(out: &mut BytesMut, window: Window, waits: bool) {
+    put_count(out, window.messages);
+    put_bool(out, waits);
+    put_count(out, window.bytes);
+}
+
+fn take_window(body: &mut Bytes) -> Result<(Window, bool), String> {
+    let (messages, waits, bytes) = (take_count(body)?, take_bool(body)?, take_count(body)?);
+    Ok((Window { messages, bytes }, waits))
 }
 
 fn put_bool(out: &mut BytesMut, value: bool) {

@@ -21,6 +21,7 @@ use crate::error::TransportError;
 use crate::msg::{ByteStr, Cid, Msg, Outgoing};
 use crate::terms::CallOptions;
 use crate::trace::TraceContext;
+use crate::window::Window;
 
 /// The readable codec.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,11 +47,13 @@ impl Codec for Json {
             Msg::CancelAck { cid, found } => encode_value(&(kind, cid.0, found), out),
             Msg::Bye { why } => encode_value(&(kind, why.as_str()), out),
             Msg::Open { cid, target, .. } => encode_value(&(kind, cid.0, target.as_str()), out),
-            Msg::Pull { cid, target, buffer, waits, .. } => {
-                encode_value(&(kind, cid.0, target.as_str(), buffer, waits), out)
+            Msg::Pull { cid, target, window, waits, .. } => {
+                encode_value(&(kind, cid.0, target.as_str(), window.messages, waits, window.bytes), out)
             }
             Msg::Started { cid, .. } | Msg::Yield { cid, .. } | Msg::Stop { cid } => encode_value(&(kind, cid.0), out),
-            Msg::Stream { cid, buffer, waits } => encode_value(&(kind, cid.0, buffer, waits), out),
+            Msg::Stream { cid, window, waits } => {
+                encode_value(&(kind, cid.0, window.messages, waits, window.bytes), out)
+            }
             Msg::Credit { cid, count } => encode_value(&(kind, cid.0, count), out),
             Msg::Ping { n } | Msg::Pong { n } => encode_value(&(kind, n), out),
         };
@@ -86,6 +89,10 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         let text = |at: usize| fields.get(at).and_then(|field| parse::<String>(field).ok());
         Ok::<_, String>(CallOptions::of([number(at)?, number(at + 1)?], trace(text(at + 2), text(at + 3))))
     };
+    let window = |at| {
+        let window = Window { messages: parse(field(at)?)?, bytes: parse(field(at + 2)?)? };
+        Ok::<_, String>((window, parse(field(at + 1)?)?))
+    };
     let kind: String = parse(field(0)?)?;
     Ok(match kind.as_str() {
         "hello" => Msg::Hello { step: payload(1)? },
@@ -97,11 +104,14 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         "bye" => Msg::Bye { why: text(1)? },
         "open" => Msg::Open { cid: cid()?, target: text(2)?, args: payload(3)?, terms: terms(4)? },
         "pull" => {
-            let (buffer, waits) = (parse(field(3)?)?, parse(field(4)?)?);
-            Msg::Pull { cid: cid()?, target: text(2)?, buffer, waits, args: payload(5)?, terms: terms(6)? }
+            let (window, waits) = window(3)?;
+            Msg::Pull { cid: cid()?, target: text(2)?, window, waits, args: payload(6)?, terms: terms(7)? }
         }
         "started" => Msg::Started { cid: cid()?, value: payload(2)? },
-        "stream" => Msg::Stream { cid: cid()?, buffer: parse(field(2)?)?, waits: parse(field(3)?)? },
+        "stream" => {
+            let (window, waits) = window(2)?;
+            Msg::Stream { cid: cid()?, window, waits }
+        }
         "yield" => Msg::Yield { cid: cid()?, value: payload(2)? },
         "credit" => Msg::Credit { cid: cid()?, count: parse(field(2)?)? },
         "stop" => Msg::Stop { cid: cid()? },

@@ -13,6 +13,7 @@ mod custom;
 mod envelope;
 mod json;
 mod json_keys;
+mod measured;
 mod msgpack;
 mod payload;
 mod place;
@@ -26,6 +27,7 @@ use serde::Serialize;
 pub use self::comparing::{lost, read_back};
 pub use self::custom::{CustomCodec, CustomFormat};
 pub use self::json::Json;
+pub use self::measured::Measured;
 pub use self::msgpack::Msgpack;
 pub use self::payload::Payload;
 #[cfg(fuzzing)]
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
     use crate::blob::Blob;
     use crate::msg::{ByteStr, Cid};
-    use crate::{CallOptions, TraceContext};
+    use crate::{CallOptions, TraceContext, Window};
 
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
     struct Args {
@@ -179,14 +181,14 @@ mod tests {
                 Msg::Pull {
                     cid: Cid(3),
                     target: ByteStr::from_static("a::b"),
-                    buffer: 1000,
+                    window: Window { messages: 1000, bytes: u32::MAX },
                     waits: true,
                     args: &1u8,
                     terms: CallOptions { schema: 7, ..CallOptions::default() },
                 },
                 Msg::Started { cid: Cid(3), value: &"first" },
-                Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
-                Msg::Stream { cid: Cid(3), buffer: 0, waits: true },
+                Msg::Stream { cid: Cid(3), window: Window::of_bytes(1 << 18), waits: false },
+                Msg::Stream { cid: Cid(3), window: Window::NONE, waits: true },
                 Msg::Yield { cid: Cid(3), value: &1u8 },
                 Msg::Credit { cid: Cid(3), count: 32 },
                 Msg::Stop { cid: Cid(3) },
@@ -248,7 +250,7 @@ mod tests {
         [
             Msg::Start { cid: Cid(9), target: target.clone(), args, terms: terms() },
             Msg::Open { cid: Cid(9), target: target.clone(), args, terms: terms() },
-            Msg::Pull { cid: Cid(9), target, buffer: 7, waits: true, args, terms: terms() },
+            Msg::Pull { cid: Cid(9), target, window: Window::INITIAL, waits: true, args, terms: terms() },
         ]
     }
 
@@ -294,10 +296,10 @@ mod tests {
             Msg::Hello { .. } => (None, None, None),
             Msg::Start { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
             Msg::Open { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
-            Msg::Pull { cid, target, buffer, waits, .. } => {
-                (Some(*cid), Some(*waits), Some(format!("{target} {buffer}")))
+            Msg::Pull { cid, target, window, waits, .. } => {
+                (Some(*cid), Some(*waits), Some(format!("{target} {window:?}")))
             }
-            Msg::Stream { cid, buffer, waits } => (Some(*cid), Some(*waits), Some(buffer.to_string())),
+            Msg::Stream { cid, window, waits } => (Some(*cid), Some(*waits), Some(format!("{window:?}"))),
             Msg::Credit { cid, count } => (Some(*cid), None, Some(count.to_string())),
             Msg::Return { cid, .. }
             | Msg::Cancel { cid }
