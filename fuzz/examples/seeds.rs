@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::BytesMut;
 use pleach_fuzz::values;
 use pleach_wire::codec::{Codec, FrameBuf};
-use pleach_wire::{Blob, ByteStr, CallOptions, Cid, Format, Json, Msg, Msgpack, Outgoing, TraceContext};
+use pleach_wire::{Blob, ByteStr, CallOptions, Cid, Format, Json, Msg, Msgpack, Outgoing, TraceContext, Window};
 
 fn main() -> std::io::Result<()> {
     let addresses = [
@@ -108,13 +108,13 @@ fn messages() -> Vec<Outgoing<'static>> {
         Msg::Hello { step: &1u8 },
         Msg::Start { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms: terms.clone() },
         Msg::Open { cid: Cid(9), target: target.clone(), args: &(1u8, "text"), terms: CallOptions::default() },
-        Msg::Pull { cid: Cid(9), target, buffer: 64, waits: true, args: &(), terms },
+        Msg::Pull { cid: Cid(9), target, window: Window::INITIAL, waits: true, args: &(), terms },
         Msg::Return { cid: Cid(9), value: &() },
         Msg::Error { cid: None, error: &"e" },
         Msg::Cancel { cid: Cid(300) },
         Msg::CancelAck { cid: Cid(70_000), found: true },
         Msg::Started { cid: Cid(3), value: &"first" },
-        Msg::Stream { cid: Cid(3), buffer: 1000, waits: false },
+        Msg::Stream { cid: Cid(3), window: Window::of_messages(1000), waits: false },
         Msg::Yield { cid: Cid(3), value: &[1u64, 2, 3] },
         Msg::Credit { cid: Cid(3), count: 32 },
         Msg::Stop { cid: Cid(3) },

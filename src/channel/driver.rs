@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::vec::Drain as Drained;
 
 use pleach_wire::{
     ByteStr, CallOptions, Cid, DrainLimit, EndReason, Msg, Payload, SilenceLimit, TraceContext, TransportClosed,
@@ -19,12 +20,12 @@ use pleach_wire::{
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Channel;
 use super::cancelling::CancelOutcome;
 use super::dialog::{DialogHandle, Wake};
 use super::drain::{Drain, Draining};
 use super::life::Stage;
 use super::records::Kind;
+use super::{Channel, Wakers};
 use crate::error::{Cancelled, Packed, Refusal};
 use crate::holds;
 use crate::log::Limit;
@@ -67,12 +68,13 @@ pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<
     let mut driver = Driver::new(&channel, &*serve, drain);
     batch.iter().for_each(|early| channel.0.line.note_early(early));
     let end = loop {
-        for msg in batch.drain(..) {
-            driver.handle(msg);
+        let mut messages = batch.drain(..);
+        while driver.take(&mut messages) {
             if driver.turn >= TURN {
                 driver.end_turn().await;
             }
         }
+        drop(messages);
         driver.wake_changed();
         let next = match driver.look_if_due() {
             Ok(()) => driver.next(&mut batch).await,
@@ -263,10 +265,16 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn handle(&mut self, msg: Msg) {
+    /// Takes the next message, or several of one stream; returns whether there was one.
+    fn take(&mut self, messages: &mut Drained<'_, Msg>) -> bool {
+        let before = messages.len();
+        let event = self.channel.session().handle_next(messages);
+        self.turn += before - messages.len();
+        event.map(|event| self.handle(event)).is_some()
+    }
+
+    fn handle(&mut self, event: Event<Wakers>) {
         let channel = self.channel;
-        let event = channel.session().handle_msg(msg);
-        self.turn += 1;
         if !matches!(event, Event::Changed { .. }) {
             self.wake_changed(); // what follows may take its time
         }

@@ -112,6 +112,12 @@ impl Inbox {
         Pushed::Kept(self.free(1, cost))
     }
 
+    /// Returns whether the next message is sure to be kept.
+    pub(super) fn keeps_more(&self) -> bool {
+        let limit = self.window.max(self.granted);
+        self.keeps_newest || (self.items.len() < limit.messages as usize && self.bytes < limit.bytes.into())
+    }
+
     fn allows_more(&mut self) -> bool {
         let limit = self.window.max(self.granted);
         if self.items.len() >= limit.messages as usize {

@@ -73,6 +73,12 @@ impl Credit {
         Self { cid, count }
     }
 
+    /// Adds an earlier one for the same dialog.
+    pub(super) fn with(self, earlier: Option<Self>) -> Self {
+        let earlier = earlier.map_or(0, |earlier| earlier.count);
+        Self { count: self.count.saturating_add(earlier), ..self }
+    }
+
     pub(crate) fn transmit(self) -> Transmit<'static> {
         Transmit::control(Msg::Credit { cid: self.cid, count: self.count })
     }

@@ -159,6 +159,11 @@ impl Dialog {
         }
     }
 
+    /// Returns whether the next stream message will be kept.
+    pub(super) fn keeps_more(&self) -> bool {
+        self.stream != Stream::Stopped && self.inbox.keeps_more()
+    }
+
     /// The peer sends no more stream messages.
     pub(super) fn handle_stop(&mut self) {
         self.peer_stopped = true;

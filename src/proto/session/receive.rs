@@ -1,5 +1,7 @@
 //! What a message of the peer requires: the one place that looks at its kind.
 
+use std::vec::Drain;
+
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
 use pleach_wire::{ByteStr, CallOptions, Cid, Msg, Payload};
@@ -49,6 +51,18 @@ pub(crate) enum Event<H: Handles> {
 }
 
 impl<H: Handles> Session<H> {
+    /// Takes the next message from the peer and, if that is one of a stream, those of the same stream behind it, as far
+    /// as the stream has room for them.
+    pub(crate) fn handle_next(&mut self, messages: &mut Drain<'_, Msg>) -> Option<Event<H>> {
+        let msg = messages.next()?;
+        let stream = if let Msg::Yield { cid, .. } = &msg { Some(*cid) } else { None };
+        let mut event = self.handle_msg(msg);
+        if let (Some(cid), Event::Changed { credit, .. }) = (stream, &mut event) {
+            self.handle_more_items(cid, messages, credit);
+        }
+        Some(event)
+    }
+
     /// Takes a message from the peer.
     pub(crate) fn handle_msg(&mut self, msg: Msg) -> Event<H> {
         let kind = msg.kind();
@@ -137,6 +151,19 @@ impl<H: Handles> Session<H> {
             Arrival::Unallowed => return Event::Misplaced { cid, kind, why: "a message without credit" },
         };
         Event::Changed { wake: entry.wake.clone(), credit }
+    }
+
+    /// Takes the next messages of a stream that has just taken one; adds to the credit that is to be given back.
+    fn handle_more_items(&mut self, cid: Cid, messages: &mut Drain<'_, Msg>, credit: &mut Option<Credit>) {
+        let Some(entry) = self.open_dialog(cid) else { return };
+        while matches!(messages.as_slice().first(), Some(Msg::Yield { cid: next, .. }) if *next == cid)
+            && entry.dialog.keeps_more()
+            && let Some(Msg::Yield { value, .. }) = messages.next()
+        {
+            if let Arrival::Credited(count) = entry.dialog.handle_yield(value) {
+                *credit = Some(Credit::new(cid, count).with(credit.take()));
+            }
+        }
     }
 
     fn handle_cancel(&mut self, cid: Cid) -> Event<H> {

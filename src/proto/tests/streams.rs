@@ -99,6 +99,40 @@ fn without_back_pressure_a_full_buffer_is_an_overrun() {
     assert_eq!(pair.dialer.send_items(cid, 0, 1000), (64, Err(NoPermit::NotOpened)));
 }
 
+#[test]
+fn messages_of_one_stream_are_taken_in_one_go() {
+    let (mut pair, first) = Pair::streaming(64, Lag::Wait);
+    let second = pair.open();
+    pair.listener.start(second, 0).unwrap();
+    pair.listener.open_stream(second, 3, Lag::Wait).unwrap();
+    pair.deliver();
+    let item = |cid| Msg::Yield { cid, value: Payload::of(Format::Msgpack, &7u32).unwrap() };
+    let [many, few] = [first, second].map(item);
+    let stop = Msg::Stop { cid: first };
+    let beyond = Window::INITIAL.messages as usize;
+    let mut batch = vec![many.clone(); 10];
+    batch.extend([few.clone(), few.clone(), many, stop]);
+    batch.extend(vec![few; beyond]);
+    let (mut messages, mut steps) = (batch.drain(..), Vec::new());
+    let mut left = messages.len();
+    while let Some(event) = pair.listener.session.handle_next(&mut messages) {
+        steps.push((left - messages.len(), matches!(event, Event::Changed { .. })));
+        left = messages.len();
+    }
+    // Of the last ones, two have no room: each is an event of its own.
+    assert_eq!(steps, [(10, true), (2, true), (1, true), (1, true), (beyond - 2, true), (1, false), (1, false)]);
+    assert_eq!(pair.listener.take_all(first).len(), 11);
+}
+
+#[test]
+fn credit_for_messages_in_one_go_is_added_up() {
+    let (mut pair, cid) = Pair::streaming(4, Lag::DropOldest);
+    let mut batch = vec![Msg::Yield { cid, value: unit() }; 9];
+    let event = pair.listener.session.handle_next(&mut batch.drain(..));
+    let Some(Event::Changed { credit: Some(credit), .. }) = event else { panic!("no credit") };
+    assert!(matches!(credit.transmit().msg, Msg::Credit { count: 8, .. }), "{credit:?}");
+}
+
 /// Both sides of a one-way stream whose receiver buffers so many bytes.
 fn in_bytes(bytes: u32, lag: Lag) -> (Pair, Cid) {
     let mut pair = Pair::new(10);
