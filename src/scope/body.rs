@@ -131,3 +131,14 @@ pub(super) enum Placement {
     /// In a scope of its own, because there is a shield between the one asked for and the body.
     Shielded(Arc<Node>),
 }
+
+impl Placement {
+    /// Returns whether a body is cancelled here, before a [`Watch`](super::run) sees to that.
+    pub(super) fn is_cancelled(&self, asked: &Node) -> bool {
+        match self {
+            Self::Asked(node) => node.is_token_cancelled(),
+            Self::Elsewhere(node) => node.is_token_cancelled() || asked.is_token_cancelled(),
+            Self::Shielded(node) => node.is_token_cancelled() || asked.is_itself_cancelled(),
+        }
+    }
+}

@@ -103,7 +103,7 @@ pub fn checkpoint() -> Result<()> {
 /// of any scope, and in a shield, the token is never cancelled. Cancelling the token itself
 /// cancels the scope.
 pub fn current_token() -> CancellationToken {
-    body::current_node().map(|node| node.token.clone()).unwrap_or_default()
+    body::current_node().map(|node| node.token().clone()).unwrap_or_default()
 }
 
 /// Returns the deadline of the code that asks; none outside of any scope, and in a shield.
@@ -131,6 +131,6 @@ pub(crate) fn own_cancellation_or(error: Error) -> Error {
 /// It changes nothing; drop it and wait again as often as you like.
 pub async fn cancelled() {
     let Some(node) = body::current_node() else { return std::future::pending().await };
-    let mut cancelled = pin!(node.token.cancelled());
+    let mut cancelled = pin!(node.token().cancelled());
     poll_fn(|cx| dump::in_background(|| cancelled.as_mut().poll(cx))).await;
 }

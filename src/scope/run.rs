@@ -18,6 +18,7 @@ use super::tree::Node;
 use crate::error::{Error, Result};
 
 pin_project! {
+    #[project = RunProjection]
     /// A body that runs under a [`CancelScope`](super::CancelScope).
     ///
     /// Dropping it drops the body at once, shields or not.
@@ -74,45 +75,75 @@ impl<F: Future> Future for Run<F> {
     /// When polled again after it ended.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if this.watch.is_none() {
-            // Not sooner: the body is where it is first polled, not where it was written.
-            *this.around = Some(Shield::enter());
-            this.place.enter();
-            let around = body::current_node();
-            let limit = around.as_ref().and_then(|around| around.deadline());
-            this.watch.set(Some(Watch::new(this.state.enter(around), this.state)));
-            // A deadline that is also that of the body around is on its clock.
-            let nearer = |at: &Instant| limit.is_none_or(|limit| *at < limit);
-            *this.clock = this.state.node().deadline().filter(nearer).map(|at| Box::pin(sleep_until(at)));
+        let placement = match this.watch.is_none() {
+            true => Some(this.begin()),
+            false => None,
+        };
+        this.expire_if_due(cx);
+        if let Some(placement) = placement {
+            // A body that ends at once needs no watch. A cancellation that comes meanwhile is found right after.
+            let may_begin = !placement.is_cancelled(this.state.asked());
+            let polled = if may_begin { this.poll_body(cx) } else { Poll::Pending };
+            if polled.is_ready() {
+                return this.end(polled);
+            }
+            this.watch.set(Some(Watch::new(placement, this.state)));
+            return if this.is_over(cx) { this.end(Poll::Ready(None)) } else { Poll::Pending };
         }
-        let node = this.state.node();
-        if let Some(clock) = this.clock
+        // Both questions in there register this task, so a cancellation or a release that comes while the body is
+        // polled brings it back here.
+        let polled = if this.is_over(cx) { Poll::Ready(None) } else { this.poll_body(cx) };
+        this.end(polled)
+    }
+}
+
+impl<F: Future> RunProjection<'_, F> {
+    /// Finds the body's place. Not sooner: the body is where it is first polled, not where it was written.
+    fn begin(&mut self) -> Placement {
+        *self.around = Some(Shield::enter());
+        self.place.enter();
+        let around = body::current_node();
+        let limit = around.as_ref().and_then(|around| around.deadline());
+        let placement = self.state.enter(around);
+        // A deadline that is also that of the body around is on its clock.
+        let nearer = |at: &Instant| limit.is_none_or(|limit| *at < limit);
+        *self.clock = self.state.node().deadline().filter(nearer).map(|at| Box::pin(sleep_until(at)));
+        placement
+    }
+
+    fn expire_if_due(&mut self, cx: &mut Context<'_>) {
+        if let Some(clock) = self.clock
             && dump::in_background(|| clock.as_mut().poll(cx)).is_ready()
         {
             let now = clock.deadline();
-            this.state.asked().expire(now);
-            node.expire(now);
-            *this.clock = None;
+            self.state.asked().expire(now);
+            self.state.node().expire(now);
+            *self.clock = None;
         }
-        let watch = this.watch.as_mut().as_pin_mut().expect("set above");
-        // Both questions register this task, so a cancellation or a release that comes while the body
-        // is polled brings it back here.
-        let over = dump::in_background(|| watch.is_over(node, cx) && this.state.may_close(cx.waker()));
-        let value = if over {
-            None
-        } else {
-            let body = this.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
-            // Invariant 4: a body that has seen its cancellation returns only an echo of it.
-            Some(ready!(this.place.poll(body, cx, this.state))).filter(|_| !this.state.was_told())
-        };
-        let ended = value.ok_or_else(|| {
+    }
+
+    /// Returns whether the body is to be dropped; if not, this task will be woken when it may have to be.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let watch = self.watch.as_mut().as_pin_mut().expect("it is set once the body has begun");
+        dump::in_background(|| watch.is_over(self.state.node(), cx) && self.state.may_close(cx.waker()))
+    }
+
+    /// Polls the body; `None` is one that has seen its cancellation and returned only an echo of it (invariant 4).
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        let body = self.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
+        self.place.poll(body, cx, self.state).map(|value| Some(value).filter(|_| !self.state.was_told()))
+    }
+
+    fn end(&mut self, polled: Poll<Option<F::Output>>) -> Poll<Result<F::Output>> {
+        let node = self.state.node();
+        let ended = ready!(polled).ok_or_else(|| {
             node.catch();
-            this.state.asked().catch();
+            self.state.asked().catch();
             body::tell_if_cancelled();
             Error::Cancelled(node.cause())
         });
-        this.body.set(None);
-        *this.around = None;
+        self.body.set(None);
+        *self.around = None;
         Poll::Ready(ended)
     }
 }
@@ -140,17 +171,17 @@ impl Watch {
         let asked_node = state.asked().clone();
         let (own, asked) = match place {
             Placement::Asked(node) => (node, None),
-            Placement::Elsewhere(node) => (node, Some(asked_node.token.clone().cancelled_owned())),
+            Placement::Elsewhere(node) => (node, Some(asked_node.token().clone().cancelled_owned())),
             Placement::Shielded(node) => (node, Some(asked_node.own_token().cancelled_owned())),
         };
-        Self { own: own.token.clone().cancelled_owned(), asked, asked_node }
+        Self { own: own.token().clone().cancelled_owned(), asked, asked_node }
     }
 
     /// Returns whether the body's scope, `node`, is cancelled; if not, this task will be woken.
     fn is_over(self: Pin<&mut Self>, node: &Node, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         if let Some(asked) = this.asked.as_pin_mut()
-            && !node.token.is_cancelled()
+            && !node.is_token_cancelled()
             && asked.poll(cx).is_ready()
         {
             node.cancel(this.asked_node.cause());

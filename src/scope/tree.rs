@@ -228,7 +228,7 @@ impl CancelScope {
 
     /// Returns the token that is cancelled when the scope is; cancelling it cancels the scope.
     pub fn token(&self) -> CancellationToken {
-        self.node.token.clone()
+        self.node.token().clone()
     }
 }
 
@@ -250,7 +250,8 @@ impl fmt::Debug for CancelScope {
 
 /// One scope in the tree.
 pub(super) struct Node {
-    pub(super) token: CancellationToken,
+    /// Made when the first code waits for it, or cancels: most calls end without either. See [`Node::token`].
+    token: OnceLock<CancellationToken>,
     parent: Option<Arc<Self>>,
     reach: Reach,
     own: Mutex<Own>,
@@ -281,8 +282,8 @@ struct Own {
 
 impl Node {
     pub(super) fn new(parent: Option<Arc<Self>>, reach: Reach) -> Arc<Self> {
-        let token = parent.as_ref().map(|parent| parent.token.child_token()).unwrap_or_default();
-        let (own, deadline, since) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let (token, own) = (OnceLock::new(), Mutex::default());
+        let (deadline, since) = (OnceLock::new(), OnceLock::new());
         Arc::new(Self { token, parent, reach, own, deadline, since, caught: AtomicBool::new(false) })
     }
 
@@ -293,6 +294,23 @@ impl Node {
             node.deadline.set(at).expect("it is new");
         }
         node
+    }
+
+    /// Returns the token that is cancelled when this scope is. It descends from those of the scopes around, so one that
+    /// is made in a cancelled scope is cancelled.
+    pub(super) fn token(&self) -> &CancellationToken {
+        self.token.get_or_init(|| self.parent.as_ref().map(|around| around.token().child_token()).unwrap_or_default())
+    }
+
+    /// Returns whether the token is cancelled, or would be if there were one. It does not look at the clock.
+    pub(super) fn is_token_cancelled(&self) -> bool {
+        let nearest = self.ancestry().find_map(|node| node.token.get());
+        nearest.is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Returns whether this very scope, and not only one around it, was cancelled.
+    pub(super) fn is_itself_cancelled(&self) -> bool {
+        self.own().cause.is_some()
     }
 
     /// Returns whether a shielded body of this scope is out of reach of the enclosing scopes.
@@ -329,10 +347,10 @@ impl Node {
 
     /// Returns whether this scope is cancelled; code that never waits does not see the timer, so the clock is read.
     pub(super) fn is_cancelled(&self) -> bool {
-        if !self.token.is_cancelled() && self.deadline().is_some() {
+        if !self.is_token_cancelled() && self.deadline().is_some() {
             self.expire(Instant::now());
         }
-        self.token.is_cancelled()
+        self.is_token_cancelled()
     }
 
     /// Cancels this scope, and those around it, whose own deadline has passed.
@@ -349,7 +367,7 @@ impl Node {
         own.cause.get_or_insert(cause);
         let token = own.token.clone();
         drop(own);
-        self.token.cancel();
+        self.token().cancel();
         if let Some(token) = token {
             token.cancel();
         }

@@ -52,7 +52,7 @@ impl CancelWatch {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let Some(scope) = current_node() else { return Poll::Pending };
         if self.0.as_ref().is_none_or(|watched| !Arc::ptr_eq(&watched.scope, &scope)) {
-            let cancelled = Box::pin(scope.token.clone().cancelled_owned());
+            let cancelled = Box::pin(scope.token().clone().cancelled_owned());
             self.0 = Some(Watched { scope, cancelled });
         }
         let watched = self.0.as_mut().expect("it was set above, if it was not there");
