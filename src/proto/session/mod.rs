@@ -6,6 +6,7 @@
 //! | [`dialogs`] | commands on the dialogs that have a stream |
 //! | [`receive`] | what a message of the peer requires |
 //! | [`observe`] | what a look from outside sees |
+//! | [`window`] | calls and tasks by their numbers |
 //!
 //! Commands return what is to be sent, as a [`Transmit`]; the session's user sends it, in the order in which it was
 //! returned, and decides on nothing.
@@ -34,6 +35,7 @@
 mod dialogs;
 mod observe;
 mod receive;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,6 +46,7 @@ use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Msg, Payload};
 use self::dialogs::Entry;
 pub(crate) use self::observe::{Counts, Seen};
 pub(crate) use self::receive::Event;
+use self::window::Window;
 use super::dialog::{Canceller, Dialog, End, Side};
 use super::inbox::Intake;
 use super::target::{Method, Target};
@@ -72,8 +75,8 @@ pub(crate) struct Session<H: Handles> {
     next: u64,
     /// The highest number of a dialog that the peer has opened.
     served: u64,
-    calls: BTreeMap<Cid, Call<H>>,
-    tasks: BTreeMap<Cid, Task<H>>,
+    calls: Window<Call<H>>,
+    tasks: Window<Task<H>>,
     /// Of those calls and tasks that have a stream; and of earlier ones whose handles are still used.
     dialogs: BTreeMap<Cid, Entry<H>>,
     /// When acknowledgements are due; an entry whose call has ended is skipped.
@@ -173,8 +176,8 @@ impl<H: Handles> Session<H> {
             handles,
             next,
             served: 0,
-            calls: BTreeMap::new(),
-            tasks: BTreeMap::new(),
+            calls: Window::new(),
+            tasks: Window::new(),
             dialogs: BTreeMap::new(),
             due: BTreeSet::new(),
             limit,
@@ -200,7 +203,7 @@ impl<H: Handles> Session<H> {
     pub(crate) fn cancel_actor(&mut self, reply: H::Reply, overdue_at: Duration) -> Option<(Cid, Transmit<'static>)> {
         let target = Target::Runtime(Method::Cancel).into_text();
         let (cid, request) = self.call(reply, target, &(), CallOptions::default())?;
-        if let Some(call) = self.calls.get_mut(&cid) {
+        if let Some(call) = self.calls.get_mut(cid) {
             call.answer_due = Some(overdue_at);
             self.due.insert((overdue_at, cid));
         }
@@ -248,7 +251,7 @@ impl<H: Handles> Session<H> {
 
     /// Takes a call back that was opened but never sent. Its dialog, if it has one, has ended.
     pub(crate) fn forget(&mut self, cid: Cid) -> Option<Ended<H>> {
-        let call = self.calls.remove(&cid)?;
+        let call = self.calls.remove(cid)?;
         match call.awaits {
             Awaits::Dialog => Some(self.end_dialog(cid, End::Lost)?.0),
             Awaits::Caller(_) | Awaits::Nothing => None,
@@ -271,7 +274,7 @@ impl<H: Handles> Session<H> {
         if let Some(entry) = self.dialogs.get_mut(&cid) {
             entry.dialog.request_cancel();
         }
-        let Some(call) = self.calls.get_mut(&cid).filter(|call| call.is_answered_later()) else {
+        let Some(call) = self.calls.get_mut(cid).filter(|call| call.is_answered_later()) else {
             return Err(ack.map(|(ack, _)| ack));
         };
         if let Awaits::Caller(_) = call.awaits {
@@ -290,7 +293,7 @@ impl<H: Handles> Session<H> {
         let mut overdue = Overdue { acks: Vec::new(), replies: Vec::new() };
         while let Some((_, cid)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             self.due.pop_first();
-            let Some(call) = self.calls.get_mut(&cid) else { continue };
+            let Some(call) = self.calls.get_mut(cid) else { continue };
             let (late, waiting) = std::mem::take(&mut call.acks).into_iter().partition(|(at, _)| *at <= now);
             call.acks = waiting;
             overdue.acks.extend(Vec::into_iter(late).map(|(_, ack)| ack));
@@ -306,7 +309,7 @@ impl<H: Handles> Session<H> {
     /// Lets nothing be overdue before then.
     pub(crate) fn put_off(&mut self, until: Duration) {
         for (at, cid) in std::mem::take(&mut self.due) {
-            if let Some(call) = self.calls.get_mut(&cid) {
+            if let Some(call) = self.calls.get_mut(cid) {
                 call.acks.iter_mut().for_each(|(at, _)| *at = until.max(*at));
                 call.answer_due = call.answer_due.map(|at| until.max(at));
             }
@@ -321,21 +324,21 @@ impl<H: Handles> Session<H> {
 
     /// Attaches what a look from outside is told of a call.
     pub(crate) fn describe(&mut self, cid: Cid, note: H::Note) {
-        if let Some(call) = self.calls.get_mut(&cid) {
+        if let Some(call) = self.calls.get_mut(cid) {
             call.note = Some(note);
         }
     }
 
     /// Attaches the handle by which a running task can be cancelled.
     pub(crate) fn attach(&mut self, cid: Cid, handle: H::Task) {
-        if let Some(task) = self.tasks.get_mut(&cid) {
+        if let Some(task) = self.tasks.get_mut(cid) {
             task.handle = Some(handle);
         }
     }
 
     /// Returns the handle of a running task.
     pub(crate) fn task(&self, cid: Cid) -> Option<&H::Task> {
-        self.tasks.get(&cid)?.handle.as_ref()
+        self.tasks.get(cid)?.handle.as_ref()
     }
 
     /// Ends a task with its answer. Its dialog, if it has one, can't be used any more.
@@ -344,7 +347,7 @@ impl<H: Handles> Session<H> {
     /// them, because it interrupts their reader; that of a one-way stream is the last of its messages. The end of a
     /// one-way stream whose caller has cancelled it waits for no message: that caller reads no more.
     pub(crate) fn finish<'a>(&mut self, cid: Cid, answer: Answer<'a>) -> Finished<'a, H> {
-        let task = self.tasks.remove(&cid);
+        let task = self.tasks.remove(cid);
         let ack_due = task.as_ref().is_some_and(|task| task.cancelled);
         let (after, others) = (AfterAnswer { cid, ack_due }, self.tasks.len());
         let Some(entry) = self.dialogs.get_mut(&cid).filter(|_| task.is_some()) else {
@@ -366,7 +369,7 @@ impl<H: Handles> Session<H> {
     pub(crate) fn close(&mut self) -> Left<H> {
         self.open = false;
         let mut left = Left { replies: Vec::new(), acks: Vec::new(), tasks: Vec::new(), dialogs: Vec::new() };
-        for (cid, call) in std::mem::take(&mut self.calls) {
+        for (cid, call) in self.calls.take() {
             left.acks.extend(call.acks.into_iter().map(|(_, ack)| ack));
             match call.awaits {
                 Awaits::Caller(reply) => left.replies.push(reply),
@@ -374,7 +377,7 @@ impl<H: Handles> Session<H> {
                 Awaits::Nothing => {}
             }
         }
-        for (cid, task) in std::mem::take(&mut self.tasks) {
+        for (cid, task) in self.tasks.take() {
             left.tasks.extend(task.handle);
             left.dialogs.extend(self.end_dialog(cid, End::Lost).map(|(ended, _)| ended));
         }

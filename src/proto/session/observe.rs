@@ -48,13 +48,13 @@ impl<H: Handles> Session<H> {
 
     /// Returns the calls that wait for an answer or an acknowledgement and have a note, the oldest first.
     pub(crate) fn calls_seen(&self) -> impl Iterator<Item = Seen<&H::Note>> {
-        let noted = self.calls.iter().filter_map(|(cid, call)| Some((*cid, call.note.as_ref()?, call.cancelling)));
+        let noted = self.calls.iter().filter_map(|(cid, call)| Some((cid, call.note.as_ref()?, call.cancelling)));
         noted.map(|(cid, what, cancelled)| Seen { cid, what, cancelled })
     }
 
     /// Returns the tasks that run for the peer, the oldest first.
     pub(crate) fn tasks_seen(&self) -> impl Iterator<Item = Seen<&H::Task>> {
-        let running = self.tasks.iter().filter_map(|(cid, task)| Some((*cid, task.handle.as_ref()?, task.cancelled)));
+        let running = self.tasks.iter().filter_map(|(cid, task)| Some((cid, task.handle.as_ref()?, task.cancelled)));
         running.map(|(cid, what, cancelled)| Seen { cid, what, cancelled })
     }
 }

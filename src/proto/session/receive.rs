@@ -112,7 +112,7 @@ impl<H: Handles> Session<H> {
         terms: CallOptions,
         dialog: Option<Dialog>,
     ) -> Event<H> {
-        let taken = self.tasks.contains_key(&cid) || self.dialogs.contains_key(&cid);
+        let taken = self.tasks.contains(cid) || self.dialogs.contains_key(&cid);
         if self.is_ours(cid) || cid.0 == 0 || taken {
             return Event::Ignored { kind, cid: Some(cid) };
         }
@@ -167,7 +167,7 @@ impl<H: Handles> Session<H> {
     }
 
     fn handle_cancel(&mut self, cid: Cid) -> Event<H> {
-        let Some(task) = self.tasks.get_mut(&cid) else {
+        let Some(task) = self.tasks.get_mut(cid) else {
             return Event::Reply(Transmit::control(Msg::CancelAck { cid, found: false }));
         };
         task.cancelled = true;
@@ -175,7 +175,7 @@ impl<H: Handles> Session<H> {
     }
 
     fn handle_ack(&mut self, kind: &'static str, cid: Cid, found: bool) -> Event<H> {
-        let Some(call) = self.calls.get_mut(&cid).filter(|call| call.cancelling) else {
+        let Some(call) = self.calls.get_mut(cid).filter(|call| call.cancelling) else {
             return self.fits_nothing(kind, cid);
         };
         match (found, call.is_answered_later()) {
@@ -188,17 +188,17 @@ impl<H: Handles> Session<H> {
             (true, true) => return Event::Ignored { kind, cid: Some(cid) },
             (_, false) => {}
         }
-        let acks = self.calls.remove(&cid).map(|call| call.acks).unwrap_or_default();
+        let acks = self.calls.remove(cid).map(|call| call.acks).unwrap_or_default();
         Event::Acked { acks: acks.into_iter().map(|(_, ack)| ack).collect() }
     }
 
     fn resolve(&mut self, kind: &'static str, cid: Cid, outcome: Outcome) -> Event<H> {
-        let Some(call) = self.calls.get_mut(&cid) else { return self.fits_nothing(kind, cid) };
+        let Some(call) = self.calls.get_mut(cid) else { return self.fits_nothing(kind, cid) };
         let awaits = std::mem::replace(&mut call.awaits, Awaits::Nothing);
         let acks = std::mem::take(&mut call.acks).into_iter().map(|(_, ack)| ack).collect();
         let end_acknowledged = call.answer_due.is_some() && matches!(outcome, Outcome::Value(_));
         if !call.cancelling {
-            self.calls.remove(&cid);
+            self.calls.remove(cid);
         }
         let reply = match awaits {
             Awaits::Caller(reply) => Some(reply),
@@ -227,8 +227,8 @@ impl<H: Handles> Session<H> {
     /// Classifies a message that belongs to no dialog: invariant 3 of the session.
     fn fits_nothing(&self, kind: &'static str, cid: Cid) -> Event<H> {
         let has_ended = match self.is_ours(cid) {
-            true => cid.0 < self.next && self.calls.get(&cid).is_none_or(|call| !call.is_answered_later()),
-            false => cid.0 <= self.served && !self.tasks.contains_key(&cid),
+            true => cid.0 < self.next && self.calls.get(cid).is_none_or(|call| !call.is_answered_later()),
+            false => cid.0 <= self.served && !self.tasks.contains(cid),
         };
         match has_ended && cid.0 > 0 {
             true => Event::Late { kind, cid },
