@@ -77,19 +77,21 @@ impl<T> StreamCall<T> {
         let terms = export.terms(scope::current_deadline());
         let opened = match OpenedDialog::pull(channel, export.target(), &*args, terms, intake) {
             Ok(opened) => opened,
-            Err(error) => return Err(export.told(error, peer).await.into()),
+            Err(error) => return Err(Box::pin(export.told(error, peer)).await.into()),
         };
         drop(args);
         let dialog = opened.handle();
         let stream = StreamReceiver::new(dialog.clone(), intake);
         let scope = CancelScope::of_primitive();
+        // In boxes of their own, as in a context: what waits takes no memory for all that may come.
+        let body = Box::pin(body(stream));
         // In a shield, so that the enclosing code sees its cancellation only when this is settled.
-        let ended = shield(run_for_result(&scope, body(stream))).await;
+        let ended = shield(run_for_result(&scope, body)).await;
         if let Ok(Ok(_)) = ended {
             // From here on the peer may be lost: there is nothing more to get from it.
             dialog.note_cancel();
         }
-        settle(dialog, export, peer, ended).await
+        Box::pin(settle(dialog, export, peer, ended)).await
     }
 }
 

@@ -58,25 +58,29 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         let terms = export.terms(scope::current_deadline());
         let opened = match OpenedDialog::open(channel, export.target(), &*args, terms) {
             Ok(opened) => opened,
-            Err(error) => return Err(export.told(error, peer).await.into()),
+            Err(error) => return Err(Box::pin(export.told(error, peer)).await.into()),
         };
         drop(args);
         let dialog = opened.handle();
         let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
             Ok(value) => value,
             Err(error) => {
-                end_remote(dialog, Reason::of(&error)).await; // it has already ended, unless this scope was cancelled or the value is not an `S`
-                return Err(export.told(error, peer).await.into());
+                // It has already ended, unless this scope was cancelled or the value is not an `S`.
+                Box::pin(end_remote(dialog, Reason::of(&error))).await;
+                return Err(Box::pin(export.told(error, peer)).await.into());
             }
         };
         let scope = CancelScope::of_primitive();
         dialog.interrupt_with(scope.clone());
+        // An open context should not take the memory of all that may happen at its ends: what ends it has a box of its
+        // own, and so has the body, which each future around it would have room for twice.
+        let body = Box::pin(body(OpenContext::new(dialog.clone(), result, sent), value));
         // In a shield, so that the enclosing code sees its cancellation only when this is settled.
-        let ended = shield(run_for_result(&scope, body(OpenContext::new(dialog.clone(), result, sent), value))).await;
+        let ended = shield(run_for_result(&scope, body)).await;
         if let Ok(Ok(_)) = ended {
-            leave(&opened).await?;
+            Box::pin(leave(&opened)).await?;
         }
-        settle(dialog, export, peer, ended).await
+        Box::pin(settle(dialog, export, peer, ended)).await
     }
 }
 
