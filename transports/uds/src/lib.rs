@@ -9,8 +9,9 @@
 //! 2. A socket file lives exactly as long as its listener, and a file that we did not make is never removed unless it
 //!    is a socket without a listener.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod halves;
 mod place;
 
 use std::fmt;
@@ -141,19 +142,19 @@ async fn connect(path: &PathBuf) -> io::Result<UnixStream> {
 fn link_to(stream: UnixStream, address: &Address) -> io::Result<Link> {
     let credentials = admitted(&stream)?;
     let dialer = Address::Uds(UdsName::Abstract(format!("dialer-{}", std::process::id())));
-    Ok(link(stream, PeerInfo { local: dialer, remote: address.clone(), credentials: Some(credentials), binding: None }))
+    link(stream, PeerInfo { local: dialer, remote: address.clone(), credentials: Some(credentials), binding: None })
 }
 
 fn link_from(stream: UnixStream, address: &Address) -> io::Result<Link> {
     let credentials = admitted(&stream)?;
     let dialer = Address::Uds(UdsName::Abstract(format!("dialer-{}", Pid(credentials.pid))));
-    Ok(link(stream, PeerInfo { local: address.clone(), remote: dialer, credentials: Some(credentials), binding: None }))
+    link(stream, PeerInfo { local: address.clone(), remote: dialer, credentials: Some(credentials), binding: None })
 }
 
-fn link(stream: UnixStream, ends: PeerInfo) -> Link {
+fn link(stream: UnixStream, ends: PeerInfo) -> io::Result<Link> {
     // Written bytes are in the peer's queue at once, so a plain shutdown keeps the promise of `Link::writer`.
-    let (reader, writer) = stream.into_split();
-    Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends }
+    let (reader, writer) = halves::split(stream)?;
+    Ok(Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
 }
 
 /// Asks the kernel for the peer's user. Invariant 1.
