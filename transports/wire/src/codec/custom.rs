@@ -35,7 +35,7 @@
 
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use super::place::Trail;
 use super::reading::{self, Forms};
@@ -131,7 +131,7 @@ pub(super) fn encode_value<T: Serialize>(
 pub(super) fn decode_value<T: DeserializeOwned>(format: &dyn CustomFormat, body: &[u8]) -> Result<T, String> {
     let (mut value, trail) = (None, Trail::default());
     let read = format.decode(body, &mut |reader| {
-        value = Some(reading::read(reader, &trail, Unknown)?);
+        value = Some(reading::read(reader, &trail, Unknown).map_err(erased_serde::Error::custom)?);
         Ok(())
     });
     read.map_err(|why| trail.explain::<T>(&why, |steps| steps))?;

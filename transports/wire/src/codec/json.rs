@@ -171,7 +171,8 @@ pub(super) fn encode_value<T: Serialize>(value: &T, out: &mut BytesMut) -> Resul
 
 pub(super) fn decode_value<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let (trail, mut reader) = (Trail::default(), serde_json::Deserializer::from_slice(body));
-    let value = reading::read(&mut reader, &trail, Rules).and_then(|value| reader.end().map(|()| value));
+    let value = reading::read(&mut reader, &trail, Rules).map_err(|why| why.to_string());
+    let value = value.and_then(|value| reader.end().map(|()| value).map_err(|why| why.to_string()));
     value.map_err(|why| {
         let walk = |steps| Reader::name(steps, &mut serde_json::Deserializer::from_slice(body));
         trail.explain::<T>(&why, walk)

@@ -10,6 +10,7 @@
 
 mod comparing;
 mod custom;
+mod dynamic;
 mod envelope;
 mod json;
 mod json_keys;
