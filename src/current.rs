@@ -4,26 +4,73 @@
 //! belongs to that is in none of its tasks, is for [`crate::runtime`] to say.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::task_local;
 
 type Current = Option<Arc<dyn Any + Send + Sync>>;
 
 /// Runs `body` as a part of an actor: code in it finds that with [`get`].
-pub(crate) fn within<A: Any + Send + Sync, F: Future>(actor: Arc<A>, body: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(Some(actor), body)
+pub(crate) fn within<A: Any + Send + Sync, F: Future>(actor: Arc<A>, body: F) -> Within<F> {
+    Within { body: Some(body), actor: Some(Some(actor)) }
 }
 
 /// Returns the actor that the running task belongs to, if it has been said.
 pub(crate) fn get<A: Any + Send + Sync>() -> Option<Arc<A>> {
-    CURRENT.try_with(Clone::clone).ok().flatten()?.downcast().ok()
+    current()?.downcast().ok()
 }
 
 /// Has a task that is started here belong to the same actor as the code that starts it.
-pub(crate) fn inherited<F: Future>(task: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(CURRENT.try_with(Clone::clone).ok().flatten(), task)
+pub(crate) fn inherited<F: Future>(task: F) -> Within<F> {
+    Within { body: Some(task), actor: Some(current()) }
 }
 
-tokio::task_local! {
-    static CURRENT: Current;
+fn current() -> Current {
+    task_local::look(&CURRENT, Clone::clone).flatten()
+}
+
+pin_project! {
+    /// A future that is a part of an actor.
+    pub(crate) struct Within<F> {
+        #[pin]
+        body: Option<F>,
+        actor: Option<Current>,
+    }
+
+    impl<F> PinnedDrop for Within<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.body.is_some() {
+                task_local::within(&CURRENT, this.actor, || this.body.set(None));
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    /// # Panics
+    /// When polled again after it ended.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        task_local::within(&CURRENT, this.actor, || {
+            let body = this.body.as_mut().as_pin_mut().expect("it is not polled after it ended");
+            let polled = body.poll(cx);
+            if polled.is_ready() {
+                this.body.set(None);
+            }
+            polled
+        })
+    }
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
 }

@@ -89,6 +89,7 @@ mod shape;
 mod spawn;
 mod stream;
 mod sync;
+mod task_local;
 pub mod telemetry;
 mod traces;
 pub mod transports;

@@ -4,8 +4,11 @@
 //! task only. Requests to the runtime itself (`self:…`) are carried out at once, in the message loop,
 //! so that they pass however busy the tasks are.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 
+use futures_util::future::BoxFuture;
 use pleach_wire::Cid;
 use pleach_wire::log::display;
 use tokio::time::Instant;
@@ -20,7 +23,7 @@ use crate::log::Limit;
 use crate::proto::target::{Method, Target};
 use crate::registry::table::Hold;
 use crate::rpc::answer::Answer;
-use crate::scope::CancelScope;
+use crate::scope::{CancelScope, Run};
 use crate::sync::lock;
 use crate::telemetry::calls::Observed;
 
@@ -66,14 +69,8 @@ impl Serve for Service {
         };
         let scope = self.runtime.tasks.call_scope(deadline);
         channel.attach(cid, Running::now(scope.clone(), export.kind(), export.path));
-        // A task that was cancelled, or that panicked, has answered while it was dropped.
-        let path = export.path;
-        self.runtime.tasks.start_call(within(self.runtime.clone(), async move {
-            let ended = scope.run(task).await;
-            if let Some(since) = scope.cancelled_since() {
-                note_cancelled(path, &scope, since, ended.is_ok());
-            }
-        }));
+        let run = scope.run(task);
+        self.runtime.tasks.start_call(within(self.runtime.clone(), CallTask { run, scope, function: export.path }));
     }
 
     fn peer_failed(&self, channel: &Channel, error: Packed) {
@@ -91,6 +88,25 @@ impl Serve for Service {
 
     fn peer_leaves(&self) {
         drop(lock(&self.entry).take());
+    }
+}
+
+/// The task of a call. One that was cancelled, or that panicked, has answered while it was dropped.
+struct CallTask {
+    run: Run<BoxFuture<'static, ()>>,
+    scope: CancelScope,
+    function: &'static str,
+}
+
+impl Future for CallTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ended = ready!(Pin::new(&mut self.run).poll(cx));
+        if let Some(since) = self.scope.cancelled_since() {
+            note_cancelled(self.function, &self.scope, since, ended.is_ok());
+        }
+        Poll::Ready(())
     }
 }
 

@@ -122,7 +122,7 @@ impl Actor {
 }
 
 /// Runs `body` as a part of this actor: code in it finds it with [`current()`].
-pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> impl Future<Output = F::Output> {
+pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> current::Within<F> {
     current::within(runtime, body)
 }
 

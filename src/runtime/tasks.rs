@@ -56,10 +56,9 @@ impl Tasks {
         }
     }
 
-    /// Starts a call.
-    pub(super) fn start_call(&self, call: impl Future<Output = ()> + Send + 'static) {
-        let mut call = Box::pin(call);
-        if !(self.has_one_thread() && ends_at_once(call.as_mut())) {
+    /// Starts a call. It may move once it has been polled, so that one that ends at once needs no box.
+    pub(super) fn start_call(&self, mut call: impl Future<Output = ()> + Send + Unpin + 'static) {
+        if !(self.has_one_thread() && ends_at_once(Pin::new(&mut call))) {
             self.calls.spawn(call);
         }
     }

@@ -1,33 +1,38 @@
 //! One body that is being polled under a scope: its place in the tree, and its shields.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::shields::Shields;
 use super::tree::Node;
+use crate::task_local::look;
 
-tokio::task_local! {
-    /// The body that the running code is part of; none in a shield.
-    pub(super) static CURRENT: Option<Arc<Body>>;
+/// The body that some code is part of; none in a shield.
+pub(super) type Around = Option<Arc<Body>>;
+
+thread_local! {
+    /// That of the running code, if it is in a body or a shield.
+    pub(super) static CURRENT: Cell<Option<Around>> = const { Cell::new(None) };
 }
 
-pub(super) fn current() -> Option<Arc<Body>> {
-    CURRENT.try_with(Clone::clone).ok().flatten()
+pub(super) fn current() -> Around {
+    look(&CURRENT, Clone::clone).flatten()
 }
 
 pub(super) fn current_node() -> Option<Arc<Node>> {
-    CURRENT.try_with(|body| body.as_ref().map(|body| body.node().clone())).ok().flatten()
+    look(&CURRENT, |body| body.as_ref().map(|body| body.node().clone())).flatten()
 }
 
 /// Returns whether the running code is part of a body, shielded or not.
 pub(super) fn is_in_body() -> bool {
-    CURRENT.try_with(|_| ()).is_ok()
+    look(&CURRENT, |_| ()).is_some()
 }
 
 /// Returns whether the running code is in a shield, and not in a scope inside that.
 fn is_shielded() -> bool {
-    CURRENT.try_with(Option::is_none).unwrap_or(false)
+    look(&CURRENT, Option::is_none).unwrap_or(false)
 }
 
 /// Returns whether the running code is in a cancelled scope, without telling it.
@@ -47,8 +52,10 @@ pub(super) fn tell_if_cancelled() -> bool {
 /// State shared by a body and the code inside it.
 pub(super) struct Body {
     /// The scope that the caller named, or the one that was made where the body is first polled.
-    asked: OnceLock<Arc<Node>>,
-    /// The scope that the body got; see [`Body::enter`].
+    asked: Option<Arc<Node>>,
+    /// The same, where the caller has named none.
+    placed: OnceLock<Arc<Node>>,
+    /// The scope that the body got, if that is another one; see [`Body::enter`].
     entered: OnceLock<Arc<Node>>,
     shields: Shields,
     /// Whether code in the body was handed the cancellation as an error.
@@ -57,8 +64,8 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn new(asked: Option<Arc<Node>>) -> Arc<Self> {
-        let asked = asked.map_or_else(OnceLock::new, OnceLock::from);
-        Arc::new(Self { asked, entered: OnceLock::new(), shields: Shields::default(), told: AtomicBool::new(false) })
+        let (placed, entered) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Self { asked, placed, entered, shields: Shields::default(), told: AtomicBool::new(false) })
     }
 
     /// Finds the body's place in the tree, when it is first polled.
@@ -77,22 +84,25 @@ impl Body {
             }
             _ => Placement::Asked(asked.clone()),
         };
-        let (Placement::Asked(node) | Placement::Elsewhere(node) | Placement::Shielded(node)) = &place;
-        self.entered.get_or_init(|| node.clone());
+        if let Placement::Elsewhere(node) | Placement::Shielded(node) = &place {
+            self.entered.get_or_init(|| node.clone());
+        }
         place
     }
 
     /// Notes the scope that was asked for, unless one is noted.
     pub(super) fn place(&self, asked: Arc<Node>) {
-        self.asked.get_or_init(|| asked);
+        if self.asked.is_none() {
+            self.placed.get_or_init(|| asked);
+        }
     }
 
     pub(super) fn asked(&self) -> &Arc<Node> {
-        self.asked.get_or_init(|| Node::with_deadline(None, None))
+        self.asked.as_ref().unwrap_or_else(|| self.placed.get_or_init(|| Node::with_deadline(None, None)))
     }
 
     pub(super) fn node(&self) -> &Arc<Node> {
-        // A body that was never polled is still dropped under the scope that was asked for.
+        // Also of a body that was never polled: it is still dropped under the scope that was asked for.
         self.entered.get().unwrap_or_else(|| self.asked())
     }
 

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tokio::task::futures::TaskLocalFuture;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::body::{self, Body, CURRENT, Placement};
+use super::body::{self, Around, Body, CURRENT, Placement};
 use super::dump::{self, Place};
 use super::shield::Shield;
 use super::tree::Node;
 use crate::error::{Error, Result};
+use crate::task_local::within;
 
 pin_project! {
     #[project = RunProjection]
@@ -25,15 +25,26 @@ pin_project! {
     #[must_use = "the body does not run unless this is awaited"]
     pub struct Run<F> {
         #[pin]
-        body: Option<TaskLocalFuture<Option<Arc<Body>>, F>>,
+        body: Option<F>,
+        // What code in the body finds as its own.
+        current: Option<Around>,
         state: Arc<Body>,
-        #[pin]
-        watch: Option<Watch>,
+        // Made when the body waits for the first time; boxed, because many never do.
+        watch: Option<Pin<Box<Watch>>>,
         // Boxed, because most bodies have none.
         clock: Option<Pin<Box<Sleep>>>,
         // Released after the body is gone: invariant 2.
         around: Option<Shield>,
         place: Place,
+    }
+
+    impl<F> PinnedDrop for Run<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.body.is_some() {
+                within(&CURRENT, this.current, || this.body.set(None));
+            }
+        }
     }
 }
 
@@ -58,8 +69,8 @@ impl<F: Future> Run<F> {
     }
 
     fn with_state(state: Arc<Body>, body: F) -> Self {
-        let body = Some(CURRENT.scope(Some(state.clone()), body));
-        Self { body, state, watch: None, clock: None, around: None, place: Place::new() }
+        let current = Some(Some(state.clone()));
+        Self { body: Some(body), current, state, watch: None, clock: None, around: None, place: Place::new() }
     }
 
     /// Returns whether there is no body left to poll.
@@ -87,7 +98,7 @@ impl<F: Future> Future for Run<F> {
             if polled.is_ready() {
                 return this.end(polled);
             }
-            this.watch.set(Some(Watch::new(placement, this.state)));
+            *this.watch = Some(Box::pin(Watch::new(placement, this.state)));
             return if this.is_over(cx) { this.end(Poll::Ready(None)) } else { Poll::Pending };
         }
         // Both questions in there register this task, so a cancellation or a release that comes while the body is
@@ -124,14 +135,15 @@ impl<F: Future> RunProjection<'_, F> {
 
     /// Returns whether the body is to be dropped; if not, this task will be woken when it may have to be.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let watch = self.watch.as_mut().as_pin_mut().expect("it is set once the body has begun");
+        let watch = self.watch.as_mut().expect("it is set once the body has begun").as_mut();
         dump::in_background(|| watch.is_over(self.state.node(), cx) && self.state.may_close(cx.waker()))
     }
 
     /// Polls the body; `None` is one that has seen its cancellation and returned only an echo of it (invariant 4).
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let body = self.body.as_mut().as_pin_mut().expect("a run is not polled after it ended");
-        self.place.poll(body, cx, self.state).map(|value| Some(value).filter(|_| !self.state.was_told()))
+        let polled = within(&CURRENT, self.current, || self.place.poll(body, cx, self.state));
+        polled.map(|value| Some(value).filter(|_| !self.state.was_told()))
     }
 
     fn end(&mut self, polled: Poll<Option<F::Output>>) -> Poll<Result<F::Output>> {
@@ -142,7 +154,7 @@ impl<F: Future> RunProjection<'_, F> {
             body::tell_if_cancelled();
             Error::Cancelled(node.cause())
         });
-        self.body.set(None);
+        within(&CURRENT, self.current, || self.body.set(None));
         *self.around = None;
         Poll::Ready(ended)
     }

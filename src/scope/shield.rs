@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tokio::task::futures::TaskLocalFuture;
 
-use super::body::{self, Body, CURRENT};
+use super::body::{self, Around, Body, CURRENT};
+use crate::task_local::within;
 
 /// Keeps the body that it was taken in from being dropped by its scope.
 ///
@@ -76,7 +76,7 @@ impl fmt::Debug for Shield {
 /// # Cancel safety
 /// If dropped, the body is dropped with it: a shield stops scopes, not `select!` or `timeout`.
 pub fn shield<F: Future>(body: F) -> Shielded<F> {
-    Shielded { body: Some(CURRENT.scope(None, body)), guard: None }
+    Shielded { body: Some(body), current: Some(None), guard: None }
 }
 
 pin_project! {
@@ -86,9 +86,19 @@ pin_project! {
     #[must_use = "the body does not run unless this is awaited"]
     pub struct Shielded<F> {
         #[pin]
-        body: Option<TaskLocalFuture<Option<Arc<Body>>, F>>,
+        body: Option<F>,
+        current: Option<Around>,
         // Released after the body is gone.
         guard: Option<Shield>,
+    }
+
+    impl<F> PinnedDrop for Shielded<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.body.is_some() {
+                within(&CURRENT, this.current, || this.body.set(None));
+            }
+        }
     }
 }
 
@@ -101,8 +111,8 @@ impl<F: Future> Future for Shielded<F> {
         let mut this = self.project();
         this.guard.get_or_insert_with(Shield::enter);
         let body = this.body.as_mut().as_pin_mut().expect("a shielded body is not polled after it ended");
-        let output = ready!(body.poll(cx));
-        this.body.set(None);
+        let output = ready!(within(&CURRENT, this.current, || body.poll(cx)));
+        within(&CURRENT, this.current, || this.body.set(None));
         *this.guard = None;
         Poll::Ready(output)
     }
