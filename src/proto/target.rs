@@ -27,11 +27,11 @@ pub(crate) enum Method {
 impl Target {
     /// Reads the text of a request.
     pub(crate) fn read(text: ByteStr) -> Self {
-        match text.as_str() {
-            CANCEL => Self::Runtime(Method::Cancel),
+        match text.as_bytes().starts_with(SELF.as_bytes()) {
+            false => Self::Function(text),
             // A path can't begin like this.
-            method if method.starts_with(SELF) => Self::Runtime(Method::Unknown(text)),
-            _ => Self::Function(text),
+            true if text.as_str() == CANCEL => Self::Runtime(Method::Cancel),
+            true => Self::Runtime(Method::Unknown(text)),
         }
     }
 

@@ -45,10 +45,10 @@ impl Serve for Service {
         let Invocation { cid, target, args, schema, deadline, dialog, trace } = asked;
         let answer = Answer::new(channel.clone(), cid);
         let target = match &target {
-            Target::Function(path) => path.as_str(), // checked to be text once, here
+            Target::Function(path) => path,
             Target::Runtime(method) => return self.runtime.run_own(channel, cid, method, answer),
         };
-        let export = match self.runtime.find_function(target) {
+        let export = match self.runtime.find_function(target, schema) {
             Ok(export) => export,
             Err(why) => return answer.observed(Observed::unknown()).refuse(target.to_string(), why),
         };

@@ -49,7 +49,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use pleach_wire::{Key, Registry, Settings, TlsIdentity};
+use pleach_wire::{ByteStr, Key, Registry, Settings, TlsIdentity};
 
 use self::actor_spec::ActorSpec;
 use self::failure_policy::NETWORK_SILENCE;
@@ -212,8 +212,17 @@ impl Runtime {
         self.allowed.write().unwrap_or_else(PoisonError::into_inner).enable(module);
     }
 
-    /// Looks up a function that a peer asked for.
-    fn find_function(&self, path: &str) -> Result<&'static Export, Refusal> {
-        self.allowed.read().unwrap_or_else(PoisonError::into_inner).find(path)
+    /// Looks up a function that a peer asked for, and how it knows it to be declared.
+    fn find_function(&self, path: &ByteStr, schema: u64) -> Result<&'static Export, Refusal> {
+        let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(export) = allowed.called(path, schema) {
+            return Ok(export);
+        }
+        let export = allowed.find(path)?;
+        drop(allowed);
+        if schema == export.schema() {
+            self.allowed.write().unwrap_or_else(PoisonError::into_inner).note_called(export);
+        }
+        Ok(export)
     }
 }

@@ -213,6 +213,14 @@ impl ByteStr {
         Ok(Self(Text::Slice(bytes)))
     }
 
+    /// Returns the bytes of the text, for a comparison: unlike [`as_str`](Self::as_str) it does not look at them.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Constant(text) => text.as_bytes(),
+            Text::Slice(bytes) => bytes,
+        }
+    }
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -230,7 +238,7 @@ impl From<String> for ByteStr {
 
 impl PartialEq for ByteStr {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.as_bytes() == other.as_bytes()
     }
 }
 
