@@ -112,9 +112,10 @@ pub(crate) fn ask<T>(write: impl FnOnce() -> T) -> T {
 
 /// Runs `encode`, which may put blobs aside; they are appended to `parts` in order.
 pub(crate) fn collect<T>(parts: &mut Vec<Bytes>, encode: impl FnOnce() -> T) -> T {
-    let aside = Aside { parts: std::mem::take(parts), size: 0 };
-    let _guard = Collecting { parts, outer: OUTGOING.replace(Some(aside)) };
-    encode()
+    let collecting = Collecting { outer: COLLECTING.replace(Some(Aside::default())), parts };
+    let encoded = encode();
+    drop(collecting);
+    encoded
 }
 
 /// Runs `decode`, in which marks are looked up in `parts`.
@@ -125,18 +126,15 @@ pub(crate) fn provide<T>(parts: &Bytes, decode: impl FnOnce() -> T) -> T {
 
 /// Puts `bytes` aside if a collection is under way, and returns their offset among this message's blobs.
 pub(crate) fn put_aside(bytes: &Bytes) -> Option<usize> {
-    OUTGOING.with_borrow_mut(|aside| {
-        let aside = aside.as_mut()?;
-        let offset = aside.size;
-        aside.size += bytes.len();
-        aside.parts.push(bytes.clone());
-        Some(offset)
-    })
+    let Aside { number, size } = COLLECTING.get()?;
+    ASIDE.with_borrow_mut(|aside| aside.push(bytes.clone()));
+    COLLECTING.set(Some(Aside { number: number + 1, size: size + bytes.len() }));
+    Some(size)
 }
 
 /// Returns how many bytes the value that is being encoded has put aside.
 pub(crate) fn size_aside() -> usize {
-    OUTGOING.with_borrow(|aside| aside.as_ref().map_or(0, |aside| aside.size))
+    COLLECTING.get().map_or(0, |aside| aside.size)
 }
 
 fn look_up(mark: &[u8]) -> Option<Bytes> {
@@ -146,22 +144,27 @@ fn look_up(mark: &[u8]) -> Option<Bytes> {
     INCOMING.with_borrow(|parts| parts.as_ref().filter(|parts| end <= parts.len()).map(|parts| parts.slice(start..end)))
 }
 
+/// How many blobs of the message that is being encoded are aside, and how many bytes.
+#[derive(Clone, Copy, Default)]
 struct Aside {
-    parts: Vec<Bytes>,
+    number: usize,
     size: usize,
 }
 
-/// Gives the collected parts back and restores the outer collector, also when a value panics.
+/// Gives the collected parts back and goes on with the outer collection, also when a value panics. Without a part it only
+/// looks at a number.
 struct Collecting<'a> {
-    parts: &'a mut Vec<Bytes>,
     outer: Option<Aside>,
+    parts: &'a mut Vec<Bytes>,
 }
 
 impl Drop for Collecting<'_> {
     fn drop(&mut self) {
-        if let Some(aside) = OUTGOING.replace(self.outer.take()) {
-            *self.parts = aside.parts;
-        }
+        let Some(Aside { number: number @ 1.., .. }) = COLLECTING.replace(self.outer) else { return };
+        ASIDE.with_borrow_mut(|aside| match self.outer {
+            Some(_) => self.parts.extend(aside.drain(aside.len() - number..)),
+            None => self.parts.append(&mut std::mem::take(aside)), // all, and no memory stays behind
+        });
     }
 }
 
@@ -293,6 +296,8 @@ const EXT_BLOB: i8 = 0x50;
 
 thread_local! {
     static ASKED: Cell<bool> = const { Cell::new(false) };
-    static OUTGOING: RefCell<Option<Aside>> = const { RefCell::new(None) };
+    static COLLECTING: Cell<Option<Aside>> = const { Cell::new(None) };
+    /// The blobs of all messages that are being encoded, those of the innermost last.
+    static ASIDE: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
     static INCOMING: RefCell<Option<Bytes>> = const { RefCell::new(None) };
 }

@@ -280,15 +280,31 @@ fn take_last_number(body: &mut Bytes) -> Result<u64, String> {
 }
 
 fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
-    decode::read_int(&mut body.reader()).map(Cid).map_err(|error| format!("no dialog id: {error}"))
+    take_number(body).map(Cid)
 }
 
+/// Takes a number; the forms in which [`put_number`] writes it are read here.
+#[inline]
 fn take_number(body: &mut Bytes) -> Result<u64, String> {
+    let (number, len) = match **body {
+        [small @ 0..=0x7f, ..] => (small.into(), 1),
+        [0xcc, a, ..] => (a.into(), 2),
+        [0xcd, a, b, ..] => (u16::from_be_bytes([a, b]).into(), 3),
+        [0xce, a, b, c, d, ..] => (u32::from_be_bytes([a, b, c, d]).into(), 5),
+        [U64, a, b, c, d, e, f, g, h, ..] => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 9),
+        _ => return take_other_number(body),
+    };
+    body.advance(len);
+    Ok(number)
+}
+
+#[cold]
+fn take_other_number(body: &mut Bytes) -> Result<u64, String> {
     decode::read_int(&mut body.reader()).map_err(|error| format!("no number: {error}"))
 }
 
 fn take_count(body: &mut Bytes) -> Result<u32, String> {
-    decode::read_int(&mut body.reader()).map_err(|error| format!("no count: {error}"))
+    take_number(body)?.try_into().map_err(|error| format!("no count: {error}"))
 }
 
 fn take_bool(body: &mut Bytes) -> Result<bool, String> {
@@ -296,7 +312,17 @@ fn take_bool(body: &mut Bytes) -> Result<bool, String> {
 }
 
 fn take_text(body: &mut Bytes) -> Result<ByteStr, String> {
-    let len = decode::read_str_len(&mut body.reader()).map_err(|error| format!("no text: {error}"))? as usize;
+    let len = match **body {
+        [mark @ 0xa0..=0xbf, ..] => {
+            body.advance(1);
+            usize::from(mark & 0x1f)
+        }
+        [0xd9, len, ..] => {
+            body.advance(2);
+            len.into()
+        }
+        _ => decode::read_str_len(&mut body.reader()).map_err(|error| format!("no text: {error}"))? as usize,
+    };
     if len > body.len() {
         return Err(format!("a text of {len} bytes in a message with {} left", body.len()));
     }
