@@ -5,6 +5,7 @@
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`drain`] | the end of a connection: messages in transit still arrive |
+//! | [`budget`] | what is held for the peer, in bytes |
 //! | [`call`] | calls to the peer: sent, answered, cancelled |
 //! | [`cancelling`] | cancellations that this side asks for, and their records |
 //! | [`opened`] | contexts and streams of the peer: opened, left |
@@ -26,6 +27,7 @@
 //! 1. The session's lock is never held across a wait, nor while the transport is called.
 //! 2. What a command of the session returns is sent, in that order: all rules are in [`crate::proto`].
 
+mod budget;
 mod call;
 pub(crate) mod cancelling;
 mod changes;
@@ -54,6 +56,7 @@ use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError, Window};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
+use self::budget::Budget;
 pub(crate) use self::call::{Pending, UNCHECKED, call_terms};
 use self::cancelling::CancelOutcome;
 use self::dialog::Wake;
@@ -90,6 +93,7 @@ struct Shared {
     ignored: AtomicU64,
     life: Life,
     lasts: bool,
+    budget: Budget,
     max_backlog: usize,
     silence: Duration,
     /// The failure detector of a peer that may fall silent.
@@ -135,6 +139,10 @@ pub(crate) struct Terms {
     pub(crate) cancel_ack: Duration,
     /// How many tasks the peer may have here at once.
     pub(crate) max_tasks: usize,
+    /// How many bytes of arguments of the peer's calls are held here at once.
+    pub(crate) max_arguments: usize,
+    /// How many bytes of answers may wait for the peer before its further calls wait to begin.
+    pub(crate) max_answers: usize,
     /// How many bytes may wait to be sent before the connection is closed.
     pub(crate) max_backlog: usize,
     /// How long the network may leave the peer's host without an answer.
@@ -173,6 +181,7 @@ impl Channel {
             ignored: AtomicU64::new(0),
             life: Life::new(),
             lasts: terms.lasts,
+            budget: Budget::new(terms.max_arguments, terms.max_answers),
             max_backlog: terms.max_backlog,
             silence: terms.silence,
             detector,
@@ -238,6 +247,7 @@ impl Channel {
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
     fn send(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) -> Result<Sent, TransportError> {
         let waiting = self.0.transport.queue(lane, msg)?;
+        self.0.budget.note_waiting(waiting);
         if waiting > self.0.max_backlog {
             return Err(self.give_up(waiting));
         }

@@ -141,6 +141,8 @@ impl Half {
             peer: peer.clone(),
             cancel_ack,
             max_tasks: 10,
+            max_arguments: usize::MAX,
+            max_answers: usize::MAX,
             max_backlog: usize::MAX,
             silence: Duration::from_secs(10),
             stream_window: Window::INITIAL,

@@ -118,9 +118,19 @@ pub struct Config {
     /// safety limit, not a concurrency setting.
     #[serde(with = "count")]
     pub max_tasks: usize,
+    /// How many bytes of arguments an actor holds for the calls of one peer, from their arrival to the end of their
+    /// tasks, besides one message of `max_frame`; a call beyond that is refused. Default: 512 MiB, eight of the largest
+    /// messages: more than calls should carry at once, and little enough that one peer can't take the machine's memory.
+    /// Arguments of up to 1 KiB don't count: `max_tasks` bounds those.
+    #[serde(with = "frame_size")]
+    pub max_arguments: usize,
+    /// How many bytes of answers may wait for a peer before its further calls wait to begin, until it has read most of
+    /// them. Default: 64 MiB, what a fast link carries in some 30 ms: a peer that reads is never held up by it.
+    #[serde(with = "frame_size")]
+    pub max_answers: usize,
     /// How many bytes may wait for a peer that does not read, besides one message of `max_frame`; then its
     /// connection is closed. Default: 1 GiB. Calls and streams wait long before that; it bounds the answers
-    /// of calls that are done, and must let the largest honest burst of them pass.
+    /// of calls that had begun before `max_answers` was reached, and must let the largest honest burst of them pass.
     #[serde(with = "frame_size")]
     pub max_backlog: usize,
     /// How many bytes of a stream's messages, at least one of them, wait for the task that takes them; more have to wait
@@ -329,6 +339,8 @@ impl Default for Config {
             max_connection_rate: 1000,
             max_connections: 4096,
             max_tasks: 65_536,
+            max_arguments: 512 << 20,
+            max_answers: 64 << 20,
             max_backlog: 1 << 30,
             stream_bytes: 256 << 10,
             stream_buffer: 64,

@@ -51,6 +51,16 @@ pub enum Refusal {
         /// Its kind.
         is: FunctionKind,
     },
+    /// The peer holds as many bytes of this caller's arguments as it takes.
+    #[error(
+        "{held} bytes of arguments of this caller's calls are held there already, and the limit is {limit}; wait for some of those calls, or raise `max_arguments` (PLEACH_MAX_ARGUMENTS, or `max_arguments` in pleach.toml)"
+    )]
+    OverBudget {
+        /// How many it holds.
+        held: usize,
+        /// How many it takes, besides one message.
+        limit: usize,
+    },
     /// The peer has as many tasks of this caller as it takes.
     #[error("{limit} tasks of this caller run there already; wait for some, or raise `max_tasks`")]
     Overloaded {

@@ -45,8 +45,8 @@
 //!
 //! # A member
 //! - **SEC-14** A member may call the functions of the modules that were enabled for an actor, and no others.
-//! - **SEC-15** What one member can use of another is bounded: messages by `max_frame`, tasks by `max_tasks`, answers
-//!   that it does not read by `max_backlog`, stream messages by their buffer, connections by `max_connections`.
+//! - **SEC-15** What one member can use of another is bounded: messages by `max_frame`, tasks by `max_tasks`, their
+//!   arguments by `max_arguments`, answers that it does not read by `max_answers` and `max_backlog`, stream messages by their buffer, connections by `max_connections`.
 //! - **SEC-16** A senseless message is harmless: it is counted and ignored, or ends that one connection.
 //!
 //! # Several hosts and programs
@@ -122,6 +122,8 @@
 //! | SEC-13 | `tests/it/strangers/mod.rs` | `the_key_is_in_no_argument_and_no_variable` |
 //! | SEC-14 | `tests/it/calls.rs` | `a_refused_call_says_how_to_fix_it_and_the_actor_goes_on` |
 //! | SEC-15 | `tests/it/limits.rs` | `a_peer_that_does_not_read_is_given_up` |
+//! | SEC-15 | `tests/it/limits.rs` | `arguments_beyond_the_limit_are_refused_until_others_are_done` |
+//! | SEC-15 | `tests/it/limits.rs` | `calls_of_a_peer_that_does_not_read_wait_to_begin` |
 //! | SEC-15 | `tests/it/limits.rs` | `who_is_one_too_many_is_told_why` |
 //! | SEC-15 | `src/runtime/server.rs` | `members_that_come_at_once_get_no_more_than_max_connections` |
 //! | SEC-16 | `src/channel/tests.rs` | `strange_messages_are_counted_and_do_no_harm` |

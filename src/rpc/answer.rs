@@ -1,8 +1,9 @@
 //! The answer to a request: the function's value, or how it failed.
 //!
 //! # What must stay true
-//! 1. An [`Answer`] that is dropped has answered: with the cancellation or the panic of its task, if with nothing else.
-//! 2. A value that panics while it is encoded counts as a panic of its task.
+//! 1. The arguments of the request are released before it is answered.
+//! 2. An [`Answer`] that is dropped has answered: with the cancellation or the panic of its task, if with nothing else.
+//! 3. A value that panics while it is encoded counts as a panic of its task.
 
 use futures_util::future::BoxFuture;
 use pleach_wire::{Cid, Encode, TransportError};
@@ -25,11 +26,27 @@ pub(crate) struct Answer {
     cid: Cid,
     done: bool,
     observed: Observed,
+    /// Bytes of arguments that are held for it.
+    held: usize,
 }
 
 impl Answer {
     pub(crate) fn new(channel: Channel, cid: Cid) -> Self {
-        Self { channel, cid, done: false, observed: Observed::default() }
+        Self { channel, cid, done: false, observed: Observed::default(), held: 0 }
+    }
+
+    /// Takes in the arguments of the request, of so many bytes.
+    ///
+    /// # Errors
+    /// The connection holds as many as it may.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.held = self.channel.hold(bytes)?;
+        Ok(())
+    }
+
+    /// Lets go of the arguments: the function has ended, or will not be run.
+    fn release(&mut self) {
+        self.channel.release_held(std::mem::take(&mut self.held));
     }
 
     /// Notes the end of the function where it is observed.
@@ -43,16 +60,16 @@ impl Answer {
         &self.channel
     }
 
-    /// Answers with a value; the returned channel may have no room for more right now.
-    fn value(mut self, value: impl Encode) -> Channel {
+    /// Answers with a value.
+    fn value(mut self, value: impl Encode) {
         self.observed.end(CallOutcome::Returned);
+        self.release();
         self.channel.answer(self.cid, &value);
         self.done = true;
-        self.channel.clone()
     }
 
     /// Answers with a failure once its backtrace is text; a cancelled task waits no longer for that.
-    async fn failure(mut self, failure: Failure) -> Channel {
+    async fn failure(mut self, failure: Failure) {
         let _shield = Shield::enter(); // the failure is older than a cancellation that comes now
         let backtrace = match failure.resolve() {
             None => None,
@@ -63,12 +80,12 @@ impl Answer {
             },
         };
         self.observed.end(failure.call_outcome());
+        self.release();
         match failure {
             Failure::Raised(raised) => self.channel.answer_failure(self.cid, Raised { backtrace, ..raised }),
             Failure::Panic(panic) => self.channel.answer_panic(self.cid, panic, backtrace),
         }
         self.done = true;
-        self.channel.clone()
     }
 
     /// Answers with nothing but that it was done.
@@ -87,6 +104,7 @@ impl Answer {
     /// Answers that the function will not be run.
     pub(crate) fn refuse(mut self, function: String, why: Refusal) {
         self.observed.end(CallOutcome::Refused);
+        self.release();
         self.channel.refuse(self.cid, function, why);
         self.done = true;
     }
@@ -95,6 +113,7 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if !self.done {
+            self.release();
             self.channel.answer_dropped(self.cid);
         }
     }
@@ -145,12 +164,10 @@ where
             Ok(Err(why)) => return answer.refuse_arguments(export, &why),
             Err(panic) => Err(panic),
         };
-        let channel = match answer_value(ended, answer, wrap) {
-            Ok(channel) => channel,
+        if let Err((failure, answer)) = answer_value(ended, answer, wrap) {
             // In a box of its own, so that successful calls do not grow.
-            Err((failure, answer)) => Box::pin(answer.failure(failure)).await,
-        };
-        channel.room().await;
+            Box::pin(answer.failure(failure)).await;
+        }
     })
 }
 
@@ -159,12 +176,13 @@ fn answer_value<R: Outcome, V: Serialize + DeserializeOwned + 'static>(
     ended: Result<R, Panic>,
     answer: Answer,
     wrap: fn(R::Value) -> V,
-) -> Result<Channel, (Failure, Answer)> {
+) -> Result<(), (Failure, Answer)> {
     match ended.map(Outcome::into_outcome) {
         Ok(Ok(value)) => {
             let value = wrap(value);
             fidelity::check(&value);
-            Ok(answer.value(value))
+            answer.value(value);
+            Ok(())
         }
         Ok(Err(raised)) => {
             if raised.cancellation().is_none() {

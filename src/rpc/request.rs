@@ -46,6 +46,9 @@ impl<D: Send + 'static> Request<D> {
         let Self { export, args, dialog, answer } = self;
         let channel = answer.channel().clone();
         let task = async move {
+            if channel.answers_pile_up() {
+                Box::pin(channel.room()).await;
+            }
             let args = decode(args, &channel).await?;
             drop(channel);
             Ok(run(dialog, args).await)

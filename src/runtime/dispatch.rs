@@ -54,12 +54,15 @@ impl Serve for Service {
         };
         let observed = Observed::callee(export.kind(), export.path, export.meters(), channel.peer(), trace.as_deref());
         let span = observed.span();
-        let answer = answer.observed(observed);
+        let mut answer = answer.observed(observed);
         let Some(function) = export.bind(dialog) else {
             return answer.refuse(target.to_string(), Refusal::WrongKind { is: export.kind() });
         };
         if schema != UNCHECKED && schema != export.schema() {
             let why = Refusal::SchemaMismatch { here: "".into(), there: export.shown().into() };
+            return answer.refuse(target.to_string(), why);
+        }
+        if let Err(why) = answer.hold(args.len()) {
             return answer.refuse(target.to_string(), why);
         }
         let task = function.invoke(export, args, answer);

@@ -63,6 +63,8 @@ impl Runtime {
             peer: who.clone(),
             cancel_ack: self.config.cancel_ack,
             max_tasks: self.config.max_tasks,
+            max_arguments: self.config.max_arguments,
+            max_answers: self.config.max_answers,
             // One message of any size that is allowed may always wait.
             max_backlog: self.config.max_backlog.saturating_add(self.config.max_frame),
             silence: NETWORK_SILENCE,

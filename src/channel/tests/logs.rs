@@ -33,6 +33,8 @@ async fn a_failure_that_finds_the_connection_gone_is_logged() {
             peer,
             cancel_ack,
             max_tasks: 1,
+            max_arguments: usize::MAX,
+            max_answers: usize::MAX,
             max_backlog: usize::MAX,
             silence: Duration::from_secs(10),
             stream_window: Window::INITIAL,
