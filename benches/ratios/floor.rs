@@ -1,7 +1,7 @@
 //! What a stream is compared with: blocking sockets of the standard library and the codec, nothing else.
 //!
 //! This program starts itself again as the receiver. Messages stand behind a length of four bytes, as
-//! many in a write as a buffer holds; after each batch of [`MESSAGES`] the receiver answers.
+//! many in a write as a buffer holds, with the names of their fields, as ours; after each batch of [`ITEMS`] the receiver answers.
 
 use std::io::{BufReader, Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,8 +10,8 @@ use std::process::{Child, Command};
 
 use tempfile::TempDir;
 
-use crate::measure::MESSAGES;
-use crate::tick::Tick;
+use crate::common::item::Item;
+use crate::measure::ITEMS;
 
 /// Receives if this process was started for that; returns whether it was.
 pub(crate) fn receive_if_asked() -> bool {
@@ -32,12 +32,13 @@ fn receive(reader: impl Read, mut writer: impl Write) -> Result<()> {
     let mut reader = BufReader::with_capacity(BUFFER, reader);
     let (mut length, mut frame) = ([0; 4], Vec::new());
     loop {
-        let mut sum = 0;
-        for _ in 0..MESSAGES {
+        let mut sum = 0_u64;
+        for _ in 0..ITEMS {
             reader.read_exact(&mut length)?;
             frame.resize(u32::from_le_bytes(length) as usize, 0);
             reader.read_exact(&mut frame)?;
-            sum += rmp_serde::from_slice::<Tick>(&frame).expect("the parent sends ticks").sequence;
+            let item = rmp_serde::from_slice::<Item>(&frame).expect("the parent sends items");
+            sum = sum.wrapping_add(item.time);
         }
         writer.write_all(&sum.to_le_bytes())?;
     }
@@ -73,12 +74,16 @@ impl Floor {
         Ok(Self { stream, child, buffer: Vec::with_capacity(BUFFER) })
     }
 
-    /// Sends `MESSAGES` ticks and waits until they have been taken.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends [`ITEMS`] items and waits until they have been taken.
     pub(crate) fn send(&mut self) -> Result<()> {
-        for sequence in 0..MESSAGES as u64 {
+        for number in 0..ITEMS as u64 {
             let start = self.buffer.len();
             self.buffer.extend_from_slice(&[0; 4]);
-            rmp_serde::encode::write(&mut self.buffer, &Tick::new(sequence)).expect("a tick can be written");
+            rmp_serde::encode::write_named(&mut self.buffer, &Item::new(number)).expect("an item can be written");
             let length = (self.buffer.len() - start - 4) as u32;
             self.buffer[start..start + 4].copy_from_slice(&length.to_le_bytes());
             if self.buffer.len() >= BUFFER - 128 {

@@ -1,7 +1,7 @@
 //! The peers that actors are compared with: a bare process on plain tokio, over the same kind of socket.
 //!
-//! This program starts itself again as such a peer. It connects back like an actor, and then answers
-//! every `request` bytes with `reply` bytes, with no codec, no frames and no tasks.
+//! This program starts itself again as such a peer. It connects back like an actor, and then answers so many bytes
+//! with so many bytes: an [`Exchange`] has no codec, no frames and no tasks.
 
 use std::io::Result;
 use std::str::FromStr as _;
@@ -11,26 +11,45 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::process::{Child, Command};
 
+/// What goes there and back.
+#[derive(Clone, Copy)]
+pub(crate) struct Exchange {
+    /// Bytes of a request, each in one write, and read to the end.
+    pub(crate) request: usize,
+    /// Requests before each reply.
+    pub(crate) every: usize,
+    /// Bytes of a reply.
+    pub(crate) reply: usize,
+}
+
 /// Serves as a peer if this process was started as one; returns whether it was.
 pub(crate) fn serve_if_asked() -> bool {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [mark, protocol, address, request, reply] = &*arguments else { return false };
+    let [mark, protocol, address, request, every, reply] = &*arguments else { return false };
     if mark != MARK {
         return false;
     }
     let number = |text: &String| usize::from_str(text).expect("this program started the peer, with numbers");
-    let (request, reply) = (number(request), number(reply));
+    let exchange = Exchange { request: number(request), every: number(every), reply: number(reply) };
     crate::common::runtime().block_on(async {
         let stream = connect(protocol, address).await.expect("the parent listens");
-        serve(stream, request, reply).await;
+        serve(stream, exchange).await;
     });
     true
 }
 
-async fn serve(mut stream: Stream, request: usize, reply: usize) {
+async fn serve(mut stream: Stream, Exchange { request, every, reply }: Exchange) {
     let (mut incoming, outgoing) = (vec![0; request], vec![7; reply]);
-    // An error is the parent's end of the measurement.
-    while stream.read_exact(&mut incoming).await.is_ok() && stream.write_all(&outgoing).await.is_ok() {}
+    loop {
+        for _ in 0..every {
+            if stream.read_exact(&mut incoming).await.is_err() {
+                return; // the parent's end of the measurement
+            }
+        }
+        if stream.write_all(&outgoing).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn connect(protocol: &str, address: &str) -> Result<Stream> {
@@ -70,7 +89,7 @@ impl Host {
     }
 
     /// Starts a peer and waits until it has connected back.
-    pub(crate) async fn start(&self, protocol: &str, request: usize, reply: usize) -> Result<Peer> {
+    pub(crate) async fn start(&self, protocol: &str, exchange: Exchange) -> Result<Peer> {
         let address = match protocol {
             "uds" => self.directory.path().join(SOCKET).display().to_string(),
             "tcp" => self.tcp.local_addr()?.to_string(),
@@ -78,10 +97,9 @@ impl Host {
             "quic" => self.quic.address(),
             other => panic!("there is no raw peer over {other}"),
         };
-        let child = Command::new("/proc/self/exe")
-            .args([MARK, protocol, &address, &request.to_string(), &reply.to_string()])
-            .kill_on_drop(true)
-            .spawn()?;
+        let numbers = [exchange.request, exchange.every, exchange.reply].map(|number| number.to_string());
+        let child =
+            Command::new("/proc/self/exe").args([MARK, protocol, &address]).args(numbers).kill_on_drop(true).spawn()?;
         let stream: Stream = match protocol {
             "uds" => Box::new(self.uds.accept().await?.0),
             "tcp" => {
@@ -93,7 +111,10 @@ impl Host {
             "quic" => self.quic.accept().await?,
             other => panic!("there is no raw peer over {other}"),
         };
-        Ok(Peer { stream, child, request: vec![7; request], reply: vec![0; reply] })
+        let Exchange { request, every, reply } = exchange;
+        let mut peer = Peer { stream, child, request: vec![7; request], every, reply: vec![0; reply] };
+        peer.call().await;
+        Ok(peer)
     }
 }
 
@@ -102,13 +123,20 @@ pub(crate) struct Peer {
     stream: Stream,
     child: Child,
     request: Vec<u8>,
+    every: usize,
     reply: Vec<u8>,
 }
 
 impl Peer {
-    /// Sends one request and waits for its reply.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Sends as many requests as it takes, and waits for the reply.
     pub(crate) async fn call(&mut self) {
-        self.stream.write_all(&self.request).await.expect("the peer reads");
+        for _ in 0..self.every {
+            self.stream.write_all(&self.request).await.expect("the peer reads");
+        }
         self.stream.read_exact(&mut self.reply).await.expect("the peer answers");
     }
 

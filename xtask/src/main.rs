@@ -1,15 +1,18 @@
 //! Tasks of this repository that need more than a shell: `cargo run -p xtask -- TASK`.
 
+mod chart;
 mod journey;
+mod plot;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1);
-    let done = match task.as_deref() {
-        Some("journey") => journey::print(root()),
-        _ => Err("usage: cargo run -p xtask -- journey".to_owned()),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
+        ["journey"] => journey::print(root()),
+        ["plot", file, directory] => plot::draw(Path::new(file), Path::new(directory)),
+        _ => Err("usage: cargo run -p xtask -- journey, or -- plot FILE DIRECTORY".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
