@@ -7,7 +7,7 @@
 //! 1. A message's size is checked against the limit before anything is allocated for it.
 //! 2. A message never holds more than its announced size, plus [`MAX_HEADER`] bytes during a read.
 //! 3. An announcement costs little: a message holds at most four times its arrived bytes, or four chunks while that is
-//!    less.
+//!    less; or a buffer that an earlier message has left ([`Pool`]).
 
 use std::io;
 use std::pin::Pin;
@@ -18,18 +18,19 @@ use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
 use super::frame::{CHUNK, MAX_HEADER, MAX_TRANSFERS, room};
+use super::pool::Pool;
 
-#[derive(Default)]
 pub(super) struct Assembly {
     transfers: Vec<Transfer>,
     chunk: Option<Chunk>,
+    pool: Pool,
 }
 
 /// A message that has not arrived whole.
 struct Transfer {
     id: u32,
     size: usize,
-    body: BytesMut,
+    body: Vec<u8>,
 }
 
 /// The chunk whose bytes come next on the stream.
@@ -40,6 +41,10 @@ struct Chunk {
 }
 
 impl Assembly {
+    pub(super) fn new() -> Self {
+        Self { transfers: Vec::new(), chunk: None, pool: Pool::new() }
+    }
+
     /// Begins a message of `size` bytes, of which `len` come now.
     ///
     /// # Errors
@@ -59,7 +64,9 @@ impl Assembly {
             return Err(format!("the first chunk of message {id} has {len} bytes, and the whole has {size}"));
         }
         self.chunk = Some(Chunk { transfer: self.transfers.len(), left: len });
-        self.transfers.push(Transfer { id, size, body: BytesMut::with_capacity(room(size, 0) + MAX_HEADER) });
+        let body = self.pool.take(size + MAX_HEADER);
+        let body = body.unwrap_or_else(|| Vec::with_capacity(room(size, 0) + MAX_HEADER));
+        self.transfers.push(Transfer { id, size, body });
         Ok(())
     }
 
@@ -95,7 +102,7 @@ impl Assembly {
         chunk.left -= len;
         let place = self.chunk.take_if(|chunk| chunk.left == 0)?.transfer;
         let complete = self.transfers[place].body.len() == self.transfers[place].size;
-        complete.then(|| self.transfers.swap_remove(place).body.freeze())
+        complete.then(|| self.pool.freeze(self.transfers.swap_remove(place).body))
     }
 
     /// Reads the rest of the chunk, and moves later bytes to `next`. Returns how much was read.
@@ -112,13 +119,20 @@ impl Assembly {
         let transfer = &mut self.transfers[chunk.transfer];
         transfer.make_room(chunk.left.min(CHUNK));
         let body = &mut transfer.body;
-        let read = ready!(poll_read_buf(Pin::new(reader), cx, &mut (&mut *body).limit(chunk.left + MAX_HEADER)))?;
+        let read = ready!(poll_read_buf(Pin::new(reader), cx, &mut body.limit(chunk.left + MAX_HEADER)))?;
         let own = read.min(chunk.left);
         let end = body.len() - (read - own);
         next.extend_from_slice(&body[end..]);
         body.truncate(end);
         chunk.left -= own;
         Poll::Ready(Ok(read))
+    }
+
+    /// Frees buffers that are kept for later messages once none has come for a while; `cx` is woken then.
+    pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) {
+        if self.transfers.is_empty() {
+            self.pool.poll_idle(cx);
+        }
     }
 
     /// A message that is not complete: how much of it has arrived, and its size.
@@ -132,7 +146,7 @@ impl Transfer {
     fn make_room(&mut self, len: usize) {
         let needed = self.body.len() + len;
         if self.body.capacity() < needed + MAX_HEADER {
-            self.body.reserve(room(self.size, needed) + MAX_HEADER - self.body.len());
+            self.body.reserve_exact(room(self.size, needed) + MAX_HEADER - self.body.len());
         }
     }
 }
@@ -144,7 +158,7 @@ mod tests {
     // SEC-8
     #[test]
     fn what_is_announced_is_not_allocated() {
-        let (mut assembly, size) = (Assembly::default(), 64 << 20);
+        let (mut assembly, size) = (Assembly::new(), 64 << 20);
         for id in 0..MAX_TRANSFERS as u32 {
             assembly.begin(id, size, size).unwrap();
         }
@@ -160,7 +174,7 @@ mod tests {
 
     #[test]
     fn small_messages_do_not_come_in_chunks() {
-        let why = Assembly::default().begin(7, CHUNK, 1).unwrap_err();
+        let why = Assembly::new().begin(7, CHUNK, 1).unwrap_err();
         assert!(why.contains("for those over 65536"), "{why}");
     }
 }

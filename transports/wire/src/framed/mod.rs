@@ -12,6 +12,7 @@
 //! | `writer` | writes in the order of the schedule |
 //! | `reader` | cuts frames out of the received bytes |
 //! | `assembly` | puts chunks together |
+//! | `pool` | receive buffers of large messages, kept for the next ones |
 //! | `lanes` | streams of their own for further lanes, each with a writer and a reader |
 //!
 //! The body of a message is the [`Codec`]'s. Here it goes in one frame, or in chunks if it is large, so
@@ -27,6 +28,7 @@ mod assembly;
 mod bulk;
 mod frame;
 mod lanes;
+mod pool;
 mod queue;
 mod reader;
 mod schedule;

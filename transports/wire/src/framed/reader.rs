@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncRead;
@@ -36,7 +36,7 @@ pub(super) struct FrameReader {
 
 impl FrameReader {
     pub(super) fn new(reader: Box<dyn AsyncRead + Send + Unpin>) -> Self {
-        Self { reader, buffer: BytesMut::new(), assembly: Assembly::default(), end: None, received: 0 }
+        Self { reader, buffer: BytesMut::new(), assembly: Assembly::new(), end: None, received: 0 }
     }
 
     /// Bytes that have come so far.
@@ -52,7 +52,7 @@ impl FrameReader {
     pub(super) fn end(&mut self, end: TransportError) {
         self.reader = Box::new(tokio::io::empty());
         self.buffer = BytesMut::new();
-        self.assembly = Assembly::default();
+        self.assembly = Assembly::new();
         self.end.get_or_insert(end);
     }
 
@@ -79,7 +79,11 @@ impl FrameReader {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            match ready!(self.poll_read(cx)) {
+            let Poll::Ready(read) = self.poll_read(cx) else {
+                self.assembly.poll_idle(cx);
+                return Poll::Pending;
+            };
+            match read {
                 Ok(0) => self.end(self.end_of_file()),
                 Ok(read) => self.received += read as u64,
                 Err(error) => self.end(link_error(error, self.is_at_boundary())),
