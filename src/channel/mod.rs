@@ -11,6 +11,7 @@
 //! | [`opened`] | contexts and streams of the peer: opened, left |
 //! | [`dialog`] | a dialog of many messages: its tasks wait, and are woken |
 //! | [`respond`] | how a task of the peer ends |
+//! | [`room`] | senders that wait until the send queue is shorter |
 //! | [`explain`] | what a caller is told when it fails |
 //! | [`changes`] | the waiters for a change of a dialog |
 //! | [`life`] | the stages of a connection, and how it ends |
@@ -42,6 +43,7 @@ mod observe;
 pub(crate) mod opened;
 pub(crate) mod records;
 mod respond;
+mod room;
 pub(crate) mod tap;
 #[cfg(test)]
 mod tests;
@@ -52,7 +54,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, MsgTransport, Outgoing, Payload, TransportError, Window};
+use pleach_wire::{Cid, Encode, MsgTransport, Outgoing, Payload, TransportError, Window};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
@@ -66,6 +68,7 @@ use self::observe::LastFailure;
 pub(crate) use self::observe::{Asked, Running, Work};
 use self::records::{Kind, Records};
 pub(crate) use self::respond::EndRequest;
+use self::room::Room;
 use self::tap::Line;
 use crate::actor::ActorId;
 use crate::error::Packed;
@@ -96,6 +99,9 @@ struct Shared {
     budget: Budget,
     max_backlog: usize,
     silence: Duration,
+    /// Senders on the control lane that wait until its queue is shorter: of small messages, and of any.
+    small_room: Room,
+    room: Room,
     /// The failure detector of a peer that may fall silent.
     detector: Option<Mutex<FailureDetector>>,
     records: Records,
@@ -184,6 +190,8 @@ impl Channel {
             budget: Budget::new(terms.max_arguments, terms.max_answers),
             max_backlog: terms.max_backlog,
             silence: terms.silence,
+            small_room: Room::new(),
+            room: Room::new(),
             detector,
             records: Records::default(),
             last_failure: LastFailure::default(),
@@ -230,12 +238,31 @@ impl Channel {
         self.0.decoding.clone().lock_owned().await
     }
 
-    /// Waits while the send queue of the control lane is too long; for senders that wait for no answer.
+    /// Waits while too much of what is small waits on the control lane. Returns whether there is room for a large
+    /// message too; otherwise a sender of one waits for [`room`](Self::room) as well.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn small_room(&self) -> bool {
+        // An error is the connection's end, which every waiter learns by itself.
+        let transport = &self.0.transport;
+        self.0
+            .small_room
+            .wait(|cx: &mut Context<'_>| transport.poll_small_room(cx).map(|any| any.unwrap_or(true)))
+            .await
+    }
+
+    /// Returns whether a message with this value is a small one.
+    pub(crate) fn is_small(&self, value: &dyn Encode) -> bool {
+        self.0.transport.is_small(value)
+    }
+
+    /// Waits while too much waits on the control lane, large messages included.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn room(&self) {
-        std::future::poll_fn(|cx| self.poll_lane_room(Lane::CONTROL, cx)).await;
+        self.0.room.wait(|cx: &mut Context<'_>| self.poll_lane_room(Lane::CONTROL, cx)).await;
     }
 
     /// Ready while the send queue of a lane is not too long.

@@ -121,7 +121,9 @@ impl<T> Portal<T> {
     /// # Cancel safety
     /// If dropped, the peer is asked to cancel the task, without waiting for it.
     pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
-        self.peer.ready().await?;
+        if !self.peer.ready().await? && !self.peer.channel().is_small(call.args()) {
+            self.peer.ready_for_large().await?;
+        }
         call.run_over(self.peer.channel(), &self.peer).await
     }
 
@@ -141,7 +143,9 @@ impl<T> Portal<T> {
     where
         R: DeserializeOwned + Send + 'static,
     {
-        self.peer.ready().await?;
+        if !self.peer.ready().await? && !self.peer.channel().is_small(args) {
+            self.peer.ready_for_large().await?;
+        }
         run_path(path, args, self.peer.channel(), &self.peer).await
     }
 
@@ -343,7 +347,9 @@ where
     F: FnOnce(OpenContext<S, R, U, O>, S) -> Fut,
     Fut: Future<Output = Result<X, E>>,
 {
-    peer.ready().await?;
+    if !peer.ready().await? && !peer.channel().is_small(call.args()) {
+        peer.ready_for_large().await?;
+    }
     call.open(peer.channel(), peer, body).await
 }
 
@@ -365,7 +371,9 @@ where
     F: FnOnce(StreamReceiver<U>) -> Fut,
     Fut: Future<Output = Result<X, E>>,
 {
-    peer.ready().await?;
+    if !peer.ready().await? && !peer.channel().is_small(call.args()) {
+        peer.ready_for_large().await?;
+    }
     call.open(peer.channel(), peer, body).await
 }
 

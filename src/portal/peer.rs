@@ -31,9 +31,15 @@ impl Peer {
         }
     }
 
-    /// Waits until a call may be sent.
-    pub(super) async fn ready(&self) -> Result<()> {
+    /// Waits until a call may be sent. Returns whether one with large arguments may be, too; otherwise such a call waits
+    /// for [`ready_for_large`](Self::ready_for_large) as well.
+    pub(super) async fn ready(&self) -> Result<bool> {
         scope::checkpoint()?;
+        scope::wait(self.channel().small_room()).await
+    }
+
+    /// Waits until a call with large arguments may be sent.
+    pub(super) async fn ready_for_large(&self) -> Result<()> {
         scope::wait(self.channel().room()).await
     }
 

@@ -89,6 +89,11 @@ impl<T> Call<T> {
         self.export
     }
 
+    /// Returns the arguments.
+    pub(crate) fn args(&self) -> &dyn Encode {
+        self.prepared.args()
+    }
+
     /// Returns how the value that comes back is read.
     pub(crate) fn decoder(&self) -> Decoder<T> {
         self.decoder
@@ -99,7 +104,7 @@ impl<T> Call<T> {
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
     pub(crate) fn send(&self, channel: &Channel, deadline: Option<Instant>) -> Result<Pending> {
-        channel.call(self.export.target(), self.prepared.args(), self.export.terms(deadline))
+        channel.call(self.export.target(), self.args(), self.export.terms(deadline))
     }
 
     /// Runs it over `channel`; `peer` explains why the connection was lost.

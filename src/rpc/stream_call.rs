@@ -64,6 +64,11 @@ impl<T> StreamCall<T> {
         self
     }
 
+    /// Returns the arguments.
+    pub(crate) fn args(&self) -> &dyn Encode {
+        &*self.args
+    }
+
     /// Starts the function over `channel` and runs `body`; `peer` explains why the connection was lost.
     pub(crate) async fn open<X, E, F, Fut>(self, channel: &Channel, peer: &impl Explain, body: F) -> Result<X, E>
     where

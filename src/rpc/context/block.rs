@@ -46,6 +46,11 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         self.export.module()
     }
 
+    /// Returns the arguments.
+    pub(crate) fn args(&self) -> &dyn Encode {
+        &*self.args
+    }
+
     /// Opens the context over `channel` and runs `body` in it; `peer` explains why the connection was lost.
     pub(crate) async fn open<X, E, F, Fut>(self, channel: &Channel, peer: &impl Explain, body: F) -> Result<X, E>
     where

@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use libtest_mimic::Trial;
 use pleach::prelude::*;
 
@@ -93,7 +94,32 @@ pub(crate) fn tests() -> Vec<Trial> {
     let make = |(name, flood)| {
         matrix(&format!("floods::calls_and_cancels_overtake_a_flood_{name}"), move |config| overtake(config, flood))
     };
-    floods.into_iter().flat_map(make).collect()
+    let passed = matrix("floods::a_small_call_passes_large_arguments", pass_large_arguments);
+    floods.into_iter().flat_map(make).chain(passed).collect()
+}
+
+/// The small call is the last one made and the first one answered: it waits neither behind the large ones in the send
+/// queue, nor for room in it.
+async fn pass_large_arguments(config: Config) {
+    in_root(config, async |_| {
+        pleach::open_nursery(async |n| {
+            let portal = n.start_actor("peer").enable(module_path!()).await?;
+            let blob = message(4 << 20);
+            let mut large = std::pin::pin!(join_all((0..8).map(|_| portal.run(weigh(blob.clone())))));
+            tokio::select! {
+                biased; // the large ones are made first
+                weights = &mut large => panic!("the small call was still under way: {weights:?}"),
+                sum = portal.run(add(1, 2)) => assert_eq!(sum?, 3),
+            }
+            for weight in large.await {
+                assert_eq!(weight?, 4 << 20);
+            }
+            portal.cancel_actor().await
+        })
+        .await
+    })
+    .await
+    .unwrap();
 }
 
 async fn overtake(config: Config, flood: Flood) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::Address;
-use crate::codec::Format;
+use crate::codec::{Encode, Format};
 use crate::error::TransportError;
 use crate::msg::{Msg, Outgoing};
 use crate::tap::Tap;
@@ -67,6 +67,22 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// # Errors
     /// The connection's end.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Ready while the send queue of the control lane is short enough for one more small message: large ones do not
+    /// hold those up. Returns whether it is short enough for a large one as well. By default there is no difference.
+    ///
+    /// # Errors
+    /// The connection's end.
+    fn poll_small_room(&self, cx: &mut Context<'_>) -> Poll<Result<bool, TransportError>> {
+        self.poll_room(cx).map_ok(|()| true)
+    }
+
+    /// Returns whether a message with this value is a small one. The value is encoded for that, so ask only if
+    /// [`poll_small_room`](Self::poll_small_room) makes a difference.
+    fn is_small(&self, value: &dyn Encode) -> bool {
+        let _ = value; // there is no difference
+        true
+    }
 
     /// Ready while the send queue of `lane` is short enough for more, so that a stalled reader holds a
     /// bounded amount. Lanes without streams of their own share one bound for small messages, and each has

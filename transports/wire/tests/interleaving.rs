@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use pleach_wire::framed::Framed;
 use pleach_wire::transport::{Lane, PeerInfo};
@@ -121,18 +122,16 @@ impl Pair {
 
     fn read(&mut self, bytes: usize) -> Poll<Result<(), TransportError>> {
         self.pipe.let_read(bytes);
-        let mut cx = Context::from_waker(Waker::noop());
-        loop {
-            match self.far.poll_recv(&mut cx, &mut self.received) {
-                Poll::Ready(Ok(())) => {}
-                other => return other,
-            }
-        }
+        read_all(&self.far, &mut self.received)
     }
 
     fn close(&self) {
         self.pipe.let_write(usize::MAX);
-        assert!(matches!(self.near.poll_close(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
+        let turns = Arc::new(Turns::default());
+        let waker = Waker::from(turns.clone());
+        while self.near.poll_close(&mut Context::from_waker(&waker)).map(Result::unwrap).is_pending() {
+            assert!(turns.0.swap(0, Ordering::Relaxed) > 0, "the link takes everything");
+        }
     }
 
     /// Writes and reads all that is queued, and returns the numbers in the order of their arrival.
@@ -148,6 +147,29 @@ impl Pair {
 
     fn has_room(&self, lane: Lane) -> bool {
         self.near.poll_lane_room(lane, &mut Context::from_waker(Waker::noop())).is_ready()
+    }
+}
+
+/// Reads until nothing more comes, also where that takes several turns.
+fn read_all(far: &Framed<Msgpack>, received: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
+    let turns = Arc::new(Turns::default());
+    let waker = Waker::from(turns.clone());
+    loop {
+        match far.poll_recv(&mut Context::from_waker(&waker), received) {
+            Poll::Pending if turns.0.swap(0, Ordering::Relaxed) == 0 => return Poll::Pending,
+            Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+            Poll::Pending | Poll::Ready(Ok(())) => {}
+        }
+    }
+}
+
+/// Counts wake-ups.
+#[derive(Default)]
+struct Turns(AtomicUsize);
+
+impl Wake for Turns {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -275,6 +297,60 @@ fn control_has_room_whatever_waits_as_data() {
 }
 
 #[test]
+fn small_messages_have_room_whatever_is_large_and_wait_for_small_ones() {
+    let pair = pair();
+    let woken = Arc::new(Turns::default());
+    let waker = Waker::from(woken.clone());
+    let small_room = || match pair.near.poll_small_room(&mut Context::from_waker(&waker)) {
+        Poll::Ready(any) => Some(any.unwrap()),
+        Poll::Pending => None,
+    };
+    assert_eq!(small_room(), Some(true));
+    pair.queue(CONTROL, 5, 0, 10 << 20);
+    assert_eq!(small_room(), Some(false), "a large one has to wait");
+    assert!(!pair.has_room(CONTROL));
+    for number in 0..100 {
+        pair.queue(CONTROL, 7 + number, number, 3000);
+    }
+    assert_eq!(small_room(), None);
+    pair.write(100 << 10);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1, "less than the mark is left of the small ones");
+    assert_eq!(small_room(), Some(false));
+}
+
+#[test]
+fn a_value_is_small_if_its_message_goes_in_one_frame() {
+    let pair = pair();
+    let bytes = |len: usize| Blob::from(vec![0; len]);
+    assert!(pair.near.is_small(&bytes(20_000)) && !pair.near.is_small(&bytes(70_000)));
+    assert!(pair.near.is_small(&vec![7u8; 1000]) && !pair.near.is_small(&vec![7u8; 70_000]));
+}
+
+/// The bytes that can be ahead of a small message, whatever waits, are those of one write and of a begun chunk.
+#[test]
+fn other_tasks_have_a_turn_within_a_large_message() {
+    let mut pair = pair();
+    pair.queue(CONTROL, 5, 0, 8 << 20);
+    let turns = Arc::new(Turns::default());
+    let waker = Waker::from(turns.clone());
+    let mut cx = Context::from_waker(&waker);
+    pair.pipe.let_write(usize::MAX);
+    assert!(pair.near.poll_flush(&mut cx).is_pending(), "the link takes everything, and yet");
+    assert_eq!(turns.0.swap(0, Ordering::Relaxed), 1);
+    let ahead = pair.pipe.0.lock().unwrap().log.len();
+    assert!(ahead <= 2 << 20, "{ahead} bytes in one turn");
+    pair.queue(CONTROL, 7, 1, 10);
+    while pair.near.poll_flush(&mut cx).is_pending() {
+        assert_eq!(turns.0.swap(0, Ordering::Relaxed), 1);
+    }
+    pair.pipe.let_read(usize::MAX);
+    assert!(pair.far.poll_recv(&mut cx, &mut pair.received).is_pending(), "it is not whole after one turn");
+    assert_eq!(turns.0.load(Ordering::Relaxed), 1);
+    assert!(read_all(&pair.far, &mut pair.received).is_pending());
+    assert_eq!(pair.numbers(), [1, 0]);
+}
+
+#[test]
 fn a_large_message_leaves_room_on_other_lanes_until_there_are_many() {
     let pair = pair();
     for lane in 1..=8 {
@@ -295,7 +371,7 @@ fn header(kind: u32, len: u32, more: &[u32]) -> Vec<u8> {
 /// Reads `bytes` until the end.
 fn end_of(bytes: Vec<u8>) -> TransportError {
     let far = over(io::Cursor::new(bytes), tokio::io::sink());
-    let polled = far.poll_recv(&mut Context::from_waker(Waker::noop()), &mut Vec::new());
+    let polled = read_all(&far, &mut Vec::new());
     let Poll::Ready(Err(end)) = polled else { panic!("expected the end and got {polled:?}") };
     end
 }

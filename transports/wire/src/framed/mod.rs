@@ -34,14 +34,20 @@ mod reader;
 mod schedule;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
+use bytes::{Bytes, BytesMut};
+
+use self::frame::CHUNK;
 use self::reader::FrameReader;
 use self::writer::FrameWriter;
-use crate::codec::{Codec, Format};
+use crate::blob;
+use crate::codec::{Codec, Encode, Format};
 use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
 use crate::sync::{lock, try_lock};
@@ -69,12 +75,21 @@ struct Outbound {
     flusher: Option<Waker>,
     /// Tasks that flushed before the flusher did; woken once all is written, and one of them is the next.
     displaced: Vec<Waker>,
-    waiting_for_room: Vec<(Lane, Waker)>,
+    waiting_for_room: BTreeMap<Waiter, Vec<Waker>>,
     /// The link takes no more and has the flusher's waker: waking the flusher now would only make it spin.
     blocked: bool,
     /// When sending ended: the bytes that had moved on other lanes, and the lost ones.
     at_end: Traffic,
     state: Sending,
+}
+
+/// What a task has to send that waits for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Waiter {
+    /// A small message on the control lane.
+    Small,
+    /// Any message on a lane that shares the control lane's stream.
+    Lane(Lane),
 }
 
 #[derive(Clone, Debug)]
@@ -110,7 +125,7 @@ impl<C: Codec> Framed<C> {
                 messages: 0,
                 flusher: None,
                 displaced: Vec::new(),
-                waiting_for_room: Vec::new(),
+                waiting_for_room: BTreeMap::new(),
                 blocked: false,
                 at_end: Traffic::default(),
                 state: Sending::Open,
@@ -172,6 +187,26 @@ impl<C: Codec> MsgTransport for Framed<C> {
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         self.poll_lane_room(Lane::CONTROL, cx)
+    }
+
+    fn poll_small_room(&self, cx: &mut Context<'_>) -> Poll<Result<bool, TransportError>> {
+        let out = &mut *self.outbound();
+        out.check_open()?;
+        if out.frames.queued.has_small_room(HIGH_WATER) {
+            return Poll::Ready(Ok(out.frames.queued.has_room(Lane::CONTROL, HIGH_WATER)));
+        }
+        out.wait_for_room(Waiter::Small, cx);
+        if !out.blocked {
+            out.wake_flusher();
+        }
+        Poll::Pending
+    }
+
+    fn is_small(&self, value: &dyn Encode) -> bool {
+        let (mut out, mut parts) = (BytesMut::new(), Vec::new());
+        let encoded = blob::collect(&mut parts, || value.encode(self.format(), &mut out));
+        // One that can't be encoded is an error where it is sent.
+        encoded.is_err() || out.len() + parts.iter().map(Bytes::len).sum::<usize>() <= SMALL
     }
 
     fn poll_lane_room(&self, lane: Lane, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
@@ -296,11 +331,16 @@ impl Outbound {
         if self.frames.queued.has_room(lane, HIGH_WATER) {
             return true;
         }
-        let is_same = |(waits_on, waiting): &(Lane, Waker)| *waits_on == lane && waiting.will_wake(cx.waker());
-        if !self.waiting_for_room.iter().any(is_same) {
-            self.waiting_for_room.push((lane, cx.waker().clone()));
-        }
+        self.wait_for_room(Waiter::Lane(lane), cx);
         false
+    }
+
+    /// Has `cx` woken once there is room.
+    fn wait_for_room(&mut self, waiter: Waiter, cx: &Context<'_>) {
+        let waiting = self.waiting_for_room.entry(waiter).or_default();
+        if !waiting.iter().any(|waiting| waiting.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
     }
 
     fn traffic(&self) -> Traffic {
@@ -325,17 +365,23 @@ impl Outbound {
     fn poll_write(&mut self) -> Poll<Result<(), TransportError>> {
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
         self.frames.queued.hold_last(self.lanes.as_ref().is_some_and(lanes::Writers::is_busy));
-        let mut written = self.frames.poll_write(&mut cx);
+        // Without a flusher, the caller alone goes on.
+        let turn = if self.flusher.is_some() { TURN } else { usize::MAX };
+        let mut written = self.frames.poll_write(&mut cx, turn);
         self.blocked = written.is_pending() && self.flusher.is_some();
         let queued = &self.frames.queued;
-        for (_, waiting) in self.waiting_for_room.extract_if(.., |(lane, _)| queued.has_room(*lane, HIGH_WATER)) {
-            waiting.wake();
+        let has_room = |waiter: &Waiter| match waiter {
+            Waiter::Small => queued.has_small_room(HIGH_WATER),
+            Waiter::Lane(lane) => queued.has_room(*lane, HIGH_WATER),
+        };
+        for (_, waiting) in self.waiting_for_room.extract_if(.., |waiter, _| has_room(waiter)) {
+            waiting.into_iter().for_each(Waker::wake);
         }
         if let Some(lanes) = &mut self.lanes {
             let lanes_written = lanes.poll_write(&cx);
             // The good-bye of a connection is its last word on any stream.
             if self.frames.queued.hold_last(lanes.is_busy()) && written.is_ready() {
-                written = self.frames.poll_write(&mut cx);
+                written = self.frames.poll_write(&mut cx, turn);
             }
             written = both(written, lanes_written);
         }
@@ -378,7 +424,7 @@ impl Outbound {
         self.state = end;
         self.frames.let_go();
         self.lanes = None;
-        let waiting = self.waiting_for_room.drain(..).map(|(_, waiting)| waiting);
+        let waiting = mem::take(&mut self.waiting_for_room).into_values().flatten();
         waiting.chain(self.displaced.drain(..)).for_each(Waker::wake);
         self.wake_flusher();
     }
@@ -433,3 +479,10 @@ pub const MAX_FRAME: usize = 64 << 20;
 /// Above this many queued bytes a sender waits: enough to keep the kernel busy, small enough to bound memory.
 /// Control counts for itself. Small data counts for all lanes together, large messages for each of them.
 const HIGH_WATER: usize = 256 << 10;
+
+/// Bytes that one poll writes, or reads while no message is whole: a fraction of a millisecond. A peer that is as fast
+/// as this side would otherwise keep it from everything else for a whole large message, and longer.
+const TURN: usize = 512 << 10;
+
+/// A value of this size is surely small with its envelope: it goes in one frame.
+const SMALL: usize = CHUNK / 2;

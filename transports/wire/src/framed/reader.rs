@@ -19,6 +19,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
+use super::TURN;
 use super::assembly::Assembly;
 use super::frame::{Header, LENGTH_PREFIX, room};
 use crate::codec::Codec;
@@ -56,7 +57,8 @@ impl FrameReader {
         self.end.get_or_insert(end);
     }
 
-    /// Appends all messages that have arrived whole, at least one.
+    /// Appends all messages that have arrived whole, at least one. If much has come and no message is whole, other tasks
+    /// have a turn first, and `cx` is woken at once.
     pub(super) fn poll_frames<C: Codec>(
         &mut self,
         cx: &mut Context<'_>,
@@ -64,7 +66,7 @@ impl FrameReader {
         limit: usize,
         batch: &mut Vec<Msg>,
     ) -> Poll<Result<(), TransportError>> {
-        let before = batch.len();
+        let (before, mut come) = (batch.len(), 0);
         loop {
             let taken = if self.end.is_none() { self.take_frames(codec, limit, batch) } else { Ok(()) };
             match taken {
@@ -79,13 +81,20 @@ impl FrameReader {
             if let Some(end) = &self.end {
                 return Poll::Ready(Err(end.clone()));
             }
+            if come >= TURN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let Poll::Ready(read) = self.poll_read(cx) else {
                 self.assembly.poll_idle(cx);
                 return Poll::Pending;
             };
             match read {
                 Ok(0) => self.end(self.end_of_file()),
-                Ok(read) => self.received += read as u64,
+                Ok(read) => {
+                    self.received += read as u64;
+                    come += read;
+                }
                 Err(error) => self.end(link_error(error, self.is_at_boundary())),
             }
         }

@@ -195,7 +195,12 @@ impl Schedule {
     pub(super) fn has_room(&self, lane: Lane, mark: usize) -> bool {
         let small = if lane == self.priority_lane { &self.control } else { &self.data };
         let crowded = || lane != self.priority_lane && self.bulk.is_crowded(self.priority_lane);
-        small.len() + self.bulk.len_of_lane(lane, mark) < mark && !crowded()
+        small.len() < mark && !crowded() && small.len() + self.bulk.len_of_lane(lane, mark) < mark
+    }
+
+    /// Returns whether less than `mark` waits of the small messages on the first lane, which large ones do not hold up.
+    pub(super) fn has_small_room(&self, mark: usize) -> bool {
+        self.control.len() < mark
     }
 
     fn order(&self) -> [Source; 4] {

@@ -29,11 +29,17 @@ impl FrameWriter {
         Self { link: Box::new(tokio::io::sink()), queued, written: 0 }
     }
 
-    /// Writes until nothing is left.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes until nothing is left, or `turn` bytes, so that other tasks have a turn; then `cx` is woken at once.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, turn: usize) -> Poll<io::Result<()>> {
+        let mut written = 0;
         while !self.queued.is_empty() {
-            if ready!(self.poll_write_once(cx))? == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            if written >= turn {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match ready!(self.poll_write_once(cx))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                more => written += more,
             }
         }
         self.queued.shrink();

@@ -15,6 +15,7 @@ use super::MAX_LANES;
 use super::woken::{Slot, Woken};
 use crate::codec::Codec;
 use crate::error::TransportError;
+use crate::framed::TURN;
 use crate::framed::writer::FrameWriter;
 use crate::msg::Outgoing;
 use crate::transport::{Lane, OpenLanes, Traffic, pin};
@@ -202,7 +203,7 @@ impl Writer {
     /// Writes the queue and finishes the stream if that was asked for; ready when nothing is left.
     fn poll_write(&mut self) -> io::Result<Poll<()>> {
         let mut cx = Context::from_waker(&self.waker);
-        let written = self.frames.poll_write(&mut cx)?;
+        let written = self.frames.poll_write(&mut cx, TURN)?;
         if self.frames.queued.len() < LANE_HIGH_WATER {
             self.wake_waiting();
         }
