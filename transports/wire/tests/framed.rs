@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use pleach_wire::framed::Framed;
 use pleach_wire::transport::{Lane, PeerInfo};
@@ -111,6 +112,36 @@ async fn of_several_tasks_that_flush_each_is_woken() {
     let (flushed, _) = tokio::join!(near.flush(), one(&far));
     flushed.unwrap();
     assert!(flushers.iter().all(|flusher| flusher.take()));
+}
+
+/// As the waker of a runtime's `block_on` may be: `will_wake` does not know its clone.
+fn waker_unlike_its_clone() -> Waker {
+    static FIRST: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop);
+    static CLONE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop_clone);
+    fn clone(data: *const ()) -> RawWaker {
+        RawWaker::new(data, &CLONE)
+    }
+    fn wake(_: *const ()) {
+        WAKES.fetch_add(1, Ordering::Relaxed);
+    }
+    fn drop(_: *const ()) {}
+    fn drop_clone(_: *const ()) {
+        std::hint::black_box(()); // differs from the first, so that the tables do
+    }
+    // SAFETY: no function uses the data, and all may be called from any thread.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &FIRST)) }
+}
+
+static WAKES: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn a_task_that_flushes_again_is_not_woken_by_that() {
+    let (near, _far) = pair(1000);
+    let waker = waker_unlike_its_clone();
+    for _ in 0..3 {
+        assert!(near.poll_flush(&mut Context::from_waker(&waker)).is_ready());
+    }
+    assert_eq!(WAKES.load(Ordering::Relaxed), 0, "it would spin");
 }
 
 #[tokio::test]

@@ -337,9 +337,9 @@ impl Outbound {
 
     /// Has `cx` woken once there is room.
     fn wait_for_room(&mut self, waiter: Waiter, cx: &Context<'_>) {
-        let waiting = self.waiting_for_room.entry(waiter).or_default();
-        if !waiting.iter().any(|waiting| waiting.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
+        let (waiting, waker) = (self.waiting_for_room.entry(waiter).or_default(), cx.waker().clone());
+        if !waiting.iter().any(|waiting| waiting.will_wake(&waker)) {
+            waiting.push(waker);
         }
     }
 
@@ -355,9 +355,14 @@ impl Outbound {
     }
 
     fn set_flusher(&mut self, cx: &Context<'_>) {
-        if !self.flusher.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if self.flusher.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return;
+        }
+        // A waker need not be the same as its clone, that of a runtime's `block_on` for one: only clones compare.
+        let waker = cx.waker().clone();
+        if !self.flusher.as_ref().is_some_and(|flusher| flusher.will_wake(&waker)) {
             // Without this, of two tasks that wait in a flush only the later one would ever wake.
-            self.displaced.extend(self.flusher.replace(cx.waker().clone()));
+            self.displaced.extend(self.flusher.replace(waker));
         }
     }
 
