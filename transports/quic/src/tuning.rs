@@ -19,7 +19,7 @@ pub(crate) fn endpoint(mtu: Option<u16>) -> EndpointConfig {
 }
 
 /// The configuration of a connection, the same on both sides but for the streams that the peer may open.
-/// `silence`: how long the peer may be silent; for ever, if there is nothing.
+/// `silence`: how long the peer may be silent; `None` for a peer on this host, which may be so for ever.
 pub(crate) fn transport(mtu: Option<u16>, bidirectional: u32, silence: Option<Duration>) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
@@ -27,7 +27,7 @@ pub(crate) fn transport(mtu: Option<u16>, bidirectional: u32, silence: Option<Du
         .keep_alive_interval(silence.map(|silence| idle_period(silence) * 3 / 10))
         .max_concurrent_bidi_streams(VarInt::from_u32(bidirectional))
         .max_concurrent_uni_streams(VarInt::from_u32(LANES))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .stream_receive_window(VarInt::from_u32(silence.map_or(LOCAL_STREAM_WINDOW, |_| STREAM_WINDOW)))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(u64::from(CONNECTION_WINDOW))
         .datagram_receive_buffer_size(None)
@@ -74,6 +74,10 @@ const LANES: u32 = 1024;
 /// The flow-control window of one stream: 1 Gbit/s to a peer 10 ms away. Not more: with 2 MiB, large
 /// datagrams on loopback took nearly twice the processor time (probably they outgrew its caches).
 const STREAM_WINDOW: u32 = 1_250_000;
+
+/// The same for a peer on this host, which is no time away: what is in the window delays control behind it. With less,
+/// both sides wait for each other's turn of the processor.
+const LOCAL_STREAM_WINDOW: u32 = 512 << 10;
 
 /// The window of all streams together, received and not read, or sent and not acknowledged: it bounds memory.
 const CONNECTION_WINDOW: u32 = 16 << 20;
