@@ -6,7 +6,7 @@
 //! | [`dialogs`] | commands on the dialogs that have a stream |
 //! | [`receive`] | what a message of the peer requires |
 //! | [`observe`] | what a look from outside sees |
-//! | [`window`] | calls and tasks by their numbers |
+//! | [`numbered`] | calls and tasks by their numbers |
 //!
 //! Commands return what is to be sent, as a [`Transmit`]; the session's user sends it, in the order in which it was
 //! returned, and decides on nothing.
@@ -33,9 +33,9 @@
 //! 4. A dialog is kept until both its users have let go: its call or task, and its handles. Its lane is closed then.
 
 mod dialogs;
+mod numbered;
 mod observe;
 mod receive;
-mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,9 +44,9 @@ use pleach_wire::msg::FunctionKind;
 use pleach_wire::{ByteStr, CallOptions, Cid, Encode, Msg, Payload};
 
 use self::dialogs::Entry;
+use self::numbered::Numbered;
 pub(crate) use self::observe::{Counts, Seen};
 pub(crate) use self::receive::Event;
-use self::window::Window;
 use super::dialog::{Canceller, Dialog, End, Side};
 use super::inbox::Intake;
 use super::target::{Method, Target};
@@ -75,8 +75,8 @@ pub(crate) struct Session<H: Handles> {
     next: u64,
     /// The highest number of a dialog that the peer has opened.
     served: u64,
-    calls: Window<Call<H>>,
-    tasks: Window<Task<H>>,
+    calls: Numbered<Call<H>>,
+    tasks: Numbered<Task<H>>,
     /// Of those calls and tasks that have a stream; and of earlier ones whose handles are still used.
     dialogs: BTreeMap<Cid, Entry<H>>,
     /// When acknowledgements are due; an entry whose call has ended is skipped.
@@ -176,8 +176,8 @@ impl<H: Handles> Session<H> {
             handles,
             next,
             served: 0,
-            calls: Window::new(),
-            tasks: Window::new(),
+            calls: Numbered::new(),
+            tasks: Numbered::new(),
             dialogs: BTreeMap::new(),
             due: BTreeSet::new(),
             limit,

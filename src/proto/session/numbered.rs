@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use pleach_wire::Cid;
 
 /// Entries by number. All numbers are odd, or all are even.
-pub(super) struct Window<T> {
+pub(super) struct Numbered<T> {
     early: BTreeMap<Cid, T>,
     /// The number of the first slot.
     first: u64,
@@ -21,7 +21,7 @@ pub(super) struct Window<T> {
     taken: usize,
 }
 
-impl<T> Window<T> {
+impl<T> Numbered<T> {
     pub(super) const fn new() -> Self {
         Self { early: BTreeMap::new(), first: 0, slots: VecDeque::new(), taken: 0 }
     }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn it_is_a_map_in_order_whatever_the_numbers() {
-        let (mut window, mut map, mut seed) = (Window::new(), BTreeMap::new(), 1u64);
+        let (mut window, mut map, mut seed) = (Numbered::new(), BTreeMap::new(), 1u64);
         let mut next = |below: u64| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) % below
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn one_that_stays_holds_no_room_for_those_that_come_and_go() {
-        let mut window = Window::new();
+        let mut window = Numbered::new();
         window.insert(Cid(2), "stays");
         for number in 2..100_000 {
             window.insert(Cid(2 * number), "goes");
