@@ -1,4 +1,4 @@
-//! The command line of the benches that are no criterion benches: `[WORD] [--json FILE]`.
+//! The command line of the benches beside criterion's: `[WORD] [--json FILE]`.
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
