@@ -263,9 +263,11 @@ mod tests {
         }
     }
 
+    type Wait<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
     /// Tasks that wait, polled in order whenever they are woken, and those that have found room.
     struct Crowd<'a> {
-        tasks: Vec<(usize, Arc<Task>, Pin<Box<dyn Future<Output = ()> + 'a>>)>,
+        tasks: Vec<(usize, Arc<Task>, Wait<'a>)>,
         done: Vec<usize>,
         wakes: usize,
     }

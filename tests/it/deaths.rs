@@ -41,7 +41,7 @@ enum Begins {
 #[pleach::context]
 async fn holds(ctx: &mut Context<u32, u64, u64>) -> Result<()> {
     ctx.started(std::process::id()).await?;
-    let stream = ctx.open_stream().await?;
+    let stream = ctx.open_stream().buffer(64).await?;
     stream.send(0).await?;
     std::future::pending().await
 }

@@ -216,7 +216,7 @@ async fn holds_up(notes: String) -> Result<()> {
             .open_context(take_late(notes.clone()), async |ctx, told| {
                 let stream = ctx.open_stream().await?;
                 note(&notes, format!("reader {told}"));
-                for number in 0..1000 {
+                for number in 0..10_000 {
                     stream.send(number).await?;
                 }
                 stream.close().await

@@ -135,6 +135,8 @@ const KEPT: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::btree_map::Entry;
+
     use super::*;
 
     #[test]
@@ -153,9 +155,9 @@ mod tests {
                 _ => number + 2,
             });
             number = number.max(cid.0);
-            if !map.contains_key(&cid) {
+            if let Entry::Vacant(free) = map.entry(cid) {
                 window.insert(cid, step);
-                map.insert(cid, step);
+                free.insert(step);
             }
             let gone = Cid(next(number / 2 + 1) * 2 + 1);
             for cid in [gone, Cid(number.saturating_sub(2 * next(70))), Cid(gone.0 + 1)] {

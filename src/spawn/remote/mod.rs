@@ -267,7 +267,8 @@ mod tests {
         let (_there, quiet) = tokio::io::duplex(1);
         let begun = Instant::now();
         let exit = end_of(quiet, "", Box::pin(std::future::pending())).await;
-        assert_eq!((exit.status, begun.elapsed()), (WaitStatus::Unknown, ANSWER));
+        assert_waited(begun);
+        assert_eq!(exit.status, WaitStatus::Unknown);
         assert_eq!(exit.stderr, ["its host did not answer within 5s of the order to kill it"]);
         assert!(!exit.seen);
     }
@@ -276,8 +277,16 @@ mod tests {
     async fn an_engine_that_says_no_reason_is_not_waited_for() {
         let begun = Instant::now();
         let exit = end_of(tokio::io::empty(), "", Box::pin(std::future::pending())).await;
-        assert_eq!((exit.status, begun.elapsed()), (WaitStatus::Unknown, ANSWER));
+        assert_waited(begun);
+        assert_eq!(exit.status, WaitStatus::Unknown);
         assert_eq!(exit.stderr, ["its output has ended, and 5s later nothing has said why"]);
+    }
+
+    /// The last lines of standard error have a bound of their own. The clock of the test goes on also while all tasks wait
+    /// for a thread that writes those lines.
+    fn assert_waited(begun: Instant) {
+        let waited = begun.elapsed();
+        assert!((ANSWER..=ANSWER + LAST_WORDS).contains(&waited), "{waited:?}");
     }
 
     /// Invariant 3.

@@ -48,12 +48,13 @@ async fn says_nothing(out: &mut StreamSender<u64>) -> Result<()> {
 
 /// Sends more than is taken in a cancelled scope, and fails with what that failed with.
 #[pleach::stream]
-async fn fills(out: &mut StreamSender<u64>, when: When, as_sink: bool) -> Result<()> {
+async fn fills(out: &mut StreamSender<u64>, when: When, by: String) -> Result<()> {
     let endless = async {
         loop {
-            match as_sink {
-                true => SinkExt::send(out, 1).await?,
-                false => out.send(1).await?,
+            match &*by {
+                "StreamSender::send" => out.send(1).await?,
+                "StreamSender::send_all" => StreamSender::send_all(out, std::iter::repeat(1)).await?,
+                _ => SinkExt::send(out, 1).await?,
             }
         }
     };
@@ -213,7 +214,9 @@ async fn of_streams(name: &str, when: When, portal: &Portal) -> Result<Option<Op
         }
         "MsgStream::close"
         | "MsgStream::recv"
+        | "MsgStream::recv_many"
         | "MsgStream::send"
+        | "MsgStream::send_all"
         | "Sink for MsgStream"
         | "Stream for MsgStream"
         | "OpenContext::cancel"
@@ -225,18 +228,19 @@ async fn of_streams(name: &str, when: When, portal: &Portal) -> Result<Option<Op
             let publisher = Publisher::new(async |_: Feed<(), ()>| pending().await);
             told(when, publisher.subscribe([()], async |_| pleach::Ok(()))).await
         }
-        "StreamReceiver::recv" | "Stream for StreamReceiver" => {
+        "StreamReceiver::recv" | "StreamReceiver::recv_many" | "Stream for StreamReceiver" => {
             portal
                 .open_stream_from(says_nothing(), async |mut stream| {
                     pleach::Ok(match name {
                         "StreamReceiver::recv" => told(when, stream.recv()).await,
+                        "StreamReceiver::recv_many" => told(when, stream.recv_many(&mut Vec::new(), 9)).await,
                         _ => last(back(when, stream.next()).await),
                     })
                 })
                 .await?
         }
-        "StreamSender::send" | "Sink for StreamSender" => {
-            let call = fills(when, name.starts_with("Sink"));
+        "StreamSender::send" | "StreamSender::send_all" | "Sink for StreamSender" => {
+            let call = fills(when, name.to_owned());
             let filled: Result<()> = portal
                 .open_stream_from(call, async |mut stream| {
                     while stream.recv().await?.is_some() {}
@@ -268,9 +272,11 @@ async fn in_context(name: &str, when: When, portal: &Portal) -> Result<Option<Er
                 told_of = match name {
                     "MsgStream::close" => told(when, stream.close()).await,
                     "MsgStream::recv" => told(when, stream.recv()).await,
+                    "MsgStream::recv_many" => told(when, stream.recv_many(&mut Vec::new(), 9)).await,
                     "Stream for MsgStream" => last(back(when, stream.next()).await),
                     "Subscription::recv" => told(when, stream.subscribe().recv()).await,
                     "Stream for Subscription" => last(back(when, stream.subscribe().next()).await),
+                    "MsgStream::send_all" => told(when, MsgStream::send_all(&stream, std::iter::repeat(1))).await,
                     "MsgStream::send" => {
                         told::<()>(when, async {
                             loop {

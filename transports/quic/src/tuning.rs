@@ -75,7 +75,7 @@ const LANES: u32 = 1024;
 /// datagrams on loopback took nearly twice the processor time (probably they outgrew its caches).
 const STREAM_WINDOW: u32 = 1_250_000;
 
-/// The same for a peer on this host, which is no time away: what is in the window delays control behind it. With less,
+/// The same for a peer on this host, which is reached at once: what is in the window delays control behind it. With less,
 /// both sides wait for each other's turn of the processor.
 const LOCAL_STREAM_WINDOW: u32 = 512 << 10;
 

@@ -21,7 +21,7 @@ async fn a_full_socket_is_written_without_a_file_to_wait_with() {
     let mut accepted = listener.accept().await.unwrap();
 
     let before = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).unwrap();
     let bytes = vec![7; 64 << 10];
     let mut write = async || {
         let slices = [IoSlice::new(&bytes)];
