@@ -146,7 +146,7 @@ impl<T: Send, E: Into<BoxError> + Send + 'static> Outcome for Result<T, E> {
 }
 
 /// Runs the task of a function and answers with its result, or that its arguments could not be read.
-pub(super) fn answered<R, F, V>(
+pub(crate) fn answered<R, F, V>(
     task: F,
     export: &'static Export,
     answer: Answer,
