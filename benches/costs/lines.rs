@@ -55,13 +55,13 @@ pub(crate) const GROUPS: &[Group] = &[
         },
     },
     Group {
-        lines: &[watched("system calls per call, 64 in flight", 0.3), watched("system calls per stream item", 0.18)],
+        lines: &[watched("system calls per call, 64 in flight", 0.3), watched("system calls per stream item", 0.06)],
         count: || vec![all(&system_calls(Work::Flight, CALLS)), all(&system_calls(Work::Item, ITEMS))],
     },
     Group {
         lines: &[
-            line("bytes per open context, caller", 3_400.0, 4_000.0),
-            line("bytes per open context, callee", 2_900.0, 1_500.0),
+            line("bytes per open context, caller", 3_700.0, 4_000.0),
+            line("bytes per open context, callee", 3_100.0, 1_500.0),
         ],
         count: || {
             let (caller, callee) = memory::of_a_context();
