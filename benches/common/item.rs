@@ -5,8 +5,9 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
-use pleach::{Context, Portal, Result};
+use pleach::{Blob, Context, Portal, Result};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 /// Such a value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +38,24 @@ pub(crate) async fn reflect(item: Item) -> Result<Item> {
     Ok(item)
 }
 
+/// Has so many callers make so many calls each, all over one connection.
+pub(crate) async fn call_all(child: &Portal, callers: usize, each: u64) -> Result<()> {
+    let mut tasks = JoinSet::<Result<()>>::new();
+    for _ in 0..callers {
+        let child = child.clone();
+        tasks.spawn(async move {
+            for number in 0..each {
+                child.run(reflect(Item::new(number))).await?;
+            }
+            Ok(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("no caller panics")?;
+    }
+    Ok(())
+}
+
 /// Takes items, and answers each batch with the sum of their numbers.
 #[pleach::context]
 pub(crate) async fn takes(ctx: &mut Context<(), Item, u64>, batch: u64) -> Result<()> {
@@ -48,6 +67,22 @@ pub(crate) async fn takes(ctx: &mut Context<(), Item, u64>, batch: u64) -> Resul
         if taken == batch {
             stream.send(sum).await?;
             (taken, sum) = (0, 0);
+        }
+    }
+    Ok(())
+}
+
+/// Takes blobs, and answers each batch with their size.
+#[pleach::context]
+pub(crate) async fn takes_blobs(ctx: &mut Context<(), Blob, u64>, batch: u64) -> Result<()> {
+    ctx.started(()).await?;
+    let mut stream = ctx.open_stream().await?;
+    let (mut taken, mut size) = (0, 0_u64);
+    while let Some(blob) = stream.recv().await? {
+        (taken, size) = (taken + 1, size + blob.len() as u64);
+        if taken == batch {
+            stream.send(size).await?;
+            (taken, size) = (0, 0);
         }
     }
     Ok(())

@@ -4,10 +4,9 @@
 //! threads of one process.
 
 use pleach::{Nursery, Portal, Result};
-use tokio::task::JoinSet;
 
 use crate::common::allocations::allocations;
-use crate::common::item::{self, Item, reflect, send, with_stream};
+use crate::common::item::{self, Item, call_all, reflect, send, with_stream};
 use crate::common::{MODULE, in_tree, key};
 
 /// One kind of work.
@@ -78,31 +77,14 @@ pub(crate) async fn start(nursery: &Nursery, name: &str) -> Result<Portal> {
     Ok(child)
 }
 
-async fn calls(child: &Portal, callers: u64, count: u64) -> Result<usize> {
-    call_all(child, callers, WARM / callers).await?;
+async fn calls(child: &Portal, callers: usize, count: u64) -> Result<usize> {
+    call_all(child, callers, WARM / callers as u64).await?;
     let before = allocations();
-    call_all(child, callers, count.div_ceil(WARM) * WARM / callers).await?;
+    call_all(child, callers, count.div_ceil(WARM) * WARM / callers as u64).await?;
     Ok(allocations() - before)
 }
 
-async fn call_all(child: &Portal, callers: u64, each: u64) -> Result<()> {
-    let mut tasks = JoinSet::<Result<()>>::new();
-    for _ in 0..callers {
-        let child = child.clone();
-        tasks.spawn(async move {
-            for number in 0..each {
-                child.run(reflect(Item::new(number))).await?;
-            }
-            Ok(())
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.expect("no caller panics")?;
-    }
-    Ok(())
-}
-
-const CALLERS: u64 = 64;
+const CALLERS: usize = 64;
 
 /// Calls or items before those that are counted; counts are rounded up to a multiple of it.
 const WARM: u64 = 512;

@@ -9,7 +9,7 @@ use pleach::{Blob, Context, Nursery, Portal, Result};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::common::item::{self, Item, reflect};
+use crate::common::item::{self, Item, call_all, reflect, takes_blobs};
 use crate::common::process::cpu_time;
 use crate::common::{MODULE as COMMON, blob, in_tree, key, size};
 
@@ -17,26 +17,9 @@ use crate::common::{MODULE as COMMON, blob, in_tree, key, size};
 pub(crate) fn in_flight(over: &str, callers: usize) -> f64 {
     with_child(over, async |child| {
         let each = CALLS.div_ceil(callers);
-        let cost = both(&child, async || call_all(&child, callers, each).await).await?;
+        let cost = both(&child, async || call_all(&child, callers, each as u64).await).await?;
         Ok(cost / each as f64)
     })
-}
-
-async fn call_all(child: &Portal, callers: usize, each: usize) -> Result<()> {
-    let mut tasks = JoinSet::<Result<()>>::new();
-    for _ in 0..callers {
-        let child = child.clone();
-        tasks.spawn(async move {
-            for number in 0..each {
-                child.run(reflect(Item::new(number as u64))).await?;
-            }
-            Ok(())
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.expect("no caller panics")?;
-    }
-    Ok(())
 }
 
 /// A call with a blob of so many bytes.
@@ -58,7 +41,7 @@ pub(crate) fn item(over: &str, bytes: usize) -> f64 {
     with_child(over, async |child| {
         let (blob, items) = (Blob(blob(bytes)), calls_with(bytes));
         child
-            .open_context(takes(items as u64), async |ctx, ()| {
+            .open_context(takes_blobs(items as u64), async |ctx, ()| {
                 let mut stream = ctx.open_stream().await?;
                 let cost = both(&child, async || {
                     for _ in 0..items {
@@ -73,22 +56,6 @@ pub(crate) fn item(over: &str, bytes: usize) -> f64 {
             })
             .await
     })
-}
-
-/// Takes blobs, and answers each batch with their size.
-#[pleach::context]
-async fn takes(ctx: &mut Context<(), Blob, u64>, batch: u64) -> Result<()> {
-    ctx.started(()).await?;
-    let mut stream = ctx.open_stream().await?;
-    let (mut taken, mut size) = (0, 0);
-    while let Some(blob) = stream.recv().await? {
-        (taken, size) = (taken + 1, size + blob.len() as u64);
-        if taken == batch {
-            stream.send(size).await?;
-            (taken, size) = (0, 0);
-        }
-    }
-    Ok(())
 }
 
 /// Opening so many contexts, until all are open, and cancelling them.

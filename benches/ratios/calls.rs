@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use pleach::{Nursery, Portal, Result};
-use tokio::task::JoinSet;
 
-use crate::common::item::{self, Item, reflect};
+use crate::common::item::{self, Item, call_all, reflect};
 use crate::common::{MODULE, blob, echo, size};
 use crate::measure::{BLOB, CALLERS, CALLS_EACH, Measure, What};
 use crate::raw::{Exchange, Host, Peer};
@@ -40,25 +39,8 @@ async fn step(what: What, child: &Portal, blob: &Bytes) -> Result<()> {
     match what {
         What::Blob => drop(child.run(size(blob.clone())).await?),
         What::BlobEcho => drop(child.run(echo(blob.clone())).await?),
-        What::Flight => in_flight(child).await?,
+        What::Flight => call_all(child, CALLERS, CALLS_EACH as u64).await?,
         _ => drop(child.run(reflect(Item::new(1))).await?),
-    }
-    Ok(())
-}
-
-async fn in_flight(child: &Portal) -> Result<()> {
-    let mut tasks = JoinSet::<Result<()>>::new();
-    for _ in 0..CALLERS {
-        let child = child.clone();
-        tasks.spawn(async move {
-            for number in 0..CALLS_EACH {
-                child.run(reflect(Item::new(number as u64))).await?;
-            }
-            Ok(())
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.expect("no caller panics")?;
     }
     Ok(())
 }

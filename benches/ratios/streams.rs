@@ -4,27 +4,11 @@ use pleach::{Blob, Context, MsgStream, Portal, Result};
 
 use crate::calls::start_child;
 use crate::common::blob;
-use crate::common::item::{self, Item};
+use crate::common::item::{self, Item, takes_blobs};
 use crate::floor::Floor;
 use crate::measure::{BLOB, BLOBS, ITEMS, Measure, What};
 use crate::raw::{Exchange, Host, Peer};
 use crate::turn::{Plan, Round, Turn, timed, turn};
-
-/// Takes blobs, and answers each batch of [`BLOBS`] with their size.
-#[pleach::context]
-async fn takes_blobs(ctx: &mut Context<(), Blob, u64>) -> Result<()> {
-    ctx.started(()).await?;
-    let mut stream = ctx.open_stream().await?;
-    let (mut taken, mut size) = (0, 0_u64);
-    while let Some(blob) = stream.recv().await? {
-        (taken, size) = (taken + 1, size + blob.len() as u64);
-        if taken == BLOBS {
-            stream.send(size).await?;
-            (taken, size) = (0, 0);
-        }
-    }
-    Ok(())
-}
 
 /// Sends each item back.
 #[pleach::context]
@@ -60,7 +44,7 @@ pub(crate) async fn compare(measure: Measure, host: &Host, plan: &Plan) -> Resul
 async fn with_blobs(child: &Portal, plan: &Plan, raw: &mut Raw) -> Result<Vec<Round>> {
     let blob = Blob(blob(BLOB));
     child
-        .open_context(takes_blobs(), async |ctx, ()| {
+        .open_context(takes_blobs(BLOBS as u64), async |ctx, ()| {
             let mut stream = ctx.open_stream().await?;
             let measured = rounds(plan, child, raw, async || send_blobs(&mut stream, &blob).await).await?;
             stream.close().await?;
