@@ -114,12 +114,17 @@ impl Inbox {
 
     /// Returns whether the next message is sure to be kept.
     pub(super) fn keeps_more(&self) -> bool {
-        let limit = self.window.max(self.granted);
+        let limit = self.limit();
         self.keeps_newest || (self.items.len() < limit.messages as usize && self.bytes < limit.bytes.into())
     }
 
+    /// What the peer may have taken for the window: it may not have learned of a smaller one.
+    fn limit(&self) -> Window {
+        self.window.max(self.granted)
+    }
+
     fn allows_more(&mut self) -> bool {
-        let limit = self.window.max(self.granted);
+        let limit = self.limit();
         if self.items.len() >= limit.messages as usize {
             return false;
         }

@@ -41,13 +41,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use self::frame::CHUNK;
 use self::reader::FrameReader;
 use self::writer::FrameWriter;
 use crate::blob;
-use crate::codec::{Codec, Encode, Format};
+use crate::codec::{Codec, Encode, Format, Measured};
 use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::msg::{Msg, Outgoing};
 use crate::sync::{lock, try_lock};
@@ -203,10 +203,10 @@ impl<C: Codec> MsgTransport for Framed<C> {
     }
 
     fn is_small(&self, value: &dyn Encode) -> bool {
-        let (mut out, mut parts) = (BytesMut::new(), Vec::new());
-        let encoded = blob::collect(&mut parts, || value.encode(self.format(), &mut out));
+        let value = Measured::new(value);
+        let encoded = blob::collect(&mut Vec::new(), || value.encode(self.format(), &mut BytesMut::new()));
         // One that can't be encoded is an error where it is sent.
-        encoded.is_err() || out.len() + parts.iter().map(Bytes::len).sum::<usize>() <= SMALL
+        encoded.is_err() || value.len() <= SMALL
     }
 
     fn poll_lane_room(&self, lane: Lane, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
