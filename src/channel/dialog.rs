@@ -433,7 +433,7 @@ impl fmt::Debug for DialogHandle {
 }
 
 /// From so many queued bytes on, a sender looks whether its lane has room: no transport has less.
-const LOOK_FOR_ROOM: usize = 16 << 10;
+const LOOK_FOR_ROOM: usize = 64 << 10;
 
 /// That more messages are under way: the driver writes them together.
 const WITH_OTHERS: usize = usize::MAX;

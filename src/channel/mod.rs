@@ -273,15 +273,15 @@ impl Channel {
 
     /// Queues a message and writes it, or leaves that to the driver if `under_way` says that more will come.
     fn send(&self, lane: Lane, msg: &Outgoing<'_>, under_way: usize) -> Result<Sent, TransportError> {
-        let waiting = self.0.transport.queue(lane, msg)?;
+        let transport = &self.0.transport;
+        let writes = under_way <= 1 && self.0.last_batch.load(Ordering::Relaxed) <= 1;
+        let waiting = if writes { transport.queue(lane, msg)? } else { transport.queue_for_flusher(lane, msg)? };
         self.0.budget.note_waiting(waiting);
         if waiting > self.0.max_backlog {
             return Err(self.give_up(waiting));
         }
-        if under_way <= 1 && self.0.last_batch.load(Ordering::Relaxed) <= 1 {
-            self.0.transport.flush_now();
-        } else {
-            self.0.transport.wake_flusher();
+        if writes {
+            transport.flush_now();
         }
         Ok(Sent { lane, waiting })
     }

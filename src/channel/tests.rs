@@ -32,7 +32,6 @@ struct Recorded {
     queued: Mutex<Vec<(u64, &'static str)>>,
     /// Takes no lane but the control lane, as if all were in use.
     full: AtomicBool,
-    /// Has a message at once, always.
     /// Messages that come in one go, each in a batch of its own.
     flood: AtomicUsize,
     closed: Mutex<Vec<u64>>,

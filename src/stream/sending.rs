@@ -44,7 +44,12 @@ impl<T> Sending<T> {
     where
         T: Serialize,
     {
-        scope::wait(self.dialog.noting_stall(self.send_when_permitted(value))).await?
+        let has_room = std::future::poll_fn(|cx| Poll::Ready(self.dialog.poll_room(cx).is_ready())).await;
+        if has_room && let Some(sent) = self.send_now(&value) {
+            return sent;
+        }
+        // Boxed, because it is rare and large: each message would have to move it.
+        Box::pin(scope::wait(self.dialog.noting_stall(self.send_when_permitted(value)))).await?
     }
 
     pub(super) async fn send_all(&self, values: impl IntoIterator<Item = T>) -> Result<()>
@@ -64,13 +69,24 @@ impl<T> Sending<T> {
     {
         loop {
             std::future::poll_fn(|cx| self.dialog.poll_room(cx)).await;
-            let sent = match self.dialog.send_item(&value) {
-                Err(NoPermit::Wait | NoPermit::NotOpened) => self.dialog.until_permitted().await.map(|()| None),
-                sent => sent.map(Some),
-            };
-            if let Some(sent) = sent.map_err(|why| refused(&self.dialog, why))? {
-                self.reads.check(&value);
+            if let Some(sent) = self.send_now(&value) {
                 return sent;
+            }
+            self.dialog.until_permitted().await.map_err(|why| refused(&self.dialog, why))?;
+        }
+    }
+
+    /// Sends it, unless it has to wait for a permit.
+    fn send_now(&self, value: &T) -> Option<Result<()>>
+    where
+        T: Serialize,
+    {
+        match self.dialog.send_item(value) {
+            Err(NoPermit::Wait | NoPermit::NotOpened) => None,
+            Err(why) => Some(Err(refused(&self.dialog, why))),
+            Ok(sent) => {
+                self.reads.check(value);
+                Some(sent)
             }
         }
     }

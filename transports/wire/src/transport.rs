@@ -48,6 +48,16 @@ pub trait MsgTransport: Send + Sync + 'static {
     /// Any other error is the connection's end.
     fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError>;
 
+    /// [`queue`](Self::queue), and then [`wake_flusher`](Self::wake_flusher).
+    ///
+    /// # Errors
+    /// As `queue`; then the flusher is not woken.
+    fn queue_for_flusher(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
+        let waiting = self.queue(lane, msg)?;
+        self.wake_flusher();
+        Ok(waiting)
+    }
+
     /// Writes the queue, as far as the peer takes it right now. A failure shows in the next call.
     fn flush_now(&self);
 

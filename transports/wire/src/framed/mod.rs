@@ -139,6 +139,19 @@ impl<C: Codec> Framed<C> {
         }
     }
 
+    /// Encodes a message into the queue of its lane; returns the bytes that wait there.
+    fn push(&self, out: &mut Outbound, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
+        let limit = self.max_frame.load(Ordering::Relaxed);
+        out.check_open()?;
+        let (size, waiting) = match out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
+            Some(lanes) => lanes.push(lane, &self.codec, msg, limit)?,
+            None => (out.frames.queued.push(lane, &self.codec, msg, limit)?, out.frames.queued.len()),
+        };
+        out.messages += 1;
+        self.codec.note_sent(msg, size);
+        Ok(waiting)
+    }
+
     fn outbound(&self) -> MutexGuard<'_, Outbound> {
         lock(&self.outbound)
     }
@@ -150,15 +163,13 @@ impl<C: Codec> Framed<C> {
 
 impl<C: Codec> MsgTransport for Framed<C> {
     fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
-        let limit = self.max_frame.load(Ordering::Relaxed);
+        self.push(&mut self.outbound(), lane, msg)
+    }
+
+    fn queue_for_flusher(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
         let out = &mut *self.outbound();
-        out.check_open()?;
-        let (size, waiting) = match out.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
-            Some(lanes) => lanes.push(lane, &self.codec, msg, limit)?,
-            None => (out.frames.queued.push(lane, &self.codec, msg, limit)?, out.frames.queued.len()),
-        };
-        out.messages += 1;
-        self.codec.note_sent(msg, size);
+        let waiting = self.push(out, lane, msg)?;
+        out.wake_flusher();
         Ok(waiting)
     }
 
