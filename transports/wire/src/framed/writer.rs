@@ -15,18 +15,20 @@ pub(super) struct FrameWriter {
     pub(super) queued: Schedule,
     /// Bytes that the link has taken.
     pub(super) written: u64,
+    /// Whether the link has passed on all that it has taken.
+    flushed: bool,
 }
 
 impl FrameWriter {
     /// The connection's own stream.
     pub(super) fn new(link: Box<dyn AsyncWrite + Send + Unpin>) -> Self {
-        Self { link, queued: Schedule::new(Lane::CONTROL), written: 0 }
+        Self { link, queued: Schedule::new(Lane::CONTROL), written: 0, flushed: true }
     }
 
     /// The stream of a lane, which is not open yet. It begins with the lane's id.
     pub(super) fn for_lane(lane: Lane) -> Self {
         let queued = Schedule::opening_with(&lane.0.to_le_bytes(), lane);
-        Self { link: Box::new(tokio::io::sink()), queued, written: 0 }
+        Self { link: Box::new(tokio::io::sink()), queued, written: 0, flushed: true }
     }
 
     /// Writes until nothing is left, or `turn` bytes, so that other tasks have a turn; then `cx` is woken at once.
@@ -42,15 +44,24 @@ impl FrameWriter {
                 more => written += more,
             }
         }
-        self.queued.shrink();
-        pin(&mut self.link).poll_flush(cx)
+        if !self.flushed {
+            self.queued.shrink();
+            ready!(pin(&mut self.link).poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Returns whether a call of [`poll_write`](Self::poll_write) would find nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flushed && self.queued.is_empty()
     }
 
     fn poll_write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Some(bytes) = self.queued.only_control() {
             let written = ready!(pin(&mut self.link).poll_write(cx, bytes))?;
             self.queued.consume_control(written);
-            self.written += written as u64;
+            self.note_written(written);
             return Poll::Ready(Ok(written));
         }
         self.queued.admit();
@@ -58,8 +69,13 @@ impl FrameWriter {
         let offer = self.queued.offer(&mut slices);
         let written = ready!(pin(&mut self.link).poll_write_vectored(cx, slices.as_slice()))?;
         self.queued.consume(&offer, written);
-        self.written += written as u64;
+        self.note_written(written);
         Poll::Ready(Ok(written))
+    }
+
+    fn note_written(&mut self, bytes: usize) {
+        self.written += bytes as u64;
+        self.flushed = false;
     }
 
     /// Drops the link's sending half and the queue.
