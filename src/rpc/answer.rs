@@ -5,7 +5,8 @@
 //! 2. An [`Answer`] that is dropped has answered: with the cancellation or the panic of its task, if with nothing else.
 //! 3. A value that panics while it is encoded counts as a panic of its task.
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, OptionFuture};
 use pleach_wire::{Cid, Encode, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -158,39 +159,43 @@ where
     R::Value: 'static,
     V: Serialize + DeserializeOwned + 'static,
 {
-    Box::pin(async move {
-        let ended = match Answered::new(task).await {
-            Ok(Ok(ended)) => Ok(ended),
-            Ok(Err(why)) => return answer.refuse_arguments(export, &why),
-            Err(panic) => Err(panic),
+    // Not an async block, which would have room for the task twice: as what it owns, and as what it waits for.
+    let answer = move |ended| {
+        let failed = match ended {
+            Ok(Ok(ended)) => answer_value(Ok(ended), answer, wrap),
+            Ok(Err(why)) => {
+                answer.refuse_arguments(export, &why);
+                None
+            }
+            Err(panic) => answer_value::<R, V>(Err(panic), answer, wrap),
         };
-        if let Err((failure, answer)) = answer_value(ended, answer, wrap) {
-            // In a box of its own, so that successful calls do not grow.
-            Box::pin(answer.failure(failure)).await;
-        }
-    })
+        // In a box of its own, so that successful calls do not grow.
+        OptionFuture::from(failed.map(|(failure, answer)| Box::pin(answer.failure(failure))))
+    };
+    Box::pin(Answered::new(task).then(answer).map(drop))
 }
 
-/// Answers with the value, if there is one; it is gone before anything waits, so that it need not be `Send` by itself.
+/// Answers with the value, or returns how the task failed. The value is gone before anything waits, so that it need not
+/// be `Send` by itself.
 fn answer_value<R: Outcome, V: Serialize + DeserializeOwned + 'static>(
     ended: Result<R, Panic>,
     answer: Answer,
     wrap: fn(R::Value) -> V,
-) -> Result<(), (Failure, Answer)> {
+) -> Option<(Failure, Answer)> {
     match ended.map(Outcome::into_outcome) {
         Ok(Ok(value)) => {
             let value = wrap(value);
             fidelity::check(&value);
             answer.value(value);
-            Ok(())
+            None
         }
         Ok(Err(raised)) => {
             if raised.cancellation().is_none() {
                 crash::failed(|| Failed { type_name: raised.type_name, error: Some(raised.error()) });
             }
-            Err((Failure::Raised(raised), answer))
+            Some((Failure::Raised(raised), answer))
         }
-        Err(panic) => Err((Failure::Panic(panic), answer)),
+        Err(panic) => Some((Failure::Panic(panic), answer)),
     }
 }
 
