@@ -23,12 +23,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::cancelling::CancelOutcome;
 use super::dialog::{DialogHandle, Wake};
 use super::drain::{Drain, Draining};
+use super::ending::Ending;
 use super::life::Stage;
 use super::records::Kind;
 use super::{Channel, Wakers};
 use crate::error::{Cancelled, Packed, Refusal};
 use crate::holds;
-use crate::log::Limit;
 use crate::proto::session::{Event, Outcome};
 use crate::proto::target::Target;
 use crate::proto::transmit::Transmit;
@@ -86,50 +86,6 @@ pub(crate) async fn run(channel: Channel, serve: Arc<dyn Serve>, mut batch: Vec<
         }
     };
     ending.end = Some(end);
-}
-
-/// Ends a channel with its loop, also when that panics or is dropped: no task waits on it for ever.
-struct Ending<'a> {
-    channel: &'a Channel,
-    end: Option<TransportError>,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        let channel = self.channel;
-        let end = self.end.take();
-        let end = end.unwrap_or_else(|| TransportClosed::by_us(EndReason::Dropped).into());
-        channel.transport().abort();
-        channel.life().note_end(end);
-        let left = channel.session().close();
-        left.tasks.iter().for_each(|task| task.scope.cancel_because(Cancelled::Caller(None)));
-        left.dialogs.iter().for_each(Wake::end);
-        drop(left);
-        channel.life().reach(Stage::Ended);
-        channel.log_left_out();
-        log_end(channel);
-    }
-}
-
-/// A peer may come and go as often as it likes: this is limited for all connections together.
-fn log_end(channel: &Channel) {
-    static CLOSED: Limit = Limit::new();
-    static LOST: Limit = Limit::new();
-    match channel.end() {
-        Some(TransportError::Closed(closed)) => {
-            let Some(count) = CLOSED.count() else { return };
-            debug!(target: "pleach::transport", peer = %channel.peer(), %closed, count, "connection closed");
-        }
-        Some(fault) if channel.ends_with_actor(fault) => {
-            let Some(count) = CLOSED.count() else { return };
-            debug!(target: "pleach::transport", peer = %channel.peer(), %fault, count, "connection ended with its actor");
-        }
-        Some(fault) => {
-            let Some(count) = LOST.count() else { return };
-            warn!(target: "pleach::transport", peer = %channel.peer(), %fault, count, "connection lost");
-        }
-        None => {}
-    }
 }
 
 struct Driver<'a> {

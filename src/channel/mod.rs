@@ -6,6 +6,7 @@
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`drain`] | the end of a connection: messages in transit still arrive |
 //! | [`budget`] | what is held for the peer, in bytes |
+//! | [`ending`] | all that wait are woken, and a record says how it went |
 //! | [`call`] | calls to the peer: sent, answered, cancelled |
 //! | [`cancelling`] | cancellations that this side asks for, and their records |
 //! | [`opened`] | contexts and streams of the peer: opened, left |
@@ -35,6 +36,7 @@ mod changes;
 pub(crate) mod dialog;
 pub(crate) mod drain;
 pub(crate) mod driver;
+mod ending;
 pub(crate) mod explain;
 pub(crate) mod handshake;
 mod life;

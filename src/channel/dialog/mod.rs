@@ -5,33 +5,30 @@
 //! # Invariants
 //! 1. A change that a task may wait for wakes all of them, after the session is unlocked.
 
+mod sending;
+mod wake;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
-use pleach_wire::codec::Measured;
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
-use pleach_wire::{ByteStr, Cid, Encode, Payload, Window};
+use pleach_wire::{ByteStr, Cid, Encode, Payload};
 use tokio::sync::oneshot;
 
+pub(crate) use self::wake::Wake;
 use super::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
-use super::changes::Changes;
 use super::records::Kind;
 use super::{Channel, Sent, Wakers};
 use crate::error::Result;
-use crate::proto::dialog::{Dialog, End, NoPermit, Take, TakeFirst};
+use crate::proto::dialog::{Dialog, End, Take, TakeFirst};
 use crate::proto::inbox::Intake;
-use crate::proto::session::{Ended, Session};
-use crate::proto::transmit::{Credit, InOrder, Transmit};
+use crate::proto::session::Session;
+use crate::proto::transmit::{Credit, Transmit};
 use crate::scope::CancelScope;
-use crate::sync::lock;
-use crate::telemetry::meters::{self, Event};
 
 /// One side of a dialog. Cloning is cheap; dropping all handles lets go of the dialog, and ends nothing.
 #[derive(Clone)]
@@ -51,34 +48,6 @@ struct Held {
     sending: Mutex<()>,
     /// Whether its cancellation has a record, or will have one.
     cancel_recorded: AtomicBool,
-}
-
-/// The tasks that wait for a change of a dialog.
-#[derive(Default)]
-pub(crate) struct Wake {
-    changes: Changes,
-    /// The one task that takes stream messages: it is woken for each, so it has a place of its own.
-    receiver: AtomicWaker,
-    /// Around the local code that is to be interrupted when the peer fails.
-    interrupt: OnceLock<CancelScope>,
-}
-
-impl Wake {
-    /// Wakes all of them.
-    pub(super) fn wake(&self) {
-        self.changes.notify();
-        self.receiver.wake();
-    }
-
-    /// Wakes the tasks of a dialog that has ended; interrupts the local code if that is a failure.
-    pub(super) fn end(ended: &Ended<Wakers>) {
-        ended.wake.wake();
-        if ended.failed
-            && let Some(scope) = ended.wake.interrupt.get()
-        {
-            scope.cancel();
-        }
-    }
 }
 
 impl Channel {
@@ -156,12 +125,12 @@ impl DialogHandle {
     }
 
     async fn until<T>(&self, mut look: impl FnMut(&mut Session<Wakers>, Cid) -> Option<T>) -> T {
-        self.0.wake.changes.until(|| self.with(&mut look)).await
+        self.0.wake.until(|| self.with(&mut look)).await
     }
 
     /// Names the scope to be cancelled when the peer fails, also if it has failed before.
     pub(crate) fn interrupt_with(&self, scope: CancelScope) {
-        let scope = self.0.wake.interrupt.get_or_init(|| scope);
+        let scope = self.0.wake.interrupt_with(scope);
         if self.failure().is_some() {
             scope.cancel();
         }
@@ -192,91 +161,6 @@ impl DialogHandle {
         opened.into_iter().flatten().try_for_each(|transmit| self.send(transmit))
     }
 
-    /// Ready while not too much of this dialog is still to be sent.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.0.may_lack_room.load(Ordering::Relaxed) {
-            return Poll::Ready(());
-        }
-        let lane = self.0.lane.get().copied().unwrap_or(Lane::CONTROL);
-        ready!(self.0.channel.poll_lane_room(lane, cx));
-        self.0.may_lack_room.store(false, Ordering::Relaxed);
-        Poll::Ready(())
-    }
-
-    /// Asks to send one stream message, later: for a sink, which has to know before it gets the message.
-    pub(crate) fn take_permit(&self) -> Result<InOrder, NoPermit> {
-        self.with(Session::take_permit)
-    }
-
-    /// Waits for what a sender needs, and has a record say so once that takes long. Only a wait makes a timer.
-    pub(crate) async fn noting_stall<T>(&self, wait: impl Future<Output = T>) -> T {
-        let mut wait = pin!(wait);
-        if let Poll::Ready(done) = std::future::poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx))).await {
-            return done;
-        }
-        if let Ok(done) = tokio::time::timeout(STALLED, wait.as_mut()).await {
-            return done;
-        }
-        let (function, peer) = (&self.0.function, self.0.channel.peer());
-        meters::count(Event::Stalled);
-        if let Some(count) = self.0.channel.may_log(Kind::Stalled) {
-            warn!(target: "pleach::runtime", %function, %peer, waited = ?STALLED, count, "a sender is stalled: the buffer of its peer is full, and nothing is taken");
-        }
-        wait.await
-    }
-
-    /// Waits until a stream message may be sent; by then, another task may have sent one.
-    ///
-    /// # Errors
-    /// Why it never may.
-    pub(crate) async fn until_permitted(&self) -> Result<(), NoPermit> {
-        let permitted = self.permitted_but(NoPermit::Wait).await;
-        if permitted != Err(NoPermit::NotOpened) {
-            return permitted;
-        }
-        // Credit may come without a stream: a caller that waits for the result discards messages.
-        match tokio::time::timeout(PEER_OPENS, self.permitted_but(NoPermit::NotOpened)).await {
-            Ok(Err(NoPermit::Wait)) => self.permitted_but(NoPermit::Wait).await,
-            Ok(permitted) => permitted,
-            Err(_late) => Err(NoPermit::NotOpened),
-        }
-    }
-
-    async fn permitted_but(&self, unsettled: NoPermit) -> Result<(), NoPermit> {
-        self.until(|session, cid| Some(session.may_send(cid)).filter(|permitted| *permitted != Err(unsettled))).await
-    }
-
-    /// Sends a stream message, if one may be sent now. The inner result is an error when its value can't be sent, or the
-    /// connection is gone.
-    ///
-    /// # Errors
-    /// Why it may not.
-    pub(crate) fn send_item(&self, value: &dyn Encode) -> Result<Result<()>, NoPermit> {
-        let _one_at_a_time = lock(&self.0.sending);
-        let permit = self.take_permit()?;
-        Ok(self.send_permitted(permit, value))
-    }
-
-    /// Sends a stream message for which there is a permit.
-    ///
-    /// # Errors
-    /// When its value can't be sent, or the connection is gone. The permit is given back.
-    pub(crate) fn send_item_for(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
-        let _one_at_a_time = lock(&self.0.sending);
-        self.send_permitted(permit, value)
-    }
-
-    fn send_permitted(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
-        let value = Measured::new(value);
-        let sent = self.send(permit.item(&value));
-        if sent.is_err() {
-            self.change(Session::return_permit);
-        } else if self.with(|session, cid| session.note_sent(cid, Window::cost(value.len()))) {
-            self.0.wake.wake();
-        }
-        sent
-    }
-
     /// Takes the next stream message, and puts some of those behind it into `behind`; the last task that polls this is
     /// woken when there is one.
     pub(crate) fn poll_items(&self, cx: &Context<'_>, behind: &mut VecDeque<Payload>) -> Poll<Take> {
@@ -284,7 +168,7 @@ impl DialogHandle {
         if !matches!(take, Take::Wait) {
             return Poll::Ready(take);
         }
-        self.0.wake.receiver.register(cx.waker());
+        self.0.wake.register_receiver(cx);
         // Once more: it may have changed before the line above.
         match self.take_items(behind) {
             Take::Wait => Poll::Pending,
@@ -437,10 +321,3 @@ const LOOK_FOR_ROOM: usize = 64 << 10;
 
 /// That more messages are under way: the driver writes them together.
 const WITH_OTHERS: usize = usize::MAX;
-
-/// How long a sender without credit waits for a peer that has not opened its stream: long enough for
-/// one that is about to, as both sides usually open theirs first thing.
-const PEER_OPENS: Duration = Duration::from_millis(500);
-
-/// How long a sender may wait before a record says so: longer than a reader takes that is only slow now and then.
-const STALLED: Duration = Duration::from_secs(1);
