@@ -31,7 +31,7 @@
 //!     │ portal/                                                    ▲ runtime/dispatch.rs: one task each
 //!     ▼                                                            │ rpc/: name → function
 //!   channel/ ── proto/session: the call's id ────────┐         channel/driver.rs: the message loop
-//!     │ encodes once, into the connection's buffer   │             ▲ proto/session: the message's dialog
+//!     │ encodes once, for the connection's buffer    │             ▲ proto/session: the message's dialog
 //!     ▼                                              │             │
 //!   transports/wire: frames ─► tcp, uds, quic, mem ──┼──────► transports/wire
 //! ```

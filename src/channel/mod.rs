@@ -22,7 +22,7 @@
 //! | [`tap`] | messages as they pass, for those who trace them |
 //! | this one | the handle, and how messages are packed |
 //!
-//! A caller encodes its message into the connection's buffer and, when it is alone, writes it
+//! A caller encodes its message for the connection's buffer and, when it is alone, writes it
 //! itself; only when several are under way does the driver write for all of them at once.
 //!
 //! # Invariants

@@ -1,8 +1,8 @@
 //! The messages that two actors exchange. Wire names are fixed here and never renamed.
 //!
 //! One enum serves both directions: an incoming [`Msg`] has a payload that is still encoded ([`Payload`]: the task that
-//! knows its type decodes it); an [`Outgoing`] has one that is a borrowed value that the codec writes straight into the
-//! connection's buffer.
+//! knows its type decodes it); an [`Outgoing`] has one that is a borrowed value that the codec writes straight into a
+//! buffer.
 //!
 //! | wire name | code | fields | meaning |
 //! |---|---|---|---|

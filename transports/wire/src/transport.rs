@@ -22,7 +22,7 @@ use crate::tap::Tap;
 /// One connection that carries messages, shared by all its senders and the one task that reads it.
 ///
 /// Sending is split so that no caller waits for a task hop: [`queue`](Self::queue) encodes a message
-/// into the connection's buffer under a short lock, and then the caller either writes at once
+/// and adds it to the connection's buffer, under a short lock, and then the caller either writes at once
 /// ([`flush_now`](Self::flush_now)) or leaves it to the task that drives the connection
 /// ([`wake_flusher`](Self::wake_flusher)), which writes everything queued until then in one go.
 ///
@@ -39,8 +39,8 @@ use crate::tap::Tap;
 /// Dropping the last handle aborts the connection: the peer sees its end, and queued messages are lost.
 /// The convenience methods are in [`MsgTransportExt`].
 pub trait MsgTransport: Send + Sync + 'static {
-    /// Encodes one message into the send queue of its lane and returns the bytes that wait for the same
-    /// stream. Never waits.
+    /// Encodes one message, without holding a lock, adds it to the send queue of its lane, and returns the bytes that
+    /// wait for the same stream. Never waits.
     ///
     /// # Errors
     /// [`TransportError::Encode`] and [`TransportError::FrameTooLarge`] concern this message only:

@@ -7,12 +7,15 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::thread;
 
+use pleach_patience::patience;
 use pleach_wire::framed::Framed;
 use pleach_wire::transport::{Lane, PeerInfo};
 use pleach_wire::{Address, Blob, Cid, Link, Msg, MsgTransport, MsgTransportExt, Msgpack, Outgoing, TransportError};
+use serde::{Serialize, Serializer};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 type Transport = Framed<Msgpack>;
@@ -280,4 +283,33 @@ async fn a_flush_that_an_abort_cuts_short_is_an_error() {
     near.abort();
     assert!(near.flush().await.is_err());
     assert!(near.close().await.is_err());
+}
+
+/// A value whose code waits while it is encoded.
+struct Slow {
+    begun: mpsc::Sender<()>,
+    may_end: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Serialize for Slow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.begun.send(()).unwrap();
+        self.may_end.lock().unwrap().recv().unwrap();
+        serializer.serialize_unit()
+    }
+}
+
+#[test]
+fn a_value_that_takes_long_to_encode_holds_up_no_other_message() {
+    let (near, _far) = pair(1000);
+    let ((begun, has_begun), (end, may_end), (sent, was_sent)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+    let slow = Slow { begun, may_end: Mutex::new(may_end) };
+    thread::scope(|threads| {
+        threads.spawn(|| near.queue(Lane::CONTROL, &Msg::Return { cid: Cid(1), value: &slow }).unwrap());
+        has_begun.recv_timeout(patience()).unwrap();
+        threads.spawn(|| sent.send(near.queue(Lane::CONTROL, &Msg::Ping { n: 1 }).unwrap()));
+        let other = was_sent.recv_timeout(patience());
+        end.send(()).unwrap(); // before the test fails, or the threads would never end
+        assert_eq!(other, Ok(7), "a ping takes seven bytes: the slow value is not in the queue yet");
+    });
 }

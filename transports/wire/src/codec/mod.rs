@@ -57,10 +57,10 @@ pub trait Codec: Send + Sync + 'static {
     fn decode(&self, body: Bytes) -> Result<Msg, TransportError>;
 }
 
-/// Where a codec writes: the connection's buffer, and the blobs that follow it uncopied.
+/// Where a codec writes: a buffer, and the blobs that follow it uncopied.
 #[derive(Debug)]
 pub struct FrameBuf<'a> {
-    /// The connection's buffer; a codec only appends.
+    /// The message up to its blobs; a codec only appends.
     pub out: &'a mut BytesMut,
     /// Byte strings that go out right after this call's bytes, in order.
     pub parts: &'a mut Vec<Bytes>,

@@ -74,8 +74,8 @@ impl Bulk {
     }
 
     /// Returns whether messages with this key have to wait behind a large one.
-    pub(super) fn has_line(&self, key: impl FnOnce() -> Key) -> bool {
-        !self.lines.is_empty() && self.lines.contains_key(&key())
+    pub(super) fn has_line(&self, key: &Key) -> bool {
+        !self.lines.is_empty() && self.lines.contains_key(key)
     }
 
     /// Bytes that wait to be written.

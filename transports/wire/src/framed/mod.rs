@@ -1,13 +1,14 @@
 //! A [`MsgTransport`] over any byte link: length-prefixed frames, send queues, back-pressure.
 //!
 //! ```text
-//! queue() ─► Schedule ─► FrameWriter ─► flush_now() or the flusher ─► link ─► FrameReader ─► poll_recv()
+//! queue() ─► Encoded ─► Schedule ─► FrameWriter ─► flush_now() or the flusher ─► link ─► FrameReader ─► poll_recv()
 //! ```
 //! | file | station |
 //! |---|---|
 //! | `outbound` | the sending direction: who writes, who waits for room |
 //! | `inbound` | the receiving direction |
 //! | `frame` | how frames are written: the wire format |
+//! | `encoded` | a message, encoded before anything is locked |
 //! | `schedule` | the queues of one stream, and their order: control, small data, chunks of large messages |
 //! | `queue` | frames that wait in one order |
 //! | `bulk` | large messages, cut into chunks that take turns |
@@ -25,6 +26,7 @@
 
 mod assembly;
 mod bulk;
+mod encoded;
 mod frame;
 mod inbound;
 mod lanes;
@@ -41,6 +43,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
+use self::encoded::Encoded;
 use self::frame::CHUNK;
 use self::inbound::Inbound;
 use self::outbound::Outbound;
@@ -77,6 +80,16 @@ impl<C: Codec> Framed<C> {
         }
     }
 
+    /// Encodes a message and queues it; returns the bytes that wait on its lane.
+    fn push(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<(MutexGuard<'_, Outbound>, usize), TransportError> {
+        let message = Encoded::new(&self.codec, msg, self.limit())?;
+        let size = message.size();
+        let mut out = self.outbound();
+        let waiting = out.push(lane, message, self.codec.name())?;
+        self.codec.note_sent(msg, size);
+        Ok((out, waiting))
+    }
+
     /// The bytes that a frame may have.
     fn limit(&self) -> usize {
         self.max_frame.load(Ordering::Relaxed)
@@ -93,12 +106,11 @@ impl<C: Codec> Framed<C> {
 
 impl<C: Codec> MsgTransport for Framed<C> {
     fn queue(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
-        self.outbound().push(lane, &self.codec, msg, self.limit())
+        Ok(self.push(lane, msg)?.1)
     }
 
     fn queue_for_flusher(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<usize, TransportError> {
-        let out = &mut *self.outbound();
-        let waiting = out.push(lane, &self.codec, msg, self.limit())?;
+        let (out, waiting) = self.push(lane, msg)?;
         out.wake_flusher();
         Ok(waiting)
     }

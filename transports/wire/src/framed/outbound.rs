@@ -13,13 +13,11 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::AsyncWrite;
 
 use super::TURN;
+use super::encoded::Encoded;
 use super::lanes;
 use super::reader;
 use super::writer::FrameWriter;
-use crate::codec::Codec;
 use crate::error::{EndReason, TransportClosed, TransportError};
-use crate::msg::Outgoing;
-use crate::tap::Tapped;
 use crate::transport::{Lane, OpenLanes, Traffic, pin};
 
 #[derive(Debug)]
@@ -73,21 +71,17 @@ impl Outbound {
         }
     }
 
-    /// Encodes a message into the queue of its lane; returns the bytes that wait there.
-    pub(super) fn push<C: Codec>(
-        &mut self,
-        lane: Lane,
-        codec: &Tapped<C>,
-        msg: &Outgoing<'_>,
-        limit: usize,
-    ) -> Result<usize, TransportError> {
+    /// Queues a message on its lane; returns the bytes that wait there. `codec` is the name of what encoded it.
+    pub(super) fn push(&mut self, lane: Lane, message: Encoded, codec: &'static str) -> Result<usize, TransportError> {
         self.check_open()?;
-        let (size, waiting) = match self.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
-            Some(lanes) => lanes.push(lane, codec, msg, limit)?,
-            None => (self.frames.queued.push(lane, codec, msg, limit)?, self.frames.queued.len()),
+        let waiting = match self.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
+            Some(lanes) => lanes.push(lane, message, codec)?,
+            None => {
+                self.frames.queued.push(lane, message);
+                self.frames.queued.len()
+            }
         };
         self.messages += 1;
-        codec.note_sent(msg, size);
         Ok(waiting)
     }
 

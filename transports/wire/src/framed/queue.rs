@@ -2,19 +2,15 @@
 //!
 //! # Invariants
 //! 1. `ready`, then `tail`, are the bytes still to be written, in order.
-//! 2. A message that can't be encoded leaves both as they were.
-//! 3. The header of a frame lies in one piece, so that the end of each frame can be found.
+//! 2. The header of a frame lies in one piece, so that the end of each frame can be found.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::frame::{Header, LENGTH_PREFIX};
-use crate::codec::{Codec, FrameBuf};
-use crate::error::{Direction, TransportError};
-use crate::msg::Outgoing;
+use super::encoded::Encoded;
+use super::frame::Header;
 
 #[derive(Default)]
 pub(super) struct FrameQueue {
@@ -22,8 +18,6 @@ pub(super) struct FrameQueue {
     ready: VecDeque<Bytes>,
     ready_bytes: usize,
     tail: BytesMut,
-    /// Blobs of the message being encoded; empty between calls.
-    parts: Vec<Bytes>,
     /// The unwritten rest of a frame that was begun; 0 between two frames.
     unfinished: usize,
     /// Bytes written so far.
@@ -36,27 +30,20 @@ impl FrameQueue {
         Self { tail: opening.into(), unfinished: opening.len(), ..Self::default() }
     }
 
-    /// Encodes a message at the end of the queue, for its size to be known before it is queued or taken out.
-    pub(super) fn draft<C: Codec>(
-        &mut self,
-        codec: &C,
-        msg: &Outgoing<'_>,
-        limit: usize,
-    ) -> Result<Draft<'_>, TransportError> {
-        let mut draft = Draft { start: self.tail.len(), queue: self, size: 0 };
-        let queue = &mut *draft.queue;
-        Header::Whole { len: 0 }.put(&mut queue.tail);
-        codec.encode(msg, &mut FrameBuf { out: &mut queue.tail, parts: &mut queue.parts })?;
-        let blobs: usize = queue.parts.iter().map(Bytes::len).sum();
-        draft.size = queue.tail.len() - draft.start - LENGTH_PREFIX + blobs;
-        let (size, limit) = (draft.size, limit.min(MAX_MESSAGE));
-        if size > limit {
-            return Err(TransportError::FrameTooLarge { size, limit, direction: Direction::ToPeer });
+    /// Queues a message, whole.
+    pub(super) fn push(&mut self, mut message: Encoded) {
+        let len = u32::try_from(message.size()).expect("larger ones are cut into chunks");
+        Header::Whole { len }.put(&mut self.tail);
+        self.tail.extend_from_slice(message.envelope());
+        if !message.parts().is_empty() {
+            let before = self.tail.split().freeze();
+            self.ready_bytes += before.len() + message.parts().iter().map(Bytes::len).sum::<usize>();
+            self.ready.push_back(before);
+            self.ready.extend(message.parts().drain(..));
         }
-        Ok(draft)
     }
 
-    /// Appends finished bytes. Nothing may have been queued by [`draft`](Self::draft).
+    /// Appends finished bytes. Nothing may have been queued by [`push`](Self::push).
     pub(super) fn append(&mut self, bytes: Bytes) {
         debug_assert!(self.tail.is_empty(), "the tail would be overtaken");
         self.ready_bytes += bytes.len();
@@ -105,7 +92,7 @@ impl FrameQueue {
         }
         let first = self.ready.front().map_or(&*self.tail, |bytes| &**bytes);
         let header = Header::read(first).ok().flatten();
-        header.expect("a frame begins here, with a header of ours in one piece (Invariant 3)").frame()
+        header.expect("a frame begins here, with a header of ours in one piece (Invariant 2)").frame()
     }
 
     /// All that waits, if it lies in one piece.
@@ -180,54 +167,6 @@ impl Frames for FrameQueue {
     }
 }
 
-/// A message that is encoded and not queued yet. Dropping it takes the message back: invariant 2 also
-/// holds for a value that panics.
-pub(super) struct Draft<'a> {
-    queue: &'a mut FrameQueue,
-    start: usize,
-    size: usize,
-}
-
-impl Draft<'_> {
-    /// Bytes of the message.
-    pub(super) fn size(&self) -> usize {
-        self.size
-    }
-
-    /// Queues the message, whole.
-    pub(super) fn queue(self) {
-        let queue = &mut *self.queue;
-        let len = u32::try_from(self.size).expect("larger ones are cut into chunks");
-        queue.tail[self.start..self.start + LENGTH_PREFIX].copy_from_slice(&len.to_le_bytes());
-        if !queue.parts.is_empty() {
-            queue.ready_bytes += self.start + LENGTH_PREFIX + self.size;
-            queue.ready.push_back(queue.tail.split().freeze());
-            queue.ready.extend(queue.parts.drain(..));
-        }
-        mem::forget(self);
-    }
-
-    /// Takes the message out, without a header.
-    pub(super) fn take(self) -> VecDeque<Bytes> {
-        let queue = &mut *self.queue;
-        let mut envelope = queue.tail.split_off(self.start);
-        envelope.advance(LENGTH_PREFIX);
-        if envelope.len() > KEEP_CAPACITY {
-            queue.tail = BytesMut::from(&*queue.tail); // the rest must not hold the large buffer
-        }
-        let message = [envelope.freeze()].into_iter().chain(queue.parts.drain(..)).collect();
-        mem::forget(self);
-        message
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        self.queue.tail.truncate(self.start);
-        self.queue.parts.clear();
-    }
-}
-
 /// The slices of one vectored write.
 pub(super) struct Slices<'a> {
     slices: [IoSlice<'a>; MAX_SLICES],
@@ -262,9 +201,6 @@ impl<'a> Slices<'a> {
         &self.slices[..self.used]
     }
 }
-
-/// The limit of the length and size fields of headers.
-const MAX_MESSAGE: usize = u32::MAX as usize;
 
 /// Slices handed to one vectored write.
 const MAX_SLICES: usize = 32;

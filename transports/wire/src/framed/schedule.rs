@@ -15,11 +15,9 @@
 //! 2. `last` goes only when nothing else waits, here and, while it is held, on other streams.
 
 use super::bulk::{After, Bulk};
+use super::encoded::Encoded;
 use super::frame::CHUNK;
 use super::queue::{FrameQueue, Frames, Slices};
-use crate::codec::Codec;
-use crate::error::TransportError;
-use crate::msg::{Msg, Outgoing};
 use crate::transport::Lane;
 
 pub(super) struct Schedule {
@@ -68,34 +66,20 @@ impl Schedule {
         }
     }
 
-    /// Queues a message; returns its size in bytes.
-    pub(super) fn push<C: Codec>(
-        &mut self,
-        lane: Lane,
-        codec: &C,
-        msg: &Outgoing<'_>,
-        limit: usize,
-    ) -> Result<usize, TransportError> {
-        let key = || (lane, msg.cid());
-        let (queue, place): (_, fn(u64) -> After) = match msg {
-            Msg::Bye { .. } => {
-                let draft = self.last.draft(codec, msg, limit)?;
-                let size = draft.size();
-                draft.queue();
-                return Ok(size);
-            }
+    /// Queues a message.
+    pub(super) fn push(&mut self, lane: Lane, message: Encoded) {
+        let (queue, place): (_, fn(u64) -> After) = match lane {
+            _ if message.is_goodbye() => return self.last.push(message),
             _ if lane == self.priority_lane => (&mut self.control, After::Control),
             _ => (&mut self.data, After::Data),
         };
-        let after = queue.written() + queue.len() as u64;
-        let draft = queue.draft(codec, msg, limit)?;
-        let size = draft.size();
-        if size > CHUNK || self.bulk.has_line(key) {
-            self.bulk.push(key(), size, draft.take(), place(after));
+        let (key, size) = ((lane, message.cid()), message.size());
+        if size > CHUNK || self.bulk.has_line(&key) {
+            let after = queue.written() + queue.len() as u64;
+            self.bulk.push(key, size, message.into_pieces(), place(after));
         } else {
-            draft.queue();
+            queue.push(message);
         }
-        Ok(size)
     }
 
     /// Holds `last` back from now on, or no more. Returns whether there is one that may go now.

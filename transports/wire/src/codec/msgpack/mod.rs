@@ -128,7 +128,7 @@ fn rmp_reader(body: &[u8]) -> RmpReader<'_> {
     rmp_serde::Deserializer::from_read_ref(body).with_human_readable()
 }
 
-/// The connection's buffer for writers that put a byte or two at a time: `BytesMut::writer` costs twice the time.
+/// A message's buffer for writers that put a byte or two at a time: `BytesMut::writer` costs twice the time.
 pub(super) struct Out<'a>(pub(super) &'a mut BytesMut);
 
 impl io::Write for Out<'_> {

@@ -13,11 +13,10 @@ use std::task::{Context, Poll, Waker};
 
 use super::MAX_LANES;
 use super::woken::{Slot, Woken};
-use crate::codec::Codec;
 use crate::error::TransportError;
 use crate::framed::TURN;
+use crate::framed::encoded::Encoded;
 use crate::framed::writer::FrameWriter;
-use crate::msg::Outgoing;
 use crate::transport::{Lane, OpenLanes, Traffic, pin};
 
 /// The lanes that this side sends on.
@@ -80,25 +79,24 @@ impl Writers {
         self.busy > 0
     }
 
-    /// Queues one message on `lane`; returns its size, and the bytes that wait there.
-    pub(in crate::framed) fn push<C: Codec>(
+    /// Queues one message on `lane`; returns the bytes that wait there. `codec` is the name of what encoded it.
+    pub(in crate::framed) fn push(
         &mut self,
         lane: Lane,
-        codec: &C,
-        msg: &Outgoing<'_>,
-        limit: usize,
-    ) -> Result<(usize, usize), TransportError> {
+        message: Encoded,
+        codec: &'static str,
+    ) -> Result<usize, TransportError> {
         if let Some(writer) = self.by_lane.get(&lane).and_then(|slot| self.writers.get_mut(slot)) {
-            let size = writer.frames.queued.push(lane, codec, msg, limit)?;
+            writer.frames.queued.push(lane, message);
             self.busy += usize::from(writer.begin());
-            return Ok((size, writer.frames.queued.len()));
+            return Ok(writer.frames.queued.len());
         }
         if self.writers.len() >= MAX_LANES {
             let why = format!("{MAX_LANES} lanes are open on this connection, which is the limit; close some");
-            return Err(TransportError::Encode { codec: codec.name(), why });
+            return Err(TransportError::Encode { codec, why });
         }
         let mut frames = FrameWriter::for_lane(lane);
-        let size = frames.queued.push(lane, codec, msg, limit)?;
+        frames.queued.push(lane, message);
         let backlog = frames.queued.len();
         let slot = self.woken.slot(self.next_slot);
         self.next_slot += 1;
@@ -106,7 +104,7 @@ impl Writers {
         self.unopened.push_back(slot.id);
         self.busy += 1;
         self.writers.insert(slot.id, Writer::new(frames, slot));
-        Ok((size, backlog))
+        Ok(backlog)
     }
 
     /// Returns whether `lane` is short enough for more; if not, `cx` is woken when it is.
