@@ -31,6 +31,7 @@ pub(crate) struct Writer {
     stream: Shared,
     /// There while the socket takes no more, and for [`CALM`] writes after that.
     full: Option<Full>,
+    has_ended: bool,
 }
 
 /// How a writer waits for the socket.
@@ -65,7 +66,7 @@ impl AsFd for Shared {
 pub(crate) fn split(stream: tokio::net::UnixStream) -> io::Result<(Reader, Writer)> {
     let stream = Shared(Arc::new(stream.into_std()?));
     let reader = register(stream.clone(), Interest::READABLE)?;
-    Ok((Reader(reader), Writer { stream, full: None }))
+    Ok((Reader(reader), Writer { stream, full: None, has_ended: false }))
 }
 
 #[expect(unsafe_code, reason = "tokio can't know that the stream keeps its descriptor")]
@@ -181,14 +182,17 @@ impl AsyncWrite for Writer {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.has_ended = true;
         Poll::Ready(self.stream.0.shutdown(Shutdown::Write))
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let _ = self.stream.0.shutdown(Shutdown::Write); // the peer may have closed before
+        if !self.has_ended {
+            let _ = self.stream.0.shutdown(Shutdown::Write); // the peer may have closed before
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! # Invariants
 //! 1. A thread keeps at most [`KEEP`] bytes, and small messages allocate nothing.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem;
 
@@ -18,8 +18,8 @@ use crate::error::{Direction, TransportError};
 use crate::msg::{Cid, Msg, Outgoing};
 
 /// The bytes of one message, without a header.
-pub(super) struct Encoded {
-    buffers: Buffers,
+pub(super) struct Encoded<'a> {
+    buffers: &'a mut Buffers,
     size: usize,
     cid: Option<Cid>,
     is_goodbye: bool,
@@ -34,29 +34,45 @@ struct Buffers {
 }
 
 thread_local! {
-    /// There while no message is in them: a value may send another message while it is encoded.
-    static BUFFERS: Cell<Option<Buffers>> = const { Cell::new(None) };
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-impl Encoded {
-    /// Encodes a message of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// It can't be encoded, or is too large.
-    pub(super) fn new<C: Codec>(codec: &C, msg: &Outgoing<'_>, limit: usize) -> Result<Self, TransportError> {
-        // A thread that ends has none any more.
-        let buffers = BUFFERS.try_with(Cell::take).ok().flatten().unwrap_or_default();
-        let is_goodbye = matches!(msg, Msg::Bye { .. });
-        let mut encoded = Self { buffers, size: 0, cid: msg.cid(), is_goodbye };
-        let Buffers { envelope, parts } = &mut encoded.buffers;
+/// Encodes a message of at most `limit` bytes, and hands it to `queue`.
+///
+/// # Errors
+/// It can't be encoded, or is too large; those of `queue`.
+pub(super) fn with_encoded<C: Codec, T>(
+    codec: &C,
+    msg: &Outgoing<'_>,
+    limit: usize,
+    queue: impl FnOnce(Encoded<'_>) -> Result<T, TransportError>,
+) -> Result<T, TransportError> {
+    let mut queue = Some(queue);
+    let mut within = |buffers: &mut Buffers| {
+        let queue = queue.take().expect("called once");
+        let clean_up = CleanUp(buffers);
+        queue(Encoded::new(clean_up.0, codec, msg, limit)?)
+    };
+    // They are in use while a value sends another message as it is encoded, and gone where the thread ends.
+    let done = BUFFERS.try_with(|buffers| buffers.try_borrow_mut().ok().map(|mut buffers| within(&mut buffers)));
+    done.ok().flatten().unwrap_or_else(|| within(&mut Buffers::default()))
+}
+
+impl<'a> Encoded<'a> {
+    fn new<C: Codec>(
+        buffers: &'a mut Buffers,
+        codec: &C,
+        msg: &Outgoing<'_>,
+        limit: usize,
+    ) -> Result<Self, TransportError> {
+        let Buffers { envelope, parts } = &mut *buffers;
         codec.encode(msg, &mut FrameBuf { out: envelope, parts })?;
         let size = envelope.len() + parts.iter().map(Bytes::len).sum::<usize>();
         let limit = limit.min(MAX_MESSAGE);
         if size > limit {
             return Err(TransportError::FrameTooLarge { size, limit, direction: Direction::ToPeer });
         }
-        encoded.size = size;
-        Ok(encoded)
+        Ok(Self { buffers, size, cid: msg.cid(), is_goodbye: matches!(msg, Msg::Bye { .. }) })
     }
 
     /// Bytes of the message.
@@ -84,8 +100,8 @@ impl Encoded {
     }
 
     /// Returns the message in pieces.
-    pub(super) fn into_pieces(mut self) -> VecDeque<Bytes> {
-        let Buffers { envelope, parts } = &mut self.buffers;
+    pub(super) fn into_pieces(self) -> VecDeque<Bytes> {
+        let Buffers { envelope, parts } = self.buffers;
         let envelope = match envelope.len() {
             ..=CHUNK => Bytes::copy_from_slice(envelope),
             _ => mem::take(envelope).freeze(),
@@ -94,14 +110,16 @@ impl Encoded {
     }
 }
 
-impl Drop for Encoded {
+/// Empties the buffers, also when a value panics.
+struct CleanUp<'a>(&'a mut Buffers);
+
+impl Drop for CleanUp<'_> {
     fn drop(&mut self) {
-        let Buffers { mut envelope, mut parts } = mem::take(&mut self.buffers);
+        let Buffers { envelope, parts } = &mut *self.0;
         envelope.clear();
         parts.clear();
-        if envelope.capacity() <= KEEP {
-            // Not where the thread ends.
-            let _ = BUFFERS.try_with(|kept| kept.set(Some(Buffers { envelope, parts })));
+        if envelope.capacity() > KEEP {
+            *envelope = BytesMut::new();
         }
     }
 }
@@ -123,15 +141,15 @@ mod tests {
 
     const LIMIT: usize = 64 << 20;
 
-    fn encode(value: &dyn Encode) -> Result<Encoded, TransportError> {
-        Encoded::new(&Msgpack, &Msg::Yield { cid: Cid(3), value }, LIMIT)
+    /// Encodes a value, and returns the bytes.
+    fn encode(value: &dyn Encode) -> Result<Vec<u8>, TransportError> {
+        let msg = Msg::Yield { cid: Cid(3), value };
+        with_encoded(&Msgpack, &msg, LIMIT, |encoded| Ok(encoded.envelope().to_vec()))
     }
 
+    /// The capacity of the buffer that the thread keeps, and how much is in it.
     fn kept() -> (usize, usize) {
-        let buffers = BUFFERS.take().unwrap_or_default();
-        let kept = (buffers.envelope.capacity(), buffers.envelope.len());
-        BUFFERS.set(Some(buffers));
-        kept
+        BUFFERS.with_borrow(|Buffers { envelope, .. }| (envelope.capacity(), envelope.len()))
     }
 
     /// What its code does while it is encoded.
@@ -147,9 +165,9 @@ mod tests {
                 Self::Fails => return Err(S::Error::custom("it does not want to")),
                 Self::Panics => panic!("it can't"),
                 Self::Sends => {
-                    let other =
-                        Encoded::new(&Json, &Msg::Yield { cid: Cid(4), value: &"another" as &dyn Encode }, LIMIT);
-                    assert!(other.unwrap().envelope().ends_with(b"\"another\"]"));
+                    let other = Msg::Yield { cid: Cid(4), value: &"another" as &dyn Encode };
+                    let bytes = with_encoded(&Json, &other, LIMIT, |encoded| Ok(encoded.envelope().to_vec()));
+                    assert!(bytes.unwrap().ends_with(b"\"another\"]"));
                 }
             }
             serializer.serialize_str("a value")
@@ -158,22 +176,22 @@ mod tests {
 
     #[test]
     fn one_message_leaves_nothing_to_the_next_whatever_its_value_does() {
-        let expected = encode(&"a value").unwrap().envelope().to_vec();
+        let expected = encode(&"a value").unwrap();
         assert!(matches!(encode(&("text", Acts::Fails)), Err(TransportError::Encode { .. })));
-        assert_eq!(encode(&"a value").unwrap().envelope(), expected);
+        assert_eq!(encode(&"a value").unwrap(), expected);
         assert!(catch_unwind(AssertUnwindSafe(|| encode(&("text", Acts::Panics)))).is_err());
-        assert_eq!(encode(&"a value").unwrap().envelope(), expected);
-        assert_eq!(encode(&Acts::Sends).unwrap().envelope(), expected);
+        assert_eq!(encode(&"a value").unwrap(), expected);
+        assert_eq!(encode(&Acts::Sends).unwrap(), expected);
     }
 
     #[test]
     fn a_thread_keeps_a_small_buffer_and_no_large_one() {
-        drop(encode(&vec![7_u8; 100]));
+        encode(&vec![7_u8; 100]).unwrap();
         let (small, used) = kept();
         assert!((100..=KEEP).contains(&small) && used == 0, "{small}");
-        drop(encode(&vec![7_u8; 100]));
+        encode(&vec![7_u8; 100]).unwrap();
         assert_eq!(kept(), (small, 0));
-        drop(encode(&vec![200_u8; LIMIT / 4]));
+        encode(&vec![200_u8; LIMIT / 4]).unwrap();
         assert_eq!(kept(), (0, 0));
     }
 }

@@ -43,7 +43,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use self::encoded::Encoded;
+use self::encoded::with_encoded;
 use self::frame::CHUNK;
 use self::inbound::Inbound;
 use self::outbound::Outbound;
@@ -82,12 +82,13 @@ impl<C: Codec> Framed<C> {
 
     /// Encodes a message and queues it; returns the bytes that wait on its lane.
     fn push(&self, lane: Lane, msg: &Outgoing<'_>) -> Result<(MutexGuard<'_, Outbound>, usize), TransportError> {
-        let message = Encoded::new(&self.codec, msg, self.limit())?;
-        let size = message.size();
-        let mut out = self.outbound();
-        let waiting = out.push(lane, message, self.codec.name())?;
-        self.codec.note_sent(msg, size);
-        Ok((out, waiting))
+        with_encoded(&self.codec, msg, self.limit(), |message| {
+            let size = message.size();
+            let mut out = self.outbound();
+            let waiting = out.push(lane, message, self.codec.name())?;
+            self.codec.note_sent(msg, size);
+            Ok((out, waiting))
+        })
     }
 
     /// The bytes that a frame may have.

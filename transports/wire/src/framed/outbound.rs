@@ -72,7 +72,12 @@ impl Outbound {
     }
 
     /// Queues a message on its lane; returns the bytes that wait there. `codec` is the name of what encoded it.
-    pub(super) fn push(&mut self, lane: Lane, message: Encoded, codec: &'static str) -> Result<usize, TransportError> {
+    pub(super) fn push(
+        &mut self,
+        lane: Lane,
+        message: Encoded<'_>,
+        codec: &'static str,
+    ) -> Result<usize, TransportError> {
         self.check_open()?;
         let waiting = match self.lanes.as_mut().filter(|_| lane != Lane::CONTROL) {
             Some(lanes) => lanes.push(lane, message, codec)?,

@@ -31,7 +31,7 @@ impl FrameQueue {
     }
 
     /// Queues a message, whole.
-    pub(super) fn push(&mut self, mut message: Encoded) {
+    pub(super) fn push(&mut self, mut message: Encoded<'_>) {
         let len = u32::try_from(message.size()).expect("larger ones are cut into chunks");
         Header::Whole { len }.put(&mut self.tail);
         self.tail.extend_from_slice(message.envelope());

@@ -67,7 +67,7 @@ impl Schedule {
     }
 
     /// Queues a message.
-    pub(super) fn push(&mut self, lane: Lane, message: Encoded) {
+    pub(super) fn push(&mut self, lane: Lane, message: Encoded<'_>) {
         let (queue, place): (_, fn(u64) -> After) = match lane {
             _ if message.is_goodbye() => return self.last.push(message),
             _ if lane == self.priority_lane => (&mut self.control, After::Control),

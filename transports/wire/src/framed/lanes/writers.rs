@@ -83,7 +83,7 @@ impl Writers {
     pub(in crate::framed) fn push(
         &mut self,
         lane: Lane,
-        message: Encoded,
+        message: Encoded<'_>,
         codec: &'static str,
     ) -> Result<usize, TransportError> {
         if let Some(writer) = self.by_lane.get(&lane).and_then(|slot| self.writers.get_mut(slot)) {
