@@ -102,18 +102,32 @@ fn the_root_is_shown_last(everything: &str) {
     assert!(last.is_some_and(|last| last.starts_with("root (pid ") && last.contains(" failed: ")), "{everything}");
 }
 
-/// Patience so short that it would end many times over.
-const HASTY: &str = "PLEACH_LOG=warn PLEACH_CANCEL_ACK=300ms PLEACH_SOFT_REAP=300ms PLEACH_KILL_AFTER=300ms PLEACH_GIVE_UP_AFTER=300ms PLEACH_PEERS=300ms PLEACH_TASK_CANCEL=300ms";
+/// Settings with a patience so short that it would end many times over; yet those that do go on need not hurry.
+fn hasty(patience: Duration) -> String {
+    let settings = ["CANCEL_ACK", "SOFT_REAP", "KILL_AFTER", "GIVE_UP_AFTER", "PEERS", "TASK_CANCEL"];
+    let each = |setting| format!("PLEACH_{setting}={}ms ", patience.as_millis());
+    settings.map(each).concat() + "PLEACH_LOG=warn"
+}
+
+/// Settings with so short a lease, and a heartbeat for it.
+fn leased(lease: Duration) -> String {
+    format!("PLEACH_LEASE={}ms PLEACH_HEARTBEAT={}ms PLEACH_LOG=warn", lease.as_millis(), lease.as_millis() / 6)
+}
+
+fn short() -> Duration {
+    scaled(Duration::from_millis(300))
+}
 
 // S69, S113
 fn nothing_above_a_leaf_that_stands_still_loses_patience() {
-    let mut terminal = Terminal::run_with("deep", HASTY);
+    let patience = short();
+    let mut terminal = Terminal::run_with("deep", &hasty(patience));
     terminal.expect("root/top/level-2/level-1 (pid ");
     let names = ["top [pleach]", "level-2 [pleach]", "level-1 [pleach]"];
     let before = names.map(|name| terminal.process(name));
     // The whole tree is to end: each level asks the one below it.
     kill(terminal.process(env!("CARGO_BIN_EXE_debugging")), Signal::TERM);
-    std::thread::park_timeout(scaled(Duration::from_secs(3))); // many times what each of them allows
+    std::thread::park_timeout(patience * 10); // many times what each of them allows
     assert_eq!(names.map(|name| terminal.process(name)), before);
     terminal.command("level-1", "where");
     terminal.expect("in debugging::worker::pause_once");
@@ -125,12 +139,13 @@ fn nothing_above_a_leaf_that_stands_still_loses_patience() {
 }
 
 fn a_lease_does_not_expire_at_the_prompt() {
-    let mut terminal = Terminal::run_with("leased", "PLEACH_LEASE=600ms PLEACH_HEARTBEAT=100ms PLEACH_LOG=warn");
+    let lease = short() * 2;
+    let mut terminal = Terminal::run_with("leased", &leased(lease));
     terminal.expect("root/leased (pid ");
     let leased = terminal.process("leased [pleach]");
     let root = terminal.process(concat!(env!("CARGO_BIN_EXE_debugging"), " leased"));
-    let (long, used) = (scaled(Duration::from_secs(3)), processor_time(root));
-    std::thread::park_timeout(long); // five leases, and what ends an actor without one
+    let (long, used) = (lease * 5, processor_time(root));
+    std::thread::park_timeout(long); // and what ends an actor without a lease
     let used = processor_time(root) - used;
     assert!(used < long / 10, "the root has worked for {used:?} of {long:?}, in which there was nothing to do");
     assert_eq!(terminal.process("leased [pleach]"), leased);
@@ -141,10 +156,11 @@ fn a_lease_does_not_expire_at_the_prompt() {
 }
 
 fn a_lease_does_not_expire_at_the_prompt_of_the_parent() {
-    let mut terminal = Terminal::run_with("root_leased", "PLEACH_LEASE=600ms PLEACH_HEARTBEAT=100ms PLEACH_LOG=warn");
+    let lease = short() * 2;
+    let mut terminal = Terminal::run_with("root_leased", &leased(lease));
     terminal.expect("root (pid ");
     let leased = terminal.process("leased [pleach]");
-    std::thread::park_timeout(scaled(Duration::from_secs(3)));
+    std::thread::park_timeout(lease * 5);
     assert_eq!(terminal.process("leased [pleach]"), leased);
     terminal.command("root", "c");
     terminal.command("leased", "c"); // its error
@@ -162,10 +178,11 @@ fn processor_time(pid: i32) -> Duration {
 }
 
 fn a_timeout_of_the_root_kills_nothing_at_the_prompt() {
-    let mut terminal = Terminal::run_with("root_timeout", HASTY);
+    let patience = short();
+    let mut terminal = Terminal::run_with("root_timeout", &hasty(patience));
     terminal.expect("root/worker (pid ");
     let worker = terminal.process("worker [pleach]");
-    std::thread::park_timeout(scaled(Duration::from_secs(2))); // its deadline is after one
+    std::thread::park_timeout(Duration::from_secs(1) + patience * 4); // its deadline is after one second
     assert_eq!(terminal.process("worker [pleach]"), worker);
     terminal.command("worker", "c");
     terminal.expect("the root got: true");
@@ -174,10 +191,11 @@ fn a_timeout_of_the_root_kills_nothing_at_the_prompt() {
 
 // S67, S68
 fn a_cancelled_tree_waits_for_the_prompt() {
-    let mut terminal = Terminal::run_with("root_cancelled", HASTY);
+    let patience = short();
+    let mut terminal = Terminal::run_with("root_cancelled", &hasty(patience));
     terminal.expect("root/worker (pid ");
     let worker = terminal.process("worker [pleach]");
-    std::thread::park_timeout(scaled(Duration::from_secs(1))); // it is cancelled after 300 ms
+    std::thread::park_timeout(Duration::from_millis(300) + patience * 3); // it is cancelled after 300 ms
     assert_eq!(terminal.process("worker [pleach]"), worker);
     terminal.command("worker", "c");
     assert!(!terminal.end().contains("escalated"));
