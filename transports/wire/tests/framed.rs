@@ -287,7 +287,7 @@ async fn a_flush_that_an_abort_cuts_short_is_an_error() {
 
 /// A value whose code waits while it is encoded.
 struct Slow {
-    begun: mpsc::Sender<()>,
+    begun: mpsc::SyncSender<()>,
     may_end: Mutex<mpsc::Receiver<()>>,
 }
 
@@ -302,7 +302,8 @@ impl Serialize for Slow {
 #[test]
 fn a_value_that_takes_long_to_encode_holds_up_no_other_message() {
     let (near, _far) = pair(1000);
-    let ((begun, has_begun), (end, may_end), (sent, was_sent)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+    let ((begun, has_begun), (end, may_end), (sent, was_sent)) =
+        (mpsc::sync_channel(1), mpsc::sync_channel(1), mpsc::sync_channel(1));
     let slow = Slow { begun, may_end: Mutex::new(may_end) };
     thread::scope(|threads| {
         threads.spawn(|| near.queue(Lane::CONTROL, &Msg::Return { cid: Cid(1), value: &slow }).unwrap());
