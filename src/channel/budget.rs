@@ -3,7 +3,8 @@
 //! Arguments count from their arrival to the end of their task, which has them in one form or the other. A call beyond
 //! the limit is refused, and the connection goes on. To stop reading instead could deadlock: those tasks may wait for
 //! answers over this very connection. Answers that are not read hold up the peer's further calls before these begin;
-//! reading goes on, so that two sides which both wait for the other one to read do read.
+//! reading goes on, so that two sides which both wait for the other one to read do read. A function whose answers were
+//! small so far waits for what is small alone: its answer passes the large ones, and would be late behind them.
 //!
 //! # Invariants
 //! 1. All that is [held](Channel::hold) is [released](Channel::release_held) once, before its call is answered: a caller
@@ -61,11 +62,24 @@ impl Channel {
         }
     }
 
-    /// Returns whether so many answers wait that a further call of the peer has to wait for [room](Channel::room).
+    /// Returns whether so many answers wait that a further call of the peer has to wait for
+    /// [room](Channel::room_for_answer).
     pub(crate) fn answers_pile_up(&self) -> bool {
         let Budget { waiting, max_answers, .. } = &self.0.budget;
         // The queue is asked only if it was long lately.
         waiting.load(Ordering::Relaxed) > *max_answers && self.transport().traffic().waiting > *max_answers
+    }
+
+    /// Waits until a call may begin: one with a small answer while too much of what is small waits, because that passes
+    /// what is large; others while anything does.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn room_for_answer(&self, small: bool) {
+        match small {
+            true => _ = self.small_room().await,
+            false => self.room().await,
+        }
     }
 }
 

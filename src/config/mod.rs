@@ -125,7 +125,8 @@ pub struct Config {
     #[serde(with = "frame_size")]
     pub max_arguments: usize,
     /// How many bytes of answers may wait for a peer before its further calls wait to begin, until it has read most of
-    /// them. Default: 64 MiB, what a fast link carries in some 30 ms: a peer that reads is never held up by it.
+    /// them; those of functions whose answers are small wait for small ones only. Default: 64 MiB, what a fast link
+    /// carries in some 30 ms: a peer that reads is hardly held up by it.
     #[serde(with = "frame_size")]
     pub max_answers: usize,
     /// How many bytes may wait for a peer that does not read, besides one message of `max_frame`; then its

@@ -7,6 +7,7 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, OptionFuture};
+use pleach_wire::codec::Measured;
 use pleach_wire::{Cid, Encode, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,11 +62,13 @@ impl Answer {
         &self.channel
     }
 
-    /// Answers with a value.
-    fn value(mut self, value: impl Encode) {
+    /// Answers with the value of a function.
+    fn value(mut self, value: impl Encode, export: &Export) {
         self.observed.end(CallOutcome::Returned);
         self.release();
+        let value = Measured::new(&value);
         self.channel.answer(self.cid, &value);
+        export.note_answer(value.len());
         self.done = true;
     }
 
@@ -162,12 +165,12 @@ where
     // Not an async block, which would have room for the task twice: as what it owns, and as what it waits for.
     let answer = move |ended| {
         let failed = match ended {
-            Ok(Ok(ended)) => answer_value(Ok(ended), answer, wrap),
+            Ok(Ok(ended)) => answer_value(Ok(ended), answer, export, wrap),
             Ok(Err(why)) => {
                 answer.refuse_arguments(export, &why);
                 None
             }
-            Err(panic) => answer_value::<R, V>(Err(panic), answer, wrap),
+            Err(panic) => answer_value::<R, V>(Err(panic), answer, export, wrap),
         };
         // In a box of its own, so that successful calls do not grow.
         OptionFuture::from(failed.map(|(failure, answer)| Box::pin(answer.failure(failure))))
@@ -180,13 +183,14 @@ where
 fn answer_value<R: Outcome, V: Serialize + DeserializeOwned + 'static>(
     ended: Result<R, Panic>,
     answer: Answer,
+    export: &Export,
     wrap: fn(R::Value) -> V,
 ) -> Option<(Failure, Answer)> {
     match ended.map(Outcome::into_outcome) {
         Ok(Ok(value)) => {
             let value = wrap(value);
             fidelity::check(&value);
-            answer.value(value);
+            answer.value(value, export);
             None
         }
         Ok(Err(raised)) => {

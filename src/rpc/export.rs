@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::{ByteStr, CallOptions, Payload};
@@ -34,6 +35,8 @@ pub struct Export {
     schema: OnceLock<u64>,
     invoke: Invoke,
     meters: CallMeters,
+    /// Whether an answer of it was ever large.
+    answers_large: AtomicBool,
 }
 
 /// How a function is invoked: a call without a dialog, the other kinds with one.
@@ -107,7 +110,20 @@ impl Export {
         let declared = fingerprint(&[path, arguments, returns, dialog]);
         let schema = OnceLock::new();
         let meters = CallMeters::new(path, invoke.kind());
-        Self { path, name, arguments, returns, dialog, declared, shapes: None, schema, invoke, meters }
+        let answers_large = AtomicBool::new(false);
+        Self { path, name, arguments, returns, dialog, declared, shapes: None, schema, invoke, meters, answers_large }
+    }
+
+    /// Returns whether its answers are to be counted on to be large: one of them was.
+    pub(super) fn answers_large(&self) -> bool {
+        self.answers_large.load(Ordering::Relaxed)
+    }
+
+    /// Notes that an answer of it takes so many bytes.
+    pub(super) fn note_answer(&self, bytes: usize) {
+        if bytes > LARGE_ANSWER {
+            self.answers_large.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Adds the shapes of its types; `#[pleach::rpc]` and its like call this.
@@ -260,3 +276,6 @@ pub(crate) fn fingerprints() -> &'static [u64] {
         all
     })
 }
+
+/// An answer of more bytes counts as large: it may go in chunks, behind other large ones.
+const LARGE_ANSWER: usize = 32 << 10;

@@ -47,7 +47,8 @@ impl<D: Send + 'static> Request<D> {
         let channel = answer.channel().clone();
         let task = async move {
             if channel.answers_pile_up() {
-                Box::pin(channel.room()).await;
+                let small = !export.answers_large();
+                Box::pin(channel.room_for_answer(small)).await;
             }
             let args = decode(args, &channel).await?;
             drop(channel);

@@ -69,10 +69,20 @@ async fn much_at_once(asking: i32) -> Result<Bytes> {
 async fn asks_for_much_at_once() -> Result<usize> {
     let root = pleach::get_root().await?;
     let asking = std::process::id() as i32;
-    let answers = join_all((0..MUCH).map(|_| root.run(much_at_once(asking)))).await;
-    Ok(answers.into_iter().flatten().count())
+    let much = join_all((0..MUCH).map(|_| root.run(much_at_once(asking))));
+    let (much, little) = tokio::join!(much, root.run(little()));
+    little?;
+    Ok(much.into_iter().flatten().count())
 }
 
+/// Answers with a little.
+#[pleach::rpc]
+async fn little() -> Result<()> {
+    LITTLE_BEGUN.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+static LITTLE_BEGUN: AtomicU32 = AtomicU32::new(0);
 static STOPPED: Semaphore = Semaphore::const_new(0);
 static BEGUN: AtomicU32 = AtomicU32::new(0);
 static ASKED: AtomicU32 = AtomicU32::new(0);
@@ -201,10 +211,11 @@ async fn calls_of_a_peer_that_does_not_read_wait_to_begin() {
             for _ in 0..1000 {
                 tokio::task::yield_now().await;
             }
-            let begun = BEGUN.load(Ordering::Relaxed);
+            let (begun, little_begun) = (BEGUN.load(Ordering::Relaxed), LITTLE_BEGUN.load(Ordering::Relaxed));
             kill_process(Pid::from_raw(portal.id().pid() as i32).unwrap(), Signal::CONT).unwrap();
             assert_eq!(portal.result().await?, MUCH as usize);
             assert!(begun <= MUCH / 2, "{begun} of {MUCH} calls had begun");
+            assert_eq!(little_begun, 1, "a small answer does not wait behind large ones");
             Ok(())
         })
         .await
