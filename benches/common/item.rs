@@ -13,15 +13,15 @@ use tokio::task::JoinSet;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Item {
     pub(crate) time: u64,
-    size: u64,
-    text: String,
-    rate: f64,
+    pub(crate) size: u64,
+    pub(crate) text: String,
+    pub(crate) rate: f64,
 }
 
 impl Item {
     pub(crate) fn new(number: u64) -> Self {
-        // So that the numbers take nine and five bytes.
-        Self { time: u64::MAX / 2 + number, size: 1 << 20, text: TEXT.to_owned(), rate: 1.75 }
+        // So that the size takes five bytes.
+        Self { time: EARLIEST + number, size: 1 << 20, text: TEXT.to_owned(), rate: 1.75 }
     }
 
     /// Returns its bytes of msgpack without and with the names of the fields.
@@ -88,6 +88,17 @@ pub(crate) async fn takes_blobs(ctx: &mut Context<(), Blob, u64>, batch: u64) ->
     Ok(())
 }
 
+/// Sends each item back.
+#[pleach::context]
+pub(crate) async fn sends_back(ctx: &mut Context<(), Item, Item>) -> Result<()> {
+    ctx.started(()).await?;
+    let mut stream = ctx.open_stream().await?;
+    while let Some(item) = stream.recv().await? {
+        stream.send(item).await?;
+    }
+    Ok(())
+}
+
 /// Opens a stream to the child and lets `measure` send batches of so many items.
 pub(crate) async fn with_stream<T>(
     child: &Portal,
@@ -113,6 +124,9 @@ pub(crate) async fn send(stream: &mut pleach::MsgStream<u64, Item>, batch: u64) 
     stream.recv().await?;
     Ok(())
 }
+
+/// The time of the first one: so large that each takes nine bytes.
+pub(crate) const EARLIEST: u64 = u64::MAX / 2;
 
 const TEXT: &str = "a text of thirty-eight bytes, no more.";
 

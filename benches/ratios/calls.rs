@@ -59,7 +59,7 @@ async fn raw_turn(what: What, peer: &mut Peer, plan: &Plan) -> Result<Turn> {
 /// Starts a child over the transport of the line, and makes its first call.
 pub(crate) async fn start_child(nursery: &Nursery, measure: Measure) -> Result<Portal> {
     let child = nursery.start_actor("ours").transport(measure.protocol).codec(measure.codec);
-    let child = child.enable(MODULE).enable(item::MODULE).enable(crate::streams::MODULE).await?;
+    let child = child.enable(MODULE).enable(item::MODULE).await?;
     child.run(reflect(Item::new(0))).await?;
     Ok(child)
 }

@@ -1,25 +1,14 @@
 //! Lines that are streams, which stay open over all rounds: items and blobs one way, and an echo.
 
-use pleach::{Blob, Context, MsgStream, Portal, Result};
+use pleach::{Blob, MsgStream, Portal, Result};
 
 use crate::calls::start_child;
 use crate::common::blob;
-use crate::common::item::{self, Item, takes_blobs};
+use crate::common::item::{self, Item, sends_back, takes_blobs};
 use crate::floor::Floor;
 use crate::measure::{BLOB, BLOBS, ITEMS, Measure, What};
 use crate::raw::{Exchange, Host, Peer};
 use crate::turn::{Plan, Round, Turn, timed, turn};
-
-/// Sends each item back.
-#[pleach::context]
-async fn sends_back(ctx: &mut Context<(), Item, Item>) -> Result<()> {
-    ctx.started(()).await?;
-    let mut stream = ctx.open_stream().await?;
-    while let Some(item) = stream.recv().await? {
-        stream.send(item).await?;
-    }
-    Ok(())
-}
 
 pub(crate) async fn compare(measure: Measure, host: &Host, plan: &Plan) -> Result<Vec<Round>> {
     let mut raw = Raw::start(host, measure).await;
@@ -137,6 +126,3 @@ impl Raw {
         }
     }
 }
-
-/// The module that children have to enable.
-pub(crate) const MODULE: &str = module_path!();

@@ -1,10 +1,12 @@
-//! The load: what each library does, and the value that it does it with.
+//! The load: what each library does with values of [`item`](crate::item).
 
 use std::fmt::Display;
 
 use futures_util::future::LocalBoxFuture;
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+
+use crate::item::EARLIEST;
+pub(crate) use crate::item::Item;
 
 /// One kind of load. A step is what is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,21 +118,7 @@ where
     tasks.join_all().await;
 }
 
-/// The value: by position 64 bytes of msgpack, with the names of the fields 84.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Item {
-    pub(crate) time: u64,
-    pub(crate) size: u64,
-    pub(crate) text: String,
-    pub(crate) rate: f64,
-}
-
 impl Item {
-    pub(crate) fn new(number: u64) -> Self {
-        let text = "a text of thirty-eight bytes, no more.".to_owned();
-        Self { time: EARLIEST + number, size: 1 << 20, text, rate: 1.75 }
-    }
-
     /// Its msgpack by position, for what has no encoding of its own.
     pub(crate) fn to_msgpack(&self) -> Vec<u8> {
         rmp_serde::to_vec(self).expect("an item can be written")
@@ -152,9 +140,6 @@ pub(crate) const ITEMS: usize = 64 * 320;
 pub(crate) const BLOBS: usize = 32;
 pub(crate) const BLOB: usize = 1 << 20;
 pub(crate) const CONNECTIONS: usize = 16;
-
-/// So that the number takes nine bytes of msgpack.
-const EARLIEST: u64 = u64::MAX / 2;
 
 /// An address with a port that the system chooses.
 pub(crate) const LOCALHOST: &str = "127.0.0.1:0";

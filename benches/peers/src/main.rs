@@ -9,8 +9,12 @@
 #![allow(clippy::disallowed_methods, reason = "other libraries are used as their documentation does")]
 
 mod bound;
+#[path = "../../common/item.rs"]
+mod item;
 mod load;
 mod ours;
+#[path = "../../common/process.rs"]
+mod process;
 mod raw;
 mod server;
 mod table;
@@ -24,10 +28,10 @@ mod with_zmq;
 
 use std::process::ExitCode;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
 
 use load::Library;
+use process::pin_to_one_core;
 use turns::Line;
 
 /// All of them, the limit first.
@@ -73,12 +77,4 @@ async fn measure(lines: &[Line]) -> pleach::Result<()> {
         table::print_line(*line, &turns::compare(*line, files.path()).await?);
     }
     Ok(())
-}
-
-/// Keeps this process and all that it starts on the first core that it may use.
-fn pin_to_one_core() {
-    let allowed = sched_getaffinity(None).expect("a process may ask where it runs");
-    let mut one = CpuSet::new();
-    (0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core)).into_iter().for_each(|core| one.set(core));
-    sched_setaffinity(None, &one).expect("a process may choose among the cores it has");
 }

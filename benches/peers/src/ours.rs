@@ -2,57 +2,10 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use pleach::{Blob, Context, MsgStream, Portal, Result};
+use pleach::{Blob, MsgStream, Portal, Result};
 
-use crate::load::{BLOB, BLOBS, CALLERS, CALLS_EACH, CONNECTIONS, ITEMS, Item, Peer, Protocol, Work, together};
-
-#[pleach::rpc]
-async fn reflect(item: Item) -> Result<Item> {
-    Ok(item)
-}
-
-/// Takes items, and answers each batch with the sum of their numbers.
-#[pleach::context]
-async fn takes(ctx: &mut Context<(), Item, u64>) -> Result<()> {
-    ctx.started(()).await?;
-    let mut stream = ctx.open_stream().await?;
-    let (mut taken, mut sum) = (0, 0_u64);
-    while let Some(item) = stream.recv().await? {
-        (taken, sum) = (taken + 1, sum.wrapping_add(item.time));
-        if taken == ITEMS {
-            stream.send(sum).await?;
-            (taken, sum) = (0, 0);
-        }
-    }
-    Ok(())
-}
-
-/// The same with blobs and their sizes.
-#[pleach::context]
-async fn takes_blobs(ctx: &mut Context<(), Blob, u64>) -> Result<()> {
-    ctx.started(()).await?;
-    let mut stream = ctx.open_stream().await?;
-    let (mut taken, mut size) = (0, 0);
-    while let Some(blob) = stream.recv().await? {
-        (taken, size) = (taken + 1, size + blob.len() as u64);
-        if taken == BLOBS {
-            stream.send(size).await?;
-            (taken, size) = (0, 0);
-        }
-    }
-    Ok(())
-}
-
-/// Sends each item back.
-#[pleach::context]
-async fn sends_back(ctx: &mut Context<(), Item, Item>) -> Result<()> {
-    ctx.started(()).await?;
-    let mut stream = ctx.open_stream().await?;
-    while let Some(item) = stream.recv().await? {
-        stream.send(item).await?;
-    }
-    Ok(())
-}
+use crate::item::{self, Item, reflect, sends_back, takes, takes_blobs};
+use crate::load::{BLOB, BLOBS, CALLERS, CALLS_EACH, CONNECTIONS, ITEMS, Peer, Protocol, Work, together};
 
 /// Finds the other child, calls it, and lets the connection go.
 #[pleach::rpc]
@@ -75,12 +28,12 @@ pub(crate) async fn with_child<T>(
     measure: impl AsyncFnOnce(&mut dyn Peer, &[u32]) -> T,
 ) -> Result<T> {
     pleach::open_nursery(async |nursery| {
-        let child = nursery.start_actor("ours").transport(protocol.name()).enable(MODULE).await?;
+        let child = nursery.start_actor("ours").transport(protocol.name()).enable(MODULE).enable(item::MODULE).await?;
         let pids = [child.id().pid()];
         let measured = match work {
             Work::Call | Work::Flight => measure(&mut Caller(child.clone()), &pids).await,
             Work::Items => {
-                let context = child.open_context(takes(), async |ctx, ()| {
+                let context = child.open_context(takes(ITEMS as u64), async |ctx, ()| {
                     let mut sender = Items(ctx.open_stream().await?);
                     let measured = measure(&mut sender, &pids).await;
                     sender.0.close().await?;
@@ -89,7 +42,7 @@ pub(crate) async fn with_child<T>(
                 context.await?
             }
             Work::Blobs => {
-                let context = child.open_context(takes_blobs(), async |ctx, ()| {
+                let context = child.open_context(takes_blobs(BLOBS as u64), async |ctx, ()| {
                     let mut sender = Blobs(ctx.open_stream().await?, vec![7; BLOB].into());
                     let measured = measure(&mut sender, &pids).await;
                     sender.0.close().await?;
@@ -107,7 +60,8 @@ pub(crate) async fn with_child<T>(
                 context.await?
             }
             Work::Connection => {
-                let other = nursery.start_actor(OTHER).transport(protocol.name()).enable(MODULE).await?;
+                let other =
+                    nursery.start_actor(OTHER).transport(protocol.name()).enable(MODULE).enable(item::MODULE).await?;
                 let measured = measure(&mut Connector(child.clone()), &[pids[0], other.id().pid()]).await;
                 other.cancel_actor().await?;
                 measured
@@ -192,7 +146,7 @@ impl Peer for Connector {
 
 /// The bytes of an item: values travel with the names of their fields.
 pub(crate) fn item_bytes() -> usize {
-    rmp_serde::to_vec_named(&Item::new(0)).expect("an item can be written").len()
+    Item::sizes().1
 }
 
 pub(crate) const NAME: &str = "pleach";

@@ -1,10 +1,10 @@
 //! The libraries take turns, and a line of the table has the medians.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::load::{Protocol, Work};
+use crate::process::cpu_time;
 use crate::server::Server;
 use crate::table::Column;
 use crate::{LIBRARIES, bound, ours};
@@ -82,16 +82,6 @@ async fn take_turn(work: Work, pids: &[u32], mut step: impl AsyncFnMut()) -> Tur
     }
     let (each, steps) = (work.in_a_step() as f64, times.len() as f64);
     Turn { time: median(times.into_iter()) / each, cpu: (spent() - before) / steps / each }
-}
-
-/// The processor time of all threads of a process.
-fn cpu_time(pid: u32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let nanoseconds = threads
-        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
-        .sum();
-    Duration::from_nanos(nanoseconds)
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
