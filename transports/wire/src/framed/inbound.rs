@@ -25,7 +25,7 @@ impl Inbound {
         Self { frames: FrameReader::new(link), lanes: lanes.map(lanes::Readers::new), messages: 0, reading: None }
     }
 
-    /// Appends all messages that have arrived whole, at least one.
+    /// As [`FrameReader::poll_frames`], over all lanes: frames that have arrived on any of them come before the end.
     pub(super) fn poll_recv<C: Codec>(
         &mut self,
         cx: &mut Context<'_>,
@@ -34,12 +34,19 @@ impl Inbound {
         batch: &mut Vec<Msg>,
     ) -> Poll<Result<(), TransportError>> {
         let before = batch.len();
-        let polled = match self.lanes {
-            None => self.frames.poll_frames(cx, codec, limit, batch),
-            Some(_) => self.poll_all_lanes(cx, codec, limit, batch),
-        };
-        self.messages += (batch.len() - before) as u64;
-        if polled.is_pending() && !self.reading.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        let mut polled = self.frames.poll_frames(cx, codec, limit, batch);
+        if let Some(Err(fault)) = self.lanes.as_mut().map(|lanes| lanes.poll_frames(cx, codec, limit, batch)) {
+            self.frames.end(fault.clone());
+            polled = Poll::Ready(Err(fault));
+        }
+        let come = batch.len() - before;
+        self.messages += come as u64;
+        if come > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if polled.is_ready() {
+            self.lanes = None; // that is the end
+        } else if !self.reading.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.reading = Some(cx.waker().clone());
         }
         polled
@@ -58,28 +65,5 @@ impl Inbound {
 
     pub(super) fn received(&self) -> u64 {
         self.frames.received() + self.lanes.as_ref().map_or(0, lanes::Readers::received)
-    }
-
-    /// As [`FrameReader::poll_frames`], over all lanes: frames that have arrived on any of them come before the end.
-    fn poll_all_lanes<C: Codec>(
-        &mut self,
-        cx: &mut Context<'_>,
-        codec: &C,
-        limit: usize,
-        batch: &mut Vec<Msg>,
-    ) -> Poll<Result<(), TransportError>> {
-        let before = batch.len();
-        let mut polled = self.frames.poll_frames(cx, codec, limit, batch);
-        if let Some(Err(fault)) = self.lanes.as_mut().map(|lanes| lanes.poll_frames(cx, codec, limit, batch)) {
-            self.frames.end(fault.clone());
-            polled = Poll::Ready(Err(fault));
-        }
-        if batch.len() > before {
-            return Poll::Ready(Ok(()));
-        }
-        if matches!(polled, Poll::Ready(Err(_))) {
-            self.lanes = None;
-        }
-        polled
     }
 }

@@ -208,7 +208,6 @@ impl Outbound {
     /// Writes the queue. Invariant 1: always with the flusher's waker, from any caller.
     fn poll_write(&mut self) -> Poll<Result<(), TransportError>> {
         if self.is_idle() {
-            self.blocked = false;
             return Poll::Ready(Ok(()));
         }
         let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
