@@ -5,8 +5,8 @@
 //! | [`handshake`] | from a fresh transport to a member of the tree |
 //! | [`driver`] | the message loop: one task per connection |
 //! | [`drain`] | the end of a connection: messages in transit still arrive |
+//! | [`ending`] | what follows it: all that wait are woken, and a record says how it went |
 //! | [`budget`] | what is held for the peer, in bytes |
-//! | [`ending`] | all that wait are woken, and a record says how it went |
 //! | [`call`] | calls to the peer: sent, answered, cancelled |
 //! | [`cancelling`] | cancellations that this side asks for, and their records |
 //! | [`opened`] | contexts and streams of the peer: opened, left |

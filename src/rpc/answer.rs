@@ -163,7 +163,7 @@ where
     V: Serialize + DeserializeOwned + 'static,
 {
     // Not an async block, which would have room for the task twice: as what it owns, and as what it waits for.
-    let answer = move |ended| {
+    let conclude = move |ended| {
         let failed = match ended {
             Ok(Ok(ended)) => answer_value(Ok(ended), answer, export, wrap),
             Ok(Err(why)) => {
@@ -175,7 +175,7 @@ where
         // In a box of its own, so that successful calls do not grow.
         OptionFuture::from(failed.map(|(failure, answer)| Box::pin(answer.failure(failure))))
     };
-    Box::pin(Answered::new(task).then(answer).map(drop))
+    Box::pin(Answered::new(task).then(conclude).map(drop))
 }
 
 /// Answers with the value, or returns how the task failed. The value is gone before anything waits, so that it need not
