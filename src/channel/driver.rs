@@ -102,6 +102,8 @@ struct Driver<'a> {
     /// The dialog that the last message has changed: its tasks are woken before anything else happens.
     changed: Option<Arc<Wake>>,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// All waits for the peer: its timers run on while a debugger holds it.
+    patience: holds::Patience,
     /// The work since other tasks last had their turn: messages, and [`REQUEST`] for each request.
     turn: usize,
 }
@@ -109,7 +111,8 @@ struct Driver<'a> {
 impl<'a> Driver<'a> {
     fn new(channel: &'a Channel, serve: &'a dyn Serve, drain: Drain) -> Self {
         let (draining, by_us, peer_end, gave_up, changed, sleep) = (None, false, None, None, None, None);
-        Self { channel, serve, drain, draining, by_us, peer_end, gave_up, changed, sleep, turn: 0 }
+        let patience = holds::Patience::begin();
+        Self { channel, serve, drain, draining, by_us, peer_end, gave_up, changed, sleep, patience, turn: 0 }
     }
 
     /// Lets the other tasks of this thread run, and the sockets of other connections be looked at: a peer that never
@@ -200,7 +203,7 @@ impl<'a> Driver<'a> {
     }
 
     fn handle_timeout(&mut self) -> Result<(), TransportError> {
-        if holds::is_held(self.channel.peer().uuid()) {
+        if self.patience.was_interrupted(self.channel.peer().uuid()) {
             self.put_off();
             // What was due is done, or it would be due again at once.
             return if self.draining.is_none() { self.channel.look_at_watch() } else { Ok(()) };

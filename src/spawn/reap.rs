@@ -178,13 +178,14 @@ struct Climbed {
 impl Climbed {
     /// Goes from one step to the next; the caller watches for the exit. Returns when the child has to be abandoned.
     async fn climb(&mut self, child: &Child, killing: &CancellationToken, config: &Config) {
+        let mut patience = holds::Patience::begin();
         let why = loop {
             let why = tokio::select! {
                 biased;
                 () = killing.cancelled() => "a hard kill was asked for".to_owned(),
                 why = ask(child, config) => why,
             };
-            if !holds::released(child.id.uuid()).await {
+            if !patience.resumed(child.id.uuid()).await {
                 break why;
             }
         };

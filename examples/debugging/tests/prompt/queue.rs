@@ -198,7 +198,8 @@ fn a_cancelled_tree_waits_for_the_prompt() {
     std::thread::park_timeout(Duration::from_millis(300) + patience * 3); // it is cancelled after 300 ms
     assert_eq!(terminal.process("worker [pleach]"), worker);
     terminal.command("worker", "c");
-    assert!(!terminal.end().contains("escalated"));
+    let shown = terminal.end();
+    assert!(!shown.contains("escalated"), "{shown}");
 }
 
 fn the_prompt_of_one_that_is_killed_makes_room() {
