@@ -46,7 +46,9 @@
 //! # A member
 //! - **SEC-14** A member may call the functions of the modules that were enabled for an actor, and no others.
 //! - **SEC-15** What one member can use of another is bounded: messages by `max_frame`, tasks by `max_tasks`, their
-//!   arguments by `max_arguments`, answers that it does not read by `max_answers` and `max_backlog`, stream messages by their buffer, connections by `max_connections`.
+//!   arguments by `max_arguments`, answers that it does not read by `max_answers` and `max_backlog`, stream messages by
+//!   their buffer, connections by `max_connections`. Of messages that have not arrived whole, a connection holds one of
+//!   `max_frame` and 32 MiB of others; over QUIC, whose streams overtake each other, one of `max_frame` more.
 //! - **SEC-16** A senseless message is harmless: it is counted and ignored, or ends that one connection.
 //!
 //! # Several hosts and programs

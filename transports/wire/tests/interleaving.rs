@@ -145,9 +145,33 @@ impl Pair {
         self.received.iter().map(|msg| parts(msg).1).collect()
     }
 
+    /// Takes all frames that were ever written, read as documented.
+    fn frames(&self) -> Vec<Frame> {
+        let log = std::mem::take(&mut self.pipe.0.lock().unwrap().log);
+        let (mut rest, mut frames) = (&log[..], Vec::new());
+        let word = |bytes: &mut &[u8]| u32::from_le_bytes(*bytes.split_off(..4).unwrap().first_chunk().unwrap());
+        while !rest.is_empty() {
+            let first = word(&mut rest);
+            let (kind, len) = (first >> 30, first & 0x3fff_ffff);
+            let id = if kind > 0 { word(&mut rest) } else { 0 };
+            let size = if kind == 1 { word(&mut rest) } else { 0 };
+            frames.push(Frame { kind, len, id, size });
+            rest = &rest[len as usize..];
+        }
+        frames
+    }
+
     fn has_room(&self, lane: Lane) -> bool {
         self.near.poll_lane_room(lane, &mut Context::from_waker(Waker::noop())).is_ready()
     }
+}
+
+/// What the header of a frame says: the last two, where its kind has them.
+struct Frame {
+    kind: u32,
+    len: u32,
+    id: u32,
+    size: u32,
 }
 
 /// Reads until nothing more comes, also where that takes several turns.
@@ -215,6 +239,48 @@ fn large_messages_take_turns() {
     pair.queue(CONTROL, 1, 1, 1 << 20);
     pair.queue(OTHER, 6, 2, 100 << 10);
     assert_eq!(pair.arrived(), [2, 1, 0]);
+}
+
+/// The largest of the messages have to wait for each other, or a receiver would have to hold them all in parts.
+#[test]
+fn one_message_of_many_megabytes_is_under_way_at_a_time() {
+    let mut pair = pair();
+    for cid in 0..4 {
+        pair.queue(DATA, cid, cid, 5 << 20);
+        pair.queue(OTHER, 10 + cid, 10 + cid, 1 << 20);
+    }
+    pair.queue(DATA, 0, 20, 2 << 20); // behind one of five
+    pair.queue(DATA, 0, 21, 5 << 20);
+    let arrived = pair.arrived();
+    let (mut large, mut most) = (BTreeMap::new(), 0);
+    for frame in pair.frames() {
+        if frame.size > 4 << 20 {
+            large.insert(frame.id, frame.size);
+        }
+        most = most.max(large.len());
+        if let Some(left) = large.get_mut(&frame.id) {
+            *left -= frame.len;
+        }
+        large.retain(|_, left| *left > 0);
+    }
+    assert_eq!(most, 1);
+    assert_eq!(arrived[..5], [10, 11, 12, 13, 0], "those of one megabyte wait for none of five");
+    assert_eq!(
+        arrived.iter().filter(|number| [0, 1, 2, 3, 21].contains(number)).collect::<Vec<_>>(),
+        [&0, &1, &2, &3, &21]
+    );
+    assert_eq!(arrived.len(), 10);
+}
+
+/// A sender that puts one large message behind the other, in one line, writes many chunks at a time.
+#[test]
+fn messages_of_one_dialog_grow_and_shrink() {
+    let mut pair = pair();
+    let sizes = [5 << 20, 5 << 20, 100 << 10, 200 << 10, 10, 70 << 10, 6 << 20, 10];
+    for (number, size) in sizes.into_iter().enumerate() {
+        pair.queue(DATA, 5, number as u64, size);
+    }
+    assert_eq!(pair.arrived(), Vec::from_iter(0..8));
 }
 
 #[test]
@@ -385,17 +451,11 @@ fn what_is_written_is_as_documented() {
         pair.queue(CONTROL, cid, cid, 60_000);
     }
     pair.write(usize::MAX);
-    let log = std::mem::take(&mut pair.pipe.0.lock().unwrap().log);
-    let (mut rest, mut left, mut most) = (&log[..], BTreeMap::<u32, u32>::new(), 0);
-    let word = |bytes: &mut &[u8]| u32::from_le_bytes(*bytes.split_off(..4).unwrap().first_chunk().unwrap());
-    while !rest.is_empty() {
-        let first = word(&mut rest);
-        let (kind, len) = (first >> 30, first & 0x3fff_ffff);
+    let (mut left, mut most) = (BTreeMap::<u32, u32>::new(), 0);
+    for Frame { kind, len, id, size } in pair.frames() {
         assert!(len <= 65_536, "a frame of {len} bytes");
         if kind > 0 {
-            let id = word(&mut rest);
             if kind == 1 {
-                let size = word(&mut rest);
                 assert!(size > 200 << 10);
                 assert_eq!(left.insert(id, size), None);
             }
@@ -403,7 +463,6 @@ fn what_is_written_is_as_documented() {
             *left.get_mut(&id).unwrap() -= len;
             left.retain(|_, left| *left > 0);
         }
-        rest = &rest[len as usize..];
     }
     assert!(left.is_empty());
     assert_eq!(most, 8, "so many are under way");
@@ -428,6 +487,10 @@ fn chunks_that_fit_nothing_are_refused_with_a_reason() {
         (first(4, 100_000, 100_001), "the first chunk of message 4 has 100001 bytes, and the whole has 100000"),
         (first(4, 100, 10), "message 4 of 100 bytes comes in chunks, which is for those over 65536"),
         (nine.concat(), "message 8 begins while 8 others are under way"),
+        (
+            [first(1, 5 << 20, 10), first(2, 5 << 20, 10)].concat(),
+            "message 2 of 5242880 bytes begins beside others under way: one may be larger than 4194304",
+        ),
     ];
     for (bytes, expected) in cases {
         match end_of(bytes) {

@@ -225,6 +225,69 @@ async fn a_stream_that_claims_to_be_the_control_lane_is_refused() {
     assert!(matches!(error, TransportError::Decode { .. }), "{error}");
 }
 
+/// All streams of a connection share what may be under way, and messages wait for each other as on one stream.
+#[tokio::test]
+async fn messages_of_many_megabytes_wait_for_each_other_on_all_lanes() {
+    let pair = pair();
+    pair.hold.store(1, Ordering::Relaxed);
+    for lane in [7, 8, 0] {
+        pair.queue_big(lane, 5 << 20);
+        pair.near.flush_now();
+    }
+    for lane in 20..40 {
+        pair.queue_big(lane, 1 << 20);
+    }
+    // The first one's peer takes nothing yet.
+    let smaller = pair.receive(20).await;
+    assert!(smaller.iter().all(|lane| *lane >= 20), "{smaller:?}");
+    pair.queue(0, 5).unwrap();
+    assert_eq!(pair.receive(1).await, [5], "small ones wait for nothing");
+    let stream = pair.held.lock().unwrap().pop_front().unwrap();
+    pair.streams.try_send(stream).unwrap();
+    let mut large = pair.receive(3).await;
+    assert_eq!(large.remove(0), 7);
+    assert!(large.contains(&0) && large.contains(&8), "{large:?}");
+}
+
+/// The smaller ones have 32 MiB together, over all lanes.
+#[tokio::test]
+async fn messages_of_some_megabytes_wait_for_each_other_on_many_lanes() {
+    let pair = pair();
+    pair.hold.store(10, Ordering::Relaxed);
+    for lane in 1..=10 {
+        pair.queue_big(lane, 4_000_000);
+        pair.near.flush_now();
+    }
+    let mut begun = Vec::new();
+    for stream in pair.held.lock().unwrap().iter_mut() {
+        let mut bytes = Vec::with_capacity(STREAM);
+        let read = std::pin::pin!(tokio::io::AsyncReadExt::read_buf(stream, &mut bytes));
+        begun.push(poll_once(read).map(Result::unwrap));
+    }
+    let (taken, id) = (Poll::Ready(STREAM), Poll::Ready(8));
+    assert_eq!(begun, [[taken; 8].as_slice(), &[id; 2]].concat());
+}
+
+#[tokio::test]
+async fn a_peer_that_completes_no_message_on_any_lane_is_refused() {
+    let pair = pair();
+    pair.far.set_max_frame(1 << 20);
+    let mut open = Vec::new();
+    for lane in 1u64..=40 {
+        let (mut near, far) = duplex(2 << 20);
+        let header = [(1 << 30) | ((1 << 20) - 1), 1, 1 << 20].map(u32::to_le_bytes).concat();
+        let all_but_one = [&lane.to_le_bytes()[..], &header, &vec![7; (1 << 20) - 1]].concat();
+        tokio::io::AsyncWriteExt::write_all(&mut near, &all_but_one).await.unwrap();
+        open.push(near);
+        pair.streams.try_send(far).unwrap();
+    }
+    let error = pair.far.recv(&mut Vec::new()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("of messages that are not complete, on 40 lanes; the limit is 35651584"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn abort_wakes_who_waits_for_room_on_a_lane() {
     let pair = pair();

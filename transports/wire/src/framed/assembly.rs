@@ -6,7 +6,8 @@
 //! # Invariants
 //! 1. A message's size is checked against the limit before anything is allocated for it.
 //! 2. A message never holds more than its announced size, plus [`MAX_HEADER`] bytes during a read.
-//! 3. An announcement costs little: a message holds at most four times its arrived bytes, or four chunks while that is
+//! 3. Messages are under way only as [`under_way`](super::under_way) says.
+//! 4. An announcement costs little: a message holds at most four times its arrived bytes, or four chunks while that is
 //!    less; or a buffer that an earlier message has left ([`Pool`]).
 
 use std::io;
@@ -19,9 +20,11 @@ use tokio_util::io::poll_read_buf;
 
 use super::frame::{CHUNK, MAX_HEADER, MAX_TRANSFERS, room};
 use super::pool::Pool;
+use super::under_way::{LARGE, SMALLER, UnderWay};
 
 pub(super) struct Assembly {
     transfers: Vec<Transfer>,
+    under_way: UnderWay,
     chunk: Option<Chunk>,
     pool: Pool,
 }
@@ -42,7 +45,7 @@ struct Chunk {
 
 impl Assembly {
     pub(super) fn new() -> Self {
-        Self { transfers: Vec::new(), chunk: None, pool: Pool::new() }
+        Self { transfers: Vec::new(), under_way: UnderWay::default(), chunk: None, pool: Pool::new() }
     }
 
     /// Begins a message of `size` bytes, of which `len` come now.
@@ -62,6 +65,12 @@ impl Assembly {
         }
         if len > size {
             return Err(format!("the first chunk of message {id} has {len} bytes, and the whole has {size}"));
+        }
+        if !self.under_way.begin(size) {
+            return Err(format!(
+                "message {id} of {size} bytes begins beside others under way: one may be larger than {LARGE}, and the \
+                 smaller ones may have {SMALLER} together"
+            ));
         }
         self.chunk = Some(Chunk { transfer: self.transfers.len(), left: len });
         let body = self.pool.take(size + MAX_HEADER);
@@ -101,8 +110,12 @@ impl Assembly {
         arrived.advance(len);
         chunk.left -= len;
         let place = self.chunk.take_if(|chunk| chunk.left == 0)?.transfer;
-        let complete = self.transfers[place].body.len() == self.transfers[place].size;
-        complete.then(|| self.pool.freeze(self.transfers.swap_remove(place).body))
+        let Transfer { body, size, .. } = &self.transfers[place];
+        if body.len() < *size {
+            return None;
+        }
+        self.under_way.end(*size);
+        Some(self.pool.freeze(self.transfers.swap_remove(place).body))
     }
 
     /// Reads the rest of the chunk, and moves later bytes to `next`. Returns how much was read.
@@ -135,6 +148,11 @@ impl Assembly {
         }
     }
 
+    /// The bytes that have arrived of messages that are not complete.
+    pub(super) fn held(&self) -> usize {
+        self.transfers.iter().map(|transfer| transfer.body.len()).sum()
+    }
+
     /// A message that is not complete: how much of it has arrived, and its size.
     pub(super) fn incomplete(&self) -> Option<(usize, usize)> {
         self.transfers.first().map(|transfer| (transfer.body.len(), transfer.size))
@@ -158,10 +176,11 @@ mod tests {
     // SEC-8
     #[test]
     fn what_is_announced_is_not_allocated() {
-        let (mut assembly, size) = (Assembly::new(), 64 << 20);
-        for id in 0..MAX_TRANSFERS as u32 {
-            assembly.begin(id, size, size).unwrap();
+        let mut assembly = Assembly::new();
+        for id in 0..MAX_TRANSFERS as u32 - 1 {
+            assembly.begin(id, LARGE, LARGE).unwrap();
         }
+        assembly.begin(u32::MAX, 64 << 20, 64 << 20).unwrap();
         let held = |assembly: &Assembly| assembly.transfers.iter().map(|transfer| transfer.body.capacity()).sum();
         let held: [usize; 2] = [held(&assembly), {
             let mut arrived = BytesMut::zeroed(1 << 20);

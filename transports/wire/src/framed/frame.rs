@@ -9,10 +9,11 @@
 //! 10, length   id: u32               bytes    a further chunk of the message `id`
 //! 11                                          in no use
 //! ```
-//! Only a message of more than [`CHUNK`] bytes comes in chunks. It is put together from its chunks in the order in which they come; between them come
-//! frames of other messages, and chunks with other ids. It is complete when `size` bytes are there,
-//! and then its id is free. At most [`MAX_TRANSFERS`] messages are under way at once in one direction
-//! of a stream. The limit of a frame's size holds for a message, whole or in chunks.
+//! Only a message of more than [`CHUNK`] bytes comes in chunks. It is put together from its chunks in the order in which
+//! they come; between them come frames of other messages, and chunks with other ids. It is complete when `size` bytes
+//! are there, and then its id is free. At most [`MAX_TRANSFERS`] messages are under way at once in one direction
+//! of a stream; one of them may have more than 4 MiB, and the others 32 MiB together, on all streams of the connection.
+//! The limit of a frame's size holds for a message, whole or in chunks.
 
 use bytes::{BufMut, BytesMut};
 

@@ -12,6 +12,7 @@
 //! | `schedule` | the queues of one stream, and their order: control, small data, chunks of large messages |
 //! | `queue` | frames that wait in one order |
 //! | `bulk` | large messages, cut into chunks that take turns |
+//! | `under_way` | how much of them may be under way at once |
 //! | `writer` | writes in the order of the schedule |
 //! | `reader` | cuts frames out of the received bytes |
 //! | `assembly` | puts chunks together |
@@ -35,6 +36,7 @@ mod pool;
 mod queue;
 mod reader;
 mod schedule;
+mod under_way;
 mod writer;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -16,6 +16,7 @@ use super::TURN;
 use super::encoded::Encoded;
 use super::lanes;
 use super::reader;
+use super::under_way::UnderWay;
 use super::writer::FrameWriter;
 use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::transport::{Lane, OpenLanes, Traffic, pin};
@@ -24,6 +25,8 @@ use crate::transport::{Lane, OpenLanes, Traffic, pin};
 pub(super) struct Outbound {
     frames: FrameWriter,
     lanes: Option<lanes::Writers>,
+    /// On all of its streams.
+    under_way: UnderWay,
     /// Messages that have been queued.
     pub(super) messages: u64,
     flusher: Option<Waker>,
@@ -61,6 +64,7 @@ impl Outbound {
         Self {
             frames: FrameWriter::new(link),
             lanes: lanes.map(lanes::Writers::new),
+            under_way: UnderWay::default(),
             messages: 0,
             flusher: None,
             displaced: Vec::new(),
@@ -210,12 +214,7 @@ impl Outbound {
         if self.is_idle() {
             return Poll::Ready(Ok(()));
         }
-        let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
-        self.frames.queued.hold_last(self.lanes.as_ref().is_some_and(lanes::Writers::is_busy));
-        // Without a flusher, the caller alone goes on.
-        let turn = if self.flusher.is_some() { TURN } else { usize::MAX };
-        let mut written = self.frames.poll_write(&mut cx, turn);
-        self.blocked = written.is_pending() && self.flusher.is_some();
+        let written = self.poll_write_streams();
         let queued = &self.frames.queued;
         let has_room = |waiter: &Waiter| match waiter {
             Waiter::Small => queued.has_small_room(HIGH_WATER),
@@ -224,18 +223,33 @@ impl Outbound {
         for (_, waiting) in self.waiting_for_room.extract_if(.., |waiter, _| has_room(waiter)) {
             waiting.into_iter().for_each(Waker::wake);
         }
-        if let Some(lanes) = &mut self.lanes {
-            let lanes_written = lanes.poll_write(&cx);
-            // The good-bye of a connection is its last word on any stream.
-            if self.frames.queued.hold_last(lanes.is_busy()) && written.is_ready() {
-                written = self.frames.poll_write(&mut cx, turn);
-            }
-            written = both(written, lanes_written);
-        }
         if written.is_ready() {
             self.displaced.drain(..).for_each(Waker::wake);
         }
         self.note_failure(written)
+    }
+
+    /// Writes each stream's queue, and again those that waited for messages which have been completed meanwhile.
+    fn poll_write_streams(&mut self) -> Poll<io::Result<()>> {
+        let mut cx = Context::from_waker(self.flusher.as_ref().unwrap_or(Waker::noop()));
+        // Without a flusher, the caller alone goes on.
+        let turn = if self.flusher.is_some() { TURN } else { usize::MAX };
+        loop {
+            let ended = self.under_way.ended();
+            self.frames.queued.hold_last(self.lanes.as_ref().is_some_and(lanes::Writers::is_busy));
+            let mut written = self.frames.poll_write(&mut cx, turn, &mut self.under_way);
+            self.blocked = written.is_pending() && self.flusher.is_some();
+            let Some(lanes) = &mut self.lanes else { return written };
+            let lanes_written = lanes.poll_write(&cx, &mut self.under_way);
+            // The good-bye of a connection is its last word on any stream.
+            if self.frames.queued.hold_last(lanes.is_busy()) && written.is_ready() {
+                written = self.frames.poll_write(&mut cx, turn, &mut self.under_way);
+            }
+            let written = both(written, lanes_written);
+            if self.under_way.ended() == ended || !(lanes.list_held() | self.frames.is_held()) {
+                return written;
+            }
+        }
     }
 
     /// Returns whether there is nothing to write, and no task to wake: so it is at every second look of a flusher that

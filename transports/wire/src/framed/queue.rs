@@ -105,6 +105,30 @@ impl FrameQueue {
         self.offer(0, self.first_frame(), slices);
     }
 
+    /// Offers whole frames of the first `len` bytes, those behind the one that was begun.
+    pub(super) fn offer_whole<'a>(&'a self, len: usize, slices: &mut Slices<'a>) {
+        self.offer(self.unfinished, len - self.unfinished, slices);
+    }
+
+    /// Marks the first `len` offered bytes as written.
+    pub(super) fn consume(&mut self, len: usize) {
+        self.written += len as u64;
+        if len == self.len() {
+            (self.ready_bytes, self.unfinished) = (0, 0);
+            self.ready.clear();
+            self.tail.clear();
+            return;
+        }
+        let mut left = len;
+        while left > 0 {
+            let frame = self.first_frame();
+            let step = frame.min(left);
+            self.unfinished = frame - step;
+            self.skip(step);
+            left -= step;
+        }
+    }
+
     /// Offers the queue behind the first `skip` bytes, and `len` bytes at most.
     fn offer<'a>(&'a self, mut skip: usize, mut len: usize, slices: &mut Slices<'a>) {
         for bytes in self.ready.iter().map(|bytes| &**bytes).chain([&*self.tail]) {
@@ -130,9 +154,6 @@ pub(super) trait Frames {
 
     /// Offers whole frames, those behind the one that was begun.
     fn offer_more<'a>(&'a self, slices: &mut Slices<'a>);
-
-    /// Marks the first `len` offered bytes as written.
-    fn consume(&mut self, len: usize);
 }
 
 impl Frames for FrameQueue {
@@ -146,24 +167,6 @@ impl Frames for FrameQueue {
 
     fn offer_more<'a>(&'a self, slices: &mut Slices<'a>) {
         self.offer(self.unfinished, usize::MAX, slices);
-    }
-
-    fn consume(&mut self, len: usize) {
-        self.written += len as u64;
-        if len == self.len() {
-            (self.ready_bytes, self.unfinished) = (0, 0);
-            self.ready.clear();
-            self.tail.clear();
-            return;
-        }
-        let mut left = len;
-        while left > 0 {
-            let frame = self.first_frame();
-            let step = frame.min(left);
-            self.unfinished = frame - step;
-            self.skip(step);
-            left -= step;
-        }
     }
 }
 

@@ -45,6 +45,11 @@ impl FrameReader {
         self.received
     }
 
+    /// The bytes of messages that have not arrived whole.
+    pub(super) fn held(&self) -> usize {
+        self.assembly.held() + self.buffer.len()
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.end.is_some()
     }

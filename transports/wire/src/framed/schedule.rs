@@ -18,6 +18,7 @@ use super::bulk::{After, Bulk};
 use super::encoded::Encoded;
 use super::frame::CHUNK;
 use super::queue::{FrameQueue, Frames, Slices};
+use super::under_way::UnderWay;
 use crate::transport::Lane;
 
 pub(super) struct Schedule {
@@ -90,9 +91,9 @@ impl Schedule {
     }
 
     /// Lets large messages take turns that may do so now.
-    pub(super) fn admit(&mut self) {
+    pub(super) fn admit(&mut self, under_way: &mut UnderWay) {
         if !self.bulk.is_empty() {
-            self.bulk.admit(self.control.written(), self.data.written());
+            self.bulk.admit(self.control.written(), self.data.written(), under_way);
         }
     }
 
@@ -127,17 +128,17 @@ impl Schedule {
     }
 
     /// Marks the first `written` offered bytes as written.
-    pub(super) fn consume(&mut self, offer: &Offer, mut written: usize) {
+    pub(super) fn consume(&mut self, offer: &Offer, mut written: usize, under_way: &mut UnderWay) {
         for (source, offered) in offer.0 {
             let len = offered.min(written);
             if len > 0 {
-                self.consume_from(source, len);
+                self.consume_from(source, len, under_way);
             }
             written -= len;
         }
     }
 
-    fn consume_from(&mut self, source: Source, len: usize) {
+    fn consume_from(&mut self, source: Source, len: usize, under_way: &mut UnderWay) {
         match source {
             Source::Control => {
                 self.control.consume(len);
@@ -149,7 +150,7 @@ impl Schedule {
                 self.control_run = 0;
             }
             Source::Bulk => {
-                self.bulk.consume(len);
+                self.bulk.consume(len, under_way);
                 (self.control_run, self.data_run) = (0, 0);
             }
             Source::Last => self.last.consume(len),

@@ -10,7 +10,8 @@
 //!
 //! # Invariants
 //! 1. A stream that can't go on has its own waker registered, or is on the `Woken` list.
-//! 2. The list's lock is a leaf: nothing else is locked while it is held.
+//! 2. What may be under way holds for all lanes together: see [`under_way`](super::under_way).
+//! 3. The list's lock is a leaf: nothing else is locked while it is held.
 
 mod readers;
 mod woken;
@@ -18,9 +19,18 @@ mod writers;
 
 pub(super) use self::readers::Readers;
 pub(super) use self::writers::Writers;
+use super::under_way::SMALLER;
 
 /// Lanes that each side may have open at once: far above what one peer needs, and it bounds the memory.
 pub(super) const MAX_LANES: usize = 1024;
+
+/// How much of messages that are not complete may have arrived on all lanes, for messages of up to `max_frame` bytes.
+///
+/// It is what the peer may have under way, and as much as the largest message again: an end that was lost on one stream
+/// comes after the beginnings on others, some round trips later.
+fn most_held(max_frame: usize) -> usize {
+    SMALLER.saturating_add(max_frame.saturating_mul(2))
+}
 
 /// Bytes of the id that opens a lane's stream.
 const LANE_ID: usize = size_of::<u64>();

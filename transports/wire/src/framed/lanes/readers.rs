@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::woken::{Slot, Woken};
-use super::{LANE_ID, MAX_LANES};
+use super::{LANE_ID, MAX_LANES, most_held};
 use crate::codec::Codec;
 use crate::error::{EndReason, TransportClosed, TransportError};
 use crate::framed::reader::{FrameReader, link_error};
@@ -26,6 +26,8 @@ pub(in crate::framed) struct Readers {
     /// Empty between calls; kept for its capacity.
     movable: Vec<u64>,
     next_slot: u64,
+    /// The bytes of messages that have not arrived whole, on all lanes.
+    held: usize,
     /// The bytes received on lanes that have ended.
     received_before: u64,
 }
@@ -54,6 +56,7 @@ impl Readers {
             woken: Arc::default(),
             movable: Vec::new(),
             next_slot: 0,
+            held: 0,
             received_before: 0,
         }
     }
@@ -86,10 +89,23 @@ impl Readers {
             for slot in movable.drain(..) {
                 let Some(reader) = self.readers.get_mut(&slot) else { continue };
                 reader.slot.take_off();
-                match reader.poll_frames(codec, limit, batch) {
+                self.held -= reader.held();
+                let polled = reader.poll_frames(codec, limit, batch);
+                self.held += reader.held();
+                if self.held > most_held(limit) {
+                    let why = format!(
+                        "{} bytes have come of messages that are not complete, on {} lanes; the limit is {}",
+                        self.held,
+                        self.readers.len(),
+                        most_held(limit),
+                    );
+                    return Err(TransportError::Decode { codec: codec.name(), why });
+                }
+                match polled {
                     Poll::Ready(Ok(())) => reader.slot.list(), // there may be more: the next call looks
                     Poll::Ready(Err(TransportError::Closed(_))) => {
                         self.received_before += reader.received();
+                        self.held -= reader.held();
                         self.readers.remove(&slot);
                     }
                     Poll::Ready(Err(fault)) => return Err(fault),
@@ -120,6 +136,13 @@ impl Reader {
         match &self.stage {
             Stage::Named { received, .. } => *received as u64,
             Stage::Frames(frames) => LANE_ID as u64 + frames.received(),
+        }
+    }
+
+    fn held(&self) -> usize {
+        match &self.stage {
+            Stage::Named { .. } => 0,
+            Stage::Frames(frames) => frames.held(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! queue ─► Unopened ─(stream)─► Open ─(close_lane)─► finishing ─(all taken by the peer)─► gone
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
@@ -16,6 +16,7 @@ use super::woken::{Slot, Woken};
 use crate::error::TransportError;
 use crate::framed::TURN;
 use crate::framed::encoded::Encoded;
+use crate::framed::under_way::UnderWay;
 use crate::framed::writer::FrameWriter;
 use crate::transport::{Lane, OpenLanes, Traffic, pin};
 
@@ -27,6 +28,8 @@ pub(in crate::framed) struct Writers {
     writers: BTreeMap<u64, Writer>,
     /// Slots that wait for a stream, in the order in which they were first used.
     unopened: VecDeque<u64>,
+    /// Slots of those that wait for messages of other streams to be complete.
+    held: BTreeSet<u64>,
     /// How many have something to write or to finish.
     busy: usize,
     woken: Arc<Woken>,
@@ -54,6 +57,7 @@ impl Writers {
             by_lane: BTreeMap::new(),
             writers: BTreeMap::new(),
             unopened: VecDeque::new(),
+            held: BTreeSet::new(),
             busy: 0,
             woken: Arc::default(),
             movable: Vec::new(),
@@ -139,7 +143,11 @@ impl Writers {
     }
 
     /// Opens lanes if possible and writes each as far as its peer takes it; ready when nothing is left.
-    pub(in crate::framed) fn poll_write(&mut self, flusher: &Context<'_>) -> io::Result<Poll<()>> {
+    pub(in crate::framed) fn poll_write(
+        &mut self,
+        flusher: &Context<'_>,
+        under_way: &mut UnderWay,
+    ) -> io::Result<Poll<()>> {
         if self.writers.is_empty() {
             return Ok(Poll::Ready(()));
         }
@@ -150,7 +158,11 @@ impl Writers {
         for slot in movable.drain(..) {
             let Some(writer) = self.writers.get_mut(&slot) else { continue };
             writer.slot.take_off();
-            if writer.poll_write()?.is_ready() {
+            let written = writer.poll_write(under_way)?;
+            if writer.frames.is_held() {
+                self.held.insert(slot);
+            }
+            if written.is_ready() {
                 // A stream may wake its writer although there is nothing to write.
                 self.busy -= usize::from(mem::take(&mut writer.busy));
                 if writer.finishing {
@@ -161,6 +173,15 @@ impl Writers {
         }
         self.movable = movable;
         Ok(if self.busy > 0 { Poll::Pending } else { Poll::Ready(()) })
+    }
+
+    /// Has those looked at next that waited for messages of other streams; returns whether there are any.
+    pub(in crate::framed) fn list_held(&mut self) -> bool {
+        let held = !self.held.is_empty();
+        for slot in mem::take(&mut self.held) {
+            self.writers.get(&slot).into_iter().for_each(|writer| writer.slot.list());
+        }
+        held
     }
 
     fn open_streams(&mut self, flusher: &Context<'_>) -> io::Result<()> {
@@ -199,9 +220,9 @@ impl Writer {
     }
 
     /// Writes the queue and finishes the stream if that was asked for; ready when nothing is left.
-    fn poll_write(&mut self) -> io::Result<Poll<()>> {
+    fn poll_write(&mut self, under_way: &mut UnderWay) -> io::Result<Poll<()>> {
         let mut cx = Context::from_waker(&self.waker);
-        let written = self.frames.poll_write(&mut cx, TURN)?;
+        let written = self.frames.poll_write(&mut cx, TURN, under_way)?;
         if self.frames.queued.len() < LANE_HIGH_WATER {
             self.wake_waiting();
         }
