@@ -58,6 +58,7 @@ mod crash;
 mod current;
 #[cfg(feature = "debugger")]
 pub mod debug;
+mod decode;
 pub mod discovery;
 mod epoch;
 pub mod error;

@@ -16,7 +16,7 @@
 //! 8. [`dispatch`](crate::runtime::dispatch) starts a task for it, in a cancel scope of its own.
 //! 9. [`AllowList::find`](crate::rpc::allow_list::AllowList::find) checks that the function is exposed here.
 //! 10. [`Request::start`](crate::rpc::request::Request::start) makes the task, which decodes the
-//!     arguments: large ones on a [thread for blocking work](crate::rpc::decode).
+//!     arguments: large ones on a [thread for blocking work](crate::decode).
 //!
 //! # An answer
 //! From the value that `add` returns to the caller's next line.

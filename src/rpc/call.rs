@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::answer::Outcome;
-use super::decode::Decoder;
 use super::export::{Export, target_of};
 use super::request::{Invoked, Request};
 use crate::channel::explain::{Explain, told};
 use crate::channel::{Channel, Pending, UNCHECKED, call_terms};
+use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::fidelity;
 use crate::scope;

@@ -7,7 +7,6 @@
 //! | [`export`] | what this program says of a function, and the table of all, made at link time |
 //! | [`allow_list`] | which of them peers may call here |
 //! | [`request`] | a peer's request: its task decodes the arguments and runs the function |
-//! | [`decode`] | the values of a peer: small ones are decoded at once, large ones on a thread of their own |
 //! | [`answer`] | what a request is answered with |
 //!
 //! # What must stay true
@@ -20,7 +19,6 @@ pub(crate) mod arguments;
 mod block;
 pub(crate) mod call;
 pub(crate) mod context;
-pub(crate) mod decode;
 pub(crate) mod export;
 pub(crate) mod request;
 pub(crate) mod stream_call;

@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, Outcome, answered};
-use super::decode::decode;
 use super::export::Export;
 use crate::channel::dialog::DialogHandle;
+use crate::decode::decode;
 
 /// A peer's request to run a function: its arguments, still encoded, its dialog if it has one, and where the answer
 /// goes.

@@ -106,7 +106,7 @@ impl<R, T> MsgStream<R, T> {
     /// If dropped before it resolves, no message is lost: the next one to ask gets it, in whichever task.
     pub async fn recv(&mut self) -> Result<Option<R>>
     where
-        R: DeserializeOwned,
+        R: DeserializeOwned + Send + 'static,
     {
         self.receiving.recv().await
     }
@@ -132,7 +132,7 @@ impl<R, T> MsgStream<R, T> {
     /// ```
     pub async fn recv_many(&mut self, messages: &mut Vec<R>, limit: usize) -> Result<usize>
     where
-        R: DeserializeOwned,
+        R: DeserializeOwned + Send + 'static,
     {
         self.receiving.recv_many(messages, limit).await
     }
@@ -190,7 +190,7 @@ impl<R, T> MsgStream<R, T> {
 }
 
 /// The received messages. A failure of the peer, or of the connection, is the last item.
-impl<R: DeserializeOwned, T> Stream for MsgStream<R, T> {
+impl<R: DeserializeOwned + Send + 'static, T> Stream for MsgStream<R, T> {
     type Item = Result<R>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {

@@ -112,7 +112,7 @@ impl<T> StreamReceiver<T> {
     /// If dropped before it resolves, no message is lost: the next one to ask gets it, in whichever task.
     pub async fn recv(&mut self) -> Result<Option<T>>
     where
-        T: DeserializeOwned,
+        T: DeserializeOwned + Send + 'static,
     {
         self.receiving.recv().await
     }
@@ -126,7 +126,7 @@ impl<T> StreamReceiver<T> {
     /// If dropped before it resolves, no message is lost.
     pub async fn recv_many(&mut self, messages: &mut Vec<T>, limit: usize) -> Result<usize>
     where
-        T: DeserializeOwned,
+        T: DeserializeOwned + Send + 'static,
     {
         self.receiving.recv_many(messages, limit).await
     }
@@ -152,7 +152,7 @@ impl<T> StreamReceiver<T> {
 }
 
 /// The received messages. A failure of the function, or of the connection, is the last item.
-impl<T: DeserializeOwned> Stream for StreamReceiver<T> {
+impl<T: DeserializeOwned + Send + 'static> Stream for StreamReceiver<T> {
     type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {

@@ -1,10 +1,9 @@
 //! The receiving half of a stream, for one consumer or for several.
 
 use std::collections::VecDeque;
-use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 use pleach_wire::Payload;
@@ -13,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::Subscription;
 use crate::broadcast::{BroadcastReceiver, broadcast};
 use crate::channel::dialog::DialogHandle;
+use crate::decode::{self, Decoding};
 use crate::error::{Error, Result};
 use crate::proto::dialog::Take;
 use crate::proto::inbox::Intake;
@@ -56,7 +56,7 @@ impl<R> Receiving<R> {
 
     pub(super) async fn recv(&mut self) -> Result<Option<R>>
     where
-        R: DeserializeOwned,
+        R: DeserializeOwned + Send + 'static,
     {
         match std::future::poll_fn(|cx| self.poll_next(cx)).await {
             Some(message) => message.map(Some),
@@ -66,7 +66,7 @@ impl<R> Receiving<R> {
 
     pub(super) async fn recv_many(&mut self, messages: &mut Vec<R>, limit: usize) -> Result<usize>
     where
-        R: DeserializeOwned,
+        R: DeserializeOwned + Send + 'static,
     {
         let before = messages.len();
         if limit == 0 {
@@ -82,7 +82,7 @@ impl<R> Receiving<R> {
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R>>>
     where
-        R: DeserializeOwned,
+        R: DeserializeOwned + Send + 'static,
     {
         let message = match &mut self.from {
             From::Dialog(messages) => messages.poll(cx),
@@ -113,25 +113,32 @@ struct Messages<R> {
     dialog: DialogHandle,
     /// Those that were taken together with the last one.
     behind: VecDeque<Payload>,
+    /// The message that is the next: a large one.
+    decoding: Option<Decoding<R>>,
     /// A failure is returned once, as the last item. Later calls get it from the dialog.
     failure_told: bool,
-    types: PhantomData<fn() -> R>,
 }
 
 impl<R> Messages<R> {
     fn new(dialog: DialogHandle) -> Self {
-        Self { dialog, behind: VecDeque::new(), failure_told: false, types: PhantomData }
+        Self { dialog, behind: VecDeque::new(), decoding: None, failure_told: false }
     }
 }
 
-impl<R: DeserializeOwned> Messages<R> {
+impl<R: DeserializeOwned + Send + 'static> Messages<R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
-        if let Some(item) = self.behind.pop_front() {
-            return Poll::Ready(Some(item.decode().map_err(Error::from)));
+        if let Some(decoding) = self.decoding.take() {
+            return self.poll_decoding(decoding, cx);
         }
-        let Poll::Ready(take) = self.dialog.poll_items(cx, &mut self.behind) else { return Poll::Pending };
+        let take = match self.behind.pop_front() {
+            Some(item) => Take::Item(item),
+            None => ready!(self.dialog.poll_items(cx, &mut self.behind)),
+        };
         Poll::Ready(match take {
-            Take::Item(item) => Some(item.decode().map_err(Error::from)),
+            Take::Item(item) => match Decoding::begin(item, self.dialog.channel()) {
+                Ok(decoding) => return self.poll_decoding(decoding, cx),
+                Err(small) => Some(small.decode().map_err(Error::from)),
+            },
             Take::Lost(lost) => Some(Err(Error::Lagged { lost })),
             Take::Failed(end) => {
                 let told = mem::replace(&mut self.failure_told, true);
@@ -140,13 +147,20 @@ impl<R: DeserializeOwned> Messages<R> {
             Take::Stopped | Take::Wait => None,
         })
     }
-}
 
-impl<R: DeserializeOwned> Messages<R> {
-    /// Reads up to `limit` messages that are here already, before the first one that is not an `R`.
+    /// Waits for a large message, and keeps it for the next poll if it is not there yet.
+    fn poll_decoding(&mut self, mut decoding: Decoding<R>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
+        let Poll::Ready(decoded) = Pin::new(&mut decoding).poll(cx) else {
+            self.decoding = Some(decoding);
+            return Poll::Pending;
+        };
+        Poll::Ready(Some(decoded.map_err(Error::from)))
+    }
+
+    /// Reads up to `limit` messages that are here already, before the first one that is large or not an `R`.
     fn read_behind(&mut self, messages: &mut Vec<R>, limit: usize) {
         for _ in 0..limit {
-            match self.behind.front().map(Payload::decode) {
+            match self.behind.front().filter(|item| !decode::is_large(item)).map(Payload::decode) {
                 Some(Ok(message)) => messages.push(message),
                 Some(Err(_)) | None => return,
             }
@@ -155,7 +169,7 @@ impl<R: DeserializeOwned> Messages<R> {
     }
 }
 
-impl<R: DeserializeOwned> Stream for Messages<R> {
+impl<R: DeserializeOwned + Send + 'static> Stream for Messages<R> {
     type Item = Result<R>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {

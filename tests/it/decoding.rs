@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 
+use bytes::Bytes;
 use libtest_mimic::Trial;
 use pleach::error::Refusal;
 use pleach::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::support::{assert_says, matrix_over, over, patience, test_fn, with_peer};
 
@@ -96,6 +98,31 @@ async fn value(gate: Option<usize>, panics: bool, len: usize) -> Result<Held> {
     Ok(Held { gate, panics, bytes: vec![7; len] })
 }
 
+/// Says a value, sends one, and returns one: that at `held` has a decoder that waits at the gate, and the others are small.
+#[pleach::context]
+async fn says_three(ctx: &mut Context<Held, (), Held>, gate: Option<usize>, held: usize) -> Result<Held> {
+    let value = |at| match at == held {
+        true => Held { gate, panics: false, bytes: vec![7; LARGE] },
+        false => Held { gate: None, panics: false, bytes: vec![7] },
+    };
+    ctx.started(value(0)).await?;
+    let stream = ctx.open_stream().await?;
+    stream.send(value(1)).await?;
+    stream.send(value(3)).await?;
+    stream.close().await?;
+    Ok(value(2))
+}
+
+#[pleach::rpc]
+async fn text(len: usize) -> Result<String> {
+    Ok("x".repeat(len))
+}
+
+#[pleach::rpc]
+async fn blob(len: usize) -> Result<Bytes> {
+    Ok(vec![7; len].into())
+}
+
 #[pleach::rpc]
 async fn add(a: i64, b: i64) -> Result<i64> {
     Ok(a + b)
@@ -107,6 +134,9 @@ pub(crate) fn tests() -> Vec<Trial> {
     [
         matrix_over(HERE, "decoding::long_arguments_hold_up_no_other_call", |config| holds_up_none(config, false)),
         matrix_over(HERE, "decoding::a_long_result_holds_up_no_other_call", |config| holds_up_none(config, true)),
+        matrix_over(HERE, "decoding::long_values_of_a_context_hold_up_no_call", values_of_a_context),
+        matrix_over(HERE, "decoding::a_message_is_not_lost_while_it_is_decoded", message_is_not_lost),
+        matrix_over(HERE, "decoding::a_value_that_is_not_asked_for_holds_up_no_other", not_asked_for),
         matrix_over(HERE, "decoding::a_call_is_cancelled_while_it_is_decoded", cancelled_while_decoded),
         vec![
             test_fn(a_panic_of_a_decoder_is_that_of_its_call),
@@ -121,6 +151,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 /// Sends enough values that debug builds try none of them any more: that would wait at the gate, too.
 async fn exhaust_checks(portal: &Portal) -> Result<()> {
     for _ in 0..40 {
+        assert_eq!(all_three(portal, None, 4).await?, [1; 4]);
         assert_eq!(portal.run(length(Held { gate: None, panics: false, bytes: vec![1] })).await?, 1);
         assert_eq!(portal.run(value(None, false, 1)).await?.bytes, [7]);
     }
@@ -137,17 +168,97 @@ async fn holds_up_none(config: Config, result: bool) {
                 true => portal.run(value(Some(number), false, LARGE)).await.map(|value| value.bytes.len()),
             }
         };
-        let others = async {
-            gate.begun.notified().await;
-            for n in 0..100 {
-                assert_eq!(portal.run(add(n, 1)).await?, n + 1);
+        let (len, calls) = tokio::join!(slow, call_meanwhile(&portal, &gate));
+        calls?;
+        assert_eq!(len?, LARGE);
+        Ok(())
+    })
+    .await;
+}
+
+/// Returns the lengths of the values of [`says_three`], in the order in which they are sent.
+async fn all_three(portal: &Portal, gate: Option<usize>, held: usize) -> Result<Vec<usize>> {
+    portal
+        .open_context(says_three(gate, held), async |ctx, first| {
+            let mut lengths = vec![first.bytes.len()];
+            let mut stream = ctx.open_stream().await?;
+            while let Some(message) = stream.recv().await? {
+                lengths.push(message.bytes.len());
+            }
+            lengths.push(ctx.result().await?.bytes.len());
+            Ok(lengths)
+        })
+        .await
+}
+
+/// Makes calls while a decoder waits at its gate, and opens it.
+async fn call_meanwhile(portal: &Portal, gate: &Gate) -> Result<()> {
+    gate.begun.notified().await;
+    for n in 0..100 {
+        assert_eq!(portal.run(add(n, 1)).await?, n + 1);
+    }
+    gate.open();
+    Ok(())
+}
+
+async fn values_of_a_context(config: Config) {
+    with_peer(config, module_path!(), async |portal| {
+        exhaust_checks(&portal).await?;
+        for (held, expected) in [[LARGE, 1, 1, 1], [1, LARGE, 1, 1], [1, 1, 1, LARGE]].into_iter().enumerate() {
+            let (number, gate) = Gate::new();
+            let (lengths, calls) = tokio::join!(all_three(&portal, Some(number), held), call_meanwhile(&portal, &gate));
+            calls?;
+            assert_eq!(lengths?, expected);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn message_is_not_lost(config: Config) {
+    with_peer(config, module_path!(), async |portal| {
+        exhaust_checks(&portal).await?;
+        let (number, gate) = Gate::new();
+        let block = portal.open_context(says_three(Some(number), 1), async |ctx, _| {
+            let mut stream = ctx.open_stream().await?;
+            tokio::select! {
+                message = stream.recv() => panic!("it came through a closed gate: {}", message.is_ok()),
+                () = gate.begun.notified() => {}
             }
             gate.open();
-            Ok::<_, Error>(())
-        };
-        let (len, others) = tokio::join!(slow, others);
-        others?;
-        assert_eq!(len?, LARGE);
+            let mut lengths = Vec::new();
+            while let Some(message) = stream.recv().await? {
+                lengths.push(message.bytes.len());
+            }
+            Ok::<_, Error>(lengths)
+        });
+        assert_eq!(block.await?, [LARGE, 1]);
+        Ok(())
+    })
+    .await;
+}
+
+/// A task may keep the future of a call and wait for another call, also while both have large values.
+async fn not_asked_for(config: Config) {
+    with_peer(config, module_path!(), async |portal| {
+        exhaust_checks(&portal).await?;
+        let (number, gate) = Gate::new();
+        let mut first = std::pin::pin!(portal.run(value(Some(number), false, LARGE)));
+        let mut kept = std::pin::pin!(portal.run(text(LARGE)));
+        tokio::select! {
+            _ = &mut first => panic!("it came through a closed gate"),
+            () = gate.begun.notified() => {}
+        }
+        // What comes behind it is here, so it waits for its turn.
+        tokio::select! {
+            _ = &mut first => panic!("it came through a closed gate"),
+            _ = &mut kept => panic!("two were decoded at a time"),
+            behind = portal.run(blob(8 * LARGE)) => assert_eq!(behind?.len(), 8 * LARGE),
+        }
+        gate.open();
+        let others = async { tokio::try_join!(first, portal.run(value(None, false, LARGE))) };
+        let (first, last) = timeout(patience(), others).await.expect("they wait for one that is not asked for")?;
+        assert_eq!([first.bytes.len(), last.bytes.len(), kept.await?.len()], [LARGE; 3]);
         Ok(())
     })
     .await;

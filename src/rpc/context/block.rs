@@ -3,16 +3,17 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use pleach_wire::{Encode, Payload};
+use pleach_wire::Encode;
 
 use super::super::block::{end_remote, settle};
 use super::super::export::Export;
-use super::{Decode, OpenContext};
+use super::OpenContext;
 use crate::channel::Channel;
 use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;
 use crate::channel::explain::Explain;
 use crate::channel::opened::OpenedDialog;
+use crate::decode::Decoder;
 use crate::error::{Error, Result, ScopeError};
 use crate::fidelity::Reads;
 use crate::proto::dialog::{End, TakeFirst};
@@ -24,8 +25,8 @@ use crate::scope::{self, CancelScope, Shield, cancellation, run_for_result, shie
 pub struct ContextCall<S, R, T, O> {
     export: &'static Export,
     args: Box<dyn Encode + Send>,
-    first: Decode<S>,
-    result: Decode<O>,
+    first: Decoder<S>,
+    result: Decoder<O>,
     sent: Reads<R>,
     types: PhantomData<fn() -> T>,
 }
@@ -34,8 +35,8 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
     pub(crate) fn new(
         export: &'static Export,
         args: Box<dyn Encode + Send>,
-        first: Decode<S>,
-        result: Decode<O>,
+        first: Decoder<S>,
+        result: Decoder<O>,
         sent: Reads<R>,
     ) -> Self {
         Self { export, args, first, result, sent, types: PhantomData }
@@ -67,7 +68,7 @@ impl<S, R, T, O> ContextCall<S, R, T, O> {
         };
         drop(args);
         let dialog = opened.handle();
-        let value = match first_value(dialog, export).await.and_then(|value| Ok(first(&value)?)) {
+        let value = match first_value(dialog, export, first).await {
             Ok(value) => value,
             Err(error) => {
                 // It has already ended, unless this scope was cancelled or the value is not an `S`.
@@ -95,14 +96,18 @@ impl<S, R, T, O> fmt::Debug for ContextCall<S, R, T, O> {
     }
 }
 
-async fn first_value(dialog: &DialogHandle, export: &Export) -> Result<Payload> {
+async fn first_value<S>(dialog: &DialogHandle, export: &Export, decoder: Decoder<S>) -> Result<S> {
     let first = tokio::select! {
         biased;
         first = dialog.first() => first,
         () = scope::cancelled() => return Err(cancellation()),
     };
     match first {
-        TakeFirst::Value(value) => Ok(value),
+        TakeFirst::Value(value) => tokio::select! {
+            biased;
+            value = decoder.read(value, dialog.channel()) => value,
+            () = scope::cancelled() => Err(cancellation()),
+        },
         TakeFirst::Ended(End::Value(_)) => {
             Err(Error::Usage(format!("`{}` returned without calling `ctx.started()`", export.path)))
         }

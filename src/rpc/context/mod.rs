@@ -12,7 +12,7 @@
 //! | [`block`] | the caller's block: opening it, and leaving it |
 //! | [`open`] | the handle that the block's body gets |
 //!
-//! The rules of one dialog are in `proto/dialog.rs`.
+//! The rules of one dialog are in `proto/dialog`.
 
 mod block;
 mod open;
@@ -20,7 +20,6 @@ mod open;
 use std::fmt;
 use std::marker::PhantomData;
 
-use pleach_wire::{Payload, TransportError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,6 +29,7 @@ use super::answer::Outcome;
 use super::export::Export;
 use super::request::{DialogRequest, Invoked};
 use crate::channel::dialog::DialogHandle;
+use crate::decode::Decoder;
 use crate::error::Result;
 use crate::fidelity::{self, Reads};
 use crate::stream::OpenStream;
@@ -119,19 +119,16 @@ impl<S, R, T> fmt::Debug for Context<S, R, T> {
     }
 }
 
-/// How a value that comes back is read.
-type Decode<T> = fn(&Payload) -> std::result::Result<T, TransportError>;
-
 /// Prepares a context; `#[pleach::context]` calls this.
 pub fn context_call<S, R, T, O, A>(export: &'static Export, args: A) -> ContextCall<S, R, T, O>
 where
     A: Serialize + DeserializeOwned + Send + 'static,
-    S: DeserializeOwned,
+    S: DeserializeOwned + Send + 'static,
     R: DeserializeOwned,
-    O: DeserializeOwned,
+    O: DeserializeOwned + Send + 'static,
 {
     fidelity::check(&args);
-    ContextCall::new(export, Box::new(args), Payload::decode, Payload::decode, Reads::declared())
+    ContextCall::new(export, Box::new(args), Decoder::new(), Decoder::new(), Reads::declared())
 }
 
 /// Invokes a function of `#[pleach::context]`, which calls this.

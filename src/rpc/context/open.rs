@@ -5,10 +5,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::Decode;
 use crate::actor::ActorId;
 use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;
+use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::fidelity::Reads;
 use crate::proto::dialog::ContextState;
@@ -21,14 +21,14 @@ use crate::stream::OpenStream;
 /// Cloning is cheap. Dropping it does nothing: the block owns the context.
 pub struct OpenContext<S, R, T, O> {
     dialog: DialogHandle,
-    decode: Decode<O>,
+    decoder: Decoder<O>,
     sent: Reads<R>,
     types: PhantomData<fn() -> (S, T)>,
 }
 
 impl<S, R, T, O> OpenContext<S, R, T, O> {
-    pub(super) fn new(dialog: DialogHandle, decode: Decode<O>, sent: Reads<R>) -> Self {
-        Self { dialog, decode, sent, types: PhantomData }
+    pub(super) fn new(dialog: DialogHandle, decoder: Decoder<O>, sent: Reads<R>) -> Self {
+        Self { dialog, decoder, sent, types: PhantomData }
     }
 
     /// Opens this side of the stream, once: for both directions.
@@ -54,14 +54,19 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
     /// # Cancel safety
     /// Nothing but unread stream messages is lost; ask again.
     pub async fn result(&self) -> Result<O> {
-        let end = scope::wait(self.dialog.settled()).await??;
-        self.read(end)
+        match scope::wait(self.dialog.settled()).await?? {
+            End::Value(value) => self.decoder.read(value, self.dialog.channel()).await,
+            failed => Err(self.dialog.error_of(failed)),
+        }
     }
 
-    /// Returns the outcome of [`result`](Self::result) without waiting; `None` while the function runs.
+    /// Returns the outcome of [`result`](Self::result) without waiting; `None` while the function runs. A large value is
+    /// decoded here, which holds this thread up.
     pub fn outcome(&self) -> Option<Result<O>> {
-        let end = self.dialog.end()?;
-        Some(self.read(end))
+        Some(match self.dialog.end()? {
+            End::Value(value) => self.decoder.read_here(&value).map_err(Error::from),
+            failed => Err(self.dialog.error_of(failed)),
+        })
     }
 
     /// Returns the error that the function ended with, if it did.
@@ -111,18 +116,11 @@ impl<S, R, T, O> OpenContext<S, R, T, O> {
     pub fn state(&self) -> ContextState {
         self.dialog.look(|state| state.state())
     }
-
-    fn read(&self, end: End) -> Result<O> {
-        match end {
-            End::Value(value) => Ok((self.decode)(&value)?),
-            failed => Err(self.dialog.error_of(failed)),
-        }
-    }
 }
 
 impl<S, R, T, O> Clone for OpenContext<S, R, T, O> {
     fn clone(&self) -> Self {
-        Self { dialog: self.dialog.clone(), decode: self.decode, sent: self.sent, types: PhantomData }
+        Self { dialog: self.dialog.clone(), decoder: self.decoder, sent: self.sent, types: PhantomData }
     }
 }
 
