@@ -8,12 +8,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use pleach_wire::framed::Framed;
 use pleach_wire::transport::{Lane, PeerInfo};
-use pleach_wire::{Address, Blob, ByteStr, Cid, Link, Msg, MsgTransport, Msgpack, TransportError};
+use pleach_wire::{Address, Blob, ByteStr, Cid, Link, Msg, MsgTransport, MsgTransportExt, Msgpack, TransportError};
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinSet;
 
 /// One direction of a connection, which moves as many bytes as the test tells it to.
 #[derive(Clone, Default)]
@@ -414,6 +416,49 @@ fn other_tasks_have_a_turn_within_a_large_message() {
     assert_eq!(turns.0.load(Ordering::Relaxed), 1);
     assert!(read_all(&pair.far, &mut pair.received).is_pending());
     assert_eq!(pair.numbers(), [1, 0]);
+}
+
+/// A link that takes everything, the first bytes slowly.
+#[derive(Clone)]
+struct Sink {
+    slow_until: Instant,
+    taken: Arc<AtomicUsize>,
+}
+
+impl AsyncWrite for Sink {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        while Instant::now() < self.slow_until {
+            std::hint::spin_loop();
+        }
+        self.taken.fetch_add(bytes.len(), Ordering::Relaxed);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A runtime looks at them when it has nothing to run: a turn that ends must not leave something to run at once.
+#[test]
+fn sockets_and_timers_have_a_turn_within_a_large_message() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().event_interval(u32::MAX).build().unwrap();
+    runtime.block_on(async {
+        let due = Instant::now() + Duration::from_millis(5);
+        let sink = Sink { slow_until: due + Duration::from_millis(5), taken: Arc::default() };
+        let near = over(tokio::io::empty(), sink.clone());
+        near.queue(CONTROL, &Msg::Yield { cid: Cid(5), value: &Blob::from(vec![7; 20 << 20]) }).unwrap();
+        let mut flushing = JoinSet::new(); // the runtime looks at them whenever its main task is woken
+        flushing.spawn(async move { near.flush().await });
+        tokio::time::sleep_until(due.into()).await;
+        let taken = sink.taken.load(Ordering::Relaxed);
+        flushing.join_next().await.unwrap().unwrap().unwrap();
+        assert!(taken < 5 << 20, "{taken} bytes were written before");
+    });
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod schedule;
 mod under_way;
 mod writer;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -213,6 +214,14 @@ impl<C: Codec> MsgTransport for Framed<C> {
         let sending = self.outbound().is_open();
         sending && !self.inbound().has_ended()
     }
+}
+
+/// Ends a turn: `cx` is woken once the runtime has run its other tasks, and looked at its sockets and timers.
+///
+/// A wake-up at once would only let the other tasks run: tokio looks at sockets and timers when it has nothing to run, or
+/// after some sixty polls, which may write and read a whole large message.
+fn end_turn(cx: &mut Context<'_>) {
+    let _pending = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// The largest frame unless configured otherwise: 64 MiB.

@@ -19,9 +19,9 @@ use bytes::{Buf, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
-use super::TURN;
 use super::assembly::Assembly;
 use super::frame::{Header, LENGTH_PREFIX, room};
+use super::{TURN, end_turn};
 use crate::codec::Codec;
 use crate::error::{Direction, EndReason, TransportClosed, TransportError};
 use crate::msg::Msg;
@@ -87,7 +87,7 @@ impl FrameReader {
                 return Poll::Ready(Err(end.clone()));
             }
             if come >= TURN {
-                cx.waker().wake_by_ref();
+                end_turn(cx);
                 return Poll::Pending;
             }
             let Poll::Ready(read) = self.poll_read(cx) else {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 
+use super::end_turn;
 use super::queue::Slices;
 use super::schedule::Schedule;
 use super::under_way::UnderWay;
@@ -34,7 +35,7 @@ impl FrameWriter {
         Self { link: Box::new(tokio::io::sink()), queued, written: 0, flushed: true, held: false }
     }
 
-    /// Writes until nothing is left, or `turn` bytes, so that other tasks have a turn; then `cx` is woken at once. While
+    /// Writes until nothing is left, or `turn` bytes, so that other tasks have a turn; then [`cx` is woken](end_turn). While
     /// it is [held](Self::is_held), nothing wakes `cx`.
     pub(super) fn poll_write(
         &mut self,
@@ -45,7 +46,7 @@ impl FrameWriter {
         let mut written = 0;
         while !self.queued.is_empty() {
             if written >= turn {
-                cx.waker().wake_by_ref();
+                end_turn(cx);
                 return Poll::Pending;
             }
             match ready!(self.poll_write_once(cx, under_way))? {
