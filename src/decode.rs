@@ -68,7 +68,8 @@ impl<T> Decoder<T> {
         let decoded = match is_large(&payload) {
             false => (self.here)(&payload),
             true => match (self.apart)(payload, channel) {
-                Ok(decoding) => scope::wait(decoding).await?,
+                // In a box, so that those who wait for small values have no room for it.
+                Ok(decoding) => Box::pin(scope::wait(decoding)).await?,
                 Err(payload) => (self.here)(&payload),
             },
         };

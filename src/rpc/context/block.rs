@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use pleach_wire::Encode;
+use pleach_wire::{Encode, Payload};
 
 use super::super::block::{end_remote, settle};
 use super::super::export::Export;
@@ -13,7 +13,7 @@ use crate::channel::cancelling::Reason;
 use crate::channel::dialog::DialogHandle;
 use crate::channel::explain::Explain;
 use crate::channel::opened::OpenedDialog;
-use crate::decode::Decoder;
+use crate::decode::{self, Decoder};
 use crate::error::{Error, Result, ScopeError};
 use crate::fidelity::Reads;
 use crate::proto::dialog::{End, TakeFirst};
@@ -103,16 +103,21 @@ async fn first_value<S>(dialog: &DialogHandle, export: &Export, decoder: Decoder
         () = scope::cancelled() => return Err(cancellation()),
     };
     match first {
-        TakeFirst::Value(value) => tokio::select! {
-            biased;
-            value = decoder.read(value, dialog.channel()) => value,
-            () = scope::cancelled() => Err(cancellation()),
-        },
+        TakeFirst::Value(value) if !decode::is_large(&value) => Ok(decoder.read_here(&value)?),
+        TakeFirst::Value(value) => Box::pin(large_value(decoder, value, dialog)).await,
         TakeFirst::Ended(End::Value(_)) => {
             Err(Error::Usage(format!("`{}` returned without calling `ctx.started()`", export.path)))
         }
         TakeFirst::Ended(failed) => Err(dialog.error_of(failed)),
         TakeFirst::Wait => Err(Error::Usage("the context has ended".into())),
+    }
+}
+
+async fn large_value<S>(decoder: Decoder<S>, value: Payload, dialog: &DialogHandle) -> Result<S> {
+    tokio::select! {
+        biased;
+        value = decoder.read(value, dialog.channel()) => value,
+        () = scope::cancelled() => Err(cancellation()),
     }
 }
 
