@@ -150,9 +150,9 @@ impl Terminal {
     /// Waits until the program has ended; nothing of it is left, and the terminal is as it was.
     pub(crate) fn end(mut self) -> String {
         self.expect(PROMPT);
+        self.none_left(); // one that is about to end may still take what is typed
         let after = self.settings_now();
         assert_eq!(after, self.settings, "the terminal is not as it was");
-        self.none_left();
         self.type_in("exit\n");
         assert!(self.shell.wait().is_ok());
         self.everything()
