@@ -102,7 +102,7 @@ where
     }
 }
 
-/// A large value that is being decoded, or waits for its turn. It yields the value, or why the payload is no such value.
+/// A large value that is being decoded, or waits for its turn. It yields the value, or why the payload can't be read as one.
 ///
 /// Dropping it gives up the turn; a decoder that has begun runs to its end, and its value is dropped.
 pub(crate) struct Decoding<T>(Option<AbortOnDropHandle<std::result::Result<Decoded<T>, Caught>>>);

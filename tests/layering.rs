@@ -25,7 +25,7 @@ const ORDER: &[&str] = &[
     // The ground: settings, scopes, files.
     "transports", "config", "key_file", "scope", "broadcast", "holds", "os", "leftovers",
     // A connection, and what is called over it.
-    "channel", "registry", "stream", "rpc",
+    "channel", "decode", "registry", "stream", "rpc",
     // An actor among others.
     "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "boot",
     // The public handles.
@@ -42,7 +42,11 @@ struct Layer {
 }
 
 const LAYERS: &[Layer] = &[
-    Layer { at: "transports/wire/src", never: &["tokio::net", "tokio::task", "use pleach::", "quinn", "socket2"] },
+    // It starts no task.
+    Layer {
+        at: "transports/wire/src",
+        never: &["tokio::net", "tokio::spawn", "task::spawn", "JoinSet", "use pleach::", "quinn", "socket2"],
+    },
     Layer {
         at: "transports/tls/src",
         // It opens no socket and starts no task.
