@@ -30,7 +30,7 @@ pub(crate) struct Decoder<T> {
     apart: fn(Payload, &Channel) -> std::result::Result<Decoding<T>, Payload>,
 }
 
-pub(crate) type Decoded<T> = std::result::Result<T, TransportError>;
+type Decoded<T> = std::result::Result<T, TransportError>;
 
 impl<T: DeserializeOwned + Send + 'static> Decoder<T> {
     pub(crate) const fn new() -> Self {
@@ -93,9 +93,6 @@ pub(crate) async fn decode<T>(payload: Payload, channel: &Channel) -> Decoded<T>
 where
     T: DeserializeOwned + Send + 'static,
 {
-    if !is_large(&payload) {
-        return payload.decode();
-    }
     match Decoding::begin(payload, channel) {
         Ok(decoding) => decoding.await,
         Err(payload) => payload.decode(),

@@ -86,7 +86,7 @@ impl Patience {
     /// Returns whether an actor's branch is held, or anything was released since it began: it begins again then.
     pub(crate) fn was_interrupted(&mut self, actor: Uuid) -> bool {
         let is_held = is_held(actor);
-        self.has_seen_a_release() || is_held
+        self.note_releases() || is_held
     }
 
     /// Waits while an actor's branch is held; returns whether this patience was interrupted, and has begun again.
@@ -98,12 +98,13 @@ impl Patience {
         if was_interrupted {
             let mut holds = HOLDS.subscribe();
             let _ = holds.wait_for(|holds| !holds.iter().any(|branch| branch.contains(&actor))).await; // never closed
-            self.has_seen_a_release();
+            self.note_releases();
         }
         was_interrupted
     }
 
-    fn has_seen_a_release(&mut self) -> bool {
+    /// Returns whether anything was released since it began, or since this was last asked.
+    fn note_releases(&mut self) -> bool {
         let releases = RELEASES.load(Ordering::Acquire);
         mem::replace(&mut self.releases, releases) != releases
     }
@@ -137,7 +138,7 @@ pub(crate) async fn bounded<T>(bound: Duration, work: impl Future<Output = T>) -
             () = tokio::time::sleep(bound) => {}
         }
         let is_any_held = COUNT.load(Ordering::Acquire) > 0;
-        if !counts.has_seen_a_release() && !is_any_held {
+        if !counts.note_releases() && !is_any_held {
             return None;
         }
         let mut holds = HOLDS.subscribe();

@@ -127,6 +127,8 @@
 //! | SEC-15 | `tests/it/limits.rs` | `arguments_beyond_the_limit_are_refused_until_others_are_done` |
 //! | SEC-15 | `tests/it/limits.rs` | `calls_of_a_peer_that_does_not_read_wait_to_begin` |
 //! | SEC-15 | `tests/it/limits.rs` | `who_is_one_too_many_is_told_why` |
+//! | SEC-15 | `transports/wire/tests/interleaving.rs` | `one_message_of_many_megabytes_is_under_way_at_a_time` |
+//! | SEC-15 | `transports/wire/tests/lanes.rs` | `a_peer_that_completes_no_message_on_any_lane_is_refused` |
 //! | SEC-15 | `src/runtime/server.rs` | `members_that_come_at_once_get_no_more_than_max_connections` |
 //! | SEC-16 | `src/channel/tests.rs` | `strange_messages_are_counted_and_do_no_harm` |
 //! | SEC-17 | `src/key_file.rs` | `a_file_that_is_no_good_says_why_and_what_to_do` |

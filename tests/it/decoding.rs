@@ -158,9 +158,21 @@ async fn exhaust_checks(portal: &Portal) -> Result<()> {
     Ok(())
 }
 
-async fn holds_up_none(config: Config, result: bool) {
-    with_peer(config, module_path!(), async |portal| {
+/// As [`with_peer`], in an actor of this process, whose values no check decodes any more.
+async fn with_peer_here<F, Fut>(config: Config, body: F)
+where
+    F: FnOnce(Portal) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    with_peer(config, module_path!(), async move |portal| {
         exhaust_checks(&portal).await?;
+        body(portal).await
+    })
+    .await;
+}
+
+async fn holds_up_none(config: Config, result: bool) {
+    with_peer_here(config, async |portal| {
         let (number, gate) = Gate::new();
         let slow = async {
             match result {
@@ -202,8 +214,7 @@ async fn call_meanwhile(portal: &Portal, gate: &Gate) -> Result<()> {
 }
 
 async fn values_of_a_context(config: Config) {
-    with_peer(config, module_path!(), async |portal| {
-        exhaust_checks(&portal).await?;
+    with_peer_here(config, async |portal| {
         for (held, expected) in [[LARGE, 1, 1, 1], [1, LARGE, 1, 1], [1, 1, 1, LARGE]].into_iter().enumerate() {
             let (number, gate) = Gate::new();
             let (lengths, calls) = tokio::join!(all_three(&portal, Some(number), held), call_meanwhile(&portal, &gate));
@@ -216,8 +227,7 @@ async fn values_of_a_context(config: Config) {
 }
 
 async fn message_is_not_lost(config: Config) {
-    with_peer(config, module_path!(), async |portal| {
-        exhaust_checks(&portal).await?;
+    with_peer_here(config, async |portal| {
         let (number, gate) = Gate::new();
         let block = portal.open_context(says_three(Some(number), 1), async |ctx, _| {
             let mut stream = ctx.open_stream().await?;
@@ -240,8 +250,7 @@ async fn message_is_not_lost(config: Config) {
 
 /// A task may keep the future of a call and wait for another call, also while both have large values.
 async fn not_asked_for(config: Config) {
-    with_peer(config, module_path!(), async |portal| {
-        exhaust_checks(&portal).await?;
+    with_peer_here(config, async |portal| {
         let (number, gate) = Gate::new();
         let mut first = std::pin::pin!(portal.run(value(Some(number), false, LARGE)));
         let mut kept = std::pin::pin!(portal.run(text(LARGE)));
@@ -265,8 +274,7 @@ async fn not_asked_for(config: Config) {
 }
 
 async fn cancelled_while_decoded(config: Config) {
-    with_peer(config, module_path!(), async |portal| {
-        exhaust_checks(&portal).await?;
+    with_peer_here(config, async |portal| {
         for result in [false, true] {
             let (number, gate) = Gate::new();
             let scope = CancelScope::new();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use pleach_wire::{Encode, Payload};
+use pleach_wire::Encode;
 
 use super::super::block::{end_remote, settle};
 use super::super::export::Export;
@@ -97,6 +97,7 @@ impl<S, R, T, O> fmt::Debug for ContextCall<S, R, T, O> {
 }
 
 async fn first_value<S>(dialog: &DialogHandle, export: &Export, decoder: Decoder<S>) -> Result<S> {
+    // Not `scope::wait`, whose future has room for this one twice.
     let first = tokio::select! {
         biased;
         first = dialog.first() => first,
@@ -104,20 +105,12 @@ async fn first_value<S>(dialog: &DialogHandle, export: &Export, decoder: Decoder
     };
     match first {
         TakeFirst::Value(value) if !decode::is_large(&value) => Ok(decoder.read_here(&value)?),
-        TakeFirst::Value(value) => Box::pin(large_value(decoder, value, dialog)).await,
+        TakeFirst::Value(value) => Box::pin(decoder.read(value, dialog.channel())).await,
         TakeFirst::Ended(End::Value(_)) => {
             Err(Error::Usage(format!("`{}` returned without calling `ctx.started()`", export.path)))
         }
         TakeFirst::Ended(failed) => Err(dialog.error_of(failed)),
         TakeFirst::Wait => Err(Error::Usage("the context has ended".into())),
-    }
-}
-
-async fn large_value<S>(decoder: Decoder<S>, value: Payload, dialog: &DialogHandle) -> Result<S> {
-    tokio::select! {
-        biased;
-        value = decoder.read(value, dialog.channel()) => value,
-        () = scope::cancelled() => Err(cancellation()),
     }
 }
 

@@ -244,6 +244,7 @@ fn large_messages_take_turns() {
 }
 
 /// The largest of the messages have to wait for each other, or a receiver would have to hold them all in parts.
+// SEC-15
 #[test]
 fn one_message_of_many_megabytes_is_under_way_at_a_time() {
     let mut pair = pair();

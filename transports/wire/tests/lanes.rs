@@ -268,6 +268,7 @@ async fn messages_of_some_megabytes_wait_for_each_other_on_many_lanes() {
     assert_eq!(begun, [[taken; 8].as_slice(), &[id; 2]].concat());
 }
 
+// SEC-15
 #[tokio::test]
 async fn a_peer_that_completes_no_message_on_any_lane_is_refused() {
     let pair = pair();

@@ -19,7 +19,7 @@ use std::ops::Bound;
 use bytes::{Bytes, BytesMut};
 
 use super::frame::{CHUNK, Header, MAX_HEADER, MAX_TRANSFERS};
-use super::queue::{FrameQueue, Frames, Slices};
+use super::queue::{FrameQueue, Frames, MAX_SLICES, Slices};
 use super::under_way::{LARGE, UnderWay};
 use crate::msg::Cid;
 use crate::transport::Lane;
@@ -178,8 +178,8 @@ impl Frames for Bulk {
     fn offer_more<'a>(&'a self, slices: &mut Slices<'a>) {
         if self.is_one_alone() {
             let Line { frames, messages, .. } = &self.lines[&self.active[0]];
-            let fit =
-                messages.iter().zip(messages.iter().skip(1)).take_while(|(before, next)| next.size <= before.size);
+            let pairs = messages.iter().zip(messages.iter().skip(1)).take(MAX_SLICES); // each takes one or more
+            let fit = pairs.take_while(|(before, next)| next.size <= before.size);
             let len = messages[0].left + fit.map(|(_, next)| next.left).sum::<usize>();
             return frames.offer_whole(len, slices);
         }

@@ -166,7 +166,7 @@ impl Frames for FrameQueue {
     }
 
     fn offer_more<'a>(&'a self, slices: &mut Slices<'a>) {
-        self.offer(self.unfinished, usize::MAX, slices);
+        self.offer_whole(self.len(), slices);
     }
 }
 
@@ -206,7 +206,7 @@ impl<'a> Slices<'a> {
 }
 
 /// Slices handed to one vectored write.
-const MAX_SLICES: usize = 32;
+pub(super) const MAX_SLICES: usize = 32;
 
 /// A buffer that a burst has grown beyond this is given back once it is empty.
 const KEEP_CAPACITY: usize = 256 << 10;

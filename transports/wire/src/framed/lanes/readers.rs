@@ -105,7 +105,6 @@ impl Readers {
                     Poll::Ready(Ok(())) => reader.slot.list(), // there may be more: the next call looks
                     Poll::Ready(Err(TransportError::Closed(_))) => {
                         self.received_before += reader.received();
-                        self.held -= reader.held();
                         self.readers.remove(&slot);
                     }
                     Poll::Ready(Err(fault)) => return Err(fault),
