@@ -88,6 +88,7 @@ mod runtime;
 pub mod scope;
 mod shape;
 mod spawn;
+mod stateful;
 mod stream;
 mod sync;
 mod task_local;
@@ -96,7 +97,7 @@ mod traces;
 pub mod transports;
 pub mod trionics;
 
-pub use pleach_macros::{context, main, rpc, stream};
+pub use pleach_macros::{actor, context, main, rpc, stream};
 pub use pleach_wire as wire;
 pub use pleach_wire::Blob;
 
@@ -120,11 +121,18 @@ pub use crate::portal::{Daemon, OneShot, Portal};
 pub use crate::proto::dialog::ContextState;
 pub use crate::rpc::call::Call;
 pub use crate::rpc::context::{Context, ContextCall, OpenContext};
+pub use crate::rpc::method::cell::{State, StopReason};
+pub use crate::rpc::method::me::Me;
+pub use crate::rpc::method::turn::{Exclusive, Shared};
 pub use crate::rpc::stream_call::StreamCall;
 pub use crate::runtime::handle::{Actor, current_actor};
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::entry::init;
 pub use crate::spawn::reap::{EndedBy, Ending};
+pub use crate::stateful::call::{MethodCall, MethodContext, MethodStream};
+pub use crate::stateful::handle::Handle;
+pub use crate::stateful::new::New;
+pub use crate::stateful::{ActorState, find};
 pub use crate::stream::{Lag, MsgStream, OpenStream, StreamReceiver, StreamSender, Subscription};
 
 /// The items that most programs need: `use pleach::prelude::*`.
@@ -150,7 +158,14 @@ pub mod __private {
     pub use crate::rpc::call::{call, call_blob, invoke, invoke_blob};
     pub use crate::rpc::context::{context_call, invoke_context};
     pub use crate::rpc::export::{EXPORTS, Export};
+    pub use crate::rpc::method::callers::Callers;
+    pub use crate::rpc::method::{
+        MethodArguments, invoke_is, invoke_me, invoke_me_context, invoke_me_stream, invoke_method,
+        invoke_method_stream, invoke_new,
+    };
     pub use crate::rpc::request::{DialogRequest, Invoked, Request};
     pub use crate::rpc::stream_call::{invoke_generator, invoke_stream, stream_call};
     pub use crate::shape::Shapes;
+    pub use crate::stateful::route::Route;
+    pub use crate::stateful::{IsCall, is_call};
 }

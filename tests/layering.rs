@@ -29,7 +29,7 @@ const ORDER: &[&str] = &[
     // An actor among others.
     "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "boot",
     // The public handles.
-    "portal", "find", "nursery", "trionics",
+    "portal", "find", "nursery", "stateful", "trionics",
     // Pages; a build for fuzzing; the root, which re-exports.
     "manual", "fuzzing", "lib",
 ];

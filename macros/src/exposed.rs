@@ -78,7 +78,7 @@ impl Exposed {
                 Speech::Stream(source) => self.wire_stream(source, name.span()),
             };
         let shown_name = name.unraw().to_string();
-        let shown_arguments = self.shown_arguments();
+        let shown_arguments = shown_arguments(arguments);
         let expecting = format!("the arguments ({shown_arguments})");
         // Nothing can be written in more ways than as an empty structure.
         let (read_from, read) = match arguments.is_empty() {
@@ -113,7 +113,7 @@ impl Exposed {
                 #[allow(clippy::unused_async)]
                 #body #block
 
-                fn __pleach_invoke(request: ::pleach::__private::#request) -> ::pleach::__private::Invoked {
+                fn __pleach_invoke(request: ::pleach::__private::#request<'_>) -> ::pleach::__private::Invoked {
                     ::pleach::__private::#invoke(request, #run)
                 }
 
@@ -216,13 +216,12 @@ impl Exposed {
             }
         }
     }
+}
 
-    /// Returns the arguments as error messages show them, and as peers compare them.
-    fn shown_arguments(&self) -> String {
-        let shown =
-            |argument: &Argument| format!("{}: {}", argument.name.unraw(), text::of(argument.ty.to_token_stream()));
-        self.arguments.iter().map(shown).collect::<Vec<_>>().join(", ")
-    }
+/// Returns arguments as error messages show them, and as peers compare them.
+pub(crate) fn shown_arguments(arguments: &[Argument]) -> String {
+    let shown = |argument: &Argument| format!("{}: {}", argument.name.unraw(), text::of(argument.ty.to_token_stream()));
+    arguments.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 /// The parts of an expansion in which the kinds differ.
@@ -248,7 +247,8 @@ struct Wiring {
     run_here: Option<TokenStream>,
 }
 
-fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
+/// Checks what is the same for everything that peers call.
+pub(crate) fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
     let function = kind.function();
     if sig.asyncness.is_none() && !Source::is_returned(sig, kind) {
         return Err(Error::new_spanned(sig.fn_token, format!("{function} is `async`: write `async fn`")));
@@ -276,7 +276,7 @@ fn check_shape(sig: &Signature, kind: Kind) -> Result<()> {
 }
 
 /// Returns whether an attribute is about the function that callers see, not about its body.
-fn is_for_callers(attribute: &Attribute) -> bool {
+pub(crate) fn is_for_callers(attribute: &Attribute) -> bool {
     attribute.path().get_ident().is_some_and(|name| FOR_CALLERS.iter().any(|known| name == known))
 }
 

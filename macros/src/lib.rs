@@ -1,5 +1,5 @@
-//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]` and
-//! `#[pleach::main]`.
+//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]`, `#[pleach::actor]`
+//! and `#[pleach::main]`.
 //!
 //! Use them through the `pleach` crate, which re-exports them: their expansions name its items.
 //! This crate only rewrites functions; calls, exports and actors live in `pleach`.
@@ -7,13 +7,14 @@
 //! # Invariants
 //! 1. Every path in an expansion is absolute (`::pleach::…`), so a user's names can't capture it.
 //! 2. Every item that an expansion adds is inside the user's function and starts with `__pleach`, so
-//!    it can't capture a user's name.
+//!    it can't capture a user's name; beside an actor's type there is also one that is named after it, `…Methods`.
 //! 3. Expansions hold no unsafe code of their own; crates with `#![forbid(unsafe_code)]` accept them.
 
 use proc_macro::TokenStream;
 
 use crate::signature::Kind;
 
+mod actor;
 mod dialog;
 mod entry;
 mod exposed;
@@ -182,6 +183,93 @@ pub fn context(options: TokenStream, function: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn stream(options: TokenStream, function: TokenStream) -> TokenStream {
     exposed::expand(Kind::Stream, options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes the values of a type the state of actors.
+///
+/// `nursery.start(Counter::new(5))` starts an actor, makes a `Counter` in it, and returns a `pleach::Handle<Counter>`,
+/// which has the methods of the type. They stay plain methods, for use inside of the type and for unit tests.
+///
+/// ```ignore
+/// use futures_util::Stream;
+/// use pleach::prelude::*;
+/// use pleach::{Me, StopReason};
+///
+/// struct Counter {
+///     value: tokio::sync::watch::Sender<i64>,
+/// }
+///
+/// #[pleach::actor]
+/// impl Counter {
+///     /// Runs in the new process; again after a restart.
+///     pub async fn new(start: i64) -> Result<Self> {
+///         Ok(Self { value: tokio::sync::watch::Sender::new(start) })
+///     }
+///
+///     /// Has the state for itself.
+///     pub async fn add(&mut self, n: i64) -> Result<i64> {
+///         self.value.send_modify(|value| *value += n);
+///         self.get().await
+///     }
+///
+///     /// Has it beside others that only look at it.
+///     pub async fn get(&self) -> Result<i64> {
+///         Ok(*self.value.borrow())
+///     }
+///
+///     /// Has it while the stream is made, which lives without it.
+///     pub fn changes(&self) -> impl Stream<Item = Result<i64>> {
+///         futures_util::stream::unfold(self.value.subscribe(), async |mut value| {
+///             value.changed().await.ok()?;
+///             let now = *value.borrow_and_update();
+///             Some((Ok(now), value))
+///         })
+///     }
+///
+///     /// Has it only now and then.
+///     pub async fn dialog(me: Me<Self>, ctx: &mut Context<i64, i64, i64>) -> Result<()> {
+///         let now = me.read().await?.get().await?;
+///         ctx.started(now).await?;
+///         let mut stream = ctx.open_stream().await?;
+///         while let Some(n) = stream.recv().await? {
+///             let now = me.write().await?.add(n).await?;
+///             stream.send(now).await?;
+///         }
+///         Ok(())
+///     }
+///
+///     /// Has it for good, when the actor ends; optional.
+///     async fn stopping(self, why: StopReason) {
+///         println!("{} at the end: {why}", *self.value.borrow());
+///     }
+/// }
+/// ```
+///
+/// # What the block must look like
+/// - `impl Type { … }`: the type's own methods, without generics. The type is `Send + Sync + 'static`.
+/// - `async fn new(…) -> Result<Self>`, of any error as with [`rpc`](macro@rpc). It becomes a plain function that
+///   returns a `pleach::New<Type>`; awaiting that makes a value here.
+/// - Methods that are `async` or return `impl Stream`, have `&self`, `&mut self` or `me: Me<Self>`, and are not private,
+///   are exposed. Their arguments and results are as with [`rpc`](macro@rpc); contexts and senders as with
+///   [`context`](macro@context) and [`stream`](macro@stream), and these take `me: Me<Self>`.
+/// - All other functions are the program's own: private ones, plain ones, those without the state.
+/// - `async fn stopping(self, why: StopReason)`, if there is one, ends the state with the actor. It has half of
+///   `Config::soft_reap`. After a panic that has left the state half-changed it is not called.
+///
+/// # Who gets at the state when
+/// Calls wait in one queue, in the order of their arrival. Those with `&self` run beside each other, one with `&mut self`
+/// has the state for itself; also across its waits, until it returns or is cancelled. A cancelled `&mut self` leaves what
+/// it has changed until then.
+///
+/// A panic in `&mut self` fails the actor. A call that would wait for itself fails at once: of a method that has the
+/// state, by way of its own handle, or by way of other actors' methods. Two actors that call each other at the same
+/// time, each with its state taken, wait until one of the calls is cancelled: give such calls a `timeout`.
+///
+/// # Who may call it
+/// Each actor of the tree that has a handle, or finds one by name. Nothing else of the module is exposed in the actor.
+#[proc_macro_attribute]
+pub fn actor(options: TokenStream, block: TokenStream) -> TokenStream {
+    actor::expand(options.into(), block.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Starts a program that can start actors, and the actors that it starts.

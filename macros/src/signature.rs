@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Context,
     /// Messages to the caller.
     Stream,
+    /// A method of an actor's state.
+    Method,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             Self::Rpc => "`#[rpc]`",
             Self::Context => "`#[context]`",
             Self::Stream => "`#[stream]`",
+            Self::Method => "`#[actor]`",
         }
     }
 
@@ -31,6 +34,7 @@ impl Kind {
             Self::Rpc => "an rpc function",
             Self::Context => "a context function",
             Self::Stream => "a stream function",
+            Self::Method => "a method of an actor",
         }
     }
 }

@@ -111,6 +111,8 @@ struct Shared {
     line: Arc<Line>,
     /// Held while a large value of the peer is being decoded.
     decoding: Arc<tokio::sync::Mutex<()>>,
+    /// The place of the next call of a method in the queue of the state: those that take theirs later wait here.
+    order_of_methods: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The types by which the session wakes and cancels tasks here.
@@ -199,6 +201,7 @@ impl Channel {
             last_failure: LastFailure::default(),
             line,
             decoding: Arc::default(),
+            order_of_methods: Arc::default(),
         }))
     }
 
@@ -238,6 +241,11 @@ impl Channel {
     /// If dropped, the place in the queue is given up.
     pub(crate) async fn decoding_turn(&self) -> OwnedMutexGuard<()> {
         self.0.decoding.clone().lock_owned().await
+    }
+
+    /// Returns the order of those calls of methods that can't take their place in the queue of the state at once.
+    pub(crate) fn order_of_methods(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        &self.0.order_of_methods
     }
 
     /// Waits while too much of what is small waits on the control lane. Returns whether there is room for a large

@@ -42,6 +42,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 pub use self::report::EndingReport;
+pub(crate) use self::start::Make;
 pub use self::start::Start;
 
 use self::report::{Ledger, Reason};

@@ -4,6 +4,7 @@
 //! 1. An actor is started in a task of the nursery, never in the caller's, which may be dropped at any moment: before
 //!    the process is there, before it has connected back, before any caller has its portal.
 //! 2. A start that its caller or its nursery gave up leaves no actor behind.
+//! 3. An actor with state is given out once its state is made; one whose state can't be made is ended.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -50,13 +51,39 @@ impl Nursery {
         Start::new(self, options, Box::new(start))
     }
 
+    /// Starts an actor with a state that `make` makes; the actor is given out once that has returned.
+    pub(crate) fn start_with_state<P: Send + 'static>(
+        &self,
+        options: StartOptions,
+        make: Make,
+        wrap: impl FnOnce(Portal) -> P + Send + 'static,
+    ) -> Start<P> {
+        let made_by = make.clone();
+        let start = |nursery: Self, options| {
+            Box::pin(async move {
+                let portal = nursery.start_daemon(options, Overseer::Nursery).await?;
+                let unmade = OnDrop::new({
+                    let portal = portal.clone();
+                    move || portal.request_end()
+                });
+                if let Err(failed) = made_by(portal.clone()).await {
+                    drop(unmade);
+                    return Err(failed);
+                }
+                unmade.disarm();
+                Ok(wrap(portal))
+            }) as _
+        };
+        Start { make: Some(make), ..Start::new(self, options, Box::new(start)) }
+    }
+
     pub(super) async fn start_daemon(self, options: StartOptions, overseer: Overseer) -> Result<Portal> {
         let enter = |nursery: &Self, member: Arc<ChildHandle>, overseer| {
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
             nursery.0.tasks.spawn(monitor.watch_daemon());
             Portal::daemon(member)
         };
-        self.start(options, overseer, enter).await
+        self.start_member(options, overseer, enter).await
     }
 
     pub(super) async fn start_one_shot<T>(
@@ -79,11 +106,11 @@ impl Nursery {
             nursery.0.tasks.spawn(monitor.watch_one_shot(pending, settle));
             Portal::one_shot(member, result, call.decoder())
         };
-        self.start(options, overseer, enter).await
+        self.start_member(options, overseer, enter).await
     }
 
     /// Starts an actor, registers it among the members, and returns the result of the registration.
-    async fn start<P, F>(&self, options: StartOptions, overseer: Overseer, enter: F) -> Result<P>
+    async fn start_member<P, F>(&self, options: StartOptions, overseer: Overseer, enter: F) -> Result<P>
     where
         P: Send + 'static,
         F: FnOnce(&Self, Arc<ChildHandle>, Overseer) -> P + Send + 'static,
@@ -161,13 +188,18 @@ pub struct Start<P> {
     nursery: Nursery,
     pub(super) options: StartOptions,
     start: Starter<P>,
+    /// Makes the state of the actor once it is there, if it is to have one.
+    pub(super) make: Option<Make>,
 }
+
+/// Makes the state of an actor; each time that the actor is started.
+pub(crate) type Make = Arc<dyn Fn(Portal) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 type Starter<P> = Box<dyn FnOnce(Nursery, StartOptions) -> BoxFuture<'static, Result<P>> + Send>;
 
 impl<P> Start<P> {
     fn new(nursery: &Nursery, options: StartOptions, start: Starter<P>) -> Self {
-        Self { nursery: nursery.clone(), options, start }
+        Self { nursery: nursery.clone(), options, start, make: None }
     }
 
     /// Names the actor.

@@ -149,6 +149,17 @@ impl<T: Send, E: Into<BoxError> + Send + 'static> Outcome for Result<T, E> {
     }
 }
 
+/// What a function has come to, whose error keeps the name of its type.
+pub(crate) struct Settled<T>(pub(crate) Result<T, Raised>);
+
+impl<T: Send> Outcome for Settled<T> {
+    type Value = T;
+
+    fn into_outcome(self) -> Result<T, Raised> {
+        self.0
+    }
+}
+
 /// Runs the task of a function and answers with its result, or that its arguments could not be read.
 pub(crate) fn answered<R, F, V>(
     task: F,

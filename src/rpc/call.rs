@@ -112,9 +112,106 @@ impl<T> Call<T> {
         let (decoder, export) = (self.decoder, self.export);
         let sent = self.send(channel, scope::current_deadline());
         drop(self);
-        let value = answer(sent, peer, || export.shown()).await?;
-        decoder.read(value, channel).await
+        answered(sent, export, decoder, channel, peer).await
     }
+}
+
+/// A call of a method of an actor's state: it runs there only.
+pub(crate) struct RemoteCall<T> {
+    export: &'static Export,
+    args: Box<dyn Encode + Send>,
+    decoder: Decoder<T>,
+}
+
+impl<T> RemoteCall<T> {
+    pub(crate) fn new<A>(export: &'static Export, args: A, decoder: Decoder<T>) -> Self
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+    {
+        fidelity::check(&args);
+        Self { export, args: Box::new(args), decoder }
+    }
+
+    /// Returns the name of the method.
+    pub(crate) fn name(&self) -> &'static str {
+        self.export.name
+    }
+
+    pub(crate) fn args(&self) -> &dyn Encode {
+        &*self.args
+    }
+
+    /// Runs it over `channel`; `peer` explains why the connection was lost.
+    pub(crate) async fn run_over(self, channel: &Channel, peer: &impl Explain) -> Result<T> {
+        let Self { export, args, decoder } = self;
+        let sent = channel.call(export.target(), &*args, export.terms(scope::current_deadline()));
+        drop(args);
+        answered(sent, export, decoder, channel, peer).await
+    }
+}
+
+/// The arguments of a state that can be made here or in another actor.
+pub(crate) struct Constructor<S> {
+    export: &'static Export,
+    prepared: Box<dyn Prepared<S>>,
+}
+
+impl<S> Constructor<S> {
+    pub(crate) fn new<A, F, Fut, R>(export: &'static Export, args: A, run: F) -> Self
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        F: FnOnce(A) -> Fut + Send + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Outcome<Value = S>,
+    {
+        Self { export, prepared: Box::new(Local { args, run }) }
+    }
+
+    pub(crate) fn args(&self) -> &dyn Encode {
+        self.prepared.args()
+    }
+
+    /// Sends the request to make the state there; as often as need be.
+    ///
+    /// # Errors
+    /// When the arguments can't be sent, or the connection is gone.
+    pub(crate) fn send(&self, channel: &Channel) -> Result<Pending> {
+        channel.call(self.export.target(), self.args(), self.export.terms(scope::current_deadline()))
+    }
+
+    /// Waits until the state is made there.
+    ///
+    /// # Errors
+    /// That of its `new`; as a call for the rest.
+    pub(crate) async fn made(
+        sent: Result<Pending>,
+        export: &'static Export,
+        channel: &Channel,
+        peer: &impl Explain,
+    ) -> Result<()> {
+        answered(sent, export, Decoder::new(), channel, peer).await
+    }
+
+    pub(crate) fn export(&self) -> &'static Export {
+        self.export
+    }
+
+    /// Makes the state here.
+    pub(crate) fn run(self) -> BoxFuture<'static, Result<S>> {
+        self.prepared.run()
+    }
+}
+
+/// Waits for the value of a call, and reads it.
+async fn answered<T>(
+    sent: Result<Pending>,
+    export: &'static Export,
+    decoder: Decoder<T>,
+    channel: &Channel,
+    peer: &impl Explain,
+) -> Result<T> {
+    let value = answer(sent, peer, || export.shown()).await?;
+    decoder.read(value, channel).await
 }
 
 /// Runs the function of a path over `channel`, without a check of its declaration; otherwise as [`Call::run_over`].
@@ -181,7 +278,7 @@ where
 }
 
 /// Invokes a function of `#[pleach::rpc]`, which calls this.
-pub fn invoke<A, R, F>(request: Request, run: impl FnOnce(A) -> F + Send + 'static) -> Invoked
+pub fn invoke<A, R, F>(request: Request<'_>, run: impl FnOnce(A) -> F + Send + 'static) -> Invoked
 where
     A: DeserializeOwned + Send + 'static,
     F: Future<Output = R> + Send + 'static,
@@ -192,7 +289,7 @@ where
 }
 
 /// As [`invoke`], for a function that returns a byte string: it travels without being copied.
-pub fn invoke_blob<A, R, F>(request: Request, run: impl FnOnce(A) -> F + Send + 'static) -> Invoked
+pub fn invoke_blob<A, R, F>(request: Request<'_>, run: impl FnOnce(A) -> F + Send + 'static) -> Invoked
 where
     A: DeserializeOwned + Send + 'static,
     F: Future<Output = R> + Send + 'static,

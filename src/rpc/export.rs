@@ -11,6 +11,7 @@ use pleach_wire::{ByteStr, CallOptions, Payload};
 use tokio::time::Instant;
 
 use super::answer::Answer;
+use super::method::cell::StateCell;
 use super::request::{DialogRequest, Invoked, Request};
 use crate::channel::call_terms;
 use crate::channel::dialog::DialogHandle;
@@ -42,8 +43,8 @@ pub struct Export {
 /// How a function is invoked: a call without a dialog, the other kinds with one.
 #[derive(Clone, Copy, Debug)]
 enum Invoke {
-    Call(fn(Request) -> Invoked),
-    Dialog(FunctionKind, fn(DialogRequest) -> Invoked),
+    Call(fn(Request<'_>) -> Invoked),
+    Dialog(FunctionKind, fn(DialogRequest<'_>) -> Invoked),
 }
 
 impl Invoke {
@@ -57,16 +58,16 @@ impl Invoke {
 
 /// A function and the dialog of a request for it.
 pub(crate) enum Callable {
-    Call(fn(Request) -> Invoked),
-    Dialog(fn(DialogRequest) -> Invoked, DialogHandle),
+    Call(fn(Request<'_>) -> Invoked),
+    Dialog(fn(DialogRequest<'_>) -> Invoked, DialogHandle),
 }
 
 impl Callable {
     /// Makes the task of a request for it.
-    pub(crate) fn invoke(self, export: &'static Export, args: Payload, answer: Answer) -> Invoked {
+    pub(crate) fn invoke(self, export: &'static Export, args: Payload, answer: Answer, state: &StateCell) -> Invoked {
         match self {
-            Self::Call(invoke) => invoke(Request { export, args, dialog: (), answer }),
-            Self::Dialog(invoke, dialog) => invoke(Request { export, args, dialog, answer }),
+            Self::Call(invoke) => invoke(Request { export, args, dialog: (), answer, state }),
+            Self::Dialog(invoke, dialog) => invoke(Request { export, args, dialog, answer, state }),
         }
     }
 }
@@ -78,7 +79,7 @@ impl Export {
         name: &'static str,
         arguments: &'static str,
         returns: &'static str,
-        invoke: fn(Request) -> Invoked,
+        invoke: fn(Request<'_>) -> Invoked,
     ) -> Self {
         Self::new_of([path, name, arguments, returns, ""], Invoke::Call(invoke))
     }
@@ -90,7 +91,7 @@ impl Export {
         arguments: &'static str,
         returns: &'static str,
         dialog: &'static str,
-        invoke: fn(DialogRequest) -> Invoked,
+        invoke: fn(DialogRequest<'_>) -> Invoked,
     ) -> Self {
         Self::new_of([path, name, arguments, returns, dialog], Invoke::Dialog(FunctionKind::Context, invoke))
     }
@@ -101,7 +102,7 @@ impl Export {
         name: &'static str,
         arguments: &'static str,
         items: &'static str,
-        invoke: fn(DialogRequest) -> Invoked,
+        invoke: fn(DialogRequest<'_>) -> Invoked,
     ) -> Self {
         Self::new_of([path, name, arguments, items, ""], Invoke::Dialog(FunctionKind::Stream, invoke))
     }

@@ -6,6 +6,7 @@
 //! | [`block`] | the caller's end of a context or stream, in whatever order both sides come to theirs |
 //! | [`export`] | what this program says of a function, and the table of all, made at link time |
 //! | [`allow_list`] | which of them peers may call here |
+//! | [`method`] | functions that work on the state of their actor |
 //! | [`request`] | a peer's request: its task decodes the arguments and runs the function |
 //! | [`answer`] | what a request is answered with |
 //!
@@ -20,5 +21,6 @@ mod block;
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod export;
+pub(crate) mod method;
 pub(crate) mod request;
 pub(crate) mod stream_call;

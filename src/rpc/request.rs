@@ -10,26 +10,29 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, Outcome, answered};
 use super::export::Export;
+use super::method::cell::StateCell;
 use crate::channel::dialog::DialogHandle;
 use crate::decode::decode;
 
 /// A peer's request to run a function: its arguments, still encoded, its dialog if it has one, and where the answer
 /// goes.
 #[derive(Debug)]
-pub struct Request<D = ()> {
+pub struct Request<'a, D = ()> {
     pub(crate) export: &'static Export,
     pub(crate) args: Payload,
     pub(crate) dialog: D,
     pub(crate) answer: Answer,
+    /// The state of the actor that is asked.
+    pub(crate) state: &'a StateCell,
 }
 
 /// A request for a context or a stream.
-pub type DialogRequest = Request<DialogHandle>;
+pub type DialogRequest<'a> = Request<'a, DialogHandle>;
 
 /// The task of a request, which ends with an answer.
 pub type Invoked = BoxFuture<'static, ()>;
 
-impl<D: Send + 'static> Request<D> {
+impl<D: Send + 'static> Request<'_, D> {
     /// Makes the task, which answers with what `wrap` makes of the function's value, or that the arguments do not fit.
     pub(super) fn start<A, R, F, V>(
         self,
@@ -43,7 +46,7 @@ impl<D: Send + 'static> Request<D> {
         R::Value: 'static,
         V: Serialize + DeserializeOwned + 'static,
     {
-        let Self { export, args, dialog, answer } = self;
+        let Self { export, args, dialog, answer, .. } = self;
         let channel = answer.channel().clone();
         let task = async move {
             if channel.answers_pile_up() {

@@ -17,7 +17,7 @@ use pleach_wire::Encode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::Outcome;
+use super::answer::{Outcome, Settled};
 use super::block::settle;
 use super::export::Export;
 use super::request::{DialogRequest, Invoked};
@@ -118,7 +118,7 @@ where
 
 /// Invokes a function of `#[pleach::stream]` that is given its sender; the macro calls this.
 pub fn invoke_stream<T, A, R, F>(
-    request: DialogRequest,
+    request: DialogRequest<'_>,
     run: impl FnOnce(StreamSender<T>, A) -> F + Send + 'static,
 ) -> Invoked
 where
@@ -131,7 +131,7 @@ where
 }
 
 /// As [`invoke_stream`], for a function that returns its messages as a stream.
-pub fn invoke_generator<T, A, R, S>(request: DialogRequest, run: impl FnOnce(A) -> S + Send + 'static) -> Invoked
+pub fn invoke_generator<T, A, R, S>(request: DialogRequest<'_>, run: impl FnOnce(A) -> S + Send + 'static) -> Invoked
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     A: DeserializeOwned + Send + 'static,
@@ -141,27 +141,20 @@ where
     invoke_stream(request, |out, args| send_all(run(args), out))
 }
 
-async fn send_all<T: Serialize, R: Outcome<Value = T>>(stream: impl Stream<Item = R>, out: StreamSender<T>) -> SentAll {
+/// Sends all messages of a stream, up to its first error.
+pub(super) async fn send_all<T: Serialize, R: Outcome<Value = T>>(
+    stream: impl Stream<Item = R>,
+    out: StreamSender<T>,
+) -> Settled<()> {
     let mut stream = pin!(stream);
     while let Some(item) = stream.next().await {
         let sent = match item.into_outcome() {
             Ok(message) => out.send(message).await,
-            Err(failed) => return SentAll(Err(failed)),
+            Err(failed) => return Settled(Err(failed)),
         };
         if let Err(failed) = sent {
-            return SentAll(Err(Raised::new(failed)));
+            return Settled(Err(Raised::new(failed)));
         }
     }
-    SentAll(Ok(()))
-}
-
-/// The outcome of a generator's messages: its own error keeps the name of its type.
-struct SentAll(std::result::Result<(), Raised>);
-
-impl Outcome for SentAll {
-    type Value = ();
-
-    fn into_outcome(self) -> std::result::Result<(), Raised> {
-        self.0
-    }
+    Settled(Ok(()))
 }

@@ -29,6 +29,9 @@ pub(crate) struct ActorSpec {
     pub(crate) tree_key: TreeKey,
     /// Modules whose functions may be called.
     pub(crate) modules: Vec<String>,
+    /// The path of the type of its state, if it has one.
+    #[serde(default)]
+    pub(crate) state: Option<String>,
     pub(crate) config: Config,
     pub(crate) outputs: ChildOutputs,
     pub(crate) socket_dir: PathBuf,

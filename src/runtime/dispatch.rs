@@ -65,7 +65,7 @@ impl Serve for Service {
         if let Err(why) = answer.hold(args.len()) {
             return answer.refuse(target.to_string(), why);
         }
-        let task = function.invoke(export, args, answer);
+        let task = function.invoke(export, args, answer, &self.runtime.state);
         let task = match span {
             Some(span) => Box::pin(task.instrument(span)),
             None => task,

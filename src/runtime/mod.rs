@@ -46,7 +46,7 @@ pub(crate) mod shutdown;
 pub(crate) mod tasks;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Instant;
 
 use pleach_wire::{ByteStr, Key, Registry, Settings, TlsIdentity};
@@ -64,7 +64,7 @@ use self::tasks::Tasks;
 pub(crate) use self::tasks::{leave_to_reaper, wait_for_reaper};
 use crate::actor::ActorId;
 use crate::config::Config;
-use crate::error::{Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::os::files::Refused;
 use crate::os::orphans::Descendants;
 use crate::os::socket_dir::SocketDir;
@@ -72,6 +72,7 @@ use crate::proto::membership::TreeKey;
 use crate::registry::names::Names;
 use crate::rpc::allow_list::AllowList;
 use crate::rpc::export::Export;
+use crate::rpc::method::cell::{Owner, StateCell};
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -83,6 +84,8 @@ pub(crate) struct Runtime {
     config: Config,
     /// The transports and codecs.
     registry: Registry,
+    /// The state that its methods work on, if it has one.
+    state: StateCell,
     /// The functions that peers may run.
     allowed: RwLock<AllowList>,
     sockets: SocketDir,
@@ -103,15 +106,16 @@ impl Runtime {
     pub(crate) fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
         let sockets = SocketDir::of_root(&config)?;
         let identity = Identity::root(&config.root_name, tree_key);
-        Ok(Self::new(identity, config, registry, AllowList::default(), sockets))
+        Ok(Self::new(identity, config, registry, AllowList::default(), StateCell::new(None), sockets))
     }
 
     /// The actor that a parent has described.
     pub(crate) fn child(spec: ActorSpec, registry: Registry) -> Result<Arc<Self>> {
         crate::rpc::export::table()?;
         let identity = Identity::child(&spec);
-        let (allowed, sockets) = (AllowList::new(spec.modules), SocketDir::at(spec.socket_dir));
-        Ok(Self::new(identity, spec.config, registry, allowed, sockets))
+        let allowed = AllowList::new(spec.modules.into_iter().chain(spec.state.clone()));
+        let (state, sockets) = (StateCell::new(spec.state), SocketDir::at(spec.socket_dir));
+        Ok(Self::new(identity, spec.config, registry, allowed, state, sockets))
     }
 
     fn new(
@@ -119,6 +123,7 @@ impl Runtime {
         config: Config,
         registry: Registry,
         allowed: AllowList,
+        state: StateCell,
         sockets: SocketDir,
     ) -> Arc<Self> {
         let mark = identity.origin().and_then(|origin| origin.mark);
@@ -129,6 +134,7 @@ impl Runtime {
             lifecycle: Lifecycle::default(),
             config: config.within_reason(),
             registry,
+            state,
             allowed: RwLock::new(allowed),
             sockets,
             listening: tokio::sync::Mutex::default(),
@@ -136,6 +142,8 @@ impl Runtime {
             names: OnceLock::new(),
             descendants: Descendants::of(mark),
         });
+        let owner: Weak<Self> = Arc::downgrade(&runtime);
+        runtime.state.belongs_to(owner);
         here::note(&runtime);
         runtime
     }
@@ -224,5 +232,19 @@ impl Runtime {
             self.allowed.write().unwrap_or_else(PoisonError::into_inner).note_called(export);
         }
         Ok(export)
+    }
+}
+
+impl Owner for Runtime {
+    fn id(&self) -> &ActorId {
+        self.identity.id()
+    }
+
+    fn parent(&self) -> Option<&ActorId> {
+        self.identity.parent()
+    }
+
+    fn fail(&self, failure: Error) {
+        Self::fail(self, failure);
     }
 }

@@ -1,6 +1,7 @@
 //! The end of an actor, in order, each step bounded.
 //!
 //! 1. cancel the peers' tasks that run here, and wait for them
+//!    then hand the actor's state, if it has one, to its `stopping`
 //! 2. stop listening, and wait for that
 //! 3. end the message loop with the parent
 //! 4. deregister: take the name out wherever it is known
@@ -10,15 +11,20 @@
 //! Steps that take longer than their bound are reported and left to the parent's escalation. While an actor below
 //! stands still under a debugger, no bound counts.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Runtime;
+use futures_util::FutureExt as _;
+use pleach_wire::EndReason;
+
 use super::handle::is_of_process;
+use super::{Runtime, within};
 use crate::channel::{Channel, tap};
 use crate::holds;
 use crate::os::exit_callbacks;
-use pleach_wire::EndReason;
+use crate::panics;
+use crate::rpc::method::cell::StopReason;
 
 impl Runtime {
     /// Ends this actor.
@@ -31,6 +37,7 @@ impl Runtime {
         let for_calls = self.config.task_cancel + self.config.ladder();
         self.note_step(1, "cancelling the tasks of peers");
         self.bounded("tasks of peers", for_calls, self.tasks.end_calls(self.lifecycle.cause())).await;
+        self.stop_state().await;
         self.note_step(2, "closing the listeners");
         self.bounded("listeners", self.config.peers, self.tasks.end_listeners()).await;
         let (parent, others) = self.split_peers();
@@ -53,6 +60,28 @@ impl Runtime {
             exit_callbacks::run_all();
         }
         self.lifecycle.note_ended();
+    }
+
+    /// Hands its state, if it has one, to the `stopping` of its type, while its peers can still be reached.
+    async fn stop_state(self: &Arc<Self>) {
+        let stopping = AssertUnwindSafe(within(self.clone(), self.state.stop(self.stop_reason()))).catch_unwind();
+        // A part of what its parent allows, so that the rest of the shutdown is in time.
+        self.bounded("its `stopping`", self.config.soft_reap / 2, async {
+            if stopping.await.is_err() {
+                let panic = panics::take_caught().message;
+                error!(target: "pleach::runtime", actor = %self.id(), panic, "`stopping` panicked");
+            }
+        })
+        .await;
+    }
+
+    fn stop_reason(&self) -> StopReason {
+        match (self.lifecycle.signal(), self.lifecycle.failure(), self.lifecycle.asked_by()) {
+            (Some(signal), ..) => StopReason::Signal(signal),
+            (_, Some(failure), _) => StopReason::Failed(failure.clone()),
+            (_, _, Some(by)) => StopReason::Requested { by: by.clone() },
+            (None, None, None) => StopReason::ParentGone,
+        }
     }
 
     /// Waits for the end of connections that have been asked to close.

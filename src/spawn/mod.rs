@@ -53,6 +53,8 @@ pub(crate) struct StartOptions {
     pub(crate) name: String,
     pub(crate) host: Host,
     pub(crate) modules: Vec<String>,
+    /// The path of the type of its state, if it has one.
+    pub(crate) state: Option<String>,
     pub(crate) transport: Option<String>,
     pub(crate) codec: Option<String>,
     pub(crate) multi_thread: Option<bool>,

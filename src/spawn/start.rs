@@ -241,6 +241,7 @@ async fn spec(runtime: &Arc<Runtime>, options: &StartOptions, uuid: Uuid, transp
         registrars: runtime.registrars().await,
         tree_key: runtime.identity.tree_key().clone(),
         modules: options.modules.clone(),
+        state: options.state.clone(),
         config: child_config(runtime.config(), options, &transport.protocol),
         outputs: outputs(runtime.config(), options),
         socket_dir: runtime.socket_dir(),

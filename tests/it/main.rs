@@ -55,6 +55,7 @@ mod runtime;
 mod schemas;
 mod signals;
 mod starts;
+mod stateful;
 mod storm;
 mod story;
 mod strangers;
@@ -124,6 +125,7 @@ fn main() -> ExitCode {
         promises::tests(),
         reaping::tests(),
         starts::tests(),
+        stateful::tests(),
         registry::tests(),
         runtime::tests(),
         schemas::tests(),

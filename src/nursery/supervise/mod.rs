@@ -38,6 +38,7 @@ use crate::portal::Portal;
 use crate::rpc::call::Call;
 use crate::runtime::within;
 use crate::scope;
+use crate::spawn::StartOptions;
 
 /// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
 ///
@@ -115,6 +116,8 @@ pub struct ChildSpec {
     restart: Restart,
     start: Starter,
     init: Option<Init>,
+    /// The path of the type of its state, if it has one.
+    state: Option<String>,
 }
 
 type Starter = Box<dyn Fn(Nursery, Overseer) -> BoxFuture<'static, Result<Portal>> + Send + Sync>;
@@ -126,11 +129,24 @@ impl ChildSpec {
     /// It is [`permanent`](Self::permanent) by default, and known by the actor's name. Only the
     /// description counts: nothing is started before it is supervised.
     pub fn daemon(actor: Start<Portal>) -> Self {
-        let options = actor.options;
+        Self::of_daemon(actor.options)
+    }
+
+    fn of_daemon(options: StartOptions) -> Self {
         let name = options.name.as_str().into();
         let start: Starter =
             Box::new(move |nursery, overseer| Box::pin(nursery.start_daemon(options.clone(), overseer)));
-        Self { name, restart: Restart::Permanent, start, init: None }
+        Self { name, restart: Restart::Permanent, start, init: None, state: None }
+    }
+
+    /// An actor with a state, which is made again each time.
+    pub(crate) fn with_state<P>(mut actor: Start<P>) -> Self {
+        let (make, state) = (actor.make.take(), actor.options.state.clone());
+        let spec = Self { state, ..Self::of_daemon(actor.options) };
+        match make {
+            Some(make) => spec.init(move |portal| make(portal)),
+            None => spec,
+        }
     }
 
     /// An actor that runs one function; `call` is asked for it each time.
@@ -150,7 +166,7 @@ impl ChildSpec {
             options.name.clone_from(&name);
             Box::pin(async move { Ok(nursery.start_one_shot(options, call, overseer).await?.without_result()) })
         });
-        Self { name: known_as, restart: Restart::Transient, start, init: None }
+        Self { name: known_as, restart: Restart::Transient, start, init: None, state: None }
     }
 
     /// Starts it again whenever it has ended.
@@ -168,7 +184,8 @@ impl ChildSpec {
         Self { restart: Restart::Temporary, ..self }
     }
 
-    /// Runs a callback each time the actor was started, before any caller gets its portal.
+    /// Runs a callback each time the actor was started, before any caller gets its portal; after those that were given
+    /// before, and after its state was made.
     ///
     /// An actor with one function begins with that meanwhile. If it fails, the actor is stopped, and that
     /// counts as its failure. Give it a deadline ([`fail_after`](crate::fail_after)) if it may hang.
@@ -177,7 +194,17 @@ impl ChildSpec {
         F: Fn(Portal) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
-        self.init = Some(Box::new(move |portal| Box::pin(init(portal))));
+        let before = self.init.take();
+        let init = Arc::new(init);
+        self.init = Some(Box::new(move |portal| {
+            let (before, init) = (before.as_ref().map(|before| before(portal.clone())), init.clone());
+            Box::pin(async move {
+                if let Some(before) = before {
+                    before.await?;
+                }
+                init(portal).await
+            })
+        }));
         self
     }
 }
@@ -240,6 +267,7 @@ impl Nursery {
         let supervisor = Supervisor(Arc::new(Shared {
             stop,
             children: children.iter().map(|child| (child.name.clone(), watch::Sender::new(Status::Down))).collect(),
+            states: children.iter().filter_map(|child| Some((child.name.clone(), child.state.clone()?))).collect(),
             outcome: watch::Sender::new(None),
             announcer: Announcer::new(),
         }));
@@ -263,6 +291,8 @@ pub struct Supervisor(Arc<Shared>);
 struct Shared {
     stop: CancellationToken,
     children: BTreeMap<Arc<str>, watch::Sender<Status>>,
+    /// The paths of the types of their states, of those that have one.
+    states: BTreeMap<Arc<str>, String>,
     outcome: watch::Sender<Option<Result<()>>>,
     announcer: Announcer,
 }
@@ -292,10 +322,7 @@ impl Supervisor {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn portal(&self, child: &str) -> Result<Portal> {
-        let Some(status) = self.0.children.get(child) else {
-            let known: Vec<_> = self.0.children.keys().map(|name| format!("`{name}`")).collect();
-            return Err(Error::Usage(format!("no `{child}` is supervised here, only {}", known.join(", "))));
-        };
+        let Some(status) = self.0.children.get(child) else { return Err(self.not_supervised(child)) };
         let mut status = status.subscribe();
         let settled = scope::wait(status.wait_for(|status| !matches!(status, Status::Down))).await?;
         match settled.as_deref() {
@@ -306,6 +333,22 @@ impl Supervisor {
             }
             Ok(Status::Over | Status::Down) | Err(_) => Err(Error::Cancelled(Cancelled::Nursery)),
         }
+    }
+
+    /// Returns the path of the type of a child's state, if it has one.
+    ///
+    /// # Errors
+    /// The child does not exist.
+    pub(crate) fn state_of(&self, child: &str) -> Result<Option<&str>> {
+        match self.0.children.contains_key(child) {
+            true => Ok(self.0.states.get(child).map(String::as_str)),
+            false => Err(self.not_supervised(child)),
+        }
+    }
+
+    fn not_supervised(&self, child: &str) -> Error {
+        let known: Vec<_> = self.0.children.keys().map(|name| format!("`{name}`")).collect();
+        Error::Usage(format!("no `{child}` is supervised here, only {}", known.join(", ")))
     }
 
     /// Returns the supervisor's events from now on; the first call also gets the earlier ones.

@@ -133,7 +133,7 @@ where
 
 /// Invokes a function of `#[pleach::context]`, which calls this.
 pub fn invoke_context<S, T, U, A, R, F>(
-    request: DialogRequest,
+    request: DialogRequest<'_>,
     run: impl FnOnce(Context<S, T, U>, A) -> F + Send + 'static,
 ) -> Invoked
 where

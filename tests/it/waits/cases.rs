@@ -79,6 +79,9 @@ pub(super) async fn run(name: &str, when: When, n: &Nursery, portal: &Portal) ->
     if let Some(told_of) = Box::pin(of_nurseries(name, when, n)).await? {
         return Ok(told_of);
     }
+    if let Some(told_of) = Box::pin(super::states::run(name, when, n)).await? {
+        return Ok(told_of);
+    }
     let told_of = Box::pin(of_streams(name, when, portal)).await?;
     Ok(told_of.unwrap_or_else(|| panic!("`{name}` has no case")))
 }

@@ -5,6 +5,7 @@
 
 mod cases;
 mod sources;
+mod states;
 
 use std::collections::BTreeSet;
 
@@ -53,6 +54,15 @@ const WAITS: &[(&str, Does)] = &[
     ("FindActor::required", FailsIfLate),
     ("IntoFuture for FindActor", FailsIfLate),
     ("Gate::enter", Fails),
+    ("Handle::portal", FailsIfLate),
+    ("Handle::stop", FailsIfLate),
+    ("Me::read", Fails),
+    ("Me::write", Fails),
+    ("Future for MethodCall", Fails),
+    ("MethodContext::open", Fails),
+    ("MethodStream::open", Fails),
+    ("IntoFuture for New", Fails),
+    ("stateful::find", FailsIfLate),
     ("MsgStream::close", Returns),
     ("MsgStream::recv", Fails),
     ("MsgStream::recv_many", Fails),

@@ -1,0 +1,184 @@
+//! The way from a handle to its actor.
+//!
+//! A way to a process ends with it. A way to a name, or to a child of a supervisor, leads to the process that has this
+//! place now: after a restart, to another one, whose state is new.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::ActorState;
+use super::call::{MethodCall, MethodContext, MethodStream};
+use super::handle::Handle;
+use crate::actor::ActorId;
+use crate::decode::Decoder;
+use crate::error::{Error, Result};
+use crate::find::{find_actor, wait_for_actor};
+use crate::nursery::supervise::Supervisor;
+use crate::portal::Portal;
+use crate::rpc::call::RemoteCall;
+use crate::rpc::context::ContextCall;
+use crate::rpc::export::Export;
+use crate::rpc::stream_call::StreamCall;
+use crate::runtime::handle::current_actor;
+use crate::scope::{self, move_on_after};
+
+/// The way to an actor whose state is an `A`; the methods of handles call by it.
+pub struct Route<A> {
+    way: Arc<Way>,
+    state: PhantomData<fn() -> A>,
+}
+
+/// The way to an actor, whatever its state.
+pub(super) enum Way {
+    /// A process.
+    Process(Portal),
+    /// A child of a supervisor of this actor.
+    Supervised(Supervisor, Arc<str>),
+    /// An actor that a peer has told of, and the portal to it once it was found.
+    Told(Place, tokio::sync::Mutex<Option<Portal>>),
+}
+
+/// The place of an actor in the tree, as a message tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// The path of the type of its state.
+    pub(super) path: String,
+    pub(super) name: String,
+    /// The one process that is meant; without it, the newest of that name.
+    pub(super) id: Option<ActorId>,
+}
+
+impl<A: ActorState> Route<A> {
+    /// The way to one process.
+    pub(crate) fn to(portal: Portal) -> Self {
+        Self::by(Way::Process(portal))
+    }
+
+    /// The way to a child of a supervisor, whichever process that is.
+    pub(super) fn to_supervised(supervisor: Supervisor, child: Arc<str>) -> Self {
+        Self::by(Way::Supervised(supervisor, child))
+    }
+
+    /// The way to the actor that a peer has told of.
+    pub(super) fn to_place(place: Place) -> Self {
+        Self::by(Way::Told(place, tokio::sync::Mutex::default()))
+    }
+
+    fn by(way: Way) -> Self {
+        Self { way: Arc::new(way), state: PhantomData }
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// Returns what is told of the actor in messages.
+    pub(super) fn place(&self) -> Place {
+        let path = A::PATH.to_owned();
+        match &*self.way {
+            Way::Process(portal) => Place { path, name: portal.id().name().into(), id: Some(portal.id().clone()) },
+            Way::Supervised(_, child) => Place { path, name: child.to_string(), id: None },
+            Way::Told(place, _) => place.clone(),
+        }
+    }
+
+    /// A call of a method; the macro's code calls this.
+    pub fn call<T, Args>(&self, export: &'static Export, args: Args) -> MethodCall<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+        Args: Serialize + DeserializeOwned + Send + 'static,
+    {
+        MethodCall::new(self.way.clone(), A::NAME, RemoteCall::new(export, args, Decoder::new()))
+    }
+
+    /// As [`call`](Self::call), for a method that returns a byte string.
+    pub fn call_blob<Args>(&self, export: &'static Export, args: Args) -> MethodCall<Bytes>
+    where
+        Args: Serialize + DeserializeOwned + Send + 'static,
+    {
+        MethodCall::new(self.way.clone(), A::NAME, RemoteCall::new(export, args, Decoder::blob()))
+    }
+
+    /// A stream of a method; the macro's code calls this.
+    pub fn stream<T>(&self, call: StreamCall<T>) -> MethodStream<T> {
+        MethodStream::new(self.way.clone(), call)
+    }
+
+    /// A context of a method; the macro's code calls this.
+    pub fn context<S, R, T, O>(&self, call: ContextCall<S, R, T, O>) -> MethodContext<S, R, T, O> {
+        MethodContext::new(self.way.clone(), call)
+    }
+}
+
+impl Way {
+    /// Returns a portal to the process that has this place now.
+    ///
+    /// # Errors
+    /// That process is gone, and none will follow; or none has followed in time.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn portal(&self) -> Result<Portal> {
+        scope::checkpoint()?;
+        match self {
+            Self::Process(portal) => Ok(portal.clone()),
+            Self::Supervised(supervisor, child) => supervisor.portal(child).await,
+            Self::Told(place, found) => {
+                let mut found = scope::wait(found.lock()).await?;
+                match &*found {
+                    Some(portal) if !portal.is_gone() => Ok(portal.clone()),
+                    _ => Ok(found.insert(place.reach().await?).clone()),
+                }
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Looks the actor up.
+    fn reach(&self) -> BoxFuture<'_, Result<Portal>> {
+        Box::pin(async move {
+            let Some(id) = &self.id else { return self.reach_newest().await };
+            let found = find_actor(&self.name).all().await?;
+            found.into_iter().find(|portal| portal.id() == id).ok_or_else(|| Error::NotFound { name: id.to_string() })
+        })
+    }
+
+    /// Looks up the newest of the name; one that is being started again is waited for.
+    async fn reach_newest(&self) -> Result<Portal> {
+        let patience = current_actor().map(|actor| actor.config().dial).unwrap_or_default();
+        match move_on_after(patience, wait_for_actor(&self.name)).await {
+            Some(found) => found,
+            None => Err(Error::NotFound { name: self.name.clone() }),
+        }
+    }
+}
+
+impl<A> Clone for Route<A> {
+    fn clone(&self) -> Self {
+        Self { way: self.way.clone(), state: PhantomData }
+    }
+}
+
+impl<A: ActorState> From<Route<A>> for Handle<A> {
+    fn from(route: Route<A>) -> Self {
+        Self::of(route)
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(portal) => portal.id().fmt(f),
+            Self::Supervised(_, child) => write!(f, "the supervised `{child}`"),
+            Self::Told(Place { id: Some(id), .. }, _) => id.fmt(f),
+            Self::Told(Place { name, .. }, _) => write!(f, "`{name}`"),
+        }
+    }
+}
