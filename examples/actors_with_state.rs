@@ -55,7 +55,7 @@ impl Audit {
     }
 
     async fn stopping(self, _why: StopReason) {
-        println!("audit: {}", self.0.join("; "));
+        println!("audit: {} notes, the last one: {}", self.0.len(), self.0.last().map_or("none", String::as_str));
     }
 }
 

@@ -316,6 +316,9 @@ fn is_test(file: &Path) -> bool {
 fn sources_below(at: &str) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![root().join(at)]);
     while let Some(path) = open.pop() {
+        if path.join("CACHEDIR.TAG").exists() {
+            continue; // what a build has left in a workspace of its own
+        }
         if path.is_dir() {
             let entries = fs::read_dir(&path).expect("a folder of sources can be read");
             open.extend(entries.map(|entry| entry.expect("so can its entries").path()));

@@ -2,6 +2,7 @@
 //!
 //! | page | contents |
 //! |---|---|
+//! | [`state`] | actors with state: methods, handles, turns, restarts |
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
@@ -25,5 +26,6 @@ pub mod observing;
 pub mod rows;
 pub mod security;
 pub mod signals;
+pub mod state;
 pub mod stuck;
 pub mod values;

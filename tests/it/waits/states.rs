@@ -56,6 +56,7 @@ pub(super) async fn run(name: &str, when: When, n: &Nursery) -> Result<Option<Op
     Ok(Some(match name {
         "Me::read" | "Me::write" => {
             let waited = tokio::select! {
+                biased; // the first one has the state
                 stayed = actor.stay() => stayed,
                 waited = actor.wait(when, name.to_owned()) => waited,
             };
