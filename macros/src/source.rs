@@ -43,14 +43,6 @@ impl Source {
         }
     }
 
-    /// Returns the type of its sender, if it has one.
-    pub(crate) fn sender(&self) -> Option<&TypePath> {
-        match self {
-            Self::Sender { sender, .. } => Some(sender),
-            Self::Returned { .. } => None,
-        }
-    }
-
     fn read_returned(sig: &Signature, returned: &TypeImplTrait) -> Result<Self> {
         if let Some(asyncness) = &sig.asyncness {
             let why = "a stream function that returns its stream is a plain `fn`: nothing runs before it is polled";

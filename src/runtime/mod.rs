@@ -102,7 +102,7 @@ impl Runtime {
     /// The first actor of a tree.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) when the configured directory can't hold sockets.
+    /// [`Error::Config`] when the configured directory can't hold sockets.
     pub(crate) fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
         let sockets = SocketDir::of_root(&config)?;
         let identity = Identity::root(&config.root_name, tree_key);

@@ -33,10 +33,7 @@ pub(super) struct Method {
 /// How it gets at the state, and what it says to its caller.
 pub(super) enum Speech {
     Answer(Access, Returned),
-    /// It returns a stream.
     Stream(Source),
-    /// It sends with a sender.
-    Sender(Source),
     Dialog(Box<Dialog>, Returned),
 }
 
@@ -91,7 +88,7 @@ impl Method {
                 let returned = mistakes.check(Returned::read(sig, Kind::Context));
                 dialog.zip(returned).map(|(dialog, returned)| Speech::Dialog(Box::new(dialog), returned))
             }
-            Some(_sender) => mistakes.check(Source::read(sig, &mut inputs)).map(Speech::Sender),
+            Some(_sender) => mistakes.check(Source::read(sig, &mut inputs)).map(Speech::Stream),
             None => mistakes.check(Returned::read(sig, Kind::Method)).map(|returned| Speech::Answer(access, returned)),
         };
         let arguments = inputs.filter_map(|input| mistakes.check(Argument::read(input, Kind::Method))).collect();

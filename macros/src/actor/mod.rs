@@ -8,17 +8,17 @@
 //! |---|---|
 //! | this one | the block: what it must look like, and what comes beside it |
 //! | [`method`] | which methods are exposed, and how each one gets at the state |
-//! | [`write`] | what an exposed method becomes |
+//! | [`expanded`] | what an exposed method becomes |
 
+mod expanded;
 mod method;
-mod write;
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, ReceiverKind, Result, ReturnType, Type, Visibility};
 
+use self::expanded::{Declared, arguments_struct};
 use self::method::Method;
-use self::write::{Declared, arguments_struct};
 use crate::exposed::is_for_callers;
 use crate::signature::{Argument, Kind, Mistakes, Returned, bare};
 
