@@ -32,7 +32,7 @@ mod stage;
 mod start;
 pub(crate) mod supervise;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -60,7 +60,7 @@ use crate::sync::lock;
 /// Outside an actor, it first boots the root of a tree with [`Config::load`].
 ///
 /// When `body` returns a value, actors with one function are waited for; daemons are waited for too,
-/// so cancel them first, each one or all with [`Nursery::cancel`]. When `body` or a child fails, or the
+/// so cancel them first, each one or all with [`Nursery::cancel`]; after 2 s a warning names those that were not. When `body` or a child fails, or the
 /// scope around is cancelled, all children are cancelled. Nothing that was started here is alive when
 /// this returns.
 ///
@@ -185,6 +185,8 @@ struct State {
     /// Whether it has been recorded that all members are ended.
     cancel_recorded: bool,
     members: BTreeMap<Uuid, ActorId>,
+    /// The members that live until they are cancelled, and have not been.
+    daemons: BTreeSet<Uuid>,
     errors: Vec<Error>,
     ledger: Ledger,
 }
@@ -342,6 +344,7 @@ impl Nursery {
                 // Watches for the nursery's own failure and, as its scope is a child of it, the scope around.
                 () = self.0.scope.token().cancelled_owned() => false,
                 () = self.join_all() => true,
+                never = self.tell_what_it_waits_for() => never,
             };
         if !joined {
             self.end_members(Stage::Ending, why.unwrap_or(Reason::Around));

@@ -68,11 +68,14 @@ impl Monitor {
 
     /// Watches a daemon until it has ended.
     pub(super) async fn watch_daemon(self) {
+        let uuid = self.member.child.id.uuid();
+        self.nursery.state().daemons.insert(uuid);
         tokio::select! {
             biased;
             () = self.member.ended() => self.judge(),
             () = self.member.until_end_requested() => {}
         }
+        self.nursery.state().daemons.remove(&uuid);
         self.end().await;
     }
 
@@ -158,7 +161,7 @@ impl Monitor {
         if !member.is_leaving() {
             member.mark_end_requested();
         }
-        let mut ending = reap(&member.child, nursery.0.stages.token(Stage::Killing), nursery.0.runtime.config()).await;
+        let mut ending = reap(&member.child, member.killing(), nursery.0.runtime.config()).await;
         if ending.by == EndedBy::Request && member.ended_by_itself() {
             ending.by = EndedBy::Itself;
         }
@@ -174,6 +177,7 @@ impl Monitor {
             state.members.remove(&uuid);
             state.ledger.add(ending.clone());
         }
+        self.member.note_ending(&ending);
         let Ending { actor, by, why, took, status } = &ending;
         meters::count(Event::Ended { by: by.label(), status: label(*status) });
         let failure = self.failure.get().map(|failure| format!("{failure}; ")).unwrap_or_default();

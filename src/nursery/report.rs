@@ -1,8 +1,10 @@
-//! How the members of a nursery ended: which were escalated, and why.
+//! How the members of a nursery ended: which were escalated, and why; and which ones it waits for.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
+use super::Nursery;
 use crate::spawn::reap::Ending;
 
 /// How the actors of a nursery came to their end, from [`Nursery::report`](crate::Nursery::report).
@@ -58,6 +60,22 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Nursery {
+    /// Says once for which members it waits that do not end by themselves. Never returns.
+    pub(super) async fn tell_what_it_waits_for(&self) -> bool {
+        tokio::time::sleep(SILENT).await;
+        let daemons: Vec<_> = {
+            let state = self.state();
+            state.daemons.iter().filter_map(|uuid| state.members.get(uuid)).map(ToString::to_string).collect()
+        };
+        if !daemons.is_empty() {
+            let (actor, waits_for) = (self.0.runtime.id(), daemons.join(", "));
+            warn!(target: "pleach::runtime", %actor, %waits_for, "a nursery whose body has returned waits for actors that live until they are cancelled: by `Portal::cancel_actor`, `Handle::stop`, `Supervisor::shutdown`, or all with `Nursery::cancel`");
+        }
+        std::future::pending().await
+    }
+}
+
 /// Keeps the endings of a nursery, which may live for years.
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -81,3 +99,6 @@ impl Ledger {
 
 /// As many endings as are kept.
 const KEPT: usize = 1000;
+
+/// How long a nursery waits for daemons before it says so.
+const SILENT: Duration = Duration::from_secs(2);

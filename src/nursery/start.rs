@@ -131,7 +131,8 @@ impl Nursery {
                     Overseer::Nursery => Stage::Ending,
                     Overseer::Supervisor { .. } => Stage::Killing,
                 });
-                let member = ChildHandle::new(child, nursery.0.runtime.clone(), ending);
+                let member =
+                    ChildHandle::new(child, nursery.0.runtime.clone(), ending, nursery.0.stages.token(Stage::Killing));
                 let unclaimed = member.clone();
                 (OnDrop::new(move || unclaimed.mark_end_requested()), enter(&nursery, member, overseer))
             });

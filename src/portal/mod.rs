@@ -1,5 +1,6 @@
-//! A peer actor as its caller sees it: the operations. Its identity is in [`peer`].
+//! A peer actor as its caller sees it: the operations. Its identity is in [`peer`], its end in [`ending`].
 
+mod ending;
 mod peer;
 
 use std::fmt;
@@ -21,7 +22,7 @@ use crate::rpc::call::{Call, Constructor, RemoteCall, run_path};
 use crate::rpc::context::{ContextCall, OpenContext};
 use crate::rpc::stream_call::StreamCall;
 use crate::runtime::connections::Connection;
-use crate::scope::{self, Erased, Shield};
+use crate::scope::{self, Erased};
 use crate::stream::StreamReceiver;
 use crate::sync::lock;
 
@@ -265,50 +266,6 @@ impl<T> Portal<T> {
     {
         // SAFETY: that is what `stream_is_send` checks.
         unsafe { Erased::<Result<X, E>, F, Fut>::new(stream(&self.peer, call, body)) }
-    }
-
-    /// Asks the actor to end itself, with everything below it.
-    ///
-    /// Returns once it has acknowledged, or has already ended; its nursery waits for its exit. Asking does not close
-    /// open dialogs: calls, contexts and streams learn from the actor how they end. An actor that has crashed just
-    /// before, or crashes instead of ending in order, still fails its nursery.
-    ///
-    /// # Errors
-    /// [`Error::ActorTooSlow`] when no acknowledgement came within `cancel_ack`.
-    ///
-    /// # Cancel safety
-    /// If dropped, the request has been sent.
-    pub async fn cancel_actor(&self) -> Result<()> {
-        self.peer.mark_end_requested(); // before the request is out, whose answer may be its end
-        let _shield = Shield::enter();
-        self.peer.cancel_actor().await
-    }
-
-    /// Returns whether the actor was asked from here to end itself: with
-    /// [`cancel_actor`](Self::cancel_actor), or by its nursery.
-    pub fn cancel_called(&self) -> bool {
-        self.peer.end_requested()
-    }
-
-    /// Gives the portal back, and waits until its connection is closed in order.
-    ///
-    /// A connection that was opened for portals ends with the last of them, after everything sent on it has been
-    /// delivered; dropping that portal closes it too, without waiting. The connection to a child or to the parent
-    /// stays: closing such a portal does nothing.
-    ///
-    /// # Errors
-    /// [`Error::Disconnected`] when the connection broke instead.
-    ///
-    /// # Cancel safety
-    /// If dropped, the connection is closed all the same.
-    pub async fn close(self) -> Result<()> {
-        match self.peer {
-            Peer::Child(_) => Ok(()),
-            Peer::Other(connection) => {
-                let _shield = Shield::enter();
-                connection.close().await
-            }
-        }
     }
 
     /// Returns the value of the actor's one function; any number of times.

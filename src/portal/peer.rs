@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Channel;
@@ -12,6 +13,7 @@ use crate::runtime::Runtime;
 use crate::runtime::connections::Connection;
 use crate::scope;
 use crate::spawn::judge::{Asked, End, Seen, Verdict, judge};
+use crate::spawn::reap::Ending;
 use crate::spawn::{Child, Exit};
 
 /// The actor at the other end of a portal.
@@ -91,14 +93,51 @@ pub(crate) struct ChildHandle {
     pub(crate) runtime: Arc<Runtime>,
     /// Whether this actor has asked it to end.
     end_requested: CancellationToken,
+    /// Whether it is not to be asked any more, but killed.
+    killing: CancellationToken,
+    /// How it came to its end, once its process is gone.
+    ending: watch::Sender<Option<Ending>>,
     /// Whether its process was dead by then, or had reported that it ends.
     requested_too_late: OnceLock<bool>,
 }
 
 impl ChildHandle {
-    /// Enters a child that is asked to end when `ending` is cancelled, if not before.
-    pub(crate) fn new(child: Child, runtime: Arc<Runtime>, ending: &CancellationToken) -> Arc<Self> {
-        Arc::new(Self { child, runtime, end_requested: ending.child_token(), requested_too_late: OnceLock::new() })
+    /// Enters a child that is asked to end when `ending` is cancelled, and killed when `killing` is, if not before.
+    pub(crate) fn new(
+        child: Child,
+        runtime: Arc<Runtime>,
+        ending: &CancellationToken,
+        killing: &CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            child,
+            runtime,
+            end_requested: ending.child_token(),
+            killing: killing.child_token(),
+            ending: watch::Sender::new(None),
+            requested_too_late: OnceLock::new(),
+        })
+    }
+
+    /// Has it killed, without asking it.
+    pub(super) fn kill(&self) {
+        self.killing.cancel();
+        self.mark_end_requested();
+    }
+
+    /// Returns the token that is cancelled when it is to be killed.
+    pub(crate) fn killing(&self) -> &CancellationToken {
+        &self.killing
+    }
+
+    /// Notes how it came to its end.
+    pub(crate) fn note_ending(&self, ending: &Ending) {
+        self.ending.send_replace(Some(ending.clone()));
+    }
+
+    /// Waits for its end; `None` if its nursery was lost together with the async runtime.
+    pub(super) async fn exited(&self) -> Option<Ending> {
+        self.ending.subscribe().wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone())
     }
 
     /// To be called before it is asked, by whatever means.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use pleach::EndedBy;
 use pleach::error::WaitStatus;
 use pleach::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
@@ -45,6 +46,10 @@ async fn keep_one_below(notes: String) -> Result<()> {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in PROCESSES {
+        tests.push(test(
+            format!("endings::a_portal_kills_its_actor_and_tells_how_it_ended_over_{protocol}"),
+            move || a_portal_kills_its_actor_and_tells_how_it_ended(protocol),
+        ));
         tests.push(test(format!("endings::an_actor_that_has_exited_is_called_in_vain_over_{protocol}"), move || {
             an_actor_that_has_exited_is_called_in_vain(protocol)
         }));
@@ -97,6 +102,29 @@ async fn a_daemon_that_dies_unasked_fails_its_nursery(protocol: &'static str) {
     .await;
     assert_says(&ended, &["`victim`", "was killed by signal 9"]);
     assert!(matches!(ended, Err(Error::ActorDied(died)) if died.status == WaitStatus::Signalled(9)));
+}
+
+async fn a_portal_kills_its_actor_and_tells_how_it_ended(protocol: &'static str) {
+    in_root(over(protocol), async |_| {
+        pleach::open_nursery(async |n| {
+            let killed = n.start_actor("killed").enable(module_path!()).await?;
+            let asked = n.start_actor("asked").await?;
+            let pid = killed.run(pid()).await?;
+            let (ended, waited) = tokio::join!(killed.kill(), killed.exited());
+            let ended = ended?;
+            assert_eq!((ended.by, ended.actor.pid(), waited?.by), (EndedBy::Sigterm, pid, EndedBy::Sigterm));
+            assert_eq!(killed.kill().await?.by, EndedBy::Sigterm, "any number of times");
+            asked.cancel_actor().await?;
+            assert_eq!(asked.exited().await?.by, EndedBy::Request);
+            let root = pleach::get_root().await?;
+            assert_says(&root.exited().await, &["actor `root`", "was not started by this actor"]);
+            assert_says(&root.kill().await, &["was not started by this actor"]);
+            Ok(())
+        })
+        .await
+    })
+    .await
+    .unwrap();
 }
 
 async fn an_actor_that_has_exited_is_called_in_vain(protocol: &'static str) {

@@ -9,6 +9,7 @@ use libtest_mimic::Trial;
 use pleach::__private::{Flavor, run_main};
 use pleach::prelude::*;
 use pleach::{Backoff, ChildSpec, Supervision};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{Notes, RootProcess, in_nursery, note, over, patience};
@@ -64,6 +65,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     root("a_record_is_one_object_if_json_is_asked_for", objects);
     root("a_format_that_is_misspelt_is_said_and_hides_nothing", misspelt);
     root("a_restart_is_a_warning_and_giving_up_an_error", restarts);
+    root("a_nursery_says_once_for_which_actors_it_waits", forgotten);
     root("a_sender_that_a_full_buffer_holds_up_is_a_warning", stalled);
     tests
 }
@@ -156,6 +158,25 @@ fn restarts() {
     assert_eq!(records("ERROR [root ", "`frail`"), 1, "{said}");
 }
 
+fn forgotten() {
+    let notes = Notes::new();
+    let mut command = command("forgotten", &notes);
+    command.stderr(Stdio::piped());
+    let mut root = RootProcess::spawn(command);
+    let mut lines = BufReader::new(root.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let warning = lines.find(|line| line.contains("waits for actors that live until they are cancelled")).unwrap();
+    assert!(warning.contains(" WARN [root "), "{warning}");
+    for named in ["`daemon`", "`supervised`"] {
+        assert!(warning.contains(named), "{warning}");
+    }
+    for other in ["`cancelled`", "`busy`"] {
+        assert!(!warning.contains(other), "{warning}");
+    }
+    kill_process(Pid::from_raw(root.pid().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    root.0.wait().unwrap();
+    assert!(!lines.any(|line| line.contains("waits for actors")), "it was said twice");
+}
+
 // S01, S09
 fn stalled() {
     let notes = Notes::new();
@@ -180,6 +201,7 @@ pub(crate) fn root(notes: &str, scenario: &str) {
     match scenario {
         "names" => run_main(Flavor::CurrentThread, says(notes)).unwrap(),
         "restarts" => run_main(Flavor::CurrentThread, gives_up()),
+        "forgotten" => run_main(Flavor::CurrentThread, forgets()).unwrap(),
         _ => run_main(Flavor::CurrentThread, holds_up(notes)).unwrap(),
     }
 }
@@ -197,6 +219,25 @@ async fn says(notes: String) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Leaves one actor that is busy, one that was cancelled, and two that were forgotten.
+async fn forgets() -> Result<()> {
+    in_nursery(over("uds"), async |n| {
+        n.run_in_actor(is_busy()).name("busy").await?;
+        n.start_actor("cancelled").await?.cancel_actor().await?;
+        n.start_actor("daemon").await?;
+        let supervised = ChildSpec::daemon(n.start_actor("supervised"));
+        n.supervise(Supervision::one_for_one().child(supervised)).await?;
+        Ok(())
+    })
+    .await
+    .or_else(|error| if error.is_cancelled() { Ok(()) } else { Err(error) })
+}
+
+#[pleach::rpc]
+async fn is_busy() -> Result<()> {
+    std::future::pending().await
 }
 
 async fn gives_up() {

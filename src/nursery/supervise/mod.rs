@@ -309,6 +309,17 @@ enum Status {
     Failed(Error),
 }
 
+impl Status {
+    /// Returns whether another one will follow soon: the child is down, or gone, which its supervisor has yet to see.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Down => true,
+            Self::Up(portal) => portal.is_gone(),
+            Self::Over | Self::Failed(_) => false,
+        }
+    }
+}
+
 impl Supervisor {
     /// Returns a portal to a child as it runs now; waits while it is being started again.
     ///
@@ -324,7 +335,7 @@ impl Supervisor {
     pub async fn portal(&self, child: &str) -> Result<Portal> {
         let Some(status) = self.0.children.get(child) else { return Err(self.not_supervised(child)) };
         let mut status = status.subscribe();
-        let settled = scope::wait(status.wait_for(|status| !matches!(status, Status::Down))).await?;
+        let settled = scope::wait(status.wait_for(|status| !status.is_passing())).await?;
         match settled.as_deref() {
             Ok(Status::Up(portal)) => Ok(portal.clone()),
             Ok(Status::Failed(error)) => Err(error.clone()),

@@ -135,6 +135,8 @@ async fn of_portals(name: &str, when: When, n: &Nursery, portal: &Portal) -> Res
     Ok(Some(match name {
         "Portal::cancel_actor" => told(when, portal.cancel_actor()).await,
         "Portal::close" => told(when, pleach::get_root().await?.close()).await,
+        "Portal::exited" => told(when, portal.exited()).await,
+        "Portal::kill" => told(when, n.start_actor("killed").await?.kill()).await,
         "Portal::open_context" => {
             told(when, portal.open_context(silent(), async |_, ()| pending::<Result<()>>().await)).await
         }

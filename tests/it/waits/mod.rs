@@ -80,6 +80,8 @@ const WAITS: &[(&str, Does)] = &[
     ("IntoFuture for OpenStream", Returns),
     ("Portal::cancel_actor", Returns),
     ("Portal::close", Returns),
+    ("Portal::exited", Fails),
+    ("Portal::kill", FailsIfLate),
     ("Portal::open_context", Fails),
     ("Portal::open_stream_from", Fails),
     ("Portal::result", Fails),
