@@ -52,6 +52,7 @@ mod log;
 mod actor;
 mod boot;
 mod broadcast;
+mod callers;
 mod channel;
 pub mod config;
 mod crash;
@@ -151,6 +152,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::boot::main::{Flavor, run_main};
+    pub use crate::callers::Callers;
     pub use crate::error::boxed::Raised;
     pub use crate::error::register::{ERRORS, RegisteredError};
     pub use crate::rpc::answer::Outcome;
@@ -158,7 +160,6 @@ pub mod __private {
     pub use crate::rpc::call::{call, call_blob, invoke, invoke_blob};
     pub use crate::rpc::context::{context_call, invoke_context};
     pub use crate::rpc::export::{EXPORTS, Export};
-    pub use crate::rpc::method::callers::Callers;
     pub use crate::rpc::method::{
         MethodArguments, invoke_is, invoke_me, invoke_me_context, invoke_me_stream, invoke_method,
         invoke_method_stream, invoke_new,

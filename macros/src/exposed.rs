@@ -280,5 +280,12 @@ pub(crate) fn is_for_callers(attribute: &Attribute) -> bool {
     attribute.path().get_ident().is_some_and(|name| FOR_CALLERS.iter().any(|known| name == known))
 }
 
+/// Returns whether an attribute sets lints.
+pub(crate) fn is_lint(attribute: &Attribute) -> bool {
+    attribute.path().get_ident().is_some_and(|name| LINTS.iter().any(|known| name == known))
+}
+
+const LINTS: [&str; 5] = ["allow", "deny", "expect", "forbid", "warn"];
+
 const FOR_CALLERS: [&str; 11] =
     ["allow", "cfg", "cfg_attr", "cold", "deny", "deprecated", "doc", "expect", "forbid", "must_use", "warn"];

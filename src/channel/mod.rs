@@ -113,6 +113,8 @@ struct Shared {
     decoding: Arc<tokio::sync::Mutex<()>>,
     /// The place of the next call of a method in the queue of the state: those that take theirs later wait here.
     order_of_methods: Arc<tokio::sync::Mutex<()>>,
+    /// The place of the next call of a method that is sent: those that find no room wait here.
+    order_of_sent_methods: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The types by which the session wakes and cancels tasks here.
@@ -202,6 +204,7 @@ impl Channel {
             line,
             decoding: Arc::default(),
             order_of_methods: Arc::default(),
+            order_of_sent_methods: Arc::default(),
         }))
     }
 
@@ -246,6 +249,11 @@ impl Channel {
     /// Returns the order of those calls of methods that can't take their place in the queue of the state at once.
     pub(crate) fn order_of_methods(&self) -> &Arc<tokio::sync::Mutex<()>> {
         &self.0.order_of_methods
+    }
+
+    /// Returns the order of those calls of methods that can't be sent at once.
+    pub(crate) fn order_of_sent_methods(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        &self.0.order_of_sent_methods
     }
 
     /// Waits while too much of what is small waits on the control lane. Returns whether there is room for a large

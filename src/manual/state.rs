@@ -48,7 +48,7 @@
 //!
 //! # Turns
 //! All calls wait in one queue before the state, in the order in which they arrive. The calls of one actor arrive in the
-//! order in which they were sent, also when the actor has several threads.
+//! order in which they were sent, also when the actor has several threads, or the connection little room.
 //!
 //! | method | has the state |
 //! |---|---|
@@ -60,8 +60,9 @@
 //! Contexts, and streams with a sender, take `me: Me<Self>`, because all others would wait until they end. A method that
 //! asks another actor may do so as well: while it waits for the answer, it does not need the state.
 //!
-//! - A call with more than 64 KiB of arguments takes its place once these are read, and so do the calls of the same actor
-//!   that arrive behind it. It may itself arrive behind smaller ones that were sent later.
+//! - Calls with more than 64 KiB of arguments have no order: they travel in parts, beside others. One takes its place once
+//!   its arguments are read, and so do the calls of the same actor that arrive behind it.
+//! - Methods with `me: Me<Self>` have no order either: they take their turn when they ask.
 //! - A call of an actor that does not read its answers waits outside of the queue, and holds up nothing but that actor's
 //!   other calls.
 //! - A cancelled or dropped call leaves the queue, or lets go of the state at its next `.await`. What a cancelled
@@ -72,19 +73,21 @@
 //! by way of its own handle, or of other actors' methods, while the method that waits for it has the state, fails at once:
 //! it says which method that is, and what to write instead.
 //!
-//! Not found in this way are two actors that call each other at the same time, and calls that come back by way of a plain
-//! function or of a task. They wait until they are cancelled: give such calls a
-//! [`timeout`](crate::MethodCall::timeout), whose error names actor, method and time. A call that waits for the state
-//! longer than 2 s is logged with the methods that have it; `pleach ps` draws the circle: see [`stuck`](super::stuck).
+//! That holds for methods that only look at the state as well, and for tasks that a method starts in a nursery. Not found
+//! in this way are two actors that call each other at the same time, calls that come back by way of a plain function or of
+//! `tokio::spawn`, and a method that asks its `Me` for the state which it has already. They wait until they are cancelled: give such calls a
+//! [`timeout`](crate::MethodCall::timeout), whose error names actor, method and time. A method that has the
+//! state longer than 2 s while a call waits for it is logged; `pleach ps` draws the circle: see [`stuck`](super::stuck).
 //!
 //! # The end
 //! - An error of `new` is the error of the start, and the actor ends.
 //! - When the actor ends, its calls are cancelled; then `stopping`, if the type has one, gets the state for good, and the
 //!   [reason](crate::StopReason). The connections are still there. It has half of
 //!   [`Config::soft_reap`](crate::Config::soft_reap).
+//! - `stopping` is for an end in order. It is not called when the process is killed, nor when its parent was.
 //! - A panic in `&mut self`, or while something of `me.write()` is held, leaves the state half-changed: no method sees it
-//!   again, and the actor fails, which fails its nursery or has its supervisor start it again. A panic elsewhere fails the
-//!   one call.
+//!   again, and the actor fails, which fails its nursery or has its supervisor start it again. A panic elsewhere, also in
+//!   a task of a method, fails the one call.
 //! - A process that is killed takes its state along. There is no copy of it: store what has to survive.
 //!
 //! # Names and restarts

@@ -1,11 +1,13 @@
-//! A peer actor as its caller sees it: the operations. Its identity is in [`peer`], its end in [`ending`].
+//! A peer actor as its caller sees it: the operations. Its identity is in [`peer`], its end in [`ending`], the calls
+//! of its state in [`method`].
 
 mod ending;
+mod method;
 mod peer;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use pleach_wire::Payload;
 use serde::Serialize;
@@ -18,13 +20,12 @@ use crate::actor::ActorId;
 use crate::channel::Liveness;
 use crate::decode::Decoder;
 use crate::error::{Cancelled, Error, Result, ScopeError};
-use crate::rpc::call::{Call, Constructor, RemoteCall, run_path};
+use crate::rpc::call::{Call, run_path};
 use crate::rpc::context::{ContextCall, OpenContext};
 use crate::rpc::stream_call::StreamCall;
 use crate::runtime::connections::Connection;
 use crate::scope::{self, Erased};
 use crate::stream::StreamReceiver;
-use crate::sync::lock;
 
 /// A handle on another actor: run functions there, or end it.
 ///
@@ -127,32 +128,6 @@ impl<T> Portal<T> {
             self.peer.ready_for_large().await?;
         }
         call.run_over(self.peer.channel(), &self.peer).await
-    }
-
-    /// Runs a method of the actor's state.
-    pub(crate) async fn run_method<R>(&self, call: RemoteCall<R>) -> Result<R> {
-        if !self.peer.ready().await? && !self.peer.channel().is_small(call.args()) {
-            self.peer.ready_for_large().await?;
-        }
-        call.run_over(self.peer.channel(), &self.peer).await
-    }
-
-    /// Has the actor make its state. The lock is not held across a wait.
-    pub(crate) async fn make<S>(&self, state: &Mutex<Constructor<S>>) -> Result<()> {
-        let channel = self.peer.channel();
-        if !self.peer.ready().await? && !channel.is_small(lock(state).args()) {
-            self.peer.ready_for_large().await?;
-        }
-        let (sent, export) = {
-            let state = lock(state);
-            (state.send(channel), state.export())
-        };
-        Constructor::<S>::made(sent, export, channel, &self.peer).await
-    }
-
-    /// Returns whether its connection has ended: the actor is not reached by it any more.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.peer.channel().end().is_some()
     }
 
     /// Runs a function that is known by its path only, e.g. of another program.

@@ -52,6 +52,15 @@ impl Peer {
         }
     }
 
+    /// Returns whether calls find it no more: its process or its connection has ended, or it is about to end.
+    pub(super) fn is_gone(&self) -> bool {
+        let is_leaving = match self {
+            Self::Child(member) => member.child.process.has_ended() || member.end_requested(),
+            Self::Other(_) => false,
+        };
+        is_leaving || self.channel().end().is_some() || self.channel().peer_failure().is_some()
+    }
+
     /// Asks the actor to end. The record of a child's end is its nursery's.
     pub(super) async fn cancel_actor(&self) -> Result<()> {
         let channel = self.channel();

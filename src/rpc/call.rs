@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::answer::Outcome;
 use super::export::{Export, target_of};
+use super::method::MethodArguments;
 use super::request::{Invoked, Request};
+use crate::callers::Callers;
 use crate::channel::explain::{Explain, told};
 use crate::channel::{Channel, Pending, UNCHECKED, call_terms};
 use crate::decode::Decoder;
@@ -119,14 +121,30 @@ impl<T> Call<T> {
 /// A call of a method of an actor's state: it runs there only.
 pub(crate) struct RemoteCall<T> {
     export: &'static Export,
-    args: Box<dyn Encode + Send>,
+    args: Box<dyn RemoteArguments>,
     decoder: Decoder<T>,
+}
+
+/// The arguments of any method.
+trait RemoteArguments: Send {
+    fn encode(&self) -> &dyn Encode;
+    fn callers(&mut self) -> &mut Callers;
+}
+
+impl<A: MethodArguments + Serialize> RemoteArguments for A {
+    fn encode(&self) -> &dyn Encode {
+        self
+    }
+
+    fn callers(&mut self) -> &mut Callers {
+        MethodArguments::callers(self)
+    }
 }
 
 impl<T> RemoteCall<T> {
     pub(crate) fn new<A>(export: &'static Export, args: A, decoder: Decoder<T>) -> Self
     where
-        A: Serialize + DeserializeOwned + Send + 'static,
+        A: MethodArguments + Serialize,
     {
         fidelity::check(&args);
         Self { export, args: Box::new(args), decoder }
@@ -138,15 +156,38 @@ impl<T> RemoteCall<T> {
     }
 
     pub(crate) fn args(&self) -> &dyn Encode {
-        &*self.args
+        self.args.encode()
     }
 
-    /// Runs it over `channel`; `peer` explains why the connection was lost.
-    pub(crate) async fn run_over(self, channel: &Channel, peer: &impl Explain) -> Result<T> {
-        let Self { export, args, decoder } = self;
-        let sent = channel.call(export.target(), &*args, export.terms(scope::current_deadline()));
-        drop(args);
-        answered(sent, export, decoder, channel, peer).await
+    /// Says that the running code waits for it.
+    pub(crate) fn note_callers(&mut self) {
+        *self.args.callers() = Callers::current();
+    }
+
+    /// Sends the request; at the deadline the peer cancels the task by itself.
+    ///
+    /// # Errors
+    /// When the arguments can't be sent, or the connection is gone.
+    pub(crate) fn send(&self, channel: &Channel, deadline: Option<Instant>) -> Result<Pending> {
+        channel.call(self.export.target(), self.args(), self.export.terms(deadline))
+    }
+
+    /// Returns what is needed to read its value.
+    pub(crate) fn answer(&self) -> RemoteAnswer<T> {
+        RemoteAnswer { export: self.export, decoder: self.decoder }
+    }
+}
+
+/// The value of a call of a method, to come.
+pub(crate) struct RemoteAnswer<T> {
+    export: &'static Export,
+    decoder: Decoder<T>,
+}
+
+impl<T> RemoteAnswer<T> {
+    /// Waits for it; `peer` explains why the connection was lost.
+    pub(crate) async fn read(self, sent: Result<Pending>, channel: &Channel, peer: &impl Explain) -> Result<T> {
+        answered(sent, self.export, self.decoder, channel, peer).await
     }
 }
 

@@ -31,6 +31,7 @@ use super::on_drop::OnDrop;
 use super::shield::shield;
 use super::task::Task;
 use super::tree::CancelScope;
+use crate::callers::Callers;
 use crate::current::inherited;
 use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 use crate::sync::lock;
@@ -181,7 +182,8 @@ impl TaskNursery {
             // Without a receiver the task was not to be joined.
             let _ = settle.send(result);
         };
-        self.0.tasks.spawn(in_current_span(inherited(run)));
+        // What waits for the code that starts it waits for the task, too.
+        self.0.tasks.spawn(in_current_span(inherited(Callers::current().around(run))));
         drop(admitted);
         Ok(Task::new(result))
     }

@@ -58,8 +58,9 @@ impl<T: Send + 'static> Future for MethodCall<T> {
     /// When polled again after it ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         if let Stage::Unsent { .. } = self.0
-            && let Stage::Unsent { way, state, call, limit } = std::mem::replace(&mut self.0, Stage::Ended)
+            && let Stage::Unsent { way, state, mut call, limit } = std::mem::replace(&mut self.0, Stage::Ended)
         {
+            call.note_callers();
             self.0 = Stage::Sent(Box::pin(run(way, state, call, limit)));
         }
         let Stage::Sent(running) = &mut self.0 else { panic!("a call was polled after it ended") };

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::ActorState;
-use super::route::{Place, Route, Way};
+use super::route::{Place, Route, Told, Way};
 use crate::error::{Error, Result};
 use crate::nursery::supervise::Supervisor;
 use crate::portal::Portal;
@@ -23,13 +23,14 @@ use crate::portal::Portal;
 /// # Restarts
 /// A handle from `start` or `find` is on one process, and ends with it. A handle on a child of a supervisor
 /// [follows restarts](Self::follows_restarts): it is on the process that runs now, also where it was sent to, and waits
-/// while there is none. The state of that one is new. A call that is under way when a process dies fails and is not
+/// while there is none; the actors that it was sent to ask the one that supervises. The state of that one is new. A call that is under way when a process dies fails and is not
 /// repeated, because it may have run in part.
 ///
 /// # Order
 /// The calls of one actor get at the state in the order in which they were sent: those that only look at it beside each
-/// other, those that change it one by one. A call is sent when it is first polled. Calls with arguments of more than
-/// 64 KiB may arrive after smaller ones that were sent later.
+/// other, those that change it one by one. A call is sent when it is first polled, or, if the connection is busy, as soon
+/// as those before it were. Two kinds have no order: calls with more than 64 KiB of arguments, which travel in parts
+/// beside the others, and methods with `me: Me<Self>`, which take their turn when they ask.
 pub struct Handle<A: ActorState> {
     methods: A::Methods,
 }
@@ -71,7 +72,7 @@ impl<A: ActorState> Handle<A> {
         match Self::route(this).way() {
             Way::Process(_) => false,
             Way::Supervised(..) => true,
-            Way::Told(place, _) => place.id.is_none(),
+            Way::Told(place, _) => matches!(place.actor, Told::Supervised { .. }),
         }
     }
 }

@@ -6,12 +6,14 @@
 //! | [`new`] | a state that is not made yet, and the actor that is started with it |
 //! | [`handle`] | the typed handle, also as a value in a message |
 //! | [`route`] | the way to the actor: one process, or the one that has its place now |
+//! | [`kept`] | which process is a supervised child now, for those that a handle was sent to |
 //! | [`call`] | the calls of a handle's methods |
 //!
 //! The actor's side is [`crate::rpc::method`].
 
 pub(crate) mod call;
 pub(crate) mod handle;
+mod kept;
 pub(crate) mod new;
 pub(crate) mod route;
 
@@ -22,6 +24,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::find::find_actor;
 use crate::rpc::call::RemoteCall;
 use crate::rpc::export::Export;
+use crate::rpc::method::OnlyCallers;
 use crate::rpc::method::cell::State;
 
 /// A type whose values are the state of an actor, with the methods of its handles. `#[pleach::actor]` implements it.
@@ -39,7 +42,7 @@ pub struct IsCall(RemoteCall<()>);
 
 /// Prepares that call; the macro's code calls this.
 pub fn is_call(export: &'static Export) -> IsCall {
-    IsCall(RemoteCall::new(export, (), Decoder::new()))
+    IsCall(RemoteCall::new(export, OnlyCallers::default(), Decoder::new()))
 }
 
 /// Looks up an actor of a type by its name, as [`find_actor`] does for any.
@@ -88,7 +91,9 @@ pub fn is_call(export: &'static Export) -> IsCall {
 /// ```
 pub async fn find<A: ActorState>(name: &str) -> Result<Option<Handle<A>>> {
     let Some(portal) = find_actor(name).await? else { return Ok(None) };
-    match portal.run_method(A::is().0).await {
+    let mut is = A::is().0;
+    is.note_callers();
+    match portal.run_method(is).await {
         Ok(()) => Ok(Some(Route::to(portal).into())),
         Err(Error::Refused { why: Refusal::ModuleNotExposed { .. } | Refusal::UnknownFunction { .. }, .. }) => {
             Err(Error::Usage(format!("{} is not a `{}`", portal.id(), A::NAME)))

@@ -8,25 +8,26 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::ActorState;
 use super::call::{MethodCall, MethodContext, MethodStream};
 use super::handle::Handle;
+use super::kept::{self, keeper_of};
 use crate::actor::ActorId;
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
-use crate::find::{find_actor, wait_for_actor};
+use crate::find::{find_actor, get_root};
 use crate::nursery::supervise::Supervisor;
 use crate::portal::Portal;
 use crate::rpc::call::RemoteCall;
 use crate::rpc::context::ContextCall;
 use crate::rpc::export::Export;
+use crate::rpc::method::MethodArguments;
 use crate::rpc::stream_call::StreamCall;
 use crate::runtime::handle::current_actor;
-use crate::scope::{self, move_on_after};
+use crate::scope;
 
 /// The way to an actor whose state is an `A`; the methods of handles call by it.
 pub struct Route<A> {
@@ -49,9 +50,22 @@ pub(super) enum Way {
 pub(super) struct Place {
     /// The path of the type of its state.
     pub(super) path: String,
-    pub(super) name: String,
-    /// The one process that is meant; without it, the newest of that name.
-    pub(super) id: Option<ActorId>,
+    pub(super) actor: Told,
+}
+
+/// The actor that is meant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Told {
+    /// This process.
+    Process(ActorId),
+    /// Whichever process is the child of a supervisor.
+    Supervised {
+        /// The actor that supervises it.
+        by: ActorId,
+        /// The supervisor there.
+        keeper: u64,
+        child: String,
+    },
 }
 
 impl<A: ActorState> Route<A> {
@@ -82,8 +96,11 @@ impl<A: ActorState> Route<A> {
     pub(super) fn place(&self) -> Place {
         let path = A::PATH.to_owned();
         match &*self.way {
-            Way::Process(portal) => Place { path, name: portal.id().name().into(), id: Some(portal.id().clone()) },
-            Way::Supervised(_, child) => Place { path, name: child.to_string(), id: None },
+            Way::Process(portal) => Place { path, actor: Told::Process(portal.id().clone()) },
+            Way::Supervised(supervisor, child) => {
+                let (by, keeper) = keeper_of(supervisor);
+                Place { path, actor: Told::Supervised { by, keeper, child: child.to_string() } }
+            }
             Way::Told(place, _) => place.clone(),
         }
     }
@@ -92,7 +109,7 @@ impl<A: ActorState> Route<A> {
     pub fn call<T, Args>(&self, export: &'static Export, args: Args) -> MethodCall<T>
     where
         T: DeserializeOwned + Send + 'static,
-        Args: Serialize + DeserializeOwned + Send + 'static,
+        Args: MethodArguments + Serialize,
     {
         MethodCall::new(self.way.clone(), A::NAME, RemoteCall::new(export, args, Decoder::new()))
     }
@@ -100,7 +117,7 @@ impl<A: ActorState> Route<A> {
     /// As [`call`](Self::call), for a method that returns a byte string.
     pub fn call_blob<Args>(&self, export: &'static Export, args: Args) -> MethodCall<Bytes>
     where
-        Args: Serialize + DeserializeOwned + Send + 'static,
+        Args: MethodArguments + Serialize,
     {
         MethodCall::new(self.way.clone(), A::NAME, RemoteCall::new(export, args, Decoder::blob()))
     }
@@ -133,29 +150,48 @@ impl Way {
                 let mut found = scope::wait(found.lock()).await?;
                 match &*found {
                     Some(portal) if !portal.is_gone() => Ok(portal.clone()),
-                    _ => Ok(found.insert(place.reach().await?).clone()),
+                    _ => Ok(found.insert(Box::pin(place.actor.reach()).await?).clone()),
                 }
             }
         }
     }
 }
 
-impl Place {
-    /// Looks the actor up.
-    fn reach(&self) -> BoxFuture<'_, Result<Portal>> {
-        Box::pin(async move {
-            let Some(id) = &self.id else { return self.reach_newest().await };
-            let found = find_actor(&self.name).all().await?;
-            found.into_iter().find(|portal| portal.id() == id).ok_or_else(|| Error::NotFound { name: id.to_string() })
-        })
+impl Told {
+    /// Looks the actor up; a supervised one that is being started again is waited for.
+    async fn reach(&self) -> Result<Portal> {
+        let (by, keeper, child) = match self {
+            Self::Process(id) => return reach(id).await,
+            Self::Supervised { by, keeper, child } => (by, *keeper, child),
+        };
+        let supervising = reach(by).await?;
+        loop {
+            let id = supervising.run(kept::current(keeper, child.clone())).await?;
+            match reach(&id).await {
+                // It has ended since: its supervisor will know.
+                Err(Error::Closed(_)) => {}
+                found => return found,
+            }
+        }
     }
+}
 
-    /// Looks up the newest of the name; one that is being started again is waited for.
-    async fn reach_newest(&self) -> Result<Portal> {
-        let patience = current_actor().map(|actor| actor.config().dial).unwrap_or_default();
-        match move_on_after(patience, wait_for_actor(&self.name)).await {
-            Some(found) => found,
-            None => Err(Error::NotFound { name: self.name.clone() }),
+/// Connects to one actor, which may be near.
+async fn reach(id: &ActorId) -> Result<Portal> {
+    let own = current_actor();
+    if let Some(parent) = own.and_then(|own| own.parent()).filter(|parent| parent.id() == id) {
+        return Ok(parent);
+    }
+    let found = find_actor(id.name()).all().await?.into_iter().find(|portal| portal.id() == id);
+    match found {
+        Some(found) => Ok(found),
+        None => {
+            let root = get_root().await?;
+            if root.id() == id {
+                Ok(root)
+            } else {
+                Err(Error::Closed(format!("{id} has ended, and its state with it")))
+            }
         }
     }
 }
@@ -177,8 +213,8 @@ impl fmt::Display for Way {
         match self {
             Self::Process(portal) => portal.id().fmt(f),
             Self::Supervised(_, child) => write!(f, "the supervised `{child}`"),
-            Self::Told(Place { id: Some(id), .. }, _) => id.fmt(f),
-            Self::Told(Place { name, .. }, _) => write!(f, "`{name}`"),
+            Self::Told(Place { actor: Told::Process(id), .. }, _) => id.fmt(f),
+            Self::Told(Place { actor: Told::Supervised { child, .. }, .. }, _) => write!(f, "the supervised `{child}`"),
         }
     }
 }

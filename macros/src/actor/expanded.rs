@@ -7,7 +7,7 @@ use syn::{Ident, ImplItemFn};
 
 use super::method::{Access, Method, Speech};
 use crate::dialog::Dialog;
-use crate::exposed::{is_for_callers, shown_arguments};
+use crate::exposed::{is_for_callers, is_lint, shown_arguments};
 use crate::signature::{Argument, Returned, is_bytes};
 use crate::source::Source;
 use crate::text;
@@ -17,7 +17,7 @@ impl Method {
     pub(super) fn write(&self, actor: &Ident) -> TokenStream {
         let Self { function, arguments, speech } = self;
         let ImplItemFn { attrs, vis, sig, .. } = function;
-        let outside = attrs.iter().filter(|attribute| is_for_callers(attribute));
+        let outside = attrs.iter().filter(|attribute| is_for_callers(attribute) && !is_lint(attribute));
         let name = &sig.ident;
         let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
@@ -33,7 +33,7 @@ impl Method {
             #shapes
         };
         let export = declared.export(&export, shown_dialog, &shapes);
-        let structure = arguments_struct(arguments, &declared.arguments, true);
+        let structure = arguments_struct(arguments, &declared.arguments);
         quote! {
             #(#outside)*
             #vis fn #name(&self, #(#names: #types),*) -> #returned {
@@ -194,7 +194,7 @@ impl<'a> Declared<'a> {
     /// Writes the entry in the table of exposed functions.
     pub(super) fn export(&self, constructor: &Ident, dialog: Option<String>, shapes: &TokenStream) -> TokenStream {
         let Self { actor, name, arguments, returns } = self;
-        let actor = actor.to_string();
+        let actor = actor.unraw().to_string();
         let dialog = dialog.map(|dialog| quote!(#dialog,));
         let tracing = (!shapes.is_empty()).then(|| quote!(.tracing(|shapes| { #shapes })));
         quote! {
@@ -213,40 +213,29 @@ impl<'a> Declared<'a> {
     }
 }
 
-/// Writes the structure in which arguments travel; those of a method travel with the calls that wait for it.
-pub(super) fn arguments_struct(arguments: &[Argument], shown: &str, is_method: bool) -> TokenStream {
+/// Writes the structure in which arguments travel, with the calls that wait for the method.
+pub(super) fn arguments_struct(arguments: &[Argument], shown: &str) -> TokenStream {
     let names = arguments.iter().map(|argument| &argument.name);
     let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
     let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "::pleach::__private::blob")])));
     let expecting = format!("the arguments ({shown})");
-    let (callers, taken) = match is_method {
-        true => (
-            Some(quote! {
-                #[serde(
-                    default,
-                    rename = "__callers",
-                    skip_serializing_if = "::pleach::__private::Callers::is_none",
-                )]
-                __pleach_callers: ::pleach::__private::Callers,
-            }),
-            Some(quote! {
-                impl ::pleach::__private::MethodArguments for __PleachArguments {
-                    fn callers(&mut self) -> ::pleach::__private::Callers {
-                        ::core::mem::take(&mut self.__pleach_callers)
-                    }
-                }
-            }),
-        ),
-        false => (None, None),
-    };
     quote! {
         #[derive(::pleach::__private::serde::Serialize, ::pleach::__private::serde::Deserialize)]
         #[serde(crate = "::pleach::__private::serde", deny_unknown_fields, expecting = #expecting)]
         struct __PleachArguments {
             #(#blobs #names: #types,)*
-            #callers
+            #[serde(
+                default,
+                rename = "__callers",
+                skip_serializing_if = "::pleach::__private::Callers::is_none",
+            )]
+            __pleach_callers: ::pleach::__private::Callers,
         }
 
-        #taken
+        impl ::pleach::__private::MethodArguments for __PleachArguments {
+            fn callers(&mut self) -> &mut ::pleach::__private::Callers {
+                &mut self.__pleach_callers
+            }
+        }
     }
 }

@@ -63,8 +63,10 @@ impl Method {
             block: syn::parse_quote!({}),
             ..function.clone()
         };
-        if is_stream {
-            live_without_self(&mut function.sig);
+        match is_stream {
+            true => live_without_self(&mut function.sig),
+            // It has to be, whether or not it waits.
+            false => function.attrs.push(syn::parse_quote!(#[allow(clippy::unused_async)])),
         }
         let sig = &function_named.sig;
         let mut inputs = sig.inputs.iter();
@@ -136,7 +138,7 @@ fn last_is(path: &TypePath, name: &str) -> bool {
 
 /// Each value has methods of these names, a handle too: they would hide the actor's.
 fn check_name(name: &Ident) -> Result<()> {
-    match ["clone", "drop", "into", "to_owned", "try_into"].iter().any(|taken| name == taken) {
+    match ["clone", "drop", "into", "serialize", "to_owned", "try_into"].iter().any(|taken| name == taken) {
         true => Err(Error::new_spanned(
             name,
             format!("a handle has a `{name}` of its own, as any value, which would hide this one: rename it"),

@@ -15,11 +15,12 @@ mod method;
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt as _;
 use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, ReceiverKind, Result, ReturnType, Type, Visibility};
 
 use self::expanded::{Declared, arguments_struct};
 use self::method::Method;
-use crate::exposed::is_for_callers;
+use crate::exposed::{is_for_callers, is_lint};
 use crate::signature::{Argument, Kind, Mistakes, Returned, bare};
 
 /// Expands the attribute, or reports why the type can't be the state of an actor.
@@ -64,6 +65,11 @@ impl Actor {
                 continue;
             };
             match function.sig.ident.to_string().as_str() {
+                "new" if new.is_some() => {
+                    let why = "the state has one `new`: put the condition inside of it";
+                    mistakes.check::<()>(Err(Error::new_spanned(&function.sig.ident, why)));
+                    continue;
+                }
                 "new" => {
                     new = Some(mistakes.check(New::read(&function, &name)));
                     continue;
@@ -93,7 +99,7 @@ impl Actor {
         let methods_type = format_ident!("{name}Methods");
         let about = format!("The methods of a `{name}` in its actor: a `pleach::Handle<{name}>` has them.");
         let methods = methods.iter().map(|method| method.write(name));
-        let shown = name.to_string();
+        let shown = name.unraw().to_string();
         let stopping = stopping.as_ref().map(|stopping| {
             let why = stopping.takes_reason.then(|| quote!(why));
             quote! {
@@ -148,7 +154,7 @@ impl Actor {
                 }
             }
 
-            #[allow(dead_code)]
+            #[allow(dead_code, deprecated, missing_docs)]
             impl #methods_type {
                 #(#methods)*
             }
@@ -177,17 +183,20 @@ impl New {
     fn write(&self, actor: &Ident) -> TokenStream {
         let Self { function, arguments, returned } = self;
         let ImplItemFn { attrs, vis, sig, block, .. } = function;
-        let (outside, inside): (Vec<_>, Vec<_>) = attrs.iter().partition(|attribute| is_for_callers(attribute));
+        // Lints are about the body.
+        let (outside, inside): (Vec<_>, Vec<_>) =
+            attrs.iter().partition(|attribute| is_for_callers(attribute) && !is_lint(attribute));
+        let conditions = attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
         let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let mut body = sig.clone();
         body.ident = Ident::new("__pleach_new", sig.ident.span());
         let declared = Declared::of(actor, "new", arguments, &returned.ty.to_token_stream());
         let export = declared.export(&format_ident!("new"), None, &TokenStream::new());
-        let structure = arguments_struct(arguments, &declared.arguments, false);
+        let structure = arguments_struct(arguments, &declared.arguments);
         quote! {
             #(#outside)*
-            #[allow(clippy::new_ret_no_self)]
+            #[allow(clippy::many_single_char_names, clippy::new_ret_no_self, clippy::too_many_arguments)]
             #vis fn new(#(#names: #types),*) -> ::pleach::New<#actor> {
                 #structure
 
@@ -199,12 +208,17 @@ impl New {
 
                 #export
 
-                ::pleach::New::of(&__PLEACH_EXPORT, __PleachArguments { #(#names),* }, |__pleach: __PleachArguments| {
+                let __pleach_arguments = __PleachArguments {
+                    #(#names,)*
+                    __pleach_callers: ::pleach::__private::Callers::current(),
+                };
+                ::pleach::New::of(&__PLEACH_EXPORT, __pleach_arguments, |__pleach: __PleachArguments| {
                     #actor::__pleach_new(#(__pleach.#names),*)
                 })
             }
 
             #[doc(hidden)]
+            #(#conditions)*
             #(#inside)*
             #[allow(clippy::unused_async)]
             #body #block
@@ -255,7 +269,11 @@ pub(super) fn named(tokens: TokenStream, name: &Ident) -> TokenStream {
     tokens
         .into_iter()
         .map(|token| match token {
-            TokenTree::Ident(word) if word == "Self" => TokenTree::Ident(Ident::new(&name.to_string(), word.span())),
+            TokenTree::Ident(word) if word == "Self" => {
+                let mut name = name.clone();
+                name.set_span(word.span());
+                TokenTree::Ident(name)
+            }
             TokenTree::Group(group) => {
                 let mut renamed = Group::new(group.delimiter(), named(group.stream(), name));
                 renamed.set_span(group.span());

@@ -2,7 +2,8 @@
 //!
 //! | file | station |
 //! |---|---|
-//! | this one | the description of a supervision, and the supervisor's handle |
+//! | this one | the description of a supervision, and its start |
+//! | [`handle`] | the handle on a supervisor: the portals of its children, its end |
 //! | [`policy`] | the decisions: which children to stop and start, how soon, when to give up |
 //! | [`run`] | the supervisor's task, which carries them out |
 //! | [`events`] | the events that a supervisor emits |
@@ -11,12 +12,14 @@
 //! fails, all are cancelled. A supervisor that gives up is such a failure.
 
 mod events;
+mod handle;
 mod policy;
 mod run;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -24,6 +27,8 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::events::{SupervisorEvent, SupervisorEvents};
+pub use self::handle::Supervisor;
+pub(crate) use self::handle::WeakSupervisor;
 pub use self::policy::Backoff;
 
 use self::events::Announcer;
@@ -36,7 +41,7 @@ use super::start::{Start, options_for};
 use crate::error::{Cancelled, Error, Result};
 use crate::portal::Portal;
 use crate::rpc::call::Call;
-use crate::runtime::within;
+use crate::runtime::{Runtime, within};
 use crate::scope;
 use crate::spawn::StartOptions;
 
@@ -264,7 +269,10 @@ impl Nursery {
         let stop = self.0.stages.token(Stage::Ending).child_token();
         let waiting = stop.clone().drop_guard();
         let Supervision { rules, children } = supervision;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let supervisor = Supervisor(Arc::new(Shared {
+            key: NEXT.fetch_add(1, Ordering::Relaxed),
+            home: self.0.runtime.clone(),
             stop,
             children: children.iter().map(|child| (child.name.clone(), watch::Sender::new(Status::Down))).collect(),
             states: children.iter().filter_map(|child| Some((child.name.clone(), child.state.clone()?))).collect(),
@@ -283,12 +291,12 @@ impl Nursery {
     }
 }
 
-/// A handle on a supervisor that runs in a nursery. Dropping it does nothing: the nursery owns it.
-#[derive(Clone)]
-pub struct Supervisor(Arc<Shared>);
-
 /// State shared by a supervisor and its handles.
 struct Shared {
+    /// Tells it from the others of this process.
+    key: u64,
+    /// The actor that it is in.
+    home: Arc<Runtime>,
     stop: CancellationToken,
     children: BTreeMap<Arc<str>, watch::Sender<Status>>,
     /// The paths of the types of their states, of those that have one.
@@ -307,95 +315,4 @@ enum Status {
     Over,
     /// Because the supervisor has failed.
     Failed(Error),
-}
-
-impl Status {
-    /// Returns whether another one will follow soon: the child is down, or gone, which its supervisor has yet to see.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Down => true,
-            Self::Up(portal) => portal.is_gone(),
-            Self::Over | Self::Failed(_) => false,
-        }
-    }
-}
-
-impl Supervisor {
-    /// Returns a portal to a child as it runs now; waits while it is being started again.
-    ///
-    /// The portal is to that one process. A call that is in flight when it dies fails and is not repeated, because it
-    /// may have run in part; ask for a new portal, and decide.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when the child does not exist, or has ended; [`Error::GaveUp`] when the supervisor
-    /// gave up; [`Error::Cancelled`] when it was shut down, or the enclosing scope is cancelled.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub async fn portal(&self, child: &str) -> Result<Portal> {
-        let Some(status) = self.0.children.get(child) else { return Err(self.not_supervised(child)) };
-        let mut status = status.subscribe();
-        let settled = scope::wait(status.wait_for(|status| !status.is_passing())).await?;
-        match settled.as_deref() {
-            Ok(Status::Up(portal)) => Ok(portal.clone()),
-            Ok(Status::Failed(error)) => Err(error.clone()),
-            Ok(Status::Over) if !self.0.stop.is_cancelled() => {
-                Err(Error::Usage(format!("`{child}` has ended, and is not to be started again")))
-            }
-            Ok(Status::Over | Status::Down) | Err(_) => Err(Error::Cancelled(Cancelled::Nursery)),
-        }
-    }
-
-    /// Returns the path of the type of a child's state, if it has one.
-    ///
-    /// # Errors
-    /// The child does not exist.
-    pub(crate) fn state_of(&self, child: &str) -> Result<Option<&str>> {
-        match self.0.children.contains_key(child) {
-            true => Ok(self.0.states.get(child).map(String::as_str)),
-            false => Err(self.not_supervised(child)),
-        }
-    }
-
-    fn not_supervised(&self, child: &str) -> Error {
-        let known: Vec<_> = self.0.children.keys().map(|name| format!("`{name}`")).collect();
-        Error::Usage(format!("no `{child}` is supervised here, only {}", known.join(", ")))
-    }
-
-    /// Returns the supervisor's events from now on; the first call also gets the earlier ones.
-    pub fn events(&self) -> SupervisorEvents {
-        self.0.announcer.subscribe()
-    }
-
-    /// Stops all children, the last one first, and waits until they are gone.
-    ///
-    /// # Cancel safety
-    /// If dropped once it was polled, the children are stopped all the same.
-    pub async fn shutdown(&self) {
-        self.0.stop.cancel();
-        drop(self.outcome().await); // its nursery has the error
-    }
-
-    /// Waits until the supervisor has no children left.
-    ///
-    /// # Errors
-    /// [`Error::GaveUp`]; its nursery fails with the same. [`Error::Cancelled`] when the scope around is cancelled.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub async fn ended(&self) -> Result<()> {
-        scope::wait(self.outcome()).await?
-    }
-
-    async fn outcome(&self) -> Result<()> {
-        let mut outcome = self.0.outcome.subscribe();
-        let outcome = outcome.wait_for(Option::is_some).await;
-        outcome.map_or(Ok(()), |outcome| outcome.clone().unwrap_or(Ok(())))
-    }
-}
-
-impl fmt::Debug for Supervisor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.children.keys()).finish()
-    }
 }

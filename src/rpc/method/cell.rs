@@ -13,12 +13,14 @@ use std::any::Any;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::time::Instant;
 
-use super::callers::{CallId, Callers};
 use crate::actor::ActorId;
+use crate::callers::{CallId, Callers};
 use crate::error::{Error, Raised, Result};
 use crate::sync::lock;
 
@@ -48,7 +50,7 @@ pub enum StopReason {
     Signal(i32),
     /// Its runtime has failed.
     Failed(Error),
-    /// Its parent is gone.
+    /// Its parent is gone, and the actor ends in order; most end at once then, without a `stopping`.
     ParentGone,
 }
 
@@ -118,7 +120,9 @@ impl StateCell {
         }
         let unmade = lock(&slot.unmade).take();
         let unmade = unmade.ok_or_else(|| Error::Usage(format!("the actor's `{}` is made already", S::NAME)))?;
-        Ok(Maker { stage: Some(unmade) })
+        let call = CallId::next();
+        slot.note_held(call, "new");
+        Ok(Maker { stage: Some(unmade), slot, call })
     }
 
     /// Hands the state, if there is one, to its `stopping`, once no method has it any more.
@@ -153,8 +157,17 @@ pub struct Slot<S> {
     pub(super) lock: Arc<RwLock<Stage<S>>>,
     unmade: Mutex<Option<OwnedRwLockWriteGuard<Stage<S>>>>,
     /// The calls that have it.
-    held: Mutex<Vec<(CallId, &'static str)>>,
+    held: Mutex<Vec<Holder>>,
     owner: Weak<dyn Owner>,
+}
+
+/// A call that has the state.
+struct Holder {
+    call: CallId,
+    method: &'static str,
+    since: Instant,
+    /// Whether it has been told that others wait for it.
+    told: bool,
 }
 
 /// Where it is in its life.
@@ -175,7 +188,7 @@ impl<S: State> Slot<S> {
     /// # Errors
     /// A call that waits for this one has the state, so that both would wait for ever.
     pub(super) fn not_held_by(&self, callers: &Callers, method: &str) -> Result<()> {
-        let holder = lock(&self.held).iter().find(|(call, _)| callers.contains(*call)).map(|(_, method)| *method);
+        let holder = lock(&self.held).iter().find(|holder| callers.contains(holder.call)).map(|holder| holder.method);
         let Some(holder) = holder else { return Ok(()) };
         let (name, actor) = (S::NAME, self.owner.upgrade().map(|owner| owner.id().to_string()).unwrap_or_default());
         Err(Error::Usage(format!(
@@ -186,19 +199,26 @@ impl<S: State> Slot<S> {
     }
 
     pub(super) fn note_held(&self, call: CallId, method: &'static str) {
-        lock(&self.held).push((call, method));
+        lock(&self.held).push(Holder { call, method, since: Instant::now(), told: false });
     }
 
     pub(super) fn note_released(&self, call: CallId) {
         let mut held = lock(&self.held);
-        if let Some(at) = held.iter().position(|(one, _)| *one == call) {
+        if let Some(at) = held.iter().position(|holder| holder.call == call) {
             held.swap_remove(at);
         }
     }
 
-    /// Returns the methods that have the state, for messages.
-    pub(super) fn holders(&self) -> Vec<&'static str> {
-        lock(&self.held).iter().map(|(_, method)| *method).collect()
+    /// Returns the methods that have had the state for so long, each once: they are to be told of.
+    pub(super) fn holders_since(&self, long: Duration) -> Vec<&'static str> {
+        let mut held = lock(&self.held);
+        let untold = held.iter_mut().filter(|holder| !holder.told && holder.since.elapsed() >= long);
+        untold
+            .map(|holder| {
+                holder.told = true;
+                holder.method
+            })
+            .collect()
     }
 
     /// Returns the name of the actor, for messages.
@@ -236,9 +256,15 @@ impl<S: State> AnySlot for Slot<S> {
 /// The right to make the state. If it is dropped before, the state is gone.
 pub(super) struct Maker<S: State> {
     stage: Option<OwnedRwLockWriteGuard<Stage<S>>>,
+    slot: Arc<Slot<S>>,
+    call: CallId,
 }
 
 impl<S: State> Maker<S> {
+    pub(super) fn call(&self) -> CallId {
+        self.call
+    }
+
     /// Makes it.
     ///
     /// # Errors
@@ -264,5 +290,6 @@ impl<S: State> Drop for Maker<S> {
         if let Some(stage) = &mut self.stage {
             **stage = Stage::Gone(format!("`{}::new` did not return", S::NAME), None);
         }
+        self.slot.note_released(self.call);
     }
 }

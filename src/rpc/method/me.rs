@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::MethodArguments;
-use super::callers::{CallId, Callers};
 use super::cell::{Slot, State};
 use super::turn::{Access, Exclusive, Shared};
+use crate::callers::{CallId, Callers};
 use crate::error::{Raised, Result};
 use crate::rpc::answer::{Outcome, Settled};
 use crate::rpc::request::Request;
@@ -126,7 +126,7 @@ impl<S: State> Me<S> {
         if let Err(error) = &self.slot {
             return Settled(Err(Raised::new(error.clone())));
         }
-        self.callers = args.callers();
+        self.callers = std::mem::take(args.callers());
         let callers = self.callers.clone().joined_by(self.call);
         Settled(callers.around(run(self, args)).await.into_outcome())
     }

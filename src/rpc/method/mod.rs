@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`cell`] | the state of an actor: not made yet, made, gone; who makes it and who ends it |
 //! | [`turn`] | the queue before the state: a call's place in it, and the access that it gives |
-//! | [`callers`] | the calls that wait for the running code, by which a call that would wait for itself is found |
 //! | [`me`] | the state for methods that live long, and hold it only now and then |
 //! | this one | a peer's request for a method: its place is taken, then its task runs the method |
 //!
@@ -15,20 +14,19 @@
 //!    can't hold up the others by that.
 //! 3. Only methods work on the state, and none before it is made.
 
-pub(crate) mod callers;
 pub(crate) mod cell;
 pub(crate) mod me;
 pub(crate) mod turn;
 
+use std::mem;
 use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
-use self::callers::{CallId, Callers};
 use self::cell::{Slot, State};
 use self::me::Me;
 use self::turn::{Access, Shared, Turn};
@@ -36,6 +34,7 @@ use super::answer::{Outcome, Settled};
 use super::context::{Context, invoke_context};
 use super::request::{DialogRequest, Invoked, Request};
 use super::stream_call::{invoke_stream, send_all};
+use crate::callers::{CallId, Callers};
 use crate::channel::Channel;
 use crate::decode;
 use crate::error::{Raised, Result};
@@ -44,23 +43,27 @@ use crate::stream::StreamSender;
 
 /// The arguments of a method, with the calls that wait for it; `#[pleach::actor]` implements it.
 pub trait MethodArguments: DeserializeOwned + Send + 'static {
-    /// Takes the calls that wait for it.
-    fn callers(&mut self) -> Callers;
+    /// Returns the calls that wait for it.
+    fn callers(&mut self) -> &mut Callers;
 }
 
 /// Makes the state of this actor; `#[pleach::actor]` calls this.
 pub fn invoke_new<S, A, R, F>(request: Request<'_>, run: impl FnOnce(A) -> F + Send + 'static) -> Invoked
 where
     S: State,
-    A: DeserializeOwned + Send + 'static,
+    A: MethodArguments,
     F: Future<Output = R> + Send + 'static,
     R: Outcome<Value = S> + 'static,
 {
     let maker = request.state.maker::<S>(request.answer.channel().peer());
     request.start(
-        |(), args| async move {
+        |(), mut args: A| async move {
+            let callers = mem::take(args.callers());
             Settled(match maker {
-                Ok(maker) => maker.make(async { run(args).await.into_outcome() }).await,
+                Ok(maker) => {
+                    let made = callers.joined_by(maker.call()).around(run(args));
+                    maker.make(async { made.await.into_outcome() }).await
+                }
                 Err(error) => Err(Raised::new(error)),
             })
         },
@@ -71,21 +74,27 @@ where
 /// Waits until the state is made, and returns nothing; `#[pleach::actor]` calls this for those who look for an actor of
 /// the type.
 pub fn invoke_is<S: State>(request: Request<'_>) -> Invoked {
-    #[derive(serde::Deserialize)]
-    #[serde(from = "super::arguments::NoArguments")]
-    struct None;
-
-    impl From<super::arguments::NoArguments> for None {
-        fn from(_: super::arguments::NoArguments) -> Self {
-            Self
-        }
-    }
-
     let entry = Entry::<Shared<S>>::of(&request, "is");
     request.start(
-        |(), _: None| async move { Settled(entry.entered(&Callers::none()).await.map(drop).map_err(Raised::new)) },
+        |(), mut args: OnlyCallers| async move {
+            let callers = mem::take(args.callers());
+            Settled(entry.entered(&callers).await.map(drop).map_err(Raised::new))
+        },
         |()| (),
     )
+}
+
+/// The arguments of a call that has none but the calls that wait for it.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct OnlyCallers {
+    #[serde(default, rename = "__callers", skip_serializing_if = "Callers::is_none")]
+    callers: Callers,
+}
+
+impl MethodArguments for OnlyCallers {
+    fn callers(&mut self) -> &mut Callers {
+        &mut self.callers
+    }
 }
 
 /// Runs a method with the access `G` to the state; `#[pleach::actor]` calls this.
@@ -106,7 +115,7 @@ where
     let entry = Entry::<G>::of(&request, method);
     request.start(
         move |(), mut args: A| async move {
-            let callers = args.callers();
+            let callers = mem::take(args.callers());
             let own = entry.call;
             Settled(match entry.entered(&callers).await {
                 Ok(state) => callers.joined_by(own).around(run(state, args)).await.into_outcome(),
@@ -134,7 +143,7 @@ where
     let entry = Entry::<Shared<S>>::of(&request, method);
     request.start(
         move |dialog, mut args: A| async move {
-            let callers = args.callers();
+            let callers = mem::take(args.callers());
             let own = entry.call;
             match entry.entered(&callers).await {
                 Ok(state) => {

@@ -14,10 +14,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 use tokio::task::unconstrained;
 
-use super::callers::CallId;
 use super::cell::{Slot, Stage, State};
+use crate::callers::CallId;
 use crate::error::{Error, Result};
-use crate::log::Limit;
 
 /// A kind of access to the state of an actor.
 pub trait Access: Send + Sized + 'static {
@@ -45,28 +44,30 @@ pub enum Turn<G> {
 }
 
 impl<G> Turn<G> {
-    /// Waits for its turn. A wait that takes long is told once: two actors that wait for each other wait for ever.
+    /// Waits for its turn. A call that has had the state for long meanwhile is told once: two actors that wait for each
+    /// other wait for ever.
     pub(super) async fn taken<S: State>(self, slot: &Slot<S>, method: &str) -> G {
         let mut waits = match self {
             Self::Taken(guard) => return guard,
             Self::Waits(waits) => waits,
         };
-        match tokio::time::timeout(LONG, &mut waits).await {
-            Ok(guard) => guard,
-            Err(_long) => {
-                static WAITING: Limit = Limit::per_second(10);
-                if let Some(count) = WAITING.count() {
-                    let (actor, has_it) = (slot.actor(), slot.holders());
-                    warn!(target: "pleach::runtime", actor, state = S::NAME, method, ?has_it, waited = ?LONG, count, "a call waits long for the state; do two actors wait for each other?");
+        loop {
+            match tokio::time::timeout(LONG, &mut waits).await {
+                Ok(guard) => return guard,
+                Err(_long) => {
+                    let has_it = slot.holders_since(LONG);
+                    if !has_it.is_empty() {
+                        let actor = slot.actor();
+                        warn!(target: "pleach::runtime", actor, state = S::NAME, method, ?has_it, since = ?LONG, "a call waits for the state; do two actors wait for each other?");
+                    }
                 }
-                waits.await
             }
         }
     }
 }
 
 /// Polls a wait once, so that it is in its queue.
-pub(super) fn queued<G: Send + 'static>(waits: impl Future<Output = G> + Send + 'static) -> BoxFuture<'static, G> {
+pub(crate) fn queued<G: Send + 'static>(waits: impl Future<Output = G> + Send + 'static) -> BoxFuture<'static, G> {
     // Unconstrained: a task whose budget is used up would not get into the queue.
     let mut waits: BoxFuture<'static, G> = Box::pin(unconstrained(waits));
     match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

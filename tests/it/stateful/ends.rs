@@ -150,7 +150,17 @@ async fn a_supervised_handle_follows_restarts(config: Config) {
         assert_eq!(other.run(bump(kept.clone(), 1)).await?, 43);
         assert_says(&kept.panic_while_changing().await, &["this one is expected"]);
         assert_eq!(kept.get().await?, 40);
+        // Another one of the same name is another one, also for those that a handle was sent to.
+        let second = ChildSpec::actor(n.start(Counter::new(900)).name("kept"));
+        let second = n.supervise(Supervision::one_for_one().child(second)).await?;
+        let beside = second.handle::<Counter>("kept")?;
+        assert_eq!(other.run(bump(beside.clone(), 1)).await?, 901);
+        assert_eq!(other.run(bump(kept.clone(), 1)).await?, 41);
         supervisor.shutdown().await;
+        let after = other.run(bump(kept.clone(), 1)).await;
+        assert!(after.is_err(), "{after:?}");
+        assert_eq!(other.run(bump(beside.clone(), 1)).await?, 902);
+        second.shutdown().await;
         other.cancel_actor().await
     })
     .await

@@ -34,6 +34,30 @@ impl Counter {
         self.get().await
     }
 
+    /// Adds, with more bytes than that takes.
+    pub(crate) async fn add_with(&mut self, n: i64, _ballast: String) -> Result<i64> {
+        self.add(n).await
+    }
+
+    /// Has a task of its own call the actor itself, by its handle.
+    pub(crate) async fn add_in_a_task(&mut self, own: Handle<Self>, n: i64) -> Result<i64> {
+        pleach::open_task_nursery(async |t| t.spawn(async move { own.add(n).await })?.join().await).await
+    }
+
+    /// Has another actor made, which needs this one for that.
+    pub(crate) async fn start_one_that_asks(&mut self, own: Handle<Self>) -> Result<()> {
+        pleach::open_nursery(async |n| n.start(Asks::new(own)).await.map(drop)).await
+    }
+
+    /// Tells itself to do it later, and does not wait for that.
+    pub(crate) async fn add_later(&mut self, own: Handle<Self>, n: i64) -> Result<()> {
+        tokio::spawn(own.add(n));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn get(&self) -> Result<i64> {
         Ok(self.value())
     }
@@ -157,6 +181,26 @@ impl Late {
             true => Ok(Self),
             false => std::future::pending().await,
         }
+    }
+}
+
+/// Asks another actor while it is made.
+struct Asks;
+
+#[pleach::actor]
+impl Asks {
+    pub(crate) async fn new(counter: Handle<Counter>) -> Result<Self> {
+        counter.get().await.map(|_| Self)
+    }
+}
+
+/// Looks for itself while it is made.
+struct LooksForItself;
+
+#[pleach::actor]
+impl LooksForItself {
+    pub(crate) async fn new(name: String) -> Result<Self> {
+        pleach::find::<Self>(&name).await.map(|_| Self)
     }
 }
 

@@ -11,7 +11,7 @@ use pleach::prelude::*;
 use pleach::{Handle, Me};
 use tokio::sync::Barrier;
 
-use super::Counter;
+use super::{Counter, LooksForItself};
 use crate::support::{Notes, assert_says, in_nursery, matrix_fn, poll_once};
 
 /// Sees which of its methods run at the same time.
@@ -67,6 +67,7 @@ pub(super) fn tests() -> Vec<Trial> {
     [
         matrix_fn(those_that_look_run_beside_each_other_and_those_that_change_alone),
         matrix_fn(calls_take_effect_in_the_order_sent),
+        matrix_fn(calls_that_find_no_room_keep_their_order),
         matrix_fn(a_cancelled_method_lets_go_of_the_state),
         matrix_fn(a_call_that_would_wait_for_itself_fails_at_once),
         matrix_fn(calls_on_behalf_of_one_method_wait_for_each_other),
@@ -111,6 +112,28 @@ async fn calls_take_effect_in_the_order_sent(config: Config) {
     }
 }
 
+async fn calls_that_find_no_room_keep_their_order(config: Config) {
+    in_nursery(config, async |n| {
+        let counter = n.start(Counter::new(0)).await?;
+        let ballast = "x".repeat(1000);
+        let mut adding: Vec<_> = (0..2000).map(|i| Box::pin(counter.add_with(i, ballast.clone()))).collect();
+        for added in &mut adding {
+            poll_once(added.as_mut()).await;
+        }
+        // One of those that wait is dropped, and another one is kept without being polled.
+        drop(adding.remove(1900));
+        let kept = adding.remove(1000);
+        for added in join_all(adding).await {
+            added?;
+        }
+        kept.await?;
+        assert!(counter.log().await?.into_iter().eq((0..2000).filter(|i| *i != 1900)));
+        Handle::stop(&counter).await
+    })
+    .await
+    .unwrap();
+}
+
 async fn a_cancelled_method_lets_go_of_the_state(config: Config) {
     let notes = Arc::new(Notes::new());
     in_nursery(config, async |n| {
@@ -141,6 +164,15 @@ async fn a_call_that_would_wait_for_itself_fails_at_once(config: Config) {
         assert_says(&oneself, &["`Counter::ask` of actor `one` ", "would wait for itself", "write `self.get(…)`"]);
         let round = one.ask_by(two.clone(), one.clone()).await;
         assert_says(&round, &["`Counter::ask_by` of actor `one` ", "would wait for itself", "me: Me<Self>"]);
+        let in_a_task = one.add_in_a_task(one.clone(), 1).await;
+        assert_says(&in_a_task, &["`Counter::add_in_a_task` of actor `one` ", "would wait for itself"]);
+        let of_new = one.start_one_that_asks(one.clone()).await;
+        assert_says(&of_new, &["`Counter::start_one_that_asks` of actor `one` ", "would wait for itself"]);
+        let in_new = n.start(LooksForItself::new("looks".into())).name("looks").await;
+        assert_says(&in_new, &["`LooksForItself::new` of actor `looks` ", "would wait for itself"]);
+        one.add_later(one.clone(), 1).await?;
+        while one.get().await? != 2 {}
+        one.add(-1).await?;
         assert_eq!((one.ask(two.clone()).await?, two.ask(one.clone()).await?), (3, 3));
         Handle::stop(&one).await?;
         Handle::stop(&two).await

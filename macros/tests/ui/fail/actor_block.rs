@@ -47,4 +47,17 @@ impl Counter {
     fn stopping(&self) {}
 }
 
+#[actor]
+impl Counter {
+    #[cfg(unix)]
+    pub async fn new() -> Result<Self> {
+        Ok(Self)
+    }
+
+    #[cfg(not(unix))]
+    pub async fn new() -> Result<Self> {
+        Ok(Self)
+    }
+}
+
 fn main() {}

@@ -26,6 +26,10 @@ impl Counter {
         Ok(())
     }
 
+    pub async fn serialize(&self) -> Result<()> {
+        Ok(())
+    }
+
     pub async fn clone(&self) -> Result<Self> {
         Ok(Self)
     }

@@ -28,6 +28,22 @@ mod inner {
     }
 }
 
+/// A raw name, many arguments, and lints that are about the body.
+#[allow(non_camel_case_types)]
+struct r#move(u8);
+
+#[pleach::actor]
+impl r#move {
+    #[expect(clippy::too_many_arguments)]
+    async fn new(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> Result<Self> {
+        Ok(Self(a + b + c + d + e + f + g + h))
+    }
+
+    pub(crate) async fn is(&self, other: u8) -> Result<bool> {
+        Ok(self.0 == other)
+    }
+}
+
 /// Counts.
 struct Counter {
     value: i64,
@@ -141,6 +157,7 @@ async fn uses(n: Nursery) -> Result<()> {
     counter.old().await?;
     n.start(inner::Empty::new()).await?.next(None).await?;
     n.start(Other::new()).await?;
+    n.start(r#move::new(1, 2, 3, 4, 5, 6, 7, 8)).await?.is(36).await?;
     Handle::stop(&counter.clone()).await
 }
 

@@ -1,7 +1,8 @@
 //! The calls of methods that wait for the running code, the outermost first.
 //!
-//! They travel with the arguments of each call that a method makes by a handle. An actor that is asked by a call which
-//! one of them waits for, while that one has its state, would wait for itself: see [`Slot`](super::cell::Slot).
+//! They travel with the arguments of each call that a method makes by a handle, and pass to the tasks that it
+//! starts in a nursery. An actor that is asked on behalf of one of them, while that one has its state, would wait for
+//! itself: see [`Slot`](crate::rpc::method::cell::Slot).
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,7 +23,7 @@ pub struct CallId(u64);
 
 impl CallId {
     /// Returns one that no other call has, here or, as far as chance goes, elsewhere.
-    pub(super) fn next() -> Self {
+    pub(crate) fn next() -> Self {
         static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0)));
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
@@ -34,7 +35,7 @@ impl CallId {
 pub struct Callers(Vec<CallId>);
 
 impl Callers {
-    pub(super) const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self(Vec::new())
     }
 
@@ -48,18 +49,18 @@ impl Callers {
         self.0.is_empty()
     }
 
-    pub(super) fn contains(&self, call: CallId) -> bool {
+    pub(crate) fn contains(&self, call: CallId) -> bool {
         self.0.contains(&call)
     }
 
     /// Adds the call that is the next to wait.
-    pub(super) fn joined_by(mut self, call: CallId) -> Self {
+    pub(crate) fn joined_by(mut self, call: CallId) -> Self {
         self.0.push(call);
         Self::from(self.0)
     }
 
     /// Runs code that they wait for.
-    pub(super) fn around<F>(self, body: F) -> Around<F> {
+    pub(crate) fn around<F>(self, body: F) -> Around<F> {
         Around { body, callers: Some(self) }
     }
 }
@@ -80,7 +81,7 @@ impl From<Callers> for Vec<CallId> {
 
 pin_project! {
     /// A future that calls wait for.
-    pub(super) struct Around<F> {
+    pub(crate) struct Around<F> {
         #[pin]
         body: F,
         callers: Option<Callers>,

@@ -1,0 +1,86 @@
+//! Calls of the methods of an actor's state: sent in the order in which they were first polled.
+//!
+//! A call that finds no room waits in a task of its own, before which others can't be sent. The task needs no poll of the
+//! caller: one that keeps such a call and waits for something else holds up nothing.
+
+use std::sync::Mutex;
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Portal;
+use crate::channel::{Channel, Pending};
+use crate::current;
+use crate::error::Result;
+use crate::rpc::call::{Constructor, RemoteCall};
+use crate::rpc::method::turn::queued;
+use crate::scope;
+use crate::sync::lock;
+use crate::telemetry::calls::in_current_span;
+
+impl Portal {
+    /// Runs a method of the actor's state.
+    pub(crate) async fn run_method<R: Send + 'static>(&self, call: RemoteCall<R>) -> Result<R> {
+        scope::checkpoint()?;
+        let (channel, answer) = (self.peer.channel(), call.answer());
+        let sent = match send_now(&call, channel) {
+            Some(sent) => {
+                drop(call);
+                sent
+            }
+            None => Box::pin(send_in_turn(call, channel)).await?,
+        };
+        answer.read(sent, channel, &self.peer).await
+    }
+
+    /// Has the actor make its state. The lock is not held across a wait.
+    pub(crate) async fn make<S>(&self, state: &Mutex<Constructor<S>>) -> Result<()> {
+        let channel = self.peer.channel();
+        if !self.peer.ready().await? && !channel.is_small(lock(state).args()) {
+            self.peer.ready_for_large().await?;
+        }
+        let (sent, export) = {
+            let state = lock(state);
+            (state.send(channel), state.export())
+        };
+        Constructor::<S>::made(sent, export, channel, &self.peer).await
+    }
+
+    /// Returns whether the actor is not reached by this portal any more, or is about to end.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.peer.is_gone()
+    }
+}
+
+/// Sends a call if none is before it, and there is room.
+fn send_now<R>(call: &RemoteCall<R>, channel: &Channel) -> Option<Result<Pending>> {
+    let _first = channel.order_of_sent_methods().try_lock().ok()?;
+    let fits_large = channel.small_room().now_or_never()?;
+    (fits_large || channel.is_small(call.args())).then(|| call.send(channel, scope::current_deadline()))
+}
+
+/// Sends a call once all before it were sent, and there is room.
+async fn send_in_turn<R: Send + 'static>(call: RemoteCall<R>, channel: &Channel) -> Result<Result<Pending>> {
+    let before = queued(channel.order_of_sent_methods().clone().lock_owned());
+    let (channel, deadline) = (channel.clone(), scope::current_deadline());
+    let sending = async move {
+        let turn = before.await;
+        let fits_large = channel.small_room().await;
+        let is_small = fits_large || channel.is_small(call.args());
+        if !is_small {
+            channel.room().await;
+        }
+        let sent = call.send(&channel, deadline);
+        drop(turn);
+        sent
+    };
+    let sending = Handle::current().spawn(in_current_span(current::inherited(sending)));
+    match scope::wait(AbortOnDropHandle::new(sending)).await? {
+        Ok(sent) => Ok(sent),
+        // The arguments' own code has panicked while they were encoded.
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        // The async runtime is being dropped, and the task that polls this with it.
+        Err(_cancelled) => std::future::pending().await,
+    }
+}
