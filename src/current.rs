@@ -31,6 +31,21 @@ pub(crate) fn inherited<F: Future>(task: F) -> Within<F> {
     Within { body: Some(task), actor: Some(current()) }
 }
 
+/// Returns the actor of the running code, for a task that may be polled elsewhere.
+pub(crate) fn here() -> Here {
+    Here(current())
+}
+
+/// The actor of some code, if it has been said.
+pub(crate) struct Here(Current);
+
+impl Here {
+    /// Has a task belong to that actor; if none has been said, to that of the running code.
+    pub(crate) fn around<F: Future>(self, task: F) -> Within<F> {
+        Within { body: Some(task), actor: Some(self.0.or_else(current)) }
+    }
+}
+
 fn current() -> Current {
     task_local::look(&CURRENT, Clone::clone).flatten()
 }

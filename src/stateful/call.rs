@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::route::Way;
+use crate::current::{self, Here};
 use crate::error::{Error, Result, ScopeError};
 use crate::rpc::call::RemoteCall;
 use crate::rpc::context::{ContextCall, OpenContext};
@@ -31,14 +32,14 @@ use crate::stream::{Lag, StreamReceiver};
 pub struct MethodCall<T>(Stage<T>);
 
 enum Stage<T> {
-    Unsent { way: Arc<Way>, state: &'static str, call: RemoteCall<T>, limit: Option<Duration> },
+    Unsent { way: Arc<Way>, state: &'static str, call: RemoteCall<T>, limit: Option<Duration>, made: Here },
     Sent(BoxFuture<'static, Result<T>>),
     Ended,
 }
 
 impl<T: Send + 'static> MethodCall<T> {
     pub(super) fn new(way: Arc<Way>, state: &'static str, call: RemoteCall<T>) -> Self {
-        Self(Stage::Unsent { way, state, call, limit: None })
+        Self(Stage::Unsent { way, state, call, limit: None, made: current::here() })
     }
 
     /// Gives up after this time, from the first poll on: the method is cancelled, and the call fails with
@@ -58,10 +59,11 @@ impl<T: Send + 'static> Future for MethodCall<T> {
     /// When polled again after it ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         if let Stage::Unsent { .. } = self.0
-            && let Stage::Unsent { way, state, mut call, limit } = std::mem::replace(&mut self.0, Stage::Ended)
+            && let Stage::Unsent { way, state, mut call, limit, made } = std::mem::replace(&mut self.0, Stage::Ended)
         {
             call.note_callers();
-            self.0 = Stage::Sent(Box::pin(run(way, state, call, limit)));
+            // It is a call of the actor that has made it, also in a task that belongs to none.
+            self.0 = Stage::Sent(Box::pin(made.around(run(way, state, call, limit))));
         }
         let Stage::Sent(running) = &mut self.0 else { panic!("a call was polled after it ended") };
         let ended = running.as_mut().poll(cx);
