@@ -6,16 +6,21 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::ActorState;
 use super::call::{MethodCall, MethodContext, MethodStream};
-use super::handle::Handle;
+use super::handle::Handle as TypedHandle;
 use super::kept::{self, keeper_of};
 use crate::actor::ActorId;
+use crate::current::inherited;
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::find::{find_actor, get_root};
@@ -25,9 +30,11 @@ use crate::rpc::call::RemoteCall;
 use crate::rpc::context::ContextCall;
 use crate::rpc::export::Export;
 use crate::rpc::method::MethodArguments;
+use crate::rpc::method::turn::queued;
 use crate::rpc::stream_call::StreamCall;
 use crate::runtime::handle::current_actor;
 use crate::scope;
+use crate::telemetry::calls::in_current_span;
 
 /// The way to an actor whose state is an `A`; the methods of handles call by it.
 pub struct Route<A> {
@@ -42,7 +49,7 @@ pub(super) enum Way {
     /// A child of a supervisor of this actor.
     Supervised(Supervisor, Arc<str>),
     /// An actor that a peer has told of, and the portal to it once it was found.
-    Told(Place, tokio::sync::Mutex<Option<Portal>>),
+    Told(Place, Arc<Mutex<Option<Portal>>>),
 }
 
 /// The place of an actor in the tree, as a message tells it.
@@ -81,7 +88,7 @@ impl<A: ActorState> Route<A> {
 
     /// The way to the actor that a peer has told of.
     pub(super) fn to_place(place: Place) -> Self {
-        Self::by(Way::Told(place, tokio::sync::Mutex::default()))
+        Self::by(Way::Told(place, Arc::default()))
     }
 
     fn by(way: Way) -> Self {
@@ -147,13 +154,30 @@ impl Way {
             Self::Process(portal) => Ok(portal.clone()),
             Self::Supervised(supervisor, child) => supervisor.portal(child).await,
             Self::Told(place, found) => {
-                let mut found = scope::wait(found.lock()).await?;
-                match &*found {
-                    Some(portal) if !portal.is_gone() => Ok(portal.clone()),
-                    _ => Ok(found.insert(Box::pin(place.actor.reach()).await?).clone()),
+                if let Ok(found) = found.try_lock()
+                    && let Some(portal) = found.as_ref().filter(|portal| !portal.is_gone())
+                {
+                    return Ok(portal.clone());
+                }
+                let looking = look_up(place.actor.clone(), queued(found.clone().lock_owned()));
+                let looking = AbortOnDropHandle::new(Handle::current().spawn(in_current_span(inherited(looking))));
+                match scope::wait(looking).await? {
+                    Ok(found) => found,
+                    // The async runtime is being dropped, and the task that polls this with it; nothing in it panics.
+                    Err(_cancelled) => std::future::pending().await,
                 }
             }
         }
+    }
+}
+
+/// Looks an actor up, unless that was done meanwhile. It runs in a task of its own: a call that is kept and not polled
+/// does not hold up the others, which wait for the same place.
+async fn look_up(actor: Told, found: impl Future<Output = OwnedMutexGuard<Option<Portal>>>) -> Result<Portal> {
+    let mut found = found.await;
+    match &*found {
+        Some(portal) if !portal.is_gone() => Ok(portal.clone()),
+        _ => Ok(found.insert(actor.reach().await?).clone()),
     }
 }
 
@@ -165,13 +189,15 @@ impl Told {
             Self::Supervised { by, keeper, child } => (by, *keeper, child),
         };
         let supervising = reach(by).await?;
+        let mut pause = FIRST_PAUSE;
         loop {
             let id = supervising.run(kept::current(keeper, child.clone())).await?;
             match reach(&id).await {
-                // It has ended since: its supervisor will know.
-                Err(Error::Closed(_)) => {}
+                // It has ended since, which its supervisor will know; or it is not known everywhere yet.
+                Err(Error::Closed(_)) if pause <= LAST_PAUSE => tokio::time::sleep(pause).await,
                 found => return found,
             }
+            pause *= 2;
         }
     }
 }
@@ -202,7 +228,7 @@ impl<A> Clone for Route<A> {
     }
 }
 
-impl<A: ActorState> From<Route<A>> for Handle<A> {
+impl<A: ActorState> From<Route<A>> for TypedHandle<A> {
     fn from(route: Route<A>) -> Self {
         Self::of(route)
     }
@@ -218,3 +244,7 @@ impl fmt::Display for Way {
         }
     }
 }
+
+/// How long to wait before a supervised actor that was not found is looked up again: doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
