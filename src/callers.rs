@@ -35,10 +35,6 @@ impl CallId {
 pub struct Callers(Vec<CallId>);
 
 impl Callers {
-    pub(crate) const fn none() -> Self {
-        Self(Vec::new())
-    }
-
     /// Returns those of the running code.
     pub fn current() -> Self {
         task_local::look(&CURRENT, Clone::clone).unwrap_or_default()

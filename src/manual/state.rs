@@ -75,9 +75,9 @@
 //!
 //! That holds for methods that only look at the state as well, and for tasks that a method starts in a nursery. Not found
 //! in this way are two actors that call each other at the same time, calls that come back by way of a plain function or of
-//! `tokio::spawn`, and a method that asks its `Me` for the state which it has already. They wait until they are cancelled: give such calls a
-//! [`timeout`](crate::MethodCall::timeout), whose error names actor, method and time. A method that has the
-//! state longer than 2 s while a call waits for it is logged; `pleach ps` draws the circle: see [`stuck`](super::stuck).
+//! `tokio::spawn`, and a method that asks its `Me` for the state which it has already. They wait until they are cancelled:
+//! give such calls a [`timeout`](crate::MethodCall::timeout), whose error names actor, method and time. A method that has
+//! the state longer than 2 s while a call waits for it is logged; `pleach ps` draws the circle: see [`stuck`](super::stuck).
 //!
 //! # The end
 //! - An error of `new` is the error of the start, and the actor ends.

@@ -6,18 +6,14 @@
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Portal;
 use crate::channel::{Channel, Pending};
-use crate::current;
 use crate::error::Result;
 use crate::rpc::call::{Constructor, RemoteCall};
 use crate::rpc::method::turn::queued;
 use crate::scope;
 use crate::sync::lock;
-use crate::telemetry::calls::in_current_span;
 
 impl Portal {
     /// Runs a method of the actor's state.
@@ -40,11 +36,11 @@ impl Portal {
         if !self.peer.ready().await? && !channel.is_small(lock(state).args()) {
             self.peer.ready_for_large().await?;
         }
-        let (sent, export) = {
+        let (sent, made) = {
             let state = lock(state);
-            (state.send(channel), state.export())
+            (state.send(channel), state.answer())
         };
-        Constructor::<S>::made(sent, export, channel, &self.peer).await
+        made.read(sent, channel, &self.peer).await
     }
 
     /// Returns whether the actor is not reached by this portal any more, or is about to end.
@@ -75,12 +71,5 @@ async fn send_in_turn<R: Send + 'static>(call: RemoteCall<R>, channel: &Channel)
         drop(turn);
         sent
     };
-    let sending = Handle::current().spawn(in_current_span(current::inherited(sending)));
-    match scope::wait(AbortOnDropHandle::new(sending)).await? {
-        Ok(sent) => Ok(sent),
-        // The arguments' own code has panicked while they were encoded.
-        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-        // The async runtime is being dropped, and the task that polls this with it.
-        Err(_cancelled) => std::future::pending().await,
-    }
+    scope::apart(sending).await
 }

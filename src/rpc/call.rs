@@ -220,21 +220,9 @@ impl<S> Constructor<S> {
         channel.call(self.export.target(), self.args(), self.export.terms(scope::current_deadline()))
     }
 
-    /// Waits until the state is made there.
-    ///
-    /// # Errors
-    /// That of its `new`; as a call for the rest.
-    pub(crate) async fn made(
-        sent: Result<Pending>,
-        export: &'static Export,
-        channel: &Channel,
-        peer: &impl Explain,
-    ) -> Result<()> {
-        answered(sent, export, Decoder::new(), channel, peer).await
-    }
-
-    pub(crate) fn export(&self) -> &'static Export {
-        self.export
+    /// Returns what is needed to learn that the state was made there.
+    pub(crate) fn answer(&self) -> RemoteAnswer<()> {
+        RemoteAnswer { export: self.export, decoder: Decoder::new() }
     }
 
     /// Makes the state here.

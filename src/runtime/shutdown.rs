@@ -1,6 +1,6 @@
 //! The end of an actor, in order, each step bounded.
 //!
-//! 1. cancel the peers' tasks that run here, and wait for them
+//! 1. cancel the peers' tasks that run here, and wait for them;
 //!    then hand the actor's state, if it has one, to its `stopping`
 //! 2. stop listening, and wait for that
 //! 3. end the message loop with the parent

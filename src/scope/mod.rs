@@ -54,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 
+mod apart;
 mod body;
 mod deadline;
 pub(crate) mod dump;
@@ -70,6 +71,7 @@ mod tests;
 mod tree;
 mod wait;
 
+pub(crate) use apart::apart;
 pub(crate) use ended::{Ended, run_for_result, run_to_end};
 pub(crate) use erased::Erased;
 pub(crate) use on_drop::OnDrop;

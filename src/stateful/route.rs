@@ -11,16 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::ActorState;
 use super::call::{MethodCall, MethodContext, MethodStream};
-use super::handle::Handle as TypedHandle;
+use super::handle::Handle;
 use super::kept::{self, keeper_of};
 use crate::actor::ActorId;
-use crate::current::inherited;
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::find::{find_actor, get_root};
@@ -34,7 +31,6 @@ use crate::rpc::method::turn::queued;
 use crate::rpc::stream_call::StreamCall;
 use crate::runtime::handle::current_actor;
 use crate::scope;
-use crate::telemetry::calls::in_current_span;
 
 /// The way to an actor whose state is an `A`; the methods of handles call by it.
 pub struct Route<A> {
@@ -159,13 +155,7 @@ impl Way {
                 {
                     return Ok(portal.clone());
                 }
-                let looking = look_up(place.actor.clone(), queued(found.clone().lock_owned()));
-                let looking = AbortOnDropHandle::new(Handle::current().spawn(in_current_span(inherited(looking))));
-                match scope::wait(looking).await? {
-                    Ok(found) => found,
-                    // The async runtime is being dropped, and the task that polls this with it; nothing in it panics.
-                    Err(_cancelled) => std::future::pending().await,
-                }
+                scope::apart(look_up(place.actor.clone(), queued(found.clone().lock_owned()))).await?
             }
         }
     }
@@ -228,7 +218,7 @@ impl<A> Clone for Route<A> {
     }
 }
 
-impl<A: ActorState> From<Route<A>> for TypedHandle<A> {
+impl<A: ActorState> From<Route<A>> for Handle<A> {
     fn from(route: Route<A>) -> Self {
         Self::of(route)
     }

@@ -26,7 +26,7 @@ use crate::signature::{Argument, Kind, Mistakes, Returned, bare};
 /// Expands the attribute, or reports why the type can't be the state of an actor.
 pub(crate) fn expand(options: TokenStream, block: TokenStream) -> Result<TokenStream> {
     if !options.is_empty() {
-        return Err(Error::new_spanned(options, "`#[actor]` takes no options"));
+        return Err(Error::new_spanned(options, format!("{} takes no options", Kind::Method.attribute())));
     }
     let block: ItemImpl = syn::parse2(block)?;
     Actor::read(block).map(|actor| actor.write())

@@ -122,7 +122,7 @@ impl StateCell {
         let unmade = unmade.ok_or_else(|| Error::Usage(format!("the actor's `{}` is made already", S::NAME)))?;
         let call = CallId::next();
         slot.note_held(call, "new");
-        Ok(Maker { stage: Some(unmade), slot, call })
+        Ok(Maker { stage: unmade, slot, call })
     }
 
     /// Hands the state, if there is one, to its `stopping`, once no method has it any more.
@@ -190,7 +190,7 @@ impl<S: State> Slot<S> {
     pub(super) fn not_held_by(&self, callers: &Callers, method: &str) -> Result<()> {
         let holder = lock(&self.held).iter().find(|holder| callers.contains(holder.call)).map(|holder| holder.method);
         let Some(holder) = holder else { return Ok(()) };
-        let (name, actor) = (S::NAME, self.owner.upgrade().map(|owner| owner.id().to_string()).unwrap_or_default());
+        let (name, actor) = (S::NAME, self.actor());
         Err(Error::Usage(format!(
             "`{name}::{holder}` of {actor} would wait for itself: it has the state, and waits for a call of \
              `{name}::{method}` of the same actor. Inside of `{name}` write `self.{method}(…)`; if the call comes back by \
@@ -255,7 +255,7 @@ impl<S: State> AnySlot for Slot<S> {
 
 /// The right to make the state. If it is dropped before, the state is gone.
 pub(super) struct Maker<S: State> {
-    stage: Option<OwnedRwLockWriteGuard<Stage<S>>>,
+    stage: OwnedRwLockWriteGuard<Stage<S>>,
     slot: Arc<Slot<S>>,
     call: CallId,
 }
@@ -270,15 +270,13 @@ impl<S: State> Maker<S> {
     /// # Errors
     /// That of `made`.
     pub(super) async fn make(mut self, made: impl Future<Output = Result<S, Raised>>) -> Result<(), Raised> {
-        let made = made.await;
-        let Some(mut stage) = self.stage.take() else { return Ok(()) };
-        match made {
+        match made.await {
             Ok(state) => {
-                *stage = Stage::Made(state);
+                *self.stage = Stage::Made(state);
                 Ok(())
             }
             Err(raised) => {
-                *stage = Stage::Gone(format!("`{}::new` failed: {}", S::NAME, raised.error()), None);
+                *self.stage = Stage::Gone(format!("`{}::new` failed: {}", S::NAME, raised.error()), None);
                 Err(raised)
             }
         }
@@ -287,8 +285,8 @@ impl<S: State> Maker<S> {
 
 impl<S: State> Drop for Maker<S> {
     fn drop(&mut self) {
-        if let Some(stage) = &mut self.stage {
-            **stage = Stage::Gone(format!("`{}::new` did not return", S::NAME), None);
+        if let Stage::Unmade = *self.stage {
+            *self.stage = Stage::Gone(format!("`{}::new` did not return", S::NAME), None);
         }
         self.slot.note_released(self.call);
     }

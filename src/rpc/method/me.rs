@@ -79,7 +79,7 @@ pub struct Me<S> {
 
 impl<S: State> Me<S> {
     pub(super) fn of<D>(request: &Request<'_, D>, method: &'static str) -> Self {
-        Self { slot: request.state.slot(), call: CallId::next(), method, callers: Callers::none() }
+        Self { slot: request.state.slot(), call: CallId::next(), method, callers: Callers::default() }
     }
 
     /// Waits for the state, to look at it; others may do so at the same time.

@@ -219,11 +219,14 @@ where
 
 /// A call on its way to the state.
 struct Entry<G: Access> {
-    slot: Result<Arc<Slot<G::State>>>,
     call: CallId,
     method: &'static str,
-    way: Way<G>,
+    /// The actor may have no such state.
+    way: Result<ToSlot<G>>,
 }
+
+/// The state, and how far the call is on its way to it.
+type ToSlot<G> = (Arc<Slot<<G as Access>::State>>, Way<G>);
 
 /// How far it is.
 enum Way<G: Access> {
@@ -231,19 +234,16 @@ enum Way<G: Access> {
     Placed(Turn<G::Guard>),
     /// It has a place among the calls of its peer that take theirs later.
     Behind(BoxFuture<'static, OwnedMutexGuard<()>>),
-    /// The actor has no such state.
-    Nowhere,
 }
 
 impl<G: Access> Entry<G> {
     /// Takes its place, in the message loop: invariant 1.
     fn of<D>(request: &Request<'_, D>, method: &'static str) -> Self {
-        let slot = request.state.slot::<G::State>();
-        let way = match &slot {
-            Ok(slot) => Way::of(slot, request.answer.channel(), decode::is_large(&request.args)),
-            Err(_) => Way::Nowhere,
-        };
-        Self { slot, call: CallId::next(), method, way }
+        let way = request.state.slot::<G::State>().map(|slot| {
+            let way = Way::of(&slot, request.answer.channel(), decode::is_large(&request.args));
+            (slot, way)
+        });
+        Self { call: CallId::next(), method, way }
     }
 
     /// Waits for its turn.
@@ -251,8 +251,8 @@ impl<G: Access> Entry<G> {
     /// # Errors
     /// The actor has no such state, or not any more; a caller of this call has it, and waits for this call.
     async fn entered(self, callers: &Callers) -> Result<G> {
-        let slot = self.slot?;
-        let turn = match self.way {
+        let (slot, way) = self.way?;
+        let turn = match way {
             Way::Placed(turn) => turn,
             Way::Behind(before) => {
                 let before = before.await;
@@ -260,7 +260,6 @@ impl<G: Access> Entry<G> {
                 drop(before);
                 turn
             }
-            Way::Nowhere => unreachable!("that is an error of the slot"),
         };
         slot.not_held_by(callers, self.method)?;
         let guard = turn.taken(&slot, self.method).await;

@@ -4,7 +4,7 @@
 //! 1. A turn has its place in the queue from the moment at which it is made, before anything polls it.
 //! 2. A turn that is dropped has left the queue; access that is dropped lets the next one in.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, ready};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -71,13 +71,7 @@ pub(crate) fn queued<G: Send + 'static>(waits: impl Future<Output = G> + Send + 
     // Unconstrained: a task whose budget is used up would not get into the queue.
     let mut waits: BoxFuture<'static, G> = Box::pin(unconstrained(waits));
     match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(guard) => {
-            let mut guard = Some(guard);
-            Box::pin(poll_fn(move |_| match guard.take() {
-                Some(guard) => Poll::Ready(guard),
-                None => Poll::Pending,
-            }))
-        }
+        Poll::Ready(guard) => Box::pin(ready(guard)),
         Poll::Pending => waits,
     }
 }
@@ -171,11 +165,9 @@ impl<S: State> Drop for Exclusive<S> {
         }
         let why = format!("`{}` was left half-changed by a panic in `{}`", S::NAME, self.held.method);
         // Kept, not dropped: its destructor may panic as well, and that would end the process.
-        let half_changed = match std::mem::replace(&mut *self.guard, Stage::Unmade) {
-            Stage::Made(state) | Stage::Gone(_, Some(state)) => Some(state),
-            Stage::Unmade | Stage::Gone(_, None) => None,
-        };
-        *self.guard = Stage::Gone(why.clone(), half_changed);
+        if let Stage::Made(half_changed) = std::mem::replace(&mut *self.guard, Stage::Unmade) {
+            *self.guard = Stage::Gone(why.clone(), Some(half_changed));
+        }
         self.held.slot.fail(why);
     }
 }
