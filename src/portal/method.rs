@@ -6,11 +6,12 @@
 use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 
 use super::Portal;
 use crate::channel::{Channel, Pending};
 use crate::error::Result;
-use crate::rpc::call::{Constructor, RemoteCall};
+use crate::rpc::call::{Constructor, RemoteAnswer, RemoteCall};
 use crate::rpc::method::turn::queued;
 use crate::scope;
 use crate::sync::lock;
@@ -19,15 +20,27 @@ impl Portal {
     /// Runs a method of the actor's state.
     pub(crate) async fn run_method<R: Send + 'static>(&self, call: RemoteCall<R>) -> Result<R> {
         scope::checkpoint()?;
-        let (channel, answer) = (self.peer.channel(), call.answer());
-        let sent = match send_now(&call, channel) {
-            Some(sent) => {
-                drop(call);
-                sent
-            }
-            None => Box::pin(send_in_turn(call, channel)).await?,
-        };
-        answer.read(sent, channel, &self.peer).await
+        let answer = call.answer();
+        let sent = self.send_method(call, scope::current_deadline()).await?;
+        self.read_method(answer, sent).await
+    }
+
+    /// Sends a call of a method. It has its place from the first poll on.
+    pub(crate) async fn send_method<R: Send + 'static>(
+        &self,
+        call: RemoteCall<R>,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Pending>> {
+        let channel = self.peer.channel();
+        match send_now(&call, channel, deadline) {
+            Some(sent) => Ok(sent),
+            None => Box::pin(send_in_turn(call, channel, deadline)).await,
+        }
+    }
+
+    /// Waits for the value of a method.
+    pub(crate) async fn read_method<R>(&self, answer: RemoteAnswer<R>, sent: Result<Pending>) -> Result<R> {
+        answer.read(sent, self.peer.channel(), &self.peer).await
     }
 
     /// Has the actor make its state. The lock is not held across a wait.
@@ -50,16 +63,20 @@ impl Portal {
 }
 
 /// Sends a call if none is before it, and there is room.
-fn send_now<R>(call: &RemoteCall<R>, channel: &Channel) -> Option<Result<Pending>> {
+fn send_now<R>(call: &RemoteCall<R>, channel: &Channel, deadline: Option<Instant>) -> Option<Result<Pending>> {
     let _first = channel.order_of_sent_methods().try_lock().ok()?;
     let fits_large = channel.small_room().now_or_never()?;
-    (fits_large || channel.is_small(call.args())).then(|| call.send(channel, scope::current_deadline()))
+    (fits_large || channel.is_small(call.args())).then(|| call.send(channel, deadline))
 }
 
 /// Sends a call once all before it were sent, and there is room.
-async fn send_in_turn<R: Send + 'static>(call: RemoteCall<R>, channel: &Channel) -> Result<Result<Pending>> {
+async fn send_in_turn<R: Send + 'static>(
+    call: RemoteCall<R>,
+    channel: &Channel,
+    deadline: Option<Instant>,
+) -> Result<Result<Pending>> {
     let before = queued(channel.order_of_sent_methods().clone().lock_owned());
-    let (channel, deadline) = (channel.clone(), scope::current_deadline());
+    let channel = channel.clone();
     let sending = async move {
         let turn = before.await;
         let fits_large = channel.small_room().await;

@@ -92,9 +92,9 @@ async fn run<T: Send + 'static>(
     call: RemoteCall<T>,
     limit: Option<Duration>,
 ) -> Result<T> {
-    let Some(after) = limit else { return way.portal().await?.run_method(call).await };
+    let Some(after) = limit else { return way.run(call).await };
     let method = call.name();
-    match move_on_after(after, async { way.portal().await?.run_method(call).await }).await {
+    match move_on_after(after, way.run(call)).await {
         Some(answer) => answer,
         None => Err(Error::Timeout { what: format!("`{state}::{method}` of {way}"), after }),
     }

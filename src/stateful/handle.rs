@@ -6,7 +6,7 @@ use std::ops::Deref;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::ActorState;
-use super::route::{Place, Route, Told, Way};
+use super::route::{Place, Route, To, Told};
 use crate::error::{Error, Result};
 use crate::nursery::supervise::Supervisor;
 use crate::portal::Portal;
@@ -69,10 +69,10 @@ impl<A: ActorState> Handle<A> {
 
     /// Returns whether the handle is on a place in the tree, whichever process has it, and not on one process.
     pub fn follows_restarts(this: &Self) -> bool {
-        match Self::route(this).way() {
-            Way::Process(_) => false,
-            Way::Supervised(..) => true,
-            Way::Told(place, _) => matches!(place.actor, Told::Supervised { .. }),
+        match Self::route(this).way().to() {
+            To::Process(_) => false,
+            To::Supervised(..) => true,
+            To::Told(place) => matches!(place.actor, Told::Supervised { .. }),
         }
     }
 }

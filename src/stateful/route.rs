@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::Mutex;
 
 use super::ActorState;
 use super::call::{MethodCall, MethodContext, MethodStream};
@@ -39,13 +39,21 @@ pub struct Route<A> {
 }
 
 /// The way to an actor, whatever its state.
-pub(super) enum Way {
+pub(super) struct Way {
+    to: To,
+    /// The process that it led to last. Calls that have to look it up wait here, in the order of their first polls.
+    found: Arc<Mutex<Option<Portal>>>,
+}
+
+/// The end of the way.
+#[derive(Clone)]
+pub(super) enum To {
     /// A process.
     Process(Portal),
     /// A child of a supervisor of this actor.
     Supervised(Supervisor, Arc<str>),
-    /// An actor that a peer has told of, and the portal to it once it was found.
-    Told(Place, Arc<Mutex<Option<Portal>>>),
+    /// An actor that a peer has told of.
+    Told(Place),
 }
 
 /// The place of an actor in the tree, as a message tells it.
@@ -74,21 +82,21 @@ pub(super) enum Told {
 impl<A: ActorState> Route<A> {
     /// The way to one process.
     pub(crate) fn to(portal: Portal) -> Self {
-        Self::by(Way::Process(portal))
+        Self::by(To::Process(portal))
     }
 
     /// The way to a child of a supervisor, whichever process that is.
     pub(super) fn to_supervised(supervisor: Supervisor, child: Arc<str>) -> Self {
-        Self::by(Way::Supervised(supervisor, child))
+        Self::by(To::Supervised(supervisor, child))
     }
 
     /// The way to the actor that a peer has told of.
     pub(super) fn to_place(place: Place) -> Self {
-        Self::by(Way::Told(place, Arc::default()))
+        Self::by(To::Told(place))
     }
 
-    fn by(way: Way) -> Self {
-        Self { way: Arc::new(way), state: PhantomData }
+    fn by(to: To) -> Self {
+        Self { way: Arc::new(Way { to, found: Arc::default() }), state: PhantomData }
     }
 
     pub(super) fn way(&self) -> &Way {
@@ -98,13 +106,13 @@ impl<A: ActorState> Route<A> {
     /// Returns what is told of the actor in messages.
     pub(super) fn place(&self) -> Place {
         let path = A::PATH.to_owned();
-        match &*self.way {
-            Way::Process(portal) => Place { path, actor: Told::Process(portal.id().clone()) },
-            Way::Supervised(supervisor, child) => {
+        match &self.way.to {
+            To::Process(portal) => Place { path, actor: Told::Process(portal.id().clone()) },
+            To::Supervised(supervisor, child) => {
                 let (by, keeper) = keeper_of(supervisor);
                 Place { path, actor: Told::Supervised { by, keeper, child: child.to_string() } }
             }
-            Way::Told(place, _) => place.clone(),
+            To::Told(place) => place.clone(),
         }
     }
 
@@ -137,6 +145,10 @@ impl<A: ActorState> Route<A> {
 }
 
 impl Way {
+    pub(super) fn to(&self) -> &To {
+        &self.to
+    }
+
     /// Returns a portal to the process that has this place now.
     ///
     /// # Errors
@@ -146,28 +158,55 @@ impl Way {
     /// Nothing is lost.
     pub(super) async fn portal(&self) -> Result<Portal> {
         scope::checkpoint()?;
-        match self {
-            Self::Process(portal) => Ok(portal.clone()),
-            Self::Supervised(supervisor, child) => supervisor.portal(child).await,
-            Self::Told(place, found) => {
-                if let Ok(found) = found.try_lock()
-                    && let Some(portal) = found.as_ref().filter(|portal| !portal.is_gone())
-                {
-                    return Ok(portal.clone());
-                }
-                scope::apart(look_up(place.actor.clone(), queued(found.clone().lock_owned()))).await?
-            }
+        if let Some(portal) = self.known() {
+            return Ok(portal);
+        }
+        let (to, found) = (self.to.clone(), queued(self.found.clone().lock_owned()));
+        scope::apart(async move { to.look_up(&mut *found.await).await }).await?
+    }
+
+    /// Runs a method in that process. It has its place among the calls from the first poll on.
+    pub(super) async fn run<R: Send + 'static>(&self, call: RemoteCall<R>) -> Result<R> {
+        let Some(portal) = self.known() else { return Box::pin(self.look_up_and_run(call)).await };
+        portal.run_method(call).await
+    }
+
+    async fn look_up_and_run<R: Send + 'static>(&self, call: RemoteCall<R>) -> Result<R> {
+        scope::checkpoint()?;
+        let (answer, deadline) = (call.answer(), scope::current_deadline());
+        let (to, found) = (self.to.clone(), queued(self.found.clone().lock_owned()));
+        let sending = async move {
+            let mut found = found.await;
+            let portal = to.look_up(&mut found).await?;
+            // Before those that wait for the same process.
+            let sent = portal.send_method(call, deadline).await?;
+            Ok::<_, Error>((portal, sent))
+        };
+        let (portal, sent) = scope::apart(sending).await??;
+        portal.read_method(answer, sent).await
+    }
+
+    /// Returns the portal, if no call has to look it up.
+    fn known(&self) -> Option<Portal> {
+        match &self.to {
+            To::Process(portal) => Some(portal.clone()),
+            _ => self.found.try_lock().ok()?.clone().filter(|portal| !portal.is_gone()),
         }
     }
 }
 
-/// Looks an actor up, unless that was done meanwhile. It runs in a task of its own: a call that is kept and not polled
-/// does not hold up the others, which wait for the same place.
-async fn look_up(actor: Told, found: impl Future<Output = OwnedMutexGuard<Option<Portal>>>) -> Result<Portal> {
-    let mut found = found.await;
-    match &*found {
-        Some(portal) if !portal.is_gone() => Ok(portal.clone()),
-        _ => Ok(found.insert(actor.reach().await?).clone()),
+impl To {
+    /// Looks the process up, unless that was done meanwhile.
+    async fn look_up(&self, found: &mut Option<Portal>) -> Result<Portal> {
+        if let Some(portal) = found.as_ref().filter(|portal| !portal.is_gone()) {
+            return Ok(portal.clone());
+        }
+        let portal = match self {
+            Self::Process(portal) => portal.clone(),
+            Self::Supervised(supervisor, child) => supervisor.portal(child).await?,
+            Self::Told(place) => place.actor.reach().await?,
+        };
+        Ok(found.insert(portal).clone())
     }
 }
 
@@ -226,11 +265,11 @@ impl<A: ActorState> From<Route<A>> for Handle<A> {
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process(portal) => portal.id().fmt(f),
-            Self::Supervised(_, child) => write!(f, "the supervised `{child}`"),
-            Self::Told(Place { actor: Told::Process(id), .. }, _) => id.fmt(f),
-            Self::Told(Place { actor: Told::Supervised { child, .. }, .. }, _) => write!(f, "the supervised `{child}`"),
+        match &self.to {
+            To::Process(portal) => portal.id().fmt(f),
+            To::Supervised(_, child) => write!(f, "the supervised `{child}`"),
+            To::Told(Place { actor: Told::Process(id), .. }) => id.fmt(f),
+            To::Told(Place { actor: Told::Supervised { child, .. }, .. }) => write!(f, "the supervised `{child}`"),
         }
     }
 }
