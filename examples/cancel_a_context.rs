@@ -58,7 +58,7 @@ async fn main() -> Result<()> {
 
         println!("3. The caller runs out of time.");
         let outcome = portal.open_context(works_for_ever(), async |_, ()| pending::<Result<()>>().await);
-        show(fail_after(Duration::from_millis(100), outcome).await.flatten());
+        show(fail_after(Duration::from_millis(100), outcome).await);
 
         println!("4. The function fails.");
         let outcome = portal.open_context(gives_up(), async |ctx, ()| {

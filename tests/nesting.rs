@@ -123,7 +123,7 @@ async fn in_scopes() -> Result<u64> {
     let scopes = [(); 4].map(|()| CancelScope::new());
     let all = scopes[0].run(scopes[1].run(scopes[2].run(scopes[3].run(async {
         let in_deadlines = fail_after(LONG, fail_after(LONG, fail_after(LONG, fail_after(LONG, in_shields()))));
-        in_deadlines.await????
+        in_deadlines.await
     }))));
     all.await????
 }
@@ -165,7 +165,7 @@ async fn mixed() -> Result<u64> {
                                     })
                                     .await
                                 })
-                                .await?
+                                .await
                             })
                             .await?;
                         let nested = n.run_in_actor(nests()).await?;
@@ -182,6 +182,71 @@ async fn mixed() -> Result<u64> {
     Ok(here.get())
 }
 
+/// A block of the first kind with one of the next kind in it, and so on. The value counts them.
+macro_rules! nested {
+    ($portal:ident:) => { pleach::Ok(0) };
+    ($portal:ident: nursery $($inner:tt)*) => {
+        open_nursery(async |_| pleach::Ok(1 + nested!($portal: $($inner)*)?)).await
+    };
+    ($portal:ident: tasks $($inner:tt)*) => {
+        open_task_nursery(async |_| pleach::Ok(1 + nested!($portal: $($inner)*)?)).await
+    };
+    ($portal:ident: context $($inner:tt)*) => {
+        $portal.open_context(echo(), async |ctx, _| {
+            let deeper = nested!($portal: $($inner)*)?;
+            ctx.cancel().await?;
+            pleach::Ok(1 + deeper)
+        }).await
+    };
+    ($portal:ident: stream $($inner:tt)*) => {
+        $portal.open_stream_from(ones(), async |_| pleach::Ok(1 + nested!($portal: $($inner)*)?)).await
+    };
+    ($portal:ident: deadline $($inner:tt)*) => {
+        fail_after(LONG, async { pleach::Ok(1 + nested!($portal: $($inner)*)?) }).await
+    };
+    ($portal:ident: limit $($inner:tt)*) => {
+        move_on_after(LONG, async { pleach::Ok(1 + nested!($portal: $($inner)*)?) }).await.unwrap_or(pleach::Ok(0))
+    };
+    ($portal:ident: shield $($inner:tt)*) => {
+        shield(async { pleach::Ok(1 + nested!($portal: $($inner)*)?) }).await
+    };
+    ($portal:ident: scope $($inner:tt)*) => {
+        CancelScope::new().run(async { pleach::Ok(1 + nested!($portal: $($inner)*)?) }).await?
+    };
+}
+
+/// A function with blocks, one in the other: sixteen of one kind, or three rows of several.
+macro_rules! nests {
+    ($name:ident: sixteen $a:ident) => {
+        nests!($name: $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a $a);
+    };
+    ($name:ident: thrice [$($a:ident)*]) => {
+        nests!($name: $($a)* $($a)* $($a)*);
+    };
+    ($name:ident: $($kind:ident)*) => {
+        #[pleach::rpc]
+        async fn $name() -> Result<u64> {
+            open_nursery(async |n| {
+                let portal = n.start_actor("below").enable(module_path!()).await?;
+                let depth = nested!(portal: $($kind)*)?;
+                portal.cancel_actor().await?;
+                Ok(depth)
+            })
+            .await
+        }
+    };
+}
+
+nests!(nurseries: sixteen nursery);
+nests!(task_nurseries: sixteen tasks);
+nests!(contexts: sixteen context);
+nests!(streams: sixteen stream);
+nests!(deadlines: sixteen deadline);
+nests!(limits: sixteen limit);
+nests!(shields: sixteen shield);
+nests!(scopes: sixteen scope);
+nests!(all_kinds: thrice [nursery tasks context stream deadline limit shield scope]);
+
 /// A generic function that hands a block on.
 fn handed_on<'a, T: Clone + 'a>(value: &'a T) -> impl Future<Output = Result<T>> + 'a {
     open_task_nursery(async move |_| Ok(value.clone()))
@@ -194,6 +259,19 @@ fn sent<F: Future + Send>(future: F) -> F {
 #[pleach::main]
 async fn main() -> Result<()> {
     assert_eq!(mixed().await?, 1 + 8 + 4);
+    for depth in [
+        nurseries().await?,
+        task_nurseries().await?,
+        contexts().await?,
+        streams().await?,
+        deadlines().await?,
+        limits().await?,
+        shields().await?,
+        scopes().await?,
+    ] {
+        assert_eq!(depth, 16);
+    }
+    assert_eq!(all_kinds().await?, 24);
     assert_eq!(sent(handed_on(&5)).await?, 5);
     drop(sent(in_nurseries()));
     drop(sent(open_root(Config::default(), async |_| pleach::Ok(()))));

@@ -43,19 +43,73 @@ pub fn move_on_after<F: Future>(after: Duration, body: F) -> MoveOnAfter<F> {
     MoveOnAfter { limited: Limited::new(after, body) }
 }
 
-/// Runs `body`, and fails if it was not done `after` the given time.
+/// Runs `body`, which returns a `Result`, and fails if it was not done `after` the given time.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> pleach::Result<()> {
+/// use std::time::Duration;
+///
+/// use pleach::{Error, fail_after};
+///
+/// let quick = async { pleach::Ok(7) };
+/// assert_eq!(fail_after(Duration::from_secs(5), quick).await?, 7);
+/// let slow = std::future::pending::<pleach::Result<()>>();
+/// let late = fail_after(Duration::from_millis(5), slow).await;
+/// assert!(matches!(late, Err(Error::Timeout { .. })));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// For a body that returns another type there is [`fail_after_value`], and [`move_on_after`], whose `None` says that the
+/// time was up.
 ///
 /// # Errors
-/// [`Error::Timeout`] when the time was up and the body was dropped; [`Error::Cancelled`] when an
-/// enclosing scope was cancelled.
+/// The error of `body`; [`Error::Timeout`] when the time was up and the body was dropped; [`Error::Cancelled`] when an
+/// enclosing scope was cancelled. The last two come through `From<Error>`.
 ///
 /// # Panics
 /// When polled outside of a tokio runtime with a timer.
 ///
 /// # Cancel safety
 /// If dropped, the body is dropped with it.
-pub fn fail_after<F: Future>(after: Duration, body: F) -> FailAfter<F> {
+pub fn fail_after<F>(after: Duration, body: F) -> FailAfter<F>
+where
+    F: Future<Output: Fallible>,
+{
     FailAfter { limited: Limited::new(after, body) }
+}
+
+/// As [`fail_after`], for a body that returns a plain value.
+///
+/// # Errors
+/// [`Error::Timeout`] when the time was up and the body was dropped; [`Error::Cancelled`] when an enclosing scope was
+/// cancelled.
+///
+/// # Panics
+/// When polled outside of a tokio runtime with a timer.
+///
+/// # Cancel safety
+/// If dropped, the body is dropped with it.
+pub async fn fail_after_value<F: Future>(after: Duration, body: F) -> Result<F::Output> {
+    fail_after(after, async { Ok(body.await) }).await
+}
+
+/// The values that can be a failure of this crate: each [`Result`] whose error takes in an [`Error`].
+#[diagnostic::on_unimplemented(
+    message = "the body of `fail_after` returns `{Self}`, which can't be an error of this crate",
+    label = "this body",
+    note = "`fail_after` fails with the error type of its body, which has to be a `Result<T, E>` with `E: From<pleach::Error>`",
+    note = "for a body that returns a plain value, use `pleach::scope::fail_after_value`, or `move_on_after`"
+)]
+pub trait Fallible {
+    /// Returns the failure.
+    fn failed(error: Error) -> Self;
+}
+
+impl<T, E: From<Error>> Fallible for Result<T, E> {
+    fn failed(error: Error) -> Self {
+        Err(error.into())
+    }
 }
 
 pin_project! {
@@ -99,14 +153,19 @@ pin_project! {
     }
 }
 
-impl<F: Future> Future for FailAfter<F> {
-    type Output = Result<F::Output>;
+impl<F> Future for FailAfter<F>
+where
+    F: Future<Output: Fallible>,
+{
+    type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match ready!(self.project().limited.poll(cx)) {
-            Ended::Done(value) => Ok(value),
-            Ended::Expired(after) => Err(Error::Timeout { what: "the code under `fail_after`".into(), after }),
-            Ended::Cancelled(error) => Err(error),
+            Ended::Done(outcome) => outcome,
+            Ended::Expired(after) => {
+                F::Output::failed(Error::Timeout { what: "the code under `fail_after`".into(), after })
+            }
+            Ended::Cancelled(error) => F::Output::failed(error),
         })
     }
 }

@@ -77,7 +77,7 @@ pub(crate) use erased::Erased;
 pub(crate) use on_drop::OnDrop;
 pub(crate) use wait::{CancelWatch, cancellation, wait};
 
-pub use deadline::{FailAfter, MoveOnAfter, fail_after, move_on_after};
+pub use deadline::{FailAfter, Fallible, MoveOnAfter, fail_after, fail_after_value, move_on_after};
 pub use run::Run;
 pub use shield::{Shield, Shielded, shield};
 pub use task::Task;

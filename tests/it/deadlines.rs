@@ -103,10 +103,10 @@ async fn what_a_callee_calls_inherits_the_time_left(config: Config) {
             let bound = |left: Option<u64>| {
                 assert!(left.is_some_and(|left| 0 < left && u128::from(left) <= patience.as_millis()), "{left:?}")
             };
-            bound(fail_after(patience, portal.run(left())).await??);
-            bound(fail_after(patience, portal.run(left_below(false))).await??);
-            assert_eq!(fail_after(patience, portal.run(left_below(true))).await??, None);
-            assert_eq!(fail_after(patience, shield(portal.run(left()))).await??, None);
+            bound(fail_after(patience, portal.run(left())).await?);
+            bound(fail_after(patience, portal.run(left_below(false))).await?);
+            assert_eq!(fail_after(patience, portal.run(left_below(true))).await?, None);
+            assert_eq!(fail_after(patience, shield(portal.run(left()))).await?, None);
             Ok(())
         })
         .await

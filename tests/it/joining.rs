@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use pleach::discovery::registrar;
 use pleach::prelude::*;
 use pleach::wire::Address;
-use pleach::{find_actor, get_registry, wait_for_actor};
+use pleach::{find_actor, get_registry, scope, wait_for_actor};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Meeting, Notes, RootProcess, assert_says, in_root, note, over, patience, soon, test};
@@ -164,7 +164,7 @@ async fn a_registrar_that_comes_back_knows_all_actors(protocol: &'static str) {
                 assert_eq!(listed.len(), 3, "{listed:?}");
                 Ok::<_, Error>(())
             };
-            fail_after(patience(), back).await??;
+            fail_after(patience(), back).await?;
             child.cancel_actor().await
         })
         .await
@@ -188,7 +188,7 @@ async fn who_waits_learns_that_the_registrar_is_gone(protocol: &'static str) {
                 drop(program); // by SIGKILL
             };
             let all = async { tokio::join!(wait_for_actor("missing"), there, kill) };
-            let (here, there, ()) = fail_after(patience(), all).await?;
+            let (here, there, ()) = scope::fail_after_value(patience(), all).await?;
             assert!(matches!(here, Err(Error::Disconnected { .. } | Error::Transport(_))), "{here:?}");
             assert!(matches!(there, Err(Error::Remote(_))), "{there:?}");
             for asked in [find_actor("asker").await.map(drop), get_registry().await.map(drop)] {

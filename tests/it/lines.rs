@@ -194,7 +194,7 @@ async fn control_waits_for_no_flood_on_a_slow_line(protocol: &'static str) {
                     let beside = async {
                         for _ in 0..3 {
                             // A bound that strikes is an error.
-                            fail_after(soon(), portal.run(pid())).await??;
+                            fail_after(soon(), portal.run(pid())).await?;
                             portal.open_context(stays(), async |ctx, ()| ctx.cancel().await).await?;
                         }
                         Ok::<_, Error>(())

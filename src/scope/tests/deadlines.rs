@@ -20,8 +20,8 @@ async fn a_deadline_is_a_cancellation() {
 
     assert_eq!(move_on_after(second, pending::<()>()).await, None);
     assert_eq!(move_on_after(second, async { 7 }).await, Some(7));
-    assert_eq!(fail_after(second, async { 7 }).await.unwrap(), 7);
-    let failed = fail_after(second, pending::<()>()).await;
+    assert_eq!(fail_after(second, async { Ok::<_, Error>(7) }).await.unwrap(), 7);
+    let failed = fail_after(second, pending::<Result<()>>()).await;
     assert!(matches!(failed, Err(Error::Timeout { after, .. }) if after == second));
     assert_eq!(move_on_after(Duration::MAX, async { 7 }).await, Some(7));
 }
@@ -105,7 +105,7 @@ async fn the_deadline_is_the_nearest_around_and_none_in_a_shield() {
         assert_eq!(current_deadline(), Some(near));
         assert_eq!(CancelScope::with_deadline(far).deadline(), Some(near));
         assert_eq!(CancelScope::new().deadline(), Some(near));
-        let seen = fail_after(SECOND / 2, async { current_deadline() }).await.unwrap();
+        let seen = fail_after_value(SECOND / 2, async { current_deadline() }).await.unwrap();
         assert_eq!(seen, Some(Instant::now() + SECOND / 2));
         shield(async {
             assert_eq!(current_deadline(), None);
@@ -198,7 +198,7 @@ async fn the_first_cancelled_scope_names_the_cause() {
         .await;
     assert!(is_cancelled(&outcome, &Cancelled::Scope));
     // A deadline inside a cancelled scope changes nothing: it neither ends its body nor hides the cause.
-    let outcome = scope.run(fail_after(SECOND, pending::<()>())).await;
+    let outcome = scope.run(fail_after_value(SECOND, pending::<()>())).await;
     assert!(is_cancelled(&outcome, &Cancelled::Scope));
 }
 
@@ -208,7 +208,7 @@ async fn a_body_that_cancels_its_own_deadline_scope_has_not_timed_out() {
         CancelScope::current().unwrap().cancel();
         pending::<()>().await
     };
-    assert!(is_cancelled(&fail_after(SECOND, cancels_itself).await, &Cancelled::Scope));
+    assert!(is_cancelled(&fail_after_value(SECOND, cancels_itself).await, &Cancelled::Scope));
     let nested = move_on_after(SECOND, async {
         let inner = move_on_after(SECOND * 5, async {
             CancelScope::current().unwrap().cancel();
@@ -227,27 +227,27 @@ async fn a_deadline_is_where_it_is_first_polled() {
         sleep(SECOND / 2).await;
         7
     };
-    let before = (move_on_after(SECOND, waits()), fail_after(SECOND, waits()));
+    let before = (move_on_after(SECOND, waits()), fail_after_value(SECOND, waits()));
     let outcome = scope
         .run(async {
             let _shield = Shield::enter();
-            let open = (move_on_after(SECOND, waits()), fail_after(SECOND, waits()));
+            let open = (move_on_after(SECOND, waits()), fail_after_value(SECOND, waits()));
             scope.cancel();
             // Written in here, awaited in a shield.
             assert_eq!(shield(move_on_after(SECOND, waits())).await, Some(7));
-            assert_eq!(shield(fail_after(SECOND, waits())).await.unwrap(), 7);
+            assert_eq!(shield(fail_after_value(SECOND, waits())).await.unwrap(), 7);
             assert_eq!(shield(open.0).await, Some(7));
             assert_eq!(shield(open.1).await.unwrap(), 7);
             // They end there all the same, by themselves and by a nearer one around.
             assert_eq!(shield(move_on_after(SECOND, pending::<()>())).await, None);
-            let late = shield(fail_after(SECOND, pending::<()>())).await;
+            let late = shield(fail_after_value(SECOND, pending::<()>())).await;
             assert!(matches!(late, Err(Error::Timeout { .. })));
             let inner = shield(move_on_after(SECOND, move_on_after(SECOND * 2, pending::<()>())));
             assert_eq!(inner.await, None);
             // Written out there or in a shield, awaited in here.
             assert_eq!(before.0.await, None);
             assert!(is_cancelled(&before.1.await, &Cancelled::Scope));
-            let (made,) = shield(async { (fail_after(SECOND, waits()),) }).await;
+            let (made,) = shield(async { (fail_after_value(SECOND, waits()),) }).await;
             assert!(is_cancelled(&made.await, &Cancelled::Scope));
         })
         .await;
@@ -261,8 +261,8 @@ async fn a_deadline_that_is_noticed_without_a_wait_is_a_time_out_too() {
             tokio::time::advance(SECOND / 10).await;
         }
     };
-    assert!(matches!(fail_after(SECOND, busy()).await, Err(Error::Timeout { .. })));
-    assert!(matches!(shield(fail_after(SECOND, busy())).await, Err(Error::Timeout { .. })));
+    assert!(matches!(fail_after_value(SECOND, busy()).await, Err(Error::Timeout { .. })));
+    assert!(matches!(shield(fail_after_value(SECOND, busy())).await, Err(Error::Timeout { .. })));
 }
 
 #[tokio::test(start_paused = true)]

@@ -327,7 +327,7 @@ fn futures_can_be_sent() {
     let scope = CancelScope::new();
     sent(&scope);
     sent(&scope.run(shield(cancelled())));
-    sent(&move_on_after(Duration::ZERO, fail_after(Duration::ZERO, cancelled())));
+    sent(&move_on_after(Duration::ZERO, fail_after_value(Duration::ZERO, cancelled())));
     sent(&owes_clean_up(&Log::default(), "", async { Ok(()) }));
 }
 

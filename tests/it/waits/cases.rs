@@ -89,7 +89,7 @@ pub(super) async fn run(name: &str, when: When, n: &Nursery, portal: &Portal) ->
 async fn of_scopes(name: &str, when: When) -> Option<Option<Error>> {
     Some(match name {
         "CancelScope::try_run" => told(when, CancelScope::new().try_run(pending::<Result<()>>())).await,
-        "Future for FailAfter" => told(when, fail_after(LONG, pending::<()>())).await,
+        "Future for FailAfter" => told(when, fail_after(LONG, pending::<Result<()>>())).await,
         "Future for MoveOnAfter" => quiet(back(when, move_on_after(LONG, pending::<()>())).await),
         "Future for Run" => told(when, CancelScope::new().run(pending::<()>())).await,
         "Future for Shielded" => only_returns(back(when, shield(tokio::task::yield_now()))).await,
