@@ -50,6 +50,7 @@ extern crate self as pleach;
 mod log;
 
 mod actor;
+mod backoff;
 mod boot;
 mod broadcast;
 mod callers;
@@ -84,6 +85,7 @@ mod panics;
 mod portal;
 mod proto;
 mod registry;
+mod retry;
 mod rpc;
 mod runtime;
 pub mod scope;
@@ -103,6 +105,7 @@ pub use pleach_wire as wire;
 pub use pleach_wire::Blob;
 
 pub use crate::actor::ActorId;
+pub use crate::backoff::Backoff;
 pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
 pub use crate::channel::Liveness;
@@ -111,15 +114,18 @@ pub use crate::config::{ChildOutput, Config, Host, HostEntry, Hosts};
 pub use crate::debug::{pause, pause_from_sync, post_mortem};
 pub use crate::error::ok::Ok;
 pub use crate::error::{
-    ActorDied, ActorPhase, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus,
+    ActorDied, ActorPhase, BoxError, ContextCancelled, Error, Poison, RemoteError, Result, ScopeError, WaitStatus,
 };
 pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
-pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
+pub use crate::nursery::pool::{Pool, PoolProgress, PoolStart, Results};
+pub use crate::nursery::supervise::{ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::os::exit_callbacks::on_exit;
 pub use crate::os::privileges::drop_privileges;
-pub use crate::portal::{Daemon, OneShot, Portal};
+pub use crate::os::setup::Resource;
+pub use crate::portal::{Daemon, OneShot, Portal, PortalCall};
 pub use crate::proto::dialog::ContextState;
+pub use crate::retry::Retry;
 pub use crate::rpc::call::Call;
 pub use crate::rpc::context::{Context, ContextCall, OpenContext};
 pub use crate::rpc::method::cell::{State, StopReason};

@@ -6,10 +6,8 @@
 //!
 //! Results are printed as they come. A worker takes the next number as soon as it is free.
 
-use std::cell::RefCell;
 use std::time::Instant;
 
-use futures_util::future::try_join_all;
 use pleach::prelude::*;
 
 /// The last one is the product of two primes of about the same size: the hardest case.
@@ -35,16 +33,12 @@ async fn is_prime(number: u64) -> Result<bool> {
 async fn main() -> Result<()> {
     let started = Instant::now();
     pleach::open_nursery(async |n| {
-        let numbers = RefCell::new(NUMBERS.into_iter());
-        let next = || numbers.borrow_mut().next();
-        let worker = async |number: usize| {
-            let portal = n.start_actor(format!("worker-{number}")).enable(module_path!()).await?;
-            while let Some(number) = next() {
-                println!("{number} is prime: {}", portal.run(is_prime(number)).await?);
-            }
-            portal.cancel_actor().await
-        };
-        try_join_all((1..=4).map(worker)).await
+        let pool = n.start_actor("worker").enable(module_path!()).pool(4).in_flight(1).await?;
+        let mut results = pool.map_unordered(NUMBERS, is_prime);
+        while let Some((at, is_prime)) = results.next().await {
+            println!("{} is prime: {}", NUMBERS[at], is_prime?);
+        }
+        pleach::Ok(())
     })
     .await?;
     println!("checked in {:.2} s", started.elapsed().as_secs_f64());

@@ -21,16 +21,15 @@
 //! | `count.rs` | a chunk → its words; the only code that runs in the workers |
 //! | `tally.rs` | replies → totals, and what had to be left out |
 //!
-//! The workers on this machine read the files themselves: paths go out, counts come back. Those on other hosts
-//! are sent what is in the files. Each has one chunk in hand and one waiting, so none is idle, and no more than
-//! that is in flight however many files there are.
+//! Workers on this machine read the files themselves: paths go out, counts come back. If some are on other hosts,
+//! all are sent what is in the files. Each has one chunk in hand and one waiting, so none is idle, and no more than
+//! that is in flight however many files there are. A worker that dies is replaced, and its chunks are counted again.
 
 mod count;
 mod plan;
 mod tally;
 mod workers;
 
-use std::cell::RefCell;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -38,14 +37,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use pleach::Hosts;
 use pleach::prelude::*;
 
-use crate::plan::{Chunk, Plan};
+use crate::plan::Plan;
 use crate::tally::{Run, Tally};
-use crate::workers::{LANES, Places, Worker};
+use crate::workers::{LANES, Places};
 
 /// Counts the words of files, with several worker processes.
 ///
@@ -104,31 +103,24 @@ async fn main() -> Result<ExitCode> {
 /// Hands the chunks to the workers, and adds up what comes back.
 async fn count_all(config: Config, plan: Plan, places: Places) -> Result<Tally> {
     let bar = progress_bar(plan.bytes);
-    let tally = RefCell::new(Tally::new(plan.files, plan.skipped));
-    let chunks = RefCell::new(plan.chunks.into_iter());
-    let next = || -> Option<Chunk> { chunks.borrow_mut().next() };
-
+    let mut tally = Tally::new(plan.files, plan.skipped);
+    if plan.chunks.is_empty() {
+        return Ok(tally);
+    }
     pleach::open_root(config, async |_root| {
         pleach::open_nursery(async |n| {
             let workers = places.start(&n).await?;
-            let lane = async |worker: &Worker| {
-                while let Some(chunk) = next() {
-                    let reply = worker.count(&chunk).await?;
-                    tally.borrow_mut().add(&chunk, reply);
-                    bar.inc(chunk.bytes);
-                }
-                pleach::Ok(())
-            };
-            // One lane of each worker before the second of any.
-            let lanes = std::iter::repeat_n(&workers, LANES).flatten();
-            try_join_all(lanes.map(lane)).await?;
-            try_join_all(workers.iter().map(Worker::cancel)).await?;
-            pleach::Ok(())
+            let counting = plan.chunks.into_iter().map(async |chunk| (workers.count(&chunk).await, chunk));
+            let mut replies = stream::iter(counting).buffer_unordered(LANES * places.len());
+            while let Some((reply, chunk)) = replies.next().await {
+                tally.add(&chunk, reply?);
+                bar.inc(chunk.bytes);
+            }
+            Ok(tally)
         })
         .await
     })
-    .await?;
-    Ok(tally.into_inner())
+    .await
 }
 
 /// A bar on a terminal, and nothing elsewhere. It goes when it is dropped.

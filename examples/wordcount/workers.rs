@@ -1,17 +1,16 @@
 //! The workers: where they are, and how a chunk gets to them.
 //!
-//! One on this machine reads the files itself: paths go out, counts come back. On another host the files need
-//! not exist, so what is in them goes out.
+//! Those on this machine read the files themselves: paths go out, counts come back. On other hosts the files need not
+//! exist, so what is in them goes out.
 //!
 //! # Invariant
-//! A worker has no more than [`LANES`] chunks in flight, so this much of all files is in memory at most.
+//! No more than [`LANES`] chunks for each worker are in flight, so this much of all files is in memory at most.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
-use futures_util::future::try_join_all;
 use pleach::prelude::*;
-use pleach::{Host, Hosts};
+use pleach::{Host, Hosts, Pool};
 
 use crate::count::{self, Reply};
 use crate::plan::Chunk;
@@ -22,10 +21,10 @@ pub(crate) const LANES: usize = 2;
 /// One worker for each place.
 pub(crate) struct Places(Vec<Host>);
 
-/// An actor that counts.
-pub(crate) struct Worker {
-    portal: Portal,
-    reads_files: bool,
+/// Actors that count.
+pub(crate) struct Workers {
+    pool: Pool,
+    read_files: bool,
 }
 
 impl Places {
@@ -53,12 +52,9 @@ impl Places {
     }
 
     /// Starts the workers.
-    pub(crate) async fn start(&self, n: &Nursery) -> Result<Vec<Worker>> {
-        let start = async |(number, host): (usize, &Host)| {
-            let start = n.start_actor(format!("counter-{}", number + 1)).enable(count::MODULE);
-            pleach::Ok(Worker { portal: start.on(host.clone()).await?, reads_files: host.is_local() })
-        };
-        try_join_all(self.0.iter().enumerate().map(start)).await
+    pub(crate) async fn start(&self, n: &Nursery) -> Result<Workers> {
+        let pool = n.start_actor("counter").enable(count::MODULE).pool(self.len()).hosts(self.0.iter().cloned());
+        Ok(Workers { pool: pool.in_flight(LANES).await?, read_files: self.0.iter().all(Host::is_local) })
     }
 
     /// Where the workers are, if that is not only here.
@@ -70,22 +66,17 @@ impl Places {
     }
 }
 
-impl Worker {
-    /// Has it count the words of a chunk.
+impl Workers {
+    /// Has one of them count the words of a chunk.
     pub(crate) async fn count(&self, chunk: &Chunk) -> Result<Reply> {
         let pieces = chunk.pieces.clone();
-        if self.reads_files {
-            return self.portal.run(count::count(pieces)).await;
+        if self.read_files {
+            return self.pool.run(count::count(pieces)).await;
         }
         let read = tokio::task::spawn_blocking(move || count::read_all(&pieces)).await;
         let (text, mut reply) = read.map_err(|panicked| Error::from_boxed(panicked.into()))?;
-        reply.words = self.portal.run(count::count_text(text)).await?;
+        reply.words = self.pool.run(count::count_text(text)).await?;
         Ok(reply)
-    }
-
-    /// Ends it.
-    pub(crate) async fn cancel(&self) -> Result<()> {
-        self.portal.cancel_actor().await
     }
 }
 

@@ -35,12 +35,13 @@ impl Error {
     }
 
     /// Returns how the actor's process ended whose death this reports, wherever that was found: the first one, if this
-    /// is a group; the last one, if a supervisor gave up.
+    /// is a group; the last one, if a supervisor or a pool gave up.
     pub fn actor_died(&self) -> Option<&ActorDied> {
         match self.origin() {
             Self::ActorDied(died) => Some(died),
             Self::Group(group) => group.errors.iter().find_map(Self::actor_died),
             Self::GaveUp(gave_up) => gave_up.last.as_ref()?.actor_died(),
+            Self::Poison(poison) => poison.last.actor_died(),
             _ => None,
         }
     }
@@ -66,6 +67,7 @@ impl Error {
             Self::Remote(remote) => return remote.payload_as(),
             Self::ActorDied(died) => &**died,
             Self::GaveUp(gave_up) => &**gave_up,
+            Self::Poison(poison) => &**poison,
             Self::Refused { why, .. } => why,
             Self::Disconnected { end: fault, .. } | Self::Transport(fault) => fault,
             _ => return None,

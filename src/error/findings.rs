@@ -127,6 +127,34 @@ impl StdError for GaveUp {
     }
 }
 
+/// A call of a pool of which workers die.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Poison {
+    /// The function.
+    pub function: String,
+    /// How often it was run; each time, the worker died.
+    pub attempts: u32,
+    /// The death of the last worker.
+    pub last: Error,
+}
+
+impl fmt::Display for Poison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { function, attempts, last } = self;
+        write!(
+            f,
+            "gave up on a call of `{}`: workers died in {attempts} attempts; the last time: {last}",
+            shown(function)
+        )
+    }
+}
+
+impl StdError for Poison {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.last)
+    }
+}
+
 /// Several errors of one scope.
 ///
 /// It crosses to other actors as a group: its members arrive as they would alone, each with its own chain, payload and

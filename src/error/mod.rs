@@ -46,7 +46,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::boxed::{Raised, boxed};
 pub use self::cancelled::{Cancelled, ContextCancelled};
 pub(crate) use self::findings::signal_name;
-pub use self::findings::{ActorDied, ActorPhase, ErrorGroup, GaveUp, WaitStatus};
+pub use self::findings::{ActorDied, ActorPhase, ErrorGroup, GaveUp, Poison, WaitStatus};
 pub use self::refusal::Refusal;
 pub use self::remote::{EncodedError, RemoteError};
 pub use self::report::Report;
@@ -97,6 +97,8 @@ pub enum Error {
     },
     /// A supervised child ended too often.
     GaveUp(Box<GaveUp>),
+    /// Workers of a pool die of a call.
+    Poison(Box<Poison>),
     /// The peer refused to run a function.
     Refused {
         /// The actor that refused.
@@ -214,7 +216,7 @@ macro_rules! names {
 }
 
 names! {
-    Cancelled ContextCancelled Timeout Remote ActorDied Spawn GaveUp Refused ActorTooSlow Disconnected Registry NotFound
+    Cancelled ContextCancelled Timeout Remote ActorDied Spawn GaveUp Poison Refused ActorTooSlow Disconnected Registry NotFound
     StreamOverrun Lagged Closed Transport Config Usage Panicked Local Group
 }
 
@@ -228,6 +230,7 @@ impl fmt::Display for Error {
             Self::ContextCancelled(cancelled) => cancelled.fmt(f),
             Self::ActorDied(died) => died.fmt(f),
             Self::GaveUp(gave_up) => gave_up.fmt(f),
+            Self::Poison(poison) => poison.fmt(f),
             Self::Spawn { actor, why } => write!(f, "actor `{}` did not start: {why}", shown(actor)),
             Self::Refused { actor, function, why } => write!(f, "{actor} refuses to run `{function}`: {why}"),
             Self::ActorTooSlow { actor, waited } => {
@@ -266,6 +269,7 @@ impl StdError for Error {
             // These print the error that they wrap, so it is not their cause.
             Self::Remote(remote) => remote.source(),
             Self::GaveUp(gave_up) => gave_up.source(),
+            Self::Poison(poison) => poison.source(),
             Self::Transport(fault) => fault.source(),
             Self::Local(error) => error.source(),
             _ => None,

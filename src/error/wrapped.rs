@@ -59,6 +59,8 @@ impl Error {
             (Self::GaveUp(gave_up), error) | (error, Self::GaveUp(gave_up)) => {
                 gave_up.last.as_ref().is_some_and(|last| last.is_one_with(error, by_value))
             }
+            (Self::Poison(one), Self::Poison(other)) => one.last.is_one_with(&other.last, by_value),
+            (Self::Poison(poison), error) | (error, Self::Poison(poison)) => poison.last.is_one_with(error, by_value),
             (Self::Local(one), Self::Local(other)) => Arc::ptr_eq(one, other),
             (Self::Local(_), _) | (_, Self::Local(_)) => false,
             _ => by_value && self.is_equal(other),

@@ -2,6 +2,7 @@
 //!
 //! | page | contents |
 //! |---|---|
+//! | [`pools`] | many calls over several workers: retries, poison, time-outs, replacement |
 //! | [`state`] | actors with state: methods, handles, turns, restarts |
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
@@ -23,6 +24,7 @@ pub mod cancellation;
 pub mod debugging;
 pub mod hosts;
 pub mod observing;
+pub mod pools;
 pub mod rows;
 pub mod security;
 pub mod signals;

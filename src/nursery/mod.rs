@@ -4,10 +4,12 @@
 //! |---|---|
 //! | this one | the block, its handle, its cancellation, its result |
 //! | [`start`] | starting members |
+//! | [`setup`] | what a start says about the process |
 //! | [`monitor`] | watching members: their results, their ends |
 //! | [`stage`] | how far it has come |
 //! | [`report`] | how members came to their end |
 //! | [`supervise`] | members that are started again |
+//! | [`pool`] | members that share calls |
 //!
 //! ```text
 //! open ── body returned ──► Joining ── all members have ended ──► closed
@@ -27,7 +29,9 @@
 //!    member comes after the last one that was waited for.
 
 mod monitor;
+pub(crate) mod pool;
 mod report;
+mod setup;
 mod stage;
 mod start;
 pub(crate) mod supervise;

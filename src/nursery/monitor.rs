@@ -66,14 +66,18 @@ impl Monitor {
         Self { nursery: nursery.clone(), member, overseer, failure: OnceLock::new() }
     }
 
-    /// Watches a daemon until it has ended.
-    pub(super) async fn watch_daemon(self) {
+    /// Watches a daemon until it has ended; it is ended with the body of its nursery if it `ends_with_body`.
+    pub(super) async fn watch_daemon(self, ends_with_body: bool) {
         let uuid = self.member.child.id.uuid();
-        self.nursery.state().daemons.insert(uuid);
+        if !ends_with_body {
+            self.nursery.state().daemons.insert(uuid);
+        }
+        let body_has_returned = self.nursery.0.stages.token(Stage::Joining).clone();
         tokio::select! {
             biased;
             () = self.member.ended() => self.judge(),
             () = self.member.until_end_requested() => {}
+            () = body_has_returned.cancelled(), if ends_with_body => self.member.mark_end_requested(),
         }
         self.nursery.state().daemons.remove(&uuid);
         self.end().await;

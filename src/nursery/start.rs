@@ -78,9 +78,10 @@ impl Nursery {
     }
 
     pub(super) async fn start_daemon(self, options: StartOptions, overseer: Overseer) -> Result<Portal> {
-        let enter = |nursery: &Self, member: Arc<ChildHandle>, overseer| {
+        let ends_with_body = options.ends_with_body;
+        let enter = move |nursery: &Self, member: Arc<ChildHandle>, overseer| {
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
-            nursery.0.tasks.spawn(monitor.watch_daemon());
+            nursery.0.tasks.spawn(monitor.watch_daemon(ends_with_body));
             Portal::daemon(member)
         };
         self.start_member(options, overseer, enter).await
@@ -186,7 +187,7 @@ pub(super) fn options_for<T>(call: &Call<T>) -> StartOptions {
 /// If dropped while it is awaited, the started process is killed and reaped.
 #[must_use = "an actor starts when this is awaited"]
 pub struct Start<P> {
-    nursery: Nursery,
+    pub(super) nursery: Nursery,
     pub(super) options: StartOptions,
     start: Starter<P>,
     /// Makes the state of the actor once it is there, if it is to have one.
@@ -224,6 +225,26 @@ impl<P> Start<P> {
     /// Connects the actor with this codec instead of the configured one, e.g. `"json"`.
     pub fn codec(mut self, codec: impl Into<String>) -> Self {
         self.options.codec = Some(codec.into());
+        self
+    }
+
+    /// Has the nursery end the actor once its body has returned, as if it were cancelled then; otherwise an actor without
+    /// a function of its own lives until it is cancelled, and the nursery waits for that.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let helper = n.start_actor("helper").until_body_ends().await?;
+    ///     println!("{} helps", helper.id());
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub fn until_body_ends(mut self) -> Self {
+        self.options.ends_with_body = true;
         self
     }
 

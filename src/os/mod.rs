@@ -7,6 +7,7 @@
 //! | [`about`] | what the kernel tells about a process |
 //! | [`process`] | starting a process, its group, its end |
 //! | [`program`] | the executable file of this program |
+//! | [`setup`] | what a new process sets up before it is an actor |
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
 //! | [`mark`] | what all processes carry that descend from an actor |
@@ -39,6 +40,7 @@ pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod relay;
+pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod socket_dir;
 pub(crate) mod terminal;

@@ -66,7 +66,7 @@ impl Portal {
 fn send_now<R>(call: &RemoteCall<R>, channel: &Channel, deadline: Option<Instant>) -> Option<Result<Pending>> {
     let _first = channel.order_of_sent_methods().try_lock().ok()?;
     let fits_large = channel.small_room().now_or_never()?;
-    (fits_large || channel.is_small(call.args())).then(|| call.send(channel, deadline))
+    (fits_large || call.is_small(channel)).then(|| call.send(channel, deadline))
 }
 
 /// Sends a call once all before it were sent, and there is room.
@@ -80,7 +80,7 @@ async fn send_in_turn<R: Send + 'static>(
     let sending = async move {
         let turn = before.await;
         let fits_large = channel.small_room().await;
-        let is_small = fits_large || channel.is_small(call.args());
+        let is_small = fits_large || call.is_small(&channel);
         if !is_small {
             channel.room().await;
         }

@@ -1,19 +1,21 @@
-//! A peer actor as its caller sees it: the operations. Its identity is in [`peer`], its end in [`ending`], the calls
-//! of its state in [`method`].
+//! A peer actor as its caller sees it: the operations. Its identity is in [`peer`], its end in [`ending`], its calls
+//! with their options in [`call`], the calls of its state in [`method`].
 
+mod call;
 mod ending;
 mod method;
 mod peer;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pleach_wire::Payload;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+pub use self::call::PortalCall;
 pub(crate) use self::peer::ChildHandle;
 use self::peer::Peer;
 use crate::actor::ActorId;
@@ -63,10 +65,7 @@ impl<T> Portal<T> {
 
     /// Returns the actor at the other end.
     pub fn id(&self) -> &ActorId {
-        match &self.peer {
-            Peer::Child(member) => &member.child.id,
-            Peer::Other(connection) => connection.channel.peer(),
-        }
+        self.peer.id()
     }
 
     /// Returns whether the actor is alive, as far as can be known from here.
@@ -95,8 +94,13 @@ impl<T> Portal<T> {
 
     /// Runs a function in the actor and returns its value.
     ///
+    /// The call is a future, which is sent when it is first polled. It takes options before that:
+    /// [`timeout`](PortalCall::timeout) and [`retry`](PortalCall::retry).
+    ///
     /// ```
     /// # use pleach::prelude::*;
+    /// use std::time::Duration;
+    ///
     /// #[pleach::rpc]
     /// async fn add(a: i64, b: i64) -> Result<i64> {
     ///     Ok(a + b)
@@ -107,6 +111,7 @@ impl<T> Portal<T> {
     /// pleach::open_nursery(async |n| {
     ///     let portal = n.start_actor("adder").enable(module_path!()).await?;
     ///     assert_eq!(portal.run(add(1, 2)).await?, 3);
+    ///     assert_eq!(portal.run(add(1, 2)).timeout(Duration::from_secs(5)).await?, 3);
     ///     portal.cancel_actor().await
     /// })
     /// .await
@@ -121,13 +126,18 @@ impl<T> Portal<T> {
     /// the arguments or the value can't be sent; [`Error::Cancelled`] when the scope around this is
     /// cancelled: the remote task has been cancelled then too, or has been asked to.
     ///
+    /// [`Error::Timeout`] when [`timeout`](PortalCall::timeout) was set, and has passed.
+    ///
     /// # Cancel safety
-    /// If dropped, the peer is asked to cancel the task, without waiting for it.
-    pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
-        if !self.peer.ready().await? && !self.peer.channel().is_small(call.args()) {
-            self.peer.ready_for_large().await?;
-        }
-        call.run_over(self.peer.channel(), &self.peer).await
+    /// If dropped before it is polled, nothing was sent; after that, the peer is asked to cancel the task, without waiting
+    /// for it.
+    pub fn run<R>(&self, call: Call<R>) -> PortalCall<'_, R, impl Future<Output = Result<R>> + use<'_, T, R>> {
+        PortalCall::new(&self.peer, call, call::send)
+    }
+
+    /// Runs a function, as [`run`](Self::run); the call can be sent again afterwards.
+    pub(crate) async fn run_again<R>(&self, call: &Mutex<Call<R>>) -> Result<R> {
+        call::send_again(&self.peer, call).await
     }
 
     /// Runs a function that is known by its path only, e.g. of another program.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
 use crate::channel::explain::Explain;
@@ -26,6 +27,14 @@ pub(super) enum Peer {
 }
 
 impl Peer {
+    /// Returns the actor.
+    pub(super) fn id(&self) -> &ActorId {
+        match self {
+            Self::Child(member) => &member.child.id,
+            Self::Other(connection) => connection.channel.peer(),
+        }
+    }
+
     pub(super) fn channel(&self) -> &Channel {
         match self {
             Self::Child(member) => member.channel(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -21,6 +22,7 @@ use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::fidelity;
 use crate::scope;
+use crate::sync::lock;
 
 /// A function of `#[pleach::rpc]` together with its arguments, ready to run anywhere.
 ///
@@ -109,6 +111,11 @@ impl<T> Call<T> {
         channel.call(self.export.target(), self.args(), self.export.terms(deadline))
     }
 
+    /// Returns what is needed to read its value.
+    pub(crate) fn answer(&self) -> RemoteAnswer<T> {
+        RemoteAnswer { export: self.export, decoder: self.decoder }
+    }
+
     /// Runs it over `channel`; `peer` explains why the connection was lost.
     pub(crate) async fn run_over(self, channel: &Channel, peer: &impl Explain) -> Result<T> {
         let (decoder, export) = (self.decoder, self.export);
@@ -121,8 +128,15 @@ impl<T> Call<T> {
 /// A call of a method of an actor's state: it runs there only.
 pub(crate) struct RemoteCall<T> {
     export: &'static Export,
-    args: Box<dyn RemoteArguments>,
+    /// Shared, so that a call can be sent again.
+    args: Arc<Mutex<dyn RemoteArguments>>,
     decoder: Decoder<T>,
+}
+
+impl<T> Clone for RemoteCall<T> {
+    fn clone(&self) -> Self {
+        Self { export: self.export, args: self.args.clone(), decoder: self.decoder }
+    }
 }
 
 /// The arguments of any method.
@@ -147,7 +161,7 @@ impl<T> RemoteCall<T> {
         A: MethodArguments + Serialize,
     {
         fidelity::check(&args);
-        Self { export, args: Box::new(args), decoder }
+        Self { export, args: Arc::new(Mutex::new(args)), decoder }
     }
 
     /// Returns the name of the method.
@@ -155,13 +169,14 @@ impl<T> RemoteCall<T> {
         self.export.name
     }
 
-    pub(crate) fn args(&self) -> &dyn Encode {
-        self.args.encode()
+    /// Returns whether it is a small message on that channel.
+    pub(crate) fn is_small(&self, channel: &Channel) -> bool {
+        channel.is_small(lock(&self.args).encode())
     }
 
     /// Says that the running code waits for it.
-    pub(crate) fn note_callers(&mut self) {
-        *self.args.callers() = Callers::current();
+    pub(crate) fn note_callers(&self) {
+        *lock(&self.args).callers() = Callers::current();
     }
 
     /// Sends the request; at the deadline the peer cancels the task by itself.
@@ -169,7 +184,7 @@ impl<T> RemoteCall<T> {
     /// # Errors
     /// When the arguments can't be sent, or the connection is gone.
     pub(crate) fn send(&self, channel: &Channel, deadline: Option<Instant>) -> Result<Pending> {
-        channel.call(self.export.target(), self.args(), self.export.terms(deadline))
+        channel.call(self.export.target(), lock(&self.args).encode(), self.export.terms(deadline))
     }
 
     /// Returns what is needed to read its value.
@@ -178,7 +193,7 @@ impl<T> RemoteCall<T> {
     }
 }
 
-/// The value of a call of a method, to come.
+/// The value of a call, to come.
 pub(crate) struct RemoteAnswer<T> {
     export: &'static Export,
     decoder: Decoder<T>,

@@ -11,6 +11,7 @@ use super::route::Route;
 use crate::actor::ActorId;
 use crate::config::{ChildOutputs, Config};
 use crate::os::mark::TreeMark;
+use crate::os::setup::Setup;
 use crate::proto::handshake::Endpoint;
 use crate::proto::membership::TreeKey;
 use crate::registry::RegistrarAddr;
@@ -48,6 +49,9 @@ pub(crate) struct ActorSpec {
     /// The mark to put on itself, for all its descendants.
     #[serde(default)]
     pub(crate) mark: Option<TreeMark>,
+    /// What it is to set up in its process before it is an actor.
+    #[serde(default)]
+    pub(crate) setup: Setup,
     /// The actors above it, the root first; none, if one of them can't be asked.
     #[serde(default)]
     pub(crate) ancestors: Vec<Ancestor>,

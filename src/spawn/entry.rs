@@ -97,6 +97,7 @@ fn run_process() -> Result<Option<i32>> {
     name_process(&spec.name);
     pleach_wire::log::set_process_origin(&spec.name);
     files::raise_limit();
+    spec.setup.carry_out()?;
     let signals = Signals::take(Whose::Actor);
     crate::telemetry::init_actor(spec.config.log_level.as_deref(), spec.config.log_format);
     crate::panics::install_hook();

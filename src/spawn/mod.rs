@@ -44,6 +44,7 @@ use crate::channel::Channel;
 use crate::config::{ChildOutput, Host};
 use crate::error::{ActorDied, ActorPhase, Error, Result, WaitStatus};
 use crate::os::process::{is_dead, raw_pid};
+use crate::os::setup::Setup;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
 
@@ -67,6 +68,9 @@ pub(crate) struct StartOptions {
     pub(crate) log_level: Option<String>,
     pub(crate) stdout: Option<ChildOutput>,
     pub(crate) stderr: Option<ChildOutput>,
+    pub(crate) setup: Setup,
+    /// Whether its nursery ends it when the body has returned, instead of waiting for it.
+    pub(crate) ends_with_body: bool,
 }
 
 /// Starts actors somewhere: as a process here, as a thread, on another host.

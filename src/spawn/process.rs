@@ -13,6 +13,7 @@
 
 use std::io::PipeWriter;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -54,11 +55,11 @@ impl Launcher for Processes {
 
 /// This program, about to become an actor.
 pub(super) fn command(spec: &ActorSpec, env: &[(String, String)]) -> std::process::Command {
-    let mut command = std::process::Command::new(program::OURSELVES);
-    command
-        .arg0(format!("{}{}", spec.name, ties::SHOWN_AS))
-        .arg(ties::ACTOR)
-        .envs(env.iter().map(|(name, value)| (name, value)));
+    let program = spec.setup.program.as_deref().unwrap_or(Path::new(program::OURSELVES));
+    let mut command = std::process::Command::new(program);
+    command.arg0(format!("{}{}", spec.name, ties::SHOWN_AS)).arg(ties::ACTOR);
+    spec.setup.apply_to(&mut command);
+    command.envs(env.iter().map(|(name, value)| (name, value)));
     command
 }
 
@@ -83,7 +84,10 @@ pub(super) async fn spawn(
     command.stdin(stdin).process_group(0);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
-    let (mut child, own) = spawn_on_lasting_thread(command).await.map_err(|error| program::explain(&error))?;
+    let (mut child, own) = spawn_on_lasting_thread(command).await.map_err(|error| match &spec.setup.program {
+        Some(program) => format!("exec failed: {}: {}", program.display(), files::explain(&error)),
+        None => program::explain(&error),
+    })?;
     let stdout = Relay::new(child.stdout.take(), lines);
     let stderr = Relay::new(child.stderr.take(), Lines::named(&spec.name, ToStderr));
     // Its number is its own as long as nothing has waited for it.

@@ -62,6 +62,7 @@ async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &C
     if reach == Reach::Process && options.host.is_local() {
         warn_of_shared(&options);
     }
+    check_setup(&options, reach, &transport).map_err(failed)?;
     let uuid = Uuid::new_v4();
     let spec = spec(runtime, &options, uuid, &transport).await?;
     let mut expected = runtime.expect(uuid, spec.heartbeats).map_err(failed)?;
@@ -125,6 +126,28 @@ fn check_env(options: &StartOptions) -> Result<(), String> {
         if value.contains('\0') {
             return Err(format!("the environment variable `{name}` can't have a zero byte in its value"));
         }
+    }
+    Ok(())
+}
+
+/// Checks that the process of an actor can be set up as its options say.
+///
+/// # Errors
+/// Says why not.
+fn check_setup(options: &StartOptions, reach: Reach, transport: &Key) -> Result<(), String> {
+    let setup = &options.setup;
+    if reach == Reach::Process && options.host.is_local() && !setup.is_empty() {
+        return Err(format!(
+            "an actor over `{}` is a thread of its parent and has no process that could be set up: use another transport",
+            transport.protocol
+        ));
+    }
+    let other_user = setup.user.as_ref().is_some_and(|user| user.uid != rustix::process::geteuid().as_raw());
+    if other_user && reach == Reach::Host {
+        return Err(format!(
+            "actors over `{}` have the same user as their parent: use `tcp`, `tls+tcp` or `quic`",
+            transport.protocol
+        ));
     }
     Ok(())
 }
@@ -251,6 +274,7 @@ async fn spec(runtime: &Arc<Runtime>, options: &StartOptions, uuid: Uuid, transp
         starter: Some(std::process::id()),
         ancestors: ancestors(runtime),
         mark: runtime.descendants().mark(),
+        setup: options.setup.clone(),
     })
 }
 

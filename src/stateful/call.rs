@@ -11,11 +11,11 @@ use futures_util::future::BoxFuture;
 
 use super::route::Way;
 use crate::current::{self, Here};
-use crate::error::{Error, Result, ScopeError};
+use crate::error::{Result, ScopeError};
+use crate::retry::{Retry, limited};
 use crate::rpc::call::RemoteCall;
 use crate::rpc::context::{ContextCall, OpenContext};
 use crate::rpc::stream_call::StreamCall;
-use crate::scope::move_on_after;
 use crate::stream::{Lag, StreamReceiver};
 
 /// A call of a method of a [`Handle`](crate::Handle): a future, which sends the call when it is first polled.
@@ -32,21 +32,41 @@ use crate::stream::{Lag, StreamReceiver};
 pub struct MethodCall<T>(Stage<T>);
 
 enum Stage<T> {
-    Unsent { way: Arc<Way>, state: &'static str, call: RemoteCall<T>, limit: Option<Duration>, made: Here },
+    Unsent { unsent: Unsent<T>, made: Here },
     Sent(BoxFuture<'static, Result<T>>),
     Ended,
 }
 
+/// A call that has not been sent, with its options.
+struct Unsent<T> {
+    way: Arc<Way>,
+    state: &'static str,
+    call: RemoteCall<T>,
+    timeout: Option<Duration>,
+    retry: Option<Retry>,
+}
+
 impl<T: Send + 'static> MethodCall<T> {
     pub(super) fn new(way: Arc<Way>, state: &'static str, call: RemoteCall<T>) -> Self {
-        Self(Stage::Unsent { way, state, call, limit: None, made: current::here() })
+        Self(Stage::Unsent { unsent: Unsent { way, state, call, timeout: None, retry: None }, made: current::here() })
     }
 
-    /// Gives up after this time, from the first poll on: the method is cancelled, and the call fails with
-    /// [`Error::Timeout`], which names the actor, the method and the time. Without effect once it was polled.
+    /// Gives up after this time, from the first poll on, all attempts together: the method is cancelled, and the call
+    /// fails with [`Error::Timeout`](crate::Error::Timeout), which names the actor, the method and the time. Without effect once it was polled.
     pub fn timeout(mut self, after: Duration) -> Self {
-        if let Stage::Unsent { limit, .. } = &mut self.0 {
-            *limit = Some(after);
+        if let Stage::Unsent { unsent, .. } = &mut self.0 {
+            unsent.timeout = Some(after);
+        }
+        self
+    }
+
+    /// Repeats the call when it fails, as `retry` says. Without effect once it was polled.
+    ///
+    /// Each attempt goes to the process that has the actor's place then, so calls of supervised actors wait out a
+    /// restart. The state there is new. Calls that were made meanwhile may take effect before the repeated one.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        if let Stage::Unsent { unsent, .. } = &mut self.0 {
+            unsent.retry = Some(retry);
         }
         self
     }
@@ -59,11 +79,11 @@ impl<T: Send + 'static> Future for MethodCall<T> {
     /// When polled again after it ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         if let Stage::Unsent { .. } = self.0
-            && let Stage::Unsent { way, state, mut call, limit, made } = std::mem::replace(&mut self.0, Stage::Ended)
+            && let Stage::Unsent { unsent, made } = std::mem::replace(&mut self.0, Stage::Ended)
         {
-            call.note_callers();
+            unsent.call.note_callers();
             // It is a call of the actor that has made it, also in a task that belongs to none.
-            self.0 = Stage::Sent(Box::pin(made.around(run(way, state, call, limit))));
+            self.0 = Stage::Sent(Box::pin(made.around(run(unsent))));
         }
         let Stage::Sent(running) = &mut self.0 else { panic!("a call was polled after it ended") };
         let ended = running.as_mut().poll(cx);
@@ -79,24 +99,29 @@ impl<T> Unpin for MethodCall<T> {}
 impl<T> fmt::Debug for MethodCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Stage::Unsent { way, state, call, .. } => write!(f, "MethodCall({state}::{} of {way})", call.name()),
+            Stage::Unsent { unsent: Unsent { way, state, call, .. }, .. } => {
+                write!(f, "MethodCall({state}::{} of {way})", call.name())
+            }
             Stage::Sent(_) => f.write_str("MethodCall(sent)"),
             Stage::Ended => f.write_str("MethodCall(ended)"),
         }
     }
 }
 
-async fn run<T: Send + 'static>(
-    way: Arc<Way>,
-    state: &'static str,
-    call: RemoteCall<T>,
-    limit: Option<Duration>,
-) -> Result<T> {
-    let Some(after) = limit else { return way.run(call).await };
-    let method = call.name();
-    match move_on_after(after, way.run(call)).await {
-        Some(answer) => answer,
-        None => Err(Error::Timeout { what: format!("`{state}::{method}` of {way}"), after }),
+async fn run<T: Send + 'static>(Unsent { way, state, call, timeout, retry }: Unsent<T>) -> Result<T> {
+    if let (None, None) = (timeout, &retry) {
+        return way.run(call).await;
+    }
+    let what = format!("`{state}::{}` of {way}", call.name());
+    let attempts = async {
+        match &retry {
+            Some(retry) => retry.run(&what, || way.run(call.clone())).await,
+            None => way.run(call).await,
+        }
+    };
+    match timeout {
+        Some(after) => limited(&what, after, attempts).await,
+        None => attempts.await,
     }
 }
 

@@ -91,7 +91,7 @@ pub fn is_call(export: &'static Export) -> IsCall {
 /// ```
 pub async fn find<A: ActorState>(name: &str) -> Result<Option<Handle<A>>> {
     let Some(portal) = find_actor(name).await? else { return Ok(None) };
-    let mut is = A::is().0;
+    let is = A::is().0;
     is.note_callers();
     match portal.run_method(is).await {
         Ok(()) => Ok(Some(Route::to(portal).into())),

@@ -10,6 +10,7 @@ mod addresses;
 mod backtraces;
 mod blocks;
 mod builds;
+mod call_options;
 mod calls;
 mod calls_seen;
 mod cancels;
@@ -45,6 +46,7 @@ mod lookup;
 mod names;
 mod namesakes;
 mod outputs;
+mod pool;
 mod probe_cost;
 mod promises;
 mod reaping;
@@ -53,6 +55,7 @@ mod registry_suite;
 mod relay;
 mod runtime;
 mod schemas;
+mod setup;
 mod signals;
 mod starts;
 mod stateful;
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         backtraces::tests(),
         blocks::tests(),
         builds::tests(),
+        call_options::tests(),
         calls::tests(),
         calls_seen::tests(),
         cancels::tests(),
@@ -117,6 +121,7 @@ fn main() -> ExitCode {
         liveness::tests(),
         log_lines::tests(),
         outputs::tests(),
+        pool::tests(),
         logging::tests(),
         lookup::tests(),
         names::tests(),
@@ -129,6 +134,7 @@ fn main() -> ExitCode {
         registry::tests(),
         runtime::tests(),
         schemas::tests(),
+        setup::tests(),
         signals::tests(),
         strangers::tests(),
         storm::tests(),

@@ -29,7 +29,8 @@ fn next(last: Option<&Error>) -> Option<Error> {
             within: Duration::from_secs(5),
             last: Some(Error::Usage("too late".into())),
         })),
-        Error::GaveUp(_) => refused(),
+        Error::GaveUp(_) => Error::Poison(Box::new(Poison { function: "resize".into(), attempts: 3, last: died() })),
+        Error::Poison(_) => refused(),
         Error::Refused { .. } => Error::ActorTooSlow { actor: boxed("slow"), waited: Duration::from_secs(1) },
         Error::ActorTooSlow { .. } => {
             Error::Disconnected { actor: boxed("gone"), end: TransportClosed::by_us(EndReason::Closing).into() }
@@ -84,6 +85,7 @@ fn parts(error: &Error) -> String {
         Error::ActorDied(died) => format!("{died:?}"),
         Error::Spawn { actor, why } => format!("{actor:?} {why:?}"),
         Error::GaveUp(gave_up) => format!("{gave_up:?}"),
+        Error::Poison(poison) => format!("{poison:?}"),
         Error::Refused { actor, function, why } => format!("{actor:?} {function:?} {why:?}"),
         Error::ActorTooSlow { actor, waited } => format!("{actor:?} {waited:?}"),
         Error::Disconnected { actor, end } => format!("{actor:?} {end:?}"),

@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 pub use self::events::{SupervisorEvent, SupervisorEvents};
 pub use self::handle::Supervisor;
 pub(crate) use self::handle::WeakSupervisor;
-pub use self::policy::Backoff;
 
 use self::events::Announcer;
 use self::policy::{Restart, Rules, Strategy};
@@ -38,6 +37,7 @@ use super::Nursery;
 use super::monitor::Overseer;
 use super::stage::Stage;
 use super::start::{Start, options_for};
+use crate::backoff::Backoff;
 use crate::error::{Cancelled, Error, Result};
 use crate::portal::Portal;
 use crate::rpc::call::Call;

@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
+
 /// Which other children are started again together with one that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strategy {
@@ -28,41 +30,6 @@ pub(super) enum Restart {
     Transient,
     /// Never.
     Temporary,
-}
-
-/// How long a supervisor waits before it starts a child again.
-///
-/// The wait grows with the restarts of that child within the supervisor's period
-/// ([`Supervision::intensity`](crate::Supervision::intensity)), so it starts over once the child has been well for that
-/// long. No jitter is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    first: Duration,
-    factor: u32,
-    most: Duration,
-}
-
-impl Backoff {
-    /// Starts again at once.
-    pub const fn none() -> Self {
-        Self::constant(Duration::ZERO)
-    }
-
-    /// Waits the same time before each restart.
-    pub const fn constant(wait: Duration) -> Self {
-        Self { first: wait, factor: 1, most: wait }
-    }
-
-    /// Waits `first`, then twice as long each time, but never longer than `most`.
-    pub const fn exponential(first: Duration, most: Duration) -> Self {
-        Self { first, factor: 2, most }
-    }
-
-    /// Returns how long to wait before a restart; the first `attempt` is 1.
-    pub(super) fn wait(&self, attempt: u32) -> Duration {
-        let grown = self.factor.saturating_pow(attempt.saturating_sub(1));
-        self.first.saturating_mul(grown).min(self.most)
-    }
 }
 
 /// The settings of a supervisor.
@@ -264,10 +231,6 @@ mod tests {
         let mut policy = up(OneForOne, &[Permanent; 2]);
         let mut wait = |child| plan(policy.handle_end(child, true, SECOND)).after.as_millis();
         assert_eq!([wait(0), wait(0), wait(1)], [10, 20, 10]);
-        let backoff = rules(OneForOne).backoff;
-        assert_eq!([4, 5, 1000, u32::MAX].map(|attempt| backoff.wait(attempt).as_millis()), [50; 4]);
-        assert_eq!(Backoff::none().wait(7), Duration::ZERO);
-        assert_eq!(Backoff::constant(SECOND).wait(7), SECOND);
     }
 
     proptest! {

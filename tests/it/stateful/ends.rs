@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
-use pleach::{ChildSpec, Handle, StopReason, Supervision};
+use pleach::{ChildSpec, Handle, Retry, StopReason, Supervision};
 
 use super::{Counter, Late, bump};
-use crate::support::{Notes, PROCESSES, assert_says, in_nursery, matrix_fn, matrix_over, note};
+use crate::support::{Notes, PROCESSES, assert_says, in_nursery, matrix_fn, matrix_over, note, patience};
 
 /// Says how it ends.
 struct Last {
@@ -135,7 +135,8 @@ async fn a_supervised_handle_follows_restarts(config: Config) {
     in_nursery(config, async |n| {
         let kept = ChildSpec::actor(n.start(Counter::new(40)).name("kept").enable(module_path!()));
         let plain = ChildSpec::daemon(n.start_actor("plain"));
-        let supervisor = n.supervise(Supervision::one_for_one().child(kept).child(plain)).await?;
+        let supervision = Supervision::one_for_one().intensity(9, Duration::from_secs(5)).child(kept).child(plain);
+        let supervisor = n.supervise(supervision).await?;
         assert_says(&supervisor.handle::<Counter>("plain"), &["`plain`", "it has no state"]);
         assert_says(&supervisor.handle::<Late>("kept"), &["`kept` is a", "Counter`, not a", "Late`"]);
         assert_says(&supervisor.handle::<Late>("missing"), &["no `missing` is supervised here"]);
@@ -150,6 +151,13 @@ async fn a_supervised_handle_follows_restarts(config: Config) {
         assert_eq!(other.run(bump(kept.clone(), 1)).await?, 43);
         assert_says(&kept.panic_while_changing().await, &["this one is expected"]);
         assert_eq!(kept.get().await?, 40);
+        // A call that may run twice can be repeated: it waits out the restart.
+        let dir = tempfile::tempdir().unwrap();
+        let marker = dir.path().join("aborted");
+        let lost = kept.abort_once(marker.clone()).await;
+        assert!(lost.as_ref().is_err_and(Retry::is_lost), "{lost:?}");
+        std::fs::remove_file(&marker).unwrap();
+        assert_eq!(kept.abort_once(marker).retry(Retry::times(1)).timeout(patience()).await?, 40);
         // Another one of the same name is another one, also for those that a handle was sent to.
         let second = ChildSpec::actor(n.start(Counter::new(900)).name("kept"));
         let second = n.supervise(Supervision::one_for_one().child(second)).await?;

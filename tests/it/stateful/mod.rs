@@ -3,6 +3,8 @@
 mod ends;
 mod turns;
 
+use std::path::PathBuf;
+
 use futures_util::{Stream, stream};
 use libtest_mimic::Trial;
 use pleach::prelude::*;
@@ -19,6 +21,14 @@ pub(crate) struct Counter {
 
 #[pleach::actor]
 impl Counter {
+    /// Ends the process when it is called for the first time; `marker` is there then.
+    pub(crate) async fn abort_once(&self, marker: PathBuf) -> Result<i64> {
+        match std::fs::File::create_new(&marker) {
+            Ok(_) => std::process::abort(),
+            Err(_) => self.get().await,
+        }
+    }
+
     /// Counts from `start` up.
     pub(crate) async fn new(start: i64) -> Result<Self> {
         match start {

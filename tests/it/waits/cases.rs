@@ -82,6 +82,9 @@ pub(super) async fn run(name: &str, when: When, n: &Nursery, portal: &Portal) ->
     if let Some(told_of) = Box::pin(super::states::run(name, when, n)).await? {
         return Ok(told_of);
     }
+    if let Some(told_of) = Box::pin(super::pools::run(name, when, n)).await? {
+        return Ok(told_of);
+    }
     let told_of = Box::pin(of_streams(name, when, portal)).await?;
     Ok(told_of.unwrap_or_else(|| panic!("`{name}` has no case")))
 }
@@ -90,6 +93,7 @@ async fn of_scopes(name: &str, when: When) -> Option<Option<Error>> {
     Some(match name {
         "CancelScope::try_run" => told(when, CancelScope::new().try_run(pending::<Result<()>>())).await,
         "Future for FailAfter" => told(when, fail_after(LONG, pending::<Result<()>>())).await,
+        "deadline::fail_after_value" => told(when, scope::fail_after_value(LONG, pending::<()>())).await,
         "Future for MoveOnAfter" => quiet(back(when, move_on_after(LONG, pending::<()>())).await),
         "Future for Run" => told(when, CancelScope::new().run(pending::<()>())).await,
         "Future for Shielded" => only_returns(back(when, shield(tokio::task::yield_now()))).await,
@@ -144,7 +148,7 @@ async fn of_portals(name: &str, when: When, n: &Nursery, portal: &Portal) -> Res
             told(when, portal.open_stream_from(says_nothing(), async |_| pending::<Result<()>>().await)).await
         }
         "Portal::result" => told(when, n.run_in_actor(stays()).await?.result()).await,
-        "Portal::run" => told(when, portal.run(stays())).await,
+        "Future for PortalCall" => told(when, portal.run(stays())).await,
         "Portal::run_from_ns" => told(when, portal.run_from_ns::<u64>("it::waits::cases::stays", &())).await,
         _ => return Ok(None),
     }))
@@ -358,7 +362,7 @@ fn last<T>(item: Option<Result<T>>) -> Option<Error> {
 }
 
 /// For what returns nothing.
-async fn only_returns(back: impl Future<Output = ()>) -> Option<Error> {
+pub(super) async fn only_returns(back: impl Future<Output = ()>) -> Option<Error> {
     back.await;
     None
 }

@@ -4,6 +4,7 @@
 //! [`WAITS`], and in `cases`, which has it wait for something that does not come.
 
 mod cases;
+mod pools;
 mod sources;
 mod states;
 
@@ -41,6 +42,7 @@ const WAITS: &[(&str, Does)] = &[
     ("IntoFuture for Call", Fails),
     ("CancelScope::try_run", Fails),
     ("Future for FailAfter", Fails),
+    ("deadline::fail_after_value", Fails),
     ("Future for MoveOnAfter", Returns),
     ("Future for Run", Fails),
     ("Future for Shielded", Returns),
@@ -78,6 +80,13 @@ const WAITS: &[(&str, Does)] = &[
     ("OpenContext::cancel", Returns),
     ("OpenContext::result", Fails),
     ("IntoFuture for OpenStream", Returns),
+    ("IntoFuture for PoolStart", FailsIfLate),
+    ("Pool::drain", Returns),
+    ("Pool::run", Fails),
+    ("Pool::run_keyed", Fails),
+    ("Pool::shutdown", Returns),
+    ("Results::next", Fails),
+    ("Stream for Results", Fails),
     ("Portal::cancel_actor", Returns),
     ("Portal::close", Returns),
     ("Portal::exited", Fails),
@@ -85,7 +94,7 @@ const WAITS: &[(&str, Does)] = &[
     ("Portal::open_context", Fails),
     ("Portal::open_stream_from", Fails),
     ("Portal::result", Fails),
-    ("Portal::run", Fails),
+    ("Future for PortalCall", Fails),
     ("Portal::run_from_ns", Fails),
     ("Publisher::subscribe", Fails),
     ("Registration::leave", Elsewhere),

@@ -1,0 +1,163 @@
+//! What is set up in a new process before it is an actor: directory, outputs, limits, priority, processors, user.
+//!
+//! The description travels in the actor's spec, and the process carries it out itself, so all of it works on other hosts
+//! as it does here. Only the command line, the environment and the program belong to the one who starts the process:
+//! [`Setup::apply_to`] is called there, here or on another host.
+//!
+//! # Invariants
+//! 1. All of it is done while the process has one thread: before any log, signal handler or runtime.
+//! 2. Privileges are dropped last: what comes before may need them.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::{Deserialize, Serialize};
+
+use super::privileges::drop_privileges;
+use crate::error::{Error, Result};
+
+/// How a process is set up; by default as its parent's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Setup {
+    /// The program to run, if it is another one than this.
+    pub(crate) program: Option<PathBuf>,
+    /// Arguments after those of the library.
+    pub(crate) args: Vec<String>,
+    /// Whether it gets none of its parent's environment variables.
+    pub(crate) env_clear: bool,
+    pub(crate) cwd: Option<PathBuf>,
+    /// Files that its outputs are appended to.
+    pub(crate) stdout: Option<PathBuf>,
+    pub(crate) stderr: Option<PathBuf>,
+    pub(crate) limits: Vec<(Resource, u64)>,
+    pub(crate) nice: Option<i32>,
+    pub(crate) cpus: Vec<usize>,
+    pub(crate) user: Option<User>,
+    pub(crate) no_new_privileges: bool,
+}
+
+/// A user to go on as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+}
+
+/// A resource that the kernel limits for a process; for [`Start::limit`](crate::Start::limit).
+///
+/// See `setrlimit(2)` for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Resource {
+    /// The size of its address space, in bytes: allocations beyond it fail.
+    AddressSpace,
+    /// The processor time that it may use, in seconds; then it gets SIGXCPU.
+    CpuTime,
+    /// The size of a core file, in bytes; 0 for none.
+    CoreFile,
+    /// The size of its data segment, in bytes.
+    Data,
+    /// The size of a file that it writes, in bytes; then it gets SIGXFSZ.
+    FileSize,
+    /// How many files it may have open.
+    OpenFiles,
+    /// How many processes and threads its user may have.
+    Processes,
+    /// The size of the stack of its main thread, in bytes.
+    Stack,
+}
+
+impl Resource {
+    const fn number(self) -> rustix::process::Resource {
+        use rustix::process::Resource as Kernel;
+        match self {
+            Self::AddressSpace => Kernel::As,
+            Self::CpuTime => Kernel::Cpu,
+            Self::CoreFile => Kernel::Core,
+            Self::Data => Kernel::Data,
+            Self::FileSize => Kernel::Fsize,
+            Self::OpenFiles => Kernel::Nofile,
+            Self::Processes => Kernel::Nproc,
+            Self::Stack => Kernel::Stack,
+        }
+    }
+}
+
+impl Setup {
+    /// Returns whether nothing is set up.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds what the command itself has to say.
+    pub(crate) fn apply_to(&self, command: &mut std::process::Command) {
+        command.args(&self.args);
+        if self.env_clear {
+            command.env_clear();
+        }
+    }
+
+    /// Sets this process up (invariant 1).
+    ///
+    /// # Errors
+    /// Says what the system refuses. The process must not become an actor then.
+    pub(crate) fn carry_out(&self) -> Result<()> {
+        let refused =
+            |what: String| move |error: io::Error| Error::Usage(format!("it can't be set up: {what}: {error}"));
+        if let Some(cwd) = &self.cwd {
+            std::env::set_current_dir(cwd).map_err(refused(format!("the directory {}", cwd.display())))?;
+        }
+        if let Some(file) = &self.stdout {
+            let opened = append_to(file).and_then(|file| Ok(rustix::stdio::dup2_stdout(file)?));
+            opened.map_err(refused(format!("the output {}", file.display())))?;
+        }
+        if let Some(file) = &self.stderr {
+            let opened = append_to(file).and_then(|file| Ok(rustix::stdio::dup2_stderr(file)?));
+            opened.map_err(refused(format!("the error output {}", file.display())))?;
+        }
+        for (resource, most) in &self.limits {
+            limit(*resource, *most).map_err(refused(format!("the limit {resource:?} = {most}")))?;
+        }
+        if let Some(nice) = self.nice {
+            setpriority_process(None, nice).map_err(|error| refused(format!("the priority {nice}"))(error.into()))?;
+        }
+        if !self.cpus.is_empty() {
+            pin_to(&self.cpus).map_err(refused(format!("the processors {:?}", self.cpus)))?;
+        }
+        if let Some(User { uid, gid, groups }) = &self.user {
+            drop_privileges(*uid, *gid, groups)?;
+        }
+        if self.no_new_privileges {
+            let done = rustix::thread::set_no_new_privs(true);
+            done.map_err(|error| refused("no new privileges".into())(error.into()))?;
+        }
+        Ok(())
+    }
+}
+
+fn append_to(file: &Path) -> io::Result<std::fs::File> {
+    OpenOptions::new().append(true).create(true).open(file)
+}
+
+/// Sets both limits: the process can't raise it again, unless it is privileged.
+fn limit(resource: Resource, most: u64) -> io::Result<()> {
+    let before = getrlimit(resource.number());
+    let most = before.maximum.map_or(most, |hard| most.min(hard));
+    Ok(setrlimit(resource.number(), Rlimit { current: Some(most), maximum: Some(most) })?)
+}
+
+fn pin_to(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        if *cpu >= CpuSet::MAX_CPU {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        set.set(*cpu);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
