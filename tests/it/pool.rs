@@ -60,8 +60,10 @@ async fn lingers(notes: String) -> Result<u32> {
 /// Blocks the thread of its worker for ever, if told.
 #[pleach::rpc]
 async fn may_block(blocks: bool) -> Result<u32> {
-    while blocks {
-        std::thread::sleep(Duration::from_millis(10));
+    if blocks {
+        loop {
+            std::thread::park();
+        }
     }
     Ok(process::id())
 }
@@ -269,6 +271,7 @@ async fn a_late_call_ends_and_its_worker_goes_on() {
         let late = pool.run(lingers(notes.address())).await;
         assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
         assert_says(&late, &["`lingers` in", "`worker-1`"]);
+        notes.expect_async("begun").await;
         notes.expect_async("dropped").await;
         assert_eq!(pool.run(pid()).await?, before);
         Ok(())
@@ -279,7 +282,7 @@ async fn a_late_call_ends_and_its_worker_goes_on() {
 
 async fn a_worker_that_is_blocked_is_replaced(config: Config) {
     // Its only thread is the one that can be blocked.
-    let config = Config { multi_thread: false, cancel_ack: soon(), ..config };
+    let config = Config { multi_thread: false, cancel_ack: soon(), kill_after: soon(), ..config };
     in_nursery(config, async |n| {
         let pool = pool(&n, 1).in_flight(2).timeout(soon()).await?;
         let before = pool.run(pid()).await?;

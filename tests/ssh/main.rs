@@ -11,6 +11,7 @@ mod deaths;
 mod free_address;
 mod logins;
 mod outputs;
+mod pools;
 mod programs;
 #[path = "../it/relay.rs"]
 mod relay;
@@ -30,8 +31,15 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each looks for what the one before it has left.
     arguments.test_threads = Some(1);
-    let tests =
-        [work::tests(), outputs::tests(), programs::tests(), logins::tests(), deaths::tests(), replaced::tests()];
+    let tests = [
+        work::tests(),
+        outputs::tests(),
+        programs::tests(),
+        logins::tests(),
+        deaths::tests(),
+        replaced::tests(),
+        pools::tests(),
+    ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     if arguments.list {
         return libtest_mimic::run(&arguments, tests).exit_code();

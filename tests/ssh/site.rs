@@ -18,7 +18,7 @@ pub(crate) struct Server(TempDir);
 
 static DIR: OnceLock<PathBuf> = OnceLock::new();
 
-/// Starts three servers on this machine: `node` as it is, `alien` whose machine is of another kind, and
+/// Starts four servers on this machine: `node` and `other` as they are, `alien` whose machine is of another kind, and
 /// `bare` where no program can be run from the cache.
 pub(crate) fn start() -> Server {
     let server = Server(TempDir::with_prefix("pleach-ssh-").unwrap());
@@ -32,6 +32,7 @@ pub(crate) fn start() -> Server {
     let there = |cache: &str| format!("XDG_CACHE_HOME={0}/{cache} TMPDIR={0}/there", dir.display());
     let path = format!("PATH={}/bin:/usr/local/bin:/usr/bin:/bin", dir.display());
     run_server("node", &format!("SetEnv {}", there("cache")));
+    run_server("other", &format!("SetEnv {}", there("cache")));
     run_server("alien", &format!("SetEnv {} {path}", there("cache")));
     run_server("bare", &format!("SetEnv {}", there("noexec")));
     server

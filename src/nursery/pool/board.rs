@@ -22,6 +22,8 @@ use crate::sync::lock;
 pub(super) struct Board {
     /// How many calls a worker has at most.
     in_flight: usize,
+    /// How many calls a process gets before it is replaced.
+    most_calls: u64,
     state: Mutex<State>,
     /// Told when a call has left a worker.
     released: Notify,
@@ -47,6 +49,8 @@ struct Worker {
     load: usize,
     /// Whether the call that it has must be the only one.
     is_alone: bool,
+    /// How many calls it may still get before it is replaced.
+    left: u64,
     /// How many calls it has ended since it was started.
     ended: u64,
     /// Calls for this worker.
@@ -85,10 +89,10 @@ impl Drop for Place<'_> {
 }
 
 impl Board {
-    pub(super) fn new(workers: usize, in_flight: usize) -> Self {
+    pub(super) fn new(workers: usize, in_flight: usize, most_calls: u64) -> Self {
         let workers = (0..workers).map(|_| Worker::default()).collect();
         let state = State { workers, waiting: Queue::default(), suspects: Queue::default(), tickets: 0, closed: None };
-        Self { in_flight, state: Mutex::new(state), released: Notify::new() }
+        Self { in_flight, most_calls, state: Mutex::new(state), released: Notify::new() }
     }
 
     /// Returns how many calls all workers together have at most.
@@ -136,8 +140,8 @@ impl Board {
     /// A worker is up: it takes calls.
     pub(super) fn set_up(&self, worker: usize, portal: Portal) {
         let mut state = self.state();
-        state.workers[worker].portal = Some(portal);
-        state.workers[worker].ended = 0;
+        let now = &mut state.workers[worker];
+        (now.portal, now.left, now.ended) = (Some(portal), self.most_calls, 0);
         state.serve(worker, self.in_flight);
     }
 
@@ -177,9 +181,9 @@ impl Board {
         self.state().workers[worker].ended > 0
     }
 
-    /// Waits until a worker has ended as many calls.
-    pub(super) async fn until_ended(&self, worker: usize, calls: u64) {
-        self.until(|state| state.workers[worker].ended >= calls).await;
+    /// Waits until a worker has ended as many calls as it may get.
+    pub(super) async fn until_spent(&self, worker: usize) {
+        self.until(|state| state.workers[worker].ended >= self.most_calls).await;
     }
 
     async fn until(&self, is_so: impl Fn(&State) -> bool) {
@@ -237,6 +241,7 @@ impl State {
         let worker = &mut self.workers[number];
         let portal = worker.portal.clone()?;
         worker.load += 1;
+        worker.left -= 1;
         worker.is_alone = alone;
         Some(Grant { worker: number, portal, alone })
     }
@@ -281,6 +286,7 @@ impl State {
                 // It has left just now.
                 let worker = &mut self.workers[number];
                 worker.load -= 1;
+                worker.left += 1;
                 worker.is_alone = false;
             }
         }
@@ -290,7 +296,7 @@ impl State {
 impl Worker {
     /// Returns whether it takes another call, if it may have as many with it.
     fn has_room(&self, most: usize) -> bool {
-        self.portal.is_some() && !self.is_alone && self.load < most
+        self.portal.is_some() && !self.is_alone && self.load < most && self.left > 0
     }
 }
 

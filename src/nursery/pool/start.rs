@@ -162,10 +162,10 @@ impl PoolStart {
     async fn start(self) -> Result<Pool> {
         scope::checkpoint()?;
         self.check()?;
-        let Self { nursery, options, workers, hosts, recycle_after, recycle_above, .. } = self;
+        let Self { nursery, options, workers, hosts, recycle_above, .. } = self;
         let admitted = nursery.admit()?;
         let shared = Arc::new(Shared {
-            board: Board::new(workers, self.in_flight),
+            board: Board::new(workers, self.in_flight, self.recycle_after.unwrap_or(u64::MAX)),
             retries: self.retries,
             timeout: self.timeout,
             hedge: self.hedge,
@@ -186,14 +186,7 @@ impl PoolStart {
                 options.host = hosts[number % hosts.len()].clone();
             }
             let (ready, started) = oneshot::channel();
-            let keeper = Keeper {
-                nursery: nursery.clone(),
-                shared: shared.clone(),
-                number,
-                options,
-                recycle_after,
-                recycle_above,
-            };
+            let keeper = Keeper { nursery: nursery.clone(), shared: shared.clone(), number, options, recycle_above };
             let running = shared.workers.track_future(keeper.run(ready));
             nursery.0.tasks.spawn(within(nursery.0.runtime.clone(), running));
             started

@@ -27,8 +27,6 @@ pub(super) struct Keeper {
     pub(super) shared: Arc<Shared>,
     pub(super) number: usize,
     pub(super) options: StartOptions,
-    /// After how many calls it is replaced.
-    pub(super) recycle_after: Option<u64>,
     /// Above how many bytes of resident memory it is replaced.
     pub(super) recycle_above: Option<u64>,
 }
@@ -128,12 +126,6 @@ impl Keeper {
 
     /// Waits until a worker has served its time; for ever, if it has no limit.
     async fn until_recycled(&self, portal: &Portal) {
-        let calls = async {
-            match self.recycle_after {
-                Some(calls) => self.shared.board.until_ended(self.number, calls).await,
-                None => std::future::pending().await,
-            }
-        };
         let memory = async {
             let Some(most) = self.recycle_above else { return std::future::pending().await };
             loop {
@@ -145,7 +137,7 @@ impl Keeper {
             }
         };
         tokio::select! {
-            () = calls => {}
+            () = self.shared.board.until_spent(self.number) => {}
             () = memory => {}
         }
     }
