@@ -10,11 +10,14 @@ use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
 use syn::{Error, Ident, ItemFn, LitInt, LitStr, Path, Result, ReturnType, Signature};
 
+use crate::library::{self, Library};
+
 /// Expands the attribute, or reports faults of its options or of the function.
 pub(crate) fn expand(options: TokenStream, function: TokenStream) -> Result<TokenStream> {
     let mut read = Options::default();
     syn::meta::parser(|option| read.set(&option)).parse2(options)?;
     let flavor = read.flavor()?;
+    let pleach = &read.pleach;
     let function: ItemFn = syn::parse2(function)?;
     check_shape(&function.sig)?;
     check_alone(&function)?;
@@ -33,8 +36,8 @@ pub(crate) fn expand(options: TokenStream, function: TokenStream) -> Result<Toke
             #body #block
 
             #(#init();)*
-            ::pleach::init();
-            ::pleach::__private::run_main(#flavor, __pleach_main())
+            #pleach::init();
+            #pleach::__private::run_main(#flavor, __pleach_main())
         }
     })
 }
@@ -45,6 +48,7 @@ struct Options {
     flavor: Option<LitStr>,
     worker_threads: Option<LitInt>,
     init: Option<Path>,
+    pleach: Library,
 }
 
 impl Options {
@@ -55,26 +59,29 @@ impl Options {
             once(&mut self.worker_threads, option)
         } else if option.path.is_ident("init") {
             once(&mut self.init, option)
+        } else if option.path.is_ident(library::NAME) {
+            self.pleach.set(option)
         } else {
-            Err(option.error("unknown option; there are `flavor`, `worker_threads` and `init`"))
+            Err(option.error("unknown option; there are `flavor`, `worker_threads`, `init` and `crate`"))
         }
     }
 
     fn flavor(&self) -> Result<TokenStream> {
+        let pleach = &self.pleach;
         let flavor = self.flavor.as_ref().map_or("current_thread".to_owned(), LitStr::value);
         match (flavor.as_str(), &self.worker_threads) {
-            ("current_thread", None) => Ok(quote!(::pleach::__private::Flavor::CurrentThread)),
+            ("current_thread", None) => Ok(quote!(#pleach::__private::Flavor::CurrentThread)),
             ("current_thread", Some(number)) => Err(Error::new_spanned(
                 number,
                 "`worker_threads` needs `flavor = \"multi_thread\"`; a `current_thread` runtime has one thread",
             )),
             ("multi_thread", None) => {
-                Ok(quote!(::pleach::__private::Flavor::MultiThread { workers: ::core::option::Option::None }))
+                Ok(quote!(#pleach::__private::Flavor::MultiThread { workers: ::core::option::Option::None }))
             }
             ("multi_thread", Some(number)) => match number.base10_parse::<usize>()? {
                 0 => Err(Error::new_spanned(number, "a runtime needs at least one worker thread")),
                 workers => Ok(quote! {
-                    ::pleach::__private::Flavor::MultiThread { workers: ::core::option::Option::Some(#workers) }
+                    #pleach::__private::Flavor::MultiThread { workers: ::core::option::Option::Some(#workers) }
                 }),
             },
             _ => {
