@@ -1,5 +1,5 @@
-//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]`, `#[pleach::actor]`
-//! and `#[pleach::main]`.
+//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]`, `#[pleach::actor]`,
+//! `#[pleach::main]` and `#[pleach::test]`.
 //!
 //! Use them through the `pleach` crate, which re-exports them: their expansions name its items.
 //! This crate only rewrites functions; calls, exports and actors live in `pleach`.
@@ -281,6 +281,48 @@ pub fn actor(options: TokenStream, block: TokenStream) -> TokenStream {
     actor::expand(options.into(), block.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
+/// Makes a test of an async function, in a tree of its own.
+///
+/// The body runs on a tokio runtime of its own, inside of a root of its own, whatever other tests of the program do
+/// meanwhile. Actors that it starts are processes of the test program, which needs no `main` for that: a child has the
+/// harness run this very test, which becomes the actor instead of running the body. That works with `cargo test` and
+/// other programs that run its tests one by one, in unit tests of a library as in integration tests.
+///
+/// ```ignore
+/// use pleach::prelude::*;
+///
+/// #[pleach::rpc]
+/// async fn add(a: i64, b: i64) -> Result<i64> {
+///     Ok(a + b)
+/// }
+///
+/// #[pleach::test]
+/// async fn an_actor_adds() -> Result<()> {
+///     pleach::open_nursery(async |n| {
+///         let portal = n.start_actor("worker").enable(module_path!()).await?;
+///         assert_eq!(portal.run(add(1, 2)).await?, 3);
+///         portal.cancel_actor().await
+///     })
+///     .await
+/// }
+/// ```
+///
+/// The function returns what a test may return: nothing, or a `Result`. It fails as a test does, and also when its root
+/// does. Other attributes (`#[ignore]`, `#[should_panic]`) stay with the test. See `pleach::manual::testing`.
+///
+/// # Options
+/// - `flavor`, `worker_threads`: the runtime of the root, as with [`main`](macro@main).
+/// - `transport = "mem"`: the transport of its tree, whatever the configuration says.
+/// - `leaks = "ignore"`: passes also when an actor has left a process behind, which fails a test by default.
+/// - `config = path::to::function`: a `fn() -> Config`, in place of `Config::load`.
+/// - `init = path::to::function`: a `fn()` that is called before anything else, in the test and in each of its actors.
+///   Register transports there.
+/// - `crate = path`: where the library is, as with [`rpc`](macro@rpc).
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
+    entry::test(options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
 /// Starts a program that can start actors, and the actors that it starts.
 ///
 /// An actor is a process of the same executable. It enters here too: before the body runs, a process
@@ -319,5 +361,5 @@ pub fn actor(options: TokenStream, block: TokenStream) -> TokenStream {
 /// actor; keep it short.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
-    entry::expand(options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    entry::main(options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

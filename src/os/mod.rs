@@ -7,6 +7,7 @@
 //! | [`about`] | what the kernel tells about a process |
 //! | [`process`] | starting a process, its group, its end |
 //! | [`program`] | the executable file of this program |
+//! | `harness` | the standard output of an actor that a test harness enters |
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
 //! | [`mark`] | what all processes carry that descend from an actor |
@@ -31,6 +32,8 @@ pub(crate) mod dead_sockets;
 pub(crate) mod elf;
 pub(crate) mod exit_callbacks;
 pub(crate) mod files;
+#[cfg(feature = "testing")]
+pub(crate) mod harness;
 pub(crate) mod life_sign;
 pub(crate) mod mark;
 pub(crate) mod marked;

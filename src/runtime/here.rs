@@ -6,6 +6,8 @@ use pleach_wire::sync::try_lock;
 use tokio::runtime::{Handle, Id};
 
 use super::Runtime;
+#[cfg(feature = "testing")]
+use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::sync::lock;
 
@@ -27,6 +29,15 @@ pub(super) fn began_in(tokio: Id, fit: impl Fn(&Runtime) -> bool) -> Option<Arc<
     let here = lock(&HERE);
     let mut there = here.iter().filter(|began| began.tokio == Some(tokio)).filter_map(|began| began.actor.upgrade());
     there.find(|actor| fit(actor))
+}
+
+/// Returns the actors of a tree that run in this process and have not ended; `tree` is the uuid of its root.
+#[cfg(feature = "testing")]
+pub(crate) fn actors_in(tree: uuid::Uuid) -> Vec<ActorId> {
+    let here = lock(&HERE);
+    let there = here.iter().filter_map(|began| began.actor.upgrade());
+    let there = there.filter(|actor| actor.identity.tree() == tree && !actor.lifecycle.has_ended());
+    there.map(|actor| actor.id().clone()).collect()
 }
 
 /// An actor, and the async runtime in which it began.

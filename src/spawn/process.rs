@@ -43,9 +43,9 @@ impl Launcher for Processes {
         _given_up: &CancellationToken,
     ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
-        super::entry::require_entry().map_err(failed)?;
+        let arguments = super::entry::arguments().map_err(failed)?;
         program::check().map_err(failed)?;
-        let mut command = command(spec, env);
+        let mut command = command(spec, env, &arguments);
         command.stdout(stdio(spec.outputs.stdout)).stderr(stdio(spec.outputs.stderr));
         let to = if spec.heartbeats { ToStdout::unless_stalled() } else { ToStdout::waiting() };
         spawn(command, spec, Lines::named(&spec.name, to)).await.map_err(failed)
@@ -53,11 +53,11 @@ impl Launcher for Processes {
 }
 
 /// This program, about to become an actor.
-pub(super) fn command(spec: &ActorSpec, env: &[(String, String)]) -> std::process::Command {
+pub(super) fn command(spec: &ActorSpec, env: &[(String, String)], arguments: &[String]) -> std::process::Command {
     let mut command = std::process::Command::new(program::OURSELVES);
     command
         .arg0(format!("{}{}", spec.name, ties::SHOWN_AS))
-        .arg(ties::ACTOR)
+        .args(arguments)
         .envs(env.iter().map(|(name, value)| (name, value)));
     command
 }
