@@ -5,7 +5,7 @@
 //! This crate only rewrites functions; calls, exports and actors live in `pleach`.
 //!
 //! # Invariants
-//! 1. Every path in an expansion is absolute (`::core::…`, and those of the library as [`library`] has them), so a
+//! 1. Every path in an expansion is absolute (`::core::…`, and those of the library as `library.rs` has them), so a
 //!    user's names can't capture it.
 //! 2. Every item that an expansion adds is inside the user's function and starts with `__pleach`, so
 //!    it can't capture a user's name; beside an actor's type there is also one that is named after it, `…Methods`.

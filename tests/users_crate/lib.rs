@@ -217,7 +217,8 @@ mod tests {
     async fn a_test_may_panic() {
         let nursery = actors::open_nursery(async |n| {
             n.start_actor("worker").await?;
-            Ok(std::future::pending::<()>().await)
+            std::future::pending::<()>().await;
+            Ok(())
         });
         let ended: Result<()> =
             futures_util::future::select(Box::pin(nursery), Box::pin(panics())).await.factor_first().0;
@@ -256,7 +257,7 @@ mod tests {
         let call = actors::open_nursery(async |n| {
             let stuck = n.start_actor("stuck").enable(module_path!()).await?;
             // Its time is up, or it fails: it does not return.
-            let _ = actors::move_on_after(std::time::Duration::from_millis(100), stuck.run(never_waits())).await;
+            let _ = move_on_after(std::time::Duration::from_millis(100), stuck.run(never_waits())).await;
             n.kill().await;
             actors::Ok(())
         });

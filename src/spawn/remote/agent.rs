@@ -8,7 +8,7 @@
 //! # What keeps an actor from outliving its parent
 //! 1. The end of file of the agent's input, when the engine's connection has ended: the agent closes the actor's input,
 //!    waits, and escalates.
-//! 2. The [ties](crate::os::ties) of any child to its parent, which is the agent here.
+//! 2. The [ties] of any child to its parent, which is the agent here.
 //! 3. The actor's lease, when the network is cut without notice.
 
 use std::convert::Infallible;
