@@ -43,7 +43,8 @@
 //! has started it, with all output of the harness set aside; the test sees that its process is to be an actor, and
 //! becomes it instead of running its body. It begins as any Rust program does: after the constructors of C++ libraries,
 //! with a broken pipe as an error and a message for a stack overflow. It does not depend on the filters and options of
-//! the run, so `cargo test NAME`, `--ignored`, `--test-threads` and `cargo nextest run` need nothing more.
+//! the run, so `cargo test NAME`, `--ignored` and `--test-threads` need nothing more, nor do runners that start the program
+//! once for each test (`PROGRAM --exact NAME --nocapture`), as nextest does.
 //!
 //! - Attributes before `#[pleach::test]`, and its option `init`, take part in each actor too; the body does not.
 //! - A test of another attribute, such as `#[tokio::test]`, may start actors as well, once the program has at least one
@@ -127,6 +128,3 @@
 //!
 //! **Another name**: in a crate that has this library under the name `actors`, or by way of a re-export, each macro is
 //! told: `#[actors::rpc(crate = actors)]`, `#[crate::facade::pleach::test(crate = crate::facade::pleach)]`.
-//!
-//! **Coverage, sanitizers, Miri**: children are the same program with the same environment, so the first two see them.
-//! Miri has no processes; use `transport = "mem"`, or plain calls.
