@@ -96,10 +96,14 @@ mod stream;
 mod sync;
 mod task_local;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod traces;
 pub mod transports;
 pub mod trionics;
 
+#[cfg(feature = "testing")]
+pub use pleach_macros::test;
 pub use pleach_macros::{actor, context, main, rpc, stream};
 pub use pleach_wire as wire;
 pub use pleach_wire::Blob;
@@ -158,6 +162,8 @@ pub mod __private {
     pub use serde;
 
     pub use crate::boot::main::{Flavor, run_main};
+    #[cfg(feature = "testing")]
+    pub use crate::boot::test::run_test;
     pub use crate::callers::Callers;
     pub use crate::error::boxed::Raised;
     pub use crate::error::register::{ERRORS, RegisteredError};
@@ -173,6 +179,8 @@ pub mod __private {
     pub use crate::rpc::request::{DialogRequest, Invoked, Request};
     pub use crate::rpc::stream_call::{invoke_generator, invoke_stream, stream_call};
     pub use crate::shape::Shapes;
+    #[cfg(feature = "testing")]
+    pub use crate::spawn::tested::{TESTS, Test};
     pub use crate::stateful::route::Route;
     pub use crate::stateful::{IsCall, is_call};
 }

@@ -27,7 +27,7 @@ const ORDER: &[&str] = &[
     // A connection, and what is called over it.
     "channel", "decode", "registry", "stream", "rpc",
     // An actor among others.
-    "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "boot",
+    "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "testing", "boot",
     // The public handles.
     "portal", "find", "nursery", "stateful", "trionics",
     // Pages; a build for fuzzing; the root, which re-exports.

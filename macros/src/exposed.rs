@@ -14,17 +14,16 @@ use syn::ext::IdentExt as _;
 use syn::{Attribute, Error, Ident, ItemFn, Result, Safety, Signature, TypePath};
 
 use crate::dialog::Dialog;
+use crate::library::Library;
 use crate::signature::{Argument, Kind, Mistakes, Returned, is_bytes};
 use crate::source::Source;
 use crate::text;
 
 /// Expands the attribute, or reports why other actors could not call the function.
 pub(crate) fn expand(kind: Kind, options: TokenStream, function: TokenStream) -> Result<TokenStream> {
-    if !options.is_empty() {
-        return Err(Error::new_spanned(options, format!("{} takes no options", kind.attribute())));
-    }
+    let pleach = Library::read(kind.attribute(), options)?;
     let function: ItemFn = syn::parse2(function)?;
-    let exposed = Exposed::read(kind, &function)?;
+    let exposed = Exposed::read(kind, &function, pleach)?;
     Ok(exposed.write(&function))
 }
 
@@ -32,6 +31,7 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, function: TokenStream) ->
 struct Exposed {
     speech: Speech,
     arguments: Vec<Argument>,
+    pleach: Library,
 }
 
 /// The messages of a function to its callers.
@@ -43,7 +43,7 @@ enum Speech {
 
 impl Exposed {
     /// Checks everything before it gives up, so that one build shows all mistakes.
-    fn read(kind: Kind, function: &ItemFn) -> Result<Self> {
+    fn read(kind: Kind, function: &ItemFn, pleach: Library) -> Result<Self> {
         let sig = &function.sig;
         let mut inputs = sig.inputs.iter();
         let mut mistakes = Mistakes::default();
@@ -59,17 +59,18 @@ impl Exposed {
             (None, None, Some(returned)) => Speech::Answer(returned),
             (_, None, None) => unreachable!("without a type there was a mistake"),
         };
-        Ok(Self { speech, arguments })
+        Ok(Self { speech, arguments, pleach })
     }
 
     fn write(&self, function: &ItemFn) -> TokenStream {
         let ItemFn { attrs, vis, sig, block, .. } = function;
         let (outside, inside): (Vec<_>, Vec<_>) = attrs.iter().partition(|attribute| is_for_callers(attribute));
-        let Self { arguments, .. } = self;
+        let Self { arguments, pleach, .. } = self;
+        let alias = pleach.alias();
         let name = &sig.ident;
         let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
-        let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "::pleach::__private::blob")])));
+        let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "__pleach_private::blob")])));
         // Compile errors about the body's future point to the function's name.
         let Wiring { call_type, request, invoke, run, export, shapes, shown_returns, shown_dialog, call, run_here } =
             match &self.speech {
@@ -83,10 +84,10 @@ impl Exposed {
         // Nothing can be written in more ways than as an empty structure.
         let (read_from, read) = match arguments.is_empty() {
             true => (
-                quote!(from = "::pleach::__private::NoArguments"),
+                quote!(from = "__pleach_private::NoArguments"),
                 Some(quote! {
-                    impl ::core::convert::From<::pleach::__private::NoArguments> for __PleachArguments {
-                        fn from(_: ::pleach::__private::NoArguments) -> Self {
+                    impl ::core::convert::From<#pleach::__private::NoArguments> for __PleachArguments {
+                        fn from(_: #pleach::__private::NoArguments) -> Self {
                             Self {}
                         }
                     }
@@ -101,8 +102,10 @@ impl Exposed {
             #(#outside)*
             #[allow(dead_code)]
             #vis fn #name(#(#names: #types),*) -> #call_type {
-                #[derive(::pleach::__private::serde::Serialize, ::pleach::__private::serde::Deserialize)]
-                #[serde(crate = "::pleach::__private::serde", #read_from)]
+                #alias
+
+                #[derive(#pleach::__private::serde::Serialize, #pleach::__private::serde::Deserialize)]
+                #[serde(crate = "__pleach_private::serde", #read_from)]
                 struct __PleachArguments {
                     #(#blobs #names: #types,)*
                 }
@@ -113,13 +116,13 @@ impl Exposed {
                 #[allow(clippy::unused_async)]
                 #body #block
 
-                fn __pleach_invoke(request: ::pleach::__private::#request<'_>) -> ::pleach::__private::Invoked {
-                    ::pleach::__private::#invoke(request, #run)
+                fn __pleach_invoke(request: #pleach::__private::#request<'_>) -> #pleach::__private::Invoked {
+                    #pleach::__private::#invoke(request, #run)
                 }
 
-                #[::pleach::__private::linkme::distributed_slice(::pleach::__private::EXPORTS)]
-                #[linkme(crate = ::pleach::__private::linkme)]
-                static __PLEACH_EXPORT: ::pleach::__private::Export = ::pleach::__private::Export::#export(
+                #[#pleach::__private::linkme::distributed_slice(#pleach::__private::EXPORTS)]
+                #[linkme(crate = #pleach::__private::linkme)]
+                static __PLEACH_EXPORT: #pleach::__private::Export = #pleach::__private::Export::#export(
                     ::core::concat!(::core::module_path!(), "::", #shown_name),
                     #shown_name,
                     #shown_arguments,
@@ -132,20 +135,21 @@ impl Exposed {
                     #shapes
                 });
 
-                ::pleach::__private::#call(&__PLEACH_EXPORT, __PleachArguments { #(#names),* } #run_here)
+                #pleach::__private::#call(&__PLEACH_EXPORT, __PleachArguments { #(#names),* } #run_here)
             }
         }
     }
 
     fn wire_call(&self, returned: &Returned, at: Span) -> Wiring {
-        let value = returned.value_type();
+        let pleach = &self.pleach;
+        let value = returned.value_type(pleach);
         let run = self.run_plain(at);
         let (call, invoke) = match returned.value.as_ref().is_some_and(is_bytes) {
             true => (format_ident!("call_blob"), quote!(invoke_blob)),
             false => (format_ident!("call"), quote!(invoke)),
         };
         Wiring {
-            call_type: quote!(::pleach::Call<#value>),
+            call_type: quote!(#pleach::Call<#value>),
             request: format_ident!("Request"),
             invoke,
             run_here: Some(quote!(, #run)),
@@ -159,11 +163,12 @@ impl Exposed {
     }
 
     fn wire_dialog(&self, dialog: &Dialog, returned: &Returned, at: Span) -> Wiring {
-        let value = returned.value_type();
+        let pleach = &self.pleach;
+        let value = returned.value_type(pleach);
         let (messages, shown) = (dialog.types(), dialog.shown());
         let [started, received, sent] = dialog.messages();
         Wiring {
-            call_type: quote!(::pleach::ContextCall<#messages, #value>),
+            call_type: quote!(#pleach::ContextCall<#messages, #value>),
             request: format_ident!("DialogRequest"),
             invoke: quote!(invoke_context),
             run: self.run_lending(&dialog.context, at),
@@ -182,13 +187,13 @@ impl Exposed {
     }
 
     fn wire_stream(&self, source: &Source, at: Span) -> Wiring {
-        let item = source.item();
+        let (pleach, item) = (&self.pleach, source.item());
         let (invoke, run) = match source {
             Source::Sender { sender, .. } => (quote!(invoke_stream), self.run_lending(sender, at)),
             Source::Returned { .. } => (quote!(invoke_generator::<#item, _, _, _>), self.run_plain(at)),
         };
         Wiring {
-            call_type: quote!(::pleach::StreamCall<#item>),
+            call_type: quote!(#pleach::StreamCall<#item>),
             request: format_ident!("DialogRequest"),
             invoke,
             run,

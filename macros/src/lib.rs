@@ -1,11 +1,12 @@
-//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]`, `#[pleach::actor]`
-//! and `#[pleach::main]`.
+//! The attribute macros of pleach: `#[pleach::rpc]`, `#[pleach::context]`, `#[pleach::stream]`, `#[pleach::actor]`,
+//! `#[pleach::main]` and `#[pleach::test]`.
 //!
 //! Use them through the `pleach` crate, which re-exports them: their expansions name its items.
 //! This crate only rewrites functions; calls, exports and actors live in `pleach`.
 //!
 //! # Invariants
-//! 1. Every path in an expansion is absolute (`::pleach::…`), so a user's names can't capture it.
+//! 1. Every path in an expansion is absolute (`::core::…`, and those of the library as `library.rs` has them), so a
+//!    user's names can't capture it.
 //! 2. Every item that an expansion adds is inside the user's function and starts with `__pleach`, so
 //!    it can't capture a user's name; beside an actor's type there is also one that is named after it, `…Methods`.
 //! 3. Expansions hold no unsafe code of their own; crates with `#![forbid(unsafe_code)]` accept them.
@@ -18,6 +19,7 @@ mod actor;
 mod dialog;
 mod entry;
 mod exposed;
+mod library;
 mod owned;
 mod signature;
 mod source;
@@ -62,6 +64,10 @@ mod text;
 /// may call it only in an actor that was started with that module enabled
 /// (`.enable(module_path!())`). Arguments carry their names, so a peer may send them by name or by
 /// position; an argument of an unknown name is refused.
+///
+/// # Options
+/// - `crate = path`: where the library is, if not at `::pleach`: `#[actors::rpc(crate = actors)]` in a crate that has it
+///   under the name `actors`, `crate = crate::facade::pleach` for a re-export. All macros have it.
 ///
 /// # Attributes
 /// Documentation, visibility, lints, `cfg`, `deprecated` and `must_use` stay with the function that
@@ -122,8 +128,8 @@ pub fn rpc(options: TokenStream, function: TokenStream) -> TokenStream {
 /// # Who may open it
 /// The same actors that may call an [`rpc`](macro@rpc) function of the same module.
 ///
-/// # Attributes
-/// They go where those of [`rpc`](macro@rpc) functions go.
+/// # Options and attributes
+/// As with [`rpc`](macro@rpc).
 #[proc_macro_attribute]
 pub fn context(options: TokenStream, function: TokenStream) -> TokenStream {
     exposed::expand(Kind::Context, options.into(), function.into())
@@ -178,8 +184,8 @@ pub fn context(options: TokenStream, function: TokenStream) -> TokenStream {
 /// # Who may open it
 /// The same actors that may call an [`rpc`](macro@rpc) function of the same module.
 ///
-/// # Attributes
-/// They go where those of [`rpc`](macro@rpc) functions go.
+/// # Options and attributes
+/// As with [`rpc`](macro@rpc).
 #[proc_macro_attribute]
 pub fn stream(options: TokenStream, function: TokenStream) -> TokenStream {
     exposed::expand(Kind::Stream, options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
@@ -265,11 +271,56 @@ pub fn stream(options: TokenStream, function: TokenStream) -> TokenStream {
 /// state, by way of its own handle, or by way of other actors' methods. Two actors that call each other at the same
 /// time, each with its state taken, wait until one of the calls is cancelled: give such calls a `timeout`.
 ///
+/// # Options
+/// - `crate = path`: where the library is, as with [`rpc`](macro@rpc).
+///
 /// # Who may call it
 /// Each actor of the tree that has a handle, or finds one by name. Nothing else of the module is exposed in the actor.
 #[proc_macro_attribute]
 pub fn actor(options: TokenStream, block: TokenStream) -> TokenStream {
     actor::expand(options.into(), block.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a test of an async function, in a tree of its own.
+///
+/// The body runs on a tokio runtime of its own, inside of a root of its own, whatever other tests of the program do
+/// meanwhile. Actors that it starts are processes of the test program, which needs no `main` for that: a child has the
+/// harness run this very test, which becomes the actor instead of running the body. That works with `cargo test` and
+/// other programs that run its tests one by one, in unit tests of a library as in integration tests.
+///
+/// ```ignore
+/// use pleach::prelude::*;
+///
+/// #[pleach::rpc]
+/// async fn add(a: i64, b: i64) -> Result<i64> {
+///     Ok(a + b)
+/// }
+///
+/// #[pleach::test]
+/// async fn an_actor_adds() -> Result<()> {
+///     pleach::open_nursery(async |n| {
+///         let portal = n.start_actor("worker").enable(module_path!()).await?;
+///         assert_eq!(portal.run(add(1, 2)).await?, 3);
+///         portal.cancel_actor().await
+///     })
+///     .await
+/// }
+/// ```
+///
+/// The function returns what a test may return: nothing, or a `Result`. It fails as a test does, and also when its root
+/// does. Other attributes (`#[ignore]`, `#[should_panic]`) stay with the test. See `pleach::manual::testing`.
+///
+/// # Options
+/// - `flavor`, `worker_threads`: the runtime of the root, as with [`main`](macro@main).
+/// - `transport = "mem"`: the transport of its tree, whatever the configuration says.
+/// - `leaks = "ignore"`: passes also when an actor has left a process behind, which fails a test by default.
+/// - `config = path::to::function`: a `fn() -> Config`, in place of `Config::load`.
+/// - `init = path::to::function`: a `fn()` that is called before anything else, in the test and in each of its actors.
+///   Register transports there.
+/// - `crate = path`: where the library is, as with [`rpc`](macro@rpc).
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
+    entry::test(options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Starts a program that can start actors, and the actors that it starts.
@@ -294,6 +345,7 @@ pub fn actor(options: TokenStream, block: TokenStream) -> TokenStream {
 /// - `worker_threads = N`: how many threads a `multi_thread` runtime has; one per core if not given.
 /// - `init = path::to::function`: a `fn()` that is called before anything else, in the root and in
 ///   every actor. Register transports and set up logging there.
+/// - `crate = path`: where the library is, as with [`rpc`](macro@rpc).
 ///
 /// ```ignore
 /// #[pleach::main(flavor = "multi_thread", worker_threads = 4, init = setup)]
@@ -309,5 +361,5 @@ pub fn actor(options: TokenStream, block: TokenStream) -> TokenStream {
 /// actor; keep it short.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
-    entry::expand(options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    entry::main(options.into(), function.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

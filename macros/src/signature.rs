@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, FnArg, GenericArgument, Ident, Pat, PatType, PathArguments, Result, ReturnType, Signature, Type};
 
+use crate::library::Library;
 use crate::owned;
 
 /// How callers and the function speak.
@@ -123,11 +124,11 @@ impl Returned {
     }
 
     /// Returns the type of the callers' final value.
-    pub(crate) fn value_type(&self) -> TokenStream {
+    pub(crate) fn value_type(&self, pleach: &Library) -> TokenStream {
         let Self { ty, value } = self;
         match value {
             Some(value) => value.to_token_stream(),
-            None => quote!(<#ty as ::pleach::__private::Outcome>::Value),
+            None => quote!(<#ty as #pleach::__private::Outcome>::Value),
         }
     }
 }

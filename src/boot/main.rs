@@ -24,6 +24,16 @@ pub enum Flavor {
     },
 }
 
+impl Flavor {
+    /// Returns whether it has several threads, and how many, if that is given.
+    pub(super) fn threads(self) -> (bool, Option<usize>) {
+        match self {
+            Self::CurrentThread => (false, None),
+            Self::MultiThread { workers } => (true, workers),
+        }
+    }
+}
+
 /// Runs a program's body; `#[pleach::main]` calls this.
 ///
 /// SIGINT, SIGTERM, SIGHUP and SIGQUIT cancel the body; when everything below it has ended, the process exits
@@ -36,10 +46,7 @@ pub enum Flavor {
 pub fn run_main<T>(flavor: Flavor, body: impl Future<Output = T>) -> T {
     fallback::install();
     let mut signals = Signals::take(Whose::Program);
-    let (multi_thread, workers) = match flavor {
-        Flavor::CurrentThread => (false, None),
-        Flavor::MultiThread { workers } => (true, workers),
-    };
+    let (multi_thread, workers) = flavor.threads();
     let tokio = async_runtime(multi_thread, workers).expect("a program can't start without an async runtime");
     let ended = tokio.block_on(async {
         let ended = AssertUnwindSafe(run_until_signal(&mut signals, body)).catch_unwind().await;

@@ -4,8 +4,11 @@
 //! |---|---|
 //! | [`main`] | the program around a tree |
 //! | [`root`] | the first actor of a tree: booting it, and bringing it to its end |
+//! | `test` | the program around the tree of a test |
 //! | [`daemon`] | a root that only serves |
 
 pub(crate) mod daemon;
 pub(crate) mod main;
 pub(crate) mod root;
+#[cfg(feature = "testing")]
+pub(crate) mod test;

@@ -19,6 +19,8 @@ use crate::runtime::handle::Actor;
 use crate::runtime::{Runtime, claim_process, current_task, leave_to_reaper, within};
 use crate::scope::{self, CancelScope, Erased, OnDrop, shield};
 use crate::telemetry::{self, fallback, last_words};
+#[cfg(feature = "testing")]
+use crate::testing;
 
 /// Boots the root of a tree with `config`, runs `body` in it, and shuts it down.
 ///
@@ -103,7 +105,11 @@ where
     let dropped = runtime.clone();
     let guard = OnDrop::new(move || {
         dropped.lifecycle.leave();
-        leave_to_reaper(Box::pin(async move { dropped.shut_down().await }));
+        leave_to_reaper(Box::pin(async move {
+            dropped.shut_down().await;
+            #[cfg(feature = "testing")]
+            testing::note_end(&dropped);
+        }));
     });
     let scope = CancelScope::of_primitive();
     let ended = shield(async {
@@ -120,6 +126,8 @@ where
         };
         runtime.lifecycle.end_for(runtime.id());
         runtime.shut_down().await;
+        #[cfg(feature = "testing")]
+        testing::note_end(&runtime);
         #[cfg(feature = "metrics")]
         crate::metrics::actor_ended();
         events::note(ActorEventKind::Ended, runtime.id(), runtime.id(), None);

@@ -68,7 +68,7 @@ fn leftover(tree: TreeMark, process: Marked, ancestry: &BTreeSet<u32>) -> Option
 /// The name of an actor, from the arguments of its process.
 fn actor(arguments: &[String]) -> Option<&str> {
     match arguments {
-        [name, mark, ..] if mark == ties::ACTOR => Some(name.strip_suffix(ties::SHOWN_AS).unwrap_or(name)),
+        [name, mark, ..] if ties::is_mark(mark.as_bytes()) => Some(name.strip_suffix(ties::SHOWN_AS).unwrap_or(name)),
         _ => None,
     }
 }

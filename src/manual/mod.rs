@@ -9,6 +9,7 @@
 //! | [`security`] | what strangers, other users and members can and cannot do |
 //! | [`debugging`] | pausing, crashes and `gdb` at one prompt for the whole tree |
 //! | [`stuck`] | a tree that hangs: which actor waits for which, and at which line |
+//! | `testing` | a tree for each test, and recipes for all kinds of programs (feature `testing`) |
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
 //! | [`observing`] | what actors print and log, and where it goes |
 //! | [`values`] | which values arrive unchanged over which codec, and which are refused |
@@ -30,4 +31,6 @@ pub mod security;
 pub mod signals;
 pub mod state;
 pub mod stuck;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod values;

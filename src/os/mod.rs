@@ -8,6 +8,7 @@
 //! | [`process`] | starting a process, its group, its end |
 //! | [`program`] | the executable file of this program |
 //! | [`setup`] | what a new process sets up before it is an actor |
+//! | `harness` | the standard output of an actor that a test harness enters |
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
 //! | [`mark`] | what all processes carry that descend from an actor |
@@ -32,6 +33,8 @@ pub(crate) mod dead_sockets;
 pub(crate) mod elf;
 pub(crate) mod exit_callbacks;
 pub(crate) mod files;
+#[cfg(feature = "testing")]
+pub(crate) mod harness;
 pub(crate) mod life_sign;
 pub(crate) mod mark;
 pub(crate) mod marked;

@@ -13,7 +13,8 @@
 //!    program around.
 //! 2. Children of this very process are left to their keepers.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::{Mutex, OnceLock};
@@ -38,6 +39,8 @@ pub(crate) struct Descendants {
     life_sign: Mutex<Option<LifeSign>>,
     /// Held from [`adopt`](Self::adopt) to [`end`](Self::end).
     subreaper: Mutex<Option<Subreaper>>,
+    /// What had to be killed in [`end`](Self::end): processes, and their command lines.
+    killed: Mutex<Vec<(u32, String)>>,
 }
 
 impl Descendants {
@@ -56,6 +59,12 @@ impl Descendants {
             }
             Some(mark)
         })
+    }
+
+    /// Returns the processes that had to be killed at the end, with their command lines.
+    #[cfg(feature = "testing")]
+    pub(crate) fn killed(&self) -> Vec<(u32, String)> {
+        lock(&self.killed).clone()
     }
 
     fn marked(&self) -> Option<TreeMark> {
@@ -87,26 +96,28 @@ impl Descendants {
     pub(crate) async fn end(&self, patience: Duration) {
         let _subreaper = lock(&self.subreaper).take();
         if let Some(mark) = self.marked() {
-            end_all(mark, patience).await;
+            let killed = end_all(mark, patience).await;
+            lock(&self.killed).extend(killed);
         }
         lock(&self.life_sign).take();
     }
 }
 
-/// Ends all processes with a mark, and reaps those that are this process's children.
-async fn end_all(mark: TreeMark, patience: Duration) {
+/// Ends all processes with a mark, and reaps those that are this process's children; returns which it has killed.
+async fn end_all(mark: TreeMark, patience: Duration) -> BTreeMap<u32, String> {
     let until = Instant::now() + patience;
-    let mut told = BTreeSet::new();
+    let mut killed = BTreeMap::new();
     loop {
         reap(mark);
         // Again until there are none: one may have started another meanwhile.
         let left = Marked::living(mark);
         if left.is_empty() {
-            return reap(mark);
+            reap(mark);
+            return killed;
         }
         for process in &left {
-            if told.insert(process.pid) {
-                let (pid, command) = (process.pid, process.command_line());
+            if let Entry::Vacant(new) = killed.entry(process.pid) {
+                let (pid, command) = (process.pid, new.insert(process.command_line()));
                 process.signal(Signal::KILL);
                 warn!(target: "pleach::cancel", pid, command, "an actor has left a process behind: killed");
             }
@@ -114,7 +125,7 @@ async fn end_all(mark: TreeMark, patience: Duration) {
         if Instant::now() >= until {
             let left: Vec<_> = left.iter().map(|left| format!("{} ({})", left.pid, left.command_line())).collect();
             error!(target: "pleach::cancel", ?left, ?patience, "still there after SIGKILL: left");
-            return;
+            return killed;
         }
         sleep(LOOK_AGAIN).await;
     }

@@ -74,6 +74,12 @@ impl SocketDir {
         &self.path
     }
 
+    /// Returns whether it is this tree's alone.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.is_ours
+    }
+
     /// Makes it if it is missing, and locks it.
     ///
     /// # Errors

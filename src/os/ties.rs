@@ -46,13 +46,27 @@ extern "C" fn tie_if_actor() {
         if is_hung_up() {
             std::process::exit(1);
         }
+        #[cfg(feature = "testing")]
+        if mark().as_deref() == Some(TESTED.as_bytes()) {
+            super::harness::set_stdout_aside();
+        }
     }
 }
 
 fn is_actor() -> bool {
+    mark().is_some_and(|mark| is_mark(&mark))
+}
+
+/// The first argument of this process, where that of an actor is its mark.
+fn mark() -> Option<Vec<u8>> {
     // Not `std::env::args`: not every C library has them at hand before `main`.
     let arguments = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-    arguments.split(|byte| *byte == 0).nth(1) == Some(ACTOR.as_bytes())
+    arguments.split(|byte| *byte == 0).nth(1).map(<[u8]>::to_vec)
+}
+
+/// Returns whether the first argument of a process marks it as an actor.
+pub(crate) fn is_mark(argument: &[u8]) -> bool {
+    [ACTOR, TESTED].iter().any(|mark| argument == mark.as_bytes())
 }
 
 /// Whether the other end of standard input is closed. The parent's is, before the kernel tells of its death.
@@ -86,6 +100,10 @@ pub(crate) fn hold_on_to(parent: u32) -> io::Result<Option<OwnedFd>> {
 
 /// The only argument of an actor process; everything else comes over the pipe.
 pub(crate) const ACTOR: &str = "--pleach-actor";
+
+/// The first argument of an actor that enters by a test. The others are for the harness, to which this is one more name of
+/// a test, that none has.
+pub(crate) const TESTED: &str = "pleach::an-actor-of-a-test";
 
 /// What follows the name of an actor where its program would be shown, e.g. in `ps`.
 pub(crate) const SHOWN_AS: &str = " [pleach]";

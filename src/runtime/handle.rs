@@ -6,8 +6,9 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use pleach_wire::Address;
+use tokio::runtime::Handle;
 
-use super::Runtime;
+use super::{Runtime, here};
 use crate::actor::ActorId;
 use crate::config::Config;
 use crate::current;
@@ -20,6 +21,10 @@ use crate::sync::lock;
 pub struct Actor(Arc<Runtime>);
 
 /// Returns the actor that the current code runs in, if there is one.
+///
+/// Tasks of an actor know theirs. Other code, such as that of `tokio::spawn`, belongs to the actor that began in the same
+/// tokio runtime; in a process that was started as an actor, to that one; and outside of any tokio runtime to the root of
+/// the process, unless it has several.
 pub fn current_actor() -> Option<Actor> {
     current().map(Actor)
 }
@@ -128,10 +133,24 @@ pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> current::With
 
 /// Returns the actor that the current code belongs to.
 ///
-/// Tasks that the runtime starts know theirs; code elsewhere belongs to the actor of the process. A root that is
-/// shutting down is no longer current: the next one may be opened meanwhile.
+/// Tasks that the runtime starts know theirs. Other code belongs to the actor that began in its async runtime; without
+/// one, to that which the process was started as; and code outside of any async runtime to the root of the process, if
+/// it has one only. A root that is shutting down is no longer current: the next one may be opened meanwhile.
 pub(crate) fn current() -> Option<Arc<Runtime>> {
-    current_task().or_else(|| lock(&OF_PROCESS).upgrade().filter(|actor| !is_leaving_root(actor)))
+    current_task().or_else(|| match Handle::try_current() {
+        Ok(tokio) => here::began_in(tokio.id(), |actor| !is_leaving_root(actor)).or_else(process_is),
+        Err(_outside) => only_one(&lock(&OF_PROCESS)),
+    })
+}
+
+/// Returns the actor that this process was started as.
+fn process_is() -> Option<Arc<Runtime>> {
+    lock(&OF_PROCESS).iter().find_map(Weak::upgrade).filter(|actor| !actor.identity.is_root())
+}
+
+fn only_one(of_process: &[Weak<Runtime>]) -> Option<Arc<Runtime>> {
+    let mut open = of_process.iter().filter_map(Weak::upgrade).filter(|actor| !is_leaving_root(actor));
+    open.next().filter(|_| open.next().is_none())
 }
 
 /// Returns the actor whose task the current code is, if the runtime started that task.
@@ -139,18 +158,19 @@ pub(crate) fn current_task() -> Option<Arc<Runtime>> {
     current::get()
 }
 
-/// Returns whether this is the actor of the process.
+/// Returns whether this is the actor of the process: of several roots, the first.
 pub(super) fn is_of_process(runtime: &Arc<Runtime>) -> bool {
-    std::ptr::eq(lock(&OF_PROCESS).as_ptr(), Arc::as_ptr(runtime))
+    lock(&OF_PROCESS).first().is_some_and(|first| std::ptr::eq(first.as_ptr(), Arc::as_ptr(runtime)))
 }
 
-/// Makes this the actor of the process, unless there is one.
+/// Makes this the actor of the process, or one more root in it.
 pub(crate) fn claim_process(runtime: &Arc<Runtime>) {
-    let mut holder = lock(&OF_PROCESS);
-    if holder.upgrade().is_none_or(|actor| is_leaving_root(&actor)) {
-        *holder = Arc::downgrade(runtime);
+    let mut holders = lock(&OF_PROCESS);
+    holders.retain(|holder| holder.upgrade().is_some_and(|actor| !is_leaving_root(&actor)));
+    if holders.is_empty() {
         pleach_wire::log::set_process_origin(runtime.id().name());
     }
+    holders.push(Arc::downgrade(runtime));
 }
 
 /// A root that leaves makes room for the next one.
@@ -158,4 +178,4 @@ fn is_leaving_root(actor: &Runtime) -> bool {
     actor.identity.is_root() && actor.lifecycle.is_leaving()
 }
 
-static OF_PROCESS: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());
+static OF_PROCESS: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());

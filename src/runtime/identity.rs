@@ -90,7 +90,7 @@ impl Identity {
     }
 
     /// Returns the uuid of the root of its tree, which tells the tree from others.
-    #[cfg(feature = "prometheus")]
+    #[cfg(any(feature = "prometheus", feature = "testing"))]
     pub(crate) fn tree(&self) -> uuid::Uuid {
         self.origin.as_ref().map_or(&self.id, |origin| &origin.root.who).uuid()
     }

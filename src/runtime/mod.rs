@@ -55,6 +55,8 @@ use self::actor_spec::ActorSpec;
 use self::failure_policy::NETWORK_SILENCE;
 pub(crate) use self::handle::{claim_process, current, current_task, within};
 pub(crate) use self::here::actors_here;
+#[cfg(feature = "testing")]
+pub(crate) use self::here::actors_in;
 use self::identity::Identity;
 use self::lifecycle::Lifecycle;
 use self::listen::Bound;
@@ -174,6 +176,12 @@ impl Runtime {
 
     pub(crate) fn socket_dir(&self) -> PathBuf {
         self.sockets.path().to_owned()
+    }
+
+    /// The directory of sockets that is this tree's alone.
+    #[cfg(feature = "testing")]
+    pub(crate) fn own_socket_dir(&self) -> Option<PathBuf> {
+        self.sockets.is_ours().then(|| self.socket_dir())
     }
 
     /// The TLS identity that children get: the tree's, once it has been needed. The user's own certificates name a

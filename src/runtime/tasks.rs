@@ -77,6 +77,12 @@ impl Tasks {
         self.calls.wait().await;
     }
 
+    /// Returns how many there are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn count(&self) -> usize {
+        self.calls.len() + self.listeners.len() + self.services.len()
+    }
+
     pub(super) fn listeners(&self) -> &TaskTracker {
         &self.listeners
     }

@@ -31,25 +31,28 @@ use crate::telemetry::{last_words, stderr};
 ///
 /// # Panics
 /// Never; a child that can't become an actor, or has to stop, says why on standard error and exits with code 1.
-#[expect(clippy::disallowed_methods, reason = "a child process has nothing of the program's to clean up")]
 pub fn init() {
     let entered = match tokio::runtime::Handle::try_current() {
         Ok(_) => Entered::InRuntime,
         Err(_) => Entered::Well,
     };
     ENTERED.get_or_init(|| entered);
-    let role: fn() -> Result<Option<i32>> = match std::env::args_os().nth(1) {
-        Some(mark) if mark == ties::ACTOR => {
-            ties::die_with_parent();
-            run_process
-        }
-        Some(mark) if mark == agent::MARK => || agent::run().map(|()| None),
+    match std::env::args_os().nth(1) {
+        Some(mark) if mark == ties::ACTOR => end_as(|| {
+            require_entry().map_err(Error::Usage)?;
+            run_process()
+        }),
+        Some(mark) if mark == agent::MARK => end_as(|| agent::run().map(|()| None)),
         _ => {
             #[cfg(feature = "otel")]
             crate::telemetry::otel::install();
-            return;
         }
-    };
+    }
+}
+
+/// Runs a role of this process, which returns the signal that has ended it, if one has; then ends the process.
+#[expect(clippy::disallowed_methods, reason = "a child process has nothing of the program's to clean up")]
+pub(super) fn end_as(role: impl FnOnce() -> Result<Option<i32>>) -> ! {
     let code = match role() {
         Ok(Some(signal)) => {
             last_words::wait_at_end();
@@ -64,7 +67,7 @@ pub fn init() {
     std::process::exit(code);
 }
 
-/// Checks that children started by this program will become actors.
+/// Checks that other processes of this program become actors by its `main`.
 ///
 /// # Errors
 /// Says how to fix `main`.
@@ -72,18 +75,33 @@ pub(crate) fn require_entry() -> Result<(), String> {
     match ENTERED.get() {
         Some(Entered::Well) => Ok(()),
         Some(Entered::InRuntime) => Err(IN_RUNTIME.into()),
-        None => {
-            Err("this program's main would not become an actor: mark it `#[pleach::main]`, or call `pleach::init()` \
-                     first in it"
-                .into())
-        }
+        None => Err(NO_ENTRY.into()),
     }
 }
 
-/// Returns the signal that ended it, if one did.
-fn run_process() -> Result<Option<i32>> {
-    require_entry().map_err(Error::Usage)?;
-    let usage = |what: &'static str| move |error: io::Error| Error::Usage(format!("{what}: {error}"));
+/// Returns the arguments with which a process of this program becomes an actor.
+///
+/// # Errors
+/// Says how to fix `main`.
+pub(super) fn arguments() -> Result<Vec<String>, String> {
+    #[cfg(feature = "testing")]
+    if ENTERED.get().is_none()
+        && let Some(arguments) = super::tested::arguments()
+    {
+        return Ok(arguments);
+    }
+    require_entry().map(|()| vec![ties::ACTOR.to_owned()])
+}
+
+/// Says what is wrong with a process that can't become an actor.
+pub(super) fn unusable(what: &str, error: &io::Error) -> Error {
+    Error::Usage(format!("{what}: {error}"))
+}
+
+/// Runs the actor that this process was started as; returns the signal that ended it, if one did.
+pub(super) fn run_process() -> Result<Option<i32>> {
+    ties::die_with_parent();
+    let usage = |what: &'static str| move |error: io::Error| unusable(what, &error);
     let mut parent = take_stdin().map_err(usage("standard input can't be taken over"))?;
     let read = read_message::<ActorSpec>(&mut parent);
     let spec = read.map_err(usage("no spec on standard input; actors are started by their parents"))?;
@@ -295,6 +313,10 @@ enum Entered {
     /// Inside of an async runtime, where that of an actor can't be started.
     InRuntime,
 }
+
+const NO_ENTRY: &str = "this program's main would not become an actor: mark it `#[pleach::main]`, or call \
+     `pleach::init()` first in it; in a test of `cargo test`, mark the test `#[pleach::test]` (pleach's feature \
+     `testing`), whose actors are processes of this host";
 
 const IN_RUNTIME: &str = "`pleach::init()` was called inside of an async runtime, where a process can't become an actor: \
      put `#[pleach::main]` in place of `#[tokio::main]`; or write `fn main`, call `pleach::init()` first in it, and build \

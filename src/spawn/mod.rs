@@ -11,6 +11,7 @@
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
 //! | [`slurm`] | the launcher for the nodes of a cluster |
 //! | [`entry`] | the other side: the new process becomes an actor |
+//! | `tested` | the same for a process of a test program |
 //! | [`reap`] | ask, wait, escalate: how a child is ended |
 //! | [`judge`] | the meaning of a child's end for its nursery |
 //! | [`watchdog`] | ends a child whose parent has died, whatever the kernel does |
@@ -29,6 +30,8 @@ mod slurm;
 #[cfg(feature = "ssh")]
 mod ssh;
 pub(crate) mod start;
+#[cfg(feature = "testing")]
+pub(crate) mod tested;
 mod thread;
 mod watchdog;
 

@@ -44,20 +44,35 @@ impl Launcher for Processes {
         _given_up: &CancellationToken,
     ) -> Result<Launched> {
         let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
-        super::entry::require_entry().map_err(failed)?;
+        let arguments = arguments(spec).map_err(failed)?;
         program::check().map_err(failed)?;
-        let mut command = command(spec, env);
+        let mut command = command(spec, env, &arguments);
         command.stdout(stdio(spec.outputs.stdout)).stderr(stdio(spec.outputs.stderr));
         let to = if spec.heartbeats { ToStdout::unless_stalled() } else { ToStdout::waiting() };
         spawn(command, spec, Lines::named(&spec.name, to)).await.map_err(failed)
     }
 }
 
+/// The arguments with which the program becomes an actor.
+///
+/// # Errors
+/// Says what to do when this program has no entry for that, or has no room for arguments of the actor's own.
+fn arguments(spec: &ActorSpec) -> Result<Vec<String>, String> {
+    if spec.setup.program.is_some() {
+        return Ok(vec![ties::ACTOR.into()]);
+    }
+    let arguments = super::entry::arguments()?;
+    match arguments.first().is_some_and(|first| first == ties::ACTOR) || spec.setup.args.is_empty() {
+        true => Ok(arguments),
+        false => Err("an actor of a test has the command line of the test harness: leave out its `args`".into()),
+    }
+}
+
 /// This program, about to become an actor.
-pub(super) fn command(spec: &ActorSpec, env: &[(String, String)]) -> std::process::Command {
+pub(super) fn command(spec: &ActorSpec, env: &[(String, String)], arguments: &[String]) -> std::process::Command {
     let program = spec.setup.program.as_deref().unwrap_or(Path::new(program::OURSELVES));
     let mut command = std::process::Command::new(program);
-    command.arg0(format!("{}{}", spec.name, ties::SHOWN_AS)).arg(ties::ACTOR);
+    command.arg0(format!("{}{}", spec.name, ties::SHOWN_AS)).args(arguments);
     spec.setup.apply_to(&mut command);
     command.envs(env.iter().map(|(name, value)| (name, value)));
     command

@@ -91,6 +91,47 @@ async fn spawns() -> Result<String> {
     Ok(spawned.await.expect("it does not panic")?.unwrap_or_default())
 }
 
+/// As tests of one program are: each on a thread, with an async runtime and a root of its own.
+fn code_of_one_root_is_not_taken_for_that_of_another() {
+    let both_are_open = std::sync::Barrier::new(2);
+    std::thread::scope(|threads| {
+        for name in ["first", "second"] {
+            let both_are_open = &both_are_open;
+            threads.spawn(move || on_one_thread(belongs_to_its_own_root(name, both_are_open)));
+        }
+    });
+}
+
+#[expect(clippy::disallowed_methods, reason = "users may do this")]
+async fn belongs_to_its_own_root(name: &'static str, both_are_open: &std::sync::Barrier) {
+    let here = || pleach::current_actor().map(|actor| actor.id().name().to_owned()).unwrap_or("none".into());
+    let config = Config { root_name: name.into(), ..over("mem") };
+    in_root(config, async |_| {
+        both_are_open.wait();
+        let of_task = pleach::open_task_nursery(async |t| t.spawn(async move { Ok::<_, Error>(here()) })?.join().await);
+        assert_eq!(of_task.await?, name);
+        assert_eq!(tokio::spawn(async move { here() }).await.unwrap(), name);
+        assert_eq!(tokio::task::spawn_blocking(here).await.unwrap(), name);
+        let (of_thread, of_other) =
+            std::thread::spawn(move || (here(), on_one_thread(async { here() }))).join().unwrap();
+        assert_eq!([of_thread, of_other], ["none"; 2], "there are several, so it can't be told");
+        pleach::open_nursery(async |n| {
+            let child = n.start_actor("child").enable(module_path!()).await?;
+            assert_eq!(child.run(spawns()).await?, "child");
+            child.cancel_actor().await
+        })
+        .await?;
+        both_are_open.wait();
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+fn on_one_thread<T>(body: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(body)
+}
+
 #[pleach::rpc]
 async fn fails_below(levels: u8) -> anyhow::Result<()> {
     if levels == 0 {
@@ -145,6 +186,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         }),
         test_fn(a_deadline_while_children_are_awaited_is_no_success),
         test_fn(a_spawned_task_of_a_child_belongs_to_the_child),
+        Trial::test("promises::code_of_one_root_is_not_taken_for_that_of_another", || {
+            code_of_one_root_is_not_taken_for_that_of_another();
+            Ok(())
+        }),
         test_fn(a_kept_portal_does_not_keep_its_root),
         test_fn(a_value_that_panics_in_serde_is_an_error_of_its_call),
         test_fn(an_acknowledged_child_that_does_not_go_is_made_to),

@@ -8,13 +8,14 @@ use syn::{Ident, ImplItemFn};
 use super::method::{Access, Method, Speech};
 use crate::dialog::Dialog;
 use crate::exposed::{is_for_callers, is_lint, shown_arguments};
+use crate::library::Library;
 use crate::signature::{Argument, Returned, is_bytes};
 use crate::source::Source;
 use crate::text;
 
 impl Method {
     /// Writes the method of the handle.
-    pub(super) fn write(&self, actor: &Ident) -> TokenStream {
+    pub(super) fn write(&self, actor: &Ident, pleach: &Library) -> TokenStream {
         let Self { function, arguments, speech } = self;
         let ImplItemFn { attrs, vis, sig, .. } = function;
         let outside = attrs.iter().filter(|attribute| is_for_callers(attribute) && !is_lint(attribute));
@@ -22,61 +23,66 @@ impl Method {
         let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let Wiring { returned, request, invoke, export, shown_returns, shown_dialog, shapes, call } = match speech {
-            Speech::Answer(access, answer) => self.wire_answer(actor, *access, answer),
-            Speech::Stream(source) => self.wire_stream(actor, source),
-            Speech::Dialog(dialog, answer) => self.wire_dialog(actor, dialog, answer),
+            Speech::Answer(access, answer) => self.wire_answer(pleach, actor, *access, answer),
+            Speech::Stream(source) => self.wire_stream(pleach, actor, source),
+            Speech::Dialog(dialog, answer) => self.wire_dialog(pleach, actor, dialog, answer),
         };
-        let declared =
-            Declared { actor, name: self.shown_name(), arguments: shown_arguments(arguments), returns: shown_returns };
+        let declared = Declared {
+            pleach,
+            actor,
+            name: self.shown_name(),
+            arguments: shown_arguments(arguments),
+            returns: shown_returns,
+        };
         let shapes = quote! {
             shapes.arguments::<__PleachArguments>();
             #shapes
         };
         let export = declared.export(&export, shown_dialog, &shapes);
-        let structure = arguments_struct(arguments, &declared.arguments);
+        let structure = arguments_struct(pleach, arguments, &declared.arguments);
         quote! {
             #(#outside)*
             #vis fn #name(&self, #(#names: #types),*) -> #returned {
                 #structure
 
-                fn __pleach_invoke(request: ::pleach::__private::#request<'_>) -> ::pleach::__private::Invoked {
-                    ::pleach::__private::#invoke
+                fn __pleach_invoke(request: #pleach::__private::#request<'_>) -> #pleach::__private::Invoked {
+                    #pleach::__private::#invoke
                 }
 
                 #export
 
                 let __pleach_arguments = __PleachArguments {
                     #(#names,)*
-                    __pleach_callers: ::pleach::__private::Callers::current(),
+                    __pleach_callers: #pleach::__private::Callers::current(),
                 };
                 #call
             }
         }
     }
 
-    fn wire_answer(&self, actor: &Ident, access: Access, answer: &Returned) -> Wiring {
-        let value = answer.value_type();
+    fn wire_answer(&self, pleach: &Library, actor: &Ident, access: Access, answer: &Returned) -> Wiring {
+        let value = answer.value_type(pleach);
         let (wrap, call) = match answer.value.as_ref().is_some_and(is_bytes) {
-            true => (quote!(::pleach::Blob), quote!(call_blob)),
+            true => (quote!(#pleach::Blob), quote!(call_blob)),
             false => (quote!(|value| value), quote!(call)),
         };
         let (invoke, run) = match access {
             Access::Shared => (
                 quote!(invoke_method),
-                self.run_with(actor, &quote!(__pleach_me: ::pleach::Shared<#actor>), &quote!(&__pleach_me)),
+                self.run_with(actor, &quote!(__pleach_me: #pleach::Shared<#actor>), &quote!(&__pleach_me)),
             ),
             Access::Exclusive => (
                 quote!(invoke_method),
-                self.run_with(actor, &quote!(mut __pleach_me: ::pleach::Exclusive<#actor>), &quote!(&mut __pleach_me)),
+                self.run_with(actor, &quote!(mut __pleach_me: #pleach::Exclusive<#actor>), &quote!(&mut __pleach_me)),
             ),
             Access::Me => (
                 quote!(invoke_me),
-                self.run_with(actor, &quote!(__pleach_me: ::pleach::Me<#actor>), &quote!(__pleach_me)),
+                self.run_with(actor, &quote!(__pleach_me: #pleach::Me<#actor>), &quote!(__pleach_me)),
             ),
         };
         let name = self.shown_name();
         Wiring {
-            returned: quote!(::pleach::MethodCall<#value>),
+            returned: quote!(#pleach::MethodCall<#value>),
             request: format_ident!("Request"),
             invoke: quote!(#invoke(request, #name, #run, #wrap)),
             export: format_ident!("new"),
@@ -87,11 +93,11 @@ impl Method {
         }
     }
 
-    fn wire_stream(&self, actor: &Ident, source: &Source) -> Wiring {
+    fn wire_stream(&self, pleach: &Library, actor: &Ident, source: &Source) -> Wiring {
         let (item, name, method) = (source.item(), self.shown_name(), &self.function.sig.ident);
         let invoke = match source {
             Source::Sender { sender, .. } => {
-                let given = quote!(__pleach_me: ::pleach::Me<#actor>, mut __pleach_out: #sender);
+                let given = quote!(__pleach_me: #pleach::Me<#actor>, mut __pleach_out: #sender);
                 let run = self.run_with(actor, &given, &quote!(__pleach_me, &mut __pleach_out));
                 quote!(invoke_me_stream(request, #name, #run))
             }
@@ -99,31 +105,31 @@ impl Method {
                 let arguments = self.given();
                 // Not in an async block: the stream is made, and the state is free.
                 let make = quote_spanned! {method.span()=>
-                    |__pleach_me: ::pleach::Shared<#actor>, __pleach: __PleachArguments| #actor::#method(&__pleach_me, #arguments)
+                    |__pleach_me: #pleach::Shared<#actor>, __pleach: __PleachArguments| #actor::#method(&__pleach_me, #arguments)
                 };
                 quote!(invoke_method_stream::<_, #item, _, _, _>(request, #name, #make))
             }
         };
         Wiring {
-            returned: quote!(::pleach::MethodStream<#item>),
+            returned: quote!(#pleach::MethodStream<#item>),
             request: format_ident!("DialogRequest"),
             invoke,
             export: format_ident!("stream"),
             shown_returns: text::of(item.to_token_stream()),
             shown_dialog: None,
             shapes: quote!(shapes.of::<#item>("what it sends:");),
-            call: quote!(self.0.stream(::pleach::__private::stream_call(&__PLEACH_EXPORT, __pleach_arguments))),
+            call: quote!(self.0.stream(#pleach::__private::stream_call(&__PLEACH_EXPORT, __pleach_arguments))),
         }
     }
 
-    fn wire_dialog(&self, actor: &Ident, dialog: &Dialog, answer: &Returned) -> Wiring {
-        let (value, messages, context) = (answer.value_type(), dialog.types(), &dialog.context);
+    fn wire_dialog(&self, pleach: &Library, actor: &Ident, dialog: &Dialog, answer: &Returned) -> Wiring {
+        let (value, messages, context) = (answer.value_type(pleach), dialog.types(), &dialog.context);
         let [started, received, sent] = dialog.messages();
-        let given = quote!(__pleach_me: ::pleach::Me<#actor>, mut __pleach_context: #context);
+        let given = quote!(__pleach_me: #pleach::Me<#actor>, mut __pleach_context: #context);
         let run = self.run_with(actor, &given, &quote!(__pleach_me, &mut __pleach_context));
         let name = self.shown_name();
         Wiring {
-            returned: quote!(::pleach::MethodContext<#messages, #value>),
+            returned: quote!(#pleach::MethodContext<#messages, #value>),
             request: format_ident!("DialogRequest"),
             invoke: quote!(invoke_me_context(request, #name, #run)),
             export: format_ident!("context"),
@@ -135,7 +141,7 @@ impl Method {
                 shapes.of::<#sent>("what it sends:");
                 shapes.of::<#value>("its result:");
             },
-            call: quote!(self.0.context(::pleach::__private::context_call(&__PLEACH_EXPORT, __pleach_arguments))),
+            call: quote!(self.0.context(#pleach::__private::context_call(&__PLEACH_EXPORT, __pleach_arguments))),
         }
     }
 
@@ -179,6 +185,7 @@ struct Wiring {
 
 /// A method's declaration, as messages show it and peers compare it.
 pub(super) struct Declared<'a> {
+    pub(super) pleach: &'a Library,
     pub(super) actor: &'a Ident,
     pub(super) name: String,
     pub(super) arguments: String,
@@ -186,21 +193,27 @@ pub(super) struct Declared<'a> {
 }
 
 impl<'a> Declared<'a> {
-    pub(super) fn of(actor: &'a Ident, name: &str, arguments: &[Argument], returns: &TokenStream) -> Self {
+    pub(super) fn of(
+        pleach: &'a Library,
+        actor: &'a Ident,
+        name: &str,
+        arguments: &[Argument],
+        returns: &TokenStream,
+    ) -> Self {
         let returns = text::of(returns.clone());
-        Self { actor, name: name.to_owned(), arguments: shown_arguments(arguments), returns }
+        Self { pleach, actor, name: name.to_owned(), arguments: shown_arguments(arguments), returns }
     }
 
     /// Writes the entry in the table of exposed functions.
     pub(super) fn export(&self, constructor: &Ident, dialog: Option<String>, shapes: &TokenStream) -> TokenStream {
-        let Self { actor, name, arguments, returns } = self;
+        let Self { pleach, actor, name, arguments, returns } = self;
         let actor = actor.unraw().to_string();
         let dialog = dialog.map(|dialog| quote!(#dialog,));
         let tracing = (!shapes.is_empty()).then(|| quote!(.tracing(|shapes| { #shapes })));
         quote! {
-            #[::pleach::__private::linkme::distributed_slice(::pleach::__private::EXPORTS)]
-            #[linkme(crate = ::pleach::__private::linkme)]
-            static __PLEACH_EXPORT: ::pleach::__private::Export = ::pleach::__private::Export::#constructor(
+            #[#pleach::__private::linkme::distributed_slice(#pleach::__private::EXPORTS)]
+            #[linkme(crate = #pleach::__private::linkme)]
+            static __PLEACH_EXPORT: #pleach::__private::Export = #pleach::__private::Export::#constructor(
                 ::core::concat!(::core::module_path!(), "::", #actor, "::", #name),
                 #name,
                 #arguments,
@@ -214,26 +227,29 @@ impl<'a> Declared<'a> {
 }
 
 /// Writes the structure in which arguments travel, with the calls that wait for the method.
-pub(super) fn arguments_struct(arguments: &[Argument], shown: &str) -> TokenStream {
+pub(super) fn arguments_struct(pleach: &Library, arguments: &[Argument], shown: &str) -> TokenStream {
+    let alias = pleach.alias();
     let names = arguments.iter().map(|argument| &argument.name);
     let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
-    let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "::pleach::__private::blob")])));
+    let blobs = types.iter().map(|ty| is_bytes(ty).then(|| quote!(#[serde(with = "__pleach_private::blob")])));
     let expecting = format!("the arguments ({shown})");
     quote! {
-        #[derive(::pleach::__private::serde::Serialize, ::pleach::__private::serde::Deserialize)]
-        #[serde(crate = "::pleach::__private::serde", deny_unknown_fields, expecting = #expecting)]
+        #alias
+
+        #[derive(#pleach::__private::serde::Serialize, #pleach::__private::serde::Deserialize)]
+        #[serde(crate = "__pleach_private::serde", deny_unknown_fields, expecting = #expecting)]
         struct __PleachArguments {
             #(#blobs #names: #types,)*
             #[serde(
                 default,
                 rename = "__callers",
-                skip_serializing_if = "::pleach::__private::Callers::is_none",
+                skip_serializing_if = "__pleach_private::Callers::is_none",
             )]
-            __pleach_callers: ::pleach::__private::Callers,
+            __pleach_callers: #pleach::__private::Callers,
         }
 
-        impl ::pleach::__private::MethodArguments for __PleachArguments {
-            fn callers(&mut self) -> &mut ::pleach::__private::Callers {
+        impl #pleach::__private::MethodArguments for __PleachArguments {
+            fn callers(&mut self) -> &mut #pleach::__private::Callers {
                 &mut self.__pleach_callers
             }
         }

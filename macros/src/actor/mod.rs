@@ -21,15 +21,14 @@ use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, ReceiverKind, Res
 use self::expanded::{Declared, arguments_struct};
 use self::method::Method;
 use crate::exposed::{is_for_callers, is_lint};
+use crate::library::Library;
 use crate::signature::{Argument, Kind, Mistakes, Returned, bare};
 
 /// Expands the attribute, or reports why the type can't be the state of an actor.
 pub(crate) fn expand(options: TokenStream, block: TokenStream) -> Result<TokenStream> {
-    if !options.is_empty() {
-        return Err(Error::new_spanned(options, format!("{} takes no options", Kind::Method.attribute())));
-    }
+    let pleach = Library::read(Kind::Method.attribute(), options)?;
     let block: ItemImpl = syn::parse2(block)?;
-    Actor::read(block).map(|actor| actor.write())
+    Actor::read(block).map(|actor| actor.write(&pleach))
 }
 
 /// A type and its methods.
@@ -91,65 +90,71 @@ impl Actor {
         Ok(Self { name, block, new, stopping, methods })
     }
 
-    fn write(&self) -> TokenStream {
+    fn write(&self, pleach: &Library) -> TokenStream {
         let Self { name, block, new, stopping, methods } = self;
-        let written = new.write(name);
+        let written = new.write(name, pleach);
         let mut block = block.clone();
         block.items.push(ImplItem::Verbatim(written));
         let methods_type = format_ident!("{name}Methods");
         let about = format!("The methods of a `{name}` in its actor: a `pleach::Handle<{name}>` has them.");
-        let methods = methods.iter().map(|method| method.write(name));
+        let methods = methods.iter().map(|method| method.write(name, pleach));
         let shown = name.unraw().to_string();
         let stopping = stopping.as_ref().map(|stopping| {
             let why = stopping.takes_reason.then(|| quote!(why));
             quote! {
                 fn stopping(
                     self,
-                    why: ::pleach::StopReason,
+                    why: #pleach::StopReason,
                 ) -> impl ::core::future::Future<Output = ()> + ::core::marker::Send {
                     let _ = &why;
                     #name::stopping(self, #why)
                 }
             }
         });
-        let is = Declared { actor: name, name: "__is".to_owned(), arguments: String::new(), returns: "()".to_owned() }
-            .export(&format_ident!("new"), None, &TokenStream::new());
+        let is = Declared {
+            pleach,
+            actor: name,
+            name: "__is".to_owned(),
+            arguments: String::new(),
+            returns: "()".to_owned(),
+        }
+        .export(&format_ident!("new"), None, &TokenStream::new());
         quote! {
             #block
 
-            impl ::pleach::State for #name {
+            impl #pleach::State for #name {
                 const PATH: &'static str = ::core::concat!(::core::module_path!(), "::", #shown);
                 const NAME: &'static str = #shown;
 
                 #stopping
             }
 
-            impl ::pleach::ActorState for #name {
+            impl #pleach::ActorState for #name {
                 type Methods = #methods_type;
 
-                fn is() -> ::pleach::__private::IsCall {
-                    fn __pleach_invoke(request: ::pleach::__private::Request<'_>) -> ::pleach::__private::Invoked {
-                        ::pleach::__private::invoke_is::<#name>(request)
+                fn is() -> #pleach::__private::IsCall {
+                    fn __pleach_invoke(request: #pleach::__private::Request<'_>) -> #pleach::__private::Invoked {
+                        #pleach::__private::invoke_is::<#name>(request)
                     }
 
                     #is
 
-                    ::pleach::__private::is_call(&__PLEACH_EXPORT)
+                    #pleach::__private::is_call(&__PLEACH_EXPORT)
                 }
             }
 
             #[doc = #about]
             #[allow(unreachable_pub)]
-            pub struct #methods_type(::pleach::__private::Route<#name>);
+            pub struct #methods_type(#pleach::__private::Route<#name>);
 
-            impl ::core::convert::From<::pleach::__private::Route<#name>> for #methods_type {
-                fn from(route: ::pleach::__private::Route<#name>) -> Self {
+            impl ::core::convert::From<#pleach::__private::Route<#name>> for #methods_type {
+                fn from(route: #pleach::__private::Route<#name>) -> Self {
                     Self(route)
                 }
             }
 
-            impl ::core::convert::AsRef<::pleach::__private::Route<#name>> for #methods_type {
-                fn as_ref(&self) -> &::pleach::__private::Route<#name> {
+            impl ::core::convert::AsRef<#pleach::__private::Route<#name>> for #methods_type {
+                fn as_ref(&self) -> &#pleach::__private::Route<#name> {
                     &self.0
                 }
             }
@@ -180,7 +185,7 @@ impl New {
     }
 
     /// Writes the function that describes a state, and the user's own, which makes it.
-    fn write(&self, actor: &Ident) -> TokenStream {
+    fn write(&self, actor: &Ident, pleach: &Library) -> TokenStream {
         let Self { function, arguments, returned } = self;
         let ImplItemFn { attrs, vis, sig, block, .. } = function;
         // Lints are about the body.
@@ -191,17 +196,17 @@ impl New {
         let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let mut body = sig.clone();
         body.ident = Ident::new("__pleach_new", sig.ident.span());
-        let declared = Declared::of(actor, "new", arguments, &returned.ty.to_token_stream());
+        let declared = Declared::of(pleach, actor, "new", arguments, &returned.ty.to_token_stream());
         let export = declared.export(&format_ident!("new"), None, &TokenStream::new());
-        let structure = arguments_struct(arguments, &declared.arguments);
+        let structure = arguments_struct(pleach, arguments, &declared.arguments);
         quote! {
             #(#outside)*
             #[allow(clippy::many_single_char_names, clippy::new_ret_no_self, clippy::too_many_arguments)]
-            #vis fn new(#(#names: #types),*) -> ::pleach::New<#actor> {
+            #vis fn new(#(#names: #types),*) -> #pleach::New<#actor> {
                 #structure
 
-                fn __pleach_invoke(request: ::pleach::__private::Request<'_>) -> ::pleach::__private::Invoked {
-                    ::pleach::__private::invoke_new::<#actor, _, _, _>(request, |__pleach: __PleachArguments| {
+                fn __pleach_invoke(request: #pleach::__private::Request<'_>) -> #pleach::__private::Invoked {
+                    #pleach::__private::invoke_new::<#actor, _, _, _>(request, |__pleach: __PleachArguments| {
                         #actor::__pleach_new(#(__pleach.#names),*)
                     })
                 }
@@ -210,9 +215,9 @@ impl New {
 
                 let __pleach_arguments = __PleachArguments {
                     #(#names,)*
-                    __pleach_callers: ::pleach::__private::Callers::current(),
+                    __pleach_callers: #pleach::__private::Callers::current(),
                 };
-                ::pleach::New::of(&__PLEACH_EXPORT, __pleach_arguments, |__pleach: __PleachArguments| {
+                #pleach::New::of(&__PLEACH_EXPORT, __pleach_arguments, |__pleach: __PleachArguments| {
                     #actor::__pleach_new(#(__pleach.#names),*)
                 })
             }

@@ -8,7 +8,7 @@
 //! # What keeps an actor from outliving its parent
 //! 1. The end of file of the agent's input, when the engine's connection has ended: the agent closes the actor's input,
 //!    waits, and escalates.
-//! 2. The [ties](crate::os::ties) of any child to its parent, which is the agent here.
+//! 2. The [ties] of any child to its parent, which is the agent here.
 //! 3. The actor's lease, when the network is cut without notice.
 
 use std::convert::Infallible;
@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::os::orphans::Descendants;
 use crate::os::relay::Lines;
 use crate::os::socket_dir::SocketDir;
+use crate::os::ties;
 use crate::runtime::actor_spec::ActorSpec;
 use crate::telemetry::stdout;
 
@@ -139,7 +140,7 @@ async fn keep(
 ) -> Result<(Exit, mpsc::Receiver<Order>)> {
     let Instructions { spec, env, directory, clean_up: _ } = instructions;
     let failed = |why: String| Error::Spawn { actor: spec.name.clone(), why };
-    let mut command = command(&spec, &env);
+    let mut command = command(&spec, &env, &[ties::ACTOR.to_owned()]);
     if let Some(directory) = &directory {
         let can_be_entered = File::open(directory.join("."));
         can_be_entered.map_err(|error| failed(format!("its directory {}: {error}", directory.display())))?;

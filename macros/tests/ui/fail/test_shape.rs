@@ -1,0 +1,28 @@
+//! What a test can't be, and options that are none.
+
+#[pleach::test]
+fn not_async() {}
+
+#[pleach::test]
+async fn takes_arguments(a: u8) {}
+
+#[pleach::test]
+async fn generic<T>() {}
+
+#[pleach::test]
+#[tokio::test]
+async fn twice() {}
+
+#[pleach::test(start_paused = true)]
+async fn paused() {}
+
+#[pleach::test(leaks = "maybe")]
+async fn leaks() {}
+
+#[pleach::test(threads = 4)]
+async fn unknown() {}
+
+#[pleach::main(transport = "mem")]
+async fn not_for_main() {}
+
+fn main() {}

@@ -1,0 +1,68 @@
+//! The program around the tree of a test: the expansion of `#[pleach::test]`.
+//!
+//! Unlike in [`run_main`](super::main::run_main), signals end the program at once, as they do any test, and what this library
+//! logs is shown only by a subscriber of the program.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::OnceLock;
+
+use futures_util::FutureExt as _;
+
+use super::main::Flavor;
+use super::root::open_root;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::runtime::wait_for_reaper;
+use crate::spawn::entry::async_runtime;
+use crate::spawn::tested::{Running, Test};
+use crate::testing;
+
+/// Runs the body of a test in a root of its own; `#[pleach::test]` calls this.
+///
+/// # Panics
+/// When the root can't be opened, or was asked to end; when the body panics; when its tree has left something, unless it
+/// `may_leak`.
+pub fn run_test<T, F>(
+    test: &'static Test,
+    flavor: Flavor,
+    transport: Option<&str>,
+    may_leak: bool,
+    config: impl FnOnce() -> Result<Config>,
+    body: impl FnOnce() -> F,
+) -> T
+where
+    F: Future<Output = T>,
+{
+    let (multi_thread, workers) = flavor.threads();
+    let tokio = async_runtime(multi_thread, workers).expect("a test can't start without an async runtime");
+    let root = OnceLock::new();
+    let in_root = async {
+        let mut config = config()?;
+        if let Some(transport) = transport {
+            config.transport = transport.to_owned();
+        }
+        // Its value is the test's, whatever that is: an error in it has ended the nurseries that it went through.
+        open_root(config, async |actor| {
+            root.get_or_init(|| actor.id().clone());
+            Ok::<_, Error>(body().await)
+        })
+        .await
+    };
+    let ended = tokio.block_on(async {
+        let _running = Running::begin(test);
+        let ended = AssertUnwindSafe(in_root).catch_unwind().await;
+        // Also after a panic: no actor of it is left when the next test begins.
+        wait_for_reaper().await;
+        ended
+    });
+    match ended {
+        Ok(Ok(value)) => {
+            let leaks = testing::leaks().into_iter().filter(|leak| root.get() == Some(&leak.root));
+            let leaks: Vec<_> = leaks.map(|leak| leak.what.to_string()).collect();
+            assert!(may_leak || leaks.is_empty(), "the tree of this test has left {}", leaks.join(", "));
+            value
+        }
+        Ok(Err(error)) => panic!("the root of this test has failed: {error:?}"),
+        Err(panic) => resume_unwind(panic),
+    }
+}
