@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
-use pleach::{Pool, PoolStart};
+use pleach::{Backoff, Pool, PoolStart, Retry};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
@@ -129,6 +129,7 @@ async fn pids(pool: &Pool, calls: usize) -> Result<BTreeSet<u32>> {
 }
 
 async fn results_come_in_order_or_as_they_come(config: Config) {
+    let notes = Arc::new(Notes::new());
     in_nursery(config, async |n| {
         let pool = pool(&n, 3).in_flight(4).await?;
         let mut unordered = pool.map_unordered(0..200, double);
@@ -143,10 +144,15 @@ async fn results_come_in_order_or_as_they_come(config: Config) {
             assert_eq!(ordered.next().await.unwrap()?, 2 * number);
         }
         assert!(ordered.next().await.is_none());
+        // A call has options of its own.
+        let late = pool.run(lingers(notes.address())).timeout(Duration::from_millis(5)).await;
+        assert_says(&late, &["`lingers` in a pool", "5ms"]);
+        let thrice = Retry::times(2).backoff(Backoff::none()).when(|error| matches!(error, Error::Remote(_)));
+        assert_says(&pool.run(refuse(8)).retry(thrice).await, &["8 is not welcome"]);
         // A function's error is the result of its item.
         assert_says(&pool.map([7], refuse).next().await.unwrap(), &["7 is not welcome"]);
         let progress = pool.progress();
-        assert_eq!((progress.done, progress.failed, progress.restarted), (400, 1, 0));
+        assert_eq!((progress.done, progress.failed, progress.restarted), (400, 3, 0));
         Ok(())
     })
     .await

@@ -30,6 +30,7 @@ use crate::error::{Error, Poison, Result, WaitStatus};
 use crate::retry::limited;
 use crate::rpc::call::Call;
 use crate::scope;
+use crate::sync::lock;
 
 /// How an attempt ended.
 enum Attempt<T> {
@@ -40,16 +41,16 @@ enum Attempt<T> {
 }
 
 /// Runs a call until it has a result, in one worker if `worker` says so.
-pub(super) async fn run<T>(shared: &Shared, worker: Option<usize>, call: Call<T>) -> Result<T> {
-    let name = call.name();
-    let call = Mutex::new(call);
+///
+/// The lock is not held across a wait.
+pub(super) async fn run<T>(shared: &Shared, worker: Option<usize>, call: &Mutex<Call<T>>) -> Result<T> {
     let mut deaths = Deaths::default();
     loop {
         let place = shared.board.place(Want { worker, alone: deaths.all > 0 }).await?;
         let alone = place.grant.alone;
         let ended = match shared.hedge {
-            Some(after) if !alone && worker.is_none() => hedged(shared, place, &call, after).await,
-            _ => attempt(shared, place, &call).await,
+            Some(after) if !alone && worker.is_none() => hedged(shared, place, call, after).await,
+            _ => attempt(shared, place, call).await,
         };
         let lost = match ended {
             Attempt::Ended(result) => return result,
@@ -58,7 +59,7 @@ pub(super) async fn run<T>(shared: &Shared, worker: Option<usize>, call: Call<T>
         scope::checkpoint()?;
         deaths.count(&lost, alone);
         if deaths.are_too_many(shared.retries) {
-            let poison = Poison { function: name.into(), attempts: deaths.all, last: lost };
+            let poison = Poison { function: lock(call).name().into(), attempts: deaths.all, last: lost };
             return Err(Error::Poison(Box::new(poison)));
         }
         shared.progress.retried();
@@ -70,9 +71,7 @@ async fn attempt<T>(shared: &Shared, place: Place<'_>, call: &Mutex<Call<T>>) ->
     let portal = &place.grant.portal;
     let running = portal.run_again(call);
     let ended = match shared.timeout {
-        Some(after) => {
-            limited(&format!("`{}` in {}", crate::sync::lock(call).name(), portal.id()), after, running).await
-        }
+        Some(after) => limited(&format!("`{}` in {}", lock(call).name(), portal.id()), after, running).await,
         None => running.await,
     };
     match ended {

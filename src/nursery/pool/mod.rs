@@ -5,6 +5,7 @@
 //! | this one | the handle: calls, results, the end |
 //! | [`start`] | the settings of a pool, and its start |
 //! | [`results`] | many calls, and the stream of their results |
+//! | [`call`] | one call with its options |
 //! | [`attempt`] | one call: its attempts, until it has a result |
 //! | [`board`] | which worker takes which call |
 //! | [`worker`] | a worker: started, replaced, ended |
@@ -20,6 +21,7 @@
 
 mod attempt;
 mod board;
+mod call;
 mod inside;
 mod progress;
 mod results;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+pub use self::call::PoolCall;
 pub use self::progress::PoolProgress;
 pub use self::results::Results;
 pub use self::start::PoolStart;
@@ -78,9 +81,9 @@ struct Shared {
 }
 
 impl Pool {
-    /// Runs a call in the worker that has the fewest.
+    /// Runs a call in the worker that has the fewest, once one has room.
     ///
-    /// It waits until one has room.
+    /// It is a future, with options: [`timeout`](PoolCall::timeout) and [`retry`](PoolCall::retry).
     ///
     /// # Errors
     /// The function's own error, and as [`Portal::run`](crate::Portal::run); [`Error::Poison`] when workers die of the
@@ -89,8 +92,8 @@ impl Pool {
     ///
     /// # Cancel safety
     /// If dropped, the call is cancelled.
-    pub async fn run<T>(&self, call: Call<T>) -> Result<T> {
-        self.run_in(None, call).await
+    pub fn run<'a, T: Send + 'a>(&'a self, call: Call<T>) -> PoolCall<'a, T> {
+        PoolCall::new(&self.0, None, call)
     }
 
     /// Runs a call in the worker of a key: calls with equal keys meet in one worker, as long as that lives, and find what
@@ -101,17 +104,9 @@ impl Pool {
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
-    pub async fn run_keyed<T>(&self, key: &(impl Hash + ?Sized), call: Call<T>) -> Result<T> {
+    pub fn run_keyed<'a, T: Send + 'a>(&'a self, key: &(impl Hash + ?Sized), call: Call<T>) -> PoolCall<'a, T> {
         let worker = self.0.keys.hash_one(key) % self.0.board.workers() as u64;
-        self.run_in(Some(worker as usize), call).await
-    }
-
-    async fn run_in<T>(&self, worker: Option<usize>, call: Call<T>) -> Result<T> {
-        scope::checkpoint()?;
-        let _taken = self.0.admit()?;
-        let result = attempt::run(&self.0, worker, call).await;
-        self.0.progress.ended(&result);
-        result
+        PoolCall::new(&self.0, Some(worker as usize), call)
     }
 
     /// Returns what the pool has done so far.

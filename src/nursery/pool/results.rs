@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 
 use super::Pool;
+use super::call::run_plainly;
 use crate::error::Result;
 use crate::rpc::call::Call;
 
@@ -50,7 +51,7 @@ impl Pool {
         let pool = self.clone();
         let running = self.calls(items, call).enumerate().map(move |(number, call)| {
             let pool = pool.clone();
-            async move { (number, pool.run(call).await) }
+            async move { (number, run_plainly(&pool.0, call).await) }
         });
         Results(stream::iter(running).buffer_unordered(self.0.board.places()).boxed())
     }
@@ -87,7 +88,7 @@ impl Pool {
         let pool = self.clone();
         let running = self.calls(items, call).map(move |call| {
             let pool = pool.clone();
-            async move { pool.run(call).await }
+            async move { run_plainly(&pool.0, call).await }
         });
         Results(stream::iter(running).buffered(2 * self.0.board.places()).boxed())
     }

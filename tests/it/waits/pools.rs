@@ -15,7 +15,7 @@ async fn stays() -> Result<()> {
 
 /// Runs a case; returns what the function failed with, if it did.
 pub(super) async fn run(name: &str, when: When, n: &Nursery) -> Result<Option<Option<Error>>> {
-    let is_of_pools = ["Pool::", "PoolStart", "Results"].iter().any(|of| name.contains(of));
+    let is_of_pools = ["Pool", "Results"].iter().any(|of| name.contains(of));
     if !is_of_pools {
         return Ok(None);
     }
@@ -32,8 +32,7 @@ pub(super) async fn run(name: &str, when: When, n: &Nursery) -> Result<Option<Op
                 told_of = async { only_returns(back(when, pool.drain())).await } => told_of,
             }
         }
-        "Pool::run" => told(when, pool.run(stays())).await,
-        "Pool::run_keyed" => told(when, pool.run_keyed("key", stays())).await,
+        "Future for PoolCall" => told(when, pool.run(stays())).await,
         "Pool::shutdown" => only_returns(back(when, pool.shutdown())).await,
         "Results::next" => told(when, async { results.next().await.map_or(Ok(()), |(_, result)| result) }).await,
         "Stream for Results" => {
