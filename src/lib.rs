@@ -114,7 +114,10 @@ pub use crate::error::{
     ActorDied, ActorPhase, BoxError, ContextCancelled, Error, RemoteError, Result, ScopeError, WaitStatus,
 };
 pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
-pub use crate::nursery::supervise::{Backoff, ChildSpec, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
+pub use crate::nursery::supervise::{
+    Backoff, ChildInfo, ChildSpec, ChildState, SupervisedPortal, Supervision, Supervisor, SupervisorEvent,
+    SupervisorEvents,
+};
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::os::exit_callbacks::on_exit;
 pub use crate::os::privileges::drop_privileges;

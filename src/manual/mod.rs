@@ -3,6 +3,7 @@
 //! | page | contents |
 //! |---|---|
 //! | [`state`] | actors with state: methods, handles, turns, restarts |
+//! | [`supervision`] | restarts, children that come and go, health checks, handles that outlast processes |
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
@@ -28,4 +29,5 @@ pub mod security;
 pub mod signals;
 pub mod state;
 pub mod stuck;
+pub mod supervision;
 pub mod values;

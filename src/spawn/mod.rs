@@ -34,6 +34,7 @@ mod watchdog;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -67,6 +68,8 @@ pub(crate) struct StartOptions {
     pub(crate) log_level: Option<String>,
     pub(crate) stdout: Option<ChildOutput>,
     pub(crate) stderr: Option<ChildOutput>,
+    /// How long it may take to exit once it was asked to.
+    pub(crate) soft_reap: Option<Duration>,
 }
 
 /// Starts actors somewhere: as a process here, as a thread, on another host.
@@ -209,6 +212,8 @@ pub(crate) struct Child {
     pub(crate) id: ActorId,
     pub(crate) channel: Channel,
     pub(crate) process: Process,
+    /// How long it may take to exit once it was asked to, if not as the configuration says.
+    pub(crate) soft_reap: Option<Duration>,
 }
 
 impl Child {
