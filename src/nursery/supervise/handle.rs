@@ -169,7 +169,8 @@ impl Supervisor {
     /// that is under way comes first.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the child does not exist; [`Error::Cancelled`] when the enclosing scope is cancelled.
+    /// [`Error::Usage`] when the child does not exist; [`Error::Cancelled`] when the enclosing scope is cancelled: the child
+    /// is removed all the same.
     ///
     /// # Cancel safety
     /// If dropped once it was polled, the child is removed all the same.

@@ -79,7 +79,8 @@ async fn a_sick_child_is_restarted(protocol: &'static str) {
 }
 
 async fn a_child_that_stands_still_is_killed() {
-    in_nursery(Config { kill_after: Duration::from_millis(100), ..over("uds") }, async |n| {
+    let brief = Duration::from_millis(100);
+    in_nursery(Config { cancel_ack: brief, kill_after: brief, ..over("uds") }, async |n| {
         let supervisor = n.supervise(Supervision::one_for_one().child(checked(&n, Duration::from_secs(1)))).await?;
         let worker = supervisor.child("worker")?;
         let mut events = supervisor.events();
