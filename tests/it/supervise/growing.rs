@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
-use pleach::{Backoff, ChildSpec, ChildState, Handle, Supervision, Supervisor, SupervisorEvent};
+use pleach::{Backoff, ChildSpec, ChildState, Handle, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
 
 use super::{daemon, kill, next_death, pid, rest};
 use crate::support::{FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, is_there, over, test, test_fn};
@@ -274,7 +274,7 @@ async fn removed_in_its_start(supervision: Supervision) {
     in_nursery(patient(), async |n| {
         let (child, hangs, notes) = hanging(&n);
         let supervisor = n.supervise(supervision.child(child).child(spec(&n, "other"))).await?;
-        let mut events = supervisor.events();
+        let (mut events, all) = (supervisor.events(), supervisor.events());
         std::fs::write(&hangs, "").unwrap();
         kill(&supervisor, &mut events, "hanging").await;
         let hung: u32 = notes.expect_async("hung ").await.parse().unwrap();
@@ -284,25 +284,47 @@ async fn removed_in_its_start(supervision: Supervision) {
         assert!(supervisor.portal("other").await?.run(pid()).await? > 0);
         assert_eq!(names(&supervisor), ["other"]);
         supervisor.shutdown().await;
+        let seen = rest(all).await;
+        assert_eq!(
+            seen.iter().filter(|event| *event == "hanging died").count(),
+            1,
+            "a removal is no failure: {seen:?}"
+        );
         Ok(())
     })
     .await
     .unwrap();
 }
 
+/// Waits until a child was removed.
+async fn removed(events: &mut SupervisorEvents, name: &str) {
+    loop {
+        match events.recv().await.expect("it goes on") {
+            SupervisorEvent::Removed { child } if &*child == name => return,
+            _other => {}
+        }
+    }
+}
+
 async fn dropped_addition(supervision: Supervision) {
     in_nursery(patient(), async |n| {
         let (child, hangs, notes) = hanging(&n);
         let supervisor = n.supervise(supervision.child(spec(&n, "other"))).await?;
+        let mut events = supervisor.events();
         std::fs::write(&hangs, "").unwrap();
         let hung: u32 = tokio::select! {
             added = supervisor.add_child(child) => panic!("{added:?}"),
             hung = notes.expect_async("hung ") => hung.parse().unwrap(),
         };
-        if supervisor.child("hanging").is_ok() {
-            supervisor.remove_child("hanging").await?; // waits for its end, which has begun
-        }
+        removed(&mut events, "hanging").await;
         assert!(!is_there(hung), "it outlived its addition");
+        // Also when the child is there, and its caller has yet to see that.
+        {
+            let mut adding = std::pin::pin!(supervisor.add_child(spec(&n, "unseen")));
+            assert!(futures_util::poll!(adding.as_mut()).is_pending());
+            while !matches!(events.recv().await, Some(SupervisorEvent::Started { child, .. }) if &*child == "unseen") {}
+        }
+        removed(&mut events, "unseen").await;
         assert_eq!(names(&supervisor), ["other"]);
         std::fs::remove_file(&hangs).unwrap();
         let again = supervisor.add_child(spec(&n, "hanging")).await?;
