@@ -288,7 +288,7 @@ async fn removed_in_its_start(supervision: Supervision) {
         assert_eq!(
             seen.iter().filter(|event| *event == "hanging died").count(),
             1,
-            "a removal is no failure: {seen:?}"
+            "a removal is not a failure: {seen:?}"
         );
         Ok(())
     })
