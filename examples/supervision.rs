@@ -27,9 +27,9 @@ async fn main() -> Result<()> {
             .child(ChildSpec::daemon(n.start_actor("worker").enable(module_path!())));
         let supervisor = n.supervise(supervision).await?;
         let mut events = supervisor.events();
+        let worker = supervisor.child("worker")?; // whichever process it is
         for item in 1.. {
-            // Waits while the worker is being started again; the portal is always to the latest one.
-            let worker = supervisor.portal("worker").await?;
+            // Waits while the worker is being started again.
             match worker.run(work(item)).await {
                 Ok(done) => println!("{done}"),
                 // What was under way is not repeated by itself: only we know whether that would do.

@@ -78,7 +78,8 @@ impl Retry {
             match ended {
                 Err(error) if made <= self.times && (self.when)(&error) => {
                     checkpoint()?;
-                    tokio::time::sleep(self.backoff.wait(made)).await;
+                    let random = getrandom::u32().unwrap_or_default(); // without one, a wait is not shortened
+                    tokio::time::sleep(self.backoff.wait(made, random)).await;
                 }
                 ended => return ended,
             }

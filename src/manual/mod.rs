@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`pools`] | many calls over several workers: retries, poison, time-outs, replacement |
 //! | [`state`] | actors with state: methods, handles, turns, restarts |
+//! | [`supervision`] | restarts, children that come and go, health checks, handles that outlast processes |
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
@@ -31,6 +32,7 @@ pub mod security;
 pub mod signals;
 pub mod state;
 pub mod stuck;
+pub mod supervision;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod values;

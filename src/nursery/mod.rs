@@ -191,6 +191,8 @@ struct State {
     members: BTreeMap<Uuid, ActorId>,
     /// The members that live until they are cancelled, and have not been.
     daemons: BTreeSet<Uuid>,
+    /// How many supervisors go on without children.
+    open_supervisors: usize,
     errors: Vec<Error>,
     ledger: Ledger,
 }

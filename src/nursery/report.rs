@@ -64,12 +64,18 @@ impl Nursery {
     /// Says once for which members it waits that do not end by themselves. Never returns.
     pub(super) async fn tell_what_it_waits_for(&self) -> bool {
         tokio::time::sleep(SILENT).await;
-        let daemons: Vec<_> = {
+        let waits_for: Vec<_> = {
             let state = self.state();
-            state.daemons.iter().filter_map(|uuid| state.members.get(uuid)).map(ToString::to_string).collect()
+            let daemons = state.daemons.iter().filter_map(|uuid| state.members.get(uuid)).map(ToString::to_string);
+            let supervisors = match state.open_supervisors {
+                0 => None,
+                1 => Some("a supervisor that stays open".to_owned()),
+                several => Some(format!("{several} supervisors that stay open")),
+            };
+            daemons.chain(supervisors).collect()
         };
-        if !daemons.is_empty() {
-            let (actor, waits_for) = (self.0.runtime.id(), daemons.join(", "));
+        if !waits_for.is_empty() {
+            let (actor, waits_for) = (self.0.runtime.id(), waits_for.join(", "));
             warn!(target: "pleach::runtime", %actor, %waits_for, "a nursery whose body has returned waits for actors that live until they are cancelled: by `Portal::cancel_actor`, `Handle::stop`, `Supervisor::shutdown`, or all with `Nursery::cancel`");
         }
         std::future::pending().await

@@ -37,6 +37,7 @@ mod watchdog;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -74,6 +75,8 @@ pub(crate) struct StartOptions {
     pub(crate) setup: Setup,
     /// Whether its nursery ends it when the body has returned, instead of waiting for it.
     pub(crate) ends_with_body: bool,
+    /// How long it may take to exit once it was asked to.
+    pub(crate) soft_reap: Option<Duration>,
 }
 
 /// Starts actors somewhere: as a process here, as a thread, on another host.
@@ -216,6 +219,8 @@ pub(crate) struct Child {
     pub(crate) id: ActorId,
     pub(crate) channel: Channel,
     pub(crate) process: Process,
+    /// How long it may take to exit once it was asked to, if not as the configuration says.
+    pub(crate) soft_reap: Option<Duration>,
 }
 
 impl Child {

@@ -22,6 +22,7 @@
 //! a debugger is attached is not sent a signal until that lets go. One that stands still in the debugger of this
 //! library, or has such an actor below it, is asked again afterwards, with all its time.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -123,6 +124,7 @@ impl fmt::Display for EndedBy {
 /// If dropped, the child may be left running: only shielded code and tasks of their own call this.
 pub(crate) async fn reap(child: &Child, killing: &CancellationToken, config: &Config) -> Ending {
     let begun = Instant::now();
+    let config = &for_child(child, config);
     let mut climbed = Climbed { by: EndedBy::Request, why: None };
     let status = tokio::select! {
         // Its acknowledgement is noted before its exit, which may be known sooner.
@@ -139,6 +141,14 @@ pub(crate) async fn reap(child: &Child, killing: &CancellationToken, config: &Co
     }
     let Climbed { by, why } = climbed;
     Ending { actor: child.id.clone(), by, why, took: begun.elapsed(), status }
+}
+
+/// The patience with a child: its own where it has one.
+fn for_child<'a>(child: &Child, config: &'a Config) -> Cow<'a, Config> {
+    match child.soft_reap {
+        Some(soft_reap) => Cow::Owned(Config { soft_reap, ..config.clone() }.within_reason()),
+        None => Cow::Borrowed(config),
+    }
 }
 
 /// Waits until a child's process has ended, and all its output has been read.

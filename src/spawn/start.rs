@@ -108,7 +108,8 @@ async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &C
     };
     runtime.keep(see_to_end(runtime.clone(), channel.clone(), process.clone()));
     // On another host only the actor itself knows its process.
-    Ok(Child { id: channel.peer().clone(), channel, process })
+    let soft_reap = options.soft_reap;
+    Ok(Child { id: channel.peer().clone(), channel, process, soft_reap })
 }
 
 /// Checks that the environment of an actor is valid.
@@ -319,7 +320,10 @@ fn child_config(ours: &Config, options: &StartOptions, protocol: &str) -> Config
     if let Some(multi_thread) = options.multi_thread {
         config.multi_thread = multi_thread;
     }
-    config
+    if let Some(soft_reap) = options.soft_reap {
+        config.soft_reap = soft_reap;
+    }
+    config.within_reason()
 }
 
 /// What a start says about the child's log filter.

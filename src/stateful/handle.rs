@@ -120,7 +120,7 @@ impl Supervisor {
     /// [`Error::Usage`] when the child does not exist, or its state is not an `A`.
     pub fn handle<A: ActorState>(&self, child: &str) -> Result<Handle<A>> {
         match self.state_of(child)? {
-            Some(path) if path == A::PATH => Ok(Handle::of(Route::to_supervised(self.clone(), child.into()))),
+            Some(path) if path == A::PATH => Ok(Handle::of(Route::to_supervised(self.child(child)?))),
             Some(path) => Err(Error::Usage(format!("`{child}` is a `{path}`, not a `{}`", A::PATH))),
             None => Err(Error::Usage(format!("`{child}` was not added with `ChildSpec::actor`: it has no state"))),
         }

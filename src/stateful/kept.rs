@@ -27,10 +27,16 @@ pub(super) fn keeper_of(supervisor: &Supervisor) -> (ActorId, u64) {
     (supervisor.expose(module_path!()), key)
 }
 
-/// Returns the process that is a child now; waits while it is being started again.
+/// Returns the process that is a child now, which has a name and a number; waits while it is being started again.
 #[pleach::rpc]
-pub(super) async fn current(keeper: u64, child: String) -> Result<ActorId> {
+pub(super) async fn current(keeper: u64, child: String, number: u64) -> Result<ActorId> {
     let supervisor = lock(&KEPT).get(&keeper).and_then(WeakSupervisor::upgrade);
     let supervisor = supervisor.ok_or_else(|| Error::Closed(format!("the supervisor of `{child}` has ended")))?;
-    Ok(supervisor.portal(&child).await?.id().clone())
+    let found = supervisor.child(&child)?;
+    if found.number() != number {
+        return Err(Error::Closed(format!(
+            "`{child}` was removed from its supervisor, and another one was added since"
+        )));
+    }
+    Ok(found.portal().await?.id().clone())
 }

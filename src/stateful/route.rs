@@ -21,7 +21,7 @@ use crate::actor::ActorId;
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::find::{find_actor, get_root};
-use crate::nursery::supervise::Supervisor;
+use crate::nursery::supervise::SupervisedPortal;
 use crate::portal::Portal;
 use crate::rpc::call::RemoteCall;
 use crate::rpc::context::ContextCall;
@@ -51,7 +51,7 @@ pub(super) enum To {
     /// A process.
     Process(Portal),
     /// A child of a supervisor of this actor.
-    Supervised(Supervisor, Arc<str>),
+    Supervised(SupervisedPortal),
     /// An actor that a peer has told of.
     Told(Place),
 }
@@ -76,6 +76,8 @@ pub(super) enum Told {
         /// The supervisor there.
         keeper: u64,
         child: String,
+        /// Tells it from one of the same name that was added after it was removed.
+        number: u64,
     },
 }
 
@@ -86,8 +88,8 @@ impl<A: ActorState> Route<A> {
     }
 
     /// The way to a child of a supervisor, whichever process that is.
-    pub(super) fn to_supervised(supervisor: Supervisor, child: Arc<str>) -> Self {
-        Self::by(To::Supervised(supervisor, child))
+    pub(super) fn to_supervised(child: SupervisedPortal) -> Self {
+        Self::by(To::Supervised(child))
     }
 
     /// The way to the actor that a peer has told of.
@@ -108,9 +110,10 @@ impl<A: ActorState> Route<A> {
         let path = A::PATH.to_owned();
         match &self.way.to {
             To::Process(portal) => Place { path, actor: Told::Process(portal.id().clone()) },
-            To::Supervised(supervisor, child) => {
-                let (by, keeper) = keeper_of(supervisor);
-                Place { path, actor: Told::Supervised { by, keeper, child: child.to_string() } }
+            To::Supervised(child) => {
+                let (by, keeper) = keeper_of(child.supervisor());
+                let (child, number) = (child.name().to_owned(), child.number());
+                Place { path, actor: Told::Supervised { by, keeper, child, number } }
             }
             To::Told(place) => place.clone(),
         }
@@ -203,7 +206,7 @@ impl To {
         }
         let portal = match self {
             Self::Process(portal) => portal.clone(),
-            Self::Supervised(supervisor, child) => supervisor.portal(child).await?,
+            Self::Supervised(child) => child.portal().await?,
             Self::Told(place) => place.actor.reach().await?,
         };
         Ok(found.insert(portal).clone())
@@ -213,14 +216,14 @@ impl To {
 impl Told {
     /// Looks the actor up; a supervised one that is being started again is waited for.
     async fn reach(&self) -> Result<Portal> {
-        let (by, keeper, child) = match self {
+        let (by, keeper, child, number) = match self {
             Self::Process(id) => return reach(id).await,
-            Self::Supervised { by, keeper, child } => (by, *keeper, child),
+            Self::Supervised { by, keeper, child, number } => (by, *keeper, child, *number),
         };
         let supervising = reach(by).await?;
         let mut pause = FIRST_PAUSE;
         loop {
-            let id = supervising.run(kept::current(keeper, child.clone())).await?;
+            let id = supervising.run(kept::current(keeper, child.clone(), number)).await?;
             match reach(&id).await {
                 // It has ended since, which its supervisor will know; or it is not known everywhere yet.
                 Err(Error::Closed(_)) if pause <= LAST_PAUSE => tokio::time::sleep(pause).await,
@@ -267,7 +270,7 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.to {
             To::Process(portal) => portal.id().fmt(f),
-            To::Supervised(_, child) => write!(f, "the supervised `{child}`"),
+            To::Supervised(child) => write!(f, "the supervised `{}`", child.name()),
             To::Told(Place { actor: Told::Process(id), .. }) => id.fmt(f),
             To::Told(Place { actor: Told::Supervised { child, .. }, .. }) => write!(f, "the supervised `{child}`"),
         }

@@ -166,7 +166,7 @@ fn forgotten() {
     let mut lines = BufReader::new(root.0.stderr.take().unwrap()).lines().map_while(Result::ok);
     let warning = lines.find(|line| line.contains("waits for actors that live until they are cancelled")).unwrap();
     assert!(warning.contains(" WARN [root "), "{warning}");
-    for named in ["`daemon`", "`supervised`"] {
+    for named in ["`daemon`", "`supervised`", "a supervisor that stays open"] {
         assert!(warning.contains(named), "{warning}");
     }
     for other in ["`cancelled`", "`busy`"] {
@@ -229,6 +229,7 @@ async fn forgets() -> Result<()> {
         n.start_actor("daemon").await?;
         let supervised = ChildSpec::daemon(n.start_actor("supervised"));
         n.supervise(Supervision::one_for_one().child(supervised)).await?;
+        n.supervise(Supervision::dynamic()).await?;
         Ok(())
     })
     .await

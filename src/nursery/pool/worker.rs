@@ -76,7 +76,7 @@ impl Keeper {
                     warn!(target: "pleach::runtime", %error, "a worker of a pool could not be started again");
                 }
             }
-            let pause = if in_vain == 0 { Duration::ZERO } else { PAUSES.wait(in_vain) };
+            let pause = if in_vain == 0 { Duration::ZERO } else { PAUSES.wait(in_vain, 0) };
             tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => return,

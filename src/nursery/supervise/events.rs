@@ -1,15 +1,19 @@
 //! The events of a supervisor.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::Stream;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::ReusableBoxFuture;
 
 use crate::actor::{ActorId, shown};
 use crate::error::Error;
-use crate::scope;
+use crate::scope::CancelWatch;
 use crate::sync::lock;
 use crate::telemetry::meters::{self, Event};
 
@@ -17,6 +21,11 @@ use crate::telemetry::meters::{self, Event};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SupervisorEvent {
+    /// It was added while the supervisor runs, and is going to be started.
+    Added {
+        /// Which child.
+        child: Arc<str>,
+    },
     /// It was started, and its `init` has returned.
     Started {
         /// Which child.
@@ -29,6 +38,14 @@ pub enum SupervisorEvent {
         /// Which child.
         child: Arc<str>,
         /// Its failure.
+        error: Error,
+    },
+    /// It did not pass its [health check](crate::ChildSpec::health_check): it is going to be stopped, which counts as its
+    /// failure.
+    Unhealthy {
+        /// Which child.
+        child: Arc<str>,
+        /// The error of the check.
         error: Error,
     },
     /// It is going to be started again, and with it those that the strategy says.
@@ -45,6 +62,12 @@ pub enum SupervisorEvent {
         /// Which child.
         child: Arc<str>,
     },
+    /// It is forgotten, because it was removed, could not be started when it was added, or has ended where children
+    /// come and go ([`Supervision::dynamic`](crate::Supervision::dynamic)). Its name is free.
+    Removed {
+        /// Which child.
+        child: Arc<str>,
+    },
     /// It ended too often: the supervisor stops all its children, and its nursery fails.
     GaveUp {
         /// Which child.
@@ -57,6 +80,9 @@ pub enum SupervisorEvent {
 impl fmt::Display for SupervisorEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Added { child } => write!(f, "`{}` was added", shown(child)),
+            Self::Unhealthy { child, error } => write!(f, "`{}` is not healthy: {error}", shown(child)),
+            Self::Removed { child } => write!(f, "`{}` was removed", shown(child)),
             Self::Started { child, actor } => write!(f, "`{}` was started as {actor}", shown(child)),
             Self::Died { child, error } => write!(f, "`{}` failed: {error}", shown(child)),
             Self::Restarting { child, attempt, after } => {
@@ -68,34 +94,85 @@ impl fmt::Display for SupervisorEvent {
     }
 }
 
-/// The events of a supervisor, from [`Supervisor::events`](crate::Supervisor::events).
+/// The events of a supervisor, from [`Supervisor::events`](crate::Supervisor::events): with [`recv`](Self::recv), or as a
+/// [`Stream`].
 ///
 /// The latest few hundred wait to be received; older ones are lost then, and counted. Dropping it
 /// unsubscribes.
-#[derive(Debug)]
+///
+/// ```
+/// # use pleach::prelude::*;
+/// use futures_util::StreamExt as _;
+/// use pleach::{ChildSpec, Supervision, SupervisorEvent};
+///
+/// # #[pleach::main]
+/// # async fn main() -> Result<()> {
+/// pleach::open_nursery(async |n| {
+///     let worker = ChildSpec::daemon(n.start_actor("worker"));
+///     let supervisor = n.supervise(Supervision::one_for_one().child(worker)).await?;
+///     let events = supervisor.events();
+///     supervisor.shutdown().await;
+///     let stops = events.filter(|event| std::future::ready(matches!(event, SupervisorEvent::Stopped { .. })));
+///     assert_eq!(stops.count().await, 1);
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
 pub struct SupervisorEvents {
-    receiver: broadcast::Receiver<SupervisorEvent>,
+    next: ReusableBoxFuture<'static, (Result<SupervisorEvent, RecvError>, Receiver)>,
     missed: u64,
+    cancelled: CancelWatch,
+}
+
+type Receiver = broadcast::Receiver<SupervisorEvent>;
+
+async fn next(mut receiver: Receiver) -> (Result<SupervisorEvent, RecvError>, Receiver) {
+    (receiver.recv().await, receiver)
 }
 
 impl SupervisorEvents {
+    fn new(receiver: Receiver) -> Self {
+        Self { next: ReusableBoxFuture::new(next(receiver)), missed: 0, cancelled: CancelWatch::default() }
+    }
+
     /// Waits for the next event; `None` when the supervisor has ended, and instead of a wait in a cancelled scope.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn recv(&mut self) -> Option<SupervisorEvent> {
-        loop {
-            match scope::wait(self.receiver.recv()).await.ok()? {
-                Ok(event) => return Some(event),
+        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<SupervisorEvent>> {
+        while let Poll::Ready((event, receiver)) = self.next.poll(cx) {
+            self.next.set(next(receiver));
+            match event {
+                Ok(event) => return Poll::Ready(Some(event)),
                 Err(RecvError::Lagged(missed)) => self.missed += missed,
-                Err(RecvError::Closed) => return None,
+                Err(RecvError::Closed) => return Poll::Ready(None),
             }
         }
+        self.cancelled.poll(cx).map(|_cancelled| None)
     }
 
     /// Returns how many events were lost because they were not received in time.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+impl Stream for SupervisorEvents {
+    type Item = SupervisorEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<SupervisorEvent>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl fmt::Debug for SupervisorEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupervisorEvents").field("missed", &self.missed).finish_non_exhaustive()
     }
 }
 
@@ -125,7 +202,7 @@ impl Announcer {
             _ => {}
         }
         match &event {
-            SupervisorEvent::Died { .. } | SupervisorEvent::Restarting { .. } => {
+            SupervisorEvent::Died { .. } | SupervisorEvent::Unhealthy { .. } | SupervisorEvent::Restarting { .. } => {
                 warn!(target: "pleach::runtime", "{event}")
             }
             SupervisorEvent::GaveUp { .. } => error!(target: "pleach::runtime", "{event}"),
@@ -143,7 +220,7 @@ impl Announcer {
         let first = subscribers.first.take();
         let receiver = first.or_else(|| subscribers.sender.as_ref().map(broadcast::Sender::subscribe));
         // After the end: a channel that is closed.
-        SupervisorEvents { receiver: receiver.unwrap_or_else(|| broadcast::channel(1).1), missed: 0 }
+        SupervisorEvents::new(receiver.unwrap_or_else(|| broadcast::channel(1).1))
     }
 
     fn subscribers(&self) -> std::sync::MutexGuard<'_, Subscribers> {

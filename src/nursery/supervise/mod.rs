@@ -3,54 +3,64 @@
 //! | file | station |
 //! |---|---|
 //! | this one | the description of a supervision, and its start |
-//! | [`handle`] | the handle on a supervisor: the portals of its children, its end |
+//! | [`spec`] | the description of a child |
+//! | [`handle`] | the handle on a supervisor: its children as they are now, those to add and remove, its end |
+//! | [`portal`] | the handle on one child, whichever process it is |
+//! | [`roster`] | the children, as the supervisor's task and the handles share them |
 //! | [`policy`] | the decisions: which children to stop and start, how soon, when to give up |
-//! | [`run`] | the supervisor's task, which carries them out |
+//! | [`run`] | the supervisor's task: from the start of all children to the end of all |
+//! | [`group`] | children that are restarted together: events one by one |
+//! | [`member`], [`health`] | one child: start, checks, end |
 //! | [`events`] | the events that a supervisor emits |
 //!
 //! A supervisor is asked for ([`Nursery::supervise`]). Without one, a nursery keeps its rule: one child
 //! fails, all are cancelled. A supervisor that gives up is such a failure.
 
 mod events;
+mod group;
 mod handle;
+mod health;
+mod member;
 mod policy;
+mod portal;
+mod roster;
 mod run;
+mod spec;
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::events::{SupervisorEvent, SupervisorEvents};
-pub use self::handle::Supervisor;
 pub(crate) use self::handle::WeakSupervisor;
+pub use self::handle::{ChildInfo, ChildState, Supervisor};
+pub use self::portal::SupervisedPortal;
+pub use self::spec::ChildSpec;
 
 use self::events::Announcer;
-use self::policy::{Restart, Rules, Strategy};
+use self::member::Member;
+use self::policy::{Rules, Strategy};
+use self::roster::{Entry, Roster};
 use self::run::Runner;
 use super::Nursery;
-use super::monitor::Overseer;
 use super::stage::Stage;
-use super::start::{Start, options_for};
 use crate::backoff::Backoff;
 use crate::error::{Cancelled, Error, Result};
-use crate::portal::Portal;
-use crate::rpc::call::Call;
 use crate::runtime::{Runtime, within};
 use crate::scope;
-use crate::spawn::StartOptions;
 
 /// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
 ///
 /// The strategy says which others are restarted with a child: none ([`one_for_one`](Self::one_for_one)), all
 /// ([`one_for_all`](Self::one_for_all)), or those after it ([`rest_for_one`](Self::rest_for_one)). Children are started
 /// in the order in which they were added, and stopped in the opposite one, each by the same steps as everywhere: asked,
-/// then SIGTERM, then SIGKILL.
+/// then SIGTERM, then SIGKILL. Others can be added and removed later: see
+/// [`Supervisor::add_child`](crate::Supervisor::add_child). For many that come and go there is
+/// [`dynamic`](Self::dynamic). [`manual::supervision`](crate::manual::supervision) tells all of it.
 #[derive(Debug)]
 #[must_use = "give it to `Nursery::supervise`"]
 pub struct Supervision {
@@ -75,9 +85,52 @@ impl Supervision {
         Self::new(Strategy::RestForOne)
     }
 
+    /// Keeps up any number of children that are independent of each other and come and go: one for each connection,
+    /// job or customer.
+    ///
+    /// It is [`one_for_one`](Self::one_for_one) and [stays open](Self::stay_open); a child that has ended for good is
+    /// forgotten at once, and the end of all children is not in order, but at the same time. It costs no more for each
+    /// child the more there are.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// use pleach::{ChildSpec, Supervision};
+    ///
+    /// #[pleach::rpc]
+    /// async fn resize(image: String) -> Result<()> {
+    ///     println!("{image} is done");
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let jobs = n.supervise(Supervision::dynamic()).await?;
+    ///     let mut running = Vec::new();
+    ///     for image in ["cat.png", "dog.png"] {
+    ///         // Tried again until it works, within the supervisor's intensity.
+    ///         let job = ChildSpec::run_once("resize", move || resize(image.to_owned())).numbered();
+    ///         running.push(jobs.add_child(job).await?);
+    ///     }
+    ///     for job in running {
+    ///         job.ended().await?;
+    ///     }
+    ///     jobs.shutdown().await;
+    ///     Ok(())
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub const fn dynamic() -> Self {
+        let mut dynamic = Self::one_for_one().stay_open();
+        dynamic.rules.dynamic = true;
+        dynamic
+    }
+
     const fn new(strategy: Strategy) -> Self {
         let backoff = Backoff::exponential(Duration::from_millis(10), Duration::from_secs(1));
-        let rules = Rules { strategy, restarts: 3, within: Duration::from_secs(5), backoff };
+        let rules =
+            Rules { strategy, restarts: 3, within: Duration::from_secs(5), backoff, stays: false, dynamic: false };
         Self { rules, children: Vec::new() }
     }
 
@@ -97,6 +150,13 @@ impl Supervision {
         self
     }
 
+    /// Lets the supervisor begin with no children, and go on when none is left, because others will be added: until
+    /// [`Supervisor::shutdown`](crate::Supervisor::shutdown), or the end of its nursery.
+    pub const fn stay_open(mut self) -> Self {
+        self.rules.stays = true;
+        self
+    }
+
     /// Adds a child.
     pub fn child(mut self, child: ChildSpec) -> Self {
         self.children.push(child);
@@ -104,127 +164,28 @@ impl Supervision {
     }
 
     fn check(&self) -> Result<()> {
-        let mut names: Vec<_> = self.children.iter().map(|child| &child.name).collect();
-        names.sort();
-        match names.windows(2).find(|two| two[0] == two[1]) {
-            Some(twice) => Err(Error::Usage(format!("two supervised children are named `{}`: rename one", twice[0]))),
-            None if names.is_empty() => Err(Error::Usage("nothing to supervise: add a child".into())),
+        let mut names = BTreeSet::new();
+        let mut named = self.children.iter().filter(|child| !child.numbered);
+        match named.find(|child| !names.insert(&child.name)) {
+            Some(twice) => Err(twice_named(&twice.name)),
+            None if self.children.is_empty() && !self.rules.stays => {
+                Err(Error::Usage("nothing to supervise: add a child, or `stay_open()` if they are added later".into()))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// A child of a supervisor: how it is started, each time, and when it is started again.
-#[must_use = "add it to a `Supervision`"]
-pub struct ChildSpec {
-    name: Arc<str>,
-    restart: Restart,
-    start: Starter,
-    init: Option<Init>,
-    /// The path of the type of its state, if it has one.
-    state: Option<String>,
-}
-
-type Starter = Box<dyn Fn(Nursery, Overseer) -> BoxFuture<'static, Result<Portal>> + Send + Sync>;
-type Init = Box<dyn Fn(Portal) -> BoxFuture<'static, Result<()>> + Send + Sync>;
-
-impl ChildSpec {
-    /// An actor that lives until it is cancelled, as [`Nursery::start_actor`] describes it.
-    ///
-    /// It is [`permanent`](Self::permanent) by default, and known by the actor's name. Only the
-    /// description counts: nothing is started before it is supervised.
-    pub fn daemon(actor: Start<Portal>) -> Self {
-        Self::of_daemon(actor.options)
-    }
-
-    fn of_daemon(options: StartOptions) -> Self {
-        let name = options.name.as_str().into();
-        let start: Starter =
-            Box::new(move |nursery, overseer| Box::pin(nursery.start_daemon(options.clone(), overseer)));
-        Self { name, restart: Restart::Permanent, start, init: None, state: None }
-    }
-
-    /// An actor with a state, which is made again each time.
-    pub(crate) fn with_state<P>(mut actor: Start<P>) -> Self {
-        let (make, state) = (actor.make.take(), actor.options.state.clone());
-        let spec = Self { state, ..Self::of_daemon(actor.options) };
-        match make {
-            Some(make) => spec.init(move |portal| make(portal)),
-            None => spec,
-        }
-    }
-
-    /// An actor that runs one function; `call` is asked for it each time.
-    ///
-    /// It is [`transient`](Self::transient) by default, and ends once the function has returned.
-    /// The value is dropped: have the function store it, or send it somewhere.
-    pub fn run_once<T, F>(name: impl Into<String>, call: F) -> Self
-    where
-        T: Send + 'static,
-        F: Fn() -> Call<T> + Send + Sync + 'static,
-    {
-        let name: String = name.into();
-        let known_as = name.as_str().into();
-        let start: Starter = Box::new(move |nursery, overseer| {
-            let call = call();
-            let mut options = options_for(&call);
-            options.name.clone_from(&name);
-            Box::pin(async move { Ok(nursery.start_one_shot(options, call, overseer).await?.without_result()) })
-        });
-        Self { name: known_as, restart: Restart::Transient, start, init: None, state: None }
-    }
-
-    /// Starts it again whenever it has ended.
-    pub fn permanent(self) -> Self {
-        Self { restart: Restart::Permanent, ..self }
-    }
-
-    /// Restarts it when it failed; not when its function returned or it was cancelled.
-    pub fn transient(self) -> Self {
-        Self { restart: Restart::Transient, ..self }
-    }
-
-    /// Never starts it again.
-    pub fn temporary(self) -> Self {
-        Self { restart: Restart::Temporary, ..self }
-    }
-
-    /// Runs a callback each time the actor was started, before any caller gets its portal; after those that were given
-    /// before, and after its state was made.
-    ///
-    /// An actor with one function begins with that meanwhile. If it fails, the actor is stopped, and that
-    /// counts as its failure. Give it a deadline ([`fail_after`](crate::fail_after)) if it may hang.
-    pub fn init<F, Fut>(mut self, init: F) -> Self
-    where
-        F: Fn(Portal) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<()>> + Send + 'static,
-    {
-        let before = self.init.take();
-        let init = Arc::new(init);
-        self.init = Some(Box::new(move |portal| {
-            let (before, init) = (before.as_ref().map(|before| before(portal.clone())), init.clone());
-            Box::pin(async move {
-                if let Some(before) = before {
-                    before.await?;
-                }
-                init(portal).await
-            })
-        }));
-        self
-    }
-}
-
-impl fmt::Debug for ChildSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChildSpec").field("name", &self.name).field("restart", &self.restart).finish_non_exhaustive()
-    }
+fn twice_named(name: &str) -> Error {
+    Error::Usage(format!("two supervised children are named `{name}`: rename one"))
 }
 
 impl Nursery {
     /// Starts actors and keeps them up: those that end are started again, by the rules that they come with.
     ///
     /// Returns once each was started, one after the other. The nursery then waits for the supervisor, as for a daemon:
-    /// until [`Supervisor::shutdown`], [`Nursery::cancel`], or until all children have ended. After too many restarts
+    /// until [`Supervisor::shutdown`], [`Nursery::cancel`], or until all children have ended, unless it
+    /// [stays open](Supervision::stay_open). After too many restarts
     /// it gives up, and the nursery fails.
     ///
     /// ```
@@ -258,7 +219,8 @@ impl Nursery {
     ///
     /// # Errors
     /// The error of the first start that failed; the children before it have been stopped then. [`Error::Usage`] when
-    /// two children have one name, when there is no child, or when the nursery is closed.
+    /// two children have one name, when there is no child and the supervision does not
+    /// [stay open](Supervision::stay_open), or when the nursery is closed.
     ///
     /// # Cancel safety
     /// If dropped, the started children are stopped.
@@ -274,15 +236,19 @@ impl Nursery {
             key: NEXT.fetch_add(1, Ordering::Relaxed),
             home: self.0.runtime.clone(),
             stop,
-            children: children.iter().map(|child| (child.name.clone(), watch::Sender::new(Status::Down))).collect(),
-            states: children.iter().filter_map(|child| Some((child.name.clone(), child.state.clone()?))).collect(),
+            roster: Roster::default(),
             outcome: watch::Sender::new(None),
             announcer: Announcer::new(),
         }));
         let (ready, started) = oneshot::channel();
-        let runner = Runner::new(self.clone(), supervisor.0.clone(), rules, &children);
+        let members = children.into_iter().map(|spec| match supervisor.0.roster.enter(&spec) {
+            Some(entry) => Ok(Member::new(entry, spec)),
+            None => Err(twice_named(&spec.name)), // one is numbered, the other has that number in its name
+        });
+        let members = members.collect::<Result<_>>()?;
+        let runner = Runner::new(self.clone(), supervisor.0.clone(), rules);
         // An `init` is code of this actor.
-        self.0.tasks.spawn(within(self.0.runtime.clone(), runner.run(children, ready)));
+        self.0.tasks.spawn(within(self.0.runtime.clone(), runner.run(members, ready)));
         drop(admitted);
         // The task is lost only together with the async runtime below it.
         scope::wait(started).await?.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;
@@ -298,21 +264,25 @@ struct Shared {
     /// The actor that it is in.
     home: Arc<Runtime>,
     stop: CancellationToken,
-    children: BTreeMap<Arc<str>, watch::Sender<Status>>,
-    /// The paths of the types of their states, of those that have one.
-    states: BTreeMap<Arc<str>, String>,
+    roster: Roster,
     outcome: watch::Sender<Option<Result<()>>>,
     announcer: Announcer,
 }
 
-/// The state of a child, for those that wait for it.
-#[derive(Clone)]
-enum Status {
-    /// It is being started.
-    Down,
-    Up(Portal),
-    /// It is not started any more.
-    Over,
-    /// Because the supervisor has failed.
-    Failed(Error),
+impl Shared {
+    /// Has a child stopped and forgotten. Returns whether it is forgotten already, because no process of it was there.
+    fn request_removal(&self, entry: &Arc<Entry>) -> bool {
+        let is_done = self.roster.request_removal(entry);
+        if is_done {
+            self.forget(entry);
+        }
+        is_done
+    }
+
+    /// Frees the name of a child of which no process is left.
+    fn forget(&self, entry: &Arc<Entry>) {
+        if self.roster.forget(entry) {
+            self.announcer.announce(SupervisorEvent::Removed { child: entry.name.clone() });
+        }
+    }
 }

@@ -1,108 +1,100 @@
-//! The supervisor's task: it starts the children, waits for their ends, and carries out decisions.
+//! The supervisor's task: it starts the children, has groups of them kept up, and stops them.
 //!
 //! ```text
-//! start all, in order ──► Keeping up ── a child ended ──► decide ── restart ──► stop, wait, start ─┐
-//!      │                      ▲  ▲                          │ leave it                             │
-//!      │ one fails            │  └──────────────────────────┘                                      │
-//!      ▼                      └────────────────────────────────────────────────────────────────────┘
-//! stop all, in the opposite order ◄── given up, shut down, nursery left, or no child left
+//! start all, in order ──► Keeping up, group by group ◄── a child joins: a group of its own, or the one of all
+//!      │                      │ no child left, and it does not stay open
+//!      │ one fails            │ given up, shut down, nursery left
+//!      ▼                      ▼
+//! close the roster, end all groups, stop all children: in the opposite order, or dynamic ones at once
 //! ```
-//! Independent children are kept up at the same time; otherwise one restart comes after the other, and children that
-//! end meanwhile are handled afterwards.
+//! Independent children are kept up at the same time; otherwise one restart comes after the other ([`group`](super::group)).
 //!
 //! # Invariants
-//! 1. A child is restarted only when its old process has ended.
-//! 2. The future that keeps children up can be dropped at any wait: children that run or start are in the list, and are
-//!    waited for.
+//! 1. A group that is ended gives its children back, running or not, and they are waited for.
+//! 2. A failure of the supervisor fails its nursery before any child is stopped for it.
 
-use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tokio::sync::{mpsc, oneshot};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::Shared;
 use super::events::SupervisorEvent;
+use super::group::Group;
+use super::member::{Change, Member, NotStarted};
 use super::policy::{Decision, Plan, Policy, Rules, Strategy};
-use super::{ChildSpec, Shared, Status};
+use super::roster::{Closed, Entry, Joining, Status};
 use crate::error::{Cancelled, Error, GaveUp, Result};
 use crate::events::{self, ActorEventKind};
 use crate::nursery::Nursery;
-use crate::nursery::monitor::Overseer;
-use crate::portal::Portal;
 use crate::scope::{CancelScope, Ended, run_to_end};
-use crate::sync::lock;
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A supervisor at work.
 pub(super) struct Runner {
     nursery: Nursery,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     rules: Rules,
     policy: Mutex<Policy>,
     epoch: Instant,
+    /// Cancelled when no child is kept up any more.
+    halt: CancellationToken,
 }
-
-/// A child and the process that it is now.
-struct Child {
-    number: usize,
-    spec: ChildSpec,
-    running: Option<Running>,
-    /// Whether it was started before.
-    again: bool,
-}
-
-struct Running {
-    /// None while it is being started; if that is cancelled, it ends by itself.
-    portal: Option<Portal>,
-    /// Tells of a failure, and closes when the process is gone.
-    failures: mpsc::Receiver<Error>,
-    /// Its end was noticed.
-    ended: bool,
-}
-
-/// The end of a child: its place in the group, and its failure if it failed.
-type End = (usize, Option<Error>);
 
 impl Runner {
-    pub(super) fn new(nursery: Nursery, shared: Arc<Shared>, rules: Rules, children: &[ChildSpec]) -> Self {
-        let policy = Mutex::new(Policy::new(rules.clone(), children.iter().map(|child| child.restart)));
-        Self { nursery, shared, rules, policy, epoch: Instant::now() }
+    pub(super) fn new(nursery: Nursery, shared: Arc<Shared>, rules: Rules) -> Self {
+        let policy = Mutex::new(Policy::new(rules.clone()));
+        Self { nursery, shared, rules, policy, epoch: Instant::now(), halt: CancellationToken::new() }
     }
 
     /// Works until no child is left; `ready` learns when all have been started once.
-    pub(super) async fn run(self, children: Vec<ChildSpec>, ready: oneshot::Sender<Result<()>>) {
-        let numbered = children.into_iter().enumerate();
-        let mut children: Vec<_> =
-            numbered.map(|(number, spec)| Child { number, spec, running: None, again: false }).collect();
-        let mut ready = Some(ready);
-        let outcome = self.work(&mut children, &mut ready).await;
-        if let (Err(error), None) = (&outcome, &ready) {
-            self.nursery.fail(error.clone());
-        }
-        for child in children.iter_mut().rev() {
-            self.stop(child).await;
-            self.set(child, outcome.as_ref().map_or_else(|error| Status::Failed(error.clone()), |()| Status::Over));
-        }
+    pub(super) async fn run(self, mut members: Vec<Member>, ready: oneshot::Sender<Result<()>>) {
+        self.count_open(|open| open + 1);
+        let halt = self.shared.stop.clone();
+        let mut outcome = self.until(&halt, self.start_all(&mut members)).await;
+        let ready = match outcome.is_ok() && !halt.is_cancelled() {
+            true => {
+                drop(ready.send(Ok(()))); // the caller may have left, which stops this
+                (members, outcome) = self.keep_all_up(members).await;
+                None
+            }
+            false => Some(ready),
+        };
+        self.stop_all(members, &outcome).await;
         if let Some(never_ready) = ready {
             let error = outcome.clone().err().unwrap_or(Error::Cancelled(Cancelled::Nursery));
             if let Err(Err(error)) = never_ready.send(Err(error)) {
                 warn!(target: "pleach::cancel", %error, "an abandoned supervision did not start");
             }
         }
+        self.count_open(|open| open - 1);
         self.shared.announcer.close();
         self.shared.outcome.send_replace(Some(outcome));
     }
 
-    /// Keeps the children up until they have ended, the supervisor is stopped, or it fails.
-    async fn work(&self, children: &mut [Child], ready: &mut Option<oneshot::Sender<Result<()>>>) -> Result<()> {
+    /// Has the nursery know of a supervisor that goes on without children.
+    fn count_open(&self, change: impl FnOnce(usize) -> usize) {
+        if self.rules.stays {
+            let mut state = self.nursery.state();
+            state.open_supervisors = change(state.open_supervisors);
+        }
+    }
+
+    /// Runs `work` until it has ended, or is halted, which is not a failure.
+    async fn until(&self, halt: &CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
         let scope = CancelScope::new();
-        let mut keeping = std::pin::pin!(run_to_end(&scope, self.keep_all_up(children, ready)));
+        let mut working = std::pin::pin!(run_to_end(&scope, work));
         let ended = tokio::select! {
             biased;
-            () = self.shared.stop.cancelled() => {
+            () = halt.cancelled() => {
                 scope.cancel_because(Cancelled::Nursery);
-                keeping.await
+                working.await
             }
-            ended = &mut keeping => ended,
+            ended = &mut working => ended,
         };
         match ended {
             Ended::Returned(outcome) => outcome,
@@ -111,163 +103,159 @@ impl Runner {
         }
     }
 
-    async fn keep_all_up(&self, children: &mut [Child], ready: &mut Option<oneshot::Sender<Result<()>>>) -> Result<()> {
-        for child in children.iter_mut() {
-            self.start(child).await?;
-        }
-        if let Some(ready) = ready.take() {
-            drop(ready.send(Ok(()))); // the caller may have left, which stops this
-        }
-        let together = match self.rules.strategy {
-            Strategy::OneForOne => 1,
-            Strategy::OneForAll | Strategy::RestForOne => children.len(),
-        };
-        let groups = children.chunks_mut(together).map(|group| self.keep_up(group));
-        futures_util::future::try_join_all(groups).await.map(drop)
-    }
-
-    /// Keeps a group of children up until all of them have ended.
-    async fn keep_up(&self, group: &mut [Child]) -> Result<()> {
-        let mut ended = next_end(group).await;
-        while let Some((at, failure)) = ended {
-            ended = match self.decide(&group[at], failure)? {
-                Decision::Restart(plan) => match self.carry_out(group, at, &plan).await {
-                    Ok(()) => next_end(group).await,
-                    Err(end) => Some(end),
-                },
-                _leave => {
-                    self.stop(&mut group[at]).await;
-                    self.set(&group[at], Status::Over);
-                    next_end(group).await
-                }
-            };
+    async fn start_all(&self, members: &mut [Member]) -> Result<()> {
+        for member in members {
+            self.policy().handle_add(member.entry.number, member.restart());
+            match self.start(member).await {
+                Ok(()) => {}
+                Err(NotStarted::Failed(error)) => return Err(error),
+                Err(NotStarted::Unwanted) => return Err(Error::Cancelled(Cancelled::Nursery)),
+            }
         }
         Ok(())
     }
 
-    /// Decides what to do about a child that has ended, and emits the event.
-    fn decide(&self, child: &Child, failure: Option<Error>) -> Result<Decision> {
-        self.set(child, Status::Down);
-        let name = child.spec.name.clone();
-        self.shared.announcer.announce(match &failure {
-            Some(error) => SupervisorEvent::Died { child: name.clone(), error: error.clone() },
-            None => SupervisorEvent::Stopped { child: name.clone() },
-        });
-        let decision = self.policy().handle_end(child.number, failure.is_some(), self.epoch.elapsed());
+    /// Keeps the children up, and those that join, until none is left, the supervisor is stopped, or it fails. Gives
+    /// those back that may still run.
+    async fn keep_all_up(&self, members: Vec<Member>) -> (Vec<Member>, Result<()>) {
+        let apart = self.rules.strategy == Strategy::OneForOne;
+        let mut groups = FuturesUnordered::new();
+        match apart {
+            true => groups.extend(members.into_iter().map(|member| self.keep(Group::of_one(member)))),
+            false => groups.push(self.keep(Group::of_all(members))),
+        }
+        let mut left = Vec::new();
+        let outcome = loop {
+            let none_left = groups.is_empty();
+            if none_left && !apart {
+                break Ok(());
+            }
+            let joining = std::future::poll_fn(|cx| match apart {
+                true => self.poll_joining(none_left, cx),
+                false => Poll::Pending, // it joins that group
+            });
+            tokio::select! {
+                biased;
+                () = self.shared.stop.cancelled() => break Ok(()),
+                Some((group, outcome)) = groups.next() => {
+                    left.extend(group.members);
+                    if outcome.is_err() {
+                        break outcome;
+                    }
+                }
+                joining = joining => match joining {
+                    Some(joining) => groups.push(self.keep(Group::of_newcomer(joining))),
+                    None => break Ok(()),
+                },
+            }
+        };
+        self.close(&outcome);
+        if let Err(error) = &outcome {
+            self.nursery.fail(error.clone()); // invariant 2
+        }
+        self.halt.cancel();
+        while let Some((group, _also)) = groups.next().await {
+            left.extend(group.members); // the first failure counts
+        }
+        left.sort_by_key(|member| member.entry.number);
+        (left, outcome)
+    }
+
+    async fn keep(&self, mut group: Group) -> (Group, Result<()>) {
+        let outcome = self.until(&self.halt, group.keep_up(self)).await;
+        (group, outcome)
+    }
+
+    /// Returns the next child that joins; `None` if there is `none_left` to keep up, and none will join any more.
+    pub(super) fn poll_joining(&self, none_left: bool, cx: &mut Context<'_>) -> Poll<Option<Joining>> {
+        match self.shared.roster.poll_joining(cx) {
+            Poll::Ready(joining) => Poll::Ready(Some(joining)),
+            Poll::Pending if none_left && !self.rules.stays && self.shared.roster.close_if_none_joins() => {
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Lets no child join any more.
+    fn close(&self, outcome: &Result<()>) {
+        let why = match outcome {
+            Err(error) => Closed::Failed(error.clone()),
+            Ok(()) if self.shared.stop.is_cancelled() => Closed::Stopped,
+            Ok(()) => Closed::Ended,
+        };
+        for joining in self.shared.roster.close(why) {
+            self.shared.roster.forget(&joining.entry); // its caller finds out why
+        }
+    }
+
+    async fn stop_all(&self, mut members: Vec<Member>, outcome: &Result<()>) {
+        self.close(outcome);
+        let over = || outcome.as_ref().map_or_else(|error| Status::Failed(error.clone()), |()| Status::Over);
+        if self.rules.dynamic {
+            futures_util::future::join_all(members.iter_mut().map(|member| member.stop(&self.shared))).await;
+        }
+        for member in members.iter_mut().rev() {
+            member.stop(&self.shared).await;
+            member.entry.set(over());
+        }
+        for entry in self.shared.roster.all() {
+            entry.set(over());
+            if entry.removal.is_cancelled() {
+                self.shared.forget(&entry);
+            }
+        }
+    }
+
+    pub(super) async fn start(&self, member: &mut Member) -> Result<(), NotStarted> {
+        member.start(&self.nursery, &self.shared).await?;
+        self.policy().handle_start(member.entry.number);
+        Ok(())
+    }
+
+    /// A child has ended for good, and none of its processes is left.
+    pub(super) fn retire(&self, entry: &Arc<Entry>) {
+        entry.set(Status::Over);
+        if self.rules.dynamic || entry.removal.is_cancelled() {
+            self.shared.forget(entry);
+        }
+    }
+
+    /// Decides what to do about a child that has ended, and emits the events.
+    pub(super) fn decide(&self, member: &Member, change: Change) -> Result<Decision> {
+        member.entry.set(Status::Down);
+        let child = || member.entry.name.clone();
+        let (event, failure) = match change {
+            Change::Died(error) => (SupervisorEvent::Died { child: child(), error: error.clone() }, Some(error)),
+            Change::Unhealthy(error) => {
+                (SupervisorEvent::Unhealthy { child: child(), error: error.clone() }, Some(error))
+            }
+            Change::Stopped | Change::Unwanted => (SupervisorEvent::Stopped { child: child() }, None),
+        };
+        self.shared.announcer.announce(event);
+        let random = getrandom::u32().unwrap_or_default(); // without one, a wait is not shortened
+        let ran = self.epoch.elapsed();
+        let decision = self.policy().handle_end(member.entry.number, failure.is_some(), ran, random);
         match &decision {
             Decision::Leave => {}
             Decision::Restart(Plan { attempt, after, .. }) => {
                 let (attempt, after) = (*attempt, *after);
-                self.shared.announcer.announce(SupervisorEvent::Restarting { child: name, attempt, after });
+                self.shared.announcer.announce(SupervisorEvent::Restarting { child: child(), attempt, after });
             }
             Decision::GiveUp => {
                 let Rules { restarts, within, .. } = self.rules;
-                let gave_up = GaveUp { child: name.to_string(), restarts, within, last: failure };
+                let gave_up = GaveUp { child: child().to_string(), restarts, within, last: failure };
                 let error = Error::GaveUp(Box::new(gave_up));
                 let parent = self.nursery.0.runtime.id();
                 events::note(ActorEventKind::GaveUp, parent, parent, Some(error.to_string()));
-                self.shared.announcer.announce(SupervisorEvent::GaveUp { child: name, error: error.clone() });
+                self.shared.announcer.announce(SupervisorEvent::GaveUp { child: child(), error: error.clone() });
                 return Err(error);
             }
         }
         Ok(decision)
     }
 
-    /// Stops, waits, starts. Tells of the first one that could not be started.
-    async fn carry_out(&self, group: &mut [Child], ended: usize, plan: &Plan) -> Result<(), End> {
-        let first = group[0].number;
-        self.stop(&mut group[ended]).await;
-        for number in &plan.stop {
-            let child = &mut group[number - first];
-            self.stop(child).await;
-            if !plan.start.contains(number) {
-                self.set(child, Status::Over);
-            }
-        }
-        tokio::time::sleep(plan.after).await;
-        for number in &plan.start {
-            let at = number - first;
-            self.start(&mut group[at]).await.map_err(|error| (at, Some(error)))?;
-        }
-        Ok(())
-    }
-
-    async fn start(&self, child: &mut Child) -> Result<()> {
-        let (tell, failures) = mpsc::channel(1);
-        let running = child.running.insert(Running { portal: None, failures, ended: false });
-        let overseer = Overseer::Supervisor { failures: tell, again: child.again };
-        let started = (child.spec.start)(self.nursery.clone(), overseer).await;
-        child.again |= started.is_ok();
-        let portal = match started {
-            Ok(portal) => running.portal.insert(portal).clone(),
-            Err(error) => {
-                child.running = None;
-                return Err(error);
-            }
-        };
-        if let Some(init) = &child.spec.init {
-            let initialised = tokio::select! {
-                biased;
-                failure = running.failures.recv() => Err(failure.unwrap_or_else(|| ended_early(&child.spec.name))),
-                initialised = init(portal.clone()) => initialised,
-            };
-            if initialised.is_err() {
-                running.ended = true;
-                self.stop(child).await;
-                return initialised;
-            }
-        }
-        self.policy().handle_start(child.number);
-        let (name, actor) = (child.spec.name.clone(), portal.id().clone());
-        self.set(child, Status::Up(portal));
-        self.shared.announcer.announce(SupervisorEvent::Started { child: name, actor });
-        Ok(())
-    }
-
-    /// Brings a child to its end, if it runs, and waits until it is gone (invariant 1).
-    async fn stop(&self, child: &mut Child) {
-        let Some(running) = &mut child.running else { return };
-        running.portal.iter().for_each(Portal::request_end);
-        let name = &child.spec.name;
-        while let Some(error) = running.failures.recv().await {
-            running.ended = true;
-            self.shared.announcer.announce(SupervisorEvent::Died { child: name.clone(), error });
-        }
-        if running.portal.is_some() && !running.ended {
-            self.shared.announcer.announce(SupervisorEvent::Stopped { child: name.clone() });
-        }
-        child.running = None;
-        self.set(child, Status::Down);
-    }
-
-    fn set(&self, child: &Child, status: Status) {
-        if let Some(shown) = self.shared.children.get(&child.spec.name) {
-            shown.send_replace(status);
-        }
-    }
-
-    fn policy(&self) -> std::sync::MutexGuard<'_, Policy> {
+    pub(super) fn policy(&self) -> MutexGuard<'_, Policy> {
         lock(&self.policy)
     }
-}
-
-/// Waits for the next end in a group; none when no child in it runs.
-async fn next_end(group: &mut [Child]) -> Option<End> {
-    std::future::poll_fn(|cx| {
-        let mut all_over = true;
-        for (at, child) in group.iter_mut().enumerate() {
-            let Some(running) = child.running.as_mut().filter(|running| !running.ended) else { continue };
-            all_over = false;
-            if let Poll::Ready(failure) = running.failures.poll_recv(cx) {
-                running.ended = true;
-                return Poll::Ready(Some((at, failure)));
-            }
-        }
-        if all_over { Poll::Ready(None) } else { Poll::Pending }
-    })
-    .await
-}
-
-fn ended_early(name: &str) -> Error {
-    Error::Usage(format!("`{name}` ended while its `init` was under way"))
 }

@@ -1,5 +1,8 @@
 //! Supervision: children that are started again, and when a supervisor gives up.
 
+mod dynamic;
+mod growing;
+mod health;
 mod stops;
 
 use std::sync::Arc;
@@ -64,6 +67,9 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests.push(test_fn(a_supervisor_without_sense_is_refused));
     tests.push(test_fn(a_panic_in_an_init_is_an_error_of_the_caller));
     tests.push(test_fn(an_init_runs_in_the_actor_of_its_supervisor));
+    tests.extend(dynamic::tests());
+    tests.extend(growing::tests());
+    tests.extend(health::tests());
     tests.extend(stops::tests());
     tests
 }
@@ -102,6 +108,9 @@ async fn rest(mut events: SupervisorEvents) -> Vec<String> {
             SupervisorEvent::Died { child, .. } => format!("{child} died"),
             SupervisorEvent::Restarting { child, attempt, .. } => format!("{child} again {attempt}"),
             SupervisorEvent::Stopped { child } => format!("{child} stopped"),
+            SupervisorEvent::Added { child } => format!("{child} added"),
+            SupervisorEvent::Removed { child } => format!("{child} removed"),
+            SupervisorEvent::Unhealthy { child, .. } => format!("{child} unhealthy"),
             SupervisorEvent::GaveUp { child, .. } => format!("gave up on {child}"),
             other => panic!("{other}"),
         });

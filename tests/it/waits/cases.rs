@@ -170,10 +170,16 @@ async fn of_nurseries(name: &str, when: When, n: &Nursery) -> Result<Option<Opti
         "Nursery::exited" => only_returns(back(when, n.exited())).await,
         "IntoFuture for Start" => told(when, n.start_actor("late").into_future()).await,
         "Nursery::supervise"
+        | "SupervisedPortal::ended"
+        | "SupervisedPortal::portal"
+        | "SupervisedPortal::run"
+        | "Supervisor::add_child"
         | "Supervisor::ended"
         | "Supervisor::portal"
+        | "Supervisor::remove_child"
         | "Supervisor::shutdown"
-        | "SupervisorEvents::recv" => supervised(name, when, n).await?,
+        | "SupervisorEvents::recv"
+        | "Stream for SupervisorEvents" => supervised(name, when, n).await?,
         "Task::join" => {
             let mut seen = None;
             let ended: Result<()> = pleach::open_task_nursery(async |t| {
@@ -319,12 +325,22 @@ async fn supervised(name: &str, when: When, n: &Nursery) -> Result<Option<Error>
     let supervisor = n.supervise(waits_long.child(ChildSpec::run_once("child", fails).transient())).await?;
     let mut events = supervisor.events();
     while !matches!(events.recv().await, Some(SupervisorEvent::Restarting { .. })) {}
+    let child = supervisor.child("child")?;
     Ok(match name {
+        "SupervisedPortal::ended" => told(when, child.ended()).await,
+        "SupervisedPortal::portal" => told(when, child.portal()).await,
+        "SupervisedPortal::run" => told(when, child.run(stays())).await,
+        "Supervisor::add_child" => told(when, supervisor.add_child(ChildSpec::daemon(n.start_actor("late")))).await,
+        "Supervisor::remove_child" => told(when, supervisor.remove_child("child")).await,
         "Supervisor::ended" => told(when, supervisor.ended()).await,
         "Supervisor::portal" => told(when, supervisor.portal("child")).await,
         "Supervisor::shutdown" => only_returns(back(when, supervisor.shutdown())).await,
-        _ => {
+        "SupervisorEvents::recv" => {
             assert!(back(when, events.recv()).await.is_none());
+            None
+        }
+        _ => {
+            assert!(back(when, events.next()).await.is_none());
             None
         }
     })
