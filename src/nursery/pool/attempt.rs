@@ -27,6 +27,7 @@ use super::Shared;
 use super::board::{Place, Want};
 use super::inside;
 use crate::error::{Error, Poison, Result, WaitStatus};
+use crate::portal::Portal;
 use crate::retry::limited;
 use crate::rpc::call::Call;
 use crate::scope;
@@ -67,8 +68,8 @@ pub(super) async fn run<T>(shared: &Shared, worker: Option<usize>, call: &Mutex<
 }
 
 /// Sends a call to the worker of its place.
-async fn attempt<T>(shared: &Shared, place: Place<'_>, call: &Mutex<Call<T>>) -> Attempt<T> {
-    let portal = &place.grant.portal;
+async fn attempt<T>(shared: &Shared, place: Place<'_, Portal>, call: &Mutex<Call<T>>) -> Attempt<T> {
+    let portal = &place.grant.process;
     let running = portal.run_again(call);
     let ended = match shared.timeout {
         Some(after) => limited(&format!("`{}` in {}", lock(call).name(), portal.id()), after, running).await,
@@ -84,7 +85,7 @@ async fn attempt<T>(shared: &Shared, place: Place<'_>, call: &Mutex<Call<T>>) ->
                 false => Attempt::Lost(late),
             }
         }
-        Err(lost) if is_lost(&lost) => {
+        Err(lost) if is_lost(&lost, portal) => {
             shared.board.lose(&place);
             Attempt::Lost(lost)
         }
@@ -93,7 +94,7 @@ async fn attempt<T>(shared: &Shared, place: Place<'_>, call: &Mutex<Call<T>>) ->
 }
 
 /// Sends a call to a second worker if the first one takes long and another has room. The first result counts.
-async fn hedged<T>(shared: &Shared, place: Place<'_>, call: &Mutex<Call<T>>, after: Duration) -> Attempt<T> {
+async fn hedged<T>(shared: &Shared, place: Place<'_, Portal>, call: &Mutex<Call<T>>, after: Duration) -> Attempt<T> {
     let taken = place.grant.worker;
     let mut first = pin!(attempt(shared, place, call));
     let second = loop {
@@ -113,16 +114,17 @@ async fn hedged<T>(shared: &Shared, place: Place<'_>, call: &Mutex<Call<T>>, aft
 }
 
 /// Returns whether a worker still runs what it is sent: nothing blocks its thread.
-async fn answers(shared: &Shared, place: &Place<'_>) -> bool {
-    let answer = place.grant.portal.run(inside::answers());
+async fn answers(shared: &Shared, place: &Place<'_, Portal>) -> bool {
+    let answer = place.grant.process.run(inside::answers());
     matches!(timeout(shared.patience, answer).await, Ok(Ok(())))
 }
 
 /// Returns whether an error says that the worker is gone.
-fn is_lost(error: &Error) -> bool {
+fn is_lost(error: &Error, worker: &Portal) -> bool {
     match error {
         Error::ActorDied(_) | Error::Disconnected { .. } => true,
-        Error::ContextCancelled(cancelled) => cancelled.by_signal.is_some(),
+        // Its process got the signal, and is about to end.
+        Error::ContextCancelled(cancelled) => cancelled.by_signal.is_some() && cancelled.actor == *worker.id(),
         _ => false,
     }
 }

@@ -14,37 +14,35 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{Cancelled, Error, Result};
-use crate::portal::Portal;
 use crate::scope;
 use crate::sync::lock;
 
 /// The workers of a pool and the calls that wait for them.
-pub(super) struct Board {
+pub(super) struct Board<P> {
     /// How many calls a worker has at most.
     in_flight: usize,
     /// How many calls a process gets before it is replaced.
     most_calls: u64,
-    state: Mutex<State>,
+    state: Mutex<State<P>>,
     /// Told when a call has left a worker.
     released: Notify,
 }
 
-struct State {
-    workers: Vec<Worker>,
+struct State<P> {
+    workers: Vec<Worker<P>>,
     /// Calls for any worker.
-    waiting: Queue,
+    waiting: Queue<P>,
     /// Calls that need a worker for themselves, any.
-    suspects: Queue,
+    suspects: Queue<P>,
     /// Orders the queues among each other.
     tickets: u64,
     /// Why no call is taken any more.
     closed: Option<Error>,
 }
 
-#[derive(Default)]
-struct Worker {
+struct Worker<P> {
     /// None while it is started, or about to end.
-    portal: Option<Portal>,
+    process: Option<P>,
     /// The calls that it has.
     load: usize,
     /// Whether the call that it has must be the only one.
@@ -54,9 +52,9 @@ struct Worker {
     /// How many calls it has ended since it was started.
     ended: u64,
     /// Calls for this worker.
-    pinned: Queue,
+    pinned: Queue<P>,
     /// Calls for this worker that need it for themselves.
-    pinned_suspects: Queue,
+    pinned_suspects: Queue<P>,
 }
 
 /// Which worker a call wants.
@@ -68,30 +66,35 @@ pub(super) struct Want {
     pub(super) alone: bool,
 }
 
+/// The process that a worker is now.
+pub(super) trait Process: Clone {
+    /// Returns whether it takes no more calls, as far as is known.
+    fn is_gone(&self) -> bool;
+}
+
 /// A call's place in a worker.
-pub(super) struct Place<'a> {
-    board: &'a Board,
-    pub(super) grant: Grant,
+pub(super) struct Place<'a, P: Process> {
+    board: &'a Board<P>,
+    pub(super) grant: Grant<P>,
 }
 
 /// What a place is.
-#[derive(Clone)]
-pub(super) struct Grant {
+pub(super) struct Grant<P> {
     pub(super) worker: usize,
-    pub(super) portal: Portal,
+    pub(super) process: P,
     pub(super) alone: bool,
 }
 
-impl Drop for Place<'_> {
+impl<P: Process> Drop for Place<'_, P> {
     fn drop(&mut self) {
         self.board.release(&self.grant);
     }
 }
 
-impl Board {
+impl<P: Process> Board<P> {
     pub(super) fn new(workers: usize, in_flight: usize, most_calls: u64) -> Self {
-        let workers = (0..workers).map(|_| Worker::default()).collect();
-        let state = State { workers, waiting: Queue::default(), suspects: Queue::default(), tickets: 0, closed: None };
+        let workers = (0..workers).map(|_| Worker::new()).collect();
+        let state = State { workers, waiting: Queue::new(), suspects: Queue::new(), tickets: 0, closed: None };
         Self { in_flight, most_calls, state: Mutex::new(state), released: Notify::new() }
     }
 
@@ -112,7 +115,7 @@ impl Board {
     ///
     /// # Cancel safety
     /// If dropped, the place is given to the next.
-    pub(super) async fn place(&self, want: Want) -> Result<Place<'_>> {
+    pub(super) async fn place(&self, want: Want) -> Result<Place<'_, P>> {
         scope::checkpoint()?;
         let waiting = {
             let mut state = self.state();
@@ -124,38 +127,36 @@ impl Board {
                 None => state.wait(want),
             }
         };
-        let mut waiting = Waiting { board: self, granted: waiting };
+        let mut waiting = Waiting { board: self, granted: waiting, is_over: false };
         let granted = scope::wait(&mut waiting.granted).await?;
+        waiting.is_over = true;
         let grant = granted.unwrap_or(Err(Error::Cancelled(Cancelled::Nursery)))?;
         Ok(Place { board: self, grant })
     }
 
     /// Returns a place in another worker, if one has room at once.
-    pub(super) fn place_beside(&self, taken: usize) -> Option<Place<'_>> {
+    pub(super) fn place_beside(&self, taken: usize) -> Option<Place<'_, P>> {
         let want = Want { worker: None, alone: false };
         let grant = self.state().take(want, self.in_flight, Some(taken))?;
         Some(Place { board: self, grant })
     }
 
     /// A worker is up: it takes calls.
-    pub(super) fn set_up(&self, worker: usize, portal: Portal) {
+    pub(super) fn set_up(&self, worker: usize, process: P) {
         let mut state = self.state();
         let now = &mut state.workers[worker];
-        (now.portal, now.left, now.ended) = (Some(portal), self.most_calls, 0);
+        (now.process, now.left, now.ended) = (Some(process), self.most_calls, 0);
         state.serve(worker, self.in_flight);
     }
 
     /// A worker takes no more calls.
     pub(super) fn set_down(&self, worker: usize) {
-        self.state().workers[worker].portal = None;
+        self.state().workers[worker].process = None;
     }
 
-    /// The process of a place is gone; the worker may have another one already.
-    pub(super) fn lose(&self, place: &Place<'_>) {
-        let Grant { worker, portal, .. } = &place.grant;
-        let mut state = self.state();
-        let now = &mut state.workers[*worker].portal;
-        now.take_if(|now| now.id() == portal.id());
+    /// A call has found its worker gone, which the worker's task may have yet to see.
+    pub(super) fn lose(&self, place: &Place<'_, P>) {
+        self.state().workers[place.grant.worker].process.take_if(|process| process.is_gone());
     }
 
     /// Takes no more calls at all. Those that wait fail with this.
@@ -186,7 +187,7 @@ impl Board {
         self.until(|state| state.workers[worker].ended >= self.most_calls).await;
     }
 
-    async fn until(&self, is_so: impl Fn(&State) -> bool) {
+    async fn until(&self, is_so: impl Fn(&State<P>) -> bool) {
         loop {
             let released = self.released.notified();
             if is_so(&self.state()) {
@@ -196,7 +197,7 @@ impl Board {
         }
     }
 
-    fn release(&self, grant: &Grant) {
+    fn release(&self, grant: &Grant<P>) {
         {
             let mut state = self.state();
             let worker = &mut state.workers[grant.worker];
@@ -208,14 +209,14 @@ impl Board {
         self.released.notify_waiters();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<P>> {
         lock(&self.state)
     }
 }
 
-impl State {
+impl<P: Process> State<P> {
     /// Takes a place, if there is one for a call that has not waited.
-    fn take(&mut self, want: Want, in_flight: usize, beside: Option<usize>) -> Option<Grant> {
+    fn take(&mut self, want: Want, in_flight: usize, beside: Option<usize>) -> Option<Grant<P>> {
         let nothing_before = match (want.worker, want.alone) {
             (None, false) => self.waiting.is_empty() && self.suspects.is_empty(),
             (None, true) => self.suspects.is_empty(),
@@ -226,7 +227,7 @@ impl State {
             return None;
         }
         let most = if want.alone { 1 } else { in_flight };
-        let room = |worker: &Worker| worker.has_room(most) && (want.alone || worker.pinned_suspects.is_empty());
+        let room = |worker: &Worker<P>| worker.has_room(most) && (want.alone || worker.pinned_suspects.is_empty());
         let number = match want.worker {
             Some(worker) => Some(worker).filter(|worker| room(&self.workers[*worker])),
             None => {
@@ -237,22 +238,22 @@ impl State {
         self.grant(number?, want.alone)
     }
 
-    fn grant(&mut self, number: usize, alone: bool) -> Option<Grant> {
+    fn grant(&mut self, number: usize, alone: bool) -> Option<Grant<P>> {
         let worker = &mut self.workers[number];
-        let portal = worker.portal.clone()?;
+        let process = worker.process.clone()?;
         worker.load += 1;
         worker.left -= 1;
         worker.is_alone = alone;
-        Some(Grant { worker: number, portal, alone })
+        Some(Grant { worker: number, process, alone })
     }
 
-    fn wait(&mut self, want: Want) -> oneshot::Receiver<Result<Grant>> {
+    fn wait(&mut self, want: Want) -> oneshot::Receiver<Result<Grant<P>>> {
         self.tickets += 1;
         let ticket = self.tickets;
         self.queue(want).push(ticket)
     }
 
-    fn queue(&mut self, want: Want) -> &mut Queue {
+    fn queue(&mut self, want: Want) -> &mut Queue<P> {
         match (want.worker, want.alone) {
             (None, false) => &mut self.waiting,
             (None, true) => &mut self.suspects,
@@ -293,24 +294,39 @@ impl State {
     }
 }
 
-impl Worker {
+impl<P: Process> Worker<P> {
+    const fn new() -> Self {
+        Self {
+            process: None,
+            load: 0,
+            is_alone: false,
+            left: 0,
+            ended: 0,
+            pinned: Queue::new(),
+            pinned_suspects: Queue::new(),
+        }
+    }
+
     /// Returns whether it takes another call, if it may have as many with it.
     fn has_room(&self, most: usize) -> bool {
-        self.portal.is_some() && !self.is_alone && self.load < most && self.left > 0
+        self.process.is_some() && !self.is_alone && self.load < most && self.left > 0
     }
 }
 
 /// Calls that wait for a place, in order.
-#[derive(Default)]
-struct Queue(VecDeque<Waiter>);
+struct Queue<P>(VecDeque<Waiter<P>>);
 
-struct Waiter {
+struct Waiter<P> {
     ticket: u64,
-    grant: oneshot::Sender<Result<Grant>>,
+    grant: oneshot::Sender<Result<Grant<P>>>,
 }
 
-impl Queue {
-    fn push(&mut self, ticket: u64) -> oneshot::Receiver<Result<Grant>> {
+impl<P> Queue<P> {
+    const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    fn push(&mut self, ticket: u64) -> oneshot::Receiver<Result<Grant<P>>> {
         let (grant, granted) = oneshot::channel();
         // Those that have left are forgotten before they are more than those that wait.
         if self.0.len() == self.0.capacity() {
@@ -338,17 +354,162 @@ impl Queue {
     }
 }
 
-/// A call that waits; if it is dropped after it was given a place, the place goes to the next.
-struct Waiting<'a> {
-    board: &'a Board,
-    granted: oneshot::Receiver<Result<Grant>>,
+/// A call that waits. If it is dropped, the place that it may have been given goes to the next, and so do those that
+/// were kept free for it.
+struct Waiting<'a, P: Process> {
+    board: &'a Board<P>,
+    granted: oneshot::Receiver<Result<Grant<P>>>,
+    is_over: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl<P: Process> Drop for Waiting<'_, P> {
     fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
         self.granted.close();
         if let Ok(Ok(grant)) = self.granted.try_recv() {
             self.board.release(&grant);
         }
+        let mut state = self.board.state();
+        (0..state.workers.len()).for_each(|worker| state.serve(worker, self.board.in_flight));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Fake(Arc<AtomicBool>);
+
+    impl Process for Fake {
+        fn is_gone(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    const ANY: Want = Want { worker: None, alone: false };
+    const SUSPECT: Want = Want { worker: None, alone: true };
+
+    /// A board whose workers are up.
+    fn up(workers: usize, in_flight: usize, most_calls: u64) -> Board<Fake> {
+        let board = Board::new(workers, in_flight, most_calls);
+        (0..workers).for_each(|worker| board.set_up(worker, Fake::default()));
+        board
+    }
+
+    type Now<'a> = Option<Place<'a, Fake>>;
+
+    fn now<'a>(place: Pin<&mut impl Future<Output = Result<Place<'a, Fake>>>>) -> Now<'a> {
+        place.now_or_never().map(Result::unwrap)
+    }
+
+    #[test]
+    fn the_worker_with_the_fewest_calls_is_next() {
+        let board = up(2, 2, u64::MAX);
+        let places: Vec<_> = (0..4).map(|_| now(pin!(board.place(ANY))).unwrap()).collect();
+        assert_eq!(places.iter().map(|place| place.grant.worker).collect::<Vec<_>>(), [0, 1, 0, 1]);
+        let mut fifth = pin!(board.place(ANY));
+        assert!(now(fifth.as_mut()).is_none());
+        drop(places.into_iter().nth(2));
+        assert_eq!(now(fifth).unwrap().grant.worker, 0, "the place that is free again");
+    }
+
+    #[test]
+    fn a_suspect_has_a_worker_for_itself_and_comes_first() {
+        let board = up(1, 4, u64::MAX);
+        let first = now(pin!(board.place(ANY))).unwrap();
+        let (mut suspect, mut late) = (pin!(board.place(SUSPECT)), pin!(board.place(ANY)));
+        assert!(now(suspect.as_mut()).is_none());
+        assert!(now(late.as_mut()).is_none(), "it would keep the suspect waiting");
+        drop(first);
+        let alone = now(suspect).unwrap();
+        assert!(alone.grant.alone && now(late.as_mut()).is_none());
+        drop(alone);
+        assert!(now(late).is_some());
+    }
+
+    #[test]
+    fn a_suspect_that_leaves_keeps_nothing_free() {
+        let board = up(1, 2, u64::MAX);
+        let _stays = now(pin!(board.place(ANY))).unwrap();
+        let mut suspect = Box::pin(board.place(SUSPECT));
+        let mut late = pin!(board.place(ANY));
+        assert!(now(suspect.as_mut()).is_none() && now(late.as_mut()).is_none());
+        drop(suspect);
+        assert!(now(late).is_some());
+    }
+
+    #[test]
+    fn a_place_that_was_given_to_one_that_has_left_goes_to_the_next() {
+        let board = up(1, 1, u64::MAX);
+        let first = now(pin!(board.place(ANY))).unwrap();
+        let (mut second, mut third) = (Box::pin(board.place(ANY)), pin!(board.place(ANY)));
+        assert!(now(second.as_mut()).is_none() && now(third.as_mut()).is_none());
+        drop(first);
+        drop(second);
+        assert!(now(third).is_some());
+    }
+
+    #[test]
+    fn calls_of_a_worker_wait_for_it_and_those_that_came_first_are_first() {
+        let board = up(2, 1, u64::MAX);
+        let places: Vec<_> = (0..2).map(|_| now(pin!(board.place(ANY))).unwrap()).collect();
+        let (mut any, mut pinned) = (pin!(board.place(ANY)), pin!(board.place(Want { worker: Some(0), alone: false })));
+        assert!(now(any.as_mut()).is_none() && now(pinned.as_mut()).is_none());
+        let mut places = places.into_iter();
+        drop(places.next()); // of worker 0
+        let earlier = now(any).unwrap();
+        assert!(now(pinned.as_mut()).is_none());
+        drop(places.next()); // of worker 1
+        assert!(now(pinned.as_mut()).is_none(), "another worker will not do");
+        drop(earlier);
+        assert_eq!(now(pinned).unwrap().grant.worker, 0);
+    }
+
+    #[test]
+    fn a_process_gets_no_more_calls_than_it_may_have() {
+        let board = up(1, 4, 2);
+        let places: Vec<_> = (0..2).map(|_| now(pin!(board.place(ANY))).unwrap()).collect();
+        let mut third = pin!(board.place(ANY));
+        assert!(now(third.as_mut()).is_none());
+        assert!(board.until_spent(0).now_or_never().is_none());
+        drop(places);
+        assert!(board.until_spent(0).now_or_never().is_some() && now(third.as_mut()).is_none());
+        board.set_up(0, Fake::default());
+        assert!(now(third).is_some());
+    }
+
+    #[test]
+    fn a_lost_worker_takes_no_call_before_it_is_up_again() {
+        let board = up(1, 2, u64::MAX);
+        let place = now(pin!(board.place(ANY))).unwrap();
+        board.lose(&place);
+        assert!(now(pin!(board.place(ANY))).is_some(), "its process is there");
+        place.grant.process.0.store(true, Ordering::SeqCst);
+        board.lose(&place);
+        drop(place);
+        let mut next = pin!(board.place(ANY));
+        assert!(now(next.as_mut()).is_none());
+        board.set_up(0, Fake::default());
+        assert!(now(next).is_some());
+    }
+
+    #[test]
+    fn a_closed_board_tells_all_that_wait() {
+        let board = up(1, 1, u64::MAX);
+        let _first = now(pin!(board.place(ANY))).unwrap();
+        let mut waits = pin!(board.place(ANY));
+        assert!(now(waits.as_mut()).is_none());
+        board.close(Error::Closed("it is closed".into()));
+        assert!(waits.now_or_never().unwrap().is_err());
+        assert!(board.place(ANY).now_or_never().unwrap().is_err());
     }
 }

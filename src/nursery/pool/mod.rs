@@ -43,10 +43,11 @@ pub use self::progress::PoolProgress;
 pub use self::results::Results;
 pub use self::start::PoolStart;
 
-use self::board::Board;
+use self::board::{Board, Process};
 use self::progress::Progress;
 use super::Nursery;
 use crate::error::{Error, Result};
+use crate::portal::Portal;
 use crate::rpc::call::Call;
 use crate::scope;
 
@@ -62,7 +63,7 @@ pub struct Pool(Arc<Shared>);
 
 /// State shared by a pool's handles, its calls and its workers.
 struct Shared {
-    board: Board,
+    board: Board<Portal>,
     retries: u32,
     timeout: Option<Duration>,
     hedge: Option<Duration>,
@@ -135,6 +136,12 @@ impl Pool {
     pub async fn shutdown(&self) {
         self.0.stop();
         let _ = scope::wait(self.0.workers.wait()).await; // it has no error to return
+    }
+}
+
+impl Process for Portal {
+    fn is_gone(&self) -> bool {
+        Self::is_gone(self)
     }
 }
 

@@ -182,6 +182,8 @@ impl PoolStart {
             let mut options = options.clone();
             options.name = format!("{}-{}", options.name, number + 1);
             options.modules.push(inside::MODULE.into());
+            // It has the pool to wait for.
+            options.ends_with_body = false;
             if !hosts.is_empty() {
                 options.host = hosts[number % hosts.len()].clone();
             }
