@@ -1,6 +1,7 @@
 //! How often a call is repeated, and for which errors.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ impl Retry {
         let mut made = 0;
         loop {
             let ended = match self.attempt_timeout {
-                Some(after) => limited(what, after, attempt()).await,
+                Some(after) => limited(what, after, Box::pin(attempt())).await,
                 None => attempt().await,
             };
             made += 1;
@@ -87,8 +88,13 @@ impl Retry {
     }
 }
 
-/// Gives up on a call after a time, with an error that says what was waited for.
-pub(crate) async fn limited<T>(what: &str, after: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+/// Gives up on a call after a time, with an error that says what was waited for. The call is behind a pointer: each
+/// layer of futures around it would double its size.
+pub(crate) async fn limited<T>(
+    what: &str,
+    after: Duration,
+    call: Pin<Box<impl Future<Output = Result<T>>>>,
+) -> Result<T> {
     fail_after_value(after, call).await.map_err(|error| match error {
         Error::Timeout { after, .. } => Error::Timeout { what: what.to_owned(), after },
         other => other,

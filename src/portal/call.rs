@@ -141,12 +141,12 @@ async fn send_with_options<R>(Unsent { peer, call, options }: Unsent<'_, R>) -> 
     let (timeout, retry) = options.map_or((None, None), |options| (options.timeout, options.retry));
     let what = format!("`{}` in {}", call.name(), peer.id());
     let call = Mutex::new(call);
-    let attempts = async {
+    let attempts = Box::pin(async {
         match &retry {
             Some(retry) => retry.run(&what, || send_again(peer, &call)).await,
             None => send_again(peer, &call).await,
         }
-    };
+    });
     match timeout {
         Some(after) => limited(&what, after, attempts).await,
         None => attempts.await,

@@ -113,12 +113,12 @@ async fn run<T: Send + 'static>(Unsent { way, state, call, timeout, retry }: Uns
         return way.run(call).await;
     }
     let what = format!("`{state}::{}` of {way}", call.name());
-    let attempts = async {
+    let attempts = Box::pin(async {
         match &retry {
             Some(retry) => retry.run(&what, || way.run(call.clone())).await,
             None => way.run(call).await,
         }
-    };
+    });
     match timeout {
         Some(after) => limited(&what, after, attempts).await,
         None => attempts.await,

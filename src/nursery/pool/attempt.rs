@@ -50,7 +50,7 @@ pub(super) async fn run<T>(shared: &Shared, worker: Option<usize>, call: &Mutex<
         let place = shared.board.place(Want { worker, alone: deaths.all > 0 }).await?;
         let alone = place.grant.alone;
         let ended = match shared.hedge {
-            Some(after) if !alone && worker.is_none() => hedged(shared, place, call, after).await,
+            Some(after) if !alone && worker.is_none() => Box::pin(hedged(shared, place, call, after)).await,
             _ => attempt(shared, place, call).await,
         };
         let lost = match ended {
@@ -70,10 +70,12 @@ pub(super) async fn run<T>(shared: &Shared, worker: Option<usize>, call: &Mutex<
 /// Sends a call to the worker of its place.
 async fn attempt<T>(shared: &Shared, place: Place<'_, Portal>, call: &Mutex<Call<T>>) -> Attempt<T> {
     let portal = &place.grant.process;
-    let running = portal.run_again(call);
     let ended = match shared.timeout {
-        Some(after) => limited(&format!("`{}` in {}", lock(call).name(), portal.id()), after, running).await,
-        None => running.await,
+        Some(after) => {
+            let what = format!("`{}` in {}", lock(call).name(), portal.id());
+            limited(&what, after, Box::pin(portal.run_again(call))).await
+        }
+        None => portal.run_again(call).await,
     };
     match ended {
         Err(late @ Error::Timeout { .. }) if !answers(shared, &place).await => {

@@ -102,12 +102,12 @@ async fn run<T>(Unsent { shared, worker, call, timeout, retry }: Unsent<'_, T>) 
     let _taken = shared.admit()?;
     let what = format!("`{}` in a pool", call.name());
     let call = Mutex::new(call);
-    let attempts = async {
+    let attempts = Box::pin(async {
         match &retry {
             Some(retry) => retry.run(&what, || attempt::run(shared, worker, &call)).await,
             None => attempt::run(shared, worker, &call).await,
         }
-    };
+    });
     let result = match timeout {
         Some(after) => limited(&what, after, attempts).await,
         None => attempts.await,
@@ -120,7 +120,8 @@ async fn run<T>(Unsent { shared, worker, call, timeout, retry }: Unsent<'_, T>) 
 pub(super) async fn run_plainly<T>(shared: &Shared, call: Call<T>) -> Result<T> {
     scope::checkpoint()?;
     let _taken = shared.admit()?;
-    let result = attempt::run(shared, None, &Mutex::new(call)).await;
+    let call = Mutex::new(call);
+    let result = attempt::run(shared, None, &call).await;
     shared.progress.ended(&result);
     result
 }
