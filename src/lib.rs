@@ -28,20 +28,28 @@
 //! ```text
 //! your task                                                    the other process
 //!   portal.run(add(1, 2))                                        add's body
-//!     │ portal/                                                    ▲ runtime/dispatch.rs: one task each
-//!     ▼                                                            │ rpc/: name → function
-//!   channel/ ── proto/session: the call's id ────────┐         channel/driver.rs: the message loop
-//!     │ encodes once, for the connection's buffer    │             ▲ proto/session: the message's dialog
+//!     │                                                            ▲ a task and a scope for each call
+//!     ▼                                                            │ its name → the function
+//!   channel: the call's id, and who waits for it ────┐         channel: the dialog that a message belongs to
+//!     │ encodes once, for the connection's buffer    │             ▲
 //!     ▼                                              │             │
-//!   transports/wire: frames ─► tcp, uds, quic, mem ──┼──────► transports/wire
+//!   wire: frames, limits ────► tcp, uds, quic, mem ──┼──────► wire: frames
 //! ```
-//! A program boots the first actor of a tree in `boot/`. Starting an actor goes through [`Nursery`] and `spawn/`; its
-//! end through `spawn/reap.rs`.
+//! [`manual::architecture`] follows it, an answer, a cancellation, a start and an error, station by station.
+//!
+//! # Where to read on
+//! The handbook is [`manual`]: what you can rely on, actors with state, pools, tests, hosts, debugging.
 
 #![deny(unsafe_code)]
 // The debugger's hooks are small, and wherever something waits or crashes; the usual build has all of them in use.
 #![cfg_attr(not(feature = "debugger"), allow(dead_code))]
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "pleach runs on Linux only: that nothing outlives its parent rests on signals of a parent's death, child subreapers \
+     and /proc, which other systems don't have"
+);
 
 // The macros write `::pleach::…`, so this crate must know itself by that name.
 extern crate self as pleach;
@@ -103,9 +111,13 @@ pub mod transports;
 pub mod trionics;
 
 #[cfg(feature = "testing")]
+#[doc(inline)]
 pub use pleach_macros::test;
+#[doc(inline)]
 pub use pleach_macros::{actor, context, main, rpc, stream};
+#[doc(inline)]
 pub use pleach_wire as wire;
+#[doc(inline)]
 pub use pleach_wire::Blob;
 
 pub use crate::actor::ActorId;
