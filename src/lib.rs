@@ -125,10 +125,14 @@ pub use crate::backoff::Backoff;
 pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
 pub use crate::channel::Liveness;
+#[doc(inline)]
 pub use crate::config::{ChildOutput, Config, Host, HostEntry, Hosts};
 #[cfg(feature = "debugger")]
+#[doc(inline)]
 pub use crate::debug::{pause, pause_from_sync, post_mortem};
+#[doc(inline)]
 pub use crate::error::ok::Ok;
+#[doc(inline)]
 pub use crate::error::{
     ActorDied, ActorPhase, BoxError, ContextCancelled, Error, Poison, RemoteError, Result, ScopeError, WaitStatus,
 };
@@ -149,6 +153,7 @@ pub use crate::rpc::method::me::Me;
 pub use crate::rpc::method::turn::{Exclusive, Shared};
 pub use crate::rpc::stream_call::StreamCall;
 pub use crate::runtime::handle::{Actor, current_actor};
+#[doc(inline)]
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::entry::init;
 pub use crate::spawn::reap::{EndedBy, Ending};
