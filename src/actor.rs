@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// The identity of one actor: a name for humans, a uuid for everything else.
@@ -123,14 +123,15 @@ impl Place {
         static HERE: OnceLock<Place> = OnceLock::new();
         *HERE.get_or_init(|| {
             let boot = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_else(|_| this_host().into_bytes());
-            let mut hash = Sha256::new().chain_update(boot);
+            let mut hash = Context::new(&SHA256);
+            hash.update(&boot);
             for namespace in ["pid", "net"] {
                 let link = std::fs::read_link(format!("/proc/self/ns/{namespace}")).unwrap_or_default();
                 hash.update(link.as_os_str().as_encoded_bytes());
-                hash.update([0]);
+                hash.update(&[0]);
             }
-            let hash: [u8; 32] = hash.finalize().into();
-            let first: [u8; 8] = std::array::from_fn(|at| hash[at]);
+            let hash = hash.finish();
+            let first: [u8; 8] = std::array::from_fn(|at| hash.as_ref()[at]);
             // Never the unknown place.
             Self(u64::from_le_bytes(first).max(1))
         })

@@ -28,20 +28,28 @@
 //! ```text
 //! your task                                                    the other process
 //!   portal.run(add(1, 2))                                        add's body
-//!     │ portal/                                                    ▲ runtime/dispatch.rs: one task each
-//!     ▼                                                            │ rpc/: name → function
-//!   channel/ ── proto/session: the call's id ────────┐         channel/driver.rs: the message loop
-//!     │ encodes once, for the connection's buffer    │             ▲ proto/session: the message's dialog
+//!     │                                                            ▲ a task and a scope for each call
+//!     ▼                                                            │ its name → the function
+//!   channel: the call's id, and who waits for it ────┐         channel: the dialog that a message belongs to
+//!     │ encodes once, for the connection's buffer    │             ▲
 //!     ▼                                              │             │
-//!   transports/wire: frames ─► tcp, uds, quic, mem ──┼──────► transports/wire
+//!   wire: frames, limits ────► tcp, uds, quic, mem ──┼──────► wire: frames
 //! ```
-//! A program boots the first actor of a tree in `boot/`. Starting an actor goes through [`Nursery`] and `spawn/`; its
-//! end through `spawn/reap.rs`.
+//! [`manual::architecture`] follows it, an answer, a cancellation, a start and an error, station by station.
+//!
+//! # Where to read on
+//! The handbook is [`manual`]: what you can rely on, actors with state, pools, tests, hosts, debugging.
 
 #![deny(unsafe_code)]
 // The debugger's hooks are small, and wherever something waits or crashes; the usual build has all of them in use.
 #![cfg_attr(not(feature = "debugger"), allow(dead_code))]
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "pleach runs on Linux only: that nothing outlives its parent rests on signals of a parent's death, child subreapers \
+     and /proc, which other systems don't have"
+);
 
 // The macros write `::pleach::…`, so this crate must know itself by that name.
 extern crate self as pleach;
@@ -103,9 +111,13 @@ pub mod transports;
 pub mod trionics;
 
 #[cfg(feature = "testing")]
+#[doc(inline)]
 pub use pleach_macros::test;
+#[doc(inline)]
 pub use pleach_macros::{actor, context, main, rpc, stream};
+#[doc(inline)]
 pub use pleach_wire as wire;
+#[doc(inline)]
 pub use pleach_wire::Blob;
 
 pub use crate::actor::ActorId;
@@ -113,10 +125,14 @@ pub use crate::backoff::Backoff;
 pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
 pub use crate::channel::Liveness;
+#[doc(inline)]
 pub use crate::config::{ChildOutput, Config, Host, HostEntry, Hosts};
 #[cfg(feature = "debugger")]
+#[doc(inline)]
 pub use crate::debug::{pause, pause_from_sync, post_mortem};
+#[doc(inline)]
 pub use crate::error::ok::Ok;
+#[doc(inline)]
 pub use crate::error::{
     ActorDied, ActorPhase, BoxError, ContextCancelled, Error, Poison, RemoteError, Result, ScopeError, WaitStatus,
 };
@@ -139,6 +155,7 @@ pub use crate::rpc::method::me::Me;
 pub use crate::rpc::method::turn::{Exclusive, Shared};
 pub use crate::rpc::stream_call::StreamCall;
 pub use crate::runtime::handle::{Actor, current_actor};
+#[doc(inline)]
 pub use crate::scope::{CancelScope, Task, TaskNursery, fail_after, move_on_after, open_task_nursery, shield};
 pub use crate::spawn::entry::init;
 pub use crate::spawn::reap::{EndedBy, Ending};

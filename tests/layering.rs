@@ -223,7 +223,10 @@ fn nothing_is_left_for_later_and_each_file_says_what_it_is() {
 fn prose_names_its_subjects() {
     let folders = ["src", "transports", "macros", "tests", "benches", "examples", "fuzz"].map(sources_below).concat();
     let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"];
-    let pages = pages.into_iter().chain(["certs/README.md", "transports/README.md"]).map(|page| root().join(page));
+    let crates =
+        ["conformance", "mem", "quic", "tcp", "tls", "uds", "wire"].map(|name| format!("transports/{name}/README.md"));
+    let pages = pages.into_iter().chain(["certs/README.md", "macros/README.md", "transports/README.md"]);
+    let pages = pages.map(String::from).chain(crates).map(|page| root().join(page));
     let mut faults = Vec::new();
     for file in folders.into_iter().chain(pages) {
         for (number, line) in read(&file).lines().enumerate() {

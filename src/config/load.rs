@@ -155,8 +155,14 @@ fn check_name(field: &str, name: &str, known: &[Key]) -> Result<(), String> {
     if known.iter().any(|key| part(key) == name) {
         return Ok(());
     }
-    Err(format!("unknown {field} `{name}`; there are {}", list(known.iter().map(part))))
+    let feature = FEATURES.iter().find(|(transport, _)| field == "transport" && *transport == name);
+    let missing = feature.map(|(_, feature)| format!(" in this build: it needs the feature `{feature}` of pleach"));
+    let there_are = list(known.iter().map(part));
+    Err(format!("unknown {field} `{name}`{}; there are {there_are}", missing.unwrap_or_default()))
 }
+
+/// The transports that a build may lack, and the features that bring them.
+const FEATURES: [(&str, &str); 4] = [("tcp", "tcp"), ("tls+tcp", "tls"), ("uds", "uds"), ("quic", "quic")];
 
 fn list(names: impl Iterator<Item = String>) -> String {
     names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
@@ -277,6 +283,12 @@ mod tests {
 
         let name = fault(Some("# ours\ntransport = \"udp\"\n"), &[]);
         assert_eq!(name, "pleach.toml: line 2: unknown transport `udp`; there are tcp, uds");
+
+        let lacking = fault(Some("transport = \"tls+tcp\"\n"), &[]);
+        assert!(
+            lacking.contains("`tls+tcp` in this build: it needs the feature `tls` of pleach; there are"),
+            "{lacking}"
+        );
     }
 
     #[test]

@@ -1,29 +1,28 @@
 //! The debugger: an actor that pauses, panics or fails stands still, and its user talks to it from the root's terminal.
 //!
-//! ```text
-//! the process concerned                               the root's process
-//!   stop.rs ──── holds ───────────────────────────────► each ancestor: nothing below is late (`holds`)
-//!     │ ──────── Stop ────────────────────────────────► inspect/stops.rs: the queue, in order of arrival
-//!     ▼                                                    ▼
-//!   commands.rs ◄──── one command after the other ────── front/: the prompt, on the terminal
-//! ```
 //! The thread that stands still answers by itself: nothing depends on the actor's async runtime, which may stand still
 //! with it. Between hosts, the same connections go through the keeper and the login that it belongs to.
-//!
-//! | file | station |
-//! |---|---|
-//! | this one | what a program calls: [`pause`], [`post_mortem`]; debug mode |
-//! | `stop.rs` | a thread stands still, holds its branch, and answers |
-//! | `commands.rs` | the commands, and those that are answered there |
-//! | `catches.rs` | whether the program catches a panic itself |
-//! | `frames.rs` | its stack: the user's frames |
-//! | `source.rs` | the lines around a place |
-//! | `call.rs` | running a function of the actor |
-//! | `front/` | the prompt: queue, terminal, native debuggers |
 //!
 //! # Invariants
 //! 1. Without a terminal nothing stands still: the report goes to the log.
 //! 2. A thread that stands still holds its branch before it asks for the terminal.
+
+// The files:
+//
+// the process concerned                               the root's process
+//   stop.rs ──── holds ───────────────────────────────► each ancestor: nothing below is late (`holds`)
+//     │ ──────── Stop ────────────────────────────────► inspect/stops.rs: the queue, in order of arrival
+//     ▼                                                    ▼
+//   commands.rs ◄──── one command after the other ────── front/: the prompt, on the terminal
+//
+// - this one: what a program calls: [`pause`], [`post_mortem`]; debug mode
+// - `stop.rs`: a thread stands still, holds its branch, and answers
+// - `commands.rs`: the commands, and those that are answered there
+// - `catches.rs`: whether the program catches a panic itself
+// - `frames.rs`: its stack: the user's frames
+// - `source.rs`: the lines around a place
+// - `call.rs`: running a function of the actor
+// - `front/`: the prompt: queue, terminal, native debuggers
 
 mod call;
 mod catches;

@@ -4,22 +4,6 @@
 //! with the actors' own, so an actor whose tasks never yield is seen like any other. While there are no requests, it
 //! costs a descriptor, and no processor time.
 //!
-//! | file | station |
-//! |---|---|
-//! | this one | who is asked: [`processes`] |
-//! | `ask.rs` | what travels, and the connection to a process |
-//! | `report.rs` | the answer: a process, its actors, their connections |
-//! | `work.rs` | the functions that run, and the calls that wait |
-//! | `stacks.rs` | where tasks and threads are |
-//! | `forest.rs` | actors put together to trees |
-//! | `chains.rs` | calls that come back to an actor that waits |
-//! | `listener.rs` | the socket of a process, and the threads that answer |
-//! | `links.rs` | the links from this process to other hosts |
-//! | `hops.rs` | a connection that leads over several processes |
-//! | `transfer.rs` | messages on a connection that may stall |
-//! | `trace.rs` | the messages of an actor, as they pass |
-//! | `stops.rs` | actors that stand still, and wait for the debugger's terminal |
-//!
 //! The sockets are in Linux's abstract namespace: they leave no file, whatever ends the process, and are listed in
 //! `/proc/net/unix`, so that they need no directory to be found in. Other users can see their names, and no more.
 //!
@@ -29,6 +13,22 @@
 //! # Invariants
 //! 1. Both sides know the other's user from the kernel before a byte is read: the same one, or root.
 //! 2. An answer takes no lock that it would have to wait for, and needs no task of an actor.
+
+// The files:
+//
+// - this one: who is asked: [`processes`]
+// - `ask.rs`: what travels, and the connection to a process
+// - `report.rs`: the answer: a process, its actors, their connections
+// - `work.rs`: the functions that run, and the calls that wait
+// - `stacks.rs`: where tasks and threads are
+// - `forest.rs`: actors put together to trees
+// - `chains.rs`: calls that come back to an actor that waits
+// - `listener.rs`: the socket of a process, and the threads that answer
+// - `links.rs`: the links from this process to other hosts
+// - `hops.rs`: a connection that leads over several processes
+// - `transfer.rs`: messages on a connection that may stall
+// - `trace.rs`: the messages of an actor, as they pass
+// - `stops.rs`: actors that stand still, and wait for the debugger's terminal
 
 mod ask;
 mod chains;
@@ -56,6 +56,7 @@ use self::ask::ask;
 pub(crate) use self::ask::ask_lastingly;
 pub(crate) use self::ask::{Reply, Request};
 use self::listener::NAME;
+#[doc(inline)]
 pub use pleach_wire::msg::FunctionKind;
 
 pub use crate::events::{ActorEvent, ActorEventKind, EventCursor, EventsReport};

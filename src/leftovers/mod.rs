@@ -5,17 +5,17 @@
 //! know of that end: the processes that actors have started, if they have left their actor's side; sockets in a
 //! directory that its user has named; socket directories, as long as no program is started that would make one there.
 //!
-//! | file | station |
-//! |---|---|
-//! | this one | finding all of it, and removing one thing |
-//! | `processes.rs` | processes of trees whose root has gone |
-//! | `sockets.rs` | socket directories, and sockets, that no process uses |
-//!
 //! # Invariants
 //! 1. Nothing of a tree is found whose root is alive, or may be; on another host that is its keeper there.
 //! 2. A process is ended through a descriptor of the very process that was found, so a number that has come to mean
 //!    another one does no harm.
 //! 3. What belongs to another user, and what this very program runs in, is shown but never removed.
+
+// The files:
+//
+// - this one: finding all of it, and removing one thing
+// - `processes.rs`: processes of trees whose root has gone
+// - `sockets.rs`: socket directories, and sockets, that no process uses
 
 mod processes;
 mod sockets;

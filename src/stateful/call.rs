@@ -21,8 +21,9 @@ use crate::stream::{Lag, StreamReceiver};
 /// A call of a method of a [`Handle`](crate::Handle): a future, which sends the call when it is first polled.
 ///
 /// # Errors
-/// It resolves to the method's own error, or as [`Portal::run`](crate::Portal::run); [`Error::Closed`] when the state is
-/// gone, because the actor ends or a method has panicked while it changed it; [`Error::Usage`] when the call would wait
+/// It resolves to the method's own error, or as [`Portal::run`](crate::Portal::run);
+/// [`Error::Closed`](crate::Error::Closed) when the state is gone, because the actor ends or a method has panicked while
+/// it changed it; [`Error::Usage`](crate::Error::Usage) when the call would wait
 /// for itself, because a method that has the state waits for it.
 ///
 /// # Cancel safety

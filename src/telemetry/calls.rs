@@ -240,7 +240,7 @@ mod tests {
     use tracing::span::{Attributes, Id, Record};
     use tracing::subscriber::with_default;
     use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-    use tracing_subscriber::{EnvFilter, Registry};
+    use tracing_subscriber::{Registry, filter::Targets};
 
     use super::*;
 
@@ -271,7 +271,7 @@ mod tests {
     fn seen(filter: &str, body: impl FnOnce()) -> Vec<(String, String)> {
         trace_calls();
         let seen = Seen::default();
-        with_default(Registry::default().with(seen.clone().with_filter(EnvFilter::new(filter))), body);
+        with_default(Registry::default().with(seen.clone().with_filter(filter.parse::<Targets>().unwrap())), body);
         seen.0.lock().unwrap().clone()
     }
 

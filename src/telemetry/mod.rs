@@ -31,11 +31,12 @@ use std::sync::Mutex;
 
 use tracing::Subscriber;
 use tracing::subscriber::NoSubscriber;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
-use tracing_subscriber::{EnvFilter, Registry, fmt};
+use tracing_subscriber::{Registry, fmt};
 
 pub use self::calls::trace_calls;
 pub use self::line::LogFormat;
@@ -50,7 +51,7 @@ use crate::sync::lock;
 ///
 /// `level` is a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), the name of a layer (`transport`,
 /// `runtime`, `cancel`: everything of that layer, and warnings), another target such as a crate (likewise), or any
-/// filter of `tracing-subscriber`. The environment variable `PLEACH_LOG` comes first; without both, warnings and errors
+/// of them with levels: `info,app::part=debug`, as `Targets` of `tracing-subscriber` reads it. The environment variable `PLEACH_LOG` comes first; without both, warnings and errors
 /// are shown. What looks like a misspelt level or layer is said, and hides nothing.
 ///
 /// A record has the time in UTC, the level, the name of its actor and the process id (`[worker 4711]`; of an actor that
@@ -98,7 +99,7 @@ fn init_with(level: Option<&str>, format: LogFormat) {
 }
 
 /// Sets a subscriber that writes lines, beside whatever stands below it.
-fn install<S>(below: S, filter: EnvFilter, format: LogFormat) -> Result<(), TryInitError>
+fn install<S>(below: S, filter: Targets, format: LogFormat) -> Result<(), TryInitError>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
@@ -106,7 +107,7 @@ where
 }
 
 /// Makes a subscriber that writes lines, beside whatever stands below it.
-fn lines<S>(below: S, filter: EnvFilter, format: LogFormat) -> impl Subscriber + Send + Sync
+fn lines<S>(below: S, filter: Targets, format: LogFormat) -> impl Subscriber + Send + Sync
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
@@ -153,12 +154,12 @@ pub(crate) fn span_trace() -> Vec<String> {
     })
 }
 
-fn filter(level: &str) -> EnvFilter {
+fn filter(level: &str) -> Targets {
     let directives = match level {
         layer if LAYERS.contains(&layer) => format!("warn,pleach::{layer}=trace"),
         level if LEVELS.contains(&level.to_ascii_lowercase().as_str()) => level.to_owned(),
         // One word that is neither: everything of that target, such as a crate. It hides no warnings of others.
-        target if target.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':') => {
+        target if !target.is_empty() && target.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':') => {
             if let Some(meant) = meant(target, LAYERS.into_iter().chain(LEVELS)) {
                 complain(format!(
                     "the log filter `{target}` is neither a level nor a layer; did you mean `{meant}`?\n"
@@ -168,10 +169,22 @@ fn filter(level: &str) -> EnvFilter {
         }
         other => other.to_owned(),
     };
-    EnvFilter::try_new(&directives).unwrap_or_else(|error| {
-        complain(format!("`{level}` is not a valid log filter ({error}); showing warnings\n"));
-        EnvFilter::new("warn")
+    parse(&directives).unwrap_or_else(|why| {
+        complain(format!("`{level}` is not a valid log filter ({why}); showing warnings\n"));
+        Targets::new().with_default(LevelFilter::WARN)
     })
+}
+
+fn parse(directives: &str) -> Result<Targets, String> {
+    let named = directives.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    let named: Vec<_> = named.collect();
+    if named.is_empty() {
+        return Err("it is empty".into());
+    }
+    if let Some(span) = named.iter().find(|directive| directive.contains('[')) {
+        return Err(format!("`{span}` is by span or field, and it selects by target and level: `app::part=debug`"));
+    }
+    named.join(",").parse::<Targets>().map_err(|error| error.to_string())
 }
 
 /// Says what is wrong with a setting. A root may read it twice: for itself, and when its program calls [`init`].
@@ -218,16 +231,14 @@ mod tests {
     fn records(level: &str) -> String {
         let written = Written::default();
         let into = written.clone();
-        let subscriber = fmt().with_env_filter(filter(level)).with_ansi(false).with_line_number(true);
-        tracing::subscriber::with_default(
-            subscriber.with_file(true).with_writer(move || into.clone()).finish(),
-            || {
-                tracing::trace!(target: "pleach::transport", "a frame");
-                tracing::trace!(target: "pleach::runtime", "a task");
-                tracing::trace!(target: "pleach::cancel", "a cancel");
-                tracing::warn!(target: "app", "a warning");
-            },
-        );
+        let lines = fmt::layer().with_ansi(false).with_line_number(true).with_file(true);
+        let lines = lines.with_writer(move || into.clone()).with_filter(filter(level));
+        tracing::subscriber::with_default(Registry::default().with(lines), || {
+            tracing::trace!(target: "pleach::transport", "a frame");
+            tracing::trace!(target: "pleach::runtime", "a task");
+            tracing::trace!(target: "pleach::cancel", "a cancel");
+            tracing::warn!(target: "app", "a warning");
+        });
         String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -252,6 +263,15 @@ mod tests {
             assert!(records(word).contains("a warning"), "{word}");
         }
         assert!(!records("off").contains("a warning"));
+    }
+
+    #[test]
+    fn a_filter_may_have_blanks_and_one_that_is_none_hides_no_warning() {
+        let mixed = records("error, pleach::cancel=trace,");
+        assert!(mixed.contains("a cancel") && !mixed.contains("a warning") && !mixed.contains("a task"), "{mixed}");
+        for wrong in ["", "app[span]=trace", "app=loud", "a=b=c"] {
+            assert_eq!(records(wrong).lines().count(), 1, "{wrong}");
+        }
     }
 
     // S40

@@ -1,12 +1,12 @@
 //! Helpers for tasks of one actor, which need scopes and neither processes nor connections; and one for many
 //! actors at once.
 //!
-//! | file | contents |
+//! | item | |
 //! |---|---|
-//! | `src/broadcast` | [`broadcast()`]: one source, several consumers, each at its own pace |
-//! | `gather.rs` | [`gather_contexts`]: several blocks entered at once, left together |
-//! | `pubsub.rs` | [`Publisher`]: one running source for all subscribers of its topics |
-//! | `cluster.rs` | [`open_actor_cluster`]: identical actors on all hosts, by name |
+//! | [`broadcast()`] | one source, several consumers, each at its own pace |
+//! | [`gather_contexts`] | several blocks entered at once, left together |
+//! | [`Publisher`] | one running source for all subscribers of its topics |
+//! | [`open_actor_cluster`] | identical actors on all hosts, by name |
 //!
 //! The name is that of the Python project's package for the same things.
 

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, ensure};
 use pleach_tls::config::ANY_HOST;
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use x509_parser::time::ASN1Time;
 
@@ -115,6 +115,6 @@ fn name(name: &GeneralName<'_>) -> String {
 }
 
 fn fingerprint(der: &[u8]) -> String {
-    let bytes: Vec<_> = Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect();
+    let bytes: Vec<_> = digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
     bytes.join(":")
 }

@@ -131,7 +131,7 @@ fn is_lost(error: &Error, worker: &Portal) -> bool {
     }
 }
 
-/// Returns whether a worker may have been killed by somebody else.
+/// Returns whether a worker may have been killed from outside.
 fn may_be_from_outside(lost: &Error) -> bool {
     match lost {
         Error::ActorDied(died) => match died.status {

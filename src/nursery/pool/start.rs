@@ -205,7 +205,7 @@ impl PoolStart {
         if let Err(failed) = all_started {
             // The others end first.
             shared.stop();
-            let _ = scope::wait(shared.workers.wait()).await; // the scope's cancellation is no news
+            let _ = scope::wait(shared.workers.wait()).await; // the caller knows of a cancellation
             return Err(failed);
         }
         drop(starting.disarm());

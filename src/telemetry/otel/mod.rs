@@ -30,7 +30,7 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -84,7 +84,13 @@ where
     };
     propagate_with(OtelPropagator);
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("pleach"));
-    Some(layer.with_filter(EnvFilter::new(EXPORTED)))
+    Some(layer.with_filter(exported()))
+}
+
+/// Which spans are exported.
+fn exported() -> Targets {
+    let all = Targets::new().with_default(LevelFilter::INFO);
+    all.with_target("pleach", LevelFilter::WARN).with_target("pleach::rpc", LevelFilter::DEBUG)
 }
 
 fn provider() -> Result<SdkTracerProvider, ExporterBuildError> {
@@ -119,9 +125,6 @@ pub(super) fn flush() {
 
 static WANTED: AtomicBool = AtomicBool::new(false);
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
-
-/// Which spans are exported.
-const EXPORTED: &str = "info,pleach=warn,pleach::rpc=debug";
 
 /// How long the end of a process waits for the collector.
 const AT_END: Duration = Duration::from_millis(500);

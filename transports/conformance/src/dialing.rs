@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
+use crate::patience::{patience, soon};
 use futures_util::future::join_all;
-use pleach_patience::{patience, soon};
 use pleach_wire::address::HostPort;
 use pleach_wire::{Address, Listener, MsgTransportExt, TransportError};
 

@@ -16,6 +16,8 @@
 //! | [`cuts`] | connections that break at any byte |
 //! | [`slow`] | slow lines (see [`line`](mod@line)) |
 //!
+//! [`patience`](mod@patience) has how long a check waits.
+//!
 //! # What must stay true
 //! 1. A check waits for events, never for time; [`run`] bounds it.
 //! 2. The dialer says something first, because over some protocols the listener sees nothing before that.
@@ -36,6 +38,7 @@ pub mod faulty;
 pub mod limits;
 pub mod line;
 pub mod overtaking;
+pub mod patience;
 mod say;
 pub mod slow;
 mod subject;
@@ -43,7 +46,7 @@ mod subject;
 pub use faulty::{Faulty, Plan};
 pub use subject::{Pair, Raw, Role, Subject};
 
-use pleach_patience::patience;
+use self::patience::patience;
 
 /// Runs one check on a runtime of its own, as long as tests have patience.
 ///

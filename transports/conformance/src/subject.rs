@@ -67,7 +67,7 @@ impl Subject {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let socket_dir = std::env::temp_dir().join(format!("pleach-suite-{}-{number}", std::process::id()));
-        let settings = Settings { socket_dir, dial_timeout: pleach_patience::patience(), ..Settings::default() };
+        let settings = Settings { socket_dir, dial_timeout: crate::patience::patience(), ..Settings::default() };
         Self { protocol: Arc::new(protocol), make: Arc::new(make), settings }
     }
 
