@@ -14,6 +14,7 @@
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
 //! | [`observing`] | what actors print and log, and where it goes |
 //! | [`values`] | which values arrive unchanged over which codec, and which are refused |
+//! | [`migrating`] | from ractor, kameo, tarpc, Erlang, Ray and tractor, side by side |
 //! | [`architecture`] | the journeys of a call, an answer, a cancel, a spawn and an error, station by station |
 //! | [`rows`] | each row of the specified behaviour, and the test that holds it |
 //!
@@ -25,6 +26,7 @@ pub mod cancellation;
 #[cfg(feature = "debugger")]
 pub mod debugging;
 pub mod hosts;
+pub mod migrating;
 pub mod observing;
 pub mod pools;
 pub mod rows;
