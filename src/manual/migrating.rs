@@ -65,7 +65,9 @@
 //! | `exit(Pid, kill)` | [`Portal::kill`](crate::Portal::kill) |
 //! | `supervisor`, `one_for_one` | [`Nursery::supervise`](crate::Nursery::supervise), [`Supervision::one_for_one`](crate::Supervision::one_for_one) |
 //! | `intensity`, `period` | [`intensity(5, Duration::from_secs(10))`](crate::Supervision::intensity) |
-//! | a pid that changes with a restart | [`Supervisor::portal`](crate::Supervisor::portal), which waits for the restart |
+//! | `start_child`, `terminate_child` | [`add_child`](crate::Supervisor::add_child), [`remove_child`](crate::Supervisor::remove_child) |
+//! | `simple_one_for_one` | [`Supervision::dynamic`](crate::Supervision::dynamic) |
+//! | a pid that changes with a restart | [`SupervisedPortal`](crate::SupervisedPortal), which waits for the restart |
 //! | `observer` | `pleach top`, `pleach web` |
 //!
 //! # tarpc: a service
