@@ -1,5 +1,6 @@
 //! Children that are added and removed while their supervisor runs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,15 @@ use pleach::{Backoff, ChildSpec, ChildState, Handle, Supervision, Supervisor, Su
 
 use super::{daemon, kill, next_death, pid, rest};
 use crate::support::{FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, is_there, over, test, test_fn};
+
+/// Fails once the file is there.
+#[pleach::rpc]
+async fn fails_with(file: PathBuf) -> Result<()> {
+    while !file.exists() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    super::fail().await
+}
 
 pub(super) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
@@ -155,6 +165,7 @@ async fn a_taken_name_is_refused() {
 }
 
 async fn a_supervisor_that_has_ended_takes_no_child() {
+    let dir = tempfile::tempdir().unwrap();
     let mut gave_up = None;
     let ended: Result<()> = in_nursery(over("mem"), async |n| {
         // With its last child…
@@ -167,10 +178,12 @@ async fn a_supervisor_that_has_ended_takes_no_child() {
         supervisor.shutdown().await;
         assert!(matches!(supervisor.add_child(spec(&n, "b")).await, Err(Error::Cancelled(_))));
         // …or in failure.
-        let failing = ChildSpec::run_once("job", super::fail);
+        let (file, told) = (dir.path().join("fail"), dir.path().join("fail"));
+        let failing = ChildSpec::run_once("job", move || fails_with(file.clone()));
         let supervisor = n.supervise(Supervision::one_for_one().intensity(0, FOREVER).stay_open()).await?;
         gave_up = Some((supervisor.clone(), spec(&n, "b")));
-        drop(supervisor.add_child(failing).await);
+        supervisor.add_child(failing).await?;
+        std::fs::write(told, "").unwrap();
         std::future::pending().await
     })
     .await;
