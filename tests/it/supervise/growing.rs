@@ -272,7 +272,7 @@ async fn removed_in_its_wait(supervision: Supervision) {
 }
 
 /// Returns a child that hangs in its start once a file is there, the file, and the notes of that.
-fn hanging(n: &Nursery) -> (ChildSpec, std::path::PathBuf, Arc<Notes>) {
+fn hanging(n: &Nursery) -> (ChildSpec, PathBuf, Arc<Notes>) {
     let notes = Arc::new(Notes::new());
     let hangs = notes.dir().join("hangs");
     let hook = format!("hang_if {} {}", hangs.display(), notes.address());
