@@ -82,6 +82,7 @@ pub mod fuzzing;
 mod holds;
 pub mod inspect;
 pub mod key_file;
+mod lazy;
 pub mod leftovers;
 pub mod manual;
 #[cfg(feature = "metrics")]

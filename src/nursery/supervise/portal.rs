@@ -91,7 +91,7 @@ impl SupervisedPortal {
     /// Nothing is lost.
     pub async fn portal(&self) -> Result<Portal> {
         let mut status = self.entry.watch();
-        let settled = scope::wait(status.wait_for(|status| !is_passing(status))).await?;
+        let settled = scope::wait(status.wait_for(|status| !status.is_passing())).await?;
         let name = &self.entry.name;
         match settled.as_deref() {
             Ok(Status::Up(portal)) => Ok(portal.clone()),
@@ -115,20 +115,10 @@ impl SupervisedPortal {
     /// Nothing is lost.
     pub async fn ended(&self) -> Result<()> {
         let mut status = self.entry.watch();
-        let is_final = |status: &Status| matches!(status, Status::Over | Status::Failed(_) | Status::Removed);
-        match scope::wait(status.wait_for(is_final)).await?.as_deref() {
+        match scope::wait(status.wait_for(Status::is_final)).await?.as_deref() {
             Ok(Status::Failed(error)) => Err(error.clone()),
             _ended => Ok(()),
         }
-    }
-}
-
-/// Returns whether another status will follow soon: the child is down, or gone, which its supervisor has yet to see.
-fn is_passing(status: &Status) -> bool {
-    match status {
-        Status::Down => true,
-        Status::Up(portal) => portal.is_gone(),
-        Status::Over | Status::Failed(_) | Status::Removed => false,
     }
 }
 
