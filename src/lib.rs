@@ -164,7 +164,7 @@ pub use crate::stateful::call::{MethodCall, MethodContext, MethodStream};
 pub use crate::stateful::handle::Handle;
 pub use crate::stateful::new::New;
 pub use crate::stateful::{ActorState, find};
-pub use crate::stream::{Lag, MsgStream, OpenStream, StreamReceiver, StreamSender, Subscription};
+pub use crate::stream::{Lag, MsgStream, OpenStream, RecvHalf, SendHalf, StreamReceiver, StreamSender, Subscription};
 
 /// The items that most programs need: `use pleach::prelude::*`.
 pub mod prelude {
