@@ -1,34 +1,55 @@
-//! A future that is made of its parts when it is first polled; until then, the parts can be changed.
+//! A call that is sent when it is first polled; until then, its options can be set.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-/// The parts of a future, then the future.
+use crate::retry::{Options, Retry};
+
+/// What a call is made of and its options, then the future that it is.
 pub(crate) enum Lazy<'a, P, T> {
-    Parts(P),
+    Unsent(P, Options),
     Running(BoxFuture<'a, T>),
     Ended,
 }
 
 impl<'a, P, T> Lazy<'a, P, T> {
-    /// Returns the parts, as long as it was not polled.
-    pub(crate) fn parts(&mut self) -> Option<&mut P> {
+    pub(crate) fn new(parts: P) -> Self {
+        Self::Unsent(parts, Options::default())
+    }
+
+    /// Returns its parts, as long as it was not polled.
+    pub(crate) fn unsent(&self) -> Option<&P> {
         match self {
-            Self::Parts(parts) => Some(parts),
+            Self::Unsent(parts, _) => Some(parts),
             Self::Running(_) | Self::Ended => None,
         }
     }
 
-    /// Polls the future, which `make` makes of the parts.
+    /// Sets the time for all attempts together, unless it was polled.
+    pub(crate) fn set_timeout(&mut self, after: Duration) {
+        if let Self::Unsent(_, options) = self {
+            options.timeout = Some(after);
+        }
+    }
+
+    /// Sets when it is repeated, unless it was polled.
+    pub(crate) fn set_retry(&mut self, retry: Retry) {
+        if let Self::Unsent(_, options) = self {
+            options.retry = Some(retry);
+        }
+    }
+
+    /// Polls the future, which `send` makes of the parts.
     ///
     /// # Panics
     /// When polled again after it ended.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, make: impl FnOnce(P) -> BoxFuture<'a, T>) -> Poll<T> {
-        if let Self::Parts(_) = self
-            && let Self::Parts(parts) = std::mem::replace(self, Self::Ended)
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, send: impl FnOnce(P, Options) -> BoxFuture<'a, T>) -> Poll<T> {
+        if let Self::Unsent(..) = self
+            && let Self::Unsent(parts, options) = std::mem::replace(self, Self::Ended)
         {
-            *self = Self::Running(make(parts));
+            *self = Self::Running(send(parts, options));
         }
         let Self::Running(running) = self else { panic!("a call was polled after it ended") };
         let ended = running.as_mut().poll(cx);

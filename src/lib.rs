@@ -140,7 +140,8 @@ pub use crate::error::{
 pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
 pub use crate::nursery::pool::{Pool, PoolCall, PoolProgress, PoolStart, Results};
 pub use crate::nursery::supervise::{
-    ChildInfo, ChildSpec, ChildState, SupervisedPortal, Supervision, Supervisor, SupervisorEvent, SupervisorEvents,
+    ChildInfo, ChildSpec, ChildState, SupervisedCall, SupervisedPortal, Supervision, Supervisor, SupervisorEvent,
+    SupervisorEvents,
 };
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::os::exit_callbacks::on_exit;

@@ -11,7 +11,7 @@ use super::route::Way;
 use crate::current::{self, Here};
 use crate::error::{Result, ScopeError};
 use crate::lazy::Lazy;
-use crate::retry::{Options, Retry};
+use crate::retry::Retry;
 use crate::rpc::call::RemoteCall;
 use crate::rpc::context::{ContextCall, OpenContext};
 use crate::rpc::stream_call::StreamCall;
@@ -31,28 +31,24 @@ use crate::stream::{Lag, StreamReceiver};
 #[must_use = "a call does nothing until it is awaited"]
 pub struct MethodCall<T>(Lazy<'static, Unsent<T>, Result<T>>);
 
-/// A call that has not been sent, with its options.
 struct Unsent<T> {
     way: Arc<Way>,
     state: &'static str,
     call: RemoteCall<T>,
-    options: Options,
     /// The actor that has made it: it is its call, also in a task that belongs to none.
     made: Here,
 }
 
 impl<T: Send + 'static> MethodCall<T> {
     pub(super) fn new(way: Arc<Way>, state: &'static str, call: RemoteCall<T>) -> Self {
-        Self(Lazy::Parts(Unsent { way, state, call, options: Options::default(), made: current::here() }))
+        Self(Lazy::new(Unsent { way, state, call, made: current::here() }))
     }
 
     /// Gives up after this time, from the first poll on, all attempts together: the method is cancelled, and the call
     /// fails with [`Error::Timeout`](crate::Error::Timeout), which names the actor, the method and the time. Without
     /// effect once it was polled.
     pub fn timeout(mut self, after: Duration) -> Self {
-        if let Some(unsent) = self.0.parts() {
-            unsent.options.timeout = Some(after);
-        }
+        self.0.set_timeout(after);
         self
     }
 
@@ -61,9 +57,7 @@ impl<T: Send + 'static> MethodCall<T> {
     /// Each attempt goes to the process that has the actor's place then, so calls of supervised actors wait out a
     /// restart. The state there is new. Calls that were made meanwhile may take effect before the repeated one.
     pub fn retry(mut self, retry: Retry) -> Self {
-        if let Some(unsent) = self.0.parts() {
-            unsent.options.retry = Some(retry);
-        }
+        self.0.set_retry(retry);
         self
     }
 }
@@ -74,7 +68,7 @@ impl<T: Send + 'static> Future for MethodCall<T> {
     /// # Panics
     /// When polled again after it ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        self.0.poll(cx, |Unsent { way, state, call, options, made }| {
+        self.0.poll(cx, |Unsent { way, state, call, made }, options| {
             call.note_callers();
             Box::pin(made.around(async move {
                 let what = || format!("`{state}::{}` of {way}", call.name());
@@ -88,12 +82,9 @@ impl<T> Unpin for MethodCall<T> {}
 
 impl<T> fmt::Debug for MethodCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Lazy::Parts(Unsent { way, state, call, .. }) => {
-                write!(f, "MethodCall({state}::{} of {way})", call.name())
-            }
-            Lazy::Running(_) => f.write_str("MethodCall(sent)"),
-            Lazy::Ended => f.write_str("MethodCall(ended)"),
+        match self.0.unsent() {
+            Some(Unsent { way, state, call, .. }) => write!(f, "MethodCall({state}::{} of {way})", call.name()),
+            None => f.write_str("MethodCall(sent)"),
         }
     }
 }

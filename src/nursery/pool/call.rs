@@ -23,17 +23,15 @@ use crate::sync::lock;
 #[must_use = "a call does nothing until it is awaited"]
 pub struct PoolCall<'a, T>(Lazy<'a, Unsent<'a, T>, Result<T>>);
 
-/// A call that has not been sent, with its options.
 struct Unsent<'a, T> {
     shared: &'a Shared,
     worker: Option<usize>,
     call: Call<T>,
-    options: Options,
 }
 
 impl<'a, T: Send + 'a> PoolCall<'a, T> {
     pub(super) fn new(shared: &'a Shared, worker: Option<usize>, call: Call<T>) -> Self {
-        Self(Lazy::Parts(Unsent { shared, worker, call, options: Options::default() }))
+        Self(Lazy::new(Unsent { shared, worker, call }))
     }
 
     /// Gives up after this time, from the first poll on, the wait for a worker and all attempts together: the call is
@@ -42,18 +40,14 @@ impl<'a, T: Send + 'a> PoolCall<'a, T> {
     ///
     /// [`PoolStart::timeout`](crate::PoolStart::timeout) is for each attempt, and notices workers that are blocked.
     pub fn timeout(mut self, after: Duration) -> Self {
-        if let Some(unsent) = self.0.parts() {
-            unsent.options.timeout = Some(after);
-        }
+        self.0.set_timeout(after);
         self
     }
 
     /// Repeats the call when it fails, as `retry` says; the deaths of workers are dealt with before that
     /// ([`PoolStart::retries`](crate::PoolStart::retries)). Without effect once it was polled.
     pub fn retry(mut self, retry: Retry) -> Self {
-        if let Some(unsent) = self.0.parts() {
-            unsent.options.retry = Some(retry);
-        }
+        self.0.set_retry(retry);
         self
     }
 }
@@ -64,7 +58,7 @@ impl<'a, T: Send + 'a> Future for PoolCall<'a, T> {
     /// # Panics
     /// When polled again after it ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        self.0.poll(cx, |Unsent { shared, worker, call, options }| Box::pin(run(shared, worker, call, options)))
+        self.0.poll(cx, |Unsent { shared, worker, call }, options| Box::pin(run(shared, worker, call, options)))
     }
 }
 
@@ -72,10 +66,9 @@ impl<T> Unpin for PoolCall<'_, T> {}
 
 impl<T> fmt::Debug for PoolCall<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Lazy::Parts(unsent) => write!(f, "PoolCall({:?})", unsent.call),
-            Lazy::Running(_) => f.write_str("PoolCall(sent)"),
-            Lazy::Ended => f.write_str("PoolCall(ended)"),
+        match self.0.unsent() {
+            Some(unsent) => write!(f, "PoolCall({:?})", unsent.call),
+            None => f.write_str("PoolCall(sent)"),
         }
     }
 }

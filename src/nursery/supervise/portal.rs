@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::call::SupervisedCall;
 use super::handle::Supervisor;
 use super::roster::{Entry, Status};
 use crate::error::{Cancelled, Error, Result};
@@ -67,17 +68,18 @@ impl SupervisedPortal {
     }
 
     /// Runs a function in the child and returns its value; waits while the child is being started again, and sends the
-    /// call then.
+    /// call then. It is a future with options: `worker.run(parse(text)).retry(Retry::times(3)).timeout(SECOND).await`.
     ///
-    /// A call that is in flight when the process dies fails and is not repeated, because it may have run in part.
+    /// A call that is in flight when the process dies fails, and is repeated only if it has
+    /// [`retry`](SupervisedCall::retry), because it may have run in part.
     ///
     /// # Errors
     /// As [`portal`](Self::portal) and [`Portal::run`].
     ///
     /// # Cancel safety
     /// As [`Portal::run`].
-    pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
-        self.portal().await?.run(call).await
+    pub fn run<'a, R: Send + 'a>(&'a self, call: Call<R>) -> SupervisedCall<'a, R> {
+        SupervisedCall::new(self, call)
     }
 
     /// Returns a portal to the process that the child is now; waits while it is being started again. Contexts and streams
