@@ -125,6 +125,7 @@ pub use crate::actor::ActorId;
 pub use crate::backoff::Backoff;
 pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
+pub use crate::boot::shutdown::{ShutdownSignal, shutdown_signal};
 pub use crate::channel::Liveness;
 #[doc(inline)]
 pub use crate::config::{ChildOutput, Config, Host, HostEntry, Hosts};
