@@ -12,6 +12,7 @@
 //! | [`endings`] | closing, dropping, half-closed and cut connections |
 //! | [`limits`] | frame limits, memory, back-pressure, bad input |
 //! | [`cancel`] | futures dropped at every point |
+//! | [`connections`] | values of a user's own types, without actors |
 //! | [`dialing`] | addresses, listeners, refusals, probes |
 //! | [`cuts`] | connections that break at any byte |
 //! | [`slow`] | slow lines (see [`line`](mod@line)) |
@@ -30,6 +31,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "checks are test code, and fail by panicking")]
 
 pub mod cancel;
+pub mod connections;
 pub mod cuts;
 pub mod dialing;
 pub mod endings;
@@ -147,6 +149,12 @@ macro_rules! checks {
             a_send_dropped_half_way_never_interleaves,
             a_dropped_dial_leaves_nothing_open,
             an_accept_dropped_at_every_poll_loses_no_connection,
+        ]);
+        $crate::checks_of!($subject, connections: [
+            values_arrive_in_order_and_then_the_end,
+            halves_flood_each_other,
+            a_closed_and_dropped_connection_delivers,
+            a_stranger_is_held_to_the_limit,
         ]);
         $crate::checks_of!($subject, dialing: [
             a_refused_dial_is_an_error_in_time,
