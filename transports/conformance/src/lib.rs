@@ -1,4 +1,4 @@
-//! The suite that every transport passes: one small function per promise of the seam.
+//! The suite that every transport passes: one small function per promise of the seam; and that of codecs, in [`codec`].
 //!
 //! A transport's `tests/conformance.rs` is one [`conformance!`] line per codec. Each line runs every
 //! check on the transport as it is, and again with links that split, delay and stall what they carry
@@ -31,6 +31,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "checks are test code, and fail by panicking")]
 
 pub mod cancel;
+pub mod codec;
 pub mod connections;
 pub mod cuts;
 pub mod dialing;
@@ -46,6 +47,8 @@ pub mod slow;
 mod subject;
 
 pub use faulty::{Faulty, Plan};
+#[doc(hidden)]
+pub use pleach_wire::Codec as __Codec;
 pub use subject::{Pair, Raw, Role, Subject};
 
 use self::patience::patience;
