@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use pleach_patience::patience;
 use pleach_wire::framed::Framed;
 use pleach_wire::transport::{Lane, PeerInfo};
 use pleach_wire::{
@@ -91,7 +92,8 @@ async fn a_feed_goes_out_while_its_sender_waits_for_the_answer() {
         let number = far.recv().await.unwrap().unwrap();
         far.send(&(u64::from(number) + 1)).await.unwrap();
     };
-    let (answer, ()) = tokio::join!(near.recv(), serve);
+    let both = async { tokio::join!(near.recv(), serve) };
+    let (answer, ()) = tokio::time::timeout(patience(), both).await.expect("the question was never written");
     assert_eq!(answer.unwrap(), Some(8));
 }
 

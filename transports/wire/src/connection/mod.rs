@@ -129,7 +129,7 @@ impl<S, R> Connection<S, R> {
     }
 
     /// Writes what is queued, and ends the sending direction; the peer's [`recv`](Self::recv) returns `None` then. What
-    /// it still sends can be received. A connection that is dropped after this has delivered everything.
+    /// it still sends can be received. After this the connection may be dropped: what was sent reaches a peer that reads.
     ///
     /// A peer that does not read keeps it waiting: put a deadline around it, such as `tokio::time::timeout`.
     ///
