@@ -1,5 +1,8 @@
 //! The suite that every transport passes: one small function per promise of the seam; and that of codecs, in [`codec`].
 //!
+//! It is a dev-dependency of a crate that has a transport or a codec, in this repository or anywhere else:
+//! `cargo add --dev pleach-conformance`.
+//!
 //! A transport's `tests/conformance.rs` is one [`conformance!`] line per codec. Each line runs every
 //! check on the transport as it is, and again with links that split, delay and stall what they carry
 //! (see [`faulty`]). A [`Subject`] says what is tested; a protocol from outside this repository makes
