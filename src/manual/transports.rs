@@ -39,14 +39,14 @@
 //! `examples/client_and_server.rs` is a whole program. The crates [`pleach-wire`](crate::wire), `pleach-tcp`, `pleach-uds`,
 //! `pleach-quic` and `pleach-mem` have it all without this one.
 //!
-//! - **Waiting.** [`send`](Connection::send) waits for room and until the network has the value, so a peer that does not
-//!   read makes its sender wait, and little is held meanwhile. [`feed`](Connection::feed) leaves the writing to the next
+//! - **Waiting.** [`send`] waits for room and until the network has the value, so a peer that does not
+//!   read makes its sender wait, and little is held meanwhile. [`feed`] leaves the writing to the next
 //!   `send` or `flush`, for many small values at once.
 //! - **Order.** Values arrive in the order in which they were sent, each whole or not at all, whatever future was dropped.
-//! - **Two tasks.** [`split`](Connection::split) gives halves; senders can be cloned. Two peers that both send much before
+//! - **Two tasks.** [`split`] gives halves; senders can be cloned. Two peers that both send much before
 //!   they receive would wait for each other otherwise. A receiver is a `futures` stream.
 //! - **The dialer speaks first.** Over QUIC a listener does not see a connection before that.
-//! - **The end.** [`close`](Connection::close) writes what waits and ends one direction; the peer's `recv` returns `None`.
+//! - **The end.** [`close`] writes what waits and ends one direction; the peer's `recv` returns `None`.
 //!   It waits for a peer that does not read, so put a deadline around it. Dropping a connection aborts it.
 //! - **Errors.** A value of another type than expected is an error that names the place in it, and is skipped. All other
 //!   errors of `recv` end the connection. If an actor is at the other end, that is one of them, and an actor ignores what
@@ -126,6 +126,10 @@
 //! ```
 //! Actors use it with `PLEACH_TRANSPORT=pigeon`, or `transport = "pigeon"`. `examples/own_transport.rs` is a whole one, and
 //! its test is the suite that each protocol here passes: `conformance!(pigeon, Subject::framed(Msgpack, Pigeon))`.
-
-#[cfg(doc)]
-use crate::wire::Connection;
+//!
+//! [`Connection`]: crate::wire::Connection
+//! [`Connection::set_max_frame`]: crate::wire::Connection::set_max_frame
+//! [`close`]: crate::wire::Connection::close
+//! [`feed`]: crate::wire::Connection::feed
+//! [`send`]: crate::wire::Connection::send
+//! [`split`]: crate::wire::Connection::split

@@ -121,8 +121,8 @@ async fn an_actor_at_the_other_end_is_an_error_and_ends_the_connection() {
     assert_eq!(far.recv().await.unwrap(), Some(1));
     let error = far.recv().await.unwrap_err();
     assert!(matches!(&error, TransportError::NotAValue { kind } if kind == "hello"), "{error}");
-    assert_eq!(far.recv().await.unwrap(), None);
     assert!(!far.transport().connected() && far.send(&3).await.is_err());
+    assert_eq!(far.recv().await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::{Parcel, body_of};
 /// What is plain in all languages: numbers of up to 64 bits, texts, bytes, lists, optional values, maps with texts for
 /// keys, structures and enums.
 pub fn plain_values_come_back(codec: &dyn Codec) {
-    let always = |value: &dyn Tried| value.is_tried(codec, Promise::ComesBack);
+    let always = |value: &dyn Tried| value.is_tried(codec, Promise::Always);
     always(&(i8::MIN, i16::MIN, i32::MIN, i64::MIN, i64::MAX, -1i8, -33i64));
     always(&(u8::MAX, u16::MAX, u32::MAX, u64::MAX, 127u8, 128u64));
     always(&[0.0, -0.0, 0.1, 1e300, f64::MAX, f64::MIN_POSITIVE, 5e-324, 1.0 / 3.0].map(Float));
@@ -39,14 +39,14 @@ pub fn plain_values_come_back(codec: &dyn Codec) {
 
 /// What formats differ in: each of these comes back, or is an error where it is sent or read.
 pub fn odd_values_come_back_or_are_refused(codec: &dyn Codec) {
-    let or_refused = |value: &dyn Tried| value.is_tried(codec, Promise::ComesBackOrIsRefused);
+    let or_refused = |value: &dyn Tried| value.is_tried(codec, Promise::OrIsRefused);
     odd(&or_refused);
     untyped(&or_refused);
 }
 
 /// What `serde_json` brings back comes back. All else comes back, too, or is an error at its sender.
 pub fn what_serde_json_brings_back_comes_back(codec: &dyn Codec) {
-    let as_json = |value: &dyn Tried| value.is_tried(codec, Promise::ComesBackIfJsonDoes);
+    let as_json = |value: &dyn Tried| value.is_tried(codec, Promise::AsByJson);
     odd(&as_json);
     untyped(&as_json);
 }
@@ -54,7 +54,7 @@ pub fn what_serde_json_brings_back_comes_back(codec: &dyn Codec) {
 /// Values may be nested as deep as the library allows, and deeper ones are an error where they are sent.
 pub fn nesting_comes_back_up_to_the_limit(codec: &dyn Codec) {
     let nested = |depth: usize| (0..depth).fold(Term::Zero, |term, _| Term::Neg(Box::new(term)));
-    nested(MAX_DEPTH - 1).is_tried(codec, Promise::ComesBack);
+    nested(MAX_DEPTH - 1).is_tried(codec, Promise::Always);
     let refused = body_of(codec, &Msg::Value { value: &nested(2 * MAX_DEPTH) });
     assert!(matches!(refused, Err(TransportError::Encode { .. })), "{} levels: {refused:?}", 2 * MAX_DEPTH);
 }
@@ -96,12 +96,12 @@ fn untyped(tried: &dyn Fn(&dyn Tried)) {
     tried(&serde_json::json!({ "a": [1, -2, 0.5, null, true, "text"], "b": {} }));
 }
 
-/// What a codec promises for a value.
+/// When a codec promises that a value comes back.
 #[derive(Clone, Copy, PartialEq)]
 enum Promise {
-    ComesBack,
-    ComesBackOrIsRefused,
-    ComesBackIfJsonDoes,
+    Always,
+    OrIsRefused,
+    AsByJson,
 }
 
 /// A value of any type that can be tried.
@@ -116,9 +116,9 @@ impl<T: Serialize + DeserializeOwned + PartialEq + Debug> Tried for T {
             Ok(body) => body,
             Err(TransportError::Encode { why, .. }) => {
                 let refusable = match promise {
-                    Promise::ComesBack => false,
-                    Promise::ComesBackOrIsRefused => true,
-                    Promise::ComesBackIfJsonDoes => !comes_back_by_json(self),
+                    Promise::Always => false,
+                    Promise::OrIsRefused => true,
+                    Promise::AsByJson => !comes_back_by_json(self),
                 };
                 assert!(refusable, "{} can't be sent: {why}", shown());
                 return;
@@ -131,7 +131,7 @@ impl<T: Serialize + DeserializeOwned + PartialEq + Debug> Tried for T {
         match value.decode::<T>() {
             Ok(came) => assert!(came == *self, "{} came as {came:?}", shown()),
             Err(TransportError::Value { why, .. }) => {
-                assert!(promise == Promise::ComesBackOrIsRefused, "{} can't be read: {why}", shown());
+                assert!(promise == Promise::OrIsRefused, "{} can't be read: {why}", shown());
             }
             Err(other) => panic!("{} fails with another error than `Value`: {other:?}", shown()),
         }
