@@ -42,7 +42,7 @@ impl Protocol for Turned {
     }
 
     async fn dial(&self, to: &Address, _: &Settings) -> Result<Link, TransportError> {
-        let dialled = async { Ok(UnixStream::connect(socket_name(to)?).await?) }.await;
+        let dialled = async { UnixStream::connect(socket_name(to)?).await }.await;
         dialled.map(|stream| link(stream, address("a-dialer"), to.clone())).map_err(|why| TransportError::dial(to, why))
     }
 

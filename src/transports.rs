@@ -146,8 +146,11 @@ pub(crate) fn tls_identity(
 /// What the program has added.
 struct Added {
     transports: Vec<TransportType>,
-    codecs: Vec<Box<dyn Fn(&Arc<dyn Protocol>) -> TransportType + Send>>,
+    codecs: Vec<OverProtocol>,
 }
+
+/// A codec, which makes a transport of a protocol.
+type OverProtocol = Box<dyn Fn(&Arc<dyn Protocol>) -> TransportType + Send>;
 
 fn added() -> MutexGuard<'static, Added> {
     lock(&ADDED)
