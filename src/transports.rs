@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 #[cfg(any(feature = "tls", feature = "quic"))]
+pub use pleach_tls as tls;
+#[cfg(any(feature = "tls", feature = "quic"))]
 use pleach_tls::identity;
 use pleach_wire::registry::Duplicate;
 use pleach_wire::{Codec, Json, Key, Msgpack, Protocol, Registry, TlsIdentity, TransportError, TransportType};
@@ -21,8 +23,31 @@ pub fn register(transport: TransportType) -> Result<(), Duplicate> {
     // The lock is taken first, so that of two equal ones at the same time one is refused.
     let mut added = added();
     registry_with(&added, false).add(transport.clone())?;
-    added.push(transport);
+    added.transports.push(transport);
     Ok(())
+}
+
+/// Adds a codec of your own to those that actors can use, over each protocol of this build.
+///
+/// Call it where [`register`] is called. With a protocol of your own it goes by [`register`].
+///
+/// # Errors
+/// [`Duplicate`] when there is one of its name already.
+///
+/// # Examples
+/// See `examples/own_codec.rs`.
+pub fn register_codec<C: Codec + Clone>(codec: C) -> Result<(), Duplicate> {
+    let mut added = added();
+    let mut known = registry_with(&added, false);
+    protocols(false).iter().try_for_each(|protocol| known.add(framed(codec.clone(), protocol)))?;
+    added.codecs.push(Box::new(move |protocol| framed(codec.clone(), protocol)));
+    Ok(())
+}
+
+/// Returns all transports that this program knows, for [connections without actors](crate::manual::transports). Its TCP
+/// listens on loopback addresses only.
+pub fn all() -> Registry {
+    registry(false)
 }
 
 /// Returns the keys of all transports that this program knows.
@@ -35,8 +60,22 @@ pub(crate) fn registry(allow_non_loopback: bool) -> Registry {
     registry_with(&added(), allow_non_loopback)
 }
 
-fn registry_with(added: &[TransportType], allow_non_loopback: bool) -> Registry {
-    let protocols: Vec<Arc<dyn Protocol>> = vec![
+fn registry_with(added: &Added, allow_non_loopback: bool) -> Registry {
+    let mut registry = Registry::new();
+    let mut add = |transport| {
+        registry.add(transport).expect("built-in keys differ, and those that are taken were refused when they came");
+    };
+    for protocol in &protocols(allow_non_loopback) {
+        [framed(Msgpack, protocol), framed(Json, protocol)].into_iter().for_each(&mut add);
+        added.codecs.iter().for_each(|codec| add(codec(protocol)));
+    }
+    added.transports.iter().cloned().for_each(add);
+    registry
+}
+
+fn protocols(allow_non_loopback: bool) -> Vec<Arc<dyn Protocol>> {
+    let _ = allow_non_loopback; // not every set of features has a transport that asks
+    vec![
         Arc::new(pleach_mem::Mem),
         #[cfg(feature = "tcp")]
         Arc::new(pleach_tcp::Tcp { allow_non_loopback }),
@@ -46,14 +85,7 @@ fn registry_with(added: &[TransportType], allow_non_loopback: bool) -> Registry 
         Arc::new(pleach_uds::Uds),
         #[cfg(feature = "quic")]
         Arc::new(pleach_quic::Quic),
-    ];
-    let _ = allow_non_loopback; // not every set of features has a transport that asks
-    let built_in = protocols.iter().flat_map(|protocol| [framed(Msgpack, protocol), framed(Json, protocol)]);
-    let mut registry = Registry::new();
-    for transport in built_in.chain(added.iter().cloned()) {
-        registry.add(transport).expect("built-in keys differ, and `register` refuses those that are taken");
-    }
-    registry
+    ]
 }
 
 fn framed<C: Codec + Clone>(codec: C, protocol: &Arc<dyn Protocol>) -> TransportType {
@@ -111,8 +143,17 @@ pub(crate) fn tls_identity(
     Ok(None)
 }
 
-fn added() -> MutexGuard<'static, Vec<TransportType>> {
+/// What the program has added.
+struct Added {
+    transports: Vec<TransportType>,
+    codecs: Vec<OverProtocol>,
+}
+
+/// A codec, which makes a transport of a protocol.
+type OverProtocol = Box<dyn Fn(&Arc<dyn Protocol>) -> TransportType + Send>;
+
+fn added() -> MutexGuard<'static, Added> {
     lock(&ADDED)
 }
 
-static ADDED: Mutex<Vec<TransportType>> = Mutex::new(Vec::new());
+static ADDED: Mutex<Added> = Mutex::new(Added { transports: Vec::new(), codecs: Vec::new() });

@@ -121,6 +121,7 @@ fn messages() -> Vec<Outgoing<'static>> {
         Msg::Ping { n: 300 },
         Msg::Pong { n: u64::MAX },
         Msg::Bye { why: ByteStr::from_static("done") },
+        Msg::Value { value: &(1u8, "text") },
     ]
 }
 

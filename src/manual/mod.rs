@@ -15,6 +15,7 @@
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
 //! | [`observing`] | what actors print and log, and where it goes |
 //! | [`values`] | which values arrive unchanged over which codec, and which are refused |
+//! | [`transports`] | the stack without actors, and codecs and protocols of your own |
 //! | [`migrating`] | from ractor, kameo, tarpc, Erlang, Ray and tractor, side by side |
 //! | [`architecture`] | the journeys of a call, an answer, a cancel, a spawn and an error, station by station |
 //! | [`rows`] | each row of the specified behaviour, and the test that holds it |
@@ -39,4 +40,5 @@ pub mod stuck;
 pub mod supervision;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod transports;
 pub mod values;

@@ -55,7 +55,7 @@
 //! A [`CustomFormat`](crate::wire::codec::CustomFormat) says how values are written, and
 //! [`CustomCodec`](crate::wire::codec::CustomCodec) makes a codec of it. The format need not describe itself: blobs and
 //! errors of other actors pass through one like `postcard` as they are. Its author decides which of your types it can
-//! carry.
+//! carry, and tests it as [`transports`](super::transports) says.
 //!
 //! # In a debug build
 //! Where assertions are on, a warning names once each type of which a value does not come back as it was sent: it is

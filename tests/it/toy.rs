@@ -162,4 +162,7 @@ async fn a_transport_from_outside_carries_a_tree() {
 async fn its_name_is_taken_now() {
     let again = pleach::transports::register(TransportType::framed(Msgpack, Arc::new(Toy)));
     assert!(again.unwrap_err().to_string().contains("msgpack+toy"));
+    let known = pleach::transports::known();
+    assert!(pleach::transports::register_codec(Msgpack).unwrap_err().to_string().contains("msgpack+mem"));
+    assert_eq!(pleach::transports::known(), known);
 }

@@ -210,8 +210,10 @@ async fn frames_of_strangers_are_small_and_those_of_members_as_configured() {
 // SEC-1
 #[tokio::test]
 async fn what_is_no_handshake_ends_it() {
-    let (ours, theirs) = pair().await;
-    ours.send(&[Outgoing::Cancel { cid: pleach_wire::Cid(1) }]).await.unwrap();
-    let refused = accept(&*theirs, &config("listener", 1), &Open).await.unwrap_err();
-    assert!(refused.to_string().contains("`cancel` before it had proved itself"));
+    for first in [Outgoing::Cancel { cid: pleach_wire::Cid(1) }, Outgoing::Value { value: &1u8 }] {
+        let (ours, theirs) = pair().await;
+        ours.send(std::slice::from_ref(&first)).await.unwrap();
+        let refused = accept(&*theirs, &config("listener", 1), &Open).await.unwrap_err();
+        assert!(refused.to_string().contains(&format!("`{}` before it had proved itself", first.kind())));
+    }
 }

@@ -35,6 +35,16 @@ fn both_sides_open_dialogs_of_their_own() {
 }
 
 #[test]
+fn a_value_of_a_connection_without_actors_is_ignored() {
+    let mut pair = Pair::new(10);
+    for side in [&mut pair.dialer, &mut pair.listener] {
+        let event = side.handle(Msg::Value { value: unit() });
+        assert!(matches!(event, Event::Ignored { kind: "value", cid: None }));
+    }
+    pair.assert_empty();
+}
+
+#[test]
 fn the_end_of_the_connection_wakes_all_waiters() {
     let mut pair = Pair::new(10);
     let context = pair.open();

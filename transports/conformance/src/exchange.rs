@@ -69,13 +69,14 @@ pub async fn every_kind_of_message_arrives(subject: &Subject) {
     for role in Role::BOTH {
         let pair = subject.pair(role).await;
         let why = ByteStr::from_static("done");
-        let sent: [Outgoing<'_>; 7] = [
+        let sent: [Outgoing<'_>; 8] = [
             Msg::Start { cid: Cid(3), target: ByteStr::from_static("a::b"), args: &(1u8, "two"), terms: TERMS },
             Msg::Return { cid: Cid(u64::MAX), value: &() },
             Msg::Error { cid: Some(Cid(5)), error: &"broken" },
             Msg::Error { cid: None, error: &"broken" },
             Msg::Cancel { cid: Cid(300) },
             Msg::CancelAck { cid: Cid(70_000), found: true },
+            Msg::Value { value: &(1u8, "two") },
             Msg::Bye { why: why.clone() },
         ];
         pair.near.send(&sent).await.unwrap();
@@ -96,6 +97,9 @@ pub async fn every_kind_of_message_arrives(subject: &Subject) {
                 }
                 (Msg::Cancel { cid }, Msg::Cancel { cid: sent }) => assert_eq!(cid, sent),
                 (Msg::CancelAck { cid, found: true }, Msg::CancelAck { cid: sent, .. }) => assert_eq!(cid, sent),
+                (Msg::Value { value }, Msg::Value { .. }) => {
+                    assert_eq!(value.decode::<(u8, String)>().unwrap(), (1, "two".into()));
+                }
                 (Msg::Bye { why: read }, Msg::Bye { .. }) => assert_eq!(*read, why),
                 _ => panic!("sent {} and received {read:?}", msg.kind()),
             }

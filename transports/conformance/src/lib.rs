@@ -1,4 +1,7 @@
-//! The suite that every transport passes: one small function per promise of the seam.
+//! The suite that every transport passes: one small function per promise of the seam; and that of codecs, in [`codec`].
+//!
+//! It is a dev-dependency of a crate that has a transport or a codec, in this repository or anywhere else:
+//! `cargo add --dev pleach-conformance`.
 //!
 //! A transport's `tests/conformance.rs` is one [`conformance!`] line per codec. Each line runs every
 //! check on the transport as it is, and again with links that split, delay and stall what they carry
@@ -12,6 +15,7 @@
 //! | [`endings`] | closing, dropping, half-closed and cut connections |
 //! | [`limits`] | frame limits, memory, back-pressure, bad input |
 //! | [`cancel`] | futures dropped at every point |
+//! | [`connections`] | values of a user's own types, without actors |
 //! | [`dialing`] | addresses, listeners, refusals, probes |
 //! | [`cuts`] | connections that break at any byte |
 //! | [`slow`] | slow lines (see [`line`](mod@line)) |
@@ -30,6 +34,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "checks are test code, and fail by panicking")]
 
 pub mod cancel;
+pub mod codec;
+pub mod connections;
 pub mod cuts;
 pub mod dialing;
 pub mod endings;
@@ -44,6 +50,8 @@ pub mod slow;
 mod subject;
 
 pub use faulty::{Faulty, Plan};
+#[doc(hidden)]
+pub use pleach_wire::Codec as __Codec;
 pub use subject::{Pair, Raw, Role, Subject};
 
 use self::patience::patience;
@@ -147,6 +155,12 @@ macro_rules! checks {
             a_send_dropped_half_way_never_interleaves,
             a_dropped_dial_leaves_nothing_open,
             an_accept_dropped_at_every_poll_loses_no_connection,
+        ]);
+        $crate::checks_of!($subject, connections: [
+            values_arrive_in_order_and_then_the_end,
+            halves_flood_each_other,
+            a_closed_and_dropped_connection_delivers,
+            a_stranger_is_held_to_the_limit,
         ]);
         $crate::checks_of!($subject, dialing: [
             a_refused_dial_is_an_error_in_time,

@@ -140,8 +140,8 @@ pub async fn a_slow_reader_blocks_the_writer(subject: &Subject) {
 }
 
 /// Begins well and then fails.
-struct Unencodable {
-    panics: bool,
+pub(crate) struct Unencodable {
+    pub(crate) panics: bool,
 }
 
 impl serde::Serialize for Unencodable {
@@ -155,7 +155,7 @@ impl serde::Serialize for Unencodable {
 }
 
 /// The most address space that this process ever had, in KiB, where the system tells.
-fn peak_memory() -> Option<u64> {
+pub(crate) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmPeak:"))?.trim().strip_suffix(" kB")?.parse().ok()
 }

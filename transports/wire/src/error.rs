@@ -58,6 +58,15 @@ pub enum TransportError {
         /// The place in the value, and the decoder's error.
         why: String,
     },
+    /// The peer sent a message between actors on a [connection](crate::Connection) that carries values only.
+    #[error(
+        "the peer sent `{kind}`, a message between actors, on a connection that carries values: is its address that of \
+         an actor?"
+    )]
+    NotAValue {
+        /// The kind of the message.
+        kind: String,
+    },
     /// A value of our own could not be encoded; nothing was sent.
     #[error("a value can't be sent as {codec}: {why}")]
     Encode {
@@ -70,7 +79,8 @@ pub enum TransportError {
     /// A frame is larger than the limit allows.
     #[error(
         "a frame of {size} bytes {direction} exceeds the limit of {limit} bytes; raise `max_frame` \
-         (PLEACH_MAX_FRAME, or `max_frame` in pleach.toml) on both sides, or send it in smaller pieces"
+         (PLEACH_MAX_FRAME, or `max_frame` in pleach.toml; without actors, `set_max_frame`) on both sides, or send it \
+         in smaller pieces"
     )]
     FrameTooLarge {
         /// The size that was announced or encoded, in bytes.

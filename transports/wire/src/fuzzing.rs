@@ -54,6 +54,7 @@ pub fn with_payload<P: Copy>(msg: &Msg, payload: P) -> Msg<P> {
         Msg::Stop { cid } => Msg::Stop { cid },
         Msg::Ping { n } => Msg::Ping { n },
         Msg::Pong { n } => Msg::Pong { n },
+        Msg::Value { .. } => Msg::Value { value: payload },
         Msg::Bye { why } => Msg::Bye { why },
     }
 }

@@ -11,6 +11,7 @@
 //! | [`framed`] | length-prefixed frames over any byte link; written once for all transports |
 //! | [`transport`] | the [`MsgTransport`] seam, and the traits that a protocol implements |
 //! | [`registry`] | `(codec, protocol)` → how to make a [`MsgTransport`] |
+//! | [`connection`] | values of a user's own types over a [`MsgTransport`], without actors |
 //! | [`address`] | where to dial, as URI or multiaddr |
 //! | [`bind`] | binding a name that has several addresses |
 //! | [`tap`] | a look at messages as they pass |
@@ -23,6 +24,7 @@ pub mod address;
 pub mod bind;
 pub mod blob;
 pub mod codec;
+pub mod connection;
 pub mod error;
 pub mod framed;
 #[cfg(fuzzing)]
@@ -41,6 +43,7 @@ mod window;
 pub use address::Address;
 pub use blob::Blob;
 pub use codec::{Codec, Encode, Format, Json, Msgpack, Payload};
+pub use connection::{Connection, ConnectionListener, ConnectionReceiver, ConnectionSender};
 pub use error::{Direction, DrainLimit, EndReason, Ended, SilenceLimit, TransportClosed, TransportError, WrongPeer};
 pub use msg::{ByteStr, Cid, Msg, Outgoing};
 pub use registry::{Key, Registry, TransportType};

@@ -160,6 +160,11 @@ pub enum Msg<P = Payload> {
         /// The number of the heartbeat.
         n: u64,
     },
+    /// One value of a [`Connection`](crate::Connection), which has no dialogs. Actors send none.
+    Value {
+        /// The value.
+        value: P,
+    },
 }
 
 /// A message on its way out; its payload is encoded in place.
@@ -290,6 +295,7 @@ impl<P> Msg<P> {
             Self::Stop { .. } => "stop",
             Self::Ping { .. } => "ping",
             Self::Pong { .. } => "pong",
+            Self::Value { .. } => "value",
         }
     }
 
@@ -308,7 +314,7 @@ impl<P> Msg<P> {
             | Self::Credit { cid, .. }
             | Self::Stop { cid } => Some(*cid),
             Self::Error { cid, .. } => *cid,
-            Self::Hello { .. } | Self::Bye { .. } | Self::Ping { .. } | Self::Pong { .. } => None,
+            Self::Hello { .. } | Self::Bye { .. } | Self::Ping { .. } | Self::Pong { .. } | Self::Value { .. } => None,
         }
     }
 
@@ -338,7 +344,8 @@ impl<P> Msg<P> {
             | Self::Open { args: payload, .. }
             | Self::Pull { args: payload, .. }
             | Self::Started { value: payload, .. }
-            | Self::Yield { value: payload, .. } => Some(payload),
+            | Self::Yield { value: payload, .. }
+            | Self::Value { value: payload } => Some(payload),
             Self::Cancel { .. }
             | Self::CancelAck { .. }
             | Self::Bye { .. }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::codec::Codec;
+use crate::connection::{Connection, ConnectionListener};
 use crate::error::TransportError;
 use crate::framed::Framed;
 use crate::transport::{Link, Listener, MsgTransport, Protocol, Settings};
@@ -140,6 +141,40 @@ impl Registry {
             protocol: key.protocol.clone(),
             available: self.keys().map(Key::to_string).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// Connects to `address`, for values of the types `S` and `R` instead of actors' messages. `codec` is a name such as
+    /// `msgpack`; the address names the protocol.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find) and [`TransportType::dial`].
+    ///
+    /// # Cancel safety
+    /// If dropped before it resolves, nothing is left open.
+    pub async fn connect<S, R>(
+        &self,
+        codec: &str,
+        address: &Address,
+        settings: &Settings,
+    ) -> Result<Connection<S, R>, TransportError> {
+        let transport = self.find(&Key::new(codec, address.protocol()))?;
+        transport.dial(address, settings).await.map(Connection::new)
+    }
+
+    /// Starts to listen on `address`, for connections as [`connect`](Self::connect) makes them. A free address is
+    /// [`Protocol::any_address`].
+    ///
+    /// # Errors
+    /// As [`find`](Self::find) and [`TransportType::listen`].
+    pub async fn listen<S, R>(
+        &self,
+        codec: &str,
+        address: &Address,
+        settings: &Settings,
+    ) -> Result<ConnectionListener<S, R>, TransportError> {
+        let transport = self.find(&Key::new(codec, address.protocol()))?;
+        let listener = transport.listen(address, settings).await?;
+        Ok(ConnectionListener::new(transport.clone(), listener))
     }
 
     /// Returns all keys, in order.

@@ -406,25 +406,22 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
-/// The awaitable face of [`MsgTransport`].
+/// The awaitable face of [`MsgTransport`]. Its futures are [`Send`].
 pub trait MsgTransportExt: MsgTransport {
-    /// Sends a batch: waits for room, queues each message, and writes until the queue is empty.
+    /// Queues a batch at once, and then writes until the queue is empty. A sender that awaits each batch has no more than
+    /// one in the queue.
+    ///
+    /// It queues before it returns, so that the future is [`Send`] even where the values can't be shared by threads.
     ///
     /// # Errors
     /// As [`MsgTransport::queue`]; messages of the batch before the failed one have been queued.
     ///
     /// # Cancel safety
-    /// If dropped, each message has been queued whole or not at all; queued ones go out with the next flush.
-    fn send(&self, batch: &[Outgoing<'_>]) -> impl Future<Output = Result<(), TransportError>> {
+    /// If dropped, the batch stays queued, and goes out with the next flush.
+    fn send(&self, batch: &[Outgoing<'_>]) -> impl Future<Output = Result<(), TransportError>> + Send + use<'_, Self> {
+        let queued = batch.iter().try_for_each(|msg| self.queue(Lane::CONTROL, msg).map(drop));
         async move {
-            for msg in batch {
-                // Writes while it waits: there may be no other flusher.
-                std::future::poll_fn(|cx| {
-                    if self.poll_room(cx)?.is_ready() { Poll::Ready(Ok(())) } else { self.poll_flush(cx) }
-                })
-                .await?;
-                self.queue(Lane::CONTROL, msg)?;
-            }
+            queued?;
             self.flush().await
         }
     }
@@ -436,7 +433,7 @@ pub trait MsgTransportExt: MsgTransport {
     ///
     /// # Cancel safety
     /// If dropped, the rest goes out with the next flush.
-    fn flush(&self) -> impl Future<Output = Result<(), TransportError>> {
+    fn flush(&self) -> impl Future<Output = Result<(), TransportError>> + Send {
         std::future::poll_fn(|cx| self.poll_flush(cx))
     }
 
@@ -447,7 +444,7 @@ pub trait MsgTransportExt: MsgTransport {
     ///
     /// # Cancel safety
     /// If dropped before it resolves, no message is lost.
-    fn recv(&self, batch: &mut Vec<Msg>) -> impl Future<Output = Result<(), TransportError>> {
+    fn recv(&self, batch: &mut Vec<Msg>) -> impl Future<Output = Result<(), TransportError>> + Send {
         std::future::poll_fn(|cx| self.poll_recv(cx, batch))
     }
 
@@ -458,7 +455,7 @@ pub trait MsgTransportExt: MsgTransport {
     ///
     /// # Cancel safety
     /// If dropped, messages received so far are in `batch`.
-    fn drain(&self, batch: &mut Vec<Msg>) -> impl Future<Output = Result<(), TransportError>> {
+    fn drain(&self, batch: &mut Vec<Msg>) -> impl Future<Output = Result<(), TransportError>> + Send {
         async move {
             loop {
                 match self.recv(batch).await {
@@ -477,7 +474,7 @@ pub trait MsgTransportExt: MsgTransport {
     ///
     /// # Cancel safety
     /// If dropped, call it again, or drop the transport.
-    fn close(&self) -> impl Future<Output = Result<(), TransportError>> {
+    fn close(&self) -> impl Future<Output = Result<(), TransportError>> + Send {
         std::future::poll_fn(|cx| self.poll_close(cx))
     }
 }

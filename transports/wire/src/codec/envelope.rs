@@ -99,6 +99,7 @@ pub(super) fn write(format: Format, msg: &Outgoing<'_>, frame: &mut FrameBuf<'_>
             put_header(out, PONG, 2);
             put_number(out, *n);
         }
+        Msg::Value { .. } => put_header(out, VALUE, 2),
     }
     let Some(payload) = msg.payload() else { return Ok(()) };
     let first_part = frame.parts.len();
@@ -134,7 +135,7 @@ fn take(format: Format, mut body: Bytes) -> Result<Msg, String> {
     let parts = if code & HAS_PARTS == 0 { Bytes::new() } else { take_parts(&mut body)? };
     let (fields, code) = (array & 0x0f, code & !HAS_PARTS);
     let needed = match code {
-        HELLO | CANCEL | BYE | STOP | PING | PONG => 2,
+        HELLO | CANCEL | BYE | STOP | PING | PONG | VALUE => 2,
         RETURN | ERROR | CANCEL_ACK | STARTED | YIELD | CREDIT => 3,
         START | OPEN => 4,
         STREAM => 5,
@@ -178,6 +179,7 @@ fn take(format: Format, mut body: Bytes) -> Result<Msg, String> {
         STOP => Msg::Stop { cid: take_cid(&mut body)? },
         PING => Msg::Ping { n: take_number(&mut body)? },
         PONG => Msg::Pong { n: take_number(&mut body)? },
+        VALUE => Msg::Value { value: Payload::new(format, body, parts) },
         _ => Msg::Bye { why: take_text(&mut body)? },
     })
 }
@@ -381,6 +383,7 @@ const STOP: u8 = 13;
 const PULL: u8 = 14;
 const PING: u8 = 15;
 const PONG: u8 = 16;
+const VALUE: u8 = 17;
 const HAS_PARTS: u8 = 0x40;
 const U64: u8 = 0xcf;
 const STR32: u8 = 0xdb;

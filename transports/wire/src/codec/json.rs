@@ -40,7 +40,7 @@ impl Codec for Json {
         let out = &mut *frame.out;
         let kind = msg.kind();
         let head = match msg {
-            Msg::Hello { .. } => encode_value(&(kind,), out),
+            Msg::Hello { .. } | Msg::Value { .. } => encode_value(&(kind,), out),
             Msg::Start { cid, target, .. } => encode_value(&(kind, cid.0, target.as_str()), out),
             Msg::Return { cid, .. } | Msg::Cancel { cid } => encode_value(&(kind, cid.0), out),
             Msg::Error { cid, .. } => encode_value(&(kind, cid.map(|cid| cid.0)), out),
@@ -117,6 +117,7 @@ fn read(body: &Bytes) -> Result<Msg, String> {
         "stop" => Msg::Stop { cid: cid()? },
         "ping" => Msg::Ping { n: parse(field(1)?)? },
         "pong" => Msg::Pong { n: parse(field(1)?)? },
+        "value" => Msg::Value { value: payload(1)? },
         _ => return Err(format!("unknown kind of message {kind:?}")),
     })
 }

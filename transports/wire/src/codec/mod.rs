@@ -195,6 +195,7 @@ mod tests {
                 Msg::Stop { cid: Cid(3) },
                 Msg::Ping { n: u64::MAX },
                 Msg::Pong { n: 7 },
+                Msg::Value { value: &(1u8, "two") },
             ];
             for msg in others {
                 let read = codec.decode(body_of(codec, &msg)).unwrap();
@@ -294,7 +295,7 @@ mod tests {
     /// All fields of a message but its payload.
     fn envelope<P>(msg: &Msg<P>) -> (Option<Cid>, Option<bool>, Option<String>) {
         match msg {
-            Msg::Hello { .. } => (None, None, None),
+            Msg::Hello { .. } | Msg::Value { .. } => (None, None, None),
             Msg::Start { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
             Msg::Open { cid, target, .. } => (Some(*cid), None, Some(target.to_string())),
             Msg::Pull { cid, target, window, waits, .. } => {

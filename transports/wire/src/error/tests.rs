@@ -55,7 +55,8 @@ fn next(last: Option<&TransportError>) -> Option<TransportError> {
         T::Dial { .. } => T::listen(&address, io::Error::new(io::ErrorKind::AddrInUse, "in use")),
         T::Listen { .. } => T::Unknown { codec: "x".into(), protocol: "y".into(), available: "z".into() },
         T::Unknown { .. } => T::Tls(why),
-        T::Tls(_) => return None,
+        T::Tls(_) => T::NotAValue { kind: "hello".into() },
+        T::NotAValue { .. } => return None,
     })
 }
 
