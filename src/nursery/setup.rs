@@ -7,6 +7,8 @@
 use std::path::PathBuf;
 
 use super::start::Start;
+#[cfg(feature = "sandbox")]
+use crate::os::sandbox::Sandbox;
 use crate::os::setup::{Resource, User};
 
 impl<P> Start<P> {
@@ -75,6 +77,17 @@ impl<P> Start<P> {
     /// `PR_SET_NO_NEW_PRIVS` in `prctl(2)`.
     pub fn no_new_privileges(mut self) -> Self {
         self.options.setup.no_new_privileges = true;
+        self
+    }
+
+    /// Shuts the actor into a sandbox: from its first function on it opens no file, makes no connection and starts no
+    /// process, but for what `sandbox` allows. Needs Linux 6.12 with Landlock on the actor's host; without that the start
+    /// fails. See [`manual::sandbox`](crate::manual::sandbox).
+    ///
+    /// Only its parent can call such an actor: it does not listen, and starts no actors of its own.
+    #[cfg(feature = "sandbox")]
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.options.setup.sandbox = Some(sandbox);
         self
     }
 

@@ -8,6 +8,7 @@
 //! | [`process`] | starting a process, its group, its end |
 //! | [`program`] | the executable file of this program |
 //! | [`setup`] | what a new process sets up before it is an actor |
+//! | [`sandbox`] | what a process may still do once it is an actor |
 //! | `harness` | the standard output of an actor that a test harness enters |
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
@@ -43,6 +44,7 @@ pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod relay;
+pub(crate) mod sandbox;
 pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod socket_dir;

@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! 1. All of it is done while the process has one thread: before any log, signal handler or runtime.
-//! 2. Privileges are dropped last: what comes before may need them.
+//! 2. Privileges are dropped last: what comes before may need them. Only the sandbox comes after that.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -17,6 +17,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
 use super::privileges::drop_privileges;
+use super::sandbox::{self, Sandbox};
 use crate::error::{Error, Result};
 
 /// How a process is set up; by default as its parent's.
@@ -38,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) cpus: Vec<usize>,
     pub(crate) user: Option<User>,
     pub(crate) no_new_privileges: bool,
+    /// Carried out by [`Setup::confine`].
+    pub(crate) sandbox: Option<Sandbox>,
 }
 
 /// A user to go on as.
@@ -137,6 +140,15 @@ impl Setup {
             done.map_err(|error| refused("no new privileges".into())(error.into()))?;
         }
         Ok(())
+    }
+
+    /// Shuts this process into its sandbox, if it is to have one (invariant 1). It will dial these ports of TCP, and no
+    /// others.
+    ///
+    /// # Errors
+    /// Says what the system does not offer, or refuses. The process must not become an actor then.
+    pub(crate) fn confine(&self, dials: &[u16]) -> Result<()> {
+        self.sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox::confine(sandbox, dials))
     }
 }
 
