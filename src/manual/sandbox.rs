@@ -129,6 +129,8 @@
 //! - *Its outputs.* It writes to the standard output and error that it was started with; have them `Null` or relayed, not
 //!   inherited, where a terminal would interpret what it prints. Descriptors that the parent's process leaves open for all
 //!   its children (those of Rust are not) are open in it, too.
+//! - *Its environment*: variables with secrets are in its memory unless its start has
+//!   [`env_clear`](crate::Start::env_clear). Nothing of its parent's memory is: it is a new process of the program.
 //! - *UDP over `quic`.* The socket of the transport sends anywhere, to strangers on the network, too. Over the others there
 //!   is none. Between hosts, `tls+tcp` keeps more out.
 //! - *Names, sizes, times and modes of files*, of all that its user may look up: `stat`, `readlink` and `access` are not
@@ -139,6 +141,7 @@
 //!   user.
 //! - *Signals from others*: its own user's processes may signal and inspect it. With `.user(…)` it has a user of its own,
 //!   which protects it from those, and them from it once more; not over `uds`, whose both ends have one user.
+//! - *What it tells of itself.* `pleach ps`, `pleach trace` and a debugger show what the process answers.
 //! - *What it may execute*, with [`Sandbox::execute`](crate::Sandbox::execute): such a program is in the same sandbox, and
 //!   as hostile.
 //! - *With [`Sandbox::network`](crate::Sandbox::network) all of TCP and UDP*, this host's services and other members of the
@@ -150,6 +153,7 @@
 //! - It starts no actors, except over `mem`, and no programs: both fail with an error that says so.
 //! - It does not listen, and does not look for others: its parent is the only actor that calls it. Other actors find its
 //!   name if its parent is the registrar, but can't connect.
+//! - A parent that listens at an abstract Unix socket (`uds://@name`) can't be reached; at a path it can.
 //! - The parent's address has to be a number, as it is unless `advertise` says otherwise: a name is looked up in files that
 //!   need [`Sandbox::read`](crate::Sandbox::read).
 //! - Modes, owners and times of files can't be changed, so [`std::fs::copy`] fails, after it has copied. Files are written

@@ -44,6 +44,7 @@ async fn starts_one(error: i32) -> Result<String> {
     .await
 }
 
+// SEC-31
 async fn kernel(error: i32, says: &'static str) {
     in_nursery("uds", async |n| {
         let outer = n.start_actor("outer").enable(module_path!()).await?;
@@ -94,7 +95,7 @@ async fn threads() {
 
 #[pleach::rpc]
 async fn wants_a_child() -> Result<String> {
-    let started = pleach::open_nursery(async |n| n.start_actor("child").await.map(drop)).await;
+    let started = pleach::open_nursery(async |n| n.start_actor("child").until_body_ends().await.map(drop)).await;
     Ok(format!("{started:?}"))
 }
 

@@ -38,6 +38,7 @@ async fn tries(at: Targets) -> anyhow::Result<[Outcomes; 2]> {
     Ok([attempts::all(&at), there].map(|tried| tried.into_iter().collect()))
 }
 
+// SEC-31
 async fn is_true(transport: &'static str, as_usual: fn(Start<Portal>) -> Start<Portal>) {
     let victim = Victim::new();
     in_nursery(transport, async |n| {

@@ -224,6 +224,7 @@ mod missing {
 mod tests {
     use super::*;
 
+    // SEC-31
     #[test]
     fn a_build_without_the_feature_refuses_a_sandbox() {
         let why = confine(&Sandbox::default(), &[]).unwrap_err();
