@@ -142,6 +142,7 @@ pub use crate::nursery::supervise::{
     ChildInfo, ChildSpec, ChildState, SupervisedPortal, Supervision, Supervisor, SupervisorEvent, SupervisorEvents,
 };
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
+pub use crate::os::cgroup::Cgroup;
 pub use crate::os::exit_callbacks::on_exit;
 pub use crate::os::privileges::drop_privileges;
 #[cfg(feature = "sandbox")]

@@ -135,8 +135,8 @@
 //!   is none. Between hosts, `tls+tcp` keeps more out.
 //! - *Names, sizes, times and modes of files*, of all that its user may look up: `stat`, `readlink` and `access` are not
 //!   restricted by Landlock.
-//! - *Processor time and memory*: without [`limit`](crate::Start::limit), [`nice`](crate::Start::nice) and
-//!   [`cpus`](crate::Start::cpus) it takes what it gets. It starts no processes, but as many threads as it likes: the kernel
+//! - *Processor time and memory*: without [`limit`](crate::Start::limit), [`nice`](crate::Start::nice),
+//!   [`cpus`](crate::Start::cpus) and [`cgroup`](crate::Start::cgroup) it takes what it gets. It starts no processes, but as many threads as it likes: the kernel
 //!   applies `Resource::Processes` to users other than root only. Limits hold for each process, those of processes for the
 //!   user.
 //! - *Signals from others*: its own user's processes may signal and inspect it. With `.user(…)` it has a user of its own,

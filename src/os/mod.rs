@@ -9,6 +9,7 @@
 //! | [`program`] | the executable file of this program |
 //! | [`setup`] | what a new process sets up before it is an actor |
 //! | [`sandbox`] | what a process may still do once it is an actor |
+//! | [`cgroup`] | a control group for one actor and its processes |
 //! | `harness` | the standard output of an actor that a test harness enters |
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
@@ -30,6 +31,7 @@
 
 pub(crate) mod about;
 pub(crate) mod abstract_sockets;
+pub(crate) mod cgroup;
 pub(crate) mod dead_sockets;
 pub(crate) mod elf;
 pub(crate) mod exit_callbacks;

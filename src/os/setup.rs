@@ -16,6 +16,7 @@ use rustix::process::{Rlimit, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::{self, Cgroup};
 use super::privileges::drop_privileges;
 use super::sandbox::{self, Sandbox};
 use crate::error::{Error, Result};
@@ -39,6 +40,9 @@ pub(crate) struct Setup {
     pub(crate) cpus: Vec<usize>,
     pub(crate) user: Option<User>,
     pub(crate) no_new_privileges: bool,
+    /// Made by the process that starts it, which names it in `group`.
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) group: Option<PathBuf>,
     /// Carried out by [`Setup::confine`].
     pub(crate) sandbox: Option<Sandbox>,
 }
@@ -112,6 +116,9 @@ impl Setup {
     pub(crate) fn carry_out(&self) -> Result<()> {
         let refused =
             |what: String| move |error: io::Error| Error::Usage(format!("it can't be set up: {what}: {error}"));
+        if let Some(group) = &self.group {
+            cgroup::enter(group).map_err(refused(format!("the control group {}", group.display())))?;
+        }
         if let Some(cwd) = &self.cwd {
             std::env::set_current_dir(cwd).map_err(refused(format!("the directory {}", cwd.display())))?;
         }

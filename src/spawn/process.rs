@@ -8,9 +8,11 @@
 //!    and `exec`, so that no `fork` is needed, which takes the longer the more memory this process has.
 //! 2. Its own process group: the child's own processes there are killed when its parent reaps it, or its watchdog ends
 //!    it.
-//! 3. The mark of its tree: marked processes outside of the group are killed at the root's end, see
+//! 3. Its control group, if its start asks for one: all that is in it is killed with it.
+//! 4. The mark of its tree: marked processes outside of the group are killed at the root's end, see
 //!    [`orphans`](crate::os::orphans).
 
+use std::borrow::Cow;
 use std::io::PipeWriter;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, Launched, Launcher, Process, Signal};
 use crate::config::ChildOutput;
 use crate::error::{Error, Result, WaitStatus};
+use crate::os::cgroup::{self, Cgroup};
 use crate::os::process::{Group, spawn_on_lasting_thread};
 use crate::os::relay::{Destination, Lines, Relay, ToStderr, ToStdout};
 use crate::os::{files, program, ties};
@@ -95,7 +98,13 @@ pub(super) async fn spawn(
     spec: &ActorSpec,
     lines: Lines<impl Destination + 'static>,
 ) -> Result<Launched, String> {
-    let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {}", files::explain(&error)))?;
+    let cgroup = spec.setup.cgroup.as_ref().map(Cgroup::make).transpose();
+    let cgroup = cgroup.map_err(|why| format!("no control group for it: {why}"))?;
+    let mut spec = Cow::Borrowed(spec);
+    if let Some(cgroup) = &cgroup {
+        spec.to_mut().setup.group = Some(cgroup.path().to_owned());
+    }
+    let (stdin, liveness) = spec_pipe(&spec).map_err(|error| format!("no pipe for it: {}", files::explain(&error)))?;
     command.stdin(stdin).process_group(0);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
@@ -109,7 +118,7 @@ pub(super) async fn spawn(
     let group = Group::of(own.pid(), spec.mark).map_err(|error| files::explain(&error))?;
     let (process, exited, orders) = Process::new(Some(own.pid()));
     let keeper = Box::pin(async move {
-        keep(child, group, liveness, (stdout, stderr), orders, exited).await;
+        keep(child, (group, cgroup), liveness, (stdout, stderr), orders, exited).await;
         drop(own);
     });
     Ok(Launched { process, keeper })
@@ -136,7 +145,7 @@ fn spec_pipe(spec: &ActorSpec) -> std::io::Result<(Stdio, PipeWriter)> {
 /// Waits for the process, relays its outputs, carries out signals.
 async fn keep(
     mut child: TokioChild,
-    group: Group,
+    (group, cgroup): (Group, Option<cgroup::Group>),
     liveness: PipeWriter,
     (mut stdout, mut stderr): (Relay<ChildStdout, impl Destination>, Relay<ChildStderr, impl Destination>),
     mut orders: mpsc::Receiver<Signal>,
@@ -161,6 +170,10 @@ async fn keep(
         }
     };
     drop(group);
+    let status = cgroup.as_ref().map_or(status, |cgroup| cgroup.judge(status));
+    if let Some(cgroup) = cgroup {
+        cgroup.remove().await;
+    }
     let (_, stderr) = tokio::join!(stdout.finish(), stderr.finish());
     exited.send_replace(Some(Exit { status, stderr, seen: true }));
 }

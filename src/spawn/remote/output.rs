@@ -108,6 +108,7 @@ pub(super) fn write_end(status: WaitStatus) -> String {
     let (how, number) = match status {
         WaitStatus::Exited(code) => ("exited", code),
         WaitStatus::Signalled(signal) => ("killed", signal),
+        WaitStatus::OutOfMemory => ("starved", 0),
         WaitStatus::Unknown => ("ended", 0),
     };
     format!("\n{END}{how} {number}\n")
@@ -119,6 +120,7 @@ fn parse_end(line: &str) -> Option<WaitStatus> {
     match how {
         "exited" => Some(WaitStatus::Exited(number)),
         "killed" => Some(WaitStatus::Signalled(number)),
+        "starved" => Some(WaitStatus::OutOfMemory),
         "ended" => Some(WaitStatus::Unknown),
         _ => None,
     }
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn ends_come_back_as_they_were_written() {
-        for status in [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::Unknown] {
+        for status in [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::OutOfMemory, WaitStatus::Unknown]
+        {
             assert_eq!(said(format!("Welcome{}", write_end(status)).as_bytes(), 3).pop(), Some(Said::End(status)));
         }
         for noise in ["Welcome to node2", "pleach: exited", "pleach: exited x", "pleach: gone 1", "exited 1"] {
