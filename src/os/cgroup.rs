@@ -384,7 +384,7 @@ mod tests {
         let left = place.path().join("pleach-0123456789ab");
         fs::create_dir_all(left.join("of one in it")).unwrap();
         fs::create_dir(place.path().join("another")).unwrap();
-        assert_eq!(left_in(place.path()), [left.clone()]);
+        assert_eq!(left_in(place.path()), std::slice::from_ref(&left));
         let (one, two) = (Cgroup::new().make_in(place.path()).unwrap(), Cgroup::new().make_in(place.path()).unwrap());
         assert!(!left.exists() && one.path().exists() && two.path().exists() && place.path().join("another").exists());
         assert_eq!(left_in(place.path()), Vec::<PathBuf>::new());

@@ -99,6 +99,31 @@ async fn wants_a_child() -> Result<String> {
     Ok(format!("{started:?}"))
 }
 
+/// Starts an actor on a thread of its process, and calls it.
+#[pleach::rpc]
+async fn has_one_on_a_thread() -> Result<String> {
+    pleach::open_nursery(async |n| {
+        let thread = n.start_actor("thread").transport("mem").enable(module_path!()).until_body_ends().await?;
+        thread.run(reads()).await
+    })
+    .await
+}
+
+#[pleach::rpc]
+async fn reads() -> Result<String> {
+    Ok(std::fs::read("/etc/passwd").map_or_else(|error| format!("{:?}", error.kind()), |_| "open".into()))
+}
+
+/// Has an actor in a sandbox that is not a child of the registrar, and looks for others there.
+#[pleach::rpc]
+async fn has_one_below() -> Result<String> {
+    pleach::open_nursery(async |n| {
+        let start = n.start_actor("below").enable(module_path!()).until_body_ends();
+        start.sandbox(Sandbox::new()).await?.run(wants_another("sibling".into())).await
+    })
+    .await
+}
+
 /// Dials another actor.
 #[pleach::rpc]
 async fn wants_another(name: String) -> Result<String> {
@@ -119,6 +144,9 @@ async fn children() {
             assert!(said.contains("an actor in a sandbox starts no processes"), "{said}");
             let said = inner.run(wants_another("sibling".into())).await?;
             assert!(said.contains("not permitted"), "{said}");
+            assert_eq!(inner.run(has_one_on_a_thread()).await?, "PermissionDenied");
+            let said = sibling.run(has_one_below()).await?;
+            assert!(said.starts_with("Err("), "{said}");
             // It does not listen: only its parent calls it.
             let said = sibling.run(wants_another("inner".into())).await?;
             assert!(said.contains("listens nowhere"), "{said}");

@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .map(|transport| test(format!("work::an_actor_in_it_works_and_ends_{transport}"), move || works(transport)));
     let others = [
         test("work::a_pool_of_them_is_called", pool),
+        test("work::a_crash_waits_for_no_debugger", debugged),
         test("work::its_parent_ends_it", killed),
         test("work::it_does_not_outlive_its_parent", orphaned),
     ];
@@ -94,6 +95,16 @@ async fn pool() {
     })
     .await
     .unwrap();
+}
+
+/// The terminal is the root's, and out of reach.
+async fn debugged() {
+    let ended = in_nursery("uds", async |n| {
+        let start = n.start_actor("worker").enable(module_path!()).debug_mode(true);
+        let there = start.sandbox(Sandbox::new()).await?;
+        there.run(panics()).await
+    });
+    assert_says(&ended.await, &["as it does"]);
 }
 
 async fn killed() {

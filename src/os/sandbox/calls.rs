@@ -64,6 +64,7 @@ fn rules(sandbox: &Sandbox) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_prctl, prctl.chain([dies]).collect::<Result<_, _>>()?);
     // None that types into the terminal, for one.
     let ioctl = [libc::FIONBIO, libc::FIOCLEX, libc::FIONREAD, libc::TCGETS, libc::TIOCGWINSZ];
+    #[allow(clippy::unnecessary_cast, reason = "the type differs with the C library")]
     let ioctl = ioctl.map(|request| when(&[(1, Dword, Eq, request as u64)]));
     rules.insert(libc::SYS_ioctl, ioctl.into_iter().collect::<Result<_, _>>()?);
     // Of itself, and only read.

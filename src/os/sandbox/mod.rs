@@ -65,6 +65,7 @@ use crate::error::Result;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(not(feature = "sandbox"), expect(unreachable_pub, reason = "it is public with the feature"))]
 pub struct Sandbox {
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
