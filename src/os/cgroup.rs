@@ -24,7 +24,7 @@ use crate::error::WaitStatus;
 ///
 /// They are those of a control group of the kernel (cgroup v2), which is made for the actor and removed with it, along
 /// with every process that is still in it. An actor that the kernel kills for its memory has died of
-/// [`WaitStatus::OutOfMemory`](crate::WaitStatus::OutOfMemory).
+/// [`WaitStatus::OutOfMemory`].
 ///
 /// A group needs a place where its user may make groups, and whose controllers are for them: by default the group of the
 /// process that starts the actor, else [`below`](Self::below). The kernel refuses bounds in a group that has processes of
