@@ -111,7 +111,7 @@ async fn in_sandbox() {
             far.cancel_actor().await?;
             let missing = pleach::Sandbox::new().read("/nowhere/at/all");
             let refused = n.start_actor("far").on(node()).sandbox(missing).await.unwrap_err();
-            assert!(refused.to_string().contains("/nowhere/at/all"), "{refused}");
+            assert!(format!("{refused:?}").contains("/nowhere/at/all"), "{refused:?}");
             Ok(())
         })
         .await
