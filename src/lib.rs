@@ -82,6 +82,7 @@ pub mod fuzzing;
 mod holds;
 pub mod inspect;
 pub mod key_file;
+mod lazy;
 pub mod leftovers;
 pub mod manual;
 #[cfg(feature = "metrics")]
@@ -124,6 +125,7 @@ pub use crate::actor::ActorId;
 pub use crate::backoff::Backoff;
 pub use crate::boot::daemon::run_daemon;
 pub use crate::boot::root::open_root;
+pub use crate::boot::shutdown::{ShutdownSignal, shutdown_signal};
 pub use crate::channel::Liveness;
 #[doc(inline)]
 pub use crate::config::{ChildOutput, Config, Host, HostEntry, Hosts};
@@ -139,7 +141,8 @@ pub use crate::error::{
 pub use crate::find::{FindActor, find_actor, get_registry, get_root, query_actor, wait_for_actor};
 pub use crate::nursery::pool::{Pool, PoolCall, PoolProgress, PoolStart, Results};
 pub use crate::nursery::supervise::{
-    ChildInfo, ChildSpec, ChildState, SupervisedPortal, Supervision, Supervisor, SupervisorEvent, SupervisorEvents,
+    ChildInfo, ChildSpec, ChildState, SupervisedCall, SupervisedPortal, Supervision, Supervisor, SupervisorEvent,
+    SupervisorEvents,
 };
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
 pub use crate::os::cgroup::Cgroup;
@@ -166,7 +169,7 @@ pub use crate::stateful::call::{MethodCall, MethodContext, MethodStream};
 pub use crate::stateful::handle::Handle;
 pub use crate::stateful::new::New;
 pub use crate::stateful::{ActorState, find};
-pub use crate::stream::{Lag, MsgStream, OpenStream, StreamReceiver, StreamSender, Subscription};
+pub use crate::stream::{Lag, MsgStream, OpenStream, RecvHalf, SendHalf, StreamReceiver, StreamSender, Subscription};
 
 /// The items that most programs need: `use pleach::prelude::*`.
 pub mod prelude {

@@ -1,4 +1,4 @@
-//! How often a call is repeated, and for which errors.
+//! How long a call may take, how often it is repeated, and for which errors.
 
 use std::fmt;
 use std::pin::Pin;
@@ -64,7 +64,7 @@ impl Retry {
     }
 
     /// Makes attempts until one succeeds, or fails for good. `what` names them in time-outs.
-    pub(crate) async fn run<T, F, Fut>(&self, what: &str, mut attempt: F) -> Result<T>
+    async fn run<T, F, Fut>(&self, what: &str, mut attempt: F) -> Result<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
@@ -84,6 +84,39 @@ impl Retry {
                 }
                 ended => return ended,
             }
+        }
+    }
+}
+
+/// The options of a call.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// For all attempts together.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<Retry>,
+}
+
+impl Options {
+    /// Makes the attempts of a call that they allow. `what` names it in time-outs.
+    pub(crate) async fn run<T, F, Fut>(self, what: impl FnOnce() -> String, mut attempt: F) -> Result<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let Self { timeout, retry } = self;
+        if timeout.is_none() && retry.is_none() {
+            return attempt().await;
+        }
+        let what = what();
+        let attempts = Box::pin(async {
+            match &retry {
+                Some(retry) => retry.run(&what, attempt).await,
+                None => attempt().await,
+            }
+        });
+        match timeout {
+            Some(after) => limited(&what, after, attempts).await,
+            None => attempts.await,
         }
     }
 }

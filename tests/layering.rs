@@ -23,7 +23,7 @@ const ORDER: &[&str] = &[
     // What all the others say and report.
     "sync", "epoch", "events", "misspelt", "log", "fidelity", "telemetry", "traces", "frames", "crash", "task_local", "current", "callers", "panics", "error", "backoff",
     // The ground: settings, scopes, files.
-    "transports", "config", "key_file", "scope", "retry", "broadcast", "holds", "os", "leftovers",
+    "transports", "config", "key_file", "scope", "retry", "lazy", "broadcast", "holds", "os", "leftovers",
     // A connection, and what is called over it.
     "channel", "decode", "registry", "stream", "rpc",
     // An actor among others.

@@ -25,6 +25,7 @@ impl Drop for Ending<'_> {
         let end = end.unwrap_or_else(|| TransportClosed::by_us(EndReason::Dropped).into());
         channel.transport().abort();
         channel.life().note_end(end);
+        channel.note_lost_calls();
         let left = channel.session().close();
         left.tasks.iter().for_each(|task| task.scope.cancel_because(Cancelled::Caller(None)));
         left.dialogs.iter().for_each(Wake::end);

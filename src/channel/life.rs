@@ -47,6 +47,8 @@ pub(super) struct Life {
     /// Why this side has given it up.
     fault: OnceLock<TransportError>,
     end: OnceLock<TransportError>,
+    /// The functions of the peer that had not answered when it ended, or the peer's runtime failed.
+    lost_calls: OnceLock<Vec<String>>,
     peer: PeerLife,
 }
 
@@ -66,8 +68,14 @@ struct PeerLife {
 
 impl Life {
     pub(super) fn new() -> Self {
-        let (closing, fault, end) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { stage: watch::Sender::new(Stage::Running), closing, fault, end, peer: PeerLife::default() }
+        Self {
+            stage: watch::Sender::new(Stage::Running),
+            closing: OnceLock::new(),
+            fault: OnceLock::new(),
+            end: OnceLock::new(),
+            lost_calls: OnceLock::new(),
+            peer: PeerLife::default(),
+        }
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -173,8 +181,24 @@ impl Channel {
         self.transmit_or_log(&Transmit::runtime_failed(error), 0);
     }
 
+    /// Notes which functions of the peer run for this side, because they are about to be lost.
+    pub(super) fn note_lost_calls(&self) {
+        self.life().lost_calls.get_or_init(|| self.functions_running(MAX_LOST_CALLS));
+    }
+
+    /// Returns the functions that were lost with the peer, each once, the first called first.
+    pub(crate) fn lost_calls(&self) -> &[String] {
+        self.life().lost_calls.get().map_or(&[], Vec::as_slice)
+    }
+
     /// Keeps the failure of the peer's runtime, and wakes its waiters.
-    pub(crate) fn note_peer_failure(&self, error: Error) {
+    pub(crate) fn note_peer_failure(&self, mut error: Error) {
+        self.note_lost_calls();
+        if let Error::ActorDied(died) = &mut error
+            && died.actor == *self.peer()
+        {
+            died.calls = self.lost_calls().to_vec();
+        }
         self.life().peer.failure.get_or_init(|| error);
         self.life().peer.failed.cancel();
     }
@@ -206,6 +230,9 @@ impl Channel {
         &self.0.life
     }
 }
+
+/// How many functions are named that were lost with a peer.
+const MAX_LOST_CALLS: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use crate::error::Packed;
 use crate::events::{self, ActorEventKind};
 use crate::proto::failure_detector::PeerHealth;
 use crate::proto::session::{Counts, Seen};
+use crate::proto::target::Target;
 use crate::scope::CancelScope;
 use crate::sync::lock;
 use crate::telemetry::meters::{self, Event};
@@ -99,6 +100,21 @@ impl Channel {
         let calls = session.calls_seen().take(most).map(|seen| seen.map(Asked::clone)).collect();
         let tasks = session.tasks_seen().take(most).map(|seen| seen.map(Running::clone)).collect();
         Some(Work { counts: session.counts(), calls, tasks })
+    }
+
+    /// Returns the functions of the peer that run for this side and are not being cancelled, each once, the first
+    /// called first, at most as many as were asked for.
+    pub(super) fn functions_running(&self, most: usize) -> Vec<String> {
+        let session = self.session();
+        let mut functions: Vec<String> = Vec::new();
+        for call in session.calls_seen().filter(|call| !call.cancelled) {
+            let function = &call.what.function;
+            let is_new = !functions.iter().any(|noted| noted == function.as_str());
+            if functions.len() < most && is_new && matches!(Target::read(function.clone()), Target::Function(_)) {
+                functions.push(function.as_str().to_owned());
+            }
+        }
+        functions
     }
 
     /// Returns what has crossed, unless that is changing, or the transport does not count.

@@ -11,6 +11,7 @@ use crate::actor::{ActorId, shown};
 
 /// How an actor's process ended, if not in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ActorDied {
     /// Which actor.
     pub actor: ActorId,
@@ -20,19 +21,49 @@ pub struct ActorDied {
     pub stderr: Vec<String>,
     /// When in its life.
     pub when: ActorPhase,
+    /// The functions that ran there for its parent, each once, the first called first. There are at most 16 here.
+    #[serde(default)]
+    pub calls: Vec<String>,
+    /// Where the kernel has put a core dump of its process, if it has: a path on its host, in which `*` stands for
+    /// what only the kernel knows, or the program that got it.
+    #[serde(default)]
+    pub core_dump: Option<String>,
+    /// How long its parent had waited for its end, if it had asked it to end.
+    #[serde(default)]
+    pub asked: Option<Duration>,
+}
+
+impl ActorDied {
+    /// Returns a death of which no more is known.
+    pub(crate) fn new(actor: ActorId, status: WaitStatus, when: ActorPhase) -> Self {
+        Self { actor, status, stderr: Vec::new(), when, calls: Vec::new(), core_dump: None, asked: None }
+    }
 }
 
 impl fmt::Display for ActorDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { actor, status, stderr, when } = self;
+        let Self { actor, status, stderr, when, calls, core_dump, .. } = self;
         // Most die while they run: that goes without saying.
         let when = if *when == ActorPhase::Running { String::new() } else { format!(" {when}") };
+        let running = running(calls);
         if *status != WaitStatus::Unknown {
-            return write!(f, "{actor} {status}{when}");
+            let core = if core_dump.is_some() { ", core dumped" } else { "" };
+            return write!(f, "{actor} {status}{core}{when}{running}");
         }
-        write!(f, "{actor} was lost{when}: {status}")?;
+        write!(f, "{actor} was lost{when}{running}: {status}")?;
         // The last output of its engine, or its own, is the only clue.
         stderr.last().map_or(Ok(()), |last| write!(f, "; last output: {last}"))
+    }
+}
+
+/// Names the first functions that ran, for one line.
+fn running(calls: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<_> = calls.iter().take(NAMED).map(|call| format!("`{}`", shown(call))).collect();
+    match calls.len() {
+        0 => String::new(),
+        few if few <= NAMED => format!(", with {} running", named.join(" and ")),
+        many => format!(", with {} and {} others running", named.join(", "), many - NAMED),
     }
 }
 
@@ -225,10 +256,12 @@ mod tests {
     #[test]
     fn an_end_is_told_in_one_sentence() {
         let actor = ActorId::new("w");
-        let said = |status, when| {
-            let died = ActorDied { actor: actor.clone(), status, stderr: vec!["the last line".into()], when };
-            died.to_string().strip_prefix(&actor.to_string()).unwrap().to_owned()
+        let died = |status, when| {
+            let stderr = vec!["the last line".into()];
+            ActorDied { stderr, ..ActorDied::new(actor.clone(), status, when) }
         };
+        let text = |died: ActorDied| died.to_string().strip_prefix(&actor.to_string()).unwrap().to_owned();
+        let said = |status, when| text(died(status, when));
         assert_eq!(said(WaitStatus::Signalled(11), ActorPhase::Running), " was killed by signal 11 (SIGSEGV)");
         assert_eq!(said(WaitStatus::Exited(3), ActorPhase::Running), " exited with code 3");
         assert_eq!(said(WaitStatus::Exited(3), ActorPhase::Starting), " exited with code 3 before it connected back");
@@ -239,6 +272,18 @@ mod tests {
         assert_eq!(
             said(WaitStatus::Unknown, ActorPhase::Running),
             " was lost: how it ended is unknown; last output: the last line"
+        );
+        let with = |calls: &[&str], core_dump: Option<&str>| {
+            let (calls, core_dump) = (calls.iter().map(ToString::to_string).collect(), core_dump.map(str::to_owned));
+            text(ActorDied { calls, core_dump, ..died(WaitStatus::Signalled(11), ActorPhase::Running) })
+        };
+        assert_eq!(
+            with(&["a::b", "a::c"], Some("/core")),
+            " was killed by signal 11 (SIGSEGV), core dumped, with `a::b` and `a::c` running"
+        );
+        assert_eq!(
+            with(&["a", "b", "c", "d", "e"], None),
+            " was killed by signal 11 (SIGSEGV), with `a`, `b`, `c` and 2 others running"
         );
     }
 

@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io::IsTerminal as _;
 
-use super::{Error, RemoteError, causes};
+use super::{ActorDied, Error, RemoteError, causes};
 
 /// An error drawn for a terminal, by [`Error::report`]: print it with `{}`.
 #[derive(Clone, Copy, Debug)]
@@ -101,10 +101,8 @@ impl Block {
             }
             _ => {}
         }
-        if let Error::ActorDied(died) = error.origin()
-            && !died.stderr.is_empty()
-        {
-            block.details.push(format!("its last words:\n  {}", died.stderr.join("\n  ")));
+        if let Error::ActorDied(died) = error.origin() {
+            block.details.extend(remains(died));
         }
         if let Error::Remote(remote) = error.unwrapped() {
             let backtrace = remote.backtrace.as_deref().map(str::trim_end);
@@ -145,6 +143,15 @@ fn causes_of(error: &(dyn StdError + 'static)) -> Vec<String> {
     let texts: Vec<_> = causes(error).map(ToString::to_string).collect();
     let told = texts.windows(2).filter(|pair| !pair[0].contains(&pair[1]));
     told.map(|pair| format!("caused by: {}", pair[1])).collect()
+}
+
+/// What is left of an actor, apart from the sentence about its death.
+fn remains(died: &ActorDied) -> impl Iterator<Item = String> {
+    let asked = died.asked.map(|ago| format!("it had been asked to end {ago:?} before"));
+    let running = (!died.calls.is_empty()).then(|| format!("running there:\n  {}", died.calls.join("\n  ")));
+    let core_dump = died.core_dump.as_deref().map(|place| format!("core dump: {place}"));
+    let words = (!died.stderr.is_empty()).then(|| format!("its last words:\n  {}", died.stderr.join("\n  ")));
+    [asked, running, core_dump, words].into_iter().flatten()
 }
 
 /// Where a remote error was raised, and which actors passed it on.

@@ -22,7 +22,7 @@
 //!   key is never accepted, whatever the configuration says; log in by hand once, and compare the fingerprint.
 //! - The machine is of the same kind as this one. The program need not be there: if the file at its own path, or the
 //!   one that [`Host::program`](crate::Host::program) names, has another SHA-256 than the running one, it is copied to
-//!   `~/.cache/pleach` there (`XDG_CACHE_HOME` is respected).
+//!   `~/.cache/pleach` there (`XDG_CACHE_HOME` is respected). With `PLEACH_LOG=info`, records tell how far it has come.
 //! - That host can reach one of this parent's addresses over the network. See below if not.
 //!
 //! # Start

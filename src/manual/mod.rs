@@ -2,6 +2,7 @@
 //!
 //! | page | contents |
 //! |---|---|
+//! | [`cookbook`] | the usual tasks, each as a program that runs |
 //! | [`pools`] | many calls over several workers: retries, poison, time-outs, replacement |
 //! | [`state`] | actors with state: methods, handles, turns, restarts |
 //! | [`supervision`] | restarts, children that come and go, health checks, handles that outlast processes |
@@ -24,6 +25,7 @@
 
 pub mod architecture;
 pub mod cancellation;
+pub mod cookbook;
 #[cfg(feature = "debugger")]
 pub mod debugging;
 pub mod hosts;

@@ -14,6 +14,9 @@
 //!
 //! - The code of the body finds [`Cancelled::Signal`](crate::error::Cancelled::Signal) as the cause. A body that
 //!   ends well all the same, as [`run_daemon`](crate::run_daemon) does, ends the program well.
+//! - A program that is to finish its work first holds a [`shutdown_signal`](crate::shutdown_signal), or starts its pool
+//!   with [`drain_on_signal`](crate::PoolStart::drain_on_signal): the first signal is told to that and has no other
+//!   effect, the second one cancels the body, the third one ends the process at once. All actors live on until then.
 //! - A SIGINT or SIGQUIT that the launcher had the program ignore, as a shell does with `program &` in a script, stays
 //!   ignored, in the program and in its actors.
 //! - A separate thread takes the signals. So a second one works whatever the runtime does: while `main` computes or

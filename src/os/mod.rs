@@ -27,11 +27,13 @@
 //! | [`exit_callbacks`] | what the process does last |
 //! | [`files`] | how many files may be open |
 //! | [`socket_dir`] | where a tree keeps its Unix sockets |
+//! | [`core_dump`] | where the kernel puts the core dump of a process |
 //! | [`dead_sockets`] | those without a listener, where a user has named the place |
 
 pub(crate) mod about;
 pub(crate) mod abstract_sockets;
 pub(crate) mod cgroup;
+pub(crate) mod core_dump;
 pub(crate) mod dead_sockets;
 pub(crate) mod elf;
 pub(crate) mod exit_callbacks;

@@ -6,11 +6,11 @@
 //!
 //! # Invariants
 //! 1. All of it is done while the process has one thread: before any log, signal handler or runtime.
-//! 2. Privileges are dropped last: what comes before may need them. Only the sandbox comes after that.
+//! 2. Privileges are dropped after what may need them, and before the sandbox, which needs none.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::process::{Rlimit, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -122,13 +122,15 @@ impl Setup {
         if let Some(cwd) = &self.cwd {
             std::env::set_current_dir(cwd).map_err(refused(format!("the directory {}", cwd.display())))?;
         }
-        if let Some(file) = &self.stdout {
-            let opened = append_to(file).and_then(|file| Ok(rustix::stdio::dup2_stdout(file)?));
-            opened.map_err(refused(format!("the output {}", file.display())))?;
-        }
-        if let Some(file) = &self.stderr {
-            let opened = append_to(file).and_then(|file| Ok(rustix::stdio::dup2_stderr(file)?));
-            opened.map_err(refused(format!("the error output {}", file.display())))?;
+        let outputs: [(_, _, fn(File) -> _); 2] = [
+            ("the output", &self.stdout, rustix::stdio::dup2_stdout),
+            ("the error output", &self.stderr, rustix::stdio::dup2_stderr),
+        ];
+        for (what, file, replace) in outputs {
+            let Some(file) = file else { continue };
+            let opened = OpenOptions::new().append(true).create(true).open(file);
+            let replaced = opened.and_then(|opened| Ok(replace(opened)?));
+            replaced.map_err(refused(format!("{what} {}", file.display())))?;
         }
         for (resource, most) in &self.limits {
             limit(*resource, *most).map_err(refused(format!("the limit {resource:?} = {most}")))?;
@@ -157,10 +159,6 @@ impl Setup {
     pub(crate) fn confine(&self, dials: &[u16]) -> Result<()> {
         self.sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox::confine(sandbox, dials))
     }
-}
-
-fn append_to(file: &Path) -> io::Result<std::fs::File> {
-    OpenOptions::new().append(true).create(true).open(file)
 }
 
 /// Sets both limits: the process can't raise it again, unless it is privileged.

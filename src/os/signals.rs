@@ -1,7 +1,8 @@
 //! Signals that end a program or an actor: taken by a thread of their own, whatever the async runtime does.
 //!
 //! ```text
-//! signal ─► handler ─► pipe ─► thread ─┬─ the first, and there are listeners ─► the listeners end in order
+//! signal ─► handler ─► pipe ─► thread ─┬─ the program finishes its work first ─► it is told, once
+//!                                      ├─ the first, and there are listeners ─► the listeners end in order
 //!                                      ├─ an interrupt, and a debugger has the terminal ─► it gives up its command
 //!                                      ├─ within REPEAT of that ─► the same signal: nothing
 //!                                      └─ any other ─► the process ends at once
@@ -38,17 +39,13 @@ impl Signals {
     ///
     /// If the system refuses that, they keep their default action: the process ends at once.
     pub(crate) fn take(whose: Whose) -> Self {
-        static TAKEN: OnceLock<watch::Sender<Option<i32>>> = OnceLock::new();
-        let mut fault = None;
-        let came = TAKEN.get_or_init(|| {
-            let (came, _) = watch::channel(None);
-            fault = start(came.clone(), whose).err();
-            came
-        });
-        if let Some(error) = fault {
-            warn!(target: "pleach::cancel", %error, "signals keep their default action");
-        }
-        Self(came.subscribe())
+        Self(Told::of_process(whose).ending.subscribe())
+    }
+
+    /// Has the first signal told to this listener only, as long as it is held: the program finishes its work. The one
+    /// after that is the first for all others. In an actor, no signal is told so: its parent decides how it ends.
+    pub(crate) fn take_first_for_finishing() -> Self {
+        Self(Told::of_process(Whose::Program).finishing.subscribe())
     }
 
     /// Returns the signal that has come, if one has.
@@ -73,6 +70,32 @@ impl Signals {
             this.came().map_or(Poll::Pending, Poll::Ready) // never pending here: the sender is never dropped
         })
         .await
+    }
+}
+
+/// Who is told of a signal: each of them once.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// Those that finish their work.
+    finishing: watch::Sender<Option<i32>>,
+    /// Those that end in order.
+    ending: watch::Sender<Option<i32>>,
+}
+
+impl Told {
+    /// Takes the signals of this process, if that was not done before.
+    fn of_process(whose: Whose) -> &'static Self {
+        static TAKEN: OnceLock<Told> = OnceLock::new();
+        let mut fault = None;
+        let told = TAKEN.get_or_init(|| {
+            let told = Self::default();
+            fault = start(told.clone(), whose).err();
+            told
+        });
+        if let Some(error) = fault {
+            warn!(target: "pleach::cancel", %error, "signals keep their default action");
+        }
+        told
     }
 }
 
@@ -121,11 +144,11 @@ fn exit_unconditionally(code: i32) -> ! {
 }
 
 /// Installs the handlers and starts the thread.
-fn start(came: watch::Sender<Option<i32>>, whose: Whose) -> io::Result<()> {
+fn start(told: Told, whose: Whose) -> io::Result<()> {
     let (reader, writer) = io::pipe()?;
     rustix::io::ioctl_fionbio(&writer, true)?; // a handler never waits
     let (writer, epoch) = (Arc::new(writer), Instant::now());
-    std::thread::Builder::new().name("pleach-signals".into()).spawn(move || listen(reader, &came, whose))?;
+    std::thread::Builder::new().name("pleach-signals".into()).spawn(move || listen(reader, &told, whose))?;
     for signal in ENDING.into_iter().filter(|signal| *signal == libc::SIGTERM || !is_ignored(*signal)) {
         handle(signal, writer.clone(), epoch)?;
     }
@@ -173,7 +196,7 @@ pub(crate) fn take_interrupt() -> bool {
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The thread's loop.
-fn listen(mut pipe: PipeReader, told: &watch::Sender<Option<i32>>, whose: Whose) {
+fn listen(mut pipe: PipeReader, told: &Told, whose: Whose) {
     let (mut seen, mut bytes) = (Seen::default(), [0; Came::SIZE]);
     // The handlers hold the other end for as long as the process lives.
     while pipe.read_exact(&mut bytes).is_ok() {
@@ -184,8 +207,10 @@ fn listen(mut pipe: PipeReader, told: &watch::Sender<Option<i32>>, whose: Whose)
             }
             continue;
         }
-        match seen.judge(came.at, told.receiver_count() > 0) {
-            Verdict::Ask => drop(told.send_replace(Some(came.signal))),
+        let can_finish = whose == Whose::Program && told.finishing.receiver_count() > 0;
+        match seen.judge(came.at, can_finish, told.ending.receiver_count() > 0) {
+            Verdict::Finish => drop(told.finishing.send_replace(Some(came.signal))),
+            Verdict::Ask => drop(told.ending.send_replace(Some(came.signal))),
             Verdict::Repeat => {}
             Verdict::Leave => whose.leave_at_once(came.signal),
         }
@@ -219,28 +244,35 @@ impl Came {
     }
 }
 
-/// When the first signal came.
+/// The signals that have had an effect.
 #[derive(Debug, Default)]
-struct Seen(Option<Duration>);
+struct Seen {
+    /// When the last one came.
+    last: Option<Duration>,
+    asked: bool,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
+    Finish,
     Ask,
     Repeat,
     Leave,
 }
 
 impl Seen {
-    /// Judges a signal. `can_ask` says whether there is something that can end in order.
-    fn judge(&mut self, at: Duration, can_ask: bool) -> Verdict {
-        match self.0 {
-            Some(first) if at.saturating_sub(first) < REPEAT => Verdict::Repeat,
-            None if can_ask => {
-                self.0 = Some(at);
-                Verdict::Ask
-            }
-            _ => Verdict::Leave,
-        }
+    /// Judges a signal. `can_finish` says whether the program finishes its work first, and `can_ask` whether there is
+    /// something that can end in order.
+    fn judge(&mut self, at: Duration, can_finish: bool, can_ask: bool) -> Verdict {
+        let verdict = match self.last {
+            Some(last) if at.saturating_sub(last) < REPEAT => return Verdict::Repeat,
+            None if can_finish => Verdict::Finish,
+            _ if can_ask && !self.asked => Verdict::Ask,
+            _ => return Verdict::Leave,
+        };
+        self.last = Some(at);
+        self.asked |= verdict == Verdict::Ask;
+        verdict
     }
 }
 
@@ -259,16 +291,28 @@ mod tests {
     fn the_first_asks_a_repeat_is_nothing_and_the_second_ends() {
         let at = Duration::from_millis;
         let mut seen = Seen::default();
-        let verdicts = [1000, 1001, 1199, 1200].map(|time| seen.judge(at(time), true));
+        let verdicts = [1000, 1001, 1199, 1200].map(|time| seen.judge(at(time), false, true));
         assert_eq!(verdicts, [Verdict::Ask, Verdict::Repeat, Verdict::Repeat, Verdict::Leave]);
+    }
+
+    #[test]
+    fn one_more_is_needed_where_the_work_is_finished_first() {
+        let at = Duration::from_millis;
+        let mut seen = Seen::default();
+        let verdicts = [1000, 1199, 1200, 1300, 1400].map(|time| seen.judge(at(time), true, true));
+        assert_eq!(verdicts, [Verdict::Finish, Verdict::Repeat, Verdict::Ask, Verdict::Repeat, Verdict::Leave]);
+        // Once others have been asked to end, it is too late to finish.
+        let mut seen = Seen::default();
+        assert_eq!(seen.judge(at(0), false, true), Verdict::Ask);
+        assert_eq!(seen.judge(at(200), true, true), Verdict::Leave);
     }
 
     #[test]
     fn where_nothing_can_end_in_order_the_first_ends_the_process() {
         let mut seen = Seen::default();
-        assert_eq!(seen.judge(Duration::ZERO, false), Verdict::Leave);
-        assert_eq!(seen.judge(Duration::ZERO, true), Verdict::Ask);
-        assert_eq!(seen.judge(REPEAT, false), Verdict::Leave);
+        assert_eq!(seen.judge(Duration::ZERO, false, false), Verdict::Leave);
+        assert_eq!(seen.judge(Duration::ZERO, false, true), Verdict::Ask);
+        assert_eq!(seen.judge(REPEAT, false, false), Verdict::Leave);
     }
 
     /// Which of several waits is woken first is random: each must see a signal that one has seen.

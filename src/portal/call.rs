@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::Peer;
 use crate::error::Result;
-use crate::retry::{Retry, limited};
+use crate::retry::{Options, Retry};
 use crate::rpc::call::Call;
 use crate::scope;
 use crate::sync::lock;
@@ -26,18 +26,11 @@ pin_project! {
     /// waiting for it.
     #[must_use = "a call does nothing until it is awaited"]
     pub struct PortalCall<'a, R, F> {
+        unsent: Option<Unsent<'a, R>>,
+        send: fn(Unsent<'a, R>) -> F,
+        // Not behind a pointer, as the calls of handles and pools are: a call costs no allocation for it.
         #[pin]
-        stage: Stage<'a, R, F>,
-    }
-}
-
-pin_project! {
-    #[project = StageProjection]
-    #[project_replace = StageBefore]
-    enum Stage<'a, R, F> {
-        Unsent { unsent: Unsent<'a, R>, send: fn(Unsent<'a, R>) -> F },
-        Sent { #[pin] running: F },
-        Ended,
+        sent: Option<F>,
     }
 }
 
@@ -46,12 +39,11 @@ pub(super) struct Unsent<'a, R> {
     peer: &'a Peer,
     call: Call<R>,
     /// Boxed, because most calls have none.
-    options: Option<Box<Options<'a, R>>>,
+    with: Option<Box<With<'a, R>>>,
 }
 
-struct Options<'a, R> {
-    timeout: Option<Duration>,
-    retry: Option<Retry>,
+struct With<'a, R> {
+    options: Options,
     /// Of a hidden type: the compiler proves of each call in a program that it is `Send`, and this one is deep.
     send: fn(Unsent<'a, R>) -> BoxFuture<'a, Result<R>>,
 }
@@ -59,13 +51,14 @@ struct Options<'a, R> {
 impl<'a, R, F> PortalCall<'a, R, F> {
     /// A call that `send` sends.
     pub(super) fn new(peer: &'a Peer, call: Call<R>, send: fn(Unsent<'a, R>) -> F) -> Self {
-        Self { stage: Stage::Unsent { unsent: Unsent { peer, call, options: None }, send } }
+        Self { unsent: Some(Unsent { peer, call, with: None }), send, sent: None }
     }
 }
 
 impl<'a, R: Send + 'a, F> PortalCall<'a, R, F> {
     /// Gives up after this time, from the first poll on, all attempts together: the function is cancelled, and the call
-    /// fails with [`Error::Timeout`](crate::Error::Timeout), which names the actor, the function and the time. Without effect once it was polled.
+    /// fails with [`Error::Timeout`](crate::Error::Timeout), which names the actor, the function and the time. Without
+    /// effect once it was polled.
     pub fn timeout(mut self, after: Duration) -> Self {
         if let Some(options) = self.options() {
             options.timeout = Some(after);
@@ -84,11 +77,10 @@ impl<'a, R: Send + 'a, F> PortalCall<'a, R, F> {
         self
     }
 
-    fn options(&mut self) -> Option<&mut Options<'a, R>> {
-        let Stage::Unsent { unsent, .. } = &mut self.stage else { return None };
+    fn options(&mut self) -> Option<&mut Options> {
         let none =
-            || Box::new(Options { timeout: None, retry: None, send: |unsent| Box::pin(send_with_options(unsent)) });
-        Some(unsent.options.get_or_insert_with(none))
+            || Box::new(With { options: Options::default(), send: |unsent| Box::pin(send_with_options(unsent)) });
+        self.unsent.as_mut().map(|unsent| &mut unsent.with.get_or_insert_with(none).options)
     }
 }
 
@@ -98,18 +90,14 @@ impl<R, F: Future<Output = Result<R>>> Future for PortalCall<'_, R, F> {
     /// # Panics
     /// When polled again after it ended.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R>> {
-        let mut stage = self.project().stage;
-        if let StageProjection::Unsent { .. } = stage.as_mut().project()
-            && let StageBefore::Unsent { unsent, send } = stage.as_mut().project_replace(Stage::Ended)
-        {
-            stage.set(Stage::Sent { running: send(unsent) });
+        let mut this = self.project();
+        if let Some(unsent) = this.unsent.take() {
+            this.sent.set(Some((this.send)(unsent)));
         }
-        let StageProjection::Sent { running } = stage.as_mut().project() else {
-            panic!("a call was polled after it ended")
-        };
-        let ended = running.poll(cx);
+        let sent = this.sent.as_mut().as_pin_mut().expect("a call is unsent or sent, until it has ended");
+        let ended = sent.poll(cx);
         if ended.is_ready() {
-            stage.set(Stage::Ended);
+            this.sent.set(None);
         }
         ended
     }
@@ -117,18 +105,17 @@ impl<R, F: Future<Output = Result<R>>> Future for PortalCall<'_, R, F> {
 
 impl<R, F> fmt::Debug for PortalCall<'_, R, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.stage {
-            Stage::Unsent { unsent, .. } => write!(f, "PortalCall({:?} in {})", unsent.call, unsent.peer.id()),
-            Stage::Sent { .. } => f.write_str("PortalCall(sent)"),
-            Stage::Ended => f.write_str("PortalCall(ended)"),
+        match &self.unsent {
+            Some(unsent) => write!(f, "PortalCall({:?} in {})", unsent.call, unsent.peer.id()),
+            None => f.write_str("PortalCall(sent)"),
         }
     }
 }
 
 /// Sends a call, and waits for its value.
 pub(super) async fn send<R>(unsent: Unsent<'_, R>) -> Result<R> {
-    if let Some(options) = &unsent.options {
-        return (options.send)(unsent).await;
+    if let Some(with) = &unsent.with {
+        return (with.send)(unsent).await;
     }
     let Unsent { peer, call, .. } = unsent;
     if !peer.ready().await? && !peer.channel().is_small(call.args()) {
@@ -137,20 +124,10 @@ pub(super) async fn send<R>(unsent: Unsent<'_, R>) -> Result<R> {
     call.run_over(peer.channel(), peer).await
 }
 
-async fn send_with_options<R>(Unsent { peer, call, options }: Unsent<'_, R>) -> Result<R> {
-    let (timeout, retry) = options.map_or((None, None), |options| (options.timeout, options.retry));
-    let what = format!("`{}` in {}", call.name(), peer.id());
+async fn send_with_options<R>(Unsent { peer, call, with }: Unsent<'_, R>) -> Result<R> {
+    let options = with.map_or_else(Options::default, |with| with.options);
     let call = Mutex::new(call);
-    let attempts = Box::pin(async {
-        match &retry {
-            Some(retry) => retry.run(&what, || send_again(peer, &call)).await,
-            None => send_again(peer, &call).await,
-        }
-    });
-    match timeout {
-        Some(after) => limited(&what, after, attempts).await,
-        None => attempts.await,
-    }
+    options.run(|| format!("`{}` in {}", lock(&call).name(), peer.id()), || send_again(peer, &call)).await
 }
 
 /// Sends a call that may be sent again, and waits for its value. The lock is not held across a wait.

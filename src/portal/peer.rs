@@ -1,8 +1,10 @@
 //! The actor at the other end of a portal: a child, whose process is known, or any other.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::ActorId;
@@ -115,8 +117,14 @@ pub(crate) struct ChildHandle {
     killing: CancellationToken,
     /// How it came to its end, once its process is gone.
     ending: watch::Sender<Option<Ending>>,
-    /// Whether its process was dead by then, or had reported that it ends.
-    requested_too_late: OnceLock<bool>,
+    /// When it was asked first, and whether its process was dead by then, or had reported that it ends.
+    requested: OnceLock<Requested>,
+}
+
+#[derive(Clone, Copy)]
+struct Requested {
+    at: Instant,
+    too_late: bool,
 }
 
 impl ChildHandle {
@@ -133,7 +141,7 @@ impl ChildHandle {
             end_requested: ending.child_token(),
             killing: killing.child_token(),
             ending: watch::Sender::new(None),
-            requested_too_late: OnceLock::new(),
+            requested: OnceLock::new(),
         })
     }
 
@@ -160,7 +168,10 @@ impl ChildHandle {
 
     /// To be called before it is asked, by whatever means.
     pub(crate) fn mark_end_requested(&self) {
-        self.requested_too_late.get_or_init(|| self.child.process.is_dead() || self.channel().peer_failure().is_some());
+        self.requested.get_or_init(|| {
+            let too_late = self.child.process.is_dead() || self.channel().peer_failure().is_some();
+            Requested { at: Instant::now(), too_late }
+        });
         self.end_requested.cancel();
     }
 
@@ -213,7 +224,7 @@ impl ChildHandle {
             Verdict::InOrder | Verdict::StillEnding => None,
             Verdict::Lost => Some(self.child.lost()),
             Verdict::Died(when) => Some(match self.child.process.exit() {
-                Some(exit) => self.child.death(&exit, when),
+                Some(exit) => self.child.death(&exit, when, self.asked_ago()),
                 None => self.child.lost(),
             }),
         }
@@ -222,10 +233,15 @@ impl ChildHandle {
     /// Returns the error for a caller that found it ended: none, if it was asked to end.
     fn death(&self, exit: &Exit) -> Option<Error> {
         match judge(self.seen()) {
-            Verdict::Died(when) => Some(self.child.death(exit, when)),
+            Verdict::Died(when) => Some(self.child.death(exit, when, self.asked_ago())),
             _ if self.end_requested() => None,
-            _ => Some(self.child.death(exit, ActorPhase::Running)),
+            _ => Some(self.child.death(exit, ActorPhase::Running, None)),
         }
+    }
+
+    /// Returns how long ago this actor has asked it to end, unless it was too late for that.
+    fn asked_ago(&self) -> Option<Duration> {
+        self.requested.get().filter(|requested| !requested.too_late).map(|requested| requested.at.elapsed())
     }
 
     fn seen(&self) -> Seen {
@@ -235,22 +251,27 @@ impl ChildHandle {
             Some(exit) => End::Process(exit.status),
             None => End::Connection,
         };
-        let too_late = self.requested_too_late.get();
+        let too_late = self.requested_too_late();
         let asked = match too_late {
             Some(false) if self.channel().end_acknowledged() => Asked::Heard,
             Some(false) => Asked::Sent,
             _ => Asked::Never,
         };
-        let signalled = process.was_signalled() && too_late != Some(&true);
+        let signalled = process.was_signalled() && too_late != Some(true);
         Seen { asked, goodbye: self.channel().ended_in_order(), signalled, end }
     }
 
     /// Returns the failure of its runtime. A signal to an actor that had been asked to end, or by which it was asked,
     /// is not a failure.
     fn reported(&self) -> Option<&Error> {
-        let requested_before = self.requested_too_late.get() == Some(&false);
+        let requested_before = self.requested_too_late() == Some(false);
         let is_own_death = |error: &Error| matches!(error, Error::ActorDied(died) if died.actor == self.child.id);
         self.channel().peer_failure().filter(|error| !(requested_before && is_own_death(error)))
+    }
+
+    /// Returns whether it was asked too late to be the cause of its end; `None` if it was not asked.
+    fn requested_too_late(&self) -> Option<bool> {
+        self.requested.get().map(|requested| requested.too_late)
     }
 
     fn channel(&self) -> &Channel {

@@ -155,7 +155,7 @@ impl Runtime {
             return;
         }
         let (actor, status) = (self.id().clone(), WaitStatus::Signalled(signal));
-        let died = ActorDied { actor, status, stderr: Vec::new(), when: ActorPhase::Running };
+        let died = ActorDied::new(actor, status, ActorPhase::Running);
         if let Some(parent) = self.parent_channel() {
             parent.report_failure(&Packed::of(Error::ActorDied(Box::new(died)), self.id()));
         }

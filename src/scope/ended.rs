@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
 use super::tree::CancelScope;
 use crate::crash;
-use crate::error::{Error, Result, ScopeError, boxed};
+use crate::error::{Cancelled, Error, Result, ScopeError, boxed};
 
 /// The outcome of a body.
 pub(crate) enum Ended<T> {
@@ -32,6 +33,20 @@ pub(crate) async fn run_to_end<F: Future>(scope: &CancelScope, body: F) -> Ended
         (Err(panic), _) => Ended::Panicked(panic),
         (Ok(Ok(())), Some(output)) => Ended::Returned(output),
         (Ok(_), returned) => Ended::Cancelled(returned),
+    }
+}
+
+/// Runs `body` in a scope of its own, which is cancelled for a nursery's sake once `halt` is.
+pub(crate) async fn run_until<F: Future>(halt: &CancellationToken, body: F) -> Ended<F::Output> {
+    let scope = CancelScope::new();
+    let mut running = std::pin::pin!(run_to_end(&scope, body));
+    tokio::select! {
+        biased;
+        () = halt.cancelled() => {
+            scope.cancel_because(Cancelled::Nursery);
+            running.await
+        }
+        ended = &mut running => ended,
     }
 }
 

@@ -72,7 +72,7 @@ mod tree;
 mod wait;
 
 pub(crate) use apart::apart;
-pub(crate) use ended::{Ended, run_for_result, run_to_end};
+pub(crate) use ended::{Ended, run_for_result, run_to_end, run_until};
 pub(crate) use erased::Erased;
 pub(crate) use on_drop::OnDrop;
 pub(crate) use wait::{CancelWatch, cancellation, wait};

@@ -96,24 +96,23 @@ pub(super) fn arguments() -> Result<Vec<String>, String> {
     require_entry().map(|()| vec![ties::ACTOR.to_owned()])
 }
 
-/// Says what is wrong with a process that can't become an actor.
-pub(super) fn unusable(what: &str, error: &io::Error) -> Error {
-    Error::Usage(format!("{what}: {error}"))
+/// Says what is wrong with a process that can't become an actor, or start one for another host.
+pub(super) fn unusable(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |error| Error::Usage(format!("{what}: {error}"))
 }
 
 /// Runs the actor that this process was started as; returns the signal that ended it, if one did.
 pub(super) fn run_process() -> Result<Option<i32>> {
     ties::die_with_parent();
-    let usage = |what: &'static str| move |error: io::Error| unusable(what, &error);
-    let mut parent = take_stdin().map_err(usage("standard input can't be taken over"))?;
+    let mut parent = take_stdin().map_err(unusable("standard input can't be taken over"))?;
     let read = read_message::<ActorSpec>(&mut parent);
-    let spec = read.map_err(usage("no spec on standard input; actors are started by their parents"))?;
+    let spec = read.map_err(unusable("no spec on standard input; actors are started by their parents"))?;
     let starter = match spec.starter {
-        Some(starter) => ties::hold_on_to(starter).map_err(usage("it has no parent"))?,
+        Some(starter) => ties::hold_on_to(starter).map_err(unusable("it has no parent"))?,
         None => None,
     };
     if let Some(mark) = spec.mark {
-        mark.put_on().map_err(|error| usage("it can't be marked as part of its tree")(error.into()))?;
+        mark.put_on().map_err(|error| unusable("it can't be marked as part of its tree")(error.into()))?;
     }
     name_process(&spec.name);
     pleach_wire::log::set_process_origin(&spec.name);
@@ -128,8 +127,8 @@ pub(super) fn run_process() -> Result<Option<i32>> {
     crate::panics::install_hook();
     let parent_gone = CancellationToken::new();
     let watchdog = Watchdog::start(parent, starter, inspection, parent_gone.clone(), &spec);
-    let watchdog = watchdog.map_err(usage("no thread for the watchdog"))?;
-    let tokio = async_runtime(spec.config.multi_thread, None).map_err(usage("no async runtime"))?;
+    let watchdog = watchdog.map_err(unusable("no thread for the watchdog"))?;
+    let tokio = async_runtime(spec.config.multi_thread, None).map_err(unusable("no async runtime"))?;
     let registry = crate::transports::registry(spec.config.allow_non_loopback);
     let served = tokio.block_on(async {
         let runtime = Runtime::child(spec, registry)?;

@@ -127,8 +127,17 @@ pub(crate) struct Exit {
     pub(crate) status: WaitStatus,
     /// The last lines of its standard error, as far as they passed through this process.
     pub(crate) stderr: Vec<String>,
+    /// Where the kernel has put a core dump of it, if it has.
+    pub(crate) core_dump: Option<String>,
     /// Whether its end was seen. If not, only the engine here that led to it has ended, and it may live.
     pub(crate) seen: bool,
+}
+
+impl Exit {
+    /// Returns an end that was seen.
+    fn with(status: WaitStatus) -> Self {
+        Self { status, stderr: Vec::new(), core_dump: None, seen: true }
+    }
 }
 
 /// The commands of a keeper.
@@ -158,7 +167,7 @@ impl Process {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await.map(|exit| (*exit).clone()) {
             Ok(Some(exit)) => exit,
-            _ => Exit { status: WaitStatus::Unknown, stderr: Vec::new(), seen: true }, // killed by its keeper's drop
+            _ => Exit::with(WaitStatus::Unknown), // killed by its keeper's drop
         }
     }
 
@@ -225,9 +234,14 @@ pub(crate) struct Child {
 
 impl Child {
     /// The error of a child that died: the report of its runtime, or its exit status.
-    pub(crate) fn death(&self, exit: &Exit, when: ActorPhase) -> Error {
+    ///
+    /// `asked` is how long ago it was asked to end, if it was.
+    pub(crate) fn death(&self, exit: &Exit, when: ActorPhase, asked: Option<Duration>) -> Error {
         let reported = self.channel.peer_failure().cloned();
-        reported.unwrap_or_else(|| died(&self.id, exit, when))
+        reported.unwrap_or_else(|| {
+            let calls = self.channel.lost_calls().to_vec();
+            Error::ActorDied(Box::new(ActorDied { calls, asked, ..died(&self.id, exit, when) }))
+        })
     }
 
     /// The error of a child that can't be supervised any more, although its process lives on.
@@ -236,7 +250,8 @@ impl Child {
     }
 }
 
-fn died(actor: &ActorId, exit: &Exit, when: ActorPhase) -> Error {
-    let died = ActorDied { actor: actor.clone(), status: exit.status, stderr: exit.stderr.clone(), when };
-    Error::ActorDied(Box::new(died))
+/// What the exit of its process tells of an actor's death.
+fn died(actor: &ActorId, exit: &Exit, when: ActorPhase) -> ActorDied {
+    let Exit { status, stderr, core_dump, .. } = exit.clone();
+    ActorDied { stderr, core_dump, ..ActorDied::new(actor.clone(), status, when) }
 }

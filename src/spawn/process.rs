@@ -15,7 +15,7 @@
 use std::borrow::Cow;
 use std::io::PipeWriter;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::error::{Error, Result, WaitStatus};
 use crate::os::cgroup::{self, Cgroup};
 use crate::os::process::{Group, spawn_on_lasting_thread};
 use crate::os::relay::{Destination, Lines, Relay, ToStderr, ToStdout};
-use crate::os::{files, program, ties};
+use crate::os::{core_dump, files, program, ties};
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
 
@@ -117,8 +117,9 @@ pub(super) async fn spawn(
     // Its number is its own as long as nothing has waited for it.
     let group = Group::of(own.pid(), spec.mark).map_err(|error| files::explain(&error))?;
     let (process, exited, orders) = Process::new(Some(own.pid()));
+    let cwd = spec.setup.cwd.clone();
     let keeper = Box::pin(async move {
-        keep(child, (group, cgroup), liveness, (stdout, stderr), orders, exited).await;
+        keep(child, (group, cgroup), liveness, (stdout, stderr), orders, cwd, exited).await;
         drop(own);
     });
     Ok(Launched { process, keeper })
@@ -149,13 +150,15 @@ async fn keep(
     liveness: PipeWriter,
     (mut stdout, mut stderr): (Relay<ChildStdout, impl Destination>, Relay<ChildStderr, impl Destination>),
     mut orders: mpsc::Receiver<Signal>,
+    cwd: Option<PathBuf>,
     exited: watch::Sender<Option<Exit>>,
 ) {
     let mut liveness = Some(liveness);
+    let pid = child.id();
     let status = loop {
         tokio::select! {
             biased;
-            ended = child.wait() => break ended.map_or(WaitStatus::Unknown, WaitStatus::from),
+            ended = child.wait() => break ended.ok(),
             Some(order) = orders.recv() => match order {
                 Signal::Release => drop(liveness.take()),
                 Signal::Terminate => group.signal(rustix::process::Signal::TERM),
@@ -170,12 +173,14 @@ async fn keep(
         }
     };
     drop(group);
-    let status = cgroup.as_ref().map_or(status, |cgroup| cgroup.judge(status));
+    let mut judged = status.map_or(WaitStatus::Unknown, WaitStatus::from);
     if let Some(cgroup) = cgroup {
+        judged = cgroup.judge(judged);
         cgroup.remove().await;
     }
     let (_, stderr) = tokio::join!(stdout.finish(), stderr.finish());
-    exited.send_replace(Some(Exit { status, stderr, seen: true }));
+    let core_dump = status.zip(pid).and_then(|(status, pid)| core_dump::place(status, pid, cwd.as_deref()));
+    exited.send_replace(Some(Exit { status: judged, stderr, core_dump, seen: true }));
 }
 
 /// The pipe takes this much without a reader: 64 KiB on Linux, less the length.

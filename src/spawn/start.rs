@@ -92,7 +92,7 @@ async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &C
             let left = matches!(exit.status, WaitStatus::Exited(_));
             return Err(match obstacle(runtime, &options, begun).filter(|_| left) {
                 Some(obstacle) => failed(format!("{died}; {obstacle}")),
-                None => died,
+                None => Error::ActorDied(Box::new(died)),
             });
         }
         () = runtime.accepts_none(begun) => {
@@ -202,7 +202,7 @@ async fn kill(process: &Process, patience: Duration) -> Exit {
     timeout(patience, process.exited()).await.unwrap_or_else(|_| {
         let still_there = format!("it is still there {patience:?} after SIGKILL (`give_up_after`)");
         error!(target: "pleach::cancel", pid = process.pid(), "still there after SIGKILL: left");
-        Exit { status: WaitStatus::Unknown, stderr: vec![still_there], seen: false }
+        Exit { stderr: vec![still_there], seen: false, ..Exit::with(WaitStatus::Unknown) }
     })
 }
 

@@ -34,7 +34,7 @@ impl Test {
         if is_actor() {
             entry::end_as(|| {
                 let given_back = harness::give_back_stdout();
-                given_back.map_err(|error| entry::unusable("standard output can't be given back", &error))?;
+                given_back.map_err(entry::unusable("standard output can't be given back"))?;
                 entry::run_process()
             });
         }

@@ -55,7 +55,7 @@ impl Launcher for Threads {
                 Some(code) if code != 0 && kill.is_cancelled() => WaitStatus::Signalled(SIGKILL),
                 code => code.map_or(WaitStatus::Unknown, WaitStatus::Exited),
             };
-            exited.send_replace(Some(Exit { status, stderr: Vec::new(), seen: true }));
+            exited.send_replace(Some(Exit::with(status)));
         });
         Ok(Launched { process, keeper })
     }

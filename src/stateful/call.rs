@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-
 use super::route::Way;
 use crate::current::{self, Here};
 use crate::error::{Result, ScopeError};
-use crate::retry::{Retry, limited};
+use crate::lazy::Lazy;
+use crate::retry::Retry;
 use crate::rpc::call::RemoteCall;
 use crate::rpc::context::{ContextCall, OpenContext};
 use crate::rpc::stream_call::StreamCall;
@@ -23,41 +22,33 @@ use crate::stream::{Lag, StreamReceiver};
 /// # Errors
 /// It resolves to the method's own error, or as [`Portal::run`](crate::Portal::run);
 /// [`Error::Closed`](crate::Error::Closed) when the state is gone, because the actor ends or a method has panicked while
-/// it changed it; [`Error::Usage`](crate::Error::Usage) when the call would wait
-/// for itself, because a method that has the state waits for it.
+/// it changed it; [`Error::Usage`](crate::Error::Usage) when the call would wait for itself, because a method that has
+/// the state waits for it.
 ///
 /// # Cancel safety
 /// If dropped before it is polled, nothing was sent; after that, the actor is asked to cancel the method. A cancelled
 /// method lets go of the state at its next wait, with what it has changed until then.
 #[must_use = "a call does nothing until it is awaited"]
-pub struct MethodCall<T>(Stage<T>);
+pub struct MethodCall<T>(Lazy<'static, Unsent<T>, Result<T>>);
 
-enum Stage<T> {
-    Unsent { unsent: Unsent<T>, made: Here },
-    Sent(BoxFuture<'static, Result<T>>),
-    Ended,
-}
-
-/// A call that has not been sent, with its options.
 struct Unsent<T> {
     way: Arc<Way>,
     state: &'static str,
     call: RemoteCall<T>,
-    timeout: Option<Duration>,
-    retry: Option<Retry>,
+    /// The actor that has made it: it is its call, also in a task that belongs to none.
+    made: Here,
 }
 
 impl<T: Send + 'static> MethodCall<T> {
     pub(super) fn new(way: Arc<Way>, state: &'static str, call: RemoteCall<T>) -> Self {
-        Self(Stage::Unsent { unsent: Unsent { way, state, call, timeout: None, retry: None }, made: current::here() })
+        Self(Lazy::new(Unsent { way, state, call, made: current::here() }))
     }
 
     /// Gives up after this time, from the first poll on, all attempts together: the method is cancelled, and the call
-    /// fails with [`Error::Timeout`](crate::Error::Timeout), which names the actor, the method and the time. Without effect once it was polled.
+    /// fails with [`Error::Timeout`](crate::Error::Timeout), which names the actor, the method and the time. Without
+    /// effect once it was polled.
     pub fn timeout(mut self, after: Duration) -> Self {
-        if let Stage::Unsent { unsent, .. } = &mut self.0 {
-            unsent.timeout = Some(after);
-        }
+        self.0.set_timeout(after);
         self
     }
 
@@ -66,9 +57,7 @@ impl<T: Send + 'static> MethodCall<T> {
     /// Each attempt goes to the process that has the actor's place then, so calls of supervised actors wait out a
     /// restart. The state there is new. Calls that were made meanwhile may take effect before the repeated one.
     pub fn retry(mut self, retry: Retry) -> Self {
-        if let Stage::Unsent { unsent, .. } = &mut self.0 {
-            unsent.retry = Some(retry);
-        }
+        self.0.set_retry(retry);
         self
     }
 }
@@ -79,19 +68,13 @@ impl<T: Send + 'static> Future for MethodCall<T> {
     /// # Panics
     /// When polled again after it ended.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        if let Stage::Unsent { .. } = self.0
-            && let Stage::Unsent { unsent, made } = std::mem::replace(&mut self.0, Stage::Ended)
-        {
-            unsent.call.note_callers();
-            // It is a call of the actor that has made it, also in a task that belongs to none.
-            self.0 = Stage::Sent(Box::pin(made.around(run(unsent))));
-        }
-        let Stage::Sent(running) = &mut self.0 else { panic!("a call was polled after it ended") };
-        let ended = running.as_mut().poll(cx);
-        if ended.is_ready() {
-            self.0 = Stage::Ended;
-        }
-        ended
+        self.0.poll(cx, |Unsent { way, state, call, made }, options| {
+            call.note_callers();
+            Box::pin(made.around(async move {
+                let what = || format!("`{state}::{}` of {way}", call.name());
+                options.run(what, || way.run(call.clone())).await
+            }))
+        })
     }
 }
 
@@ -99,30 +82,10 @@ impl<T> Unpin for MethodCall<T> {}
 
 impl<T> fmt::Debug for MethodCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Stage::Unsent { unsent: Unsent { way, state, call, .. }, .. } => {
-                write!(f, "MethodCall({state}::{} of {way})", call.name())
-            }
-            Stage::Sent(_) => f.write_str("MethodCall(sent)"),
-            Stage::Ended => f.write_str("MethodCall(ended)"),
+        match self.0.unsent() {
+            Some(Unsent { way, state, call, .. }) => write!(f, "MethodCall({state}::{} of {way})", call.name()),
+            None => f.write_str("MethodCall(sent)"),
         }
-    }
-}
-
-async fn run<T: Send + 'static>(Unsent { way, state, call, timeout, retry }: Unsent<T>) -> Result<T> {
-    if let (None, None) = (timeout, &retry) {
-        return way.run(call).await;
-    }
-    let what = format!("`{state}::{}` of {way}", call.name());
-    let attempts = Box::pin(async {
-        match &retry {
-            Some(retry) => retry.run(&what, || way.run(call.clone())).await,
-            None => way.run(call).await,
-        }
-    });
-    match timeout {
-        Some(after) => limited(&what, after, attempts).await,
-        None => attempts.await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! | file | station |
 //! |---|---|
 //! | this one | [`MsgStream`]: the stream of a context, both ways |
+//! | [`halves`] | its halves, for two tasks |
 //! | [`open`], [`buffer`] | how a side opens its end: its buffer, and what happens when that is full |
 //! | [`one_way`] | [`StreamSender`] and [`StreamReceiver`]: the ends of a one-way stream |
 //! | [`subscription`] | further consumers of the messages |
@@ -15,6 +16,7 @@
 //! 2. One task at a time takes messages from a dialog. Where there are more, they take turns in a broadcast.
 
 pub(crate) mod buffer;
+mod halves;
 mod one_way;
 mod open;
 mod receiving;
@@ -29,10 +31,10 @@ use futures_util::{Sink, Stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::halves::{RecvHalf, SendHalf};
 pub use self::one_way::{StreamReceiver, StreamSender};
 pub use self::open::OpenStream;
 use self::receiving::Receiving;
-use self::sending::Sending;
 pub use self::subscription::Subscription;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
@@ -44,10 +46,12 @@ pub use crate::proto::inbox::Lag;
 /// It is opened with `open_stream()` on either side of a context. Dropping it ends the sending direction, as
 /// [`close`](Self::close) does, and discards later messages; the context goes on.
 ///
-/// It is also a [`Stream`] and a [`Sink`], so it can be split, forwarded and combined.
+/// It is also a [`Stream`] and a [`Sink`], so it can be forwarded and combined. Two tasks can each have
+/// [a half](Self::split) of it.
 pub struct MsgStream<R, T> {
-    receiving: Receiving<R>,
-    sending: Sending<T>,
+    // Dropped in this order: first, the peer is let go that waits to send.
+    receiver: RecvHalf<R>,
+    sender: SendHalf<T>,
 }
 
 impl<R, T> MsgStream<R, T> {
@@ -68,7 +72,7 @@ impl<R, T> MsgStream<R, T> {
     where
         T: Serialize,
     {
-        self.sending.send(value).await
+        self.sender.0.send(value).await
     }
 
     /// Sends messages one after the other, as [`send`](Self::send) does; they go out together as far as they fit.
@@ -92,7 +96,7 @@ impl<R, T> MsgStream<R, T> {
     where
         T: Serialize,
     {
-        self.sending.send_all(values).await
+        self.sender.0.send_all(values).await
     }
 
     /// Takes the next message; `None` once the peer sends no more.
@@ -108,7 +112,7 @@ impl<R, T> MsgStream<R, T> {
     where
         R: DeserializeOwned + Send + 'static,
     {
-        self.receiving.recv().await
+        self.receiver.0.recv().await
     }
 
     /// Takes the messages that are here, at least one and at most `limit`, and appends them to `messages`. Returns how
@@ -134,7 +138,7 @@ impl<R, T> MsgStream<R, T> {
     where
         R: DeserializeOwned + Send + 'static,
     {
-        self.receiving.recv_many(messages, limit).await
+        self.receiver.0.recv_many(messages, limit).await
     }
 
     /// Adds a consumer, which gets each message that comes from now on, as this one does.
@@ -156,7 +160,7 @@ impl<R, T> MsgStream<R, T> {
     where
         R: DeserializeOwned + Clone + Send + 'static,
     {
-        self.receiving.subscribe(None)
+        self.receiver.0.subscribe(None)
     }
 
     /// As [`subscribe`](Self::subscribe), with a window of so many messages instead of the stream's buffer.
@@ -165,7 +169,7 @@ impl<R, T> MsgStream<R, T> {
     where
         R: DeserializeOwned + Clone + Send + 'static,
     {
-        self.receiving.subscribe(Some(window))
+        self.receiver.0.subscribe(Some(window))
     }
 
     /// Ends the sending direction: the peer's `recv` returns `None` after the earlier messages. The peer's later
@@ -177,15 +181,40 @@ impl<R, T> MsgStream<R, T> {
     /// # Cancel safety
     /// If dropped, the end has been sent.
     pub async fn close(self) -> Result<()> {
-        self.stop()
+        drop(self.receiver);
+        self.sender.close().await
+    }
+
+    /// Takes it apart into its halves, for two tasks. Each ends its own direction when it is dropped.
+    ///
+    /// With futures' `StreamExt` in scope this one is meant, not that trait's method of the same name.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// /// Sends all numbers while it adds up what comes back.
+    /// async fn add_up(stream: MsgStream<u64, u64>) -> Result<u64> {
+    ///     let (sender, mut receiver) = stream.split();
+    ///     let sends = async move {
+    ///         sender.send_all(0..1000).await?;
+    ///         sender.close().await
+    ///     };
+    ///     let takes = async {
+    ///         let mut sum = 0;
+    ///         while let Some(number) = receiver.recv().await? {
+    ///             sum += number;
+    ///         }
+    ///         Ok(sum)
+    ///     };
+    ///     let ((), sum) = tokio::try_join!(sends, takes)?;
+    ///     Ok(sum)
+    /// }
+    /// ```
+    pub fn split(self) -> (SendHalf<T>, RecvHalf<R>) {
+        (self.sender, self.receiver)
     }
 
     fn new(receiving: Receiving<R>, dialog: DialogHandle, sent: Reads<T>) -> Self {
-        Self { receiving, sending: Sending::new(dialog, sent) }
-    }
-
-    fn stop(&self) -> Result<()> {
-        self.sending.dialog().stop_stream()
+        Self { receiver: RecvHalf::new(receiving), sender: SendHalf::new(dialog, sent) }
     }
 }
 
@@ -194,7 +223,7 @@ impl<R: DeserializeOwned + Send + 'static, T> Stream for MsgStream<R, T> {
     type Item = Result<R>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<R>>> {
-        self.receiving.poll_next(cx)
+        self.receiver.0.poll_next(cx)
     }
 }
 
@@ -204,31 +233,24 @@ impl<R, T: Serialize> Sink<T> for MsgStream<R, T> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.sending.poll_ready(cx)
+        self.sender.0.poll_ready(cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, value: T) -> Result<()> {
-        self.sending.start_send(&value)
+        self.sender.0.start_send(&value)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.sending.poll_flush(cx)
+        self.sender.0.poll_flush(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
-        Poll::Ready(self.sending.dialog().finish_stream())
-    }
-}
-
-impl<R, T> Drop for MsgStream<R, T> {
-    fn drop(&mut self) {
-        // If the connection is gone, so is the stream.
-        let _ = self.stop();
+        Poll::Ready(self.sender.finish())
     }
 }
 
 impl<R, T> fmt::Debug for MsgStream<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MsgStream({:?})", self.sending.dialog())
+        write!(f, "MsgStream({:?})", self.sender.0.dialog())
     }
 }

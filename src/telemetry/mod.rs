@@ -51,8 +51,9 @@ use crate::sync::lock;
 ///
 /// `level` is a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), the name of a layer (`transport`,
 /// `runtime`, `cancel`: everything of that layer, and warnings), another target such as a crate (likewise), or any
-/// of them with levels: `info,app::part=debug`, as `Targets` of `tracing-subscriber` reads it. The environment variable `PLEACH_LOG` comes first; without both, warnings and errors
-/// are shown. What looks like a misspelt level or layer is said, and hides nothing.
+/// of them with levels: `info,app::part=debug`, as `Targets` of `tracing-subscriber` reads it. The environment variable
+/// `PLEACH_LOG` comes first; without both, warnings and errors are shown. What looks like a misspelt level or layer is
+/// said, and hides nothing.
 ///
 /// A record has the time in UTC, the level, the name of its actor and the process id (`[worker 4711]`; of an actor that
 /// the parent did not start itself the path below the child that it did: `[worker/leaf 4712]`), spans, the target, the

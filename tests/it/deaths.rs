@@ -8,9 +8,11 @@ use std::task::Poll;
 use std::time::Instant;
 
 use libtest_mimic::Trial;
+use pleach::Resource;
 use pleach::error::WaitStatus;
 use pleach::prelude::*;
 use pleach::scope::Shield;
+use rustix::process::getrlimit;
 
 use crate::support::{PROCESSES, WITHIN_TLS, Watched, in_root, matrix_over, patience};
 
@@ -51,6 +53,16 @@ async fn for_ever() -> Result<()> {
     std::future::pending().await
 }
 
+#[pleach::rpc]
+async fn returns() -> Result<()> {
+    Ok(())
+}
+
+#[pleach::rpc]
+async fn aborts() -> Result<()> {
+    std::process::abort()
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     use Begins::{Afterwards, Before};
     let rows = [
@@ -73,7 +85,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         let protocols: Vec<_> = protocols.collect();
         matrix_over(&protocols, &format!("deaths::of_a_daemon_end_a_{name}"), move |config| dies(config, waits, begins))
     };
-    rows.into_iter().flat_map(make).collect()
+    let name = "deaths::tell_what_ran_and_where_the_core_is";
+    rows.into_iter().flat_map(make).chain(matrix_over(&PROCESSES, name, tells_what_ran)).collect()
 }
 
 // 3.14: all rows.
@@ -104,6 +117,41 @@ async fn dies(config: Config, waits: Waits, begins: Begins) {
         let took = killed.expect("it was").elapsed();
         // Without load it is some milliseconds; the silence of a peer is noticed much later than this.
         assert!(took < patience() / 4, "it took {took:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn tells_what_ran(config: Config) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().canonicalize().unwrap();
+    let most = getrlimit(rustix::process::Resource::Core).maximum.unwrap_or(64 << 20);
+    in_root(config, async |_| {
+        let ended: Result<()> = pleach::open_nursery(async |n| {
+            let victim =
+                n.start_actor("victim").enable(module_path!()).cwd(&at).limit(Resource::CoreFile, most).await?;
+            victim.run(returns()).await?;
+            let (first, second, third) =
+                tokio::join!(victim.run(for_ever()), victim.run(for_ever()), victim.run(aborts()));
+            for ended in [first, second, third] {
+                assert_says_gone(ended);
+            }
+            Ok(())
+        })
+        .await;
+        let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
+        let path = |name: &str| format!("{}::{name}", module_path!());
+        assert_eq!((&died.calls, died.asked), (&vec![path("for_ever"), path("aborts")], None));
+        let is_piped = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap().starts_with('|');
+        let said = died.to_string();
+        match died.core_dump.as_deref() {
+            None => assert!(most == 0 && !said.contains("core dumped"), "{said}"),
+            Some(place) if is_piped => assert!(place.starts_with("handed to /"), "{place}"),
+            Some(place) => assert!(place.contains('*') || std::fs::metadata(place).unwrap().len() > 0, "{place}"),
+        }
+        let rest = format!(", with `{}` and `{}` running", path("for_ever"), path("aborts"));
+        assert!(said.contains("was killed by signal 6 (SIGABRT)") && said.ends_with(&rest), "{said}");
         Ok(())
     })
     .await

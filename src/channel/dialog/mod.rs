@@ -190,14 +190,11 @@ impl DialogHandle {
         self.change(Session::finish_stream).map_or(Ok(()), |stop| self.send(stop))
     }
 
-    /// Ends this side's stream; messages that no task has taken are forgotten.
-    ///
-    /// # Errors
-    /// The connection is gone.
-    pub(crate) fn stop_stream(&self) -> Result<()> {
-        let (credit, stop) = self.change(Session::stop_stream);
+    /// Ends the receiving direction of this side's stream: messages that no task has taken are forgotten, as are later
+    /// ones.
+    pub(crate) fn stop_receiving(&self) {
+        let credit = self.change(Session::stop_receiving);
         self.0.channel.give_back(self.0.cid, credit);
-        stop.map_or(Ok(()), |stop| self.send(stop))
     }
 
     /// Waits for the dialog's end, and forgets stream messages meanwhile: a peer that waits for credit

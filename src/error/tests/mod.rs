@@ -55,10 +55,11 @@ fn actor(name: &str) -> ActorId {
 
 fn died() -> Error {
     Error::ActorDied(Box::new(ActorDied {
-        actor: actor("dead"),
-        status: WaitStatus::Signalled(9),
         stderr: vec!["out of memory".into()],
-        when: ActorPhase::Running,
+        calls: vec!["app::serve".into()],
+        core_dump: Some("/var/crash/core.7".into()),
+        asked: Some(Duration::from_secs(2)),
+        ..ActorDied::new(actor("dead"), WaitStatus::Signalled(9), ActorPhase::Running)
     }))
 }
 
@@ -276,7 +277,11 @@ fn humans_read_where_and_why() {
          │  ├─ {raiser}: storing: 7 is too big\n\
          │  │  raised in {raiser} as {name}\n\
          │  │  relayed by {hop}\n\
-         │  ╰─ {dead} was killed by signal 9 (SIGKILL)\n\
+         │  ╰─ {dead} was killed by signal 9 (SIGKILL), core dumped, with `app::serve` running\n\
+         │     it had been asked to end 2s before\n\
+         │     running there:\n\
+         │       app::serve\n\
+         │     core dump: /var/crash/core.7\n\
          │     its last words:\n\
          │       out of memory\n\
          ╰─\n"

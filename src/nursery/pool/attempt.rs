@@ -177,7 +177,7 @@ mod tests {
 
     fn died(status: WaitStatus) -> Error {
         let actor = ActorId::new("worker-1").in_process(7);
-        Error::ActorDied(Box::new(ActorDied { actor, status, stderr: Vec::new(), when: ActorPhase::Running }))
+        Error::ActorDied(Box::new(ActorDied::new(actor, status, ActorPhase::Running)))
     }
 
     /// How many deaths it takes until a call is poison.

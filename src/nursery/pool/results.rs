@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 
 use super::Pool;
-use super::call::run_plainly;
+use super::call::run;
 use crate::error::Result;
+use crate::retry::Options;
 use crate::rpc::call::Call;
 
 impl Pool {
@@ -51,7 +52,7 @@ impl Pool {
         let pool = self.clone();
         let running = self.calls(items, call).enumerate().map(move |(number, call)| {
             let pool = pool.clone();
-            async move { (number, run_plainly(&pool.0, call).await) }
+            async move { (number, run(&pool.0, None, call, Options::default()).await) }
         });
         Results(stream::iter(running).buffer_unordered(self.0.board.places()).boxed())
     }
@@ -88,7 +89,7 @@ impl Pool {
         let pool = self.clone();
         let running = self.calls(items, call).map(move |call| {
             let pool = pool.clone();
-            async move { run_plainly(&pool.0, call).await }
+            async move { run(&pool.0, None, call, Options::default()).await }
         });
         Results(stream::iter(running).buffered(2 * self.0.board.places()).boxed())
     }

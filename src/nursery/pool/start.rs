@@ -14,10 +14,11 @@ use super::progress::Progress;
 use super::worker::Keeper;
 use super::{Pool, PoolProgress, Shared, inside};
 use crate::config::Host;
-use crate::error::{Cancelled, Error, Result};
+use crate::error::{Cancelled, Error, Result, signal_name};
 use crate::nursery::Nursery;
 use crate::nursery::stage::Stage;
 use crate::nursery::start::Start;
+use crate::os::signals::Signals;
 use crate::portal::Portal;
 use crate::runtime::within;
 use crate::scope;
@@ -61,6 +62,7 @@ impl Start<Portal> {
             hedge: None,
             recycle_after: None,
             recycle_above: None,
+            drains_on_signal: false,
             progress: Progress::default(),
         }
     }
@@ -86,6 +88,7 @@ pub struct PoolStart {
     hedge: Option<Duration>,
     recycle_after: Option<u64>,
     recycle_above: Option<u64>,
+    drains_on_signal: bool,
     progress: Progress,
 }
 
@@ -142,6 +145,14 @@ impl PoolStart {
         Self { recycle_above: Some(bytes), ..self }
     }
 
+    /// Takes no more calls once the program gets a signal that asks it to end, such as Ctrl-C, and lets those that it has
+    /// end, as [`Pool::drain`] does: their results come, and the streams of results end. A second signal cancels all.
+    ///
+    /// The program is to end by itself then: see [`shutdown_signal`](crate::shutdown_signal). Without effect in an actor.
+    pub fn drain_on_signal(self) -> Self {
+        Self { drains_on_signal: true, ..self }
+    }
+
     /// Runs a callback after each call, in the task of its caller. It must not block.
     pub fn on_progress(mut self, watch: impl Fn(PoolProgress) + Send + Sync + 'static) -> Self {
         self.progress.watch = Some(Box::new(watch));
@@ -195,7 +206,8 @@ impl PoolStart {
         });
         let started: Vec<_> = started.collect();
         shared.workers.close();
-        nursery.0.tasks.spawn(end_with_body(nursery.clone(), shared.clone()));
+        let signal = self.drains_on_signal.then(Signals::take_first_for_finishing);
+        nursery.0.tasks.spawn(end_in_order(nursery.clone(), shared.clone(), signal));
         drop(admitted);
         let all_started = try_join_all(started.into_iter().map(async |started| {
             // The task is lost only together with the async runtime below it, or when the pool stops.
@@ -213,22 +225,34 @@ impl PoolStart {
     }
 }
 
-/// Ends a pool when the body of its nursery has returned (invariant 2).
-async fn end_with_body(nursery: Nursery, shared: Arc<Shared>) {
+/// Ends a pool after its calls, when the body of its nursery has returned (invariant 2) or a signal asks for it.
+async fn end_in_order(nursery: Nursery, shared: Arc<Shared>, signal: Option<Signals>) {
     let returned = nursery.0.stages.token(Stage::Joining);
+    let until_last_call = async {
+        tokio::select! {
+            biased;
+            () = returned.cancelled() => {}
+            signal = first(signal) => {
+                info!(target: "pleach::cancel", signal = signal_name(signal), "a pool takes no more calls");
+            }
+        }
+        shared.close();
+        shared.calls.wait().await;
+    };
     tokio::select! {
         biased;
         () = shared.stop.cancelled() => {}
-        () = returned.cancelled() => {
-            shared.close();
-            tokio::select! {
-                biased;
-                () = shared.stop.cancelled() => {}
-                () = shared.calls.wait() => {}
-            }
-        }
+        () = until_last_call => {}
     }
     shared.stop();
+}
+
+/// Waits for a signal, if there is one to wait for.
+async fn first(signal: Option<Signals>) -> i32 {
+    match signal {
+        Some(mut signal) => signal.first().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl IntoFuture for PoolStart {

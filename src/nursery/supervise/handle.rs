@@ -178,8 +178,7 @@ impl Supervisor {
         let entry = self.entry(name)?;
         if !self.0.request_removal(&entry) {
             let mut status = entry.watch();
-            let gone = |status: &Status| matches!(status, Status::Over | Status::Failed(_) | Status::Removed);
-            let _ = scope::wait(status.wait_for(gone)).await?; // the sender is in `entry`
+            let _ = scope::wait(status.wait_for(Status::is_final)).await?; // the sender is in `entry`
             self.0.forget(&entry);
         }
         Ok(())

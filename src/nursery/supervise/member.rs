@@ -25,7 +25,7 @@ use crate::error::{Cancelled, Error, Result};
 use crate::nursery::Nursery;
 use crate::nursery::monitor::Overseer;
 use crate::portal::Portal;
-use crate::scope::{CancelScope, Ended, run_to_end};
+use crate::scope::{Ended, run_until};
 
 /// A child at its supervisor's.
 pub(super) struct Member {
@@ -99,23 +99,12 @@ impl Member {
 
     /// Starts it. If that fails, no process of it is left.
     pub(super) async fn start(&mut self, nursery: &Nursery, shared: &Shared) -> Result<(), NotStarted> {
-        let (removal, scope) = (self.entry.removal.clone(), CancelScope::new());
-        let started = {
-            let mut starting = std::pin::pin!(run_to_end(&scope, self.launch(nursery)));
-            let ended = tokio::select! {
-                biased;
-                () = removal.cancelled() => {
-                    scope.cancel_because(Cancelled::Nursery);
-                    starting.await
-                }
-                ended = &mut starting => ended,
-            };
-            match ended {
-                Ended::Returned(_) | Ended::Cancelled(_) if removal.is_cancelled() => Err(NotStarted::Unwanted),
-                Ended::Returned(started) => started.map_err(NotStarted::Failed),
-                Ended::Cancelled(_) => Err(NotStarted::Failed(Error::Cancelled(Cancelled::Nursery))),
-                Ended::Panicked(panic) => Err(NotStarted::Failed(panic)),
-            }
+        let removal = self.entry.removal.clone();
+        let started = match run_until(&removal, self.launch(nursery)).await {
+            Ended::Returned(_) | Ended::Cancelled(_) if removal.is_cancelled() => Err(NotStarted::Unwanted),
+            Ended::Returned(started) => started.map_err(NotStarted::Failed),
+            Ended::Cancelled(_) => Err(NotStarted::Failed(Error::Cancelled(Cancelled::Nursery))),
+            Ended::Panicked(panic) => Err(NotStarted::Failed(panic)),
         };
         let portal = match started {
             Ok(portal) => portal,

@@ -6,6 +6,7 @@
 //! | [`spec`] | the description of a child |
 //! | [`handle`] | the handle on a supervisor: its children as they are now, those to add and remove, its end |
 //! | [`portal`] | the handle on one child, whichever process it is |
+//! | [`call`] | a call of such a child, with its options |
 //! | [`roster`] | the children, as the supervisor's task and the handles share them |
 //! | [`policy`] | the decisions: which children to stop and start, how soon, when to give up |
 //! | [`run`] | the supervisor's task: from the start of all children to the end of all |
@@ -16,6 +17,7 @@
 //! A supervisor is asked for ([`Nursery::supervise`]). Without one, a nursery keeps its rule: one child
 //! fails, all are cancelled. A supervisor that gives up is such a failure.
 
+mod call;
 mod events;
 mod group;
 mod handle;
@@ -35,6 +37,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::call::SupervisedCall;
 pub use self::events::{SupervisorEvent, SupervisorEvents};
 pub(crate) use self::handle::WeakSupervisor;
 pub use self::handle::{ChildInfo, ChildState, Supervisor};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::call::SupervisedCall;
 use super::handle::Supervisor;
 use super::roster::{Entry, Status};
 use crate::error::{Cancelled, Error, Result};
@@ -67,17 +68,18 @@ impl SupervisedPortal {
     }
 
     /// Runs a function in the child and returns its value; waits while the child is being started again, and sends the
-    /// call then.
+    /// call then. It is a future with options: `worker.run(parse(text)).retry(Retry::times(3)).timeout(SECOND).await`.
     ///
-    /// A call that is in flight when the process dies fails and is not repeated, because it may have run in part.
+    /// A call that is in flight when the process dies fails, and is repeated only if it has
+    /// [`retry`](SupervisedCall::retry), because it may have run in part.
     ///
     /// # Errors
     /// As [`portal`](Self::portal) and [`Portal::run`].
     ///
     /// # Cancel safety
     /// As [`Portal::run`].
-    pub async fn run<R>(&self, call: Call<R>) -> Result<R> {
-        self.portal().await?.run(call).await
+    pub fn run<'a, R: Send + 'a>(&'a self, call: Call<R>) -> SupervisedCall<'a, R> {
+        SupervisedCall::new(self, call)
     }
 
     /// Returns a portal to the process that the child is now; waits while it is being started again. Contexts and streams
@@ -91,7 +93,7 @@ impl SupervisedPortal {
     /// Nothing is lost.
     pub async fn portal(&self) -> Result<Portal> {
         let mut status = self.entry.watch();
-        let settled = scope::wait(status.wait_for(|status| !is_passing(status))).await?;
+        let settled = scope::wait(status.wait_for(|status| !status.is_passing())).await?;
         let name = &self.entry.name;
         match settled.as_deref() {
             Ok(Status::Up(portal)) => Ok(portal.clone()),
@@ -115,20 +117,10 @@ impl SupervisedPortal {
     /// Nothing is lost.
     pub async fn ended(&self) -> Result<()> {
         let mut status = self.entry.watch();
-        let is_final = |status: &Status| matches!(status, Status::Over | Status::Failed(_) | Status::Removed);
-        match scope::wait(status.wait_for(is_final)).await?.as_deref() {
+        match scope::wait(status.wait_for(Status::is_final)).await?.as_deref() {
             Ok(Status::Failed(error)) => Err(error.clone()),
             _ended => Ok(()),
         }
-    }
-}
-
-/// Returns whether another status will follow soon: the child is down, or gone, which its supervisor has yet to see.
-fn is_passing(status: &Status) -> bool {
-    match status {
-        Status::Down => true,
-        Status::Up(portal) => portal.is_gone(),
-        Status::Over | Status::Failed(_) | Status::Removed => false,
     }
 }
 

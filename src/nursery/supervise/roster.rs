@@ -54,6 +54,22 @@ pub(super) enum Status {
     Removed,
 }
 
+impl Status {
+    /// Returns whether another one will follow soon: the child is down, or gone, which its supervisor has yet to see.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Down => true,
+            Self::Up(portal) => portal.is_gone(),
+            Self::Over | Self::Failed(_) | Self::Removed => false,
+        }
+    }
+
+    /// Returns whether the child is not started any more.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Over | Self::Failed(_) | Self::Removed)
+    }
+}
+
 impl Entry {
     pub(super) fn set(&self, status: Status) {
         self.status.send_replace(status);
@@ -72,7 +88,7 @@ impl Entry {
     }
 
     fn is_over(&self) -> bool {
-        matches!(*self.status.borrow(), Status::Over | Status::Failed(_))
+        self.status.borrow().is_final()
     }
 }
 

@@ -31,7 +31,7 @@ use super::roster::{Closed, Entry, Joining, Status};
 use crate::error::{Cancelled, Error, GaveUp, Result};
 use crate::events::{self, ActorEventKind};
 use crate::nursery::Nursery;
-use crate::scope::{CancelScope, Ended, run_to_end};
+use crate::scope::{Ended, run_until};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A supervisor at work.
@@ -86,17 +86,7 @@ impl Runner {
 
     /// Runs `work` until it has ended, or is halted, which is not a failure.
     async fn until(&self, halt: &CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
-        let scope = CancelScope::new();
-        let mut working = std::pin::pin!(run_to_end(&scope, work));
-        let ended = tokio::select! {
-            biased;
-            () = halt.cancelled() => {
-                scope.cancel_because(Cancelled::Nursery);
-                working.await
-            }
-            ended = &mut working => ended,
-        };
-        match ended {
+        match run_until(halt, work).await {
             Ended::Returned(outcome) => outcome,
             Ended::Cancelled(_) => Ok(()),
             Ended::Panicked(panic) => Err(panic),

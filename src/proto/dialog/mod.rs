@@ -9,12 +9,11 @@
 //!
 //! the stream, on either side               what this side may send
 //!   NotOpened ── open ──► Opened             room in the peer's window: one more message
-//!                  │ finish, stop            no room: wait, if the peer lets senders wait, or may
+//!                  │ finish                  no room: wait, if the peer lets senders wait, or may
 //!                  ▼                                  still open its stream; otherwise an overrun
 //!                Finished: messages can be taken
-//!                  │ stop
-//!                  ▼
-//!                Stopped: messages are discarded
+//!
+//! Messages can be taken until this side stops receiving, before or after it has finished; later ones are discarded.
 //!
 //! the end, for the side that opened it     has it asked to cancel?     no        before    after
 //!   the function returned                                              value     value     value
@@ -60,6 +59,8 @@ pub(crate) struct Dialog {
     /// The block that opened the dialog has been left.
     left: bool,
     stream: Stream,
+    /// Whether no task takes messages any more.
+    discards: bool,
     outgoing: SendWindow,
     /// Whether the peer has opened its stream, and lets senders wait.
     peer_stream: Option<bool>,
@@ -87,7 +88,6 @@ enum Stream {
     NotOpened,
     Opened,
     Finished,
-    Stopped,
 }
 
 impl Dialog {
@@ -102,6 +102,7 @@ impl Dialog {
             end: None,
             left: false,
             stream: Stream::NotOpened,
+            discards: false,
             outgoing: SendWindow::new(Window::INITIAL),
             peer_stream: None,
             one_way: false,
@@ -154,14 +155,14 @@ impl Dialog {
     pub(super) fn handle_yield(&mut self, value: Payload) -> Arrival {
         match self.inbox.push(value) {
             Pushed::Unallowed => Arrival::Unallowed,
-            Pushed::Kept(_) if self.stream == Stream::Stopped => Arrival::Discarded(self.discard_items()),
+            Pushed::Kept(_) if self.discards => Arrival::Discarded(self.discard_items()),
             Pushed::Kept(credit) => credit.map_or(Arrival::Kept, Arrival::Credited),
         }
     }
 
     /// Returns whether the next stream message will be kept.
     pub(super) fn keeps_more(&self) -> bool {
-        self.stream != Stream::Stopped && self.inbox.keeps_more()
+        !self.discards && self.inbox.keeps_more()
     }
 
     /// The peer sends no more stream messages.
@@ -239,7 +240,7 @@ impl Dialog {
         match (self.stream, self.side, &self.first) {
             (Stream::NotOpened, Side::Callee, First::Awaited) => return Err(Misuse::NotStarted),
             (Stream::NotOpened, ..) => {}
-            (Stream::Opened | Stream::Finished | Stream::Stopped, ..) => return Err(Misuse::OpenedBefore),
+            (Stream::Opened | Stream::Finished, ..) => return Err(Misuse::OpenedBefore),
         }
         self.stream = Stream::Opened;
         self.inbox.resize(window);
@@ -311,7 +312,7 @@ impl Dialog {
             Some(end) if matches!(end, End::Left) || self.failure().is_some() => Take::Failed(end.clone()),
             // A cancellation that this side requested does not fail the stream: it just ends.
             Some(_returned_or_absorbed) => Take::Stopped,
-            None if self.peer_stopped || self.stream == Stream::Stopped => Take::Stopped,
+            None if self.peer_stopped || self.discards => Take::Stopped,
             None => Take::Wait,
         }
     }
@@ -325,13 +326,10 @@ impl Dialog {
         was_open && self.end.is_none()
     }
 
-    /// Ends this side's stream; returns whether the peer must be notified, and the credit to be given back for messages
-    /// that no task will take.
-    pub(super) fn stop(&mut self) -> (bool, Option<u32>) {
-        let tell = self.finish();
-        let took = self.stream == Stream::Finished && self.end.is_none();
-        self.stream = Stream::Stopped;
-        (tell, self.inbox.close().filter(|_| took))
+    /// No task takes messages of this side's stream any more; returns the credit to be given back for those that are here.
+    pub(super) fn stop_receiving(&mut self) -> Option<u32> {
+        self.discards = true;
+        self.inbox.close().filter(|_| self.end.is_none())
     }
 
     /// Returns how the dialog ended, if it has.
@@ -374,7 +372,7 @@ impl Dialog {
             (_, First::Awaited, _) => ContextState::Opening,
             (.., Stream::NotOpened) => ContextState::Open,
             (.., Stream::Opened) => ContextState::Streaming,
-            (.., Stream::Finished | Stream::Stopped) => ContextState::StreamFinished,
+            (.., Stream::Finished) => ContextState::StreamFinished,
         }
     }
 

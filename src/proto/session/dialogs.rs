@@ -108,12 +108,9 @@ impl<H: Handles> Session<H> {
         entry.dialog.finish().then(|| entry.in_order(cid).send(Msg::Stop { cid }))
     }
 
-    /// Ends this side's stream in both directions: the credit for messages that no task will take, and the stop.
-    pub(crate) fn stop_stream(&mut self, cid: Cid) -> (Option<Credit>, Option<Transmit<'static>>) {
-        let entry = self.entry(cid);
-        let (tell, credit) = entry.dialog.stop();
-        let stop = tell.then(|| entry.in_order(cid).send(Msg::Stop { cid }));
-        (credit.map(|count| Credit::new(cid, count)), stop)
+    /// Ends the receiving direction of this side's stream: the credit for messages that no task will take.
+    pub(crate) fn stop_receiving(&mut self, cid: Cid) -> Option<Credit> {
+        self.entry(cid).dialog.stop_receiving().map(|count| Credit::new(cid, count))
     }
 
     /// The block that opened the dialog has a value: the peer learns that no stream messages will come, if it would

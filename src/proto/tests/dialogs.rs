@@ -12,8 +12,8 @@ fn misuse_of_a_dialog_is_told() {
     assert_eq!(callee.start(), Err(Misuse::StartedTwice));
     callee.open_stream(Window::INITIAL).unwrap();
     assert_eq!(callee.open_stream(Window::INITIAL), Err(Misuse::OpenedBefore));
-    assert_eq!(callee.stop(), (true, None));
-    assert_eq!(callee.stop(), (false, None), "it is sent once");
+    assert!(callee.finish());
+    assert!(!callee.finish(), "it is sent once");
     assert_eq!(callee.open_stream(Window::INITIAL), Err(Misuse::OpenedBefore));
     assert!(!callee.handle_started(unit()), "a caller says no first value");
 }
@@ -52,7 +52,7 @@ fn what_a_function_leaves_behind_can_do_nothing() {
     callee.handle_end(End::Left);
     assert_eq!(callee.take_permit(), Err(NoPermit::Closed));
     assert_eq!(callee.start(), Err(Misuse::Over));
-    assert_eq!(callee.stop(), (false, None), "its end has been sent");
+    assert!(!callee.finish(), "its end has been sent");
     assert!(matches!(callee.take_items(&mut VecDeque::new()), (Take::Failed(End::Left), None)));
 }
 
@@ -64,7 +64,7 @@ fn a_context_shows_how_far_it_has_come() {
     assert_eq!(caller.state(), ContextState::Open);
     caller.open_stream(Window::INITIAL).unwrap();
     assert_eq!(caller.state(), ContextState::Streaming);
-    caller.stop();
+    caller.finish();
     assert_eq!(caller.state(), ContextState::StreamFinished);
     caller.request_cancel();
     assert_eq!(caller.state(), ContextState::Cancelling);

@@ -188,7 +188,7 @@ impl Half {
     }
 
     pub(super) fn stop_stream(&mut self, cid: Cid) {
-        let (credit, stop) = self.session.stop_stream(cid);
+        let (credit, stop) = (self.session.stop_receiving(cid), self.session.finish_stream(cid));
         let stopped = [credit.map(Credit::transmit), stop];
         self.send_all(stopped);
     }

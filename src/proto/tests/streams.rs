@@ -277,6 +277,6 @@ fn a_closed_stream_holds_no_sender_up() {
     let mut callee = Dialog::new(Side::Callee);
     callee.start().unwrap();
     callee.open_stream(Window::INITIAL).unwrap();
-    callee.stop();
+    callee.stop_receiving();
     assert_eq!(callee.handle_yield(unit()), Arrival::Discarded(Some(1)));
 }

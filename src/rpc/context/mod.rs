@@ -38,6 +38,8 @@ use crate::stream::OpenStream;
 ///
 /// A function of `#[pleach::context]` has it as its first parameter. When the caller cancels, the
 /// function's task is cancelled; when the function ends, so does the context.
+///
+/// Cloning is cheap, so several tasks of the function can have it. Dropping it does nothing.
 pub struct Context<S, R, T> {
     dialog: DialogHandle,
     first: Reads<S>,
@@ -62,7 +64,7 @@ impl<S, R, T> Context<S, R, T> {
     ///
     /// # Cancel safety
     /// If dropped before it resolves, it has been sent.
-    pub async fn started(&mut self, value: S) -> Result<()>
+    pub async fn started(&self, value: S) -> Result<()>
     where
         S: Serialize,
     {
@@ -75,7 +77,7 @@ impl<S, R, T> Context<S, R, T> {
     ///
     /// # Errors
     /// Awaiting it fails with [`Error::Usage`](crate::Error::Usage) when it is too early or was done before.
-    pub fn open_stream(&mut self) -> OpenStream<R, T> {
+    pub fn open_stream(&self) -> OpenStream<R, T> {
         OpenStream::new(self.dialog.clone(), self.sent)
     }
 
@@ -108,8 +110,14 @@ impl<S, R, T> Context<S, R, T> {
     /// .await
     /// # }
     /// ```
-    pub fn cancel(&mut self) {
+    pub fn cancel(&self) {
         self.dialog.cancel_here();
+    }
+}
+
+impl<S, R, T> Clone for Context<S, R, T> {
+    fn clone(&self) -> Self {
+        Self { dialog: self.dialog.clone(), first: self.first, sent: self.sent, types: PhantomData }
     }
 }
 

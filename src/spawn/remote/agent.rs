@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::super::commands::clean_up;
-use super::super::entry::{async_runtime, name_process, read_message, take_stdin};
+use super::super::entry::{async_runtime, name_process, read_message, take_stdin, unusable};
 use super::super::process::{command, spawn};
 use super::super::{Exit, Launched, Process, Signal};
 use super::frame::MAX_FRAME;
@@ -41,11 +41,10 @@ use crate::telemetry::stdout;
 
 /// Starts the actor that the input describes, and reports how it ended.
 pub(in crate::spawn) fn run() -> Result<()> {
-    let usage = |what: &'static str| move |error: io::Error| Error::Usage(format!("{what}: {error}"));
-    let mut input = take_stdin().map_err(usage("standard input can't be taken over"))?;
+    let mut input = take_stdin().map_err(unusable("standard input can't be taken over"))?;
     let read = read_message::<Instructions>(&mut input);
     let mut instructions =
-        read.map_err(usage("no instructions on standard input; actors are started by their parents"))?;
+        read.map_err(unusable("no instructions on standard input; actors are started by their parents"))?;
     let ActorSpec { name, config, .. } = &instructions.spec;
     name_process(name);
     pleach_wire::log::set_process_origin(name);
@@ -56,11 +55,11 @@ pub(in crate::spawn) fn run() -> Result<()> {
     (instructions.spec.starter, instructions.spec.mark) = (Some(std::process::id()), descendants.mark());
     let after = instructions.clean_up.take();
     let gate = open_gate(&mut instructions.spec);
-    let tokio = async_runtime(false, None).map_err(usage("no async runtime"))?;
+    let tokio = async_runtime(false, None).map_err(unusable("no async runtime"))?;
     let kept = tokio.block_on(keep(instructions, input, &descendants, gate));
     sockets.remove();
     let (exit, orders) = kept?;
-    let report = write_end(exit.status);
+    let report = write_end(exit.status, exit.core_dump.as_deref());
     tokio.block_on(async {
         stdout::pass_on(report.as_bytes()).await;
         all_is_written().await;

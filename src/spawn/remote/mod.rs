@@ -123,14 +123,14 @@ async fn keep(
     let mut output = FramedRead::new(output, FromAgent::default());
     let mut stdout = lines(outputs.stdout, &name, ToStdout::unless_stalled());
     let mut stderr = Relay::new(Some(errors), lines(outputs.stderr, &name, ToStderr));
-    let (mut status, mut output_is_open, mut deadline) = (None, true, None);
+    let (mut end, mut output_is_open, mut deadline) = (None, true, None);
     while output_is_open {
         tokio::select! {
             biased;
             // What was read has to be taken first.
             said = output.next(), if !stdout.are_waiting() => match said {
-                Some(Ok(Said::End(end))) => {
-                    status = Some(end);
+                Some(Ok(Said::End { status, core_dump })) => {
+                    end = Some((status, core_dump));
                     unsent.put_u8(NOTED);
                     sooner(&mut deadline, LAST_WORDS);
                 }
@@ -166,10 +166,11 @@ async fn keep(
     }
     let (_, mut stderr) = tokio::join!(stdout.finish(), stderr.finish());
     let why = if output_is_open { silent(over) } else { reason(over).await };
-    stderr.extend(status.is_none().then_some(why));
-    let (seen, status) = (status.is_some(), status.unwrap_or(WaitStatus::Unknown)); // invariant 2
+    stderr.extend(end.is_none().then_some(why));
+    let seen = end.is_some();
+    let (status, core_dump) = end.unwrap_or((WaitStatus::Unknown, None)); // invariant 2
     drop(input);
-    exited.send_replace(Some(Exit { status, stderr, seen }));
+    exited.send_replace(Some(Exit { status, stderr, core_dump, seen }));
 }
 
 /// Waits for the engine's reason for the end of the connection (invariant 3).

@@ -21,7 +21,7 @@ use crate::telemetry::stdout;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
     /// How its actor ended.
-    End(WaitStatus),
+    End { status: WaitStatus, core_dump: Option<String> },
     /// A piece of its actor's standard output.
     Output(BytesMut),
     /// A frame of the probe's connections.
@@ -65,7 +65,7 @@ impl Decoder for FromAgent {
             self.piece = parse_piece(&line);
             match parse_end(&line) {
                 _ if self.piece.is_some() || line.is_empty() => {}
-                Some(end) => return Ok(Some(Said::End(end))),
+                Some(end) => return Ok(Some(end)),
                 None => return Ok(Some(Said::Other(line.into_owned()))),
             }
         }
@@ -104,26 +104,28 @@ fn write_piece(prefix: &str, piece: &[u8]) -> Vec<u8> {
     [format!("\n{prefix}{}\n", piece.len()).as_bytes(), piece].concat()
 }
 
-pub(super) fn write_end(status: WaitStatus) -> String {
+pub(super) fn write_end(status: WaitStatus, core_dump: Option<&str>) -> String {
     let (how, number) = match status {
         WaitStatus::Exited(code) => ("exited", code),
         WaitStatus::Signalled(signal) => ("killed", signal),
         WaitStatus::OutOfMemory => ("starved", 0),
         WaitStatus::Unknown => ("ended", 0),
     };
-    format!("\n{END}{how} {number}\n")
+    let core_dump = core_dump.map(|place| format!(" {}", place.escape_default())).unwrap_or_default(); // it is one line
+    format!("\n{END}{how} {number}{core_dump}\n")
 }
 
-fn parse_end(line: &str) -> Option<WaitStatus> {
-    let (how, number) = line.strip_prefix(END)?.split_once(' ')?;
-    let number = number.parse().ok()?;
-    match how {
-        "exited" => Some(WaitStatus::Exited(number)),
-        "killed" => Some(WaitStatus::Signalled(number)),
-        "starved" => Some(WaitStatus::OutOfMemory),
-        "ended" => Some(WaitStatus::Unknown),
-        _ => None,
-    }
+fn parse_end(line: &str) -> Option<Said> {
+    let mut parts = line.strip_prefix(END)?.splitn(3, ' ');
+    let (how, number) = (parts.next()?, parts.next()?.parse().ok()?);
+    let status = match how {
+        "exited" => WaitStatus::Exited(number),
+        "killed" => WaitStatus::Signalled(number),
+        "starved" => WaitStatus::OutOfMemory,
+        "ended" => WaitStatus::Unknown,
+        _ => return None,
+    };
+    Some(Said::End { status, core_dump: parts.next().map(str::to_owned) })
 }
 
 fn parse_piece(line: &str) -> Option<Piece> {
@@ -166,9 +168,12 @@ mod tests {
 
     #[test]
     fn ends_come_back_as_they_were_written() {
-        for status in [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::OutOfMemory, WaitStatus::Unknown]
-        {
-            assert_eq!(said(format!("Welcome{}", write_end(status)).as_bytes(), 3).pop(), Some(Said::End(status)));
+        let ends = [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::OutOfMemory, WaitStatus::Unknown];
+        for status in ends {
+            for core_dump in [None, Some("/var/a core.7")] {
+                let end = Said::End { status, core_dump: core_dump.map(str::to_owned) };
+                assert_eq!(said(format!("Welcome{}", write_end(status, core_dump)).as_bytes(), 3).pop(), Some(end));
+            }
         }
         for noise in ["Welcome to node2", "pleach: exited", "pleach: exited x", "pleach: gone 1", "exited 1"] {
             assert_eq!(said(format!("{noise}\n").as_bytes(), 3), [Said::Other(noise.into())]);
@@ -177,11 +182,11 @@ mod tests {
 
     #[test]
     fn output_is_taken_as_it_is_and_says_nothing_about_the_end() {
-        let fake = write_end(WaitStatus::Exited(0));
+        let fake = write_end(WaitStatus::Exited(0), None);
         let text = format!(
             "Welcome\n{OUTPUT}{}\n{fake}\n{FRAME}1\n\n\n{OUTPUT}2\nhi{}",
             fake.len(),
-            write_end(WaitStatus::Signalled(9))
+            write_end(WaitStatus::Signalled(9), None)
         );
         for at_once in [1, 7, text.len()] {
             let expected = [
@@ -189,7 +194,7 @@ mod tests {
                 Said::Output(fake.as_bytes().into()),
                 Said::Frame(b"\n"[..].into()),
                 Said::Output(b"hi"[..].into()),
-                Said::End(WaitStatus::Signalled(9)),
+                Said::End { status: WaitStatus::Signalled(9), core_dump: None },
             ];
             assert_eq!(said(text.as_bytes(), at_once), expected);
         }

@@ -77,6 +77,10 @@ impl Login {
         }
     }
 
+    pub(super) fn destination(&self) -> &str {
+        &self.destination
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.ended.borrow().is_none()
     }

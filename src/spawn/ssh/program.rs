@@ -9,8 +9,10 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use openssh::Stdio;
+use pleach_wire::log::display;
 use ring::digest::{Context, SHA256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
@@ -83,12 +85,9 @@ pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<Strin
     if let Some(path) = found.strip_prefix("found ") {
         return Ok(path.into());
     }
-    if let Some(path) = named {
-        info!(target: "pleach::runtime", path = %path.display(), "another program is there: copying this one");
-    }
     let unique = Uuid::new_v4().simple().to_string();
-    let file = tokio::fs::File::open(OURSELVES).await.map_err(|error| error.to_string())?;
-    let copied = run(login, COPY, [&this.hash, &this.cached_as, &unique], Some(file)).await?;
+    let upload = Upload::begin(login.destination(), named).await.map_err(|error| error.to_string())?;
+    let copied = run(login, COPY, [&this.hash, &this.cached_as, &unique], Some(upload)).await?;
     match answer(&copied)?.as_str() {
         "damaged" => Err("this program arrived there damaged; is the disk full?".into()),
         "noexec" => Err("programs can't be run from the cache directory there: is it mounted `noexec`? \
@@ -99,29 +98,75 @@ pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<Strin
 }
 
 /// Runs a script there, with `input` if it is to have one.
-async fn run(
-    login: &Login,
-    script: &str,
-    arguments: [&str; 3],
-    input: Option<tokio::fs::File>,
-) -> Result<Output, String> {
+async fn run(login: &Login, script: &str, arguments: [&str; 3], input: Option<Upload<'_>>) -> Result<Output, String> {
     let mut command = login.command("exec sh -c");
     command.arg(script).arg("pleach").args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = login.start(&mut command).await?;
-    if let (Some(mut file), Some(mut to)) = (input, child.stdin().take()) {
+    if let (Some(mut upload), Some(mut to)) = (input, child.stdin().take()) {
         let mut chunk = vec![0; CHUNK];
         loop {
-            let read = file.read(&mut chunk).await.map_err(|error| error.to_string())?;
+            let read = upload.file.read(&mut chunk).await.map_err(|error| error.to_string())?;
             // A shell that has failed reads no more; it says why.
             if read == 0 || login.bounded(to.write_all(&chunk[..read])).await?.is_err() {
                 break;
             }
+            upload.note(read);
         }
     }
     match login.bounded(child.wait_with_output()).await? {
         Ok(output) => Ok(output),
         Err(error) => Err(login.explain(&error).await),
+    }
+}
+
+/// This program on its way to a host; how far it has come is told.
+struct Upload<'a> {
+    host: &'a str,
+    file: tokio::fs::File,
+    progress: Progress,
+}
+
+impl<'a> Upload<'a> {
+    /// Begins to copy; `named` is where another program is there, if that was asked for.
+    async fn begin(host: &'a str, named: Option<&Path>) -> io::Result<Self> {
+        let file = tokio::fs::File::open(OURSELVES).await?;
+        let bytes = file.metadata().await?.len();
+        let replaces = named.map(|path| display(path.display()));
+        info!(target: "pleach::runtime", host, bytes, replaces, "copying this program");
+        Ok(Self { host, file, progress: Progress::begin(bytes, Instant::now()) })
+    }
+
+    fn note(&mut self, bytes: usize) {
+        if let Some(percent) = self.progress.note(bytes, Instant::now()) {
+            info!(target: "pleach::runtime", host = self.host, percent, "copying this program");
+        }
+    }
+}
+
+/// How far a copy has come, and when that was told last.
+struct Progress {
+    all: u64,
+    done: u64,
+    told: Instant,
+}
+
+impl Progress {
+    /// How often it is told.
+    const PERIOD: Duration = Duration::from_secs(2);
+
+    fn begin(all: u64, now: Instant) -> Self {
+        Self { all, done: 0, told: now }
+    }
+
+    /// Notes that so many bytes more are there; returns how many percent that makes, if it is time to tell.
+    fn note(&mut self, bytes: usize, now: Instant) -> Option<u64> {
+        self.done += bytes as u64;
+        let is_due = self.done >= self.all || now.saturating_duration_since(self.told) >= Self::PERIOD;
+        is_due.then(|| {
+            self.told = now;
+            (self.done * 100).checked_div(self.all).unwrap_or(100)
+        })
     }
 }
 
@@ -165,3 +210,20 @@ const COPY: &str = "umask 077; \
     [ \"$( (sha256sum || shasum -a 256) <\"$new\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ] || { echo damaged; exit 0; }; \
     [ -x \"$new\" ] || { echo noexec; exit 0; }; \
     mv -f \"$new\" \"$cache/$2\" && echo \"found $cache/$2\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_tells_how_far_it_is_now_and_then_and_at_its_end() {
+        let begun = Instant::now();
+        let mut progress = Progress::begin(1000, begun);
+        let after = |millis| begun + Duration::from_millis(millis);
+        let told = [(100, 0), (100, 1999), (100, 2000), (100, 2100), (600, 2200)];
+        assert_eq!(
+            told.map(|(bytes, millis)| progress.note(bytes, after(millis))),
+            [None, None, Some(30), None, Some(100)]
+        );
+    }
+}

@@ -307,6 +307,7 @@ async fn crashes_in_clean_up(config: Config) {
                 (_, false, Err(error)) => {
                     assert_eq!(died(&error).status, how.status());
                     assert!(died(&error).when == ActorPhase::Ending || !is_told, "{error:?}");
+                    assert!(died(&error).asked.is_some(), "{error:?}");
                 }
                 (_, true, Err(Error::Group(group))) => {
                     assert_eq!(group.errors.len(), 2, "{group:?}");

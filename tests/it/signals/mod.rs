@@ -29,6 +29,16 @@ async fn waits(notes: String) -> Result<()> {
     std::future::pending().await
 }
 
+/// Returns once the test has written its file.
+#[pleach::rpc]
+async fn takes_its_time(notes: String, number: u32) -> Result<u32> {
+    note(&notes, format!("begun {number}"));
+    while !std::env::temp_dir().join("go").exists() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(number)
+}
+
 /// Notes why it is cancelled.
 #[pleach::rpc]
 async fn tells_why(notes: String) -> Result<()> {
@@ -82,6 +92,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         root(format!("after_the_body_{name}_ends_the_program"), Box::new(move || after_the_body(signal, code)));
     }
     root("one_that_came_twice_at_once_is_one".into(), Box::new(twice_at_once));
+    root("a_pool_that_drains_ends_its_calls_first".into(), Box::new(drains));
+    root("a_second_one_cancels_a_pool_that_drains".into(), Box::new(cancels_what_drains));
     for ignored in [Signal::HUP, Signal::INT, Signal::QUIT] {
         root(
             format!("what_the_launcher_ignored_stays_ignored: {}", name(ignored)),
@@ -176,6 +188,38 @@ fn second(phase: &str, first: Signal) {
     send(root.pid(), Signal::TERM);
     assert_eq!(exit_code(&mut root), Some(143));
     below.assert_gone_within(patience());
+}
+
+fn drains() {
+    let notes = Notes::new();
+    let mut root = start("drains", &notes);
+    notes.expect("begun 0");
+    send_first(root.pid(), Signal::INT);
+    assert!(root.0.try_wait().unwrap().is_none(), "the first one asks it to finish");
+    std::fs::write(notes.dir().join("go"), "").unwrap();
+    // Those that were taken are done, and no others.
+    let mut taken = vec![0];
+    let done = loop {
+        let note = notes.next();
+        match note.strip_prefix("begun ") {
+            Some(number) => taken.push(number.parse().unwrap()),
+            None => break note,
+        }
+    };
+    assert_eq!(done, format!("done {taken:?}"));
+    assert!(taken.len() < 8, "{taken:?}");
+    assert_eq!([notes.next(), notes.next()], ["on_exit", "ended: Ok(())"]);
+    assert_eq!(exit_code(&mut root), Some(0));
+}
+
+fn cancels_what_drains() {
+    let notes = Notes::new();
+    let mut root = start("drains", &notes);
+    notes.expect("begun 0");
+    send_first(root.pid(), Signal::INT);
+    send(root.pid(), Signal::INT);
+    assert_eq!(notes.next(), "on_exit");
+    assert_eq!(exit_code(&mut root), Some(130));
 }
 
 /// How often the thread that takes the signals of a process has begun to wait.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use pleach::prelude::*;
 
-use super::{MODULE, pid, waits};
+use super::{MODULE, pid, takes_its_time, waits};
 use crate::support::{NoteOnDrop, note, over};
 
 /// A program in one of its phases, which it notes.
@@ -94,6 +94,7 @@ async fn with_one_below(notes: String, phase: String) -> Result<()> {
                 }
             }
             "waits" => portal.run(waits(notes.clone())).await,
+            "drains" => drains(&n, &notes).await,
             other => {
                 note(&notes, format!("waits {}", portal.run(pid()).await?));
                 goes_on(&notes, other).await;
@@ -102,6 +103,19 @@ async fn with_one_below(notes: String, phase: String) -> Result<()> {
         }
     })
     .await
+}
+
+/// Has a pool work through items without end, until it is to finish.
+async fn drains(n: &Nursery, notes: &str) -> Result<()> {
+    let pool = n.start_actor("worker").enable(MODULE).pool(1).in_flight(1).drain_on_signal().await?;
+    let mut results = pool.map(0.., |number| takes_its_time(notes.to_owned(), number));
+    let mut done = Vec::new();
+    while let Some(result) = results.next().await {
+        done.push(result?);
+    }
+    note(notes, format!("done {done:?}"));
+    n.cancel().await;
+    Ok(())
 }
 
 async fn goes_on(notes: &str, phase: &str) {

@@ -4,14 +4,14 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as
 use pleach::Subscription;
 use pleach::prelude::*;
 
-use super::{Picked, counts, counts_at_once, doubler, fails_later, picked, with_peer};
+use super::{Picked, counts, counts_at_once, doubler, fails_later, picked, shares_its_context, with_peer};
 use crate::support::assert_says;
 
 pub(super) async fn a_stream_is_a_stream_and_a_sink(config: Config) {
     with_peer(config, async |portal| {
         let seen = portal
             .open_context(doubler(), async |ctx, ()| {
-                let (mut tx, rx) = ctx.open_stream().await?.split();
+                let (mut tx, rx) = futures_util::StreamExt::split(ctx.open_stream().await?);
                 let send = async {
                     tx.send_all(&mut stream::iter(0..500).map(Ok)).await?;
                     tx.close().await?; // this direction only
@@ -24,6 +24,81 @@ pub(super) async fn a_stream_is_a_stream_and_a_sink(config: Config) {
             })
             .await?;
         assert_eq!(seen, 500);
+        Ok(())
+    })
+    .await;
+}
+
+pub(super) async fn two_tasks_have_the_halves_of_a_stream(config: Config) {
+    with_peer(config, async |portal| {
+        let seen = portal
+            .open_context(doubler(), async |ctx, ()| {
+                let (sender, mut receiver) = ctx.open_stream().await?.split();
+                let doubled = pleach::open_task_nursery(async |t| {
+                    let sends = t.spawn(async move {
+                        sender.send_all(0..500).await?;
+                        sender.close().await?; // this direction only
+                        assert!(matches!(sender.send(1).await, Err(Error::Closed(_))));
+                        Ok::<_, Error>(())
+                    })?;
+                    let takes = t.spawn(async move {
+                        let mut doubled = Vec::new();
+                        while receiver.recv_many(&mut doubled, 64).await? > 0 {}
+                        Ok::<_, Error>(doubled)
+                    })?;
+                    sends.join().await?;
+                    takes.join().await
+                })
+                .await?;
+                assert!(doubled.into_iter().eq((0..500).map(|number| number * 2)));
+                ctx.result().await
+            })
+            .await?;
+        assert_eq!(seen, 500);
+        Ok(())
+    })
+    .await;
+}
+
+pub(super) async fn a_half_that_is_dropped_ends_its_direction_only(config: Config) {
+    with_peer(config, async |portal| {
+        let seen = portal
+            .open_context(doubler(), async |ctx, ()| {
+                let (sender, receiver) = ctx.open_stream().buffer(4).await?.split();
+                drop(receiver);
+                // The peer's answers are discarded, and never block it.
+                sender.send_all(0..500).await?;
+                drop(sender);
+                ctx.result().await
+            })
+            .await?;
+        assert_eq!(seen, 500);
+        let seen = portal
+            .open_context(doubler(), async |ctx, ()| {
+                let (sender, mut receiver) = ctx.open_stream().await?.split();
+                sender.send(7).await?;
+                drop(sender);
+                assert_eq!((receiver.recv().await?, receiver.recv().await?), (Some(14), None));
+                ctx.result().await
+            })
+            .await?;
+        assert_eq!(seen, 1);
+        Ok(())
+    })
+    .await;
+}
+
+pub(super) async fn several_tasks_of_a_function_have_its_context(config: Config) {
+    with_peer(config, async |portal| {
+        let ended = portal.open_context(shares_its_context(), async |ctx, first| {
+            let mut stream = ctx.open_stream().await?;
+            let mut sum = first;
+            while let Some(number) = stream.recv().await? {
+                sum += number;
+            }
+            Ok::<_, Error>((sum, ctx.result().await?))
+        });
+        assert_eq!(ended.await?, (52, 10));
         Ok(())
     })
     .await;

@@ -120,6 +120,25 @@ async fn doubler(ctx: &mut Context<(), u64, u64>) -> Result<u64> {
     Ok(seen)
 }
 
+/// Two of its tasks have the context: one says the first value, the other one opens the stream, and waits.
+#[pleach::context]
+async fn shares_its_context(ctx: &mut Context<u64, (), u64>) -> Result<u64> {
+    let (first, second) = (ctx.clone(), ctx.clone());
+    let (said, heard) = tokio::sync::oneshot::channel::<()>();
+    pleach::open_task_nursery(async |t| {
+        let streams = t.spawn(async move {
+            drop(heard.await);
+            let stream = second.open_stream().await?;
+            stream.send_all(0..10).await?;
+            Ok::<_, Error>(10)
+        })?;
+        first.started(7).await?;
+        drop(said);
+        streams.join().await
+    })
+    .await
+}
+
 /// Sends 65 messages at once.
 #[pleach::context]
 async fn floods(ctx: &mut Context<(), (), u64>) -> Result<()> {
@@ -157,6 +176,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         matrix_fn(buffers::an_overrun_says_whether_a_stream_is_open),
         matrix_fn(buffers::a_receiver_that_keeps_the_newest_is_told_what_it_lost),
         matrix_fn(consumers::a_stream_is_a_stream_and_a_sink),
+        matrix_fn(consumers::two_tasks_have_the_halves_of_a_stream),
+        matrix_fn(consumers::a_half_that_is_dropped_ends_its_direction_only),
+        matrix_fn(consumers::several_tasks_of_a_function_have_its_context),
         matrix_fn(consumers::consumers_that_are_cancelled_lose_nothing),
         matrix_fn(consumers::subscribers_get_what_the_stream_gets),
         matrix_fn(consumers::messages_go_and_come_in_batches),

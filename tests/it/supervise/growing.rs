@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
-use pleach::{Backoff, ChildSpec, ChildState, Handle, Supervision, Supervisor, SupervisorEvent, SupervisorEvents};
+use pleach::{
+    Backoff, ChildSpec, ChildState, Handle, Retry, Supervision, Supervisor, SupervisorEvent, SupervisorEvents,
+};
 
-use super::{daemon, kill, next_death, pid, rest};
-use crate::support::{FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, is_there, over, test, test_fn};
+use super::{daemon, dies_as, kill, next_death, pid, rest};
+use crate::support::{
+    FOREVER, Notes, PROCESSES, Watched, assert_says, in_nursery, is_there, over, soon, test, test_fn,
+};
 
 /// Fails once the file is there.
 #[pleach::rpc]
@@ -26,6 +30,8 @@ pub(super) fn tests() -> Vec<Trial> {
         tests.push(test(format!("supervise::growing::an_added_child_is_kept_up_over_{protocol}"), move || {
             an_added_child_is_kept_up(protocol)
         }));
+        let name = format!("supervise::growing::a_call_has_options_and_is_repeated_after_a_restart_over_{protocol}");
+        tests.push(test(name, move || a_call_has_options_and_is_repeated_after_a_restart(protocol)));
     }
     tests.push(test_fn(added_children_come_last_in_the_order));
     tests.push(test_fn(an_added_child_that_does_not_start_is_forgotten));
@@ -62,6 +68,24 @@ fn spec(n: &Nursery, name: &str) -> ChildSpec {
 
 fn names(supervisor: &Supervisor) -> Vec<String> {
     supervisor.children().iter().map(|child| child.name.to_string()).collect()
+}
+
+async fn a_call_has_options_and_is_repeated_after_a_restart(protocol: &'static str) {
+    in_nursery(over(protocol), async |n| {
+        let supervisor = n.supervise(Supervision::one_for_one().stay_open()).await?;
+        let worker = supervisor.add_child(spec(&n, "worker")).await?;
+        let first = worker.run(pid()).await?;
+        let ended = worker.run(dies_as(first)).await;
+        assert!(matches!(&ended, Err(error) if Retry::is_lost(error)), "{ended:?}");
+        let second = worker.run(pid()).await?;
+        let third = worker.run(dies_as(second)).retry(Retry::times(1)).await?;
+        assert!(third != second && third == worker.run(pid()).await?);
+        assert_says(&worker.run(super::for_ever()).timeout(soon()).await, &["`for_ever` in `worker`"]);
+        supervisor.shutdown().await;
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 async fn an_added_child_is_kept_up(protocol: &'static str) {

@@ -44,6 +44,15 @@ async fn fail() -> anyhow::Result<()> {
     anyhow::bail!("it never works")
 }
 
+/// Dies in the process with this number, and returns that of any other.
+#[pleach::rpc]
+async fn dies_as(number: u32) -> Result<u32> {
+    if std::process::id() == number {
+        std::process::abort();
+    }
+    Ok(std::process::id())
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for protocol in PROCESSES {

@@ -97,6 +97,7 @@ async fn of_scopes(name: &str, when: When) -> Option<Option<Error>> {
         "Future for MoveOnAfter" => quiet(back(when, move_on_after(LONG, pending::<()>())).await),
         "Future for Run" => told(when, CancelScope::new().run(pending::<()>())).await,
         "Future for Shielded" => only_returns(back(when, shield(tokio::task::yield_now()))).await,
+        "ShutdownSignal::received" => told(when, pleach::shutdown_signal().received()).await,
         "scope::cancelled" => only_returns(back(when, scope::cancelled())).await,
         _ => return None,
     })
@@ -172,7 +173,7 @@ async fn of_nurseries(name: &str, when: When, n: &Nursery) -> Result<Option<Opti
         "Nursery::supervise"
         | "SupervisedPortal::ended"
         | "SupervisedPortal::portal"
-        | "SupervisedPortal::run"
+        | "Future for SupervisedCall"
         | "Supervisor::add_child"
         | "Supervisor::ended"
         | "Supervisor::portal"
@@ -234,6 +235,13 @@ async fn of_streams(name: &str, when: When, portal: &Portal) -> Result<Option<Op
         | "MsgStream::send_all"
         | "Sink for MsgStream"
         | "Stream for MsgStream"
+        | "RecvHalf::recv"
+        | "RecvHalf::recv_many"
+        | "Stream for RecvHalf"
+        | "SendHalf::close"
+        | "SendHalf::send"
+        | "SendHalf::send_all"
+        | "Sink for SendHalf"
         | "OpenContext::cancel"
         | "OpenContext::result"
         | "IntoFuture for OpenStream"
@@ -289,6 +297,20 @@ async fn in_context(name: &str, when: When, portal: &Portal) -> Result<Option<Er
                     "MsgStream::recv" => told(when, stream.recv()).await,
                     "MsgStream::recv_many" => told(when, stream.recv_many(&mut Vec::new(), 9)).await,
                     "Stream for MsgStream" => last(back(when, stream.next()).await),
+                    "RecvHalf::recv" => told(when, stream.split().1.recv()).await,
+                    "RecvHalf::recv_many" => told(when, stream.split().1.recv_many(&mut Vec::new(), 9)).await,
+                    "Stream for RecvHalf" => last(back(when, stream.split().1.next()).await),
+                    "SendHalf::close" => told(when, stream.split().0.close()).await,
+                    "SendHalf::send_all" => told(when, stream.split().0.send_all(std::iter::repeat(1))).await,
+                    "SendHalf::send" => {
+                        let (sender, _receiver) = stream.split();
+                        told::<()>(when, async {
+                            loop {
+                                sender.send(1).await?;
+                            }
+                        })
+                        .await
+                    }
                     "Subscription::recv" => told(when, stream.subscribe().recv()).await,
                     "Stream for Subscription" => last(back(when, stream.subscribe().next()).await),
                     "MsgStream::send_all" => told(when, MsgStream::send_all(&stream, std::iter::repeat(1))).await,
@@ -296,6 +318,15 @@ async fn in_context(name: &str, when: When, portal: &Portal) -> Result<Option<Er
                         told::<()>(when, async {
                             loop {
                                 stream.send(1).await?;
+                            }
+                        })
+                        .await
+                    }
+                    "Sink for SendHalf" => {
+                        let (mut sender, _receiver) = stream.split();
+                        told::<()>(when, async {
+                            loop {
+                                SinkExt::send(&mut sender, 1).await?;
                             }
                         })
                         .await
@@ -329,7 +360,7 @@ async fn supervised(name: &str, when: When, n: &Nursery) -> Result<Option<Error>
     Ok(match name {
         "SupervisedPortal::ended" => told(when, child.ended()).await,
         "SupervisedPortal::portal" => told(when, child.portal()).await,
-        "SupervisedPortal::run" => told(when, child.run(stays())).await,
+        "Future for SupervisedCall" => told(when, child.run(stays())).await,
         "Supervisor::add_child" => told(when, supervisor.add_child(ChildSpec::daemon(n.start_actor("late")))).await,
         "Supervisor::remove_child" => told(when, supervisor.remove_child("child")).await,
         "Supervisor::ended" => told(when, supervisor.ended()).await,

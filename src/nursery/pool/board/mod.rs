@@ -8,11 +8,15 @@
 //!    waits, workers that have calls take no more of them, so each becomes free after those it has.
 //! 3. The lock is not held while a place is dropped, or code of the program runs.
 
-use std::collections::VecDeque;
+mod queue;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Notify, oneshot};
 
+use self::queue::Queue;
 use crate::error::{Cancelled, Error, Result};
 use crate::scope;
 use crate::sync::lock;
@@ -165,7 +169,7 @@ impl<P: Process> Board<P> {
         state.closed.get_or_insert(why.clone());
         let State { workers, waiting, suspects, .. } = &mut *state;
         let own = workers.iter_mut().flat_map(|worker| [&mut worker.pinned, &mut worker.pinned_suspects]);
-        let all: Vec<_> = own.chain([waiting, suspects]).flat_map(|queue| queue.0.drain(..)).collect();
+        let all: Vec<_> = own.chain([waiting, suspects]).flat_map(Queue::drain).collect();
         drop(state);
         for waiter in all {
             drop(waiter.grant.send(Err(why.clone()))); // it may have left
@@ -281,7 +285,7 @@ impl<P: Process> State<P> {
             if !worker.has_room(most) {
                 return;
             }
-            let Some(waiter) = self.queue(want).0.pop_front() else { return };
+            let Some(waiter) = self.queue(want).pop() else { return };
             let Some(grant) = self.grant(number, want.alone) else { return };
             if waiter.grant.send(Ok(grant)).is_err() {
                 // It has left just now.
@@ -313,47 +317,6 @@ impl<P: Process> Worker<P> {
     }
 }
 
-/// Calls that wait for a place, in order.
-struct Queue<P>(VecDeque<Waiter<P>>);
-
-struct Waiter<P> {
-    ticket: u64,
-    grant: oneshot::Sender<Result<Grant<P>>>,
-}
-
-impl<P> Queue<P> {
-    const fn new() -> Self {
-        Self(VecDeque::new())
-    }
-
-    fn push(&mut self, ticket: u64) -> oneshot::Receiver<Result<Grant<P>>> {
-        let (grant, granted) = oneshot::channel();
-        // Those that have left are forgotten before they are more than those that wait.
-        if self.0.len() == self.0.capacity() {
-            self.0.retain(|waiter| !waiter.grant.is_closed());
-        }
-        self.0.push_back(Waiter { ticket, grant });
-        granted
-    }
-
-    /// Returns whether the first one of this queue has waited longer than that of the other.
-    fn is_before(&self, other: &Self) -> bool {
-        let first = |queue: &Self| queue.0.front().map_or(u64::MAX, |waiter| waiter.ticket);
-        first(self) < first(other)
-    }
-
-    /// Forgets those in front that have left.
-    fn forget_left(&mut self) {
-        while self.0.front().is_some_and(|waiter| waiter.grant.is_closed()) {
-            self.0.pop_front();
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 /// A call that waits. If it is dropped, the place that it may have been given goes to the next, and so do those that
 /// were kept free for it.
 struct Waiting<'a, P: Process> {
@@ -373,143 +336,5 @@ impl<P: Process> Drop for Waiting<'_, P> {
         }
         let mut state = self.board.state();
         (0..state.workers.len()).for_each(|worker| state.serve(worker, self.board.in_flight));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::{Pin, pin};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Fake(Arc<AtomicBool>);
-
-    impl Process for Fake {
-        fn is_gone(&self) -> bool {
-            self.0.load(Ordering::SeqCst)
-        }
-    }
-
-    const ANY: Want = Want { worker: None, alone: false };
-    const SUSPECT: Want = Want { worker: None, alone: true };
-
-    /// A board whose workers are up.
-    fn up(workers: usize, in_flight: usize, most_calls: u64) -> Board<Fake> {
-        let board = Board::new(workers, in_flight, most_calls);
-        (0..workers).for_each(|worker| board.set_up(worker, Fake::default()));
-        board
-    }
-
-    type Now<'a> = Option<Place<'a, Fake>>;
-
-    fn now<'a>(place: Pin<&mut impl Future<Output = Result<Place<'a, Fake>>>>) -> Now<'a> {
-        place.now_or_never().map(Result::unwrap)
-    }
-
-    #[test]
-    fn the_worker_with_the_fewest_calls_is_next() {
-        let board = up(2, 2, u64::MAX);
-        let places: Vec<_> = (0..4).map(|_| now(pin!(board.place(ANY))).unwrap()).collect();
-        assert_eq!(places.iter().map(|place| place.grant.worker).collect::<Vec<_>>(), [0, 1, 0, 1]);
-        let mut fifth = pin!(board.place(ANY));
-        assert!(now(fifth.as_mut()).is_none());
-        drop(places.into_iter().nth(2));
-        assert_eq!(now(fifth).unwrap().grant.worker, 0, "the place that is free again");
-    }
-
-    #[test]
-    fn a_suspect_has_a_worker_for_itself_and_comes_first() {
-        let board = up(1, 4, u64::MAX);
-        let first = now(pin!(board.place(ANY))).unwrap();
-        let (mut suspect, mut late) = (pin!(board.place(SUSPECT)), pin!(board.place(ANY)));
-        assert!(now(suspect.as_mut()).is_none());
-        assert!(now(late.as_mut()).is_none(), "it would keep the suspect waiting");
-        drop(first);
-        let alone = now(suspect).unwrap();
-        assert!(alone.grant.alone && now(late.as_mut()).is_none());
-        drop(alone);
-        assert!(now(late).is_some());
-    }
-
-    #[test]
-    fn a_suspect_that_leaves_keeps_nothing_free() {
-        let board = up(1, 2, u64::MAX);
-        let _stays = now(pin!(board.place(ANY))).unwrap();
-        let mut suspect = Box::pin(board.place(SUSPECT));
-        let mut late = pin!(board.place(ANY));
-        assert!(now(suspect.as_mut()).is_none() && now(late.as_mut()).is_none());
-        drop(suspect);
-        assert!(now(late).is_some());
-    }
-
-    #[test]
-    fn a_place_that_was_given_to_one_that_has_left_goes_to_the_next() {
-        let board = up(1, 1, u64::MAX);
-        let first = now(pin!(board.place(ANY))).unwrap();
-        let (mut second, mut third) = (Box::pin(board.place(ANY)), pin!(board.place(ANY)));
-        assert!(now(second.as_mut()).is_none() && now(third.as_mut()).is_none());
-        drop(first);
-        drop(second);
-        assert!(now(third).is_some());
-    }
-
-    #[test]
-    fn calls_of_a_worker_wait_for_it_and_those_that_came_first_are_first() {
-        let board = up(2, 1, u64::MAX);
-        let places: Vec<_> = (0..2).map(|_| now(pin!(board.place(ANY))).unwrap()).collect();
-        let (mut any, mut pinned) = (pin!(board.place(ANY)), pin!(board.place(Want { worker: Some(0), alone: false })));
-        assert!(now(any.as_mut()).is_none() && now(pinned.as_mut()).is_none());
-        let mut places = places.into_iter();
-        drop(places.next()); // of worker 0
-        let earlier = now(any).unwrap();
-        assert!(now(pinned.as_mut()).is_none());
-        drop(places.next()); // of worker 1
-        assert!(now(pinned.as_mut()).is_none(), "another worker will not do");
-        drop(earlier);
-        assert_eq!(now(pinned).unwrap().grant.worker, 0);
-    }
-
-    #[test]
-    fn a_process_gets_no_more_calls_than_it_may_have() {
-        let board = up(1, 4, 2);
-        let places: Vec<_> = (0..2).map(|_| now(pin!(board.place(ANY))).unwrap()).collect();
-        let mut third = pin!(board.place(ANY));
-        assert!(now(third.as_mut()).is_none());
-        assert!(board.until_spent(0).now_or_never().is_none());
-        drop(places);
-        assert!(board.until_spent(0).now_or_never().is_some() && now(third.as_mut()).is_none());
-        board.set_up(0, Fake::default());
-        assert!(now(third).is_some());
-    }
-
-    #[test]
-    fn a_lost_worker_takes_no_call_before_it_is_up_again() {
-        let board = up(1, 2, u64::MAX);
-        let place = now(pin!(board.place(ANY))).unwrap();
-        board.lose(&place);
-        assert!(now(pin!(board.place(ANY))).is_some(), "its process is there");
-        place.grant.process.0.store(true, Ordering::SeqCst);
-        board.lose(&place);
-        drop(place);
-        let mut next = pin!(board.place(ANY));
-        assert!(now(next.as_mut()).is_none());
-        board.set_up(0, Fake::default());
-        assert!(now(next).is_some());
-    }
-
-    #[test]
-    fn a_closed_board_tells_all_that_wait() {
-        let board = up(1, 1, u64::MAX);
-        let _first = now(pin!(board.place(ANY))).unwrap();
-        let mut waits = pin!(board.place(ANY));
-        assert!(now(waits.as_mut()).is_none());
-        board.close(Error::Closed("it is closed".into()));
-        assert!(waits.now_or_never().unwrap().is_err());
-        assert!(board.place(ANY).now_or_never().unwrap().is_err());
     }
 }
