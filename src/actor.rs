@@ -118,8 +118,8 @@ impl ActorId {
 }
 
 impl Place {
-    /// The place of this process, without the parts that the system does not report.
-    fn here() -> Self {
+    /// The place of this process, without the parts that the system does not report. Read once.
+    pub(crate) fn here() -> Self {
         static HERE: OnceLock<Place> = OnceLock::new();
         *HERE.get_or_init(|| {
             let boot = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_else(|_| this_host().into_bytes());

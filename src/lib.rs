@@ -145,8 +145,11 @@ pub use crate::nursery::supervise::{
     SupervisorEvents,
 };
 pub use crate::nursery::{EndingReport, Nursery, Start, open_nursery};
+pub use crate::os::cgroup::Cgroup;
 pub use crate::os::exit_callbacks::on_exit;
 pub use crate::os::privileges::drop_privileges;
+#[cfg(feature = "sandbox")]
+pub use crate::os::sandbox::Sandbox;
 pub use crate::os::setup::Resource;
 pub use crate::portal::{Daemon, OneShot, Portal, PortalCall};
 pub use crate::proto::dialog::ContextState;

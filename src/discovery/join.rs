@@ -6,6 +6,7 @@
 //! | a root with [`Config::registry`](crate::Config::registry) | it joins the registrar there, or becomes it |
 //! | a child of the registrar | by the connection to its parent |
 //! | an actor in a tree whose `registry` is an etcd | by a lease there |
+//! | an actor in a sandbox | as by the first three, or not at all: it makes no connection but the one to its parent |
 //! | any other | by a connection to each registrar, made before the one to its parent |
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::external::outside;
 use super::registrar;
 use super::remote_registry::RemoteRegistry;
 use crate::error::Result;
+use crate::os::sandbox;
 use crate::registry::names::Names;
 use crate::registry::{RegistrarAddr, Registry};
 use crate::runtime::Runtime;
@@ -55,11 +57,15 @@ pub(crate) async fn join_as_root(runtime: &Arc<Runtime>) -> Result<()> {
 /// # Cancel safety
 /// If dropped, the actor has to end.
 pub(crate) async fn join_as_child(runtime: &Arc<Runtime>) -> Result<()> {
+    let inherited = runtime.identity.inherited_registrars().to_vec();
+    if sandbox::is_confined() {
+        let remote_registry = Arc::new(RemoteRegistry::new(runtime, Vec::new()));
+        return runtime.set_names(Names::of_member(remote_registry, inherited)).map(drop);
+    }
     if let Some(registry) = outside(runtime).await? {
         return join_outside(runtime, registry).await;
     }
     runtime.listen_everywhere().await?;
-    let inherited = runtime.identity.inherited_registrars().to_vec();
     let is_parent =
         |registrar: &RegistrarAddr| registrar.who.is_some() && registrar.who.as_ref() == runtime.identity.parent();
     // Nothing to hold then.

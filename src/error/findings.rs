@@ -101,6 +101,8 @@ pub enum WaitStatus {
     Exited(i32),
     /// This signal killed it.
     Signalled(i32),
+    /// The kernel killed it: its control group ([`Cgroup`](crate::Cgroup)) had used more memory than it may.
+    OutOfMemory,
     /// Its end was not seen. An actor on another host that nothing leads to any more may still be about to end, by
     /// its lease at the latest.
     Unknown,
@@ -122,6 +124,7 @@ impl fmt::Display for WaitStatus {
         match self {
             Self::Exited(code) => write!(f, "exited with code {code}"),
             Self::Signalled(signal) => write!(f, "was killed by signal {signal} ({})", signal_name(*signal)),
+            Self::OutOfMemory => f.write_str("was killed for using more memory than its control group may"),
             Self::Unknown => f.write_str("how it ended is unknown"),
         }
     }

@@ -3,7 +3,8 @@
 //! Little is ever left. When the root of a tree is killed, the kernel ends its actors, and those that it does not end
 //! end themselves. A new root removes the socket directories of roots that have gone. What stays is what could not
 //! know of that end: the processes that actors have started, if they have left their actor's side; sockets in a
-//! directory that its user has named; socket directories, as long as no program is started that would make one there.
+//! directory that its user has named; socket directories and control groups, as long as no program is started that would
+//! make one there. A control group in a place that its user has named is not found: the next one made there removes it.
 //!
 //! # Invariants
 //! 1. Nothing of a tree is found whose root is alive, or may be; on another host that is its keeper there.
@@ -29,7 +30,7 @@ use crate::actor::shown;
 use crate::config::Config;
 use crate::error::Result;
 use crate::os::marked::Marked;
-use crate::os::{dead_sockets, socket_dir};
+use crate::os::{cgroup, dead_sockets, socket_dir};
 
 /// Finds what crashed programs of this user have left on this machine. It changes nothing, and blocks for a moment.
 ///
@@ -50,6 +51,7 @@ use crate::os::{dead_sockets, socket_dir};
 pub fn find(config: &Config) -> Result<Vec<Leftover>> {
     let mut found = processes::find();
     found.extend(sockets::directories());
+    found.extend(cgroup::left().into_iter().map(Leftover::group));
     found.extend(sockets::in_named(config.socket_dir.as_deref())?);
     Ok(found)
 }
@@ -84,6 +86,8 @@ pub enum What {
     SocketDirectory(PathBuf),
     /// A socket in a directory that its user has named.
     Socket(PathBuf),
+    /// A control group, made for an actor in the group of the program that started it; with what is still in it.
+    ControlGroup(PathBuf),
 }
 
 /// Why a leftover is not removed.
@@ -102,6 +106,10 @@ pub enum Kept {
 }
 
 impl Leftover {
+    fn group(path: PathBuf) -> Self {
+        Self { age: sockets::age(&path), what: What::ControlGroup(path), kept: None, process: None }
+    }
+
     /// Returns what it is.
     pub fn what(&self) -> &What {
         &self.what
@@ -129,6 +137,7 @@ impl Leftover {
             What::Process { .. } => self.process.as_ref().map_or(Ok(()), |process| process.kill(patience)),
             What::SocketDirectory(path) => socket_dir::remove_unused(path),
             What::Socket(path) => dead_sockets::remove(path),
+            What::ControlGroup(path) => cgroup::remove_left(path),
         }
     }
 }
@@ -155,6 +164,7 @@ impl fmt::Display for What {
             Self::Process { pid, tree, .. } => write!(f, "process {pid} of tree {tree}"),
             Self::SocketDirectory(path) => write!(f, "socket directory {}", shown(&path.to_string_lossy())),
             Self::Socket(path) => write!(f, "socket {}", shown(&path.to_string_lossy())),
+            Self::ControlGroup(path) => write!(f, "control group {}", shown(&path.to_string_lossy())),
         }
     }
 }

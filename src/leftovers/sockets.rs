@@ -32,6 +32,6 @@ pub(super) fn in_named(directory: Option<&Path>) -> Result<Vec<Leftover>> {
 }
 
 /// How long ago it was changed last.
-fn age(path: &Path) -> Option<Duration> {
+pub(super) fn age(path: &Path) -> Option<Duration> {
     fs::symlink_metadata(path).ok()?.modified().ok()?.elapsed().ok()
 }

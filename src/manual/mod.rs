@@ -9,6 +9,7 @@
 //! | [`cancellation`] | the guarantees of scopes, nurseries, calls, contexts, streams and errors |
 //! | [`signals`] | how a program is ended from outside, signal by signal, and job control |
 //! | [`security`] | what strangers, other users and members can and cannot do |
+//! | `sandbox` | running untrusted code: what a sandbox keeps out, tried, and what it leaves open (feature `sandbox`) |
 //! | [`debugging`] | pausing, crashes and `gdb` at one prompt for the whole tree |
 //! | [`stuck`] | a tree that hangs: which actor waits for which, and at which line |
 //! | `testing` | a tree for each test, and recipes for all kinds of programs (feature `testing`) |
@@ -33,6 +34,8 @@ pub mod migrating;
 pub mod observing;
 pub mod pools;
 pub mod rows;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod security;
 pub mod signals;
 pub mod state;

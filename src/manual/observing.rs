@@ -125,7 +125,7 @@
 //!   the caller it has failed), `cancelled`, `refused` or `lost`. Calls that run where they are made are not counted.
 //! - `transport` is a protocol, such as `tls+tcp`; `direction` is `sent` or `received`.
 //! - `by` is the strongest step that an end has taken: `itself`, `request`, `sigterm`, `sigkill`, `lease`, `still_there`;
-//!   `status` is `ok`, `error`, `killed` or `unknown`; `step` is `cancel`, `sigterm` or `sigkill`.
+//!   `status` is `ok`, `error`, `killed`, `out_of_memory` or `unknown`; `step` is `cancel`, `sigterm` or `sigkill`.
 //! - `reason` of a peer that was declared dead: `lease`, `own_lease`, `phi`, `network`; of a handshake: `refused`,
 //!   `too_fast`, `not_accepted`.
 //!

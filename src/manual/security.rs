@@ -87,6 +87,12 @@
 //!   on each host the kernel says who asks. A login carries at most 512 connections at once, with 64 KiB of each that
 //!   were not taken.
 //!
+//! # An actor in a sandbox
+//! - **SEC-31** With the feature `sandbox`, an actor whose start has [`Start::sandbox`](crate::Start::sandbox) opens no
+//!   file, makes no connection, signals and starts no process beyond what that allows, from before its first function on.
+//!   Where the kernel, or the program on another host, can't do that, the start fails. The page `manual::sandbox` has what
+//!   stays open: it is a member of the tree like any other.
+//!
 //! # Tests
 //! | clause | file | test |
 //! |---|---|---|
@@ -160,9 +166,12 @@
 //! | SEC-30 | `src/spawn/remote/mux.rs` | `what_the_other_side_makes_of_a_tunnel_is_bounded` |
 //! | SEC-30 | `src/spawn/remote/gate.rs` | `only_what_is_below_a_keeper_is_reached_from_above` |
 //! | SEC-30 | `examples/debugging/tests/prompt/hosts.rs` | `actors_pause_one_below_the_other_over_three_hosts` |
+//! | SEC-31 | `tests/sandbox/table.rs` | `is_true` |
+//! | SEC-31 | `tests/sandbox/refusals.rs` | `kernel` |
+//! | SEC-31 | `src/os/sandbox/mod.rs` | `a_build_without_the_feature_refuses_a_sandbox` |
 //!
 //! # Not protected
-//! - Members from each other. A member may call, cancel and end its tree's actors, connect under the name of any other,
+//! - Members from each other, those in a sandbox included. A member may call, cancel and end its tree's actors, connect under the name of any other,
 //!   be the tree's registrar, and remove any name; children obey their parent, and a child is a member like its parent.
 //!   A process with the key is trusted with the whole tree, on all its hosts. Bounds contain a member that
 //!   malfunctions; they do not stop a malicious one.

@@ -199,6 +199,7 @@ const fn label(status: WaitStatus) -> &'static str {
         WaitStatus::Exited(0) => "ok",
         WaitStatus::Exited(_) => "error",
         WaitStatus::Signalled(_) => "killed",
+        WaitStatus::OutOfMemory => "out_of_memory",
         WaitStatus::Unknown => "unknown",
     }
 }

@@ -7,6 +7,9 @@
 use std::path::PathBuf;
 
 use super::start::Start;
+use crate::os::cgroup::Cgroup;
+#[cfg(feature = "sandbox")]
+use crate::os::sandbox::Sandbox;
 use crate::os::setup::{Resource, User};
 
 impl<P> Start<P> {
@@ -75,6 +78,39 @@ impl<P> Start<P> {
     /// `PR_SET_NO_NEW_PRIVS` in `prctl(2)`.
     pub fn no_new_privileges(mut self) -> Self {
         self.options.setup.no_new_privileges = true;
+        self
+    }
+
+    /// Puts the actor into a control group of its own (cgroup v2), with bounds for it and all processes that it starts. Where
+    /// the system has none, or not with what the bounds need, the start fails, and says so.
+    ///
+    /// ```no_run
+    /// # use pleach::prelude::*;
+    /// use pleach::Cgroup;
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let bounds = Cgroup::new().memory_max(512 << 20).cpu_max(150).pids_max(64);
+    ///     let worker = n.start_actor("worker").cgroup(bounds).await?;
+    ///     worker.cancel_actor().await
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    pub fn cgroup(mut self, cgroup: Cgroup) -> Self {
+        self.options.setup.cgroup = Some(cgroup);
+        self
+    }
+
+    /// Shuts the actor into a sandbox: from its first function on it opens no file, makes no connection and starts no
+    /// process, but for what `sandbox` allows. Needs Linux 6.12 with Landlock on the actor's host; without that the start
+    /// fails. See [`manual::sandbox`](crate::manual::sandbox).
+    ///
+    /// Only its parent can call such an actor: it does not listen, and starts no actors of its own.
+    #[cfg(feature = "sandbox")]
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.options.setup.sandbox = Some(sandbox);
         self
     }
 

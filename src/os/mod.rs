@@ -8,6 +8,8 @@
 //! | [`process`] | starting a process, its group, its end |
 //! | [`program`] | the executable file of this program |
 //! | [`setup`] | what a new process sets up before it is an actor |
+//! | [`sandbox`] | what a process may still do once it is an actor |
+//! | [`cgroup`] | a control group for one actor and its processes |
 //! | `harness` | the standard output of an actor that a test harness enters |
 //! | [`ties`] | the kernel's death signal, for a child whose parent has died |
 //! | [`privileges`] | giving up privileges, but not these ties |
@@ -30,6 +32,7 @@
 
 pub(crate) mod about;
 pub(crate) mod abstract_sockets;
+pub(crate) mod cgroup;
 pub(crate) mod core_dump;
 pub(crate) mod dead_sockets;
 pub(crate) mod elf;
@@ -45,6 +48,7 @@ pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod relay;
+pub(crate) mod sandbox;
 pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod socket_dir;

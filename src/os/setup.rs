@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! 1. All of it is done while the process has one thread: before any log, signal handler or runtime.
-//! 2. Privileges are dropped after what may need them.
+//! 2. Privileges are dropped after what may need them, and before the sandbox, which needs none.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,7 +16,9 @@ use rustix::process::{Rlimit, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::{self, Cgroup};
 use super::privileges::drop_privileges;
+use super::sandbox::{self, Sandbox};
 use crate::error::{Error, Result};
 
 /// How a process is set up; by default as its parent's.
@@ -38,6 +40,11 @@ pub(crate) struct Setup {
     pub(crate) cpus: Vec<usize>,
     pub(crate) user: Option<User>,
     pub(crate) no_new_privileges: bool,
+    /// Made by the process that starts it, which names it in `group`.
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) group: Option<PathBuf>,
+    /// Carried out by [`Setup::confine`].
+    pub(crate) sandbox: Option<Sandbox>,
 }
 
 /// A user to go on as.
@@ -109,6 +116,9 @@ impl Setup {
     pub(crate) fn carry_out(&self) -> Result<()> {
         let refused =
             |what: String| move |error: io::Error| Error::Usage(format!("it can't be set up: {what}: {error}"));
+        if let Some(group) = &self.group {
+            cgroup::enter(group).map_err(refused(format!("the control group {}", group.display())))?;
+        }
         if let Some(cwd) = &self.cwd {
             std::env::set_current_dir(cwd).map_err(refused(format!("the directory {}", cwd.display())))?;
         }
@@ -139,6 +149,15 @@ impl Setup {
             done.map_err(|error| refused("no new privileges".into())(error.into()))?;
         }
         Ok(())
+    }
+
+    /// Shuts this process into its sandbox, if it is to have one (invariant 1). It will dial these ports of TCP, and no
+    /// others.
+    ///
+    /// # Errors
+    /// Says what the system does not offer, or refuses. The process must not become an actor then.
+    pub(crate) fn confine(&self, dials: &[u16]) -> Result<()> {
+        self.sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox::confine(sandbox, dials))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::channel::handshake;
 use crate::error::{Error, Result};
+use crate::os::sandbox;
 use crate::proto::handshake::{Endpoint, Introduction, LASTS, PROBE, REGISTRAR};
 use crate::proto::session::Role;
 use crate::registry::{Registered, RegistrarAddr};
@@ -173,6 +174,8 @@ impl Runtime {
             let wrong = WrongPeer { address: address.to_string(), wanted, found };
             return Err(TransportError::WrongPeer(Box::new(wrong)).into());
         }
+        // Before the first call is served: the peer is the parent, and there is no other.
+        sandbox::seal()?;
         let relation = self.relation(&accepted.member.who, false);
         let (channel, loop_) =
             self.open_channel(transport, Role::Dialer, accepted, *lasts, relation, self.peers.take_permit());

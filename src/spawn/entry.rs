@@ -9,17 +9,20 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use pleach_wire::Registry;
+use pleach_wire::{Address, Registry};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use super::remote::agent;
 use super::watchdog::Watchdog;
+use crate::actor::Place;
 use crate::discovery;
 use crate::error::{Error, Result};
+use crate::inspect::listener::Listener;
 use crate::os::signals::{self, Signals, Whose};
 use crate::os::{files, ties};
+use crate::proto::handshake::Endpoint;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
 use crate::telemetry::{last_words, stderr};
@@ -115,11 +118,15 @@ pub(super) fn run_process() -> Result<Option<i32>> {
     pleach_wire::log::set_process_origin(&spec.name);
     files::raise_limit();
     spec.setup.carry_out()?;
+    // Before a sandbox would refuse both, and after the process has the user that it is to have.
+    let inspection = Listener::of_process();
+    let _known = Place::here();
+    spec.setup.confine(&ports_of(&spec.parent_at))?;
     let signals = Signals::take(Whose::Actor);
     crate::telemetry::init_actor(spec.config.log_level.as_deref(), spec.config.log_format);
     crate::panics::install_hook();
     let parent_gone = CancellationToken::new();
-    let watchdog = Watchdog::start(parent, starter, parent_gone.clone(), &spec);
+    let watchdog = Watchdog::start(parent, starter, inspection, parent_gone.clone(), &spec);
     let watchdog = watchdog.map_err(unusable("no thread for the watchdog"))?;
     let tokio = async_runtime(spec.config.multi_thread, None).map_err(unusable("no async runtime"))?;
     let registry = crate::transports::registry(spec.config.allow_non_loopback);
@@ -134,6 +141,12 @@ pub(super) fn run_process() -> Result<Option<i32>> {
     });
     tokio.shutdown_timeout(Duration::ZERO);
     served
+}
+
+/// The ports at these addresses.
+fn ports_of(at: &[Endpoint]) -> Vec<u16> {
+    let addresses = at.iter().filter_map(|at| at.address.parse::<Address>().ok());
+    addresses.filter_map(|at| Some(at.host_port()?.port)).collect()
 }
 
 /// Runs an actor from the current thread until it ends; returns its exit code.

@@ -8,9 +8,11 @@
 //!    and `exec`, so that no `fork` is needed, which takes the longer the more memory this process has.
 //! 2. Its own process group: the child's own processes there are killed when its parent reaps it, or its watchdog ends
 //!    it.
-//! 3. The mark of its tree: marked processes outside of the group are killed at the root's end, see
+//! 3. Its control group, if its start asks for one: all that is in it is killed with it.
+//! 4. The mark of its tree: marked processes outside of the group are killed at the root's end, see
 //!    [`orphans`](crate::os::orphans).
 
+use std::borrow::Cow;
 use std::io::PipeWriter;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, Launched, Launcher, Process, Signal};
 use crate::config::ChildOutput;
 use crate::error::{Error, Result, WaitStatus};
+use crate::os::cgroup::{self, Cgroup};
 use crate::os::process::{Group, spawn_on_lasting_thread};
 use crate::os::relay::{Destination, Lines, Relay, ToStderr, ToStdout};
 use crate::os::{core_dump, files, program, ties};
@@ -95,7 +98,13 @@ pub(super) async fn spawn(
     spec: &ActorSpec,
     lines: Lines<impl Destination + 'static>,
 ) -> Result<Launched, String> {
-    let (stdin, liveness) = spec_pipe(spec).map_err(|error| format!("no pipe for it: {}", files::explain(&error)))?;
+    let cgroup = spec.setup.cgroup.as_ref().map(Cgroup::make).transpose();
+    let cgroup = cgroup.map_err(|why| format!("no control group for it: {why}"))?;
+    let mut spec = Cow::Borrowed(spec);
+    if let Some(cgroup) = &cgroup {
+        spec.to_mut().setup.group = Some(cgroup.path().to_owned());
+    }
+    let (stdin, liveness) = spec_pipe(&spec).map_err(|error| format!("no pipe for it: {}", files::explain(&error)))?;
     command.stdin(stdin).process_group(0);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
@@ -110,7 +119,7 @@ pub(super) async fn spawn(
     let (process, exited, orders) = Process::new(Some(own.pid()));
     let cwd = spec.setup.cwd.clone();
     let keeper = Box::pin(async move {
-        keep(child, group, liveness, (stdout, stderr), orders, cwd, exited).await;
+        keep(child, (group, cgroup), liveness, (stdout, stderr), orders, cwd, exited).await;
         drop(own);
     });
     Ok(Launched { process, keeper })
@@ -137,7 +146,7 @@ fn spec_pipe(spec: &ActorSpec) -> std::io::Result<(Stdio, PipeWriter)> {
 /// Waits for the process, relays its outputs, carries out signals.
 async fn keep(
     mut child: TokioChild,
-    group: Group,
+    (group, cgroup): (Group, Option<cgroup::Group>),
     liveness: PipeWriter,
     (mut stdout, mut stderr): (Relay<ChildStdout, impl Destination>, Relay<ChildStderr, impl Destination>),
     mut orders: mpsc::Receiver<Signal>,
@@ -164,10 +173,14 @@ async fn keep(
         }
     };
     drop(group);
+    let mut judged = status.map_or(WaitStatus::Unknown, WaitStatus::from);
+    if let Some(cgroup) = cgroup {
+        judged = cgroup.judge(judged);
+        cgroup.remove().await;
+    }
     let (_, stderr) = tokio::join!(stdout.finish(), stderr.finish());
     let core_dump = status.zip(pid).and_then(|(status, pid)| core_dump::place(status, pid, cwd.as_deref()));
-    let status = status.map_or(WaitStatus::Unknown, WaitStatus::from);
-    exited.send_replace(Some(Exit { status, stderr, core_dump, seen: true }));
+    exited.send_replace(Some(Exit { status: judged, stderr, core_dump, seen: true }));
 }
 
 /// The pipe takes this much without a reader: 64 KiB on Linux, less the length.

@@ -18,7 +18,7 @@ use crate::channel::drain::PeerGone;
 use crate::config::host::{Engine, is_destination};
 use crate::config::{ChildOutput, ChildOutputs, Config, Host};
 use crate::error::{ActorPhase, Cancelled, Error, Result, WaitStatus};
-use crate::os::program;
+use crate::os::{program, sandbox};
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::{ActorSpec, Ancestor};
 use crate::runtime::route::Route;
@@ -137,6 +137,11 @@ fn check_env(options: &StartOptions) -> Result<(), String> {
 /// Says why not.
 fn check_setup(options: &StartOptions, reach: Reach, transport: &Key) -> Result<(), String> {
     let setup = &options.setup;
+    if sandbox::is_confined() && !(reach == Reach::Process && options.host.is_local()) {
+        return Err(
+            "an actor in a sandbox starts no processes: have its parent start them, and pass them its work".into()
+        );
+    }
     if reach == Reach::Process && options.host.is_local() && !setup.is_empty() {
         return Err(format!(
             "an actor over `{}` is a thread of its parent and has no process that could be set up: use another transport",

@@ -33,7 +33,7 @@ use crate::runtime::actor_spec::ActorSpec;
 pub(super) struct Watchdog(Arc<OnceLock<Channel>>);
 
 impl Watchdog {
-    /// Starts to watch standard input, and the parent's process where that is known; `gone` tells the actor of the
+    /// Starts to watch standard input, and the parent's process where that is known, and answers at `inspection`; `gone` tells the actor of the
     /// end of either.
     ///
     /// # Errors
@@ -41,12 +41,12 @@ impl Watchdog {
     pub(super) fn start(
         stdin: File,
         parent: Option<OwnedFd>,
+        inspection: Option<Listener>,
         gone: CancellationToken,
         spec: &ActorSpec,
     ) -> io::Result<Self> {
         let connected = Arc::new(OnceLock::<Channel>::new());
         let (config, mark) = (&spec.config, spec.mark);
-        let inspection = Listener::of_process();
         let mut watched = Watched { stdin, parent, inspection, connected: connected.clone(), look_again: None };
         let bound = match spec.heartbeats {
             true => {

@@ -14,6 +14,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("pools::each_item_has_one_result_whatever_dies", deaths),
         test("pools::a_process_there_is_set_up_as_one_here", set_up),
+        #[cfg(feature = "sandbox")]
+        test("pools::a_process_there_is_in_its_sandbox", in_sandbox),
     ]
 }
 
@@ -87,4 +89,33 @@ async fn set_up() {
     })
     .await
     .unwrap();
+}
+
+/// Reads two files, and starts a program.
+#[cfg(feature = "sandbox")]
+#[pleach::rpc]
+async fn tries(allowed: String) -> Result<[bool; 3]> {
+    let reads = |file: &str| std::fs::read(file).is_ok();
+    Ok([reads(&allowed), reads("/etc/passwd"), process::Command::new("/bin/true").status().is_ok()])
+}
+
+#[cfg(feature = "sandbox")]
+async fn in_sandbox() {
+    let allowed = dir().join("allowed").display().to_string();
+    std::fs::write(&allowed, "text").unwrap();
+    for transport in ["quic", "tls+tcp"] {
+        in_nursery(Config::default(), async |n| {
+            let start = n.start_actor("far").on(node()).transport(transport).enable(module_path!());
+            let far = start.sandbox(pleach::Sandbox::new().read(&allowed)).await?;
+            assert_eq!(far.run(tries(allowed.clone())).await?, [true, false, false]);
+            far.cancel_actor().await?;
+            let missing = pleach::Sandbox::new().read("/nowhere/at/all");
+            let refused = n.start_actor("far").on(node()).sandbox(missing).await.unwrap_err();
+            assert!(format!("{refused:?}").contains("/nowhere/at/all"), "{refused:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    expect_nothing_left();
 }

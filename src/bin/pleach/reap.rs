@@ -59,6 +59,7 @@ enum Thing {
     Process { pid: u32, actor: Option<String>, command: String, tree: String },
     SocketDirectory { path: String },
     Socket { path: String },
+    ControlGroup { path: String },
     Other { described: String },
 }
 
@@ -152,6 +153,7 @@ impl From<&What> for Thing {
             }
             What::SocketDirectory(at) => Self::SocketDirectory { path: path(at) },
             What::Socket(at) => Self::Socket { path: path(at) },
+            What::ControlGroup(at) => Self::ControlGroup { path: path(at) },
             other => Self::Other { described: other.to_string() },
         }
     }

@@ -138,7 +138,8 @@ fn may_be_from_outside(lost: &Error) -> bool {
             WaitStatus::Signalled(signal) => {
                 [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP].contains(&signal)
             }
-            WaitStatus::Exited(_) => false,
+            // Its own group has bounds for it alone.
+            WaitStatus::Exited(_) | WaitStatus::OutOfMemory => false,
             WaitStatus::Unknown => true,
         },
         _ => true,

@@ -108,6 +108,7 @@ pub(super) fn write_end(status: WaitStatus, core_dump: Option<&str>) -> String {
     let (how, number) = match status {
         WaitStatus::Exited(code) => ("exited", code),
         WaitStatus::Signalled(signal) => ("killed", signal),
+        WaitStatus::OutOfMemory => ("starved", 0),
         WaitStatus::Unknown => ("ended", 0),
     };
     let core_dump = core_dump.map(|place| format!(" {}", place.escape_default())).unwrap_or_default(); // it is one line
@@ -120,6 +121,7 @@ fn parse_end(line: &str) -> Option<Said> {
     let status = match how {
         "exited" => WaitStatus::Exited(number),
         "killed" => WaitStatus::Signalled(number),
+        "starved" => WaitStatus::OutOfMemory,
         "ended" => WaitStatus::Unknown,
         _ => return None,
     };
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn ends_come_back_as_they_were_written() {
-        for status in [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::Unknown] {
+        let ends = [WaitStatus::Exited(255), WaitStatus::Signalled(9), WaitStatus::OutOfMemory, WaitStatus::Unknown];
+        for status in ends {
             for core_dump in [None, Some("/var/a core.7")] {
                 let end = Said::End { status, core_dump: core_dump.map(str::to_owned) };
                 assert_eq!(said(format!("Welcome{}", write_end(status, core_dump)).as_bytes(), 3).pop(), Some(end));
