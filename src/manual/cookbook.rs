@@ -199,7 +199,7 @@
 //!     Ok(std::fs::read_to_string("/etc/hostname").unwrap_or_default())
 //! }
 //!
-//! #[pleach::main(transport = "quic")]
+//! #[pleach::main]
 //! async fn main() -> Result<()> {
 //!     pleach::open_nursery(async |n| {
 //!         let there = n.start_actor("there").on(Host::ssh("ada@compute-1")).enable(module_path!()).await?;

@@ -33,8 +33,8 @@ use crate::runtime::actor_spec::ActorSpec;
 pub(super) struct Watchdog(Arc<OnceLock<Channel>>);
 
 impl Watchdog {
-    /// Starts to watch standard input, and the parent's process where that is known, and answers at `inspection`; `gone` tells the actor of the
-    /// end of either.
+    /// Starts to watch standard input, and the parent's process where that is known, and answers at `inspection`; `gone`
+    /// tells the actor of the end of either.
     ///
     /// # Errors
     /// When the system gives no thread.

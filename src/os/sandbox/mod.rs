@@ -42,27 +42,6 @@ use crate::error::Result;
 ///
 /// Paths are those of the actor's host. They have to exist when it starts, and are the files that are there then:
 /// another file that is put there later can't be opened.
-///
-/// ```
-/// # use pleach::prelude::*;
-/// use pleach::Sandbox;
-///
-/// #[pleach::rpc]
-/// async fn length_of(file: String) -> Result<Option<usize>> {
-///     Ok(std::fs::read(file).map(|text| text.len()).ok())
-/// }
-///
-/// # #[pleach::main]
-/// # async fn main() -> Result<()> {
-/// pleach::open_nursery(async |n| {
-///     let sandbox = Sandbox::new().read("/etc/hostname");
-///     let parser = n.start_actor("parser").enable(module_path!()).sandbox(sandbox).await?;
-///     assert_eq!(parser.run(length_of("/etc/passwd".into())).await?, None);
-///     parser.cancel_actor().await
-/// })
-/// .await
-/// # }
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(not(feature = "sandbox"), expect(unreachable_pub, reason = "it is public with the feature"))]
@@ -78,6 +57,27 @@ pub struct Sandbox {
 #[cfg(feature = "sandbox")]
 impl Sandbox {
     /// A sandbox that allows nothing yet.
+    ///
+    /// ```
+    /// # use pleach::prelude::*;
+    /// use pleach::Sandbox;
+    ///
+    /// #[pleach::rpc]
+    /// async fn length_of(file: String) -> Result<Option<usize>> {
+    ///     Ok(std::fs::read(file).map(|text| text.len()).ok())
+    /// }
+    ///
+    /// # #[pleach::main]
+    /// # async fn main() -> Result<()> {
+    /// pleach::open_nursery(async |n| {
+    ///     let sandbox = Sandbox::new().read("/etc/hostname");
+    ///     let parser = n.start_actor("parser").enable(module_path!()).sandbox(sandbox).await?;
+    ///     assert_eq!(parser.run(length_of("/etc/passwd".into())).await?, None);
+    ///     parser.cancel_actor().await
+    /// })
+    /// .await
+    /// # }
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
