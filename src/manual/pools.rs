@@ -81,6 +81,7 @@
 //! |---|---|---|
 //! | the body of the nursery returns | are waited for | [`Error::Closed`](crate::Error::Closed) |
 //! | [`drain`](crate::Pool::drain) | are waited for; streams of results end after them | the same |
+//! | Ctrl-C or SIGTERM, with [`drain_on_signal`](crate::PoolStart::drain_on_signal) | the same; a second signal cancels them | the same |
 //! | [`shutdown`](crate::Pool::shutdown) | are cancelled | the same |
 //! | the nursery fails or is cancelled | are cancelled | the same |
 //!
