@@ -3,7 +3,8 @@
 //! ```text
 //! cargo run --example crashing_library
 //! ```
-//! In Python the same takes a `ProcessPoolExecutor`, which one crash breaks with all that was submitted to it.
+//! One crash breaks an executor of Python with all that was submitted to it: `benches/peers/programs` has the same
+//! program there.
 
 use pleach::prelude::*;
 
