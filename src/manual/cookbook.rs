@@ -177,7 +177,7 @@
 //! #[pleach::main]
 //! async fn main() -> Result<()> {
 //!     pleach::open_nursery(async |n| {
-//!         let start = n.start_actor("evaluator").enable(module_path!()).env_clear().no_new_privileges();
+//!         let start = n.start_actor("evaluator").enable(module_path!()).cwd("/").no_new_privileges();
 //!         let evaluator = start.limit(Resource::CpuTime, 10).limit(Resource::AddressSpace, 4 << 30).nice(10).await?;
 //!         assert_eq!(evaluator.run(evaluate("1 + 1".into())).await?, 5);
 //!         evaluator.cancel_actor().await
