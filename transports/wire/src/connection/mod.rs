@@ -63,7 +63,7 @@ use crate::transport::{MsgTransport, PeerInfo};
 ///
 /// # Examples
 /// ```
-/// # async fn shows(registry: pleach_wire::Registry) -> Result<(), pleach_wire::TransportError> {
+/// # async fn shows(registry: pleach_wire::Registry) -> Result<(), Box<dyn std::error::Error>> {
 /// use pleach_wire::{Address, Connection, Settings};
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
@@ -77,7 +77,8 @@ use crate::transport::{MsgTransport, PeerInfo};
 /// connection.send(&Question::Length("three".into())).await?;
 /// assert_eq!(connection.recv().await?, Some(5));
 /// connection.send(&Question::Quit).await?;
-/// connection.close().await
+/// connection.close().await?;
+/// # Ok(())
 /// # }
 /// ```
 pub struct Connection<S, R = S> {
