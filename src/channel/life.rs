@@ -47,7 +47,7 @@ pub(super) struct Life {
     /// Why this side has given it up.
     fault: OnceLock<TransportError>,
     end: OnceLock<TransportError>,
-    /// The functions of the peer that had not answered when it ended, or the peer's runtime failed.
+    /// The functions of the peer that had not answered when it ended, or the peer reported its own death.
     lost_calls: OnceLock<Vec<String>>,
     peer: PeerLife,
 }
@@ -193,10 +193,10 @@ impl Channel {
 
     /// Keeps the failure of the peer's runtime, and wakes its waiters.
     pub(crate) fn note_peer_failure(&self, mut error: Error) {
-        self.note_lost_calls();
         if let Error::ActorDied(died) = &mut error
             && died.actor == *self.peer()
         {
+            self.note_lost_calls();
             died.calls = self.lost_calls().to_vec();
         }
         self.life().peer.failure.get_or_init(|| error);

@@ -108,9 +108,12 @@ impl Channel {
         let session = self.session();
         let mut functions: Vec<String> = Vec::new();
         for call in session.calls_seen().filter(|call| !call.cancelled) {
+            if functions.len() == most {
+                break;
+            }
             let function = &call.what.function;
             let is_new = !functions.iter().any(|noted| noted == function.as_str());
-            if functions.len() < most && is_new && matches!(Target::read(function.clone()), Target::Function(_)) {
+            if is_new && matches!(Target::read(function.clone()), Target::Function(_)) {
                 functions.push(function.as_str().to_owned());
             }
         }

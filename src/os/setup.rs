@@ -156,8 +156,8 @@ impl Setup {
     ///
     /// # Errors
     /// Says what the system does not offer, or refuses. The process must not become an actor then.
-    pub(crate) fn confine(&self, dials: &[u16]) -> Result<()> {
-        self.sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox::confine(sandbox, dials))
+    pub(crate) fn confine(&self, dials: impl FnOnce() -> Vec<u16>) -> Result<()> {
+        self.sandbox.as_ref().map_or(Ok(()), |sandbox| sandbox::confine(sandbox, &dials()))
     }
 }
 

@@ -39,13 +39,13 @@ impl Signals {
     ///
     /// If the system refuses that, they keep their default action: the process ends at once.
     pub(crate) fn take(whose: Whose) -> Self {
-        Self(Told::of_process(whose).ending.subscribe())
+        Self(Listeners::of_process(whose).ending.subscribe())
     }
 
     /// Has the first signal told to this listener only, as long as it is held: the program finishes its work. The one
     /// after that is the first for all others. In an actor, no signal is told so: its parent decides how it ends.
     pub(crate) fn take_first_for_finishing() -> Self {
-        Self(Told::of_process(Whose::Program).finishing.subscribe())
+        Self(Listeners::of_process(Whose::Program).finishing.subscribe())
     }
 
     /// Returns the signal that has come, if one has.
@@ -71,31 +71,42 @@ impl Signals {
         })
         .await
     }
+
+    /// As [`first`](Self::first); for ever where there are none to listen for.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn first_of(signals: &mut Option<Self>) -> i32 {
+        match signals {
+            Some(signals) => signals.first().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
-/// Who is told of a signal: each of them once.
+/// The listeners of this process, by what they do first; each is told of one signal.
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct Listeners {
     /// Those that finish their work.
     finishing: watch::Sender<Option<i32>>,
     /// Those that end in order.
     ending: watch::Sender<Option<i32>>,
 }
 
-impl Told {
+impl Listeners {
     /// Takes the signals of this process, if that was not done before.
     fn of_process(whose: Whose) -> &'static Self {
-        static TAKEN: OnceLock<Told> = OnceLock::new();
+        static TAKEN: OnceLock<Listeners> = OnceLock::new();
         let mut fault = None;
-        let told = TAKEN.get_or_init(|| {
-            let told = Self::default();
-            fault = start(told.clone(), whose).err();
-            told
+        let listeners = TAKEN.get_or_init(|| {
+            let listeners = Self::default();
+            fault = start(listeners.clone(), whose).err();
+            listeners
         });
         if let Some(error) = fault {
             warn!(target: "pleach::cancel", %error, "signals keep their default action");
         }
-        told
+        listeners
     }
 }
 
@@ -144,11 +155,11 @@ fn exit_unconditionally(code: i32) -> ! {
 }
 
 /// Installs the handlers and starts the thread.
-fn start(told: Told, whose: Whose) -> io::Result<()> {
+fn start(listeners: Listeners, whose: Whose) -> io::Result<()> {
     let (reader, writer) = io::pipe()?;
     rustix::io::ioctl_fionbio(&writer, true)?; // a handler never waits
     let (writer, epoch) = (Arc::new(writer), Instant::now());
-    std::thread::Builder::new().name("pleach-signals".into()).spawn(move || listen(reader, &told, whose))?;
+    std::thread::Builder::new().name("pleach-signals".into()).spawn(move || listen(reader, &listeners, whose))?;
     for signal in ENDING.into_iter().filter(|signal| *signal == libc::SIGTERM || !is_ignored(*signal)) {
         handle(signal, writer.clone(), epoch)?;
     }
@@ -196,7 +207,7 @@ pub(crate) fn take_interrupt() -> bool {
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The thread's loop.
-fn listen(mut pipe: PipeReader, told: &Told, whose: Whose) {
+fn listen(mut pipe: PipeReader, listeners: &Listeners, whose: Whose) {
     let (mut seen, mut bytes) = (Seen::default(), [0; Came::SIZE]);
     // The handlers hold the other end for as long as the process lives.
     while pipe.read_exact(&mut bytes).is_ok() {
@@ -207,10 +218,10 @@ fn listen(mut pipe: PipeReader, told: &Told, whose: Whose) {
             }
             continue;
         }
-        let can_finish = whose == Whose::Program && told.finishing.receiver_count() > 0;
-        match seen.judge(came.at, can_finish, told.ending.receiver_count() > 0) {
-            Verdict::Finish => drop(told.finishing.send_replace(Some(came.signal))),
-            Verdict::Ask => drop(told.ending.send_replace(Some(came.signal))),
+        let can_finish = whose == Whose::Program && listeners.finishing.receiver_count() > 0;
+        match seen.judge(came.at, can_finish, listeners.ending.receiver_count() > 0) {
+            Verdict::Finish => drop(listeners.finishing.send_replace(Some(came.signal))),
+            Verdict::Ask => drop(listeners.ending.send_replace(Some(came.signal))),
             Verdict::Repeat => {}
             Verdict::Leave => whose.leave_at_once(came.signal),
         }

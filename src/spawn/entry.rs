@@ -121,7 +121,7 @@ pub(super) fn run_process() -> Result<Option<i32>> {
     // Before a sandbox would refuse both, and after the process has the user that it is to have.
     let inspection = Listener::of_process();
     let _known = Place::here();
-    spec.setup.confine(&ports_of(&spec.parent_at))?;
+    spec.setup.confine(|| ports_of(&spec.parent_at))?;
     let signals = Signals::take(Whose::Actor);
     crate::telemetry::init_actor(spec.config.log_level.as_deref(), spec.config.log_format);
     crate::panics::install_hook();
@@ -184,7 +184,7 @@ pub(super) fn run_in_thread(
     }
 }
 
-/// Returns the signal that ended it, if one did.
+/// Returns the signal that ended it, if one did. Without `signals`, those of the process are not this actor's.
 async fn serve(
     runtime: Arc<Runtime>,
     parent_gone: CancellationToken,
@@ -203,7 +203,7 @@ async fn serve(
         let parent = tokio::select! {
             biased;
             joined = joined => joined?,
-            signal = interrupted(&mut signals) => return Ok(Some(signal)),
+            signal = Signals::first_of(&mut signals) => return Ok(Some(signal)),
         };
         if let Some(watchdog) = watchdog {
             watchdog.watch_lease(&parent);
@@ -211,7 +211,7 @@ async fn serve(
         let mut ended = Ok(None);
         let why = tokio::select! {
             () = runtime.lifecycle.until_end_requested() => Why::Asked,
-            signal = interrupted(&mut signals) => {
+            signal = Signals::first_of(&mut signals) => {
                 runtime.interrupt(signal);
                 ended = Ok(runtime.lifecycle.signal());
                 Why::Signal
@@ -283,14 +283,6 @@ pub(crate) fn async_runtime(multi_thread: bool, workers: Option<usize>) -> io::R
         builder.on_thread_start(move || pleach_wire::log::set_thread_origin(actor.clone()));
     }
     builder.enable_all().build()
-}
-
-/// Waits for the first signal, from a parent that escalates or from any other process.
-async fn interrupted(signals: &mut Option<Signals>) -> i32 {
-    match signals {
-        Some(signals) => signals.first().await,
-        None => std::future::pending().await, // those of the process are not this actor's
-    }
 }
 
 /// Takes the pipe off standard input, so that nothing else in this process reads it.

@@ -59,7 +59,7 @@ async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &C
     let transport = transport(runtime, &options);
     let reach = runtime.registry().find(&transport)?.protocol().reach();
     let launcher = launcher(&options.host, reach).map_err(failed)?;
-    if reach == Reach::Process && options.host.is_local() {
+    if is_thread(&options, reach) {
         warn_of_shared(&options);
     }
     check_setup(&options, reach, &transport).map_err(failed)?;
@@ -131,18 +131,23 @@ fn check_env(options: &StartOptions) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns whether it is to be a thread of this process.
+fn is_thread(options: &StartOptions, reach: Reach) -> bool {
+    reach == Reach::Process && options.host.is_local()
+}
+
 /// Checks that the process of an actor can be set up as its options say.
 ///
 /// # Errors
 /// Says why not.
 fn check_setup(options: &StartOptions, reach: Reach, transport: &Key) -> Result<(), String> {
-    let setup = &options.setup;
-    if sandbox::is_confined() && !(reach == Reach::Process && options.host.is_local()) {
+    let (setup, is_thread) = (&options.setup, is_thread(options, reach));
+    if sandbox::is_confined() && !is_thread {
         return Err(
             "an actor in a sandbox starts no processes: have its parent start them, and pass them its work".into()
         );
     }
-    if reach == Reach::Process && options.host.is_local() && !setup.is_empty() {
+    if is_thread && !setup.is_empty() {
         return Err(format!(
             "an actor over `{}` is a thread of its parent and has no process that could be set up: use another transport",
             transport.protocol

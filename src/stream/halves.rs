@@ -14,9 +14,7 @@ use serde::de::DeserializeOwned;
 use super::Subscription;
 use super::receiving::Receiving;
 use super::sending::Sending;
-use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
-use crate::fidelity::Reads;
 
 /// The half of a [`MsgStream`](crate::MsgStream) that sends; from [`MsgStream::split`](crate::MsgStream::split).
 ///
@@ -24,10 +22,6 @@ use crate::fidelity::Reads;
 pub struct SendHalf<T>(pub(super) Sending<T>);
 
 impl<T> SendHalf<T> {
-    pub(super) fn new(dialog: DialogHandle, sent: Reads<T>) -> Self {
-        Self(Sending::new(dialog, sent))
-    }
-
     /// Sends a message; see [`MsgStream::send`](crate::MsgStream::send).
     ///
     /// # Errors
@@ -113,10 +107,6 @@ impl<T> fmt::Debug for SendHalf<T> {
 pub struct RecvHalf<R>(pub(super) Receiving<R>);
 
 impl<R> RecvHalf<R> {
-    pub(super) fn new(receiving: Receiving<R>) -> Self {
-        Self(receiving)
-    }
-
     /// Takes the next message; see [`MsgStream::recv`](crate::MsgStream::recv).
     ///
     /// # Errors

@@ -35,6 +35,7 @@ pub use self::halves::{RecvHalf, SendHalf};
 pub use self::one_way::{StreamReceiver, StreamSender};
 pub use self::open::OpenStream;
 use self::receiving::Receiving;
+use self::sending::Sending;
 pub use self::subscription::Subscription;
 use crate::channel::dialog::DialogHandle;
 use crate::error::{Error, Result};
@@ -214,7 +215,7 @@ impl<R, T> MsgStream<R, T> {
     }
 
     fn new(receiving: Receiving<R>, dialog: DialogHandle, sent: Reads<T>) -> Self {
-        Self { receiver: RecvHalf::new(receiving), sender: SendHalf::new(dialog, sent) }
+        Self { receiver: RecvHalf(receiving), sender: SendHalf(Sending::new(dialog, sent)) }
     }
 }
 

@@ -206,8 +206,8 @@ impl PoolStart {
         });
         let started: Vec<_> = started.collect();
         shared.workers.close();
-        let signal = self.drains_on_signal.then(Signals::take_first_for_finishing);
-        nursery.0.tasks.spawn(end_in_order(nursery.clone(), shared.clone(), signal));
+        let signals = self.drains_on_signal.then(Signals::take_first_for_finishing);
+        nursery.0.tasks.spawn(end_in_order(nursery.clone(), shared.clone(), signals));
         drop(admitted);
         let all_started = try_join_all(started.into_iter().map(async |started| {
             // The task is lost only together with the async runtime below it, or when the pool stops.
@@ -226,13 +226,13 @@ impl PoolStart {
 }
 
 /// Ends a pool after its calls, when the body of its nursery has returned (invariant 2) or a signal asks for it.
-async fn end_in_order(nursery: Nursery, shared: Arc<Shared>, signal: Option<Signals>) {
+async fn end_in_order(nursery: Nursery, shared: Arc<Shared>, mut signals: Option<Signals>) {
     let returned = nursery.0.stages.token(Stage::Joining);
     let until_last_call = async {
         tokio::select! {
             biased;
             () = returned.cancelled() => {}
-            signal = first(signal) => {
+            signal = Signals::first_of(&mut signals) => {
                 info!(target: "pleach::cancel", signal = signal_name(signal), "a pool takes no more calls");
             }
         }
@@ -245,14 +245,6 @@ async fn end_in_order(nursery: Nursery, shared: Arc<Shared>, signal: Option<Sign
         () = until_last_call => {}
     }
     shared.stop();
-}
-
-/// Waits for a signal, if there is one to wait for.
-async fn first(signal: Option<Signals>) -> i32 {
-    match signal {
-        Some(mut signal) => signal.first().await,
-        None => std::future::pending().await,
-    }
 }
 
 impl IntoFuture for PoolStart {
