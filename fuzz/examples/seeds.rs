@@ -68,6 +68,8 @@ fn main() -> std::io::Result<()> {
         }
         write("frame", 4 + usize::from(which), &excess)?;
     }
+    // Two messages of a stream in one frame.
+    write("envelope", 100, &[0, 0x92, 18, 3, 1, 0, 7, 2, 0, 0xcc, 200])?;
     for (number, moves) in handshakes().iter().enumerate() {
         write("handshake", number, moves.as_flattened())?;
     }

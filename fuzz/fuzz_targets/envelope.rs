@@ -18,11 +18,19 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn there_and_back(codec: &dyn Codec, body: &[u8]) {
-    let Ok(first) = codec.decode(Bytes::copy_from_slice(body)) else { return };
-    let bytes = written(codec, &first);
+    let (body, mut items) = (Bytes::copy_from_slice(body), Vec::new());
+    if codec.decode_items(&body, &mut items).is_some() {
+        items.iter().for_each(|item| reads_as_written(codec, item));
+    } else if let Ok(msg) = codec.decode(body) {
+        reads_as_written(codec, &msg);
+    }
+}
+
+fn reads_as_written(codec: &dyn Codec, first: &Msg) {
+    let bytes = written(codec, first);
     let second = codec.decode(bytes.clone());
     let second = second.unwrap_or_else(|error| panic!("{first:?} is written as {bytes:?}: {error}"));
-    let (deadline, later) = (take_deadline(&first), take_deadline(&second));
+    let (deadline, later) = (take_deadline(first), take_deadline(&second));
     assert_eq!(format!("{:?}", with_payload(&deadline.1, ())), format!("{:?}", with_payload(&later.1, ())));
     match (deadline.0, later.0) {
         // What is left of the time is rounded up each time that it is written.

@@ -130,6 +130,7 @@ impl<'a> Driver<'a> {
 
     /// The order: a requested close, queued messages, received ones, timers.
     fn poll_next(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Msg>) -> Poll<Result<(), TransportError>> {
+        self.channel.0.unsent.queue_all();
         if self.channel.life().stage() == Stage::CloseRequested {
             self.by_us = self.channel.peer_gone().is_none();
             self.start_draining();

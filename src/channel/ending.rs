@@ -30,6 +30,7 @@ impl Drop for Ending<'_> {
         left.tasks.iter().for_each(|task| task.scope.cancel_because(Cancelled::Caller(None)));
         left.dialogs.iter().for_each(Wake::end);
         drop(left);
+        channel.0.unsent.close();
         channel.life().reach(Stage::Ended);
         channel.log_left_out();
         log_end(channel);

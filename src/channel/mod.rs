@@ -12,6 +12,7 @@
 //! | [`opened`] | contexts and streams of the peer: opened, left |
 //! | [`dialog`] | a dialog of many messages: its tasks wait, and are woken |
 //! | [`respond`] | how a task of the peer ends |
+//! | [`unsent`] | stream messages that wait to be queued together |
 //! | [`room`] | senders that wait until the send queue is shorter |
 //! | [`explain`] | what a caller is told when it fails |
 //! | [`changes`] | the waiters for a change of a dialog |
@@ -49,6 +50,7 @@ mod room;
 pub(crate) mod tap;
 #[cfg(test)]
 mod tests;
+mod unsent;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -56,7 +58,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, Encode, MsgTransport, Outgoing, Payload, TransportError, Window};
+use pleach_wire::{Cid, Encode, Format, MsgTransport, Outgoing, Payload, TransportError, Window};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
@@ -72,6 +74,7 @@ use self::records::{Kind, Records};
 pub(crate) use self::respond::EndRequest;
 use self::room::Room;
 use self::tap::Line;
+use self::unsent::Unsent;
 use crate::actor::ActorId;
 use crate::error::Packed;
 use crate::proto::dialog::Canceller;
@@ -109,6 +112,9 @@ struct Shared {
     records: Records,
     last_failure: LastFailure,
     line: Arc<Line>,
+    unsent: Unsent,
+    /// How small stream messages are written, if they may share a frame.
+    shared_items: Option<Format>,
     /// Held while a large value of the peer is being decoded.
     decoding: Arc<tokio::sync::Mutex<()>>,
     /// The place of the next call of a method in the queue of the state: those that take theirs later wait here.
@@ -180,6 +186,7 @@ impl Channel {
         let line = Arc::new(Line::new(&terms.here, &terms.peer));
         transport.set_tap(line.clone());
         let wakers = Wakers { here: terms.here.clone(), peer: terms.peer.clone() };
+        let shared_items = transport.shares_frames().then(|| transport.format());
         Self(Arc::new(Shared {
             transport,
             session: Mutex::new(Session::new(wakers, terms.role, terms.max_tasks)),
@@ -202,6 +209,8 @@ impl Channel {
             records: Records::default(),
             last_failure: LastFailure::default(),
             line,
+            unsent: Unsent::new(),
+            shared_items,
             decoding: Arc::default(),
             order_of_methods: Arc::default(),
             order_of_sent_methods: Arc::default(),
@@ -294,14 +303,20 @@ impl Channel {
         let transport = &self.0.transport;
         let writes = under_way <= 1 && self.0.last_batch.load(Ordering::Relaxed) <= 1;
         let waiting = if writes { transport.queue(lane, msg)? } else { transport.queue_for_flusher(lane, msg)? };
-        self.0.budget.note_waiting(waiting);
-        if waiting > self.0.max_backlog {
-            return Err(self.give_up(waiting));
-        }
+        self.note_waiting(waiting)?;
         if writes {
             transport.flush_now();
         }
         Ok(Sent { lane, waiting })
+    }
+
+    /// Notes how many bytes wait to be sent on a stream.
+    ///
+    /// # Errors
+    /// They are too many: the connection was given up.
+    fn note_waiting(&self, waiting: usize) -> Result<(), TransportError> {
+        self.0.budget.note_waiting(waiting);
+        if waiting > self.0.max_backlog { Err(self.give_up(waiting)) } else { Ok(()) }
     }
 
     /// Sends a message on its lane, or where it goes if the connection can't spare that.

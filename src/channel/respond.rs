@@ -110,6 +110,7 @@ impl Channel {
     /// The peer did not get the answer: the connection has ended, or the message can't be sent. In the second case the
     /// peer gets an error that says so.
     fn finish(&self, cid: Cid, answer: Answer<'_>) -> Result<(), TransportError> {
+        self.0.unsent.queue_items_of(cid); // they go before the answer
         let Finished { answer, after, dialog, others } = self.session().finish(cid, answer);
         let under_way = others + 1;
         // Whatever the function has left behind finds the end.

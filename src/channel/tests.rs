@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use futures_util::poll;
+use pleach_wire::codec::Items;
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::PeerInfo;
 use pleach_wire::{ByteStr, CallOptions, Format, Key, Msg, Settings, Window};
@@ -17,10 +18,11 @@ use super::driver::{Invocation, Serve};
 use super::opened::OpenedDialog;
 use super::*;
 use crate::error::{BoxError, Cancelled, ContextCancelled, Error, Raised, Result};
-use crate::proto::dialog::{End, Take, TakeFirst};
+use crate::proto::dialog::{End, NoPermit, Take, TakeFirst};
 use crate::proto::inbox::{Intake, Lag};
 use crate::scope::CancelScope;
 
+mod batches;
 mod cancels;
 mod logs;
 
@@ -35,6 +37,8 @@ struct Recorded {
     /// Messages that come in one go, each in a batch of its own.
     flood: AtomicUsize,
     closed: Mutex<Vec<u64>>,
+    /// How many stream messages each shared frame had.
+    shared: Mutex<Vec<usize>>,
 }
 
 impl MsgTransport for Recorded {
@@ -44,6 +48,16 @@ impl MsgTransport for Recorded {
         }
         self.queued.lock().unwrap().push((lane.0, msg.kind()));
         self.inner.queue(lane, msg)
+    }
+
+    fn shares_frames(&self) -> bool {
+        self.inner.shares_frames()
+    }
+
+    fn queue_items(&self, lane: Lane, cid: Cid, items: &Items) -> Result<usize, TransportError> {
+        self.shared.lock().unwrap().push(items.len());
+        self.queued.lock().unwrap().extend(items.sizes().map(|_| (lane.0, "yield")));
+        self.inner.queue_items(lane, cid, items)
     }
 
     fn close_lane(&self, lane: Lane) {
@@ -132,6 +146,7 @@ impl Half {
             full: AtomicBool::new(false),
             flood: AtomicUsize::new(0),
             closed: Mutex::default(),
+            shared: Mutex::default(),
         });
         let end_request = EndRequest::default();
         let terms = Terms {

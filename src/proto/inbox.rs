@@ -153,6 +153,11 @@ impl Inbox {
             return None;
         }
         let (enough, mut messages, mut bytes) = (u64::from(self.window.bytes / 8), 0, 0);
+        if batch.is_empty() && self.bytes < enough {
+            // All of them, without moving each: a payload is large.
+            (messages, bytes) = (self.len(), self.bytes);
+            mem::swap(&mut self.items, batch);
+        }
         while bytes < enough
             && let Some(item) = self.items.pop_front()
         {

@@ -35,7 +35,8 @@ impl SendWindow {
 
     /// Returns whether one more message may go.
     pub(super) fn has_room(&self) -> bool {
-        self.unread().saturating_add(self.permits) < self.limit.messages && self.bytes < u64::from(self.limit.bytes)
+        let Window { messages, bytes } = self.left();
+        messages > 0 && bytes > 0
     }
 
     /// A message will go.
@@ -59,6 +60,21 @@ impl SendWindow {
         self.costs.push_back(cost);
         self.bytes += u64::from(cost);
         false
+    }
+
+    /// Returns how much may go before the receiver has taken more.
+    pub(super) fn left(&self) -> Window {
+        let messages = self.limit.messages.saturating_sub(self.unread().saturating_add(self.permits));
+        let bytes = u64::from(self.limit.bytes).saturating_sub(self.bytes);
+        Window { messages, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
+    }
+
+    /// Messages will go that had no permit, as far as [`left`](Self::left) allowed.
+    pub(super) fn note_going(&mut self, costs: impl Iterator<Item = u32>) {
+        for cost in costs {
+            self.costs.push_back(cost);
+            self.bytes += u64::from(cost);
+        }
     }
 
     /// The receiver has taken so many messages. One that claims more than there were gets no more room by that.
@@ -108,6 +124,21 @@ mod tests {
         assert!(!window.has_room(), "a permit counts");
         window.return_permit();
         assert!(window.has_room());
+    }
+
+    #[test]
+    fn messages_in_a_row_count_as_each_alone() {
+        let mut window = SendWindow::new(Window { messages: 4, bytes: 100 });
+        window.permit();
+        assert_eq!(window.left(), Window { messages: 3, bytes: 100 });
+        window.note_going([30, 40].into_iter());
+        assert_eq!(window.left(), Window { messages: 1, bytes: 30 });
+        assert!(!window.note_sent(20));
+        assert_eq!(window.left(), Window { messages: 1, bytes: 10 });
+        window.note_taken(2);
+        assert_eq!(window.left(), Window { messages: 3, bytes: 80 });
+        window.note_going([500].into_iter());
+        assert!(window.left().bytes == 0 && !window.has_room());
     }
 
     #[test]

@@ -135,9 +135,10 @@ impl<R: DeserializeOwned + Send + 'static> Messages<R> {
             None => ready!(self.dialog.poll_items(cx, &mut self.behind)),
         };
         Poll::Ready(match take {
+            Take::Item(item) if !decode::is_large(&item) => Some(item.decode().map_err(Error::from)),
             Take::Item(item) => match Decoding::begin(item, self.dialog.channel()) {
                 Ok(decoding) => return self.poll_decoding(decoding, cx),
-                Err(small) => Some(small.decode().map_err(Error::from)),
+                Err(here) => Some(here.decode().map_err(Error::from)),
             },
             Take::Lost(lost) => Some(Err(Error::Lagged { lost })),
             Take::Failed(end) => {

@@ -5,6 +5,7 @@
 //! # Invariants
 //! 1. A change that a task may wait for wakes all of them, after the session is unlocked.
 
+mod batch;
 mod sending;
 mod wake;
 
@@ -19,6 +20,7 @@ use pleach_wire::transport::Lane;
 use pleach_wire::{ByteStr, Cid, Encode, Payload};
 use tokio::sync::oneshot;
 
+use self::batch::Batch;
 pub(crate) use self::wake::Wake;
 use super::cancelling::{CancelOutcome, Cancelling, Reason, Subject};
 use super::records::Kind;
@@ -45,7 +47,11 @@ struct Held {
     /// Whether so much may be queued on the lane that its room has to be looked at.
     may_lack_room: AtomicBool,
     /// Held from the permit for a stream message until its size is counted: so the next one knows of it.
-    sending: Mutex<()>,
+    sending: Mutex<Batch>,
+    /// Whether there are messages in `sending`.
+    has_items: AtomicBool,
+    /// Whether the last message was too large to share a frame.
+    sends_large: AtomicBool,
     /// Whether its cancellation has a record, or will have one.
     cancel_recorded: AtomicBool,
 }
@@ -80,7 +86,9 @@ impl DialogHandle {
             wake,
             lane: OnceLock::new(),
             may_lack_room: AtomicBool::new(false),
-            sending: Mutex::new(()),
+            sending: Mutex::new(Batch::new()),
+            has_items: AtomicBool::new(false),
+            sends_large: AtomicBool::new(false),
             cancel_recorded: AtomicBool::new(false),
         }))
     }
@@ -212,18 +220,27 @@ impl DialogHandle {
         }
     }
 
-    /// Sends a message of this dialog.
+    /// Sends a message of this dialog, behind its stream messages.
     pub(super) fn send(&self, transmit: Transmit<'_>) -> Result<()> {
+        self.queue_items();
+        self.send_now(transmit)
+    }
+
+    fn send_now(&self, transmit: Transmit<'_>) -> Result<()> {
         // The message loop writes: messages that a task sends without waiting go out together.
         let sent = self.0.channel.transmit(&transmit, WITH_OTHERS);
         let Sent { lane, waiting } = sent.map_err(|error| self.0.channel.not_sent(error))?;
-        if waiting >= LOOK_FOR_ROOM {
-            self.0.may_lack_room.store(true, Ordering::Relaxed);
-        }
+        self.note_waiting(waiting);
         if transmit.settles().is_some() {
             self.0.lane.get_or_init(|| lane);
         }
         Ok(())
+    }
+
+    fn note_waiting(&self, waiting: usize) {
+        if waiting >= LOOK_FOR_ROOM {
+            self.0.may_lack_room.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Notes that this side cancels the function: from here on its end, or that of the connection, is as expected.

@@ -10,6 +10,7 @@ use pleach_wire::transport::Lane;
 use pleach_wire::{Encode, Window};
 
 use super::DialogHandle;
+use super::batch::Batch;
 use crate::channel::records::Kind;
 use crate::error::Result;
 use crate::proto::dialog::NoPermit;
@@ -32,6 +33,11 @@ impl DialogHandle {
 
     /// Asks to send one stream message, later: for a sink, which has to know before it gets the message.
     pub(crate) fn take_permit(&self) -> Result<InOrder, NoPermit> {
+        self.take_permit_behind(&mut lock(&self.0.sending))
+    }
+
+    fn take_permit_behind(&self, batch: &mut Batch) -> Result<InOrder, NoPermit> {
+        self.queue_batch(batch); // the window counts them then
         self.with(Session::take_permit)
     }
 
@@ -57,6 +63,7 @@ impl DialogHandle {
     /// # Errors
     /// Why it never may.
     pub(crate) async fn until_permitted(&self) -> Result<(), NoPermit> {
+        self.queue_items(); // the window counts them then
         let permitted = self.permitted_but(NoPermit::Wait).await;
         if permitted != Err(NoPermit::NotOpened) {
             return permitted;
@@ -79,8 +86,11 @@ impl DialogHandle {
     /// # Errors
     /// Why it may not.
     pub(crate) fn send_item(&self, value: &dyn Encode) -> Result<Result<()>, NoPermit> {
-        let _one_at_a_time = lock(&self.0.sending);
-        let permit = self.take_permit()?;
+        if self.add_item(value)? {
+            return Ok(Ok(()));
+        }
+        let batch = &mut *lock(&self.0.sending);
+        let permit = self.take_permit_behind(batch)?;
         Ok(self.send_permitted(permit, value))
     }
 
@@ -89,13 +99,15 @@ impl DialogHandle {
     /// # Errors
     /// When its value can't be sent, or the connection is gone. The permit is given back.
     pub(crate) fn send_item_for(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
-        let _one_at_a_time = lock(&self.0.sending);
+        let batch = &mut *lock(&self.0.sending);
+        self.queue_batch(batch);
         self.send_permitted(permit, value)
     }
 
     fn send_permitted(&self, permit: InOrder, value: &dyn Encode) -> Result<()> {
         let value = Measured::new(value);
-        let sent = self.send(permit.item(&value));
+        let sent = self.send_now(permit.item(&value));
+        self.note_size(value.len());
         if sent.is_err() {
             self.change(Session::return_permit);
         } else if self.with(|session, cid| session.note_sent(cid, Window::cost(value.len()))) {

@@ -281,6 +281,19 @@ impl Dialog {
         Ok(())
     }
 
+    /// Returns how much may be sent in a row.
+    ///
+    /// # Errors
+    /// As [`may_send`](Self::may_send).
+    pub(crate) fn may_send_items(&self) -> Result<Window, NoPermit> {
+        self.may_send().map(|()| self.outgoing.left())
+    }
+
+    /// Messages will be sent in a row, which count for so many bytes each.
+    pub(super) fn note_items(&mut self, costs: impl Iterator<Item = u32>) {
+        self.outgoing.note_going(costs);
+    }
+
     /// Gives a permit back that was not used.
     pub(super) fn return_permit(&mut self) {
         self.outgoing.return_permit();

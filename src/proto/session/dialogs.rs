@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use pleach_wire::msg::FunctionKind;
 use pleach_wire::transport::Lane;
-use pleach_wire::{Cid, Encode, Msg, Payload};
+use pleach_wire::{Cid, Encode, Msg, Payload, Window};
 
 use super::{Ended, Handles, Session};
 use crate::proto::dialog::{Dialog, End, Misuse, NoPermit, Take};
@@ -78,6 +78,21 @@ impl<H: Handles> Session<H> {
         let entry = self.entry(cid);
         entry.dialog.take_permit()?;
         Ok(entry.in_order(cid))
+    }
+
+    /// Returns on which lane stream messages may be sent in a row, and how much of them; none before the lane is settled.
+    ///
+    /// # Errors
+    /// Why not, or not yet.
+    pub(crate) fn may_send_items(&mut self, cid: Cid) -> Result<Option<(Lane, Window)>, NoPermit> {
+        let entry = self.entry(cid);
+        let window = entry.dialog.may_send_items()?;
+        Ok(entry.lane.map(|lane| (lane, window)))
+    }
+
+    /// Stream messages will be sent in a row, which count for so many bytes each.
+    pub(crate) fn note_items(&mut self, cid: Cid, costs: impl Iterator<Item = u32>) {
+        self.entry(cid).dialog.note_items(costs);
     }
 
     /// Gives a permit back that was not used.

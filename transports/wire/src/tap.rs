@@ -2,12 +2,13 @@
 //!
 //! It is off until something watches: until then a message costs one load of a flag.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::codec::{Codec, Format, FrameBuf};
+use crate::codec::{Codec, Format, FrameBuf, Payload};
 use crate::error::TransportError;
 use crate::msg::{Msg, Outgoing};
 
@@ -86,6 +87,30 @@ impl<C: Codec> Codec for Tapped<C> {
             tap.received(msg, bytes);
         }
         decoded
+    }
+
+    fn shares_frames(&self) -> bool {
+        self.codec.shares_frames()
+    }
+
+    #[inline]
+    fn decode_items(&self, body: &Bytes, messages: &mut Vec<Msg>) -> Option<Result<(), TransportError>> {
+        let before = messages.len();
+        let decoded = self.codec.decode_items(body, messages)?;
+        if let Some(tap) = self.tap_now() {
+            show(tap, &messages[before..], body.len());
+        }
+        Some(decoded)
+    }
+}
+
+/// Shows the messages of one frame, which has so many bytes. What they share is counted with the first one.
+#[cold]
+fn show(tap: &dyn Tap, messages: &[Msg], bytes: usize) {
+    let size = |msg: &Msg| msg.payload().map_or(0, Payload::len);
+    let mut shared = bytes.saturating_sub(messages.iter().map(size).sum());
+    for msg in messages {
+        tap.received(msg, mem::take(&mut shared) + size(msg));
     }
 }
 

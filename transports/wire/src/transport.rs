@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::Address;
-use crate::codec::{Encode, Format};
+use crate::codec::{Encode, Format, Items};
 use crate::error::TransportError;
-use crate::msg::{Msg, Outgoing};
+use crate::msg::{Cid, Msg, Outgoing};
 use crate::tap::Tap;
 
 /// One connection that carries messages, shared by all its senders and the one task that reads it.
@@ -56,6 +56,22 @@ pub trait MsgTransport: Send + Sync + 'static {
         let waiting = self.queue(lane, msg)?;
         self.wake_flusher();
         Ok(waiting)
+    }
+
+    /// Returns whether small messages of a stream may share a frame.
+    fn shares_frames(&self) -> bool {
+        false
+    }
+
+    /// Adds stream messages of one dialog, at least one, to the send queue of a lane, if they may
+    /// [share a frame](Self::shares_frames). Returns the bytes that wait for the same stream. Never waits, and wakes
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`queue`](Self::queue).
+    fn queue_items(&self, lane: Lane, cid: Cid, items: &Items) -> Result<usize, TransportError> {
+        let _ = (lane, cid, items);
+        Err(TransportError::Encode { codec: self.format().name(), why: "it has no frames for several messages".into() })
     }
 
     /// Writes the queue, as far as the peer takes it right now. A failure shows in the next call.

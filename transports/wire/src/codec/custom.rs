@@ -41,7 +41,7 @@ use super::place::Trail;
 use super::reading::{self, Forms};
 use super::wide::Form;
 use super::writing::{Limits, Whole};
-use super::{Codec, Format, FrameBuf, envelope};
+use super::{Codec, Format, FrameBuf, envelope, items};
 use crate::error::TransportError;
 use crate::msg::{Msg, Outgoing};
 
@@ -99,6 +99,15 @@ impl Codec for CustomCodec {
 
     fn decode(&self, body: Bytes) -> Result<Msg, TransportError> {
         envelope::read(self.format(), body)
+    }
+
+    fn shares_frames(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn decode_items(&self, body: &Bytes, messages: &mut Vec<Msg>) -> Option<Result<(), TransportError>> {
+        items::read(self.format(), body, messages)
     }
 }
 

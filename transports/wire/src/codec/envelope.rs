@@ -4,6 +4,8 @@
 //! [code, cid?, field…, payload, added…]                                   a plain message
 //! [code | 0x40, cid?, field…, payload, added…]  blob … blob  u32 LE       with blobs; the trailer is their size
 //! ```
+//! Several messages of a stream may share a frame (see [`items`](super::items)).
+//!
 //! Where the payload is MessagePack too, the whole is, and a blob in it is an extension that names a range of the bytes
 //! behind the array (see [`crate::blob`]).
 //!
@@ -140,6 +142,7 @@ fn take(format: Format, mut body: Bytes) -> Result<Msg, String> {
         START | OPEN => 4,
         STREAM => 5,
         PULL => 7,
+        ITEMS => return Err("it has several messages of a stream, and one is read here".to_owned()),
         _ => return Err(format!("unknown message code {code}")),
     };
     if fields < needed {
@@ -281,7 +284,7 @@ fn take_last_number(body: &mut Bytes) -> Result<u64, String> {
     Ok(number)
 }
 
-fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
+pub(super) fn take_cid(body: &mut Bytes) -> Result<Cid, String> {
     take_number(body).map(Cid)
 }
 
@@ -335,11 +338,15 @@ fn put_header(out: &mut BytesMut, code: u8, fields: u8) {
     out.put_slice(&[FIXARRAY | fields, code]);
 }
 
-fn put_cid(out: &mut BytesMut, cid: Cid) {
+pub(super) fn put_cid(out: &mut BytesMut, cid: Cid) {
     put_number(out, cid.0);
 }
 
+#[inline]
 fn put_number(out: &mut BytesMut, number: u64) {
+    if let small @ 0..=0x7f = number {
+        return out.put_u8(small as u8);
+    }
     encode::write_uint(&mut Out(out), number).expect("memory takes all bytes");
 }
 
@@ -366,7 +373,7 @@ fn put_text(out: &mut BytesMut, text: &str) {
     encode::write_str(&mut Out(out), text).expect("memory takes all bytes");
 }
 
-const FIXARRAY: u8 = 0x90;
+pub(super) const FIXARRAY: u8 = 0x90;
 const HELLO: u8 = 1;
 const START: u8 = 2;
 const RETURN: u8 = 3;
@@ -377,13 +384,14 @@ const BYE: u8 = 7;
 const OPEN: u8 = 8;
 const STARTED: u8 = 9;
 const STREAM: u8 = 10;
-const YIELD: u8 = 11;
+pub(super) const YIELD: u8 = 11;
 const CREDIT: u8 = 12;
 const STOP: u8 = 13;
 const PULL: u8 = 14;
 const PING: u8 = 15;
 const PONG: u8 = 16;
 const VALUE: u8 = 17;
+pub(super) const ITEMS: u8 = 18;
 const HAS_PARTS: u8 = 0x40;
 const U64: u8 = 0xcf;
 const STR32: u8 = 0xdb;

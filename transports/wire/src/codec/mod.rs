@@ -12,6 +12,7 @@ mod comparing;
 mod custom;
 mod dynamic;
 mod envelope;
+mod items;
 mod json;
 mod json_keys;
 mod measured;
@@ -27,6 +28,8 @@ use serde::Serialize;
 
 pub use self::comparing::{lost, read_back};
 pub use self::custom::{CustomCodec, CustomFormat};
+pub(crate) use self::items::MAX_SHARED;
+pub use self::items::{Items, with_small};
 pub use self::json::Json;
 pub use self::measured::Measured;
 pub use self::msgpack::Msgpack;
@@ -55,6 +58,21 @@ pub trait Codec: Send + Sync + 'static {
     /// # Errors
     /// [`TransportError::Decode`] for bytes that are not a message; never panics, whatever the bytes.
     fn decode(&self, body: Bytes) -> Result<Msg, TransportError>;
+
+    /// Returns whether small messages of a stream may share a frame. A codec that writes its envelopes itself has no
+    /// such frames.
+    fn shares_frames(&self) -> bool {
+        false
+    }
+
+    /// Reads a frame body that [several messages](Items) share, and appends them; `None` for any other body.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); the messages before that may have been appended.
+    fn decode_items(&self, body: &Bytes, messages: &mut Vec<Msg>) -> Option<Result<(), TransportError>> {
+        let _ = (body, messages);
+        None
+    }
 }
 
 /// Where a codec writes: a buffer, and the blobs that follow it uncopied.

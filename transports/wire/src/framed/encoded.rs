@@ -13,7 +13,7 @@ use std::mem;
 use bytes::{Bytes, BytesMut};
 
 use super::frame::CHUNK;
-use crate::codec::{Codec, FrameBuf};
+use crate::codec::{Codec, FrameBuf, Items};
 use crate::error::{Direction, TransportError};
 use crate::msg::{Cid, Msg, Outgoing};
 
@@ -47,11 +47,24 @@ pub(super) fn with_encoded<C: Codec, T>(
     limit: usize,
     queue: impl FnOnce(Encoded<'_>) -> Result<T, TransportError>,
 ) -> Result<T, TransportError> {
-    let mut queue = Some(queue);
+    with_buffers(|buffers| queue(Encoded::new(buffers, codec, msg, limit)?))
+}
+
+/// Hands the frame of some stream messages to `queue`.
+pub(super) fn with_items<T>(cid: Cid, items: &Items, queue: impl FnOnce(Encoded<'_>) -> T) -> T {
+    with_buffers(|buffers| {
+        items.write(cid, &mut buffers.envelope);
+        let size = buffers.envelope.len();
+        queue(Encoded { buffers, size, cid: Some(cid), is_goodbye: false })
+    })
+}
+
+fn with_buffers<T>(act: impl FnOnce(&mut Buffers) -> T) -> T {
+    let mut act = Some(act);
     let mut within = |buffers: &mut Buffers| {
-        let queue = queue.take().expect("called once");
+        let act = act.take().expect("called once");
         let clean_up = CleanUp(buffers);
-        queue(Encoded::new(clean_up.0, codec, msg, limit)?)
+        act(clean_up.0)
     };
     // They are in use while a value sends another message as it is encoded, and gone where the thread ends.
     let done = BUFFERS.try_with(|buffers| buffers.try_borrow_mut().ok().map(|mut buffers| within(&mut buffers)));

@@ -46,14 +46,14 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use self::encoded::with_encoded;
+use self::encoded::{with_encoded, with_items};
 use self::frame::CHUNK;
 use self::inbound::Inbound;
 use self::outbound::Outbound;
 use crate::blob;
-use crate::codec::{Codec, Encode, Format, Measured};
+use crate::codec::{Codec, Encode, Format, Items, MAX_SHARED, Measured};
 use crate::error::{EndReason, TransportClosed, TransportError};
-use crate::msg::{Msg, Outgoing};
+use crate::msg::{Cid, Msg, Outgoing};
 use crate::sync::{lock, try_lock};
 use crate::tap::{Tap, Tapped};
 use crate::transport::{Flow, Lane, Link, MsgTransport, PeerInfo, Traffic, Volume};
@@ -117,6 +117,19 @@ impl<C: Codec> MsgTransport for Framed<C> {
         let (out, waiting) = self.push(lane, msg)?;
         out.wake_flusher();
         Ok(waiting)
+    }
+
+    fn shares_frames(&self) -> bool {
+        self.codec.shares_frames() && self.limit() >= MAX_SHARED
+    }
+
+    fn queue_items(&self, lane: Lane, cid: Cid, items: &Items) -> Result<usize, TransportError> {
+        with_items(cid, items, |message| {
+            let mut out = self.outbound();
+            let waiting = out.push(lane, message, self.codec.name())?;
+            out.messages += items.len() as u64 - 1;
+            Ok(waiting)
+        })
     }
 
     fn flush_now(&self) {

@@ -143,7 +143,11 @@ impl FrameReader {
                 }
                 Header::Whole { .. } => {
                     self.buffer.advance(LENGTH_PREFIX);
-                    batch.push(codec.decode(self.buffer.split_to(size).freeze())?);
+                    let body = self.buffer.split_to(size).freeze();
+                    match codec.decode_items(&body, batch) {
+                        Some(taken) => taken?,
+                        None => batch.push(codec.decode(body)?),
+                    }
                 }
                 Header::First { len, id, .. } => {
                     self.assembly.begin(id, size, len as usize).map_err(malformed)?;

@@ -18,7 +18,7 @@ use super::place::{Reader, Trail, Untraced};
 use super::reading::{self, Forms};
 use super::wide::Form;
 use super::writing::{self, Limits};
-use super::{Codec, Format, FrameBuf, MAX_DEPTH, envelope};
+use super::{Codec, Format, FrameBuf, MAX_DEPTH, envelope, items};
 use crate::blob;
 use crate::error::TransportError;
 use crate::msg::{Msg, Outgoing};
@@ -42,6 +42,15 @@ impl Codec for Msgpack {
 
     fn decode(&self, body: Bytes) -> Result<Msg, TransportError> {
         envelope::read(Format::Msgpack, body)
+    }
+
+    fn shares_frames(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn decode_items(&self, body: &Bytes, messages: &mut Vec<Msg>) -> Option<Result<(), TransportError>> {
+        items::read(Format::Msgpack, body, messages)
     }
 }
 
