@@ -9,7 +9,7 @@ use syn::ext::IdentExt as _;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
-use syn::{Error, Ident, ItemFn, LitInt, LitStr, Path, Result, Signature};
+use syn::{Error, Ident, ItemFn, LitBool, LitInt, LitStr, Path, Result, Signature};
 
 use crate::library::{self, Library};
 
@@ -38,7 +38,7 @@ pub(crate) fn test(options: TokenStream, function: TokenStream) -> Result<TokenS
     let (flavor, body) = (options.flavor()?, body(&function));
     let ItemFn { attrs, vis, sig: Signature { ident, output, .. }, .. } = &function;
     let name = name_for_harness(ident);
-    let may_leak = options.may_leak()?;
+    let (may_leak, start_paused) = (options.may_leak()?, options.start_paused()?);
     let transport = match &options.transport {
         Some(transport) => quote!(::core::option::Option::Some(#transport)),
         None => quote!(::core::option::Option::None),
@@ -62,9 +62,12 @@ pub(crate) fn test(options: TokenStream, function: TokenStream) -> Result<TokenS
             __PLEACH_TEST.enter();
             #pleach::__private::run_test(
                 &__PLEACH_TEST,
-                #flavor,
-                #transport,
-                #may_leak,
+                #pleach::__private::TestOptions {
+                    flavor: #flavor,
+                    transport: #transport,
+                    start_paused: #start_paused,
+                    may_leak: #may_leak,
+                },
                 || #config,
                 __pleach_body,
             )
@@ -116,7 +119,9 @@ impl Kind {
     fn options(self) -> &'static str {
         match self {
             Self::Main => "there are `flavor`, `worker_threads`, `init` and `crate`",
-            Self::Test => "there are `flavor`, `worker_threads`, `transport`, `config`, `leaks`, `init` and `crate`",
+            Self::Test => {
+                "there are `flavor`, `worker_threads`, `transport`, `start_paused`, `config`, `leaks`, `init` and `crate`"
+            }
         }
     }
 }
@@ -128,6 +133,7 @@ struct Options {
     worker_threads: Option<LitInt>,
     init: Option<Path>,
     transport: Option<LitStr>,
+    start_paused: Option<LitBool>,
     config: Option<Path>,
     leaks: Option<LitStr>,
     pleach: Library,
@@ -144,10 +150,7 @@ impl Options {
             Kind::Test if is("transport") => once(&mut self.transport, option),
             Kind::Test if is("config") => once(&mut self.config, option),
             Kind::Test if is("leaks") => once(&mut self.leaks, option),
-            Kind::Test if is("start_paused") => Err(option.error(
-                "actors have clocks of their own, so the time of a whole tree can't be paused; test code that \
-                 waits with `#[tokio::test(start_paused = true)]`, without actors",
-            )),
+            Kind::Test if is("start_paused") => once(&mut self.start_paused, option),
             _ => Err(option.error(format!("unknown option; {}", kind.options()))),
         }
     }
@@ -161,6 +164,28 @@ impl Options {
                 "ignore" => Ok(true),
                 _ => Err(Error::new_spanned(leaks, "what a test leaves can \"fail\" it, or it can \"ignore\" that")),
             },
+        }
+    }
+
+    /// Returns whether the time of a test is paused.
+    fn start_paused(&self) -> Result<bool> {
+        let Some(paused) = self.start_paused.as_ref().filter(|paused| paused.value) else { return Ok(false) };
+        if self.flavor.as_ref().is_some_and(|flavor| flavor.value() != "current_thread") {
+            return Err(Error::new_spanned(
+                paused,
+                "the time of a runtime with several threads can't be paused: leave out `flavor`",
+            ));
+        }
+        match self.transport.as_ref().map(LitStr::value).as_deref() {
+            Some("mem") => Ok(true),
+            Some(_) => Err(Error::new_spanned(
+                &self.transport,
+                "`start_paused` needs `transport = \"mem\"`: any other has actors in processes, whose clocks go on",
+            )),
+            None => Err(Error::new_spanned(
+                paused,
+                "`start_paused` needs `transport = \"mem\"`: actors in processes have clocks that go on",
+            )),
         }
     }
 

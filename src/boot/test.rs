@@ -17,6 +17,19 @@ use crate::spawn::entry::async_runtime;
 use crate::spawn::tested::{Running, Test};
 use crate::testing;
 
+/// The options of `#[pleach::test]`.
+#[derive(Clone, Copy, Debug)]
+pub struct TestOptions {
+    /// The async runtime of its root.
+    pub flavor: Flavor,
+    /// The transport of its tree, whatever the configuration says.
+    pub transport: Option<&'static str>,
+    /// Whether the time of its tree is paused.
+    pub start_paused: bool,
+    /// Whether it passes although its tree has left something.
+    pub may_leak: bool,
+}
+
 /// Runs the body of a test in a root of its own; `#[pleach::test]` calls this.
 ///
 /// # Panics
@@ -24,21 +37,19 @@ use crate::testing;
 /// `may_leak`.
 pub fn run_test<T, F>(
     test: &'static Test,
-    flavor: Flavor,
-    transport: Option<&str>,
-    may_leak: bool,
+    options: TestOptions,
     config: impl FnOnce() -> Result<Config>,
     body: impl FnOnce() -> F,
 ) -> T
 where
     F: Future<Output = T>,
 {
-    let (multi_thread, workers) = flavor.threads();
+    let (multi_thread, workers) = options.flavor.threads();
     let tokio = async_runtime(multi_thread, workers).expect("a test can't start without an async runtime");
     let root = OnceLock::new();
     let in_root = async {
         let mut config = config()?;
-        if let Some(transport) = transport {
+        if let Some(transport) = options.transport {
             config.transport = transport.to_owned();
         }
         // Its value is the test's, whatever that is: an error in it has ended the nurseries that it went through.
@@ -49,6 +60,9 @@ where
         .await
     };
     let ended = tokio.block_on(async {
+        if options.start_paused {
+            tokio::time::pause();
+        }
         let _running = Running::begin(test);
         let ended = AssertUnwindSafe(in_root).catch_unwind().await;
         // Also after a panic: no actor of it is left when the next test begins.
@@ -59,7 +73,7 @@ where
         Ok(Ok(value)) => {
             let leaks = testing::leaks().into_iter().filter(|leak| root.get() == Some(&leak.root));
             let leaks: Vec<_> = leaks.map(|leak| leak.what.to_string()).collect();
-            assert!(may_leak || leaks.is_empty(), "the tree of this test has left {}", leaks.join(", "));
+            assert!(options.may_leak || leaks.is_empty(), "the tree of this test has left {}", leaks.join(", "));
             value
         }
         Ok(Err(error)) => panic!("the root of this test has failed: {error:?}"),

@@ -6,6 +6,7 @@
 //! | [`start`] | from start options to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
 //! | [`thread`] | the launcher for transports that can't leave the process |
+//! | `one_clock` | the launcher for tests whose time is paused |
 //! | [`commands`] | other programs, run to their end |
 //! | [`remote`] | the common part of the launchers for other hosts |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
@@ -23,6 +24,8 @@
 mod commands;
 pub(crate) mod entry;
 pub(crate) mod judge;
+#[cfg(feature = "testing")]
+mod one_clock;
 pub(crate) mod process;
 pub(crate) mod reap;
 mod remote;

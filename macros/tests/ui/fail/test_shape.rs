@@ -16,6 +16,15 @@ async fn twice() {}
 #[pleach::test(start_paused = true)]
 async fn paused() {}
 
+#[pleach::test(transport = "uds", start_paused = true)]
+async fn paused_processes() {}
+
+#[pleach::test(transport = "mem", start_paused = true, flavor = "multi_thread")]
+async fn paused_threads() {}
+
+#[pleach::test(start_paused = "yes")]
+async fn paused_in_words() {}
+
 #[pleach::test(leaks = "maybe")]
 async fn leaks() {}
 
