@@ -27,9 +27,9 @@ const ORDER: &[&str] = &[
     // A connection, and what is called over it.
     "channel", "decode", "registry", "stream", "rpc",
     // An actor among others.
-    "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "testing", "boot",
+    "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "portal", "testing", "boot",
     // The public handles.
-    "portal", "find", "nursery", "stateful", "trionics",
+    "find", "nursery", "stateful", "trionics",
     // Pages; a build for fuzzing; the root, which re-exports.
     "manual", "fuzzing", "lib",
 ];

@@ -91,6 +91,36 @@
 //! # }
 //! ```
 //!
+//! That is an end on request, which fails nothing. What a network or a crash may do comes from
+//! [`testing`](crate::testing); it is set here, on the connection to an actor, over any transport:
+//!
+//! - [`cut`](crate::testing::cut) breaks the connection, without a word to either side;
+//! - [`delay`](crate::testing::delay) has messages take their time, both ways;
+//! - [`kill_at`](crate::testing::kill_at) has the actor die when a function of it was called, or has answered, for the
+//!   n-th time.
+//!
+//! ```
+//! # use pleach::prelude::*;
+//! use pleach::testing::{self, Point};
+//!
+//! #[pleach::rpc]
+//! async fn book(amount: u32) -> Result<u32> {
+//!     Ok(amount)
+//! }
+//!
+//! # #[pleach::main]
+//! # async fn main() {
+//! let booked: Result<u32> = pleach::open_nursery(async |n| {
+//!     let bank = n.start_actor("bank").enable(module_path!()).await?;
+//!     testing::kill_at(&bank, Point::answered("book", 1))?;
+//!     bank.run(book(10)).await?;
+//!     bank.run(book(20)).await // it has died meanwhile
+//! })
+//! .await;
+//! assert!(booked.is_err());
+//! # }
+//! ```
+//!
 //! # Time
 //! A test need not wait for its timers. With `start_paused = true`, the clock of its tree stands still while something
 //! in it has work to do, and goes on to the next timer as soon as all of it waits. An hour takes no time then, and a bound

@@ -219,6 +219,12 @@ impl Process {
         let _ = self.signals.try_send(signal); // full: the keeper has the same order already; closed: it has ended
     }
 
+    /// Kills it as something outside would: it counts as not signalled from here.
+    #[cfg(feature = "testing")]
+    pub(crate) fn crash(&self) {
+        let _ = self.signals.try_send(Signal::Kill); // as in `signal`
+    }
+
     /// Returns its process id; for a thread, that of this process; nothing for one on another host.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.pid
