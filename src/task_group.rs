@@ -9,6 +9,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::OnceLock;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -34,6 +38,15 @@ pub(crate) struct TaskGroup {
 pub(crate) struct Groups {
     actors: TaskTracker,
     killed: CancellationToken,
+    schedule: Arc<OnceLock<Schedule>>,
+}
+
+/// The seed of a tree's schedule, and how many others were made of it.
+#[cfg(feature = "testing")]
+#[derive(Debug)]
+struct Schedule {
+    seed: u64,
+    made: AtomicU64,
 }
 
 #[cfg(feature = "testing")]
@@ -56,6 +69,17 @@ impl Groups {
     pub(crate) async fn ended(&self) {
         self.actors.close();
         self.actors.wait().await;
+    }
+
+    /// Sets the seed of the schedule; returns whether there was none.
+    pub(crate) fn set_seed(&self, seed: u64) -> bool {
+        self.schedule.set(Schedule { seed, made: AtomicU64::new(0) }).is_ok()
+    }
+
+    /// Makes another seed of that of the schedule, if there is one: for the next connection.
+    pub(crate) fn next_seed(&self) -> Option<u64> {
+        let Schedule { seed, made } = self.schedule.get()?;
+        Some(seed.rotate_left(32) ^ made.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Kills all groups, also those that are yet to come.

@@ -38,7 +38,11 @@ pub(crate) fn test(options: TokenStream, function: TokenStream) -> Result<TokenS
     let (flavor, body) = (options.flavor()?, body(&function));
     let ItemFn { attrs, vis, sig: Signature { ident, output, .. }, .. } = &function;
     let name = name_for_harness(ident);
-    let (may_leak, start_paused) = (options.may_leak()?, options.start_paused()?);
+    let (may_leak, start_paused, seeds) = (options.may_leak()?, options.start_paused()?, options.seeds()?);
+    let (run, seeds) = match seeds {
+        Some(seeds) => (quote!(run_seeds), quote!(#seeds,)),
+        None => (quote!(run_test), quote!()),
+    };
     let transport = match &options.transport {
         Some(transport) => quote!(::core::option::Option::Some(#transport)),
         None => quote!(::core::option::Option::None),
@@ -60,14 +64,16 @@ pub(crate) fn test(options: TokenStream, function: TokenStream) -> Result<TokenS
 
             #(#init();)*
             __PLEACH_TEST.enter();
-            #pleach::__private::run_test(
+            #pleach::__private::#run(
                 &__PLEACH_TEST,
                 #pleach::__private::TestOptions {
                     flavor: #flavor,
                     transport: #transport,
                     start_paused: #start_paused,
+                    seed: ::core::option::Option::None,
                     may_leak: #may_leak,
                 },
+                #seeds
                 || #config,
                 __pleach_body,
             )
@@ -120,7 +126,8 @@ impl Kind {
         match self {
             Self::Main => "there are `flavor`, `worker_threads`, `init` and `crate`",
             Self::Test => {
-                "there are `flavor`, `worker_threads`, `transport`, `start_paused`, `config`, `leaks`, `init` and `crate`"
+                "there are `flavor`, `worker_threads`, `transport`, `start_paused`, `seeds`, `config`, `leaks`, `init` and \
+                 `crate`"
             }
         }
     }
@@ -134,6 +141,7 @@ struct Options {
     init: Option<Path>,
     transport: Option<LitStr>,
     start_paused: Option<LitBool>,
+    seeds: Option<LitInt>,
     config: Option<Path>,
     leaks: Option<LitStr>,
     pleach: Library,
@@ -151,6 +159,7 @@ impl Options {
             Kind::Test if is("config") => once(&mut self.config, option),
             Kind::Test if is("leaks") => once(&mut self.leaks, option),
             Kind::Test if is("start_paused") => once(&mut self.start_paused, option),
+            Kind::Test if is("seeds") => once(&mut self.seeds, option),
             _ => Err(option.error(format!("unknown option; {}", kind.options()))),
         }
     }
@@ -186,6 +195,21 @@ impl Options {
                 paused,
                 "`start_paused` needs `transport = \"mem\"`: actors in processes have clocks that go on",
             )),
+        }
+    }
+
+    /// Returns how many seeds a test is run with, if it has any.
+    fn seeds(&self) -> Result<Option<u64>> {
+        let Some(seeds) = &self.seeds else { return Ok(None) };
+        if !self.start_paused()? {
+            return Err(Error::new_spanned(
+                seeds,
+                "`seeds` needs `start_paused = true`: only with one clock does a seed make the same run again",
+            ));
+        }
+        match seeds.base10_parse()? {
+            0 => Err(Error::new_spanned(seeds, "a test is run with at least one seed")),
+            number => Ok(Some(number)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Unlike in [`run_main`](super::main::run_main), signals end the program at once, as they do any test, and what this library
 //! logs is shown only by a subscriber of the program.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 
 use futures_util::FutureExt as _;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::runtime::wait_for_reaper;
 use crate::spawn::entry::async_runtime;
 use crate::spawn::tested::{Running, Test};
-use crate::testing;
+use crate::testing::{self, schedule};
 
 /// The options of `#[pleach::test]`.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct TestOptions {
     pub transport: Option<&'static str>,
     /// Whether the time of its tree is paused.
     pub start_paused: bool,
+    /// That of its schedule, if it has one.
+    pub seed: Option<u64>,
     /// Whether it passes although its tree has left something.
     pub may_leak: bool,
 }
@@ -55,6 +57,7 @@ where
         // Its value is the test's, whatever that is: an error in it has ended the nurseries that it went through.
         open_root(config, async |actor| {
             root.get_or_init(|| actor.id().clone());
+            options.seed.map_or(Ok(()), schedule)?;
             Ok::<_, Error>(body().await)
         })
         .await
@@ -78,5 +81,62 @@ where
         }
         Ok(Err(error)) => panic!("the root of this test has failed: {error:?}"),
         Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Runs the body of a test once for each of so many seeds, until one fails; `#[pleach::test(seeds = …)]` calls this.
+///
+/// # Panics
+/// As [`run_test`]; and if the variable with a seed has none.
+pub fn run_seeds<T, F>(
+    test: &'static Test,
+    options: TestOptions,
+    number: u64,
+    config: impl Fn() -> Result<Config>,
+    body: impl Fn() -> F,
+) -> T
+where
+    T: TestResult,
+    F: Future<Output = T>,
+{
+    let seeds = schedule::seeds(number).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let mut last = None;
+    for seed in seeds {
+        let options = TestOptions { seed: Some(seed), ..options };
+        match catch_unwind(AssertUnwindSafe(|| run_test(test, options, &config, &body))) {
+            Ok(result) if !result.has_failed() => last = Some(result),
+            Ok(failed) => {
+                say_seed(seed);
+                return failed;
+            }
+            Err(panic) => {
+                say_seed(seed);
+                resume_unwind(panic);
+            }
+        }
+    }
+    last.expect("the macro lets no test have 0 seeds")
+}
+
+/// Shows which seed has failed, where `cargo test` shows what a test has printed.
+fn say_seed(seed: u64) {
+    println!("this test fails with seed {seed}; `{}={seed}` runs it with that one alone", schedule::VARIABLE);
+}
+
+/// What a test with seeds returns.
+pub trait TestResult {
+    /// Returns whether the test has failed.
+    fn has_failed(&self) -> bool;
+}
+
+impl TestResult for () {
+    fn has_failed(&self) -> bool {
+        false
+    }
+}
+
+impl<T, E> TestResult for Result<T, E> {
+    fn has_failed(&self) -> bool {
+        self.is_err()
     }
 }

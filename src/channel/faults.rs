@@ -64,6 +64,11 @@ impl Delay {
         Self { range: millis(range.start())..=millis(range.end()), both_ways, random }
     }
 
+    /// That of a connection in a tree with a schedule: both sides have one, for what they receive.
+    pub(crate) fn of_schedule(seed: u64) -> Self {
+        Self { range: 0..=JITTER, both_ways: false, random: Random::new(seed) }
+    }
+
     fn draw(&mut self) -> Duration {
         let (from, to) = (*self.range.start(), *self.range.end());
         Duration::from_millis(from + self.random.below(to.saturating_sub(from) + 1))
@@ -112,7 +117,8 @@ impl Kill {
 
 /// Returns whether a function has this path, or this end of its path.
 fn is_named(path: &str, name: &str) -> bool {
-    path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+    let mut path = path.rsplit("::");
+    name.rsplit("::").all(|part| path.next() == Some(part))
 }
 
 impl Channel {
@@ -360,6 +366,10 @@ impl Random {
 
 /// How many received messages are held on one connection: as many as some windows of streams.
 const MOST_HELD: usize = 1024;
+
+/// The longest delay of a schedule, in milliseconds: enough for several steps of one actor during one of another, and
+/// far below all bounds.
+const JITTER: u64 = 9;
 
 /// The longest delay, in milliseconds: a day.
 const LONGEST: u64 = 24 * 3600 * 1000;

@@ -165,6 +165,28 @@
 //!   expires. `spawn_blocking` and `tokio::fs` hold the clock.
 //! - `std::time` knows nothing of it: measure with `tokio::time::Instant`.
 //!
+//! # Schedules
+//! With one clock, a test makes the same run each time: also if it passes only because messages happen to come in this
+//! order. With `seeds = 20` it runs so many times, and each message takes a few milliseconds more, drawn from the seed. The
+//! messages of one connection keep their order; those of different ones come in another order with each seed:
+//!
+//! ```
+//! # fn main() {}
+//! # use pleach::prelude::*;
+//! #[pleach::test(transport = "mem", start_paused = true, seeds = 20)]
+//! async fn no_order_of_messages_matters() -> Result<()> {
+//!     // …
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A test that fails names its seed, and `PLEACH_TEST_SEED=7 cargo test no_order_of_messages_matters` makes that run
+//! again, and no other. In a root that a test opens by itself, [`testing::schedule`](crate::testing::schedule) sets a seed.
+//!
+//! What a program draws itself is not repeated: random numbers, the order of a `HashMap`, `tokio::select!` without
+//! `biased`, and threads.
+//!
+//! # Without actors
 //! Functions of `#[pleach::rpc]`, and states of `#[pleach::actor]`, also run without any actor, in a plain
 //! `#[tokio::test]`.
 //!

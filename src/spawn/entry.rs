@@ -240,6 +240,8 @@ async fn serve(
         }
         let mut ended = Ok(None);
         let why = tokio::select! {
+            // Who has asked counts before what follows from that.
+            biased;
             () = runtime.lifecycle.until_end_requested() => Why::Asked,
             signal = interrupted(&mut signals) => {
                 runtime.interrupt(signal);

@@ -25,7 +25,7 @@ mod commands;
 pub(crate) mod entry;
 pub(crate) mod judge;
 #[cfg(feature = "testing")]
-mod one_clock;
+pub(crate) mod one_clock;
 pub(crate) mod process;
 pub(crate) mod reap;
 mod remote;

@@ -1,17 +1,19 @@
 //! What tests ask for: what trees have left that have ended, and faults at a point of their choice.
 //!
-//! Faults are in [`faults`]; this file has what is left. A root that has ended has waited for its tasks, actors and processes, and has removed its sockets. What is found here
+//! Faults are in [`faults`], schedules in [`schedule`](mod@schedule); this file has what is left. A root that has ended has waited for its tasks, actors and processes, and has removed its sockets. What is found here
 //! is a fault of the program, such as a process that an actor has started and forgotten, or one of this library.
 //!
 //! [`#[pleach::test]`](macro@crate::test) asks it for the tree of the test.
 
 pub(crate) mod faults;
+pub(crate) mod schedule;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 pub use self::faults::{Point, cut, delay, kill_at};
+pub use self::schedule::schedule;
 use crate::actor::{ActorId, shown};
 use crate::runtime::{Runtime, actors_in};
 use crate::sync::lock;

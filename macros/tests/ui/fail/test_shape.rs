@@ -25,6 +25,12 @@ async fn paused_threads() {}
 #[pleach::test(start_paused = "yes")]
 async fn paused_in_words() {}
 
+#[pleach::test(transport = "mem", seeds = 20)]
+async fn seeds_without_one_clock() {}
+
+#[pleach::test(transport = "mem", start_paused = true, seeds = 0)]
+async fn no_seeds() {}
+
 #[pleach::test(leaks = "maybe")]
 async fn leaks() {}
 
