@@ -23,7 +23,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The tasks of one actor.
 #[derive(Clone, Debug)]
-pub(crate) struct TaskGroup {
+pub(crate) struct TaskGroup(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     /// The actor's name.
     name: Arc<str>,
     killed: CancellationToken,
@@ -54,7 +57,7 @@ impl Groups {
     /// Makes the group of an actor of that name.
     pub(crate) fn add(&self, name: &str) -> TaskGroup {
         let (killed, tasks) = (self.killed.child_token(), TaskTracker::new());
-        TaskGroup { name: name.into(), killed, tasks, tree: self.clone() }
+        TaskGroup(Arc::new(Inner { name: name.into(), killed, tasks, tree: self.clone() }))
     }
 
     /// Starts the task of an actor.
@@ -92,24 +95,19 @@ impl TaskGroup {
     /// Returns all groups of the tree.
     #[cfg(feature = "testing")]
     pub(crate) fn tree(&self) -> &Groups {
-        &self.tree
+        &self.0.tree
     }
 
     /// Ends all tasks at their next poll, which this brings about.
     #[cfg(feature = "testing")]
     pub(crate) fn kill(&self) {
-        self.killed.cancel();
-    }
-
-    #[cfg(feature = "testing")]
-    pub(crate) fn is_killed(&self) -> bool {
-        self.killed.is_cancelled()
+        self.0.killed.cancel();
     }
 
     /// Waits until it is killed.
     #[cfg(feature = "testing")]
     pub(crate) async fn until_killed(&self) {
-        self.killed.cancelled().await;
+        self.0.killed.cancelled().await;
     }
 
     /// Waits until all tasks have ended.
@@ -118,13 +116,13 @@ impl TaskGroup {
     /// Nothing is lost.
     #[cfg(feature = "testing")]
     pub(crate) async fn ended(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
     /// Has the records that this thread makes bear the actor's name, until the guard is dropped.
     pub(crate) fn named(&self) -> NamedThread {
-        NamedThread { around: log::replace_thread_origin(Some(self.name.clone())) }
+        NamedThread { around: log::replace_thread_origin(Some(self.0.name.clone())) }
     }
 }
 
@@ -133,8 +131,8 @@ pub(crate) fn grouped<F: Future<Output = ()>>(group: Option<&TaskGroup>, task: F
     Grouped {
         body: Some(task),
         in_group: group.map(|group| {
-            let killed = Box::pin(group.killed.clone().cancelled_owned());
-            InGroup { killed, _counted: group.tasks.token() }
+            let killed = Box::pin(group.0.killed.clone().cancelled_owned());
+            InGroup { killed, _counted: group.0.tasks.token() }
         }),
     }
 }

@@ -153,9 +153,9 @@
 //! }
 //! ```
 //!
-//! - One clock counts for all actors. So these are tasks of the test's tokio runtime, not threads with runtimes of their
-//!   own; in all else they are actors as any other over `mem`: each task knows its actor, a killed one loses all of them.
-//!   What a function starts with `tokio::spawn` or `spawn_blocking` is beside that: it belongs to the root, and ends with
+//! - One clock counts for all actors. So these are tasks of the test's tokio runtime, on its one thread, and not threads
+//!   with runtimes of their own; in all else they are actors as any other over `mem`: each task knows its actor, and a
+//!   killed one loses all of them. What a function starts with `tokio::spawn` or `spawn_blocking` is beside that: it belongs to the root, and ends with
 //!   the test.
 //! - They run in any paused tokio runtime, as in a root that a test of `#[tokio::test(start_paused = true)]` opens. What
 //!   counts is whether the time is paused when an actor is started.

@@ -56,7 +56,7 @@ impl Runtime {
             let tree = self.tasks.tree();
             self.bounded("actors without a parent", self.config.ladder(), tree.ended()).await;
             tree.kill();
-            tree.ended().await;
+            self.bounded("killed actors", self.config.give_up_after, tree.ended()).await;
         }
         self.note_step(6, "leaving");
         let _ = tokio::time::timeout(TRACES_END, tap::end_of(self.id().uuid())).await; // a reader may be slow

@@ -4,8 +4,8 @@
 //! It takes the place of [`thread`](super::thread) wherever the clock of the async runtime stands still at a start. With
 //! clocks of their own, the one side would be idle, and at once be at its next timer, while the other works.
 //!
-//! Such an actor is what its [`TaskGroup`](crate::task_group::TaskGroup) holds. What it starts past this library, as with `tokio::spawn`, is not in
-//! it, and ends with the async runtime.
+//! Such an actor is what its [`TaskGroup`](crate::task_group::TaskGroup) holds. What it starts past this library, as with
+//! `tokio::spawn`, is not in it, and ends with the async runtime.
 //!
 //! # Invariants
 //! 1. An actor's end is told when all of its tasks have been dropped.
@@ -52,14 +52,18 @@ impl Launcher for OneClock {
         let parent = parent_gone.drop_guard();
         let keeper = Box::pin(async move {
             let _parent = parent;
+            let mut was_killed = false;
             let code = loop {
                 tokio::select! {
                     biased;
                     code = &mut ended => break code.ok().flatten(),
-                    Some(_any) = orders.recv() => killed.kill(),
+                    Some(_any) = orders.recv() => {
+                        was_killed = true;
+                        killed.kill();
+                    }
                 }
             };
-            exited.send_replace(Some(Exit::with(status_of(code, killed.is_killed()))));
+            exited.send_replace(Some(Exit::with(status_of(code, was_killed))));
         });
         Ok(Launched { process, keeper })
     }

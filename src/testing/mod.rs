@@ -1,6 +1,6 @@
 //! What tests ask for: what trees have left that have ended, and faults at a point of their choice.
 //!
-//! Faults are in [`faults`], schedules in [`schedule`](mod@schedule); this file has what is left. A root that has ended has waited for its tasks, actors and processes, and has removed its sockets. What is found here
+//! Faults are in `faults.rs`, schedules in `schedule.rs`; this file has what is left. A root that has ended has waited for its tasks, actors and processes, and has removed its sockets. What is found here
 //! is a fault of the program, such as a process that an actor has started and forgotten, or one of this library.
 //!
 //! [`#[pleach::test]`](macro@crate::test) asks it for the tree of the test.

@@ -1,6 +1,7 @@
 //! Faults that a test asks for, with actors in processes and without.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as such")]
 
 use std::time::Duration;
 

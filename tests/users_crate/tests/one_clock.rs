@@ -1,6 +1,7 @@
 //! Trees whose time is paused: actors over `mem` that share the clock of their test, and are actors in all else.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as such")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -180,6 +181,37 @@ async fn a_panic_is_its_callers_alone() -> Result<()> {
         portal.cancel_actor().await
     })
     .await
+}
+
+/// A number that is lost.
+struct Fragile(u8);
+
+#[actors::actor(crate = actors)]
+impl Fragile {
+    pub(crate) async fn new() -> Result<Self> {
+        Ok(Self(0))
+    }
+
+    pub(crate) async fn break_it(&mut self) -> Result<u8> {
+        self.0 += 1;
+        panic!("as asked")
+    }
+}
+
+/// It has failed, and was not killed.
+#[actors::test(crate = actors, transport = "mem", start_paused = true)]
+async fn an_actor_that_fails_has_an_exit_code() {
+    let mut report = None;
+    let ended: Result<()> = actors::open_nursery(async |n| {
+        report = Some(n.clone());
+        let fragile = n.start(Fragile::new()).await?;
+        fragile.break_it().await.map(drop)
+    })
+    .await;
+    assert!(ended.unwrap_err().to_string().contains("as asked"));
+    let report = report.unwrap().report();
+    assert_eq!(report.endings.len(), 1);
+    assert_eq!(report.endings[0].status, WaitStatus::Exited(1), "{report}");
 }
 
 #[actors::test(crate = actors, transport = "mem", start_paused = true)]

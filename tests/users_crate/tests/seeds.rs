@@ -1,6 +1,7 @@
 //! Schedules: a race that some seed finds, and finds again.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as such")]
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -137,7 +138,7 @@ fn trace_of(seed: u64) -> Vec<(u128, String)> {
 
 #[actors::rpc(crate = actors)]
 async fn steps_below(of: u32) -> Result<u32> {
-    if of % 2 == 0 {
+    if of.is_multiple_of(2) {
         return steps(of).await;
     }
     actors::open_nursery(async |n| n.run_in_actor(steps(of)).await?.result().await).await
