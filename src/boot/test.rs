@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::runtime::wait_for_reaper;
 use crate::spawn::entry::async_runtime;
 use crate::spawn::tested::{Running, Test};
-use crate::testing::{self, schedule};
+use crate::testing::{self, schedule, seeds};
 
 /// The options of `#[pleach::test]`.
 #[derive(Clone, Copy, Debug)]
@@ -99,9 +99,8 @@ where
     T: TestResult,
     F: Future<Output = T>,
 {
-    let seeds = schedule::seeds(number).unwrap_or_else(|wrong| panic!("{wrong}"));
     let mut last = None;
-    for seed in seeds {
+    for seed in seeds::to_run(number).unwrap_or_else(|wrong| panic!("{wrong}")) {
         let options = TestOptions { seed: Some(seed), ..options };
         match catch_unwind(AssertUnwindSafe(|| run_test(test, options, &config, &body))) {
             Ok(result) if !result.has_failed() => last = Some(result),
@@ -120,7 +119,7 @@ where
 
 /// Shows which seed has failed, where `cargo test` shows what a test has printed.
 fn say_seed(seed: u64) {
-    println!("this test fails with seed {seed}; `{}={seed}` runs it with that one alone", schedule::VARIABLE);
+    println!("this test fails with seed {seed}; `{}={seed}` runs it with that one alone", seeds::VARIABLE);
 }
 
 /// What a test with seeds returns.

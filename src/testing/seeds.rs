@@ -2,7 +2,7 @@
 //!
 //! In a tree with one clock, all that happens follows from what was there before. So another time for each message makes
 //! another interleaving, and the same times make the same again. They are drawn where a connection
-//! [opens](crate::runtime::server); this file has the seeds.
+//! opens, in `runtime/server.rs`; this file has the seeds.
 
 use std::env::{self, VarError};
 use std::ops::RangeInclusive;
@@ -53,7 +53,7 @@ pub fn schedule(seed: u64) -> Result<()> {
 ///
 /// # Errors
 /// Says what is wrong with the variable.
-pub(crate) fn seeds(number: u64) -> Result<RangeInclusive<u64>, String> {
+pub(crate) fn to_run(number: u64) -> Result<RangeInclusive<u64>, String> {
     let wrong = |value: &dyn std::fmt::Display| format!("{VARIABLE}={value}: it has to be a number, the seed to run");
     match env::var(VARIABLE) {
         Ok(seed) => seed.trim().parse().map(|seed| seed..=seed).map_err(|_| wrong(&seed)),
