@@ -103,6 +103,7 @@ mod spawn;
 mod stateful;
 mod stream;
 mod sync;
+mod task_group;
 mod task_local;
 pub mod telemetry;
 #[cfg(feature = "testing")]
@@ -188,7 +189,7 @@ pub mod __private {
 
     pub use crate::boot::main::{Flavor, run_main};
     #[cfg(feature = "testing")]
-    pub use crate::boot::test::run_test;
+    pub use crate::boot::test::{TestOptions, TestResult, run_seeds, run_test};
     pub use crate::callers::Callers;
     pub use crate::error::boxed::Raised;
     pub use crate::error::register::{ERRORS, RegisteredError};

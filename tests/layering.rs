@@ -21,15 +21,15 @@ const ORDER: &[&str] = &[
     // Plain data and rules, without I/O: who an actor is, and the protocol.
     "actor", "proto", "shape",
     // What all the others say and report.
-    "sync", "epoch", "events", "misspelt", "log", "fidelity", "telemetry", "traces", "frames", "crash", "task_local", "current", "callers", "panics", "error", "backoff",
+    "sync", "epoch", "events", "misspelt", "log", "fidelity", "telemetry", "traces", "frames", "crash", "task_local", "task_group", "current", "callers", "panics", "error", "backoff",
     // The ground: settings, scopes, files.
     "transports", "config", "key_file", "scope", "retry", "lazy", "broadcast", "holds", "os", "leftovers",
     // A connection, and what is called over it.
     "channel", "decode", "registry", "stream", "rpc",
     // An actor among others.
-    "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "testing", "boot",
+    "runtime", "inspect", "metrics", "debug", "discovery", "spawn", "portal", "testing", "boot",
     // The public handles.
-    "portal", "find", "nursery", "stateful", "trionics",
+    "find", "nursery", "stateful", "trionics",
     // Pages; a build for fuzzing; the root, which re-exports.
     "manual", "fuzzing", "lib",
 ];

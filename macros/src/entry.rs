@@ -9,7 +9,7 @@ use syn::ext::IdentExt as _;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
-use syn::{Error, Ident, ItemFn, LitInt, LitStr, Path, Result, Signature};
+use syn::{Error, Ident, ItemFn, LitBool, LitInt, LitStr, Path, Result, Signature};
 
 use crate::library::{self, Library};
 
@@ -38,7 +38,11 @@ pub(crate) fn test(options: TokenStream, function: TokenStream) -> Result<TokenS
     let (flavor, body) = (options.flavor()?, body(&function));
     let ItemFn { attrs, vis, sig: Signature { ident, output, .. }, .. } = &function;
     let name = name_for_harness(ident);
-    let may_leak = options.may_leak()?;
+    let (may_leak, start_paused, seeds) = (options.may_leak()?, options.start_paused()?, options.seeds()?);
+    let (run, seeds) = match seeds {
+        Some(seeds) => (quote!(run_seeds), quote!(#seeds,)),
+        None => (quote!(run_test), quote!()),
+    };
     let transport = match &options.transport {
         Some(transport) => quote!(::core::option::Option::Some(#transport)),
         None => quote!(::core::option::Option::None),
@@ -60,11 +64,16 @@ pub(crate) fn test(options: TokenStream, function: TokenStream) -> Result<TokenS
 
             #(#init();)*
             __PLEACH_TEST.enter();
-            #pleach::__private::run_test(
+            #pleach::__private::#run(
                 &__PLEACH_TEST,
-                #flavor,
-                #transport,
-                #may_leak,
+                #pleach::__private::TestOptions {
+                    flavor: #flavor,
+                    transport: #transport,
+                    start_paused: #start_paused,
+                    seed: ::core::option::Option::None,
+                    may_leak: #may_leak,
+                },
+                #seeds
                 || #config,
                 __pleach_body,
             )
@@ -116,7 +125,10 @@ impl Kind {
     fn options(self) -> &'static str {
         match self {
             Self::Main => "there are `flavor`, `worker_threads`, `init` and `crate`",
-            Self::Test => "there are `flavor`, `worker_threads`, `transport`, `config`, `leaks`, `init` and `crate`",
+            Self::Test => {
+                "there are `flavor`, `worker_threads`, `transport`, `start_paused`, `seeds`, `config`, `leaks`, `init` and \
+                 `crate`"
+            }
         }
     }
 }
@@ -128,6 +140,8 @@ struct Options {
     worker_threads: Option<LitInt>,
     init: Option<Path>,
     transport: Option<LitStr>,
+    start_paused: Option<LitBool>,
+    seeds: Option<LitInt>,
     config: Option<Path>,
     leaks: Option<LitStr>,
     pleach: Library,
@@ -144,10 +158,8 @@ impl Options {
             Kind::Test if is("transport") => once(&mut self.transport, option),
             Kind::Test if is("config") => once(&mut self.config, option),
             Kind::Test if is("leaks") => once(&mut self.leaks, option),
-            Kind::Test if is("start_paused") => Err(option.error(
-                "actors have clocks of their own, so the time of a whole tree can't be paused; test code that \
-                 waits with `#[tokio::test(start_paused = true)]`, without actors",
-            )),
+            Kind::Test if is("start_paused") => once(&mut self.start_paused, option),
+            Kind::Test if is("seeds") => once(&mut self.seeds, option),
             _ => Err(option.error(format!("unknown option; {}", kind.options()))),
         }
     }
@@ -161,6 +173,43 @@ impl Options {
                 "ignore" => Ok(true),
                 _ => Err(Error::new_spanned(leaks, "what a test leaves can \"fail\" it, or it can \"ignore\" that")),
             },
+        }
+    }
+
+    /// Returns whether the time of a test is paused.
+    fn start_paused(&self) -> Result<bool> {
+        let Some(paused) = self.start_paused.as_ref().filter(|paused| paused.value) else { return Ok(false) };
+        if self.flavor.as_ref().is_some_and(|flavor| flavor.value() != "current_thread") {
+            return Err(Error::new_spanned(
+                paused,
+                "the time of a runtime with several threads can't be paused: leave out `flavor`",
+            ));
+        }
+        match self.transport.as_ref().map(LitStr::value).as_deref() {
+            Some("mem") => Ok(true),
+            Some(_) => Err(Error::new_spanned(
+                &self.transport,
+                "`start_paused` needs `transport = \"mem\"`: any other has actors in processes, whose clocks go on",
+            )),
+            None => Err(Error::new_spanned(
+                paused,
+                "`start_paused` needs `transport = \"mem\"`: actors in processes have clocks that go on",
+            )),
+        }
+    }
+
+    /// Returns how many seeds a test is run with, if it has any.
+    fn seeds(&self) -> Result<Option<u64>> {
+        let Some(seeds) = &self.seeds else { return Ok(None) };
+        if !self.start_paused()? {
+            return Err(Error::new_spanned(
+                seeds,
+                "`seeds` needs `start_paused = true`: only with one clock does a seed make the same run again",
+            ));
+        }
+        match seeds.base10_parse()? {
+            0 => Err(Error::new_spanned(seeds, "a test is run with at least one seed")),
+            number => Ok(Some(number)),
         }
     }
 

@@ -313,6 +313,10 @@ pub fn actor(options: TokenStream, block: TokenStream) -> TokenStream {
 /// # Options
 /// - `flavor`, `worker_threads`: the runtime of the root, as with [`main`](macro@main).
 /// - `transport = "mem"`: the transport of its tree, whatever the configuration says.
+/// - `start_paused = true`, with `transport = "mem"`: the clock of the tree stands still, and goes on to the next timer
+///   whenever all of it waits, so that an hour takes no time.
+/// - `seeds = 20`, with `start_paused`: runs the test so many times, each with another schedule of its messages. One that
+///   fails names its seed, and `PLEACH_TEST_SEED` repeats that one.
 /// - `leaks = "ignore"`: passes also when an actor has left a process behind, which fails a test by default.
 /// - `config = path::to::function`: a `fn() -> Config`, in place of `Config::load`.
 /// - `init = path::to::function`: a `fn()` that is called before anything else, in the test and in each of its actors.

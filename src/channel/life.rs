@@ -226,6 +226,14 @@ impl Channel {
         fault.clone()
     }
 
+    /// Ends the connection as if the network had broken it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn cut(&self) {
+        let broken = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "cut by a test");
+        self.life().fault.get_or_init(|| TransportError::Reset(std::sync::Arc::new(broken)));
+        self.transport().abort();
+    }
+
     pub(super) fn life(&self) -> &Life {
         &self.0.life
     }

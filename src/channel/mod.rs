@@ -14,6 +14,7 @@
 //! | [`respond`] | how a task of the peer ends |
 //! | [`unsent`] | stream messages that wait to be queued together |
 //! | [`room`] | senders that wait until the send queue is shorter |
+//! | `faults` | a connection that a test cuts, slows down, or has kill its peer |
 //! | [`explain`] | what a caller is told when it fails |
 //! | [`changes`] | the waiters for a change of a dialog |
 //! | [`life`] | the stages of a connection, and how it ends |
@@ -39,6 +40,8 @@ pub(crate) mod drain;
 pub(crate) mod driver;
 mod ending;
 pub(crate) mod explain;
+#[cfg(feature = "testing")]
+pub(crate) mod faults;
 pub(crate) mod handshake;
 mod life;
 mod liveness;
@@ -89,6 +92,9 @@ pub(crate) struct Channel(Arc<Shared>);
 
 struct Shared {
     transport: Arc<dyn MsgTransport>,
+    /// The same, for a test.
+    #[cfg(feature = "testing")]
+    faulty: Arc<faults::Faulty>,
     session: Mutex<Session<Wakers>>,
     here: ActorId,
     peer: ActorId,
@@ -185,10 +191,16 @@ impl Channel {
             .map(|(relation, config)| Mutex::new(FailureDetector::new(relation, config, Duration::ZERO, now)));
         let line = Arc::new(Line::new(&terms.here, &terms.peer));
         transport.set_tap(line.clone());
+        #[cfg(feature = "testing")]
+        let faulty = faults::Faulty::around(transport);
+        #[cfg(feature = "testing")]
+        let transport: Arc<dyn MsgTransport> = faulty.clone();
         let wakers = Wakers { here: terms.here.clone(), peer: terms.peer.clone() };
         let shared_items = transport.shares_frames().then(|| transport.format());
         Self(Arc::new(Shared {
             transport,
+            #[cfg(feature = "testing")]
+            faulty,
             session: Mutex::new(Session::new(wakers, terms.role, terms.max_tasks)),
             here: terms.here,
             peer: terms.peer,

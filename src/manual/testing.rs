@@ -91,11 +91,104 @@
 //! # }
 //! ```
 //!
+//! That is an end on request, which fails nothing. What a network or a crash may do comes from
+//! [`testing`](crate::testing); it is set here, on the connection to an actor, over any transport:
+//!
+//! - [`cut`](crate::testing::cut) breaks the connection, without a word to either side;
+//! - [`delay`](crate::testing::delay) has messages take their time, both ways;
+//! - [`kill_at`](crate::testing::kill_at) has the actor die when a function of it was called, or has answered, for the
+//!   n-th time.
+//!
+//! ```
+//! # use pleach::prelude::*;
+//! use pleach::testing::{self, Point};
+//!
+//! #[pleach::rpc]
+//! async fn book(amount: u32) -> Result<u32> {
+//!     Ok(amount)
+//! }
+//!
+//! # #[pleach::main]
+//! # async fn main() {
+//! let booked: Result<u32> = pleach::open_nursery(async |n| {
+//!     let bank = n.start_actor("bank").enable(module_path!()).await?;
+//!     testing::kill_at(&bank, Point::answered("book", 1))?;
+//!     bank.run(book(10)).await?;
+//!     bank.run(book(20)).await // it has died meanwhile
+//! })
+//! .await;
+//! assert!(booked.is_err());
+//! # }
+//! ```
+//!
 //! # Time
-//! Each actor has a clock of its own, also over `mem`, where it is a thread. So `start_paused` is not an option of
-//! `#[pleach::test]`, and `tokio::time::pause` in a root makes the bounds of its actors expire at once. Test code that
-//! waits as a plain function under `#[tokio::test(start_paused = true)]`: functions of `#[pleach::rpc]`, and states of
-//! `#[pleach::actor]`, run without an actor.
+//! A test need not wait for its timers. With `start_paused = true`, the clock of its tree stands still while something
+//! in it has work to do, and goes on to the next timer as soon as all of it waits. An hour takes no time then, and a bound
+//! expires to the moment, however busy the machine is:
+//!
+//! ```
+//! # fn main() {}
+//! use std::time::Duration;
+//!
+//! use pleach::prelude::*;
+//!
+//! #[pleach::rpc]
+//! pub async fn polls_each_hour() -> Result<()> {
+//!     loop {
+//!         tokio::time::sleep(Duration::from_secs(3600)).await;
+//!     }
+//! }
+//!
+//! #[pleach::test(transport = "mem", start_paused = true)]
+//! async fn a_day_is_over_at_once() -> Result<()> {
+//!     let begun = tokio::time::Instant::now();
+//!     pleach::open_nursery(async |n| {
+//!         let worker = n.start_actor("worker").enable(module_path!()).await?;
+//!         let day = Duration::from_secs(24 * 3600);
+//!         assert!(move_on_after(day, worker.run(polls_each_hour())).await.is_none());
+//!         assert_eq!(begun.elapsed().as_secs(), day.as_secs());
+//!         worker.cancel_actor().await
+//!     })
+//!     .await
+//! }
+//! ```
+//!
+//! - One clock counts for all actors. So these are tasks of the test's tokio runtime, on its one thread, and not threads
+//!   with runtimes of their own; in all else they are actors as any other over `mem`: each task knows its actor, and a
+//!   killed one loses all of them. What a function starts with `tokio::spawn` or `spawn_blocking` is beside that: it belongs to the root, and ends with
+//!   the test.
+//! - They run in any paused tokio runtime, as in a root that a test of `#[tokio::test(start_paused = true)]` opens. What
+//!   counts is whether the time is paused when an actor is started.
+//! - Only actors over `mem` can be had: a process has a clock that goes on, so its start fails, and says so.
+//! - Waits for the world outside are none of the runtime's: if all tasks wait while a socket, a file descriptor or a thread
+//!   of the program's own is to wake one, the clock goes on to the next timer at once, and a bound around such a wait
+//!   expires. `spawn_blocking` and `tokio::fs` hold the clock.
+//! - `std::time` knows nothing of it: measure with `tokio::time::Instant`.
+//!
+//! # Schedules
+//! With one clock, a test makes the same run each time: also if it passes only because messages happen to come in this
+//! order. With `seeds = 20` it runs so many times, and each message takes a few milliseconds more, drawn from the seed. The
+//! messages of one connection keep their order; those of different ones come in another order with each seed:
+//!
+//! ```
+//! # fn main() {}
+//! # use pleach::prelude::*;
+//! #[pleach::test(transport = "mem", start_paused = true, seeds = 20)]
+//! async fn no_order_of_messages_matters() -> Result<()> {
+//!     // …
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A test that fails names its seed, and `PLEACH_TEST_SEED=7 cargo test no_order_of_messages_matters` makes that run
+//! again, and no other. In a root that a test opens by itself, [`testing::schedule`](crate::testing::schedule) sets a seed.
+//!
+//! What a program draws itself is not repeated: random numbers, the order of a `HashMap`, `tokio::select!` without
+//! `biased`, and threads.
+//!
+//! # Without actors
+//! Functions of `#[pleach::rpc]`, and states of `#[pleach::actor]`, also run without any actor, in a plain
+//! `#[tokio::test]`.
 //!
 //! # Recipes
 //! **`harness = false`**: the program has a `main` of its own, which actors enter as in any program.

@@ -295,6 +295,11 @@ impl Nursery {
         managed().get(&child.uuid()).and_then(Weak::upgrade).map(Self)
     }
 
+    /// Starts a task of this nursery: code of its actor.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(self.0.runtime.task(task));
+    }
+
     /// Lets an actor be started (invariant 4). Leaving the nursery waits for the token.
     fn admit(&self) -> Result<TaskTrackerToken> {
         let state = self.state();

@@ -81,7 +81,7 @@ impl Nursery {
         let ends_with_body = options.ends_with_body;
         let enter = move |nursery: &Self, member: Arc<ChildHandle>, overseer| {
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
-            nursery.0.tasks.spawn(monitor.watch_daemon(ends_with_body));
+            nursery.spawn(monitor.watch_daemon(ends_with_body));
             Portal::daemon(member)
         };
         self.start_member(options, overseer, enter).await
@@ -104,7 +104,7 @@ impl Nursery {
             let pending = catch_unwind(call_it).unwrap_or_else(|_| Err(Error::Panicked(take_caught().message)));
             let (settle, result) = watch::channel(None);
             let monitor = Monitor::enter(nursery, member.clone(), overseer);
-            nursery.0.tasks.spawn(monitor.watch_one_shot(pending, settle));
+            nursery.spawn(monitor.watch_one_shot(pending, settle));
             Portal::one_shot(member, result, call.decoder())
         };
         self.start_member(options, overseer, enter).await
@@ -146,7 +146,7 @@ impl Nursery {
             }
         };
         // A one-function actor is called by the code that starts it.
-        self.0.tasks.spawn(in_current_span(start));
+        self.spawn(in_current_span(start));
         drop(admitted);
         let started = scope::wait(started).await?;
         drop(waiting.disarm());

@@ -4,6 +4,8 @@ use super::Portal;
 use super::peer::{ChildHandle, Peer};
 use crate::error::{Cancelled, Error, Result};
 use crate::scope::{self, Shield};
+#[cfg(feature = "testing")]
+use crate::spawn::Process;
 use crate::spawn::reap::Ending;
 
 impl<T> Portal<T> {
@@ -65,6 +67,15 @@ impl<T> Portal<T> {
     /// ```
     pub async fn exited(&self) -> Result<Ending> {
         scope::wait(self.child()?.exited()).await?.ok_or(Error::Cancelled(Cancelled::Nursery))
+    }
+
+    /// Returns the actor's process.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an actor that this one has not started.
+    #[cfg(feature = "testing")]
+    pub(crate) fn process(&self) -> Result<&Process> {
+        Ok(&self.child()?.child.process)
     }
 
     fn child(&self) -> Result<&ChildHandle> {

@@ -19,6 +19,8 @@ pub use self::call::PortalCall;
 pub(crate) use self::peer::ChildHandle;
 use self::peer::Peer;
 use crate::actor::ActorId;
+#[cfg(feature = "testing")]
+use crate::channel::Channel;
 use crate::channel::Liveness;
 use crate::decode::Decoder;
 use crate::error::{Cancelled, Error, Result, ScopeError};
@@ -66,6 +68,12 @@ impl<T> Portal<T> {
     /// Returns the actor at the other end.
     pub fn id(&self) -> &ActorId {
         self.peer.id()
+    }
+
+    /// Returns the connection to it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn channel(&self) -> &Channel {
+        self.peer.channel()
     }
 
     /// Returns whether the actor is alive, as far as can be known from here.

@@ -23,8 +23,8 @@ pub struct Actor(Arc<Runtime>);
 /// Returns the actor that the current code runs in, if there is one.
 ///
 /// Tasks of an actor know theirs. Other code, such as that of `tokio::spawn`, belongs to the actor that began in the same
-/// tokio runtime; in a process that was started as an actor, to that one; and outside of any tokio runtime to the root of
-/// the process, unless it has several.
+/// tokio runtime, which is the root where a test has [paused](crate::manual::testing#time) the time; in a process that was
+/// started as an actor, to that one; and outside of any tokio runtime to the root of the process, unless it has several.
 pub fn current_actor() -> Option<Actor> {
     current().map(Actor)
 }
@@ -128,7 +128,8 @@ impl Actor {
 
 /// Runs `body` as a part of this actor: code in it finds it with [`current()`].
 pub(crate) fn within<F: Future>(runtime: Arc<Runtime>, body: F) -> current::Within<F> {
-    current::within(runtime, body)
+    let group = runtime.tasks.group().cloned();
+    current::within(runtime, group, body)
 }
 
 /// Returns the actor that the current code belongs to.

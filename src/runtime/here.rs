@@ -20,7 +20,9 @@ pub(crate) fn actors_here() -> Option<Vec<Arc<Runtime>>> {
 pub(super) fn note(runtime: &Arc<Runtime>) {
     let mut here = lock(&HERE);
     here.retain(|began| began.actor.strong_count() > 0);
-    let tokio = Handle::try_current().ok().map(|tokio| tokio.id());
+    // Code of no task there belongs to the root.
+    let is_guest = runtime.tasks.group().is_some();
+    let tokio = Handle::try_current().ok().filter(|_| !is_guest).map(|tokio| tokio.id());
     here.push(Began { actor: Arc::downgrade(runtime), tokio });
 }
 
@@ -40,7 +42,7 @@ pub(crate) fn actors_in(tree: uuid::Uuid) -> Vec<ActorId> {
     there.map(|actor| actor.id().clone()).collect()
 }
 
-/// An actor, and the async runtime in which it began.
+/// An actor, and the async runtime in which it began, if that is its own.
 struct Began {
     actor: Weak<Runtime>,
     tokio: Option<Id>,

@@ -75,6 +75,7 @@ use crate::registry::names::Names;
 use crate::rpc::allow_list::AllowList;
 use crate::rpc::export::Export;
 use crate::rpc::method::cell::{Owner, StateCell};
+use crate::task_group::TaskGroup;
 
 /// One actor, running. Shared by all its tasks.
 #[derive(Debug)]
@@ -108,16 +109,16 @@ impl Runtime {
     pub(crate) fn root(config: Config, registry: Registry, tree_key: TreeKey) -> Result<Arc<Self>> {
         let sockets = SocketDir::of_root(&config)?;
         let identity = Identity::root(&config.root_name, tree_key);
-        Ok(Self::new(identity, config, registry, AllowList::default(), StateCell::new(None), sockets))
+        Ok(Self::new(identity, config, registry, AllowList::default(), StateCell::new(None), sockets, None))
     }
 
-    /// The actor that a parent has described.
-    pub(crate) fn child(spec: ActorSpec, registry: Registry) -> Result<Arc<Self>> {
+    /// The actor that a parent has described. Its tasks are a `group` if it has no async runtime of its own.
+    pub(crate) fn child(spec: ActorSpec, registry: Registry, group: Option<TaskGroup>) -> Result<Arc<Self>> {
         crate::rpc::export::table()?;
         let identity = Identity::child(&spec);
         let allowed = AllowList::new(spec.modules.into_iter().chain(spec.state.clone()));
         let (state, sockets) = (StateCell::new(spec.state), SocketDir::at(spec.socket_dir));
-        Ok(Self::new(identity, spec.config, registry, allowed, state, sockets))
+        Ok(Self::new(identity, spec.config, registry, allowed, state, sockets, group))
     }
 
     fn new(
@@ -127,12 +128,13 @@ impl Runtime {
         allowed: AllowList,
         state: StateCell,
         sockets: SocketDir,
+        group: Option<TaskGroup>,
     ) -> Arc<Self> {
         let mark = identity.origin().and_then(|origin| origin.mark);
         let runtime = Arc::new(Self {
             identity,
             peers: Peers::new(config.max_connections),
-            tasks: Tasks::new(),
+            tasks: Tasks::new(group),
             lifecycle: Lifecycle::default(),
             config: config.within_reason(),
             registry,

@@ -19,6 +19,8 @@ use super::processes::unless_process_ends;
 use crate::actor::ActorId;
 use crate::channel::drain::Drain;
 use crate::channel::driver;
+#[cfg(feature = "testing")]
+use crate::channel::faults::Delay;
 use crate::channel::handshake::{self, Accepted, Gate, HandshakeConfig};
 use crate::channel::{Channel, Terms};
 use crate::log::Limit;
@@ -75,6 +77,10 @@ impl Runtime {
             detector: relation.map(|relation| (relation, self.detector_config())),
         };
         let channel = Channel::new(transport, terms);
+        #[cfg(feature = "testing")]
+        if let Some(seed) = self.tasks.tree().next_seed() {
+            channel.delay(Delay::of_schedule(seed));
+        }
         channel.note_opened(role == Role::Dialer);
         let number = self.peers.insert(channel.clone(), permit);
         // A peer of a registrar is registered as long as its connection lasts, or until it says goodbye.

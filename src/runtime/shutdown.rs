@@ -50,6 +50,14 @@ impl Runtime {
         self.note_step(5, "closing the other connections");
         self.all_ended(&others).await;
         self.bounded("services", self.config.peers + self.config.ladder(), self.tasks.services_ended()).await;
+        #[cfg(feature = "testing")]
+        if self.identity.is_root() {
+            // Those that have lost their parents. Processes would have died with them.
+            let tree = self.tasks.tree();
+            self.bounded("actors without a parent", self.config.ladder(), tree.ended()).await;
+            tree.kill();
+            self.bounded("killed actors", self.config.give_up_after, tree.ended()).await;
+        }
         self.note_step(6, "leaving");
         let _ = tokio::time::timeout(TRACES_END, tap::end_of(self.id().uuid())).await; // a reader may be slow
         if self.identity.is_root() {

@@ -17,10 +17,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Runtime;
+use super::{Runtime, within};
+use crate::current::Within;
 use crate::error::{Cancelled, Error};
 use crate::panics;
 use crate::scope::CancelScope;
+#[cfg(feature = "testing")]
+use crate::task_group::Groups;
+use crate::task_group::{Grouped, TaskGroup, grouped};
 
 /// What runs in an actor.
 #[derive(Debug)]
@@ -32,18 +36,28 @@ pub(crate) struct Tasks {
     /// Ends the accept loops.
     listen_no_more: CancellationToken,
     services: TaskTracker,
+    /// All of them, if this actor has no async runtime of its own.
+    group: Option<TaskGroup>,
+    /// The actors of this tree that have no async runtime of their own.
+    #[cfg(feature = "testing")]
+    tree: Groups,
     /// Whether the tokio runtime below has one thread.
     one_thread: OnceLock<bool>,
 }
 
 impl Tasks {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(group: Option<TaskGroup>) -> Self {
+        #[cfg(feature = "testing")]
+        let tree = group.as_ref().map(TaskGroup::tree).cloned().unwrap_or_default();
         Self {
             calls: TaskTracker::new(),
             scope: CancelScope::new(),
             listeners: TaskTracker::new(),
             listen_no_more: CancellationToken::new(),
             services: TaskTracker::new(),
+            group,
+            #[cfg(feature = "testing")]
+            tree,
             one_thread: OnceLock::new(),
         }
     }
@@ -59,7 +73,10 @@ impl Tasks {
     /// Starts a call. It may move once it has been polled, so that one that ends at once needs no box.
     pub(super) fn start_call(&self, mut call: impl Future<Output = ()> + Send + Unpin + 'static) {
         if !(self.has_one_thread() && ends_at_once(Pin::new(&mut call))) {
-            self.calls.spawn(call);
+            match &self.group {
+                None => self.calls.spawn(call),
+                Some(group) => self.calls.spawn(grouped(Some(group), call)),
+            };
         }
     }
 
@@ -102,6 +119,18 @@ impl Tasks {
         self.listeners.wait().await;
     }
 
+    /// Returns the group that these are, if this actor has no async runtime of its own.
+    pub(crate) fn group(&self) -> Option<&TaskGroup> {
+        self.group.as_ref()
+    }
+
+    /// Returns the actors of this tree that have no async runtime of their own. They may outlive their parents, and the
+    /// root waits for them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn tree(&self) -> &Groups {
+        &self.tree
+    }
+
     /// Returns the tasks that end with the objects they serve.
     pub(crate) fn services(&self) -> &TaskTracker {
         &self.services
@@ -129,12 +158,21 @@ impl Runtime {
         service: impl Future<Output = ()> + Send + 'static,
     ) {
         let runtime = self.clone();
-        tasks.spawn(async move {
+        let guarded = async move {
             if AssertUnwindSafe(service).catch_unwind().await.is_err() {
                 let panic = panics::take_caught().message;
                 runtime.fail(Error::Panicked(format!("{panic}, in the runtime of {}", runtime.id())));
             }
-        });
+        };
+        match self.tasks.group() {
+            None => tasks.spawn(guarded),
+            Some(_) => tasks.spawn(self.task(guarded)),
+        };
+    }
+
+    /// Makes a task one of this actor's, which ends with it. Its owner spawns it, and waits for it.
+    pub(crate) fn task<F: Future<Output = ()>>(self: &Arc<Self>, task: F) -> Grouped<Within<F>> {
+        grouped(self.tasks.group(), within(self.clone(), task))
     }
 }
 

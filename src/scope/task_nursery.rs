@@ -32,7 +32,7 @@ use super::shield::shield;
 use super::task::Task;
 use super::tree::CancelScope;
 use crate::callers::Callers;
-use crate::current::inherited;
+use crate::current;
 use crate::error::{BoxError, Cancelled, Error, Result, ScopeError, boxed};
 use crate::sync::lock;
 use crate::telemetry::calls::in_current_span;
@@ -183,7 +183,7 @@ impl TaskNursery {
             let _ = settle.send(result);
         };
         // What waits for the code that starts it waits for the task, too.
-        self.0.tasks.spawn(in_current_span(inherited(Callers::current().around(run))));
+        self.0.tasks.spawn(in_current_span(current::task(Callers::current().around(run))));
         drop(admitted);
         Ok(Task::new(result))
     }

@@ -4,8 +4,12 @@
 //! `#[pleach::main]` enters here before anything else of the program runs.
 
 use std::fs::File;
+#[cfg(feature = "testing")]
+use std::future::poll_fn;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+#[cfg(feature = "testing")]
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,6 +29,7 @@ use crate::os::{files, ties};
 use crate::proto::handshake::Endpoint;
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
+use crate::task_group::TaskGroup;
 use crate::telemetry::{last_words, stderr};
 
 /// Makes this process an actor if it was started as one; otherwise returns at once.
@@ -131,7 +136,7 @@ pub(super) fn run_process() -> Result<Option<i32>> {
     let tokio = async_runtime(spec.config.multi_thread, None).map_err(unusable("no async runtime"))?;
     let registry = crate::transports::registry(spec.config.allow_non_loopback);
     let served = tokio.block_on(async {
-        let runtime = Runtime::child(spec, registry)?;
+        let runtime = Runtime::child(spec, registry, None)?;
         crate::runtime::claim_process(&runtime);
         #[cfg(feature = "prometheus")]
         crate::metrics::prometheus::record(runtime.id(), runtime.config())?;
@@ -158,23 +163,48 @@ pub(super) fn run_in_thread(
 ) -> i32 {
     pleach_wire::log::set_thread_origin(spec.name.as_str().into());
     let Ok(tokio) = async_runtime(spec.config.multi_thread, None) else { return 1 };
-    let name = spec.name.clone();
-    let served = tokio.block_on(async {
-        let actor = async {
-            let runtime = Runtime::child(spec, registry)?;
-            #[cfg(feature = "debugger")]
-            crate::debug::prepare(&runtime);
-            serve(runtime, parent_gone, None, None).await
-        };
-        tokio::select! {
-            biased;
-            () = killed.cancelled() => Err(Error::Usage("it was killed".into())),
-            served = actor => served,
-        }
-    });
+    let code = tokio.block_on(run_without_process(spec, registry, None, killed.cancelled(), parent_gone));
     // It ends when its threads do. One with a blocking task that still runs can't be stopped, and must not delay the
     // end of this actor.
     tokio.shutdown_timeout(THREADS_END);
+    code
+}
+
+/// Runs an actor whose tasks are a group, until it ends or its group is killed; returns its exit code.
+#[cfg(feature = "testing")]
+pub(super) async fn run_in_group(
+    spec: ActorSpec,
+    registry: Registry,
+    group: TaskGroup,
+    parent_gone: CancellationToken,
+) -> i32 {
+    let mut actor = pin!(run_without_process(spec, registry, Some(group.clone()), group.until_killed(), parent_gone));
+    poll_fn(|cx| {
+        let _named = group.named();
+        actor.as_mut().poll(cx)
+    })
+    .await
+}
+
+async fn run_without_process(
+    spec: ActorSpec,
+    registry: Registry,
+    group: Option<TaskGroup>,
+    killed: impl Future<Output = ()>,
+    parent_gone: CancellationToken,
+) -> i32 {
+    let name = spec.name.clone();
+    let actor = async {
+        let runtime = Runtime::child(spec, registry, group)?;
+        #[cfg(feature = "debugger")]
+        crate::debug::prepare(&runtime);
+        serve(runtime, parent_gone, None, None).await
+    };
+    let served = tokio::select! {
+        biased;
+        () = killed => Err(Error::Usage("it was killed".into())),
+        served = actor => served,
+    };
     match served {
         Ok(_) => 0,
         Err(error) => {
@@ -210,6 +240,8 @@ async fn serve(
         }
         let mut ended = Ok(None);
         let why = tokio::select! {
+            // Who has asked counts before what follows from that.
+            biased;
             () = runtime.lifecycle.until_end_requested() => Why::Asked,
             signal = Signals::first_of(&mut signals) => {
                 runtime.interrupt(signal);

@@ -6,6 +6,7 @@
 //! | [`start`] | from start options to a child that has connected back |
 //! | [`process`] | the launcher for a process on this machine |
 //! | [`thread`] | the launcher for transports that can't leave the process |
+//! | `one_clock` | the launcher for tests whose time is paused |
 //! | [`commands`] | other programs, run to their end |
 //! | [`remote`] | the common part of the launchers for other hosts |
 //! | [`ssh`] | the launcher for hosts that `ssh` reaches |
@@ -23,6 +24,8 @@
 mod commands;
 pub(crate) mod entry;
 pub(crate) mod judge;
+#[cfg(feature = "testing")]
+pub(crate) mod one_clock;
 pub(crate) mod process;
 pub(crate) mod reap;
 mod remote;
@@ -214,6 +217,12 @@ impl Process {
             self.signalled.store(true, Ordering::Release);
         }
         let _ = self.signals.try_send(signal); // full: the keeper has the same order already; closed: it has ended
+    }
+
+    /// Kills it as something outside would: it counts as not signalled from here.
+    #[cfg(feature = "testing")]
+    pub(crate) fn crash(&self) {
+        let _ = self.signals.try_send(Signal::Kill); // as in `signal`
     }
 
     /// Returns its process id; for a thread, that of this process; nothing for one on another host.

@@ -9,6 +9,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+#[cfg(feature = "testing")]
+use super::one_clock;
 use super::{
     Child, Exit, Launched, Launcher, Process, Signal, StartOptions, died, not_started, process, slurm, thread,
 };
@@ -230,7 +232,11 @@ fn too_late(spec: &ActorSpec, words: &[String]) -> String {
 /// Names the feature that this build lacks.
 fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
     match &host.engine {
+        #[cfg(feature = "testing")]
+        Engine::Local if reach == Reach::Process && one_clock::is_paused() => Ok(Box::new(one_clock::OneClock)),
         Engine::Local if reach == Reach::Process => Ok(Box::new(thread::Threads)),
+        #[cfg(feature = "testing")]
+        _ if one_clock::is_paused() => Err(one_clock::PAUSED.into()),
         Engine::Local => Ok(Box::new(process::Processes)),
         Engine::Ssh { destination } if !is_destination(destination) => Err("not a valid destination for `ssh`".into()),
         #[cfg(feature = "ssh")]

@@ -51,15 +51,19 @@ impl Launcher for Threads {
             };
             // It has nothing left to do; a panic of it shows as a missing code.
             let _ = thread.join();
-            let status = match code {
-                Some(code) if code != 0 && kill.is_cancelled() => WaitStatus::Signalled(SIGKILL),
-                code => code.map_or(WaitStatus::Unknown, WaitStatus::Exited),
-            };
-            exited.send_replace(Some(Exit::with(status)));
+            exited.send_replace(Some(Exit::with(status_of(code, kill.is_cancelled()))));
         });
         Ok(Launched { process, keeper })
     }
 }
 
-/// The signal number of a thread that was killed.
+/// How an actor without a process has ended: with this code, if it did not panic.
+pub(super) fn status_of(code: Option<i32>, was_killed: bool) -> WaitStatus {
+    match code {
+        Some(code) if code != 0 && was_killed => WaitStatus::Signalled(SIGKILL),
+        code => code.map_or(WaitStatus::Unknown, WaitStatus::Exited),
+    }
+}
+
+/// The signal number of an actor that was killed.
 const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();

@@ -20,7 +20,6 @@ use crate::nursery::stage::Stage;
 use crate::nursery::start::Start;
 use crate::os::signals::Signals;
 use crate::portal::Portal;
-use crate::runtime::within;
 use crate::scope;
 use crate::spawn::StartOptions;
 
@@ -201,13 +200,13 @@ impl PoolStart {
             let (ready, started) = oneshot::channel();
             let keeper = Keeper { nursery: nursery.clone(), shared: shared.clone(), number, options, recycle_above };
             let running = shared.workers.track_future(keeper.run(ready));
-            nursery.0.tasks.spawn(within(nursery.0.runtime.clone(), running));
+            nursery.spawn(running);
             started
         });
         let started: Vec<_> = started.collect();
         shared.workers.close();
         let signals = self.drains_on_signal.then(Signals::take_first_for_finishing);
-        nursery.0.tasks.spawn(end_in_order(nursery.clone(), shared.clone(), signals));
+        nursery.spawn(end_in_order(nursery.clone(), shared.clone(), signals));
         drop(admitted);
         let all_started = try_join_all(started.into_iter().map(async |started| {
             // The task is lost only together with the async runtime below it, or when the pool stops.

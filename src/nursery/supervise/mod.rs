@@ -53,7 +53,7 @@ use super::Nursery;
 use super::stage::Stage;
 use crate::backoff::Backoff;
 use crate::error::{Cancelled, Error, Result};
-use crate::runtime::{Runtime, within};
+use crate::runtime::Runtime;
 use crate::scope;
 
 /// Which actors a supervisor keeps up, and by which rules; for [`Nursery::supervise`].
@@ -251,7 +251,7 @@ impl Nursery {
         let members = members.collect::<Result<_>>()?;
         let runner = Runner::new(self.clone(), supervisor.0.clone(), rules);
         // An `init` is code of this actor.
-        self.0.tasks.spawn(within(self.0.runtime.clone(), runner.run(members, ready)));
+        self.spawn(runner.run(members, ready));
         drop(admitted);
         // The task is lost only together with the async runtime below it.
         scope::wait(started).await?.unwrap_or(Err(Error::Cancelled(Cancelled::Actor)))?;

@@ -16,6 +16,21 @@ async fn twice() {}
 #[pleach::test(start_paused = true)]
 async fn paused() {}
 
+#[pleach::test(transport = "uds", start_paused = true)]
+async fn paused_processes() {}
+
+#[pleach::test(transport = "mem", start_paused = true, flavor = "multi_thread")]
+async fn paused_threads() {}
+
+#[pleach::test(start_paused = "yes")]
+async fn paused_in_words() {}
+
+#[pleach::test(transport = "mem", seeds = 20)]
+async fn seeds_without_one_clock() {}
+
+#[pleach::test(transport = "mem", start_paused = true, seeds = 0)]
+async fn no_seeds() {}
+
 #[pleach::test(leaks = "maybe")]
 async fn leaks() {}
 

@@ -40,7 +40,7 @@ pub use tracing_core::{self, Level};
 
 pub use self::bounded::{Backlog, BoundedQueue};
 pub use self::fallback::set_fallback;
-pub use self::origin::{origin, set_process_origin, set_thread_origin, thread_origin};
+pub use self::origin::{origin, replace_thread_origin, set_process_origin, set_thread_origin, thread_origin};
 pub use self::queue::backlog;
 pub use self::record::MAX_FIELDS;
 pub use self::site::Site;

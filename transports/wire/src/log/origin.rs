@@ -1,7 +1,7 @@
 //! The origin of records: the name of the actor whose code makes them.
 //!
 //! Most processes are one actor, so the process has a name. Where several actors share a process, each has threads of
-//! its own, whose name overrides that of the process. A record takes its origin along, because the thread that hands
+//! its own, whose name overrides that of the process; those that share a thread name it while their code runs. A record takes its origin along, because the thread that hands
 //! it over belongs to no actor.
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ pub fn set_process_origin(name: &str) {
 
 /// Names the actor that this thread belongs to.
 pub fn set_thread_origin(name: Arc<str>) {
-    drop(replace(Some(name)));
+    drop(replace_thread_origin(Some(name)));
 }
 
 /// Returns the name of the actor that this thread belongs to, if it has one of its own.
@@ -30,8 +30,8 @@ pub fn origin() -> Option<Arc<str>> {
     thread_origin().or_else(|| lock(&OF_PROCESS).clone())
 }
 
-/// Has this thread hand over records of another origin; returns the former one.
-pub(super) fn replace(name: Option<Arc<str>>) -> Option<Arc<str>> {
+/// Has this thread make, or hand over, records of another origin; returns the former one.
+pub fn replace_thread_origin(name: Option<Arc<str>>) -> Option<Arc<str>> {
     OF_THREAD.try_with(|current| current.replace(name)).ok().flatten()
 }
 

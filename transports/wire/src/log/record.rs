@@ -68,12 +68,12 @@ impl Record {
     /// Hands it over.
     pub(super) fn hand_over(&self) {
         let outer = HANDED_OVER.replace(true);
-        let own = origin::replace(self.origin.clone());
+        let own = origin::replace_thread_origin(self.origin.clone());
         match self.dispatch.is::<NoSubscriber>() {
             true => drop(guarded(|| self.write())),
             false => with_default(&self.dispatch, || self.hand_over_in_span()),
         }
-        drop(origin::replace(own));
+        drop(origin::replace_thread_origin(own));
         HANDED_OVER.set(outer);
     }
 

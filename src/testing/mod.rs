@@ -1,14 +1,20 @@
-//! What tests ask of trees that have ended: what they have left.
+//! What tests ask for: what trees have left that have ended, faults at a point of their choice, schedules from a seed.
 //!
-//! A root that has ended has waited for its tasks, actors and processes, and has removed its sockets. What is found here
-//! is a fault of the program, such as a process that an actor has started and forgotten, or one of this library.
+//! Faults are in `faults.rs`, schedules in `seeds.rs`; this file has what is left. A root that has ended has waited for
+//! its tasks, actors and processes, and has removed its sockets. What is found here is a fault of the program, such as a
+//! process that an actor has started and forgotten, or one of this library.
 //!
 //! [`#[pleach::test]`](macro@crate::test) asks it for the tree of the test.
+
+pub(crate) mod faults;
+pub(crate) mod seeds;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
+pub use self::faults::{Point, cut, delay, kill_at};
+pub use self::seeds::schedule;
 use crate::actor::{ActorId, shown};
 use crate::runtime::{Runtime, actors_in};
 use crate::sync::lock;
