@@ -20,6 +20,17 @@ use crate::error::TransportError;
 use crate::msg::{Cid, Msg};
 
 /// Encoded messages of one stream that are to be sent together.
+///
+/// ```
+/// use pleach_wire::Format;
+/// use pleach_wire::codec::{Items, with_small};
+///
+/// let mut items = Items::new();
+/// for word in ["a", "few", "words"] {
+///     with_small(Format::Msgpack, &word, |payload| items.add(payload));
+/// }
+/// assert_eq!(items.sizes().collect::<Vec<_>>(), [2, 4, 6]);
+/// ```
 #[derive(Debug, Default)]
 pub struct Items {
     values: BytesMut,
