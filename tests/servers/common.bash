@@ -11,17 +11,23 @@ fail() {
 
 # need COMMAND PACKAGE [COMMAND PACKAGE]…: installs the packages of the commands that are missing.
 need() {
-    local packages=() sudo=()
+    local packages=() sudo=() lock
+    # One at a time: apt does not wait for the lock of its lists.
+    exec {lock}<"${BASH_SOURCE[0]}"
+    flock "$lock"
     while (($# > 1)); do
         command -v "$1" >/dev/null || packages+=("$2")
         shift 2
     done
-    ((${#packages[@]})) || return 0
-    [[ $(id -u) == 0 ]] || sudo=(sudo)
-    echo "${0##*/}: installing ${packages[*]}" >&2
-    local apt=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-    "${apt[@]}" update >&2
-    "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >&2
+    if ((${#packages[@]})); then
+        [[ $(id -u) == 0 ]] || sudo=(sudo)
+        echo "${0##*/}: installing ${packages[*]}" >&2
+        local apt=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+        # A service that starts with its package must not keep the lock.
+        "${apt[@]}" update >&2 {lock}<&-
+        "${apt[@]}" install -y --no-install-recommends "${packages[@]}" >&2 {lock}<&-
+    fi
+    exec {lock}<&-
 }
 
 # within SECONDS COMMAND…: tries the command until it succeeds; false if it never does.
