@@ -124,7 +124,7 @@
 //! # Time
 //! A test need not wait for its timers. With `start_paused = true`, the clock of its tree stands still while something
 //! in it has work to do, and goes on to the next timer as soon as all of it waits. An hour takes no time then, and a bound
-//! expires to the moment, however busy the machine is:
+//! expires exactly when it should, however busy the machine is:
 //!
 //! ```
 //! # fn main() {}
@@ -140,7 +140,7 @@
 //! }
 //!
 //! #[pleach::test(transport = "mem", start_paused = true)]
-//! async fn a_day_is_over_at_once() -> Result<()> {
+//! async fn a_day_takes_no_time() -> Result<()> {
 //!     let begun = tokio::time::Instant::now();
 //!     pleach::open_nursery(async |n| {
 //!         let worker = n.start_actor("worker").enable(module_path!()).await?;
@@ -155,12 +155,12 @@
 //!
 //! - One clock counts for all actors. So these are tasks of the test's tokio runtime, on its one thread, and not threads
 //!   with runtimes of their own; in all else they are actors as any other over `mem`: each task knows its actor, and a
-//!   killed one loses all of them. What a function starts with `tokio::spawn` or `spawn_blocking` is beside that: it belongs to the root, and ends with
-//!   the test.
+//!   killed one loses all of them. What a function starts with `tokio::spawn` or `spawn_blocking` is not among these: it
+//!   belongs to the root, and ends with the test.
 //! - They run in any paused tokio runtime, as in a root that a test of `#[tokio::test(start_paused = true)]` opens. What
 //!   counts is whether the time is paused when an actor is started.
-//! - Only actors over `mem` can be had: a process has a clock that goes on, so its start fails, and says so.
-//! - Waits for the world outside are none of the runtime's: if all tasks wait while a socket, a file descriptor or a thread
+//! - All actors are over `mem`: a process has a clock that goes on, so its start fails, and says so.
+//! - The runtime does not see waits for the world outside: if all tasks wait while a socket, a file descriptor or a thread
 //!   of the program's own is to wake one, the clock goes on to the next timer at once, and a bound around such a wait
 //!   expires. `spawn_blocking` and `tokio::fs` hold the clock.
 //! - `std::time` knows nothing of it: measure with `tokio::time::Instant`.
