@@ -119,7 +119,7 @@ thread_local! {
 /// Reads the messages of a body that several share; `None` if it is another one.
 ///
 /// # Errors
-/// [`TransportError::Decode`] for bytes that are no messages; those before that have been appended.
+/// [`TransportError::Decode`] for bytes that are not messages; those before them have been appended.
 #[inline]
 pub(super) fn read(format: Format, body: &Bytes, messages: &mut Vec<Msg>) -> Option<Result<(), TransportError>> {
     (body.first_chunk() == Some(&SHARED)).then(|| {
