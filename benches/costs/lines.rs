@@ -34,7 +34,7 @@ pub(crate) const GROUPS: &[Group] = &[
         count: || vec![instructions(Work::Call, CALLS)],
     },
     Group {
-        lines: &[line("instructions per stream item", 4_000.0, 3_200.0)],
+        lines: &[line("instructions per stream item", 2_900.0, 3_200.0)],
         count: || vec![instructions(Work::Item, ITEMS)],
     },
     Group {
@@ -60,7 +60,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         lines: &[
-            line("bytes per open context, caller", 3_700.0, 4_000.0),
+            line("bytes per open context, caller", 3_800.0, 4_000.0),
             line("bytes per open context, callee", 2_800.0, 1_500.0),
         ],
         count: || {
