@@ -57,8 +57,7 @@ impl SendWindow {
             self.taken_early -= 1;
             return true;
         }
-        self.costs.push_back(cost);
-        self.bytes += u64::from(cost);
+        self.note_going([cost]);
         false
     }
 
@@ -70,7 +69,7 @@ impl SendWindow {
     }
 
     /// Messages will go that had no permit, as far as [`left`](Self::left) allowed.
-    pub(super) fn note_going(&mut self, costs: impl Iterator<Item = u32>) {
+    pub(super) fn note_going(&mut self, costs: impl IntoIterator<Item = u32>) {
         for cost in costs {
             self.costs.push_back(cost);
             self.bytes += u64::from(cost);
@@ -87,12 +86,9 @@ impl SendWindow {
     /// Returns how many messages may go: where that depends on their size, if they are as large as those that the
     /// receiver has not taken, or empty if it has taken all.
     pub(super) fn room(&self) -> u32 {
-        if !self.has_room() {
-            return 0;
-        }
-        let by_count = self.limit.messages - self.unread().saturating_add(self.permits);
+        let Window { messages: by_count, bytes } = self.left();
         let mean = self.bytes.checked_div(self.costs.len() as u64).unwrap_or(MESSAGE_COST.into()).max(1);
-        let by_size = (u64::from(self.limit.bytes) - self.bytes).div_ceil(mean);
+        let by_size = u64::from(bytes).div_ceil(mean);
         by_count.min(u32::try_from(by_size).unwrap_or(u32::MAX))
     }
 
@@ -131,13 +127,13 @@ mod tests {
         let mut window = SendWindow::new(Window { messages: 4, bytes: 100 });
         window.permit();
         assert_eq!(window.left(), Window { messages: 3, bytes: 100 });
-        window.note_going([30, 40].into_iter());
+        window.note_going([30, 40]);
         assert_eq!(window.left(), Window { messages: 1, bytes: 30 });
         assert!(!window.note_sent(20));
         assert_eq!(window.left(), Window { messages: 1, bytes: 10 });
         window.note_taken(2);
         assert_eq!(window.left(), Window { messages: 3, bytes: 80 });
-        window.note_going([500].into_iter());
+        window.note_going([500]);
         assert!(window.left().bytes == 0 && !window.has_room());
     }
 

@@ -18,7 +18,7 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::entry::run_in_group;
-use super::thread::status_of;
+use super::thread::until_ended;
 use super::{Exit, Launched, Launcher, Process};
 use crate::error::Result;
 use crate::runtime::Runtime;
@@ -37,33 +37,25 @@ impl Launcher for OneClock {
         _env: &[(String, String)],
         _given_up: &CancellationToken,
     ) -> Result<Launched> {
-        let (process, exited, mut orders) = Process::new(Some(std::process::id()));
+        let (process, exited, orders) = Process::new(Some(std::process::id()));
         let (group, parent_gone) = (runtime.tasks.tree().add(&spec.name), CancellationToken::new());
         let (killed, liveness) = (group.clone(), parent_gone.clone());
         let (spec, registry) = (spec.clone(), runtime.registry().clone());
-        let (done, mut ended) = tokio::sync::oneshot::channel();
+        let (done, ended) = tokio::sync::oneshot::channel();
         // Invariant 2.
         runtime.tasks.tree().start(async move {
             let served = AssertUnwindSafe(run_in_group(spec, registry, group.clone(), liveness)).catch_unwind().await;
             group.kill();
             group.ended().await;
-            let _ = done.send(served.ok()); // the keeper waits for it unless it was dropped with its own actor
+            if let Ok(code) = served {
+                let _ = done.send(code); // the keeper waits for it unless it was dropped with its own actor
+            }
         });
         let parent = parent_gone.drop_guard();
         let keeper = Box::pin(async move {
             let _parent = parent;
-            let mut was_killed = false;
-            let code = loop {
-                tokio::select! {
-                    biased;
-                    code = &mut ended => break code.ok().flatten(),
-                    Some(_any) = orders.recv() => {
-                        was_killed = true;
-                        killed.kill();
-                    }
-                }
-            };
-            exited.send_replace(Some(Exit::with(status_of(code, was_killed))));
+            let status = until_ended(ended, orders, || killed.kill()).await;
+            exited.send_replace(Some(Exit::with(status)));
         });
         Ok(Launched { process, keeper })
     }

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, Launched, Launcher, Process};
+use super::{Exit, Launched, Launcher, Process, Signal};
 use crate::error::{Error, Result, WaitStatus};
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
@@ -26,14 +27,14 @@ impl Launcher for Threads {
         _env: &[(String, String)],
         _given_up: &CancellationToken,
     ) -> Result<Launched> {
-        let (process, exited, mut orders) = Process::new(Some(std::process::id()));
+        let (process, exited, orders) = Process::new(Some(std::process::id()));
         let (spec, registry) = (spec.clone(), runtime.registry().clone());
         let name = spec.name.clone();
         let (killed, parent_gone) = (CancellationToken::new(), CancellationToken::new());
         let (kill, liveness) = (killed.clone(), parent_gone.clone());
         let actor = move || super::entry::run_in_thread(spec, registry, killed, liveness);
         let thread = std::thread::Builder::new().name(name.clone());
-        let (done, ended) = tokio::sync::oneshot::channel();
+        let (done, ended) = oneshot::channel();
         let thread = thread
             .spawn(move || {
                 let _ = done.send(actor()); // the keeper waits for it unless its runtime is gone
@@ -41,24 +42,32 @@ impl Launcher for Threads {
             .map_err(|error| Error::Spawn { actor: name, why: format!("no thread for it: {error}") })?;
         let keeper = Box::pin(async move {
             let _parent = parent_gone.drop_guard();
-            let mut ended = ended;
-            let code = loop {
-                tokio::select! {
-                    biased;
-                    code = &mut ended => break code.ok(),
-                    Some(_any) = orders.recv() => kill.cancel(),
-                }
-            };
+            let status = until_ended(ended, orders, || kill.cancel()).await;
             // It has nothing left to do; a panic of it shows as a missing code.
             let _ = thread.join();
-            exited.send_replace(Some(Exit::with(status_of(code, kill.is_cancelled()))));
+            exited.send_replace(Some(Exit::with(status)));
         });
         Ok(Launched { process, keeper })
     }
 }
 
-/// How an actor without a process has ended: with this code, if it did not panic.
-pub(super) fn status_of(code: Option<i32>, was_killed: bool) -> WaitStatus {
+/// Waits until an actor without a process has ended, with a code if it did not panic; each order kills it.
+pub(super) async fn until_ended(
+    mut ended: oneshot::Receiver<i32>,
+    mut orders: mpsc::Receiver<Signal>,
+    kill: impl Fn(),
+) -> WaitStatus {
+    let mut was_killed = false;
+    let code = loop {
+        tokio::select! {
+            biased;
+            code = &mut ended => break code.ok(),
+            Some(_any) = orders.recv() => {
+                was_killed = true;
+                kill();
+            }
+        }
+    };
     match code {
         Some(code) if code != 0 && was_killed => WaitStatus::Signalled(SIGKILL),
         code => code.map_or(WaitStatus::Unknown, WaitStatus::Exited),

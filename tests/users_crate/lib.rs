@@ -104,6 +104,24 @@ impl Counter {
     }
 }
 
+/// Has an actor hold a [`dialog`], and [`count`].
+pub async fn talks_and_counts(portal: &Portal) -> Result<()> {
+    portal
+        .open_context(dialog(), async |ctx, first| {
+            let stream = ctx.open_stream().await?;
+            stream.send(first).await?;
+            assert_eq!(ctx.result().await?, 2);
+            actors::Ok(())
+        })
+        .await?;
+    portal
+        .open_stream_from(count(7), async |mut numbers| {
+            assert_eq!(numbers.recv().await?, Some(7));
+            actors::Ok(())
+        })
+        .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,20 +168,7 @@ mod tests {
         actors::open_nursery(async |n| {
             let portal = n.start_actor("worker").enable("pleach_users_crate").await?;
             assert_eq!(portal.run(about()).await?.0, std::process::id());
-            portal
-                .open_context(dialog(), async |ctx, first| {
-                    let stream = ctx.open_stream().await?;
-                    stream.send(first).await?;
-                    assert_eq!(ctx.result().await?, 2);
-                    actors::Ok(())
-                })
-                .await?;
-            portal
-                .open_stream_from(count(7), async |mut numbers| {
-                    assert_eq!(numbers.recv().await?, Some(7));
-                    actors::Ok(())
-                })
-                .await?;
+            talks_and_counts(&portal).await?;
             portal.cancel_actor().await
         })
         .await

@@ -15,7 +15,7 @@
 
 use std::sync::atomic::Ordering;
 
-use pleach_wire::codec::{Items, with_small};
+use pleach_wire::codec::{Items, MAX_SMALL, with_small};
 use pleach_wire::tap::is_watched;
 use pleach_wire::transport::Lane;
 use pleach_wire::{Encode, Window};
@@ -61,7 +61,7 @@ impl DialogHandle {
 
     /// Notes the size of a message that was sent alone: the next one may be small again.
     pub(super) fn note_size(&self, size: usize) {
-        if size <= SMALL {
+        if size <= MAX_SMALL {
             self.0.sends_large.store(false, Ordering::Relaxed);
         }
     }
@@ -116,6 +116,3 @@ impl DialogHandle {
         }
     }
 }
-
-/// A message of this size is no longer one of those that are too large.
-const SMALL: usize = 512;

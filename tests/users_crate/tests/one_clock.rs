@@ -10,7 +10,7 @@ use actors::error::WaitStatus;
 use actors::prelude::*;
 use actors::{EndedBy, current_actor};
 use bytes::Bytes;
-use pleach_users_crate::{Counter, count, dialog, echo};
+use pleach_users_crate::{Counter, echo, talks_and_counts};
 use tokio::time::{Instant, sleep};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -286,20 +286,7 @@ async fn dialogs_streams_states_and_names_are_there() -> Result<()> {
     actors::open_nursery(async |n| {
         let portal = n.start_actor("worker").enable("pleach_users_crate").await?;
         assert_eq!(actors::find_actor("worker").required().await?.id(), portal.id());
-        portal
-            .open_context(dialog(), async |ctx, first| {
-                let stream = ctx.open_stream().await?;
-                stream.send(first).await?;
-                assert_eq!(ctx.result().await?, 2);
-                actors::Ok(())
-            })
-            .await?;
-        portal
-            .open_stream_from(count(7), async |mut numbers| {
-                assert_eq!(numbers.recv().await?, Some(7));
-                actors::Ok(())
-            })
-            .await?;
+        talks_and_counts(&portal).await?;
         let counter = n.start(Counter::new(5)).await?;
         assert_eq!(counter.add(2).await?, 7);
         actors::Handle::stop(&counter).await?;

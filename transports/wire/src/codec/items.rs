@@ -97,14 +97,14 @@ impl Items {
 }
 
 /// Encodes a value that may share a frame with others, and hands it to `add`, before which nothing is locked. Returns
-/// `None` if it may not: it can't be encoded, is large, or has a blob.
+/// `None` if it may not: it can't be encoded, is larger than [`MAX_SMALL`], or has a blob.
 pub fn with_small<T>(format: Format, value: &dyn Encode, add: impl FnOnce(&[u8]) -> T) -> Option<T> {
     // Taken from its place: the value's code may send another message meanwhile.
     let mut payload = PAYLOAD.try_with(Cell::take).unwrap_or_default();
     payload.clear();
     let mut parts = Vec::new();
     let encoded = blob::collect(&mut parts, || value.encode(format, &mut payload));
-    if encoded.is_err() || !parts.is_empty() || payload.len() > SMALL {
+    if encoded.is_err() || !parts.is_empty() || payload.len() > MAX_SMALL {
         return None;
     }
     let added = add(&payload);
@@ -161,8 +161,8 @@ pub(crate) const MAX_SHARED: usize = 1 << 10;
 /// What remains of it beside the longest envelope.
 const MAX_VALUES: usize = MAX_SHARED - SHARED.len() - 9;
 
-/// The largest value that shares a frame: of larger ones too few would.
-const SMALL: usize = MAX_VALUES / 2 - LENGTH;
+/// The largest payload that shares a frame: of larger ones too few would.
+pub const MAX_SMALL: usize = MAX_VALUES / 2 - LENGTH;
 
 #[cfg(test)]
 mod tests {
@@ -232,8 +232,8 @@ mod tests {
     #[test]
     fn what_is_large_or_fails_is_left_out() {
         let add = |value: &dyn Encode| with_small(Format::Msgpack, value, <[u8]>::len);
-        let (most, more) = ("x".repeat(SMALL - 3), "x".repeat(SMALL - 2));
-        assert_eq!((add(&"text"), add(&most), add(&more)), (Some(5), Some(SMALL), None));
+        let (most, more) = ("x".repeat(MAX_SMALL - 3), "x".repeat(MAX_SMALL - 2));
+        assert_eq!((add(&"text"), add(&most), add(&more)), (Some(5), Some(MAX_SMALL), None));
         assert_eq!(add(&vec![200_u8; 1 << 20]), None);
         assert_eq!(add(&Blob::from(vec![7; 5000])), None);
         assert_eq!(add(&Some(None::<u8>)), None, "that would not come back");

@@ -29,7 +29,7 @@ use serde::Serialize;
 pub use self::comparing::{lost, read_back};
 pub use self::custom::{CustomCodec, CustomFormat};
 pub(crate) use self::items::MAX_SHARED;
-pub use self::items::{Items, with_small};
+pub use self::items::{Items, MAX_SMALL, with_small};
 pub use self::json::Json;
 pub use self::measured::Measured;
 pub use self::msgpack::Msgpack;

@@ -1,8 +1,8 @@
 //! The origin of records: the name of the actor whose code makes them.
 //!
 //! Most processes are one actor, so the process has a name. Where several actors share a process, each has threads of
-//! its own, whose name overrides that of the process; those that share a thread name it while their code runs. A record takes its origin along, because the thread that hands
-//! it over belongs to no actor.
+//! its own, whose name overrides that of the process; those that share a thread name it while their code runs. A record
+//! takes its origin along, because the thread that hands it over belongs to no actor.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};

@@ -8,13 +8,13 @@
 //! 2. Messages keep their order: a delay ends no sooner than those before it.
 //! 3. It holds [`MOST_HELD`] received messages; the others wait where they are, which holds up the peer.
 
+mod delay;
+
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use pleach_wire::codec::Items;
 use pleach_wire::tap::Tap;
@@ -22,6 +22,7 @@ use pleach_wire::transport::{Lane, PeerInfo, Traffic, Volume};
 use pleach_wire::{Cid, Encode, Format, Msg, MsgTransport, Outgoing, TransportError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+pub(crate) use self::delay::{Delay, Random};
 use super::Channel;
 use crate::sync::lock;
 
@@ -47,33 +48,6 @@ struct Faults {
     kills: Vec<Kill>,
     /// The peer was killed by an answer: what it has said since, before it was dead, is not let through.
     is_killed: bool,
-}
-
-/// How long the messages of a connection take.
-#[derive(Debug)]
-pub(crate) struct Delay {
-    /// In milliseconds, from and to.
-    range: RangeInclusive<u64>,
-    /// Whether those that are sent are delayed too, and not only those that are received.
-    both_ways: bool,
-    random: Random,
-}
-
-impl Delay {
-    pub(crate) fn new(range: &RangeInclusive<Duration>, both_ways: bool, random: Random) -> Self {
-        let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(LONGEST);
-        Self { range: millis(range.start())..=millis(range.end()), both_ways, random }
-    }
-
-    /// That of a connection in a tree with a schedule: both sides have one, for what they receive.
-    pub(crate) fn of_schedule(seed: u64) -> Self {
-        Self { range: 0..=JITTER, both_ways: false, random: Random::new(seed) }
-    }
-
-    fn draw(&mut self) -> Duration {
-        let (from, to) = (*self.range.start(), *self.range.end());
-        Duration::from_millis(from + self.random.below(to.saturating_sub(from) + 1))
-    }
 }
 
 /// The point at which a peer is killed.
@@ -362,34 +336,8 @@ impl MsgTransport for Faulty {
     }
 }
 
-/// A small generator (splitmix64): one seed draws the same numbers everywhere.
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Returns a number below `bound`, which is not 0.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
 /// How many received messages are held on one connection: as many as some windows of streams.
 const MOST_HELD: usize = 1024;
-
-/// The longest delay of a schedule, in milliseconds: enough for several steps of one actor during one of another, and
-/// far below all bounds.
-const JITTER: u64 = 9;
-
-/// The longest delay, in milliseconds: a day.
-const LONGEST: u64 = 24 * 3600 * 1000;
 
 #[cfg(test)]
 mod tests {
@@ -403,17 +351,5 @@ mod tests {
         for name in ["dd", "obs::add", "jobs", "a::my_crate::jobs::add"] {
             assert!(!is_named("my_crate::jobs::add", name), "{name}");
         }
-    }
-
-    #[test]
-    fn one_seed_draws_the_same_times_within_their_range() {
-        let drawn = |seed| {
-            let range = Duration::from_millis(3)..=Duration::from_millis(5);
-            let mut delay = Delay::new(&range, true, Random::new(seed));
-            std::iter::repeat_with(move || delay.draw().as_millis()).take(50).collect::<Vec<_>>()
-        };
-        assert_eq!(drawn(7), drawn(7));
-        assert_ne!(drawn(7), drawn(8));
-        assert!((3..=5).all(|time| drawn(7).contains(&time)) && drawn(7).iter().all(|time| (3..=5).contains(time)));
     }
 }
