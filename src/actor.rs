@@ -13,6 +13,8 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::random;
+
 /// The identity of one actor: a name for humans, a uuid for everything else.
 ///
 /// Names may repeat; two ids are equal when their uuids are. Cloning is cheap.
@@ -34,7 +36,7 @@ pub(crate) struct Place(u64);
 impl ActorId {
     /// A fresh identity in this process.
     pub(crate) fn new(name: &str) -> Self {
-        Self::with_uuid(name, Uuid::new_v4())
+        Self::with_uuid(name, random::unique())
     }
 
     /// The identity that a parent has given to this process.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::ActorId;
 use crate::epoch;
+use crate::random;
 use crate::sync::lock;
 
 /// Something that has happened to an actor.
@@ -119,7 +120,7 @@ struct Ring {
 
 impl Events {
     fn new() -> Self {
-        let process = getrandom::u64().unwrap_or_default();
+        let process = random::bytes().map_or(0, u64::from_ne_bytes);
         let rings = [KEPT, KEPT_ERRORS].map(|room| Ring { kept: VecDeque::new(), room, count: 0 });
         Self { process, rings, count: 0 }
     }

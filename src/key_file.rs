@@ -15,9 +15,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::random;
 
 /// Makes a key file with a fresh key, which only its owner can read.
 ///
@@ -61,8 +61,7 @@ pub(crate) fn read_or_create(path: &Path) -> Result<[u8; 32]> {
 }
 
 fn try_create(path: &Path) -> io::Result<()> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    let key = random::bytes::<32>()?;
     let text: String = key.iter().map(|byte| format!("{byte:02x}")).chain(["\n".into()]).collect();
     let draft = Draft::new(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.0)?;
@@ -78,7 +77,7 @@ impl Draft {
     fn new(path: &Path) -> Self {
         let mut name = std::ffi::OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}", Uuid::new_v4().simple()));
+        name.push(format!(".{}", random::unique().simple()));
         Self(path.with_file_name(name))
     }
 }

@@ -93,6 +93,7 @@ mod os;
 mod panics;
 mod portal;
 mod proto;
+mod random;
 mod registry;
 mod retry;
 mod rpc;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::error::{Error, Result};
+use crate::random;
 use crate::scope::{checkpoint, fail_after_value};
 
 /// How often a call is repeated, how soon, and for which errors.
@@ -79,7 +80,7 @@ impl Retry {
             match ended {
                 Err(error) if made <= self.times && (self.when)(&error) => {
                     checkpoint()?;
-                    let random = getrandom::u32().unwrap_or_default(); // without one, a wait is not shortened
+                    let random = random::bytes().map_or(0, u32::from_ne_bytes); // without one, a wait is not shortened
                     tokio::time::sleep(self.backoff.wait(made, random)).await;
                 }
                 ended => return ended,

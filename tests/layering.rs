@@ -19,7 +19,7 @@ use self::graph::{Graph, modules_named};
 #[rustfmt::skip]
 const ORDER: &[&str] = &[
     // Plain data and rules, without I/O: who an actor is, and the protocol.
-    "actor", "proto", "shape",
+    "random", "actor", "proto", "shape",
     // What all the others say and report.
     "sync", "epoch", "events", "misspelt", "log", "fidelity", "telemetry", "traces", "frames", "crash", "task_local", "task_group", "current", "callers", "panics", "error", "backoff",
     // The ground: settings, scopes, files.

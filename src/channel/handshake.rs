@@ -14,6 +14,7 @@ use crate::actor::ActorId;
 use crate::proto::fencing::Fenced;
 use crate::proto::handshake::{Handshake, Hello, Introduction, Output, Step, Then};
 use crate::proto::membership::{Nonce, TreeKey};
+use crate::random;
 
 /// The inputs of both sides of a handshake.
 #[derive(Clone, Debug)]
@@ -178,10 +179,7 @@ async fn say_last(transport: &dyn MsgTransport, step: Option<Step>) -> Result<()
 /// # Errors
 /// When the system has no random source.
 pub(crate) fn fresh_nonce() -> Result<Nonce, TransportError> {
-    let mut nonce = Nonce::default();
-    getrandom::fill(&mut nonce)
-        .map_err(|error| TransportError::Handshake(format!("the system gives no random bytes: {error}")))?;
-    Ok(nonce)
+    random::bytes().map_err(|error| TransportError::Handshake(format!("the system gives no random bytes: {error}")))
 }
 
 /// The largest frame before the peer has proved itself: a hello has a few hundred bytes, and nine for

@@ -11,6 +11,7 @@ use std::time::Duration;
 use pleach_wire::Address;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::file;
 use super::host::{Engine, Host, HostOptions, Job};
 use super::spelling::{addresses, if_said};
 use crate::error::{Error, Result};
@@ -66,7 +67,7 @@ impl Hosts {
     ///
     /// # Errors
     /// [`Error::Config`], for a file that can't be read, and for a key or a value that can't be used. It names
-    /// the file and the line.
+    /// the file and the line. In a build without the feature `toml`, for any file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -74,9 +75,8 @@ impl Hosts {
             hosts: Hosts,
         }
         let path = path.as_ref();
-        let fault = |why: String| Error::Config(format!("{}: {}", path.display(), why.trim_end()));
-        let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
-        let File { hosts } = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| file::fault(path, error))?;
+        let File { hosts } = file::parse(&text).map_err(|why| file::fault(path, why))?;
         Ok(hosts)
     }
 

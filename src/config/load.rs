@@ -1,20 +1,17 @@
 //! The sources of settings, and the errors of invalid ones.
 //!
-//! A file is read twice: once whole, by serde, which knows the keys and their types; and once for the
-//! two names whose values only the registry knows. Both know the line. A variable is laid over the
-//! result one at a time, so a fault can only be its own.
+//! A file comes first: `file.rs`. Variables are laid over it one at a time, so a fault can only be its own.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pleach_wire::Key;
 use serde::Deserialize;
-use toml::{Spanned, Table, Value};
+use serde_json::Value;
 
 use super::variables::{self, Meaning};
-use super::{Config, own_file};
+use super::{Config, file};
 use crate::error::{Error, Result};
 
 impl Config {
@@ -29,7 +26,8 @@ impl Config {
     /// # Errors
     /// [`Error::Config`], for a file that can't be read, a key that is not a setting, a `PLEACH_` variable that is
     /// nearly one, and a value that can't be used. It names the file and the line, or the variable, and what is allowed
-    /// there. Other `PLEACH_` variables are left alone: Kubernetes makes some of the names of services.
+    /// there. Other `PLEACH_` variables are left alone: Kubernetes makes some of the names of services. In a build
+    /// without the feature `toml`, a file is an error.
     ///
     /// A `pleach.toml` in the current directory that belongs to another user (root excepted), or that others may
     /// write to, is refused, as `ssh` does. A file that `PLEACH_CONFIG` names was chosen, and is read.
@@ -57,10 +55,7 @@ impl Config {
                 Some(field) => settings.extend(setting(&field.to_ascii_lowercase(), name, value)?),
             }
         }
-        let mut config = match read_file(directory, named_file)? {
-            Some((path, text)) => from_file(&path, &text, known)?,
-            None => Self::default(),
-        };
+        let mut config = file::load(directory, named_file, |field, name| check_name(field, name, known))?;
         for (field, name, value) in settings {
             config =
                 config.with_variable(&field, &value, known).map_err(|why| Error::Config(format!("{name}: {why}")))?;
@@ -71,10 +66,10 @@ impl Config {
     }
 
     fn with_variable(&self, field: &str, text: &str, known: &[Key]) -> Result<Self, String> {
-        let mut table = Table::try_from(self).map_err(|error| error.to_string())?;
-        table.insert(field.to_owned(), Value::String(text.to_owned()));
+        let mut settings = serde_json::to_value(self).map_err(|error| error.to_string())?;
         // Every type of setting can be read from text.
-        let config = Self::deserialize(table).map_err(|error: toml::de::Error| error.message().to_owned())?;
+        settings[field] = Value::String(text.to_owned());
+        let config = Self::deserialize(settings).map_err(|error| error.to_string())?;
         if matches!(field, "transport" | "codec") {
             check_name(field, text, known)?;
         }
@@ -111,44 +106,6 @@ fn setting(field: &str, name: String, value: OsString) -> Result<Option<(String,
 }
 
 const PREFIX: &str = "PLEACH_";
-
-fn read_file(directory: &Path, named: Option<PathBuf>) -> Result<Option<(PathBuf, String)>> {
-    let must_exist = named.is_some();
-    let (path, read) = match named {
-        Some(path) => (path.clone(), std::fs::read_to_string(path)),
-        None => {
-            let path = directory.join("pleach.toml");
-            (path.clone(), own_file::read(&path))
-        }
-    };
-    match read {
-        Ok(text) => Ok(Some((path, text))),
-        Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => Ok(None),
-        Err(error) => {
-            let why = if must_exist { " (PLEACH_CONFIG names it)" } else { "" };
-            Err(Error::Config(format!("{}{why}: {error}", path.display())))
-        }
-    }
-}
-
-fn from_file(path: &Path, text: &str, known: &[Key]) -> Result<Config> {
-    let fault = |why: String| Error::Config(format!("{}: {}", path.display(), why.trim_end()));
-    let config = toml::from_str(text).map_err(|error| fault(error.to_string()))?;
-    let names: Names = toml::from_str(text).map_err(|error| fault(error.to_string()))?;
-    for (field, name) in [("transport", names.transport), ("codec", names.codec)] {
-        let Some(name) = name else { continue };
-        let line = text[..name.span().start].matches('\n').count() + 1;
-        check_name(field, name.get_ref(), known).map_err(|why| fault(format!("line {line}: {why}")))?;
-    }
-    Ok(config)
-}
-
-/// The settings that name an entry of the registry.
-#[derive(Deserialize)]
-struct Names {
-    transport: Option<Spanned<String>>,
-    codec: Option<Spanned<String>>,
-}
 
 fn check_name(field: &str, name: &str, known: &[Key]) -> Result<(), String> {
     let part = |key: &Key| if field == "codec" { key.codec.clone() } else { key.protocol.clone() };

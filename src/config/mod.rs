@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::telemetry::LogFormat;
 
 mod child_output;
+mod file;
 pub(crate) mod host;
 pub(crate) mod hosts;
 mod load;

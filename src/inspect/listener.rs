@@ -31,6 +31,7 @@ use super::{ProcessReport, Reply, Request, StacksReport};
 use super::{links, stops};
 use crate::events::{self, EventCursor, EventsReport};
 use crate::holds::Hold;
+use crate::random;
 use crate::runtime;
 use crate::runtime::route::Hop;
 
@@ -113,7 +114,7 @@ pub(crate) fn start() {
 /// When the system refuses it.
 pub(crate) fn bind(prefix: &str) -> io::Result<(UnixListener, String)> {
     // Random: containers that share a network number their processes alike.
-    let random = getrandom::u32().map_err(|error| io::Error::other(error.to_string()))?;
+    let random = u32::from_ne_bytes(random::bytes()?);
     let name = format!("{prefix}{}/{random:08x}", std::process::id());
     let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
     socket.set_nonblocking(true)?;

@@ -30,7 +30,8 @@
 //!    [`Config::listen`](crate::Config::listen) says. Only members of the tree get in.
 //! 2. `ssh` logs in once for up to eight actors of a parent at one host, and runs an agent there: this program, in
 //!    another role. The agent gets the secrets over its standard input; they are never in an argument, variable or
-//!    file.
+//!    file. A second, small `ssh` per actor waits for the agent: it shares the connection of the first, and does not
+//!    read your configuration again.
 //! 3. The agent starts the actor, which connects to the parent. Its outputs go to the parent's, by the same rule as
 //!    those of an actor on the parent's own host; see [`observing`](super::observing).
 //!

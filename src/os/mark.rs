@@ -19,6 +19,8 @@ use std::fs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
+use crate::random;
+
 /// The mark of one tree.
 ///
 /// A nested tree raises the soft limit and lowers the hard one: no process needs a privilege for that.
@@ -32,8 +34,8 @@ impl TreeMark {
     /// Makes the mark of a new tree whose root is this process; nothing, where actors could not carry it.
     pub(crate) fn fresh() -> Option<Self> {
         let limit = getrlimit(Resource::Rttime);
-        let random = [getrandom::u32().ok()?, getrandom::u32().ok()?];
-        let fresh = Self::within(&limit, random.map(|random| u64::from(random) % NUMBERS + 1));
+        let random = [random::bytes().ok()?, random::bytes().ok()?];
+        let fresh = Self::within(&limit, random.map(|random| u64::from(u32::from_ne_bytes(random)) % NUMBERS + 1));
         if fresh.is_none() {
             debug!(target: "pleach::runtime", ?limit, "RLIMIT_RTTIME is in use: leftovers of actors can't be recognised");
         }

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rustix::fs::{FlockOperation, flock};
-use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::random;
 use crate::sync::lock;
 
 /// Where the sockets of a tree are.
@@ -49,7 +49,7 @@ impl SocketDir {
 
     /// One of its own for a new tree; removes the directories of roots that have ended.
     pub(crate) fn new() -> Self {
-        let unique = Uuid::new_v4().simple().to_string();
+        let unique = random::unique().simple().to_string();
         let name = format!("{}{}", prefix(), &unique[..UNIQUE]);
         for place in places() {
             match usable(&place.join(&name)) {
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn below(place: &Path) -> SocketDir {
-        let unique = &Uuid::new_v4().simple().to_string()[..UNIQUE];
+        let unique = &random::unique().simple().to_string()[..UNIQUE];
         SocketDir { is_ours: true, ..SocketDir::at(place.join(format!("{}{unique}", prefix()))) }
     }
 

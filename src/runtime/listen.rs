@@ -272,9 +272,22 @@ fn expand(bound: &Address) -> std::io::Result<Vec<Address>> {
         Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => |_: &IpAddr| true,
         _ => return Ok(vec![bound.clone()]),
     };
-    let interfaces = if_addrs::get_if_addrs()?.into_iter().filter(|interface| !interface.is_link_local());
-    let addresses = interfaces.map(|interface| interface.ip()).filter(any);
+    let addresses = interfaces()?.into_iter().filter(any);
     Ok(addresses.map(|ip| bound.clone().at(HostPort::new(ip.to_string(), *port))).collect())
+}
+
+/// The addresses of this host that others may reach.
+#[cfg(any(feature = "tcp", feature = "quic"))]
+fn interfaces() -> std::io::Result<Vec<IpAddr>> {
+    let interfaces = if_addrs::get_if_addrs()?.into_iter().filter(|interface| !interface.is_link_local());
+    Ok(interfaces.map(|interface| interface.ip()).collect())
+}
+
+/// Only a protocol of the program's own has such addresses in this build.
+#[cfg(not(any(feature = "tcp", feature = "quic")))]
+fn interfaces() -> std::io::Result<Vec<IpAddr>> {
+    let why = "listening at all addresses of this host needs the feature `tcp` or `quic` of pleach: name one of them";
+    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, why))
 }
 
 /// How soon the file of a socket is missed.

@@ -26,7 +26,7 @@ use crate::runtime::actor_spec::{ActorSpec, Ancestor};
 use crate::runtime::route::Route;
 use crate::telemetry;
 use crate::telemetry::meters::{self, Event};
-use crate::{holds, inspect};
+use crate::{holds, inspect, random};
 
 /// Starts an actor and waits until it has connected back.
 ///
@@ -65,7 +65,7 @@ async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &C
         warn_of_shared(&options);
     }
     check_setup(&options, reach, &transport).map_err(failed)?;
-    let uuid = Uuid::new_v4();
+    let uuid = random::unique();
     let spec = spec(runtime, &options, uuid, &transport).await?;
     let mut expected = runtime.expect(uuid, spec.heartbeats).map_err(failed)?;
     if given_up.is_cancelled() {

@@ -12,14 +12,15 @@ use pleach::{EndedBy, Host, WaitStatus};
 use pleach_patience::soon;
 use rustix::process::{Signal, kill_process};
 
-use crate::site::{dir, expect_nothing_left, in_nursery, node, process_with, processes_with, quick, raw, test};
+use crate::site::{agent, dir, expect_nothing_left, in_nursery, node, process_with, processes_with, quick, raw, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("deaths::an_actor_that_is_killed_there_says_what_it_died_of", killed),
         test("deaths::an_actor_that_exits_there_says_so", exits),
         test("deaths::a_stopped_actor_is_made_to_end", stopped),
-        test("deaths::without_its_session_an_actor_ends", cut),
+        test("deaths::without_its_login_an_actor_ends", cut),
+        test("deaths::without_its_session_an_actor_ends", sessionless),
         test("deaths::without_its_keeper_an_actor_ends", keeperless),
         test("deaths::a_killed_root_leaves_nothing", || root_killed("well")),
         test("deaths::a_killed_root_leaves_no_stopped_actor", || root_killed("stopped")),
@@ -39,6 +40,11 @@ async fn die(by: i32) -> Result<()> {
         std::process::exit(7);
     }
     kill_process(rustix::process::getpid(), Signal::from_named_raw(by).unwrap()).unwrap();
+    std::future::pending().await
+}
+
+#[pleach::rpc]
+async fn stay() -> Result<()> {
     std::future::pending().await
 }
 
@@ -101,14 +107,27 @@ async fn cut() {
     .await;
     let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
     assert_eq!(died.status, WaitStatus::Unknown);
-    assert!(died.to_string().contains("how it ended is unknown; last output: ssh: "), "{died}");
+    assert!(died.to_string().contains("how it ended is unknown; last output: ssh: the connection's own `ssh` was killed"), "{died}");
+}
+
+/// The `ssh` that waits for the agent is killed, and the login goes on: the agent sees the end of its input, and ends the
+/// actor, which may still tell its caller.
+async fn sessionless() {
+    let ended = in_nursery(quick(Config::default()), async |n| {
+        let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
+        portal.run(pid()).await?;
+        let kill = async { kill_process(process_with("ssh -F none"), Signal::KILL).unwrap() };
+        tokio::join!(portal.run(stay()), kill).0
+    })
+    .await;
+    assert!(matches!(ended, Err(Error::ActorDied(_) | Error::ContextCancelled(_))), "{ended:?}");
 }
 
 async fn keeperless() {
     let ended = in_nursery(quick(Config::default()), async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
         portal.run(pid()).await?;
-        kill_process(process_with("--pleach-agent"), Signal::KILL).unwrap();
+        kill_process(agent(), Signal::KILL).unwrap();
         std::future::pending::<Result<()>>().await
     })
     .await;

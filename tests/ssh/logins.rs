@@ -9,7 +9,7 @@ use pleach::Host;
 use pleach::prelude::*;
 use pleach_patience::{FOREVER, soon};
 
-use crate::site::{assert_says, dir, in_nursery, node, test, with_lines};
+use crate::site::{assert_says, dir, host, in_nursery, node, test, with_lines};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -20,6 +20,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("logins::a_host_that_refuses_is_an_error", refused),
         test("logins::a_start_is_given_up_while_it_logs_in", given_up),
         test("logins::an_option_is_no_destination", option),
+        test("logins::a_host_that_takes_no_more_sessions_says_so", narrow),
     ]
 }
 
@@ -99,4 +100,15 @@ async fn option() {
     assert_says(&start(host).await, &["not a valid destination for `ssh`"]);
     assert!(!dir().join("touched").exists());
     drop(node());
+}
+
+async fn narrow() {
+    let ended = in_nursery(Config::default(), async |n| {
+        let first = n.start_actor("first").on(host("narrow")).await?;
+        let second = n.start_actor("second").on(host("narrow")).await;
+        drop(first);
+        second.map(drop)
+    })
+    .await;
+    assert_says(&ended, &["second", "Session open refused by peer"]);
 }

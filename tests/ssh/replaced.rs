@@ -11,7 +11,7 @@ use pleach_patience::patience;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::relay::{BOTH, Relay};
-use crate::site::{dir, in_nursery, lineage, node, process_with, quick, raw, test};
+use crate::site::{agent, dir, in_nursery, lineage, node, process_with, quick, raw, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
@@ -81,7 +81,7 @@ async fn replaced(line_is_cut: bool, blocked: bool) {
         let mut events = supervisor.events();
         if line_is_cut {
             relay.cut(&BOTH);
-            frozen = Some(Frozen::session_of(process_with("--pleach-agent")));
+            frozen = Some(Frozen::session_of(agent()));
         }
         kill_process(process_with(&format!("-F {}", dir().join("ssh_config").display())), Signal::KILL).unwrap();
         let begun = Instant::now();

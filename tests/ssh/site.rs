@@ -18,8 +18,8 @@ pub(crate) struct Server(TempDir);
 
 static DIR: OnceLock<PathBuf> = OnceLock::new();
 
-/// Starts four servers on this machine: `node` and `other` as they are, `alien` whose machine is of another kind, and
-/// `bare` where no program can be run from the cache.
+/// Starts servers on this machine: `node` and `other` as they are, `alien` whose machine is of another kind, `bare`
+/// where no program can be run from the cache, and `narrow` with one session in a login.
 pub(crate) fn start() -> Server {
     let server = Server(TempDir::with_prefix("pleach-ssh-").unwrap());
     let dir = server.0.path().to_owned();
@@ -35,6 +35,7 @@ pub(crate) fn start() -> Server {
     run_server("other", &format!("SetEnv {}", there("cache")));
     run_server("alien", &format!("SetEnv {} {path}", there("cache")));
     run_server("bare", &format!("SetEnv {}", there("noexec")));
+    run_server("narrow", &format!("SetEnv {}\nMaxSessions 1", there("cache")));
     server
 }
 
@@ -128,6 +129,11 @@ pub(crate) fn process_with(what: &str) -> Pid {
     raw(*found.first().unwrap_or_else(|| panic!("no process with {what}")))
 }
 
+/// The first agent that there is; not the `ssh` that has it started.
+pub(crate) fn agent() -> Pid {
+    process_with(" --pleach-agent")
+}
+
 pub(crate) fn raw(pid: u32) -> Pid {
     Pid::from_raw(pid as i32).unwrap()
 }
@@ -176,7 +182,8 @@ fn leftover_processes() -> Vec<String> {
         let exe = fs::read_link(at.join("exe")).unwrap_or_default();
         let is_ours = exe == ourselves || exe.starts_with(dir());
         let is_session = command.starts_with("sshd: ") && is_of_our_servers(pid) && !command.contains("[listener]");
-        let is_ssh = command.contains(dir().to_str()?) && !command.contains("sshd");
+        let is_of_test = command.contains(dir().to_str()?) || command.contains(ourselves.to_str()?);
+        let is_ssh = command.starts_with("ssh ") && is_of_test;
         let is_zombie = status.contains("State:\tZ");
         ((is_ours || is_session || is_ssh) && !is_zombie).then(|| format!("process {pid}: {command}"))
     });

@@ -31,6 +31,7 @@ use super::roster::{Closed, Entry, Joining, Status};
 use crate::error::{Cancelled, Error, GaveUp, Result};
 use crate::events::{self, ActorEventKind};
 use crate::nursery::Nursery;
+use crate::random;
 use crate::scope::{Ended, run_until};
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -223,7 +224,7 @@ impl Runner {
             Change::Stopped | Change::Unwanted => (SupervisorEvent::Stopped { child: child() }, None),
         };
         self.shared.announcer.announce(event);
-        let random = getrandom::u32().unwrap_or_default(); // without one, a wait is not shortened
+        let random = random::bytes().map_or(0, u32::from_ne_bytes); // without one, a wait is not shortened
         let ran = self.epoch.elapsed();
         let decision = self.policy().handle_end(member.entry.number, failure.is_some(), ran, random);
         match &decision {

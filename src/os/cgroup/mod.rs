@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::error::WaitStatus;
+use crate::random;
 
 /// Bounds for an actor and all processes that it starts, together; for [`Start::cgroup`](crate::Start::cgroup).
 ///
@@ -104,7 +104,7 @@ impl Cgroup {
             _ => format!("{}: {error}", at.display()),
         };
         let group = loop {
-            let unique = Uuid::new_v4().simple().to_string();
+            let unique = random::unique().simple().to_string();
             let path = base.join(format!("{PREFIX}{}", &unique[..UNIQUE]));
             fs::create_dir(&path).map_err(|error| failed(&path, error))?;
             match File::open(&path).and_then(|dir| Ok(flock(&dir, FlockOperation::LockShared).map(|()| dir)?)) {

@@ -1,21 +1,16 @@
 //! A login: one `ssh` that holds the connection to a host, and through which commands are run there.
 //!
-//! It is started here rather than by the `openssh` crate, whose own goes to the background: it would outlive this
-//! process if that is killed. The crate runs the commands, through the control socket and without a local process for
-//! each.
+//! Commands are run by others, which find the connection by its control socket: `session.rs`.
 //!
 //! # Invariants
 //! 1. The task that keeps the `ssh` waits for its end, and removes the directory of its control socket.
 //! 2. It does not outlive this process: the parent-death signal. The directory is then swept up by the next root.
 
-use std::error::Error as StdError;
-use std::iter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use openssh::{Child, OwningCommand, Session};
 use rustix::process::{Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
@@ -31,8 +26,8 @@ use crate::runtime::Runtime;
 /// A connection to a host. Dropping it ends the connection, and the processes started over it see the end of file.
 #[derive(Debug)]
 pub(super) struct Login {
-    session: Arc<Session>,
     destination: String,
+    control: PathBuf,
     /// How long the host may take to answer.
     patience: Duration,
     /// The last output of `ssh`.
@@ -68,8 +63,7 @@ impl Login {
             drop((own, dir));
             tell.send_replace(Some(words));
         });
-        let session = Arc::new(Session::resume_mux(control.into(), None));
-        let login = Self { session, destination: destination.into(), patience, ended, _open: open };
+        let login = Self { destination: destination.into(), control, patience, ended, _open: open };
         match timeout(patience, is_ready(output)).await {
             Ok(true) => Ok(login),
             Ok(false) => Err(advice(destination, &login.last_words().await)),
@@ -85,20 +79,9 @@ impl Login {
         self.ended.borrow().is_none()
     }
 
-    /// Makes a command for the host, whose shell runs `program` as it stands.
-    pub(super) fn command(&self, program: &str) -> OwningCommand<Arc<Session>> {
-        self.session.clone().arc_raw_command(program)
-    }
-
-    /// Starts a command.
-    ///
-    /// # Errors
-    /// Says why not.
-    pub(super) async fn start(&self, command: &mut OwningCommand<Arc<Session>>) -> Result<Child<Arc<Session>>, String> {
-        match self.bounded(command.spawn()).await? {
-            Ok(child) => Ok(child),
-            Err(error) => Err(format!("the host starts nothing: {}", self.explain(&error).await)),
-        }
+    /// The socket by which others find the connection.
+    pub(super) fn control(&self) -> &Path {
+        &self.control
     }
 
     /// Waits for an answer of the host.
@@ -110,17 +93,17 @@ impl Login {
         timeout(self.patience, answer).await.map_err(late)
     }
 
-    /// Describes the failure of a command, or of the whole session.
-    pub(super) async fn explain(&self, error: &openssh::Error) -> String {
+    /// Says why a command failed that may have failed with the whole connection: the last words of the connection's
+    /// `ssh`, or `otherwise`.
+    pub(super) async fn explain(&self, otherwise: String) -> String {
         // The control socket breaks a little before `ssh` has told why.
-        if let Ok(Some(last)) = timeout(AT_ONCE, self.last_words()).await.map(|words| words.last().cloned()) {
-            return last;
+        match timeout(AT_ONCE, self.last_words()).await {
+            Ok(words) => words.last().cloned().unwrap_or_else(|| "the connection's own `ssh` was killed".into()),
+            Err(_it_goes_on) => otherwise,
         }
-        let causes = iter::successors(Some(error as &dyn StdError), |error| (*error).source());
-        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 
-    /// Waits for the end of `ssh`; returns the last lines that it wrote.
+    /// Waits for the end of the connection's `ssh`; returns the last lines that it wrote.
     async fn last_words(&self) -> Vec<String> {
         let mut ended = self.ended.clone();
         match ended.wait_for(Option::is_some).await {

@@ -5,20 +5,22 @@
 //! | this one | starting an agent there |
 //! | [`sessions`] | which actors share a login |
 //! | [`login`] | one `ssh` that holds the connection to a host |
+//! | [`command`] | one command there, over that connection |
 //! | [`program`] | this program there: found, or copied |
 //!
 //! The user's own `ssh` does the work: its configuration, agent, and jump hosts are used as they are. Two things are
 //! not left to it: it never prompts, and it never trusts an unknown key.
 
+mod command;
 mod login;
 mod program;
 mod sessions;
 
 use std::sync::Arc;
 
-use openssh::Stdio;
 use tokio_util::sync::CancellationToken;
 
+use self::command::RemoteCommand;
 use self::sessions::{LoginPermit, SshTarget};
 use super::remote::{self, Instructions, Link, agent, apart};
 use super::{Launched, Launcher, not_started};
@@ -65,17 +67,9 @@ impl Launcher for Ssh {
 
 /// Starts an agent, which waits for its instructions.
 async fn start_agent(permit: LoginPermit) -> Result<Link, String> {
-    let mut command = permit.login().command("exec");
-    command.arg(permit.program()).arg(agent::MARK);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = permit.login().start(&mut command).await?;
-    let streams = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+    let mut agent = RemoteCommand::start(permit.login(), "exec", &[permit.program(), agent::MARK]).await?;
+    let streams = (agent.child.stdin.take(), agent.child.stdout.take(), agent.child.stderr.take());
     let (Some(input), Some(output), Some(errors)) = streams else { return Err("it has no streams".into()) };
-    let over = async move {
-        match child.wait().await {
-            Ok(status) => format!("the remote program has ended: {status}"),
-            Err(error) => format!("ssh: {}", permit.login().explain(&error).await),
-        }
-    };
+    let over = async move { agent.end(permit.login()).await };
     Ok(Link { input: Box::new(input), output: Box::new(output), errors: Box::new(errors), over: Box::pin(over) })
 }

@@ -11,14 +11,14 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use openssh::Stdio;
 use pleach_wire::log::display;
 use ring::digest::{Context, SHA256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
-use uuid::Uuid;
 
+use super::command::RemoteCommand;
 use super::login::Login;
+use crate::random;
 
 /// This program, as it is here.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<Strin
     if let Some(path) = found.strip_prefix("found ") {
         return Ok(path.into());
     }
-    let unique = Uuid::new_v4().simple().to_string();
+    let unique = random::unique().simple().to_string();
     let upload = Upload::begin(login.destination(), named).await.map_err(|error| error.to_string())?;
     let copied = run(login, COPY, [&this.hash, &this.cached_as, &unique], Some(upload)).await?;
     match answer(&copied)?.as_str() {
@@ -99,11 +99,9 @@ pub(super) async fn provide(login: &Login, named: Option<&Path>) -> Result<Strin
 
 /// Runs a script there, with `input` if it is to have one.
 async fn run(login: &Login, script: &str, arguments: [&str; 3], input: Option<Upload<'_>>) -> Result<Output, String> {
-    let mut command = login.command("exec sh -c");
-    command.arg(script).arg("pleach").args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = login.start(&mut command).await?;
-    if let (Some(mut upload), Some(mut to)) = (input, child.stdin().take()) {
+    let [hash, name, third] = arguments;
+    let mut shell = RemoteCommand::start(login, "exec sh -c", &[script, "pleach", hash, name, third]).await?;
+    if let (Some(mut upload), Some(mut to)) = (input, shell.child.stdin.take()) {
         let mut chunk = vec![0; CHUNK];
         loop {
             let read = upload.file.read(&mut chunk).await.map_err(|error| error.to_string())?;
@@ -114,10 +112,7 @@ async fn run(login: &Login, script: &str, arguments: [&str; 3], input: Option<Up
             upload.note(read);
         }
     }
-    match login.bounded(child.wait_with_output()).await? {
-        Ok(output) => Ok(output),
-        Err(error) => Err(login.explain(&error).await),
-    }
+    shell.output(login).await
 }
 
 /// This program on its way to a host; how far it has come is told.

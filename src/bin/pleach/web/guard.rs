@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 /// The secret, and where it is good.
 #[derive(Clone)]
@@ -21,7 +22,7 @@ impl Guard {
     /// The system has no random numbers.
     pub(super) fn new(port: u16) -> anyhow::Result<Self> {
         let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+        SystemRandom::new().fill(&mut random).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
         let token = random.iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}"); // a string takes all
             text
