@@ -98,3 +98,19 @@ fn names(_: &str) -> Result<Vec<Named>, String> {
 #[cfg(not(feature = "toml"))]
 const UNREAD: &str = "this build reads no such file: it needs the feature `toml` of pleach; or remove the file, and set \
                       PLEACH_ variables";
+
+#[cfg(test)]
+#[cfg(not(feature = "toml"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_this_build_can_not_read_is_an_error_and_none_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let load = || load(directory.path(), None, |_, _| Ok(()));
+        assert_eq!(load().unwrap(), Config::default());
+        std::fs::write(directory.path().join("pleach.toml"), "codec = \"json\"").unwrap();
+        let error = load().unwrap_err().to_string();
+        assert!(error.contains("pleach.toml: ") && error.contains("needs the feature `toml`"), "{error}");
+    }
+}

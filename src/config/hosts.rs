@@ -248,6 +248,7 @@ impl From<HostEntry> for Entry {
 }
 
 #[cfg(test)]
+#[cfg(feature = "toml")]
 mod tests {
     use pleach_wire::{Format, Payload};
 

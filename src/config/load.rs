@@ -126,6 +126,7 @@ fn list(names: impl Iterator<Item = String>) -> String {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "toml", feature = "uds"))]
 mod tests {
     use std::time::Duration;
 

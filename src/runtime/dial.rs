@@ -259,6 +259,7 @@ const PROBE_CLOSE: Duration = Duration::from_millis(200);
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
+#[cfg(feature = "tcp")]
 mod tests {
     use pleach_wire::Key;
     use tokio::io::copy_bidirectional;

@@ -329,6 +329,7 @@ mod tests {
         assert!(missing(&[bound(&json, "tcp://127.0.0.1:0"), bound(&msgpack, "tcp://127.0.0.1:1")], &json).is_empty());
     }
 
+    #[cfg(any(feature = "tcp", feature = "quic"))]
     #[test]
     fn what_is_bound_to_all_interfaces_is_told_as_their_addresses() {
         let announced = expand(&"quic://0.0.0.0:7".parse().unwrap()).unwrap();

@@ -107,7 +107,10 @@ async fn cut() {
     .await;
     let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
     assert_eq!(died.status, WaitStatus::Unknown);
-    assert!(died.to_string().contains("how it ended is unknown; last output: ssh: the connection's own `ssh` was killed"), "{died}");
+    assert!(
+        died.to_string().contains("how it ended is unknown; last output: ssh: the connection's own `ssh` was killed"),
+        "{died}"
+    );
 }
 
 /// The `ssh` that waits for the agent is killed, and the login goes on: the agent sees the end of its input, and ends the
