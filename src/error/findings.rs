@@ -31,12 +31,26 @@ pub struct ActorDied {
     /// How long its parent had waited for its end, if it had asked it to end.
     #[serde(default)]
     pub asked: Option<Duration>,
+    /// Where its process was when a signal killed it: the functions on the stack of that thread, the innermost first,
+    /// with their source lines. Only with the feature `crashes`, and if its standard error passes through its parent, as it
+    /// does by default. A function that has no name in its parent is a place in a file.
+    #[serde(default)]
+    pub stack: Vec<String>,
 }
 
 impl ActorDied {
     /// Returns a death of which no more is known.
     pub(crate) fn new(actor: ActorId, status: WaitStatus, when: ActorPhase) -> Self {
-        Self { actor, status, stderr: Vec::new(), when, calls: Vec::new(), core_dump: None, asked: None }
+        Self {
+            actor,
+            status,
+            stderr: Vec::new(),
+            when,
+            calls: Vec::new(),
+            core_dump: None,
+            asked: None,
+            stack: Vec::new(),
+        }
     }
 }
 

@@ -149,9 +149,10 @@ fn causes_of(error: &(dyn StdError + 'static)) -> Vec<String> {
 fn remains(died: &ActorDied) -> impl Iterator<Item = String> {
     let asked = died.asked.map(|ago| format!("it had been asked to end {ago:?} before"));
     let running = (!died.calls.is_empty()).then(|| format!("running there:\n  {}", died.calls.join("\n  ")));
+    let stack = (!died.stack.is_empty()).then(|| format!("it was here:\n  {}", died.stack.join("\n  ")));
     let core_dump = died.core_dump.as_deref().map(|place| format!("core dump: {place}"));
     let words = (!died.stderr.is_empty()).then(|| format!("its last words:\n  {}", died.stderr.join("\n  ")));
-    [asked, running, core_dump, words].into_iter().flatten()
+    [asked, running, stack, core_dump, words].into_iter().flatten()
 }
 
 /// Where a remote error was raised, and which actors passed it on.

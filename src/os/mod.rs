@@ -27,6 +27,7 @@
 //! | [`exit_callbacks`] | what the process does last |
 //! | [`files`] | how many files may be open |
 //! | [`socket_dir`] | where a tree keeps its Unix sockets |
+//! | `crash_stack` | where a process was when a signal killed it |
 //! | [`core_dump`] | where the kernel puts the core dump of a process |
 //! | [`dead_sockets`] | those without a listener, where a user has named the place |
 
@@ -34,6 +35,8 @@ pub(crate) mod about;
 pub(crate) mod abstract_sockets;
 pub(crate) mod cgroup;
 pub(crate) mod core_dump;
+#[cfg(feature = "crashes")]
+pub(crate) mod crash_stack;
 pub(crate) mod dead_sockets;
 pub(crate) mod elf;
 pub(crate) mod exit_callbacks;

@@ -208,7 +208,7 @@ impl ChildHandle {
                 if channel.fell_silent() || channel.ended_in_order() {
                     return;
                 }
-                tokio::time::timeout(self.runtime.config().death_notice, process.exited()).await.ok()
+                process.exited_within(self.runtime.config().death_notice).await
             }
         };
         // Drain first: its last messages may explain the exit. If only the launcher was lost, the child may be alive,
@@ -291,9 +291,9 @@ impl Explain for ChildHandle {
             // An actor that was asked to leave, and said goodbye, has not died.
             Error::Disconnected { .. } if self.end_requested() && self.channel().ended_in_order() => error,
             Error::Disconnected { .. } if !self.channel().fell_silent() => {
-                match tokio::time::timeout(notice, self.child.process.exited()).await {
-                    Ok(exit) => self.death(&exit).unwrap_or(error),
-                    Err(_still_running) => error,
+                match self.child.process.exited_within(notice).await {
+                    Some(exit) => self.death(&exit).unwrap_or(error),
+                    None => error,
                 }
             }
             // Without its launcher, it ends itself, and its tasks before that.

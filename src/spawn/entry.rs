@@ -123,9 +123,11 @@ pub(super) fn run_process() -> Result<Option<i32>> {
     pleach_wire::log::set_process_origin(&spec.name);
     files::raise_limit();
     spec.setup.carry_out()?;
-    // Before a sandbox would refuse both, and after the process has the user that it is to have.
+    // Before a sandbox would refuse these, and after the process has the user that it is to have.
     let inspection = Listener::of_process();
     let _known = Place::here();
+    #[cfg(feature = "crashes")]
+    crate::os::crash_stack::handler::install();
     spec.setup.confine(|| ports_of(&spec.parent_at))?;
     let signals = Signals::take(Whose::Actor);
     crate::telemetry::init_actor(spec.config.log_level.as_deref(), spec.config.log_format);

@@ -44,12 +44,15 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::ActorId;
 use crate::channel::Channel;
 use crate::config::{ChildOutput, Host};
 use crate::error::{ActorDied, ActorPhase, Error, Result, WaitStatus};
+#[cfg(feature = "crashes")]
+use crate::os::crash_stack;
 use crate::os::process::{is_dead, raw_pid};
 use crate::os::setup::Setup;
 use crate::runtime::Runtime;
@@ -130,17 +133,38 @@ pub(crate) struct Exit {
     pub(crate) status: WaitStatus,
     /// The last lines of its standard error, as far as they passed through this process.
     pub(crate) stderr: Vec<String>,
+    /// Where it was when a signal killed it, if it has said so.
+    pub(crate) stack: Vec<String>,
     /// Where the kernel has put a core dump of it, if it has.
     pub(crate) core_dump: Option<String>,
     /// Whether its end was seen. If not, only the engine here that led to it has ended, and it may live.
     pub(crate) seen: bool,
+    /// Whether this is all that there will be to say; if not, names for its stack are being looked for.
+    is_all: bool,
 }
 
 impl Exit {
     /// Returns an end that was seen.
     fn with(status: WaitStatus) -> Self {
-        Self { status, stderr: Vec::new(), core_dump: None, seen: true }
+        Self { status, stderr: Vec::new(), stack: Vec::new(), core_dump: None, seen: true, is_all: true }
     }
+}
+
+/// Reports an end; and, if a signal has killed the process and it has said where, which functions those places are in.
+/// `is_ours` says whether the process has run this program.
+#[cfg_attr(not(feature = "crashes"), expect(clippy::unused_async, unused_variables, reason = "there are no places"))]
+async fn report(exited: &watch::Sender<Option<Exit>>, exit: Exit, is_ours: bool) {
+    #[cfg(feature = "crashes")]
+    let exit = {
+        let mut exit = exit;
+        let places = crash_stack::take_from(&mut exit.stderr);
+        if !places.is_empty() {
+            exited.send_replace(Some(Exit { is_all: false, ..exit.clone() }));
+            exit.stack = crash_stack::names::of(places, is_ours).await;
+        }
+        exit
+    };
+    exited.send_replace(Some(exit));
 }
 
 /// The commands of a keeper.
@@ -162,15 +186,25 @@ impl Process {
         (Self { pid, exit, signals, signalled: Arc::default() }, exited, orders)
     }
 
-    /// Waits until it has ended, or its end will never be reported.
+    /// Waits until it has ended and all is said of that, or its end will never be reported.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn exited(&self) -> Exit {
         let mut exit = self.exit.clone();
-        match exit.wait_for(Option::is_some).await.map(|exit| (*exit).clone()) {
-            Ok(Some(exit)) => exit,
-            _ => Exit::with(WaitStatus::Unknown), // killed by its keeper's drop
+        let _ = exit.wait_for(|exit| exit.as_ref().is_some_and(|exit| exit.is_all)).await; // or its keeper was dropped
+        self.exit().unwrap_or_else(|| Exit::with(WaitStatus::Unknown)) // killed by that
+    }
+
+    /// Waits as [`exited`](Self::exited) does, for `notice` until it has ended; `None` if it has not.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn exited_within(&self, notice: Duration) -> Option<Exit> {
+        match timeout(notice, self.exited()).await {
+            Ok(exit) => Some(exit),
+            Err(_) if self.exit().is_some() => Some(self.exited().await),
+            Err(_) => None,
         }
     }
 
@@ -261,6 +295,6 @@ impl Child {
 
 /// What the exit of its process tells of an actor's death.
 fn died(actor: &ActorId, exit: &Exit, when: ActorPhase) -> ActorDied {
-    let Exit { status, stderr, core_dump, .. } = exit.clone();
-    ActorDied { stderr, core_dump, ..ActorDied::new(actor.clone(), status, when) }
+    let Exit { status, stderr, stack, core_dump, .. } = exit.clone();
+    ActorDied { stderr, stack, core_dump, ..ActorDied::new(actor.clone(), status, when) }
 }

@@ -15,7 +15,7 @@
 use std::borrow::Cow;
 use std::io::PipeWriter;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use crate::error::{Error, Result, WaitStatus};
 use crate::os::cgroup::{self, Cgroup};
 use crate::os::process::{Group, spawn_on_lasting_thread};
 use crate::os::relay::{Destination, Lines, Relay, ToStderr, ToStdout};
+use crate::os::setup::Setup;
 use crate::os::{core_dump, files, program, ties};
 use crate::runtime::Runtime;
 use crate::runtime::actor_spec::ActorSpec;
@@ -117,9 +118,9 @@ pub(super) async fn spawn(
     // Its number is its own as long as nothing has waited for it.
     let group = Group::of(own.pid(), spec.mark).map_err(|error| files::explain(&error))?;
     let (process, exited, orders) = Process::new(Some(own.pid()));
-    let cwd = spec.setup.cwd.clone();
+    let setup = spec.setup.clone();
     let keeper = Box::pin(async move {
-        keep(child, (group, cgroup), liveness, (stdout, stderr), orders, cwd, exited).await;
+        keep(child, (group, cgroup), liveness, (stdout, stderr), orders, setup, exited).await;
         drop(own);
     });
     Ok(Launched { process, keeper })
@@ -150,7 +151,7 @@ async fn keep(
     liveness: PipeWriter,
     (mut stdout, mut stderr): (Relay<ChildStdout, impl Destination>, Relay<ChildStderr, impl Destination>),
     mut orders: mpsc::Receiver<Signal>,
-    cwd: Option<PathBuf>,
+    setup: Setup,
     exited: watch::Sender<Option<Exit>>,
 ) {
     let mut liveness = Some(liveness);
@@ -179,8 +180,9 @@ async fn keep(
         cgroup.remove().await;
     }
     let (_, stderr) = tokio::join!(stdout.finish(), stderr.finish());
-    let core_dump = status.zip(pid).and_then(|(status, pid)| core_dump::place(status, pid, cwd.as_deref()));
-    exited.send_replace(Some(Exit { status: judged, stderr, core_dump, seen: true }));
+    let core_dump = status.zip(pid).and_then(|(status, pid)| core_dump::place(status, pid, setup.cwd.as_deref()));
+    let exit = Exit { stderr, core_dump, ..Exit::with(judged) };
+    super::report(&exited, exit, setup.program.is_none()).await;
 }
 
 /// The pipe takes this much without a reader: 64 KiB on Linux, less the length.

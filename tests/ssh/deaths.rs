@@ -18,6 +18,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("deaths::an_actor_that_is_killed_there_says_what_it_died_of", killed),
         test("deaths::an_actor_that_exits_there_says_so", exits),
+        #[cfg(feature = "crashes")]
+        test("deaths::an_actor_that_crashes_there_says_where", crashes),
         test("deaths::a_stopped_actor_is_made_to_end", stopped),
         test("deaths::without_its_login_an_actor_ends", cut),
         test("deaths::without_its_session_an_actor_ends", sessionless),
@@ -69,6 +71,19 @@ async fn killed() {
     assert_eq!((died.status, died.actor.name()), (WaitStatus::Signalled(9), "far"));
     // What it has printed goes to standard output, as on this host.
     assert_eq!(died.stderr, ["a last word"]);
+}
+
+/// What it says of its stack comes over the login, and the names from the program here.
+#[cfg(feature = "crashes")]
+async fn crashes() {
+    let ended = in_nursery(Config::default(), async |n| {
+        let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
+        portal.run(die(6)).await
+    })
+    .await;
+    let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
+    assert_eq!((died.status, &*died.stderr), (WaitStatus::Signalled(6), &["a last word".to_owned()][..]));
+    assert!(died.stack.iter().any(|line| line.contains("deaths.rs:")), "{:#?}", died.stack);
 }
 
 async fn exits() {

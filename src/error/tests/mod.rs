@@ -56,6 +56,7 @@ fn actor(name: &str) -> ActorId {
 fn died() -> Error {
     Error::ActorDied(Box::new(ActorDied {
         stderr: vec!["out of memory".into()],
+        stack: vec!["app::parse at src/app.rs:7".into()],
         calls: vec!["app::serve".into()],
         core_dump: Some("/var/crash/core.7".into()),
         asked: Some(Duration::from_secs(2)),
@@ -281,6 +282,8 @@ fn humans_read_where_and_why() {
          │     it had been asked to end 2s before\n\
          │     running there:\n\
          │       app::serve\n\
+         │     it was here:\n\
+         │       app::parse at src/app.rs:7\n\
          │     core dump: /var/crash/core.7\n\
          │     its last words:\n\
          │       out of memory\n\

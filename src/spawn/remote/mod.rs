@@ -49,7 +49,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
 
@@ -93,9 +93,11 @@ pub(super) fn converse(link: Link, host: &Host, instructions: &Instructions) -> 
     unsent.put_u32_le(length);
     unsent.put_slice(&encoded);
     let (process, exited, orders) = Process::new(None);
-    let ActorSpec { name, outputs, ancestors, .. } = &instructions.spec;
+    let ActorSpec { name, outputs, ancestors, setup, .. } = &instructions.spec;
     let connections = starter::serve(&host.to_string(), ancestors.clone());
-    let conversation = keep(link, unsent, name.clone(), *outputs, connections, orders, exited);
+    let is_ours = setup.program.is_none();
+    let conversation = keep(link, unsent, name.clone(), *outputs, connections, orders);
+    let conversation = async move { super::report(&exited, conversation.await, is_ours).await };
     let keeper = Box::pin(async move {
         if let Err(why) = apart::run(conversation).await {
             warn!(target: "pleach::runtime", %why, "an actor on another host is left alone");
@@ -109,7 +111,7 @@ fn lines<D: Destination>(output: ChildOutput, name: &str, to: D) -> Lines<D> {
     if output == ChildOutput::Inherit { Lines::plain(to) } else { Lines::named(name, to) }
 }
 
-/// Waits for the end of the conversation, relays the actor's outputs, carries out signals.
+/// Relays the actor's outputs and carries out signals, to the end of the conversation; returns that of the actor.
 async fn keep(
     link: Link,
     mut unsent: BytesMut,
@@ -117,8 +119,7 @@ async fn keep(
     outputs: ChildOutputs,
     mut connections: Mux,
     mut orders: mpsc::Receiver<Signal>,
-    exited: watch::Sender<Option<Exit>>,
-) {
+) -> Exit {
     let Link { mut input, output, errors, over } = link;
     let mut output = FramedRead::new(output, FromAgent::default());
     let mut stdout = lines(outputs.stdout, &name, ToStdout::unless_stalled());
@@ -170,7 +171,7 @@ async fn keep(
     let seen = end.is_some();
     let (status, core_dump) = end.unwrap_or((WaitStatus::Unknown, None)); // invariant 2
     drop(input);
-    exited.send_replace(Some(Exit { status, stderr, core_dump, seen }));
+    Exit { stderr, core_dump, seen, ..Exit::with(status) }
 }
 
 /// Waits for the engine's reason for the end of the connection (invariant 3).
@@ -237,12 +238,11 @@ mod tests {
     ) -> Exit {
         let (output, errors) = (Box::new(output), Box::new(errors.as_bytes()));
         let link = Link { input: Box::new(tokio::io::sink()), output, errors, over };
-        let (process, exited, orders) = Process::new(None);
+        let (process, _exited, orders) = Process::new(None);
         process.signal(Signal::Kill);
         let outputs = ChildOutputs { stdout: ChildOutput::Null, stderr: ChildOutput::Relay };
         let connections = starter::serve("ssh:there", Vec::new());
-        keep(link, BytesMut::new(), "there".into(), outputs, connections, orders, exited).await;
-        process.exited().await
+        keep(link, BytesMut::new(), "there".into(), outputs, connections, orders).await
     }
 
     #[tokio::test(start_paused = true)]
