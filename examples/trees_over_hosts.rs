@@ -24,22 +24,16 @@ async fn say_where_you_are() -> Result<String> {
 /// Finds another actor by its name and calls it, and then the root.
 #[pleach::rpc]
 async fn call_up(name: String) -> Result<String> {
-    let here = say_where_you_are().await?;
-    let found = pleach::find_actor(&name).required().await?;
-    let there = found.run(say_where_you_are()).await?;
-    found.close().await?;
-    let root = pleach::find_actor("root").required().await?;
-    let top = root.run(say_where_you_are()).await?;
-    root.close().await?;
-    Ok(format!("{here} found {there}, and {top}"))
+    let there = pleach::find_actor(&name).required().await?.run(say_where_you_are()).await?;
+    let top = pleach::find_actor("root").required().await?.run(say_where_you_are()).await?;
+    Ok(format!("{} found {there}, and {top}", say_where_you_are().await?))
 }
 
 #[pleach::main]
 async fn main() -> Result<()> {
-    let cluster = Cluster::new().enable(MODULE);
     pleach::open_root(Config::load()?, async |root| {
         root.enable(MODULE);
-        open_actor_cluster(cluster, async |portals| {
+        open_actor_cluster(Cluster::new().enable(MODULE), async |portals| {
             // Each one looks for the next, and the last one for the first.
             let names: Vec<_> = portals.keys().cloned().collect();
             let sought = names.iter().cycle().skip(1);
