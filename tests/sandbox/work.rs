@@ -15,6 +15,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     let others = [
         test("work::a_pool_of_them_is_called", pool),
         test("work::a_crash_waits_for_no_debugger", debugged),
+        #[cfg(feature = "crashes")]
+        test("work::code_that_crashes_says_where", crashed),
         test("work::its_parent_ends_it", killed),
         test("work::it_does_not_outlive_its_parent", orphaned),
     ];
@@ -105,6 +107,21 @@ async fn debugged() {
         there.run(panics()).await
     });
     assert_says(&ended.await, &["as it does"]);
+}
+
+#[cfg(feature = "crashes")]
+#[pleach::rpc]
+async fn crashes() -> Result<()> {
+    std::process::abort()
+}
+
+#[cfg(feature = "crashes")]
+async fn crashed() {
+    let ended = in_nursery("uds", async |n| {
+        let there = n.start_actor("worker").enable(module_path!()).sandbox(Sandbox::new()).await?;
+        there.run(crashes()).await
+    });
+    assert_says(&ended.await, &["was killed by signal 6", "it was here:", "work::crashes", "work.rs:"]);
 }
 
 async fn killed() {

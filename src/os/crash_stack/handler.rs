@@ -111,14 +111,14 @@ fn send_again(signal: c_int, info: &libc::siginfo_t) {
 /// Whether the access that failed was near the end of the thread's stack.
 #[expect(unsafe_code, reason = "which fields are valid depends on the signal")]
 fn near_stack(info: &libc::siginfo_t, context: &libc::ucontext_t) -> bool {
+    // SAFETY: the signals that this is called for have an address.
+    let address = unsafe { info.si_addr() } as usize;
     #[cfg(target_arch = "x86_64")]
     let top = context.uc_mcontext.gregs[libc::REG_RSP as usize] as usize;
     #[cfg(target_arch = "aarch64")]
     let top = context.uc_mcontext.sp as usize;
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let top = std::ptr::from_ref(context) as usize;
-    // SAFETY: the signals that this is called for have an address.
-    let address = unsafe { info.si_addr() } as usize;
+    let (_unused, top) = (context, address); // not known: none is told from an overflow
     address.abs_diff(top) < NEAR
 }
 
