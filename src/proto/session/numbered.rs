@@ -37,16 +37,18 @@ impl<T> Numbered<T> {
         }
         let slot = (cid.0 - self.first) / STEP;
         if slot > (self.slots.len() + SPARE) as u64 {
-            self.slide_past(0);
+            self.move_out(0);
             self.first = cid.0;
         }
         let slot = ((cid.0 - self.first) / STEP) as usize;
-        if slot >= self.slots.len() {
-            self.slots.resize_with(slot + 1, || None);
-        }
-        self.slots[slot] = Some(entry);
         self.taken += 1;
-        self.slide_past(SPARE);
+        if slot == self.slots.len() {
+            self.slots.push_back(Some(entry)); // as most do
+        } else {
+            self.slots.resize_with(self.slots.len().max(slot + 1), || None);
+            self.slots[slot] = Some(entry);
+        }
+        self.bound();
     }
 
     pub(super) fn get(&self, cid: Cid) -> Option<&T> {
@@ -69,13 +71,20 @@ impl<T> Numbered<T> {
 
     pub(super) fn remove(&mut self, cid: Cid) -> Option<T> {
         let Some(slot) = self.slot(cid) else { return self.early.remove(&cid) };
-        let entry = self.slots[slot].take()?;
+        let entry = match slot {
+            // Most are the first one: moved once.
+            0 => {
+                self.first += STEP;
+                self.slots.pop_front()?
+            }
+            _ => self.slots[slot].take(),
+        }?;
         self.taken -= 1;
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();
             self.first += STEP;
         }
-        self.slide_past(SPARE);
+        self.bound();
         if self.slots.is_empty() && self.slots.capacity() > KEPT {
             self.slots = VecDeque::new();
         }
@@ -95,7 +104,7 @@ impl<T> Numbered<T> {
 
     /// Takes all entries out, in the order of their numbers.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (Cid, T)> + use<T> {
-        self.slide_past(0);
+        self.move_out(0);
         std::mem::take(&mut self.early).into_iter()
     }
 
@@ -108,8 +117,16 @@ impl<T> Numbered<T> {
         Cid(self.first + slot as u64 * STEP)
     }
 
-    /// Moves the first entries into the map, until at most `spare` slots are too many (invariant 2); for 0, all.
-    fn slide_past(&mut self, spare: usize) {
+    /// Keeps invariant 2.
+    fn bound(&mut self) {
+        if self.slots.len() > 2 * self.taken + SPARE {
+            self.move_out(SPARE);
+        }
+    }
+
+    /// Moves the first entries into the map, until at most `spare` slots are too many; for 0, all.
+    #[cold]
+    fn move_out(&mut self, spare: usize) {
         let fits = |window: &Self| spare > 0 && window.slots.len() <= 2 * window.taken + spare;
         while !fits(self)
             && let Some(slot) = self.slots.pop_front()
