@@ -129,9 +129,9 @@
 //! ended, and where the core dump is. With the feature `crashes` it also learns in which function:
 //! [`ActorDied::stack`](crate::ActorDied::stack) has the stack of the thread that crashed, with names and source lines as
 //! far as the program was built with them, from C as from Rust. The same stack, as numbers, is in one line on the actor's
-//! standard error, where it also is if the parent is gone. The process ends as it would have ended without
-//! that, with its core dump; handlers that the program installs itself replace it. A stack that has overflowed is left
-//! to the standard library, which names the thread.
+//! standard error, where it also is if the parent is gone. The process ends as it would have ended without that, with
+//! its core dump; handlers that the program installs itself replace it. A stack that has overflowed is left to the
+//! standard library, which names the thread.
 //!
 //! ```
 //! use pleach::error::WaitStatus;

@@ -1,6 +1,6 @@
 //! A login: one `ssh` that holds the connection to a host, and through which commands are run there.
 //!
-//! Commands are run by others, which find the connection by its control socket: `session.rs`.
+//! Each command is run by another `ssh`, which finds the connection by its control socket: `command.rs`.
 //!
 //! # Invariants
 //! 1. The task that keeps the `ssh` waits for its end, and removes the directory of its control socket.
