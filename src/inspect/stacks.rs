@@ -14,6 +14,7 @@ use super::report::soon;
 use super::work::LineWork;
 use crate::actor::ActorId;
 use crate::os::elf::Elf;
+use crate::os::maps::{self, Mapping};
 use crate::os::program::OURSELVES;
 use crate::os::thread_stacks;
 use crate::runtime::{self, Runtime};
@@ -188,8 +189,8 @@ fn threads() -> Option<Vec<ThreadStack>> {
 
 /// Returns the files that this process executes, as far as they can be read.
 fn modules() -> Vec<Module> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let code = maps.lines().filter_map(code_in).take(MAX_MODULES);
+    let maps = fs::read(maps::OWN).unwrap_or_default();
+    let code = maps.split(|byte| *byte == b'\n').filter_map(code_in).take(MAX_MODULES);
     code.filter_map(|(path, addresses, offset)| Module::of(path, addresses, offset)).collect()
 }
 
@@ -204,13 +205,10 @@ impl Module {
 
 /// Reads a line of the kernel's list of mappings: the file, its addresses, and the place in the file; `None` if there is
 /// no code of a file.
-fn code_in(line: &str) -> Option<(PathBuf, (u64, u64), u64)> {
-    let mut words = line.split_whitespace();
-    let (from, to) = words.next()?.split_once('-')?;
-    let number = |digits| u64::from_str_radix(digits, 16).ok();
-    let (is_code, offset) = (words.next()?.contains('x'), number(words.next()?)?);
-    let path = line.find('/').map(|at| without_mark(Path::new(&line[at..])))?;
-    is_code.then_some((path, (number(from)?, number(to)?), offset))
+fn code_in(line: &[u8]) -> Option<(PathBuf, (u64, u64), u64)> {
+    let code = Mapping::parse(line).filter(|mapping| mapping.is_code)?;
+    let addresses = (code.addresses.start as u64, code.addresses.end as u64);
+    Some((without_mark(code.path()?), addresses, code.offset as u64))
 }
 
 /// Returns the path that a file had before it was deleted, or replaced.
@@ -242,15 +240,15 @@ mod tests {
     #[test]
     fn code_is_told_from_data() {
         let code = "7f01-7f03 r-xp 00002000 08:01 42   /usr/lib/a b.so (deleted)";
-        assert_eq!(code_in(code), Some(("/usr/lib/a b.so".into(), (0x7f01, 0x7f03), 0x2000)));
+        assert_eq!(code_in(code.as_bytes()), Some(("/usr/lib/a b.so".into(), (0x7f01, 0x7f03), 0x2000)));
         for other in ["7f01-7f03 r--p 00002000 08:01 42 /usr/lib/a.so", "7f01-7f03 r-xp 0 00:00 0 [vdso]", "", "x"] {
-            assert_eq!(code_in(other), None, "{other}");
+            assert_eq!(code_in(other.as_bytes()), None, "{other}");
         }
     }
 
     #[test]
     fn this_code_is_in_this_program() {
-        let here = (code_in as fn(&str) -> _) as usize as u64;
+        let here = (code_in as fn(&[u8]) -> _) as usize as u64;
         let mut found = modules().into_iter().filter(|module| (module.addresses.0..module.addresses.1).contains(&here));
         assert_eq!(found.next().unwrap().path, std::env::current_exe().unwrap());
     }

@@ -19,6 +19,7 @@
 //! | [`marked`] | finding and ending such processes |
 //! | [`orphans`] | those that have lost their parent end up at the root |
 //! | [`thread_stacks`] | where each thread of this process is |
+//! | [`maps`] | what is mapped into the memory of a process |
 //! | [`elf`] | what an executable file tells of itself |
 //! | [`tracer`] | whether a debugger is attached to a process |
 //! | [`relay`] | an output of a child, line by line |
@@ -44,6 +45,7 @@ pub(crate) mod files;
 #[cfg(feature = "testing")]
 pub(crate) mod harness;
 pub(crate) mod life_sign;
+pub(crate) mod maps;
 pub(crate) mod mark;
 pub(crate) mod marked;
 pub(crate) mod orphans;

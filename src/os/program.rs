@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use super::files;
+use super::maps::{self, Mapping};
 
 /// The file that this process runs, also after another was put in its place.
 pub(crate) const OURSELVES: &str = "/proc/self/exe";
@@ -39,7 +40,7 @@ pub(crate) fn explain(error: &io::Error) -> String {
 /// the finding need not be the cause.
 pub(crate) fn impostor() -> Option<String> {
     let executed = fs::read_link(OURSELVES).ok()?;
-    let (code, inode) = own_code(&fs::read_to_string("/proc/self/maps").ok()?)?;
+    let (code, inode) = own_code(&fs::read(maps::OWN).ok()?)?;
     if code == executed || fs::metadata(OURSELVES).is_ok_and(|about| about.ino() == inode) {
         return None;
     }
@@ -51,16 +52,11 @@ pub(crate) fn impostor() -> Option<String> {
 }
 
 /// Finds the file, and its number, in which this very code is.
-fn own_code(maps: &str) -> Option<(PathBuf, u64)> {
-    let here = own_code as fn(&str) -> _ as usize;
-    maps.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        let (from, to) = words.next()?.split_once('-')?;
-        let range = usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?;
-        let inode = words.nth(3)?.parse().ok()?;
-        let path = line.find('/').map(|at| PathBuf::from(&line[at..]))?;
-        range.contains(&here).then_some((path, inode))
-    })
+fn own_code(maps: &[u8]) -> Option<(PathBuf, u64)> {
+    let here = own_code as fn(&[u8]) -> _ as usize;
+    let mut mappings = maps.split(|byte| *byte == b'\n').filter_map(Mapping::parse);
+    let own = mappings.find(|mapping| mapping.addresses.contains(&here))?;
+    Some((own.path()?.to_owned(), own.inode))
 }
 
 #[cfg(test)]
@@ -70,7 +66,7 @@ mod tests {
     #[test]
     fn a_test_program_is_what_the_system_takes_it_for() {
         assert_eq!((check(), impostor()), (Ok(()), None));
-        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let maps = fs::read(maps::OWN).unwrap();
         assert_eq!(own_code(&maps).unwrap().0, std::env::current_exe().unwrap());
     }
 

@@ -190,12 +190,17 @@ fn handle(signal: i32, pipe: Arc<PipeWriter>, epoch: Instant) -> io::Result<()> 
 }
 
 /// Returns whether the launcher of this process had it ignore a signal.
-#[allow(unsafe_code)]
 fn is_ignored(signal: i32) -> bool {
+    action_of(signal).is_some_and(|action| action.sa_sigaction == libc::SIG_IGN)
+}
+
+/// Returns what this process does about a signal; `None` if there is none of this number.
+#[allow(unsafe_code)]
+pub(super) fn action_of(signal: i32) -> Option<libc::sigaction> {
     // SAFETY: all zeros is a valid `sigaction`, and the call only fills it in.
     unsafe {
         let mut current = std::mem::zeroed::<libc::sigaction>();
-        libc::sigaction(signal, std::ptr::null(), &mut current) == 0 && current.sa_sigaction == libc::SIG_IGN
+        (libc::sigaction(signal, std::ptr::null(), &mut current) == 0).then_some(current)
     }
 }
 

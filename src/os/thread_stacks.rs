@@ -160,6 +160,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::os::signals;
 
     static CAME: AtomicUsize = AtomicUsize::new(0);
 
@@ -168,12 +169,7 @@ mod tests {
     }
 
     fn handler_of(signal: i32) -> usize {
-        // SAFETY: all zeros is a valid `sigaction`, and the call only fills it in.
-        unsafe {
-            let mut current: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, std::ptr::null(), &raw mut current);
-            current.sa_sigaction
-        }
+        signals::action_of(signal).unwrap().sa_sigaction
     }
 
     fn handle_by(signal: i32, handler: usize) {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use libtest_mimic::Trial;
 use pleach::prelude::*;
-use pleach::{EndedBy, Host, WaitStatus};
+use pleach::{ActorDied, EndedBy, Host, WaitStatus};
 use pleach_patience::soon;
 use rustix::process::{Signal, kill_process};
 
@@ -61,13 +61,19 @@ async fn family(file: String) -> Result<()> {
     .await
 }
 
-async fn killed() {
+/// How an actor there has died that was told to [`die`].
+async fn death_by(by: i32) -> ActorDied {
     let ended = in_nursery(Config::default(), async |n| {
         let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
-        portal.run(die(9)).await
+        portal.run(die(by)).await
     })
     .await;
     let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
+    *died
+}
+
+async fn killed() {
+    let died = death_by(9).await;
     assert_eq!((died.status, died.actor.name()), (WaitStatus::Signalled(9), "far"));
     // What it has printed goes to standard output, as on this host.
     assert_eq!(died.stderr, ["a last word"]);
@@ -76,23 +82,13 @@ async fn killed() {
 /// What it says of its stack comes over the login, and the names from the program here.
 #[cfg(feature = "crashes")]
 async fn crashes() {
-    let ended = in_nursery(Config::default(), async |n| {
-        let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
-        portal.run(die(6)).await
-    })
-    .await;
-    let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
+    let died = death_by(6).await;
     assert_eq!((died.status, &*died.stderr), (WaitStatus::Signalled(6), &["a last word".to_owned()][..]));
     assert!(died.stack.iter().any(|line| line.contains("deaths.rs:")), "{:#?}", died.stack);
 }
 
 async fn exits() {
-    let ended = in_nursery(Config::default(), async |n| {
-        let portal = n.start_actor("far").on(node()).enable(module_path!()).await?;
-        portal.run(die(0)).await
-    })
-    .await;
-    let Err(Error::ActorDied(died)) = ended else { panic!("{ended:?}") };
+    let died = death_by(0).await;
     assert_eq!(died.status, WaitStatus::Exited(7));
 }
 

@@ -182,8 +182,8 @@ fn leftover_processes() -> Vec<String> {
         let exe = fs::read_link(at.join("exe")).unwrap_or_default();
         let is_ours = exe == ourselves || exe.starts_with(dir());
         let is_session = command.starts_with("sshd: ") && is_of_our_servers(pid) && !command.contains("[listener]");
-        let is_of_test = command.contains(dir().to_str()?) || command.contains(ourselves.to_str()?);
-        let is_ssh = command.starts_with("ssh ") && is_of_test;
+        let starts_ours = command.starts_with("ssh ") && command.contains(ourselves.to_str()?);
+        let is_ssh = starts_ours || command.contains(dir().to_str()?) && !command.contains("sshd");
         let is_zombie = status.contains("State:\tZ");
         ((is_ours || is_session || is_ssh) && !is_zombie).then(|| format!("process {pid}: {command}"))
     });

@@ -16,16 +16,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use crate::frames::{self, MAX_FRAMES};
+use crate::os::maps::{self, Mapping};
+use crate::os::program::OURSELVES;
+use crate::os::signals::action_of;
 
 /// Has each signal that tells of a crash handled from now on, unless it is ignored.
 pub(crate) fn install() {
     frames::here(); // its first walk may initialise the unwinder
     // A sandbox may forbid that later.
-    let _ = MAPS.set(File::open("/proc/self/maps").ok());
-    let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    let _ = MAPS.set(File::open(maps::OWN).ok());
+    let program = std::fs::read_link(OURSELVES).unwrap_or_default();
     let _ = OWN_PROGRAM.set(program.as_os_str().as_bytes().iter().copied().map(visible).collect());
     for (signal, before) in SIGNALS.iter().zip(&BEFORE) {
-        if let Some(found) = handler_of(*signal).filter(|found| found.sa_sigaction != libc::SIG_IGN)
+        if let Some(found) = action_of(*signal).filter(|found| found.sa_sigaction != libc::SIG_IGN)
             && before.set(found).is_ok()
         {
             match signal {
@@ -38,15 +41,6 @@ pub(crate) fn install() {
 }
 
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
-
-#[expect(unsafe_code, reason = "the standard library knows no signals")]
-fn handler_of(signal: c_int) -> Option<libc::sigaction> {
-    // SAFETY: all zeros is a valid `sigaction`, and the call only fills it in.
-    unsafe {
-        let mut found: libc::sigaction = std::mem::zeroed();
-        (libc::sigaction(signal, std::ptr::null(), &raw mut found) == 0).then_some(found)
-    }
-}
 
 #[expect(unsafe_code, reason = "the standard library knows no signals")]
 fn handle(signal: c_int, by: Handler, flags: c_int) {
@@ -187,9 +181,6 @@ impl Scratch {
     #[expect(unsafe_code, reason = "which fields are valid depends on the signal")]
     fn compose(&mut self, signal: c_int, info: &libc::siginfo_t) {
         let count = frames::walk(&mut self.frames);
-        for (place, frame) in self.places.iter_mut().zip(&self.frames[..count]) {
-            *place = Place { offset: *frame, file: (0, 0) };
-        }
         self.look_up(count);
         // SAFETY: these signals have an address, unless they were sent: then it is not looked at.
         let (address, thread) = unsafe { (info.si_addr() as usize, libc::gettid()) };
@@ -218,7 +209,9 @@ impl Scratch {
     /// Looks for the files that the frames are in.
     fn look_up(&mut self, count: usize) {
         self.files.add(UNKNOWN);
-        self.places[..count].iter_mut().for_each(|place| place.file = (0, UNKNOWN.len()));
+        for (place, frame) in self.places.iter_mut().zip(&self.frames[..count]) {
+            *place = Place { offset: *frame, file: (0, UNKNOWN.len()) };
+        }
         let Some(mut maps) = MAPS.get().and_then(Option::as_ref) else { return };
         let mut chunk = [0; 512];
         let _ = maps.rewind();
@@ -234,31 +227,24 @@ impl Scratch {
         }
     }
 
-    /// Notes the frames that are in the mapping of this line: `proc_pid_maps(5)`.
-    fn note(&mut self, count: usize) -> Option<()> {
-        let mut words = self.line.so_far().splitn(6, |byte| *byte == b' ');
-        let (range, offset) = (words.next()?, hexadecimal(words.nth(1)?)?);
-        let file = words.nth(2)?.trim_ascii();
-        let dash = range.iter().position(|byte| *byte == b'-')?;
-        let (start, end) = (hexadecimal(&range[..dash])?, hexadecimal(&range[dash + 1..])?);
+    /// Notes the frames that are in the mapping of this line.
+    fn note(&mut self, count: usize) {
+        let Some(mapping) = Mapping::parse(self.line.so_far()).filter(|mapping| !mapping.name.is_empty()) else {
+            return;
+        };
         let mut named = None;
         for (place, frame) in self.places[..count].iter_mut().zip(&self.frames) {
-            if file.is_empty() || !(start..end).contains(frame) {
+            if !mapping.addresses.contains(frame) {
                 continue;
             }
             let named = named.get_or_insert_with(|| {
                 let begin = self.files.length;
-                file.iter().for_each(|byte| self.files.add(&[visible(*byte)]));
+                mapping.name.iter().for_each(|byte| self.files.add(&[visible(*byte)]));
                 (begin, self.files.length)
             });
-            *place = Place { offset: frame - start + offset, file: *named };
+            *place = Place { offset: frame - mapping.addresses.start + mapping.offset, file: *named };
         }
-        Some(())
     }
-}
-
-fn hexadecimal(digits: &[u8]) -> Option<usize> {
-    usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// A byte of a file's name, in which blanks are replaced: words end with them.

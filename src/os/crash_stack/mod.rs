@@ -4,10 +4,9 @@
 //! writes one line of numbers, and another process of the same program makes functions and source lines of them:
 //!
 //! ```text
-//! pleach: killed by signal 11 at 0x0, thread 4711; program /opt/count; stack: +0x4c0de +0x4d000 /lib/libz.so.1+0x3c05
+//! pleach: killed by signal 11 at 0x0, thread 4711; program /opt/count; stack: /opt/count+0x4c0de +0x4d000
 //! ```
-//! `+0x4c0de` is a place in the program's file, or in the file that was named last: what `addr2line` takes, less what the
-//! file's headers move it by.
+//! `+0x4d000` is a place in the file that was named last: what `addr2line` takes, less what the file's headers move it by.
 //!
 //! | file | station |
 //! |---|---|

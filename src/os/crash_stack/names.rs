@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::fs;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::CodePlace;
+use crate::os::maps::{self, Mapping};
+use crate::os::program::OURSELVES;
 use crate::traces;
 
 /// Names places, one line for each function, down to the one that runs a task or a thread; several functions are at one
@@ -24,18 +27,18 @@ pub(crate) async fn of(places: Vec<CodePlace>, is_ours: bool) -> Vec<String> {
     let (tell, told) = oneshot::channel();
     let places = Arc::new(places);
     let wanted = places.clone();
-    traces::later(move || drop(tell.send(lines(&wanted, &mappings(), is_ours))));
+    traces::later(move || drop(tell.send(lines(&wanted, &file_parts(), is_ours))));
     match timeout(BOUND, told).await {
         Ok(Ok(lines)) => lines,
         _ => lines(&places, &[], is_ours),
     }
 }
 
-fn lines(places: &[CodePlace], mappings: &[Mapping], is_ours: bool) -> Vec<String> {
+fn lines(places: &[CodePlace], parts: &[FilePart], is_ours: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for place in places {
         let before = lines.len();
-        let here = mappings.iter().filter(|mapping| mapping.is_of(place, is_ours)).find_map(|own| own.at(place.offset));
+        let here = parts.iter().filter(|part| part.is_of(place, is_ours)).find_map(|part| part.at(place.offset));
         if let Some(address) = here {
             backtrace::resolve(address as *mut c_void, |symbol| {
                 let Some(name) = symbol.name() else { return };
@@ -59,15 +62,14 @@ fn lines(places: &[CodePlace], mappings: &[Mapping], is_ours: bool) -> Vec<Strin
 }
 
 /// A part of a file in this process's memory.
-struct Mapping {
-    start: u64,
-    end: u64,
-    offset: u64,
+struct FilePart {
+    addresses: Range<usize>,
+    offset: usize,
     file: String,
     is_program: bool,
 }
 
-impl Mapping {
+impl FilePart {
     fn is_of(&self, place: &CodePlace, is_ours: bool) -> bool {
         match &place.file {
             Some(file) => *file == self.file,
@@ -76,32 +78,24 @@ impl Mapping {
     }
 
     /// The address of a place in the file, if it is in this part.
-    fn at(&self, offset: u64) -> Option<u64> {
-        let within = offset.checked_sub(self.offset).filter(|within| *within < self.end - self.start)?;
-        Some(self.start + within)
+    fn at(&self, offset: u64) -> Option<usize> {
+        let within = usize::try_from(offset).ok()?.checked_sub(self.offset)?;
+        Some(self.addresses.start + within).filter(|address| self.addresses.contains(address))
     }
 }
 
-/// The files in this process's memory: `proc_pid_maps(5)`.
-fn mappings() -> Vec<Mapping> {
-    let program = fs::read_link("/proc/self/exe").map(|path| path.display().to_string()).unwrap_or_default();
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let mapping = |line: &str| {
-        let mut words = line.splitn(6, ' ');
-        let (start, end) = words.next()?.split_once('-')?;
-        let offset = words.nth(1)?;
-        let file = words.nth(2)?.trim_start();
-        let number = |digits| u64::from_str_radix(digits, 16).ok();
-        let (start, end, offset) = (number(start)?, number(end)?, number(offset)?);
-        (start < end).then(|| Mapping {
-            start,
-            end,
-            offset,
-            is_program: file == program,
-            file: file.replace(|c: char| c.is_ascii_whitespace(), "?"),
-        })
+/// The files in this process's memory.
+fn file_parts() -> Vec<FilePart> {
+    let program = fs::read_link(OURSELVES).unwrap_or_default();
+    let maps = fs::read(maps::OWN).unwrap_or_default();
+    let mappings = maps.split(|byte| *byte == b'\n').filter_map(Mapping::parse);
+    let part = |mapping: Mapping<'_>| FilePart {
+        offset: mapping.offset,
+        file: String::from_utf8_lossy(mapping.name).replace(|c: char| c.is_ascii_whitespace(), "?"),
+        is_program: mapping.path() == Some(&*program),
+        addresses: mapping.addresses,
     };
-    maps.lines().filter_map(mapping).collect()
+    mappings.map(part).collect()
 }
 
 /// Functions that run a task, or a thread: who called them is of no interest.
@@ -116,12 +110,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_in_this_program_has_a_name_and_a_foreign_one_stays_a_number() {
-        let here = crate::frames::here()[0];
-        let mappings = mappings();
-        let own = mappings.iter().find(|own| own.is_program && (own.start..own.end).contains(&here)).unwrap();
+        let here = crate::frames::here()[0] as usize;
+        let parts = file_parts();
+        let own = parts.iter().find(|own| own.is_program && own.addresses.contains(&here)).unwrap();
         let place = |file: Option<&str>| {
             let file = file.map(str::to_owned);
-            vec![CodePlace { file, offset: here - own.start + own.offset }]
+            vec![CodePlace { file, offset: (here - own.addresses.start + own.offset) as u64 }]
         };
         let named = of(place(None), true).await.join("\n");
         assert!(named.contains("frames::") && named.contains("frames.rs:"), "{named}");

@@ -14,6 +14,7 @@ use landlock::{
 };
 
 use super::Sandbox;
+use crate::os::maps::{self, Mapping};
 
 /// Restricts the calling thread. What is returned must be kept: the kernel makes files of `/proc` new when they were not
 /// in use, and would not know them then.
@@ -99,10 +100,9 @@ fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Resu
 
 /// The files of this program and its shared libraries, which are loaded: backtraces read them.
 fn own_code() -> io::Result<BTreeSet<PathBuf>> {
-    let maps = fs::read_to_string("/proc/self/maps")?;
-    let is_code = |line: &&str| line.split_whitespace().nth(1).is_some_and(|mode| mode.contains('x'));
-    let path = |line: &str| Some(PathBuf::from(&line[line.find('/')?..]));
-    Ok(maps.lines().filter(is_code).filter_map(path).collect())
+    let maps = fs::read(maps::OWN)?;
+    let mappings = maps.split(|byte| *byte == b'\n').filter_map(Mapping::parse);
+    Ok(mappings.filter(|mapping| mapping.is_code).filter_map(|code| code.path().map(Path::to_owned)).collect())
 }
 
 /// The first version that has all that a sandbox rests on: files, ports of TCP, devices, signals, abstract sockets.

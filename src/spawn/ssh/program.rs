@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use super::command::RemoteCommand;
 use super::login::Login;
+use crate::os::program::OURSELVES;
 use crate::random;
 
 /// This program, as it is here.
@@ -179,9 +180,6 @@ fn machine_here() -> String {
     let system = rustix::system::uname();
     format!("{} {}", system.sysname().to_string_lossy(), system.machine().to_string_lossy())
 }
-
-/// The file that this process runs, also after another was put in its place.
-const OURSELVES: &str = "/proc/self/exe";
 
 /// How much is copied at once, in bytes: each piece is to arrive before the host counts as silent.
 const CHUNK: usize = 64 << 10;

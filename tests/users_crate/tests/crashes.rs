@@ -15,7 +15,7 @@ async fn crash(how: How) -> Result<()> {
 enum How {
     BadAccess,
     Abort,
-    DivisionByZero,
+    Raised,
     InAThread,
     TooDeep,
 }
@@ -28,7 +28,7 @@ fn wrong_turn(how: How) {
         How::BadAccess => unsafe { std::ptr::null_mut::<u8>().wrapping_add(64).write_volatile(1) },
         How::Abort => std::process::abort(),
         // SAFETY: it takes a number.
-        How::DivisionByZero => drop(unsafe { libc::raise(libc::SIGFPE) }),
+        How::Raised => drop(unsafe { libc::raise(libc::SIGFPE) }),
         How::InAThread => std::thread::spawn(|| wrong_turn(How::BadAccess)).join().unwrap(),
         How::TooDeep => drop(too_deep(0)),
     }
@@ -55,7 +55,7 @@ async fn the_error_names_the_function_that_crashed() -> Result<()> {
     let cases = [
         (How::BadAccess, libc::SIGSEGV),
         (How::Abort, libc::SIGABRT),
-        (How::DivisionByZero, libc::SIGFPE),
+        (How::Raised, libc::SIGFPE),
         (How::InAThread, libc::SIGSEGV),
     ];
     for (how, signal) in cases {
