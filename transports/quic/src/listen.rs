@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_util::future::select_all;
-use pleach_tls::pending::Pending;
+use pleach_wire::pending::Pending;
 use pleach_wire::{Address, Link, Listener, Settings, TransportError, bind, record};
 use quinn::{Incoming, ServerConfig};
 
@@ -59,7 +59,7 @@ impl QuicListener {
         match accepted {
             Ok(connecting) => {
                 let half_open = HalfOpen::new(connecting, socket);
-                self.handshakes.begin(peer.ip(), shake(half_open, peer, self.settings.clone()));
+                self.handshakes.begin(peer.ip().into(), shake(half_open, peer, self.settings.clone()));
             }
             Err(error) => {
                 record!(DEBUG, target: "pleach::transport", %error, "a dialer's first datagram was invalid");

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_tls::pending;
+use pleach_wire::pending;
 use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 
 use crate::congestion::Yielding;

@@ -10,7 +10,6 @@
 //! | [`identity`] | a member's certificate and key: made, or read from files |
 //! | [`config`] | the two sides of a handshake |
 //! | `verify` | which certificates each side accepts |
-//! | [`pending`] | handshakes that run beside each other at one listener, and how many may |
 //! | [`refusal`] | what the end of a handshake means, in words, for both sides |
 //!
 //! # What must stay true
@@ -25,6 +24,5 @@
 pub mod authority;
 pub mod config;
 pub mod identity;
-pub mod pending;
 pub mod refusal;
 mod verify;

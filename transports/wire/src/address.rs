@@ -116,6 +116,24 @@ impl HostPort {
     }
 }
 
+impl fmt::Display for UdsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Abstract(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+/// `/run/a.sock` or `@abstract`, as behind `uds://`: for protocols of other names that meet at such sockets.
+impl FromStr for UdsName {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        uds_name(text).map_err(|why| AddressError { text: text.to_owned(), why })
+    }
+}
+
 impl From<std::net::SocketAddr> for HostPort {
     fn from(address: std::net::SocketAddr) -> Self {
         Self::new(address.ip().to_string(), address.port())
@@ -138,8 +156,7 @@ impl fmt::Display for Address {
             Self::Tcp(at) => write!(f, "tcp://{at}"),
             Self::TlsTcp(at) => write!(f, "tls+tcp://{at}"),
             Self::Quic(at) => write!(f, "quic://{at}"),
-            Self::Uds(UdsName::Path(path)) => write!(f, "uds://{}", path.display()),
-            Self::Uds(UdsName::Abstract(name)) => write!(f, "uds://@{name}"),
+            Self::Uds(name) => write!(f, "uds://{name}"),
             Self::Mem(name) => write!(f, "mem://{name}"),
             Self::Other { protocol, rest } => write!(f, "{protocol}://{rest}"),
         }
@@ -178,11 +195,7 @@ fn from_uri(protocol: &str, rest: &str) -> Result<Address, String> {
         "tcp" => host_port(rest).map(Address::Tcp),
         "tls+tcp" => host_port(rest).map(Address::TlsTcp),
         "quic" => host_port(rest).map(Address::Quic),
-        "uds" => match rest.strip_prefix('@') {
-            Some("") => Err("the abstract name is empty".into()),
-            Some(name) => Ok(Address::Uds(UdsName::Abstract(name.into()))),
-            None => uds_path(rest),
-        },
+        "uds" => uds_name(rest).map(Address::Uds),
         "mem" => named("name").map(Address::Mem),
         _ if is_protocol_name(protocol) => Ok(Address::Other { protocol: protocol.into(), rest: named("address")? }),
         _ => Err(format!("`{protocol}` is not a valid protocol name (letters, digits, + - .)")),
@@ -191,7 +204,7 @@ fn from_uri(protocol: &str, rest: &str) -> Result<Address, String> {
 
 fn from_multiaddr(text: &str) -> Result<Address, String> {
     if let Some(path) = text.strip_prefix("unix/") {
-        return uds_path(&format!("/{path}"));
+        return uds_name(&format!("/{path}")).map(Address::Uds);
     }
     let parts: Vec<&str> = text.split('/').collect();
     match parts[..] {
@@ -241,9 +254,11 @@ fn is_protocol_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
 }
 
-fn uds_path(text: &str) -> Result<Address, String> {
-    if !text.starts_with('/') || text.len() < 2 {
-        return Err(format!("`{text}` is not an absolute path (abstract names start with @)"));
+fn uds_name(text: &str) -> Result<UdsName, String> {
+    match text.strip_prefix('@') {
+        Some("") => Err("the abstract name is empty".into()),
+        Some(name) => Ok(UdsName::Abstract(name.into())),
+        None if text.len() > 1 && text.starts_with('/') => Ok(UdsName::Path(PathBuf::from(text))),
+        None => Err(format!("`{text}` is not an absolute path (abstract names start with @)")),
     }
-    Ok(Address::Uds(UdsName::Path(PathBuf::from(text))))
 }

@@ -1,7 +1,6 @@
 //! The wire of pleach: messages, their encoding, and the seam that carries them.
 //!
-//! This crate opens no socket, starts no task and reads no clock. It holds, in the order in
-//! which a message passes them:
+//! This crate opens no socket and starts no task. It holds, in the order in which a message passes them:
 //!
 //! | file | station |
 //! |---|---|
@@ -14,6 +13,7 @@
 //! | [`connection`] | values of a user's own types over a [`MsgTransport`], without actors |
 //! | [`address`] | where to dial, as URI or multiaddr |
 //! | [`bind`] | binding a name that has several addresses |
+//! | [`pending`] | handshakes that run beside each other at one listener, and how many may |
 //! | [`tap`] | a look at messages as they pass |
 //! | [`error`] | how a connection ends |
 //! | [`log`] | records of a log, which can't end the code that writes them |
@@ -32,6 +32,7 @@ pub mod framed;
 pub mod fuzzing;
 pub mod log;
 pub mod msg;
+pub mod pending;
 pub mod registry;
 pub mod sync;
 pub mod tap;

@@ -391,6 +391,10 @@ pub struct Settings {
     /// Largest UDP payload that the path is known to carry, in bytes, where it is above the Internet's
     /// usual 1452 (loopback, jumbo frames). QUIC uses it.
     pub mtu: Option<u16>,
+    /// The size of the ring for what this side sends over shared memory, in bytes: a power of two from 4 KiB to 64 MiB.
+    pub shm_ring: usize,
+    /// How long a reader of shared memory looks for bytes before it sleeps.
+    pub shm_spin: Duration,
 }
 
 impl Default for Settings {
@@ -401,6 +405,8 @@ impl Default for Settings {
             socket_dir: std::env::temp_dir().join(format!("pleach-{}", std::process::id())),
             tls: None,
             mtu: None,
+            shm_ring: 256 << 10,
+            shm_spin: Duration::ZERO,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_tls::pending::Pending;
+use pleach_wire::pending::Pending;
 use pleach_wire::{Address, Link, Listener, Settings, TransportError};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -44,7 +44,7 @@ impl Listener for TlsListener {
                 shaken = self.handshakes.next() => return shaken,
                 accepted = next => match accepted {
                     Ok((stream, source)) => {
-                        self.handshakes.begin(source, shake(stream, self.config.clone(), self.settings.clone()));
+                        self.handshakes.begin(source.into(), shake(stream, self.config.clone(), self.settings.clone()));
                     }
                     Err(error) => return Err(TransportError::listen(&self.address, error)),
                 },

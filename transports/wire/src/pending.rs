@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use pleach_wire::{Link, TransportError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use crate::error::TransportError;
+use crate::transport::Link;
 
 type Shaken = Result<Link, TransportError>;
 
@@ -26,9 +28,18 @@ pub struct Pending {
     places: VecDeque<Place>,
 }
 
+/// Where a dialer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// At this address.
+    Host(IpAddr),
+    /// In this process of this host, where the system tells which.
+    Process(Option<u32>),
+}
+
 /// The place of one handshake. Dropping it ends the handshake.
 struct Place {
-    source: IpAddr,
+    source: Source,
     since: Instant,
     stays: oneshot::Sender<()>,
 }
@@ -51,7 +62,7 @@ impl Pending {
     }
 
     /// Begins the handshake with a dialer at `source`. If the house is full, another one ends.
-    pub fn begin(&mut self, source: IpAddr, handshake: impl Future<Output = Shaken> + Send + 'static) {
+    pub fn begin(&mut self, source: Source, handshake: impl Future<Output = Shaken> + Send + 'static) {
         self.places.retain(Place::is_taken);
         if self.len() >= MOST
             && let Some(longest) = self.longest_of_the_most()
@@ -59,7 +70,7 @@ impl Pending {
             self.places.remove(longest);
         }
         let (stays, leaves) = oneshot::channel();
-        self.places.push_back(Place { source: network(source), since: Instant::now(), stays });
+        self.places.push_back(Place { source: source.shared(), since: Instant::now(), stays });
         self.handshakes.push(Box::pin(async move {
             tokio::select! {
                 shaken = handshake => shaken,
@@ -83,7 +94,7 @@ impl Pending {
     }
 
     fn longest_of_the_most(&self) -> Option<usize> {
-        let mut by_source: BTreeMap<IpAddr, (usize, Reverse<usize>)> = BTreeMap::new();
+        let mut by_source: BTreeMap<Source, (usize, Reverse<usize>)> = BTreeMap::new();
         for (at, place) in self.places.iter().enumerate().filter(|(_, place)| place.is_taken()) {
             by_source.entry(place.source).or_insert((0, Reverse(at))).0 += 1;
         }
@@ -103,11 +114,30 @@ impl fmt::Debug for Pending {
     }
 }
 
-/// In IPv6 a network of /64, the least that one subscriber gets.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (!0 << 64))),
-        address => address,
+impl Source {
+    /// All that one subscriber has: in IPv6 a network of /64 at least.
+    fn shared(self) -> Self {
+        let Self::Host(address) = self else { return self };
+        Self::Host(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (!0 << 64))),
+            address => address,
+        })
+    }
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        Self::Host(address)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(address) => write!(f, "{address}"),
+            Self::Process(Some(pid)) => write!(f, "process {pid}"),
+            Self::Process(None) => f.write_str("a process"),
+        }
     }
 }
 
@@ -121,8 +151,8 @@ pub const GRACE: Duration = Duration::from_millis(500);
 mod tests {
     use super::*;
 
-    fn host(number: u8) -> IpAddr {
-        IpAddr::from([10, 0, 0, number])
+    fn host(number: u8) -> Source {
+        IpAddr::from([10, 0, 0, number]).into()
     }
 
     async fn silent() -> Shaken {
