@@ -85,6 +85,8 @@ fn protocols(allow_non_loopback: bool) -> Vec<Arc<dyn Protocol>> {
         Arc::new(pleach_uds::Uds),
         #[cfg(feature = "quic")]
         Arc::new(pleach_quic::Quic),
+        #[cfg(feature = "shm")]
+        Arc::new(pleach_shm::Shm),
     ]
 }
 

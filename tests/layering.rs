@@ -61,18 +61,43 @@ const LAYERS: &[Layer] = &[
             "pleach_tcp",
             "pleach_uds",
             "pleach_quic",
+            "pleach_shm",
         ],
     },
-    Layer { at: "transports/mem/src", never: &["use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic"] },
-    Layer { at: "transports/tcp/src", never: &["use pleach::", "pleach_mem", "pleach_uds", "pleach_quic"] },
-    Layer { at: "transports/uds/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic"] },
-    Layer { at: "transports/quic/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_uds"] },
+    Layer {
+        at: "transports/mem/src",
+        never: &["use pleach::", "pleach_tcp", "pleach_uds", "pleach_quic", "pleach_shm"],
+    },
+    Layer {
+        at: "transports/tcp/src",
+        never: &["use pleach::", "pleach_mem", "pleach_uds", "pleach_quic", "pleach_shm"],
+    },
+    Layer {
+        at: "transports/uds/src",
+        never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic", "pleach_shm"],
+    },
+    // It meets its peers at Unix sockets.
+    Layer { at: "transports/shm/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic", "unsafe {"] },
+    Layer { at: "transports/shm/memory/src", never: &["use pleach", "tokio::net"] },
+    Layer {
+        at: "transports/quic/src",
+        never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_uds", "pleach_shm"],
+    },
     // It has no clock, no socket and no task.
     Layer { at: "src/proto", never: &["tokio", "Instant", "SystemTime", "std::net", "async ", "unsafe"] },
-    Layer { at: PROGRAM, never: &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "quinn"] },
+    Layer { at: PROGRAM, never: &["pleach_mem", "pleach_tcp", "pleach_uds", "pleach_quic", "pleach_shm", "quinn"] },
     Layer {
         at: LIBRARY,
-        never: &["pleach_mem", "pleach_tcp", "pleach_tls", "pleach_uds", "pleach_quic", "quinn", "rustls"],
+        never: &[
+            "pleach_mem",
+            "pleach_tcp",
+            "pleach_tls",
+            "pleach_uds",
+            "pleach_quic",
+            "pleach_shm",
+            "quinn",
+            "rustls",
+        ],
     },
 ];
 
@@ -223,8 +248,8 @@ fn nothing_is_left_for_later_and_each_file_says_what_it_is() {
 fn prose_names_its_subjects() {
     let folders = ["src", "transports", "macros", "tests", "benches", "examples", "fuzz"].map(sources_below).concat();
     let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"];
-    let crates =
-        ["conformance", "mem", "quic", "tcp", "tls", "uds", "wire"].map(|name| format!("transports/{name}/README.md"));
+    let crates = ["conformance", "mem", "quic", "shm", "shm/memory", "tcp", "tls", "uds", "wire"]
+        .map(|name| format!("transports/{name}/README.md"));
     let pages = pages.into_iter().chain(["certs/README.md", "macros/README.md", "transports/README.md"]);
     let pages = pages.map(String::from).chain(crates).map(|page| root().join(page));
     let mut faults = Vec::new();

@@ -119,7 +119,8 @@ fn check_name(field: &str, name: &str, known: &[Key]) -> Result<(), String> {
 }
 
 /// The transports that a build may lack, and the features that bring them.
-const FEATURES: [(&str, &str); 4] = [("tcp", "tcp"), ("tls+tcp", "tls"), ("uds", "uds"), ("quic", "quic")];
+const FEATURES: [(&str, &str); 5] =
+    [("tcp", "tcp"), ("tls+tcp", "tls"), ("uds", "uds"), ("quic", "quic"), ("shm", "shm")];
 
 fn list(names: impl Iterator<Item = String>) -> String {
     names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")

@@ -30,7 +30,7 @@ pub(crate) use self::child_output::ChildOutputs;
 pub use self::host::Host;
 pub use self::hosts::{HostEntry, Hosts};
 
-use spelling::{addresses, count, duration, frame_size, patience, socket_address, switch};
+use spelling::{addresses, count, duration, frame_size, patience, ring_size, socket_address, spin, switch};
 
 /// Everything that a tree can be tuned with.
 ///
@@ -170,6 +170,15 @@ pub struct Config {
     /// where they are not regular.
     #[serde(with = "count")]
     pub dead_after: usize,
+    /// How many bytes each side of a connection over shared memory sends before its peer has to read: a power of two from
+    /// 4 KiB to 64 MiB. Default: 256 KiB, with which large messages stay in a core's cache; two such rings make a
+    /// connection. See `manual::shared_memory`.
+    #[serde(with = "ring_size")]
+    pub shm_ring: usize,
+    /// How long an actor looks for a message in shared memory before it sleeps. Default: not at all. `50us` or so makes a
+    /// call many times as fast where both actors have a core of their own, and takes that core. At most 10 ms.
+    #[serde(with = "spin")]
+    pub shm_spin: Duration,
     /// Whether actors run on several threads. Default: no; one thread wakes no other core,
     /// and an actor is a process already. The root's own threads are set with `#[pleach::main]`.
     #[serde(with = "switch")]
@@ -351,6 +360,8 @@ impl Default for Config {
             lease: Duration::from_secs(10),
             suspect_after: 8,
             dead_after: 60,
+            shm_ring: 256 << 10,
+            shm_spin: Duration::ZERO,
             multi_thread: false,
             debug_mode: false,
             socket_dir: None,
@@ -383,6 +394,8 @@ const TRANSPORT: &str = if cfg!(all(unix, feature = "uds")) {
     "tcp"
 } else if cfg!(feature = "quic") {
     "quic"
+} else if cfg!(feature = "shm") {
+    "shm"
 } else {
     "mem"
 };

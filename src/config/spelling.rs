@@ -89,6 +89,36 @@ pub(super) mod frame_size {
     }
 }
 
+/// The size of a ring in shared memory: positions in it are counted modulo a power of two.
+pub(super) mod ring_size {
+    use super::*;
+
+    pub(in crate::config) use super::count::serialize;
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+        let size = deserializer.deserialize_any(Spelt { expected: SIZE, number: some, text: parse_size })?;
+        if !size.is_power_of_two() || !(4 << 10..=64 << 20).contains(&size) {
+            return Err(de::Error::custom(format!("{size} bytes: it must be a power of two from 4KiB to 64MiB")));
+        }
+        usize::try_from(size).map_err(de::Error::custom)
+    }
+}
+
+/// How long to look before sleeping: for longer, sleep is cheaper than any message is late.
+pub(super) mod spin {
+    use super::*;
+
+    pub(in crate::config) use super::duration::serialize;
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let value = duration::deserialize(deserializer)?;
+        if value > Duration::from_millis(10) {
+            return Err(de::Error::custom("more than 10ms would only burn a core; write some time like \"50us\""));
+        }
+        Ok(value)
+    }
+}
+
 /// A host's address and a port, or nothing.
 pub(super) mod socket_address {
     use super::*;

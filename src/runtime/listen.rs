@@ -4,7 +4,8 @@
 //! actor is bound to every interface of its host, or where a router stands in between.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,22 +28,29 @@ pub(super) struct Bound {
     address: Address,
     /// The addresses that it announces.
     announced: Vec<Endpoint>,
+    /// The file of its socket, if it has one.
+    file: Option<PathBuf>,
 }
 
 impl Bound {
     /// Whether the file of its socket is gone, so that no newcomer finds it.
     fn is_lost(&self) -> bool {
-        let found = file_of(&self.address).map(std::fs::symlink_metadata);
+        let found = self.file.as_ref().map(std::fs::symlink_metadata);
         found.is_some_and(|found| found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound))
     }
 }
 
-/// The file of a socket, if the address is that of one.
-fn file_of(address: &Address) -> Option<&Path> {
+/// The path in an address. A protocol of another name may have a socket there (`shm`), or mean something else by it.
+fn path_in(address: &Address) -> Option<&Path> {
     match address {
         Address::Uds(UdsName::Path(path)) => Some(path),
+        Address::Other { rest, .. } if rest.starts_with('/') => Some(Path::new(rest)),
         _ => None,
     }
+}
+
+fn is_socket(file: &Path) -> bool {
+    std::fs::symlink_metadata(file).is_ok_and(|found| found.file_type().is_socket())
 }
 
 /// A listener that is open, but does not accept yet. Dropping it closes it.
@@ -155,7 +163,7 @@ impl Runtime {
     /// As [`listen`](Self::listen).
     pub(crate) async fn reserve(&self, transport: &Key, address: &Address) -> Result<Reserved> {
         let kind = self.registry.find(transport)?.clone();
-        if file_of(address).is_some_and(|file| file.parent() == Some(self.sockets.path())) {
+        if path_in(address).is_some_and(|file| file.parent() == Some(self.sockets.path())) {
             self.sockets.hold().map_err(|error| TransportError::listen(address, error))?;
         }
         let listener = kind.listen(address, &self.settings(transport)?).await?;
@@ -188,10 +196,11 @@ impl Runtime {
         debug!(target: "pleach::transport", %address, "listening");
         let announced = self.advertised(&transport, &address)?;
         self.keep_among(self.tasks.listeners(), accept_loop(self.clone(), kind, listener));
-        if file_of(&address).is_some() {
+        let file = path_in(&address).filter(|file| is_socket(file)).map(Path::to_owned);
+        if file.is_some() {
             self.keep_among(self.tasks.listeners(), self.clone().listen_again(transport.clone()));
         }
-        Ok(Bound { transport, asked, address, announced })
+        Ok(Bound { transport, asked, address, announced, file })
     }
 
     /// Listens again when the file of a socket is gone: cleaners of temporary files remove old ones.
@@ -313,7 +322,7 @@ mod tests {
         let configured = ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2", "quic://127.0.0.1:3"].map(|at| at.parse().unwrap());
         let bound = |transport: &Key, at: &str| {
             let at: Address = at.parse().unwrap();
-            Bound { transport: transport.clone(), asked: at.clone(), address: at, announced: Vec::new() }
+            Bound { transport: transport.clone(), asked: at.clone(), address: at, announced: Vec::new(), file: None }
         };
         let missing = |listening: &[Bound], transport| -> Vec<String> {
             missing(&configured, listening, transport).iter().map(ToString::to_string).collect()

@@ -221,6 +221,8 @@ impl Runtime {
             silence: NETWORK_SILENCE,
             socket_dir: self.socket_dir(),
             tls: tls.map(Arc::new),
+            shm_ring: self.config.shm_ring,
+            shm_spin: self.config.shm_spin,
             ..Settings::default()
         })
     }

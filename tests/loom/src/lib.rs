@@ -1,6 +1,7 @@
 //! Models of the small pieces that several threads share: loom tries all interleavings of each.
 //!
-//! The pieces are the sources of `pleach` themselves, compiled with `sync.rs` here in place of `src/sync.rs`.
+//! The pieces are the sources of `pleach` and its transports themselves, compiled with `sync.rs` here in place of
+//! `src/sync.rs`.
 //! A thread that is never woken is a deadlock, which loom reports. What is modelled here waits for
 //! nothing else: tokio's own parts are tested in the same way where they come from.
 
@@ -8,6 +9,9 @@
 
 #[path = "../../../src/channel/changes.rs"]
 mod changes;
+#[path = "../../../transports/shm/src/nap.rs"]
+mod nap;
+mod naps;
 #[path = "../../../src/scope/shields.rs"]
 mod shields;
 mod sync;
@@ -26,8 +30,13 @@ use shields::Shields;
 /// Tries the interleavings in which the running thread is interrupted at most twice: nearly all bugs
 /// show in those, and without a bound it takes minutes.
 fn model(body: impl Fn() + Sync + Send + 'static) {
+    model_within(2, body);
+}
+
+/// The same with another number of interruptions.
+fn model_within(interruptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
+    builder.preemption_bound = Some(interruptions);
     builder.check(body);
 }
 

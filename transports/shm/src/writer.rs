@@ -1,0 +1,140 @@
+//! The writing half: copies into this side's ring.
+//!
+//! A peer that is awake may read what was written at once; one that sleeps is woken by a flush, or when the ring is full.
+
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncWrite, Interest};
+
+use crate::nap::{Place, Sleeper, Waker};
+use crate::ring::{self, Number};
+use crate::shared::{Shared, poll_event, signal};
+use crate::spin::this_processor;
+
+/// Dropping it ends its direction.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    /// Signalled when there is room.
+    event: AsyncFd<OwnedFd>,
+    /// Up to where it has written.
+    position: u32,
+    sleeper: Sleeper,
+    /// For the peer's reader.
+    waker: Waker,
+    /// Whether something was written since the peer was last woken. A flush without news wakes nothing.
+    has_news: bool,
+    /// Whether the peer spins, as this side does, and wants to know on which processor this one is.
+    tells_processor: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, event: AsyncFd<OwnedFd>, tells_processor: bool) -> Self {
+        let (sleeper, waker) = (Sleeper::default(), Waker::default());
+        Self { shared, event, position: 0, sleeper, waker, has_news: false, tells_processor }
+    }
+
+    /// Waits for room; returns how much there is.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = self.shared.room(self.position)?;
+        if room == 0 {
+            self.wake_reader();
+            room = ready!(self.poll_sleep(cx))?;
+        }
+        self.sleeper.end(&self.shared.my(Number::WriterNap));
+        Poll::Ready(Ok(room as usize))
+    }
+
+    fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u32>> {
+        self.sleeper.begin(&self.shared.my(Number::WriterNap));
+        if self.shared.room(self.position)? == 0 {
+            poll_event(&self.event, cx)?;
+            if let Poll::Ready(_end) = self.shared.poll_end(cx, Interest::WRITABLE) {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+        }
+        match self.shared.room(self.position)? {
+            0 => Poll::Pending,
+            room => Poll::Ready(Ok(room)),
+        }
+    }
+
+    /// Copies as much as there is room for, and returns how much that was.
+    fn put(&mut self, bytes: &[u8], room: usize) -> usize {
+        let len = bytes.len().min(room);
+        ring::write(&self.shared.mine, self.shared.my_ring, self.position, &bytes[..len]);
+        self.position = self.position.wrapping_add(len as u32);
+        len
+    }
+
+    fn publish(&mut self) {
+        if self.tells_processor {
+            self.shared.my(Number::Processor).store(this_processor());
+        }
+        self.shared.my(Number::Written).store(self.position);
+        self.has_news = true;
+    }
+
+    fn wake_reader(&mut self) {
+        if std::mem::take(&mut self.has_news) && self.waker.must_wake(&self.shared.their(Number::ReaderNap)) {
+            signal(&self.shared.their_reader);
+        }
+    }
+
+    fn end(&mut self) {
+        self.shared.my(Number::Ended).store(1);
+        self.has_news = true;
+        self.wake_reader();
+    }
+}
+
+impl AsyncWrite for Writer {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let room = ready!(self.poll_room(cx))?;
+        let written = self.put(bytes, room);
+        self.publish();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let room = ready!(self.poll_room(cx))?;
+        let mut written = 0;
+        for slice in slices {
+            written += self.put(slice, room - written);
+            if written == room {
+                break;
+            }
+        }
+        self.publish();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wake_reader();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // All that was written is in memory that the peer has mapped, and stays there when this process has ended.
+        self.end();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
