@@ -22,7 +22,7 @@ pub(crate) fn receive_if_asked() -> bool {
     }
     // An error is the parent's end of the measurement.
     let _ = match &**protocol {
-        "uds" => UnixStream::connect(address).and_then(|stream| receive(stream.try_clone()?, stream)),
+        "uds" | "shm" => UnixStream::connect(address).and_then(|stream| receive(stream.try_clone()?, stream)),
         _ => TcpStream::connect(address).and_then(|stream| receive(stream.try_clone()?, stream)),
     };
     true
@@ -57,7 +57,7 @@ impl Floor {
         let directory = TempDir::new()?;
         let spawn = |address: String| Command::new("/proc/self/exe").args([MARK, protocol, &address]).spawn();
         let (stream, child): (Box<dyn Duplex>, _) = match protocol {
-            "uds" => {
+            "uds" | "shm" => {
                 let path = directory.path().join("floor.sock");
                 let listener = UnixListener::bind(&path)?;
                 let child = spawn(path.display().to_string())?;

@@ -1,7 +1,8 @@
 //! The peers that actors are compared with: a bare process on plain tokio, over the same kind of socket.
 //!
 //! This program starts itself again as such a peer. It connects back like an actor, and then answers so many bytes
-//! with so many bytes: an [`Exchange`] has no codec, no frames and no tasks.
+//! with so many bytes: an [`Exchange`] has no codec, no frames and no tasks. What goes over shared memory is compared with
+//! Unix sockets.
 
 use std::io::Result;
 use std::str::FromStr as _;
@@ -54,7 +55,7 @@ async fn serve(mut stream: Stream, Exchange { request, every, reply }: Exchange)
 
 async fn connect(protocol: &str, address: &str) -> Result<Stream> {
     Ok(match protocol {
-        "uds" => Box::new(UnixStream::connect(address).await?),
+        "uds" | "shm" => Box::new(UnixStream::connect(address).await?),
         "tcp" => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
@@ -91,7 +92,7 @@ impl Host {
     /// Starts a peer and waits until it has connected back.
     pub(crate) async fn start(&self, protocol: &str, exchange: Exchange) -> Result<Peer> {
         let address = match protocol {
-            "uds" => self.directory.path().join(SOCKET).display().to_string(),
+            "uds" | "shm" => self.directory.path().join(SOCKET).display().to_string(),
             "tcp" => self.tcp.local_addr()?.to_string(),
             #[cfg(feature = "quic")]
             "quic" => self.quic.address(),
@@ -101,7 +102,7 @@ impl Host {
         let child =
             Command::new("/proc/self/exe").args([MARK, protocol, &address]).args(numbers).kill_on_drop(true).spawn()?;
         let stream: Stream = match protocol {
-            "uds" => Box::new(self.uds.accept().await?.0),
+            "uds" | "shm" => Box::new(self.uds.accept().await?.0),
             "tcp" => {
                 let (stream, _) = self.tcp.accept().await?;
                 stream.set_nodelay(true)?;

@@ -16,6 +16,7 @@
 //! | [`hosts`] | trees over many hosts: requirements, start, end |
 //! | [`observing`] | what actors print and log, and where it goes |
 //! | [`values`] | which values arrive unchanged over which codec, and which are refused |
+//! | `shared_memory` | the transport `shm`: when to choose it, and what it costs (feature `shm`) |
 //! | [`transports`] | the stack without actors, and codecs and protocols of your own |
 //! | [`migrating`] | from ractor, kameo, tarpc, Erlang, Ray and tractor, side by side |
 //! | [`architecture`] | the journeys of a call, an answer, a cancel, a spawn and an error, station by station |
@@ -37,6 +38,8 @@ pub mod rows;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod security;
+#[cfg(feature = "shm")]
+pub mod shared_memory;
 pub mod signals;
 pub mod state;
 pub mod stuck;

@@ -22,10 +22,16 @@ pub(crate) use self::processes::{
 use crate::free_address::free_address;
 
 /// The protocols over which actors are processes.
+#[cfg(not(feature = "shm"))]
 pub(crate) const PROCESSES: [&str; 3] = ["tcp", "uds", "quic"];
+#[cfg(feature = "shm")]
+pub(crate) const PROCESSES: [&str; 4] = ["tcp", "uds", "quic", "shm"];
 
 /// All built-in protocols but the one in [`WITHIN_TLS`].
+#[cfg(not(feature = "shm"))]
 pub(crate) const ALL: [&str; 4] = ["mem", "tcp", "uds", "quic"];
+#[cfg(feature = "shm")]
+pub(crate) const ALL: [&str; 5] = ["mem", "tcp", "uds", "quic", "shm"];
 
 /// TCP within TLS: for a few tests only, as everything above the bytes is the same as over TCP.
 pub(crate) const WITHIN_TLS: [&str; 1] = ["tls+tcp"];
@@ -181,7 +187,7 @@ impl Meeting {
     /// Where the registrar is, over a protocol that has processes.
     pub(crate) fn address(&self, protocol: &str) -> pleach::wire::Address {
         let address = match protocol {
-            "uds" => format!("uds://{}", self.0.path().join("registrar.sock").display()),
+            "uds" | "shm" => format!("{protocol}://{}", self.0.path().join("registrar.sock").display()),
             "mem" => format!("mem://{}", self.0.path().display()),
             _ => format!("{protocol}://{}", free_address()),
         };
