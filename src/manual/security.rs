@@ -112,7 +112,7 @@
 //! | SEC-6 | `tests/it/strangers/mod.rs` | `who_comes_too_often_is_closed_unread` |
 //! | SEC-6 | `tests/it/strangers/mod.rs` | `children_are_no_strangers_however_low_the_rate` |
 //! | SEC-7 | `tests/it/strangers/flood.rs` | `a_flood_holds_up_no_member` |
-//! | SEC-7 | `transports/tls/src/pending.rs` | `who_is_silent_makes_room_after_its_time` |
+//! | SEC-7 | `transports/wire/src/pending.rs` | `who_is_silent_makes_room_after_its_time` |
 //! | SEC-7 | `transports/tcp/tests/tls.rs` | `a_handshake_that_stalls_delays_no_other` |
 //! | SEC-8 | `transports/wire/src/framed/assembly.rs` | `what_is_announced_is_not_allocated` |
 //! | SEC-8 | `transports/wire/src/codec/mod.rs` | `nesting_beyond_the_limit_is_an_error_and_takes_no_stack` |

@@ -301,7 +301,7 @@ async fn family_of_a_victim(notes: &Arc<Notes>) -> Result<()> {
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![test_fn(sixty_megabytes_of_last_words_arrive_over_quic)];
     let all = || PROCESSES.into_iter().chain(WITHIN_TLS);
-    // A relay carries no descriptors, and shared memory is no line.
+    // A relay carries bytes, and shared memory needs descriptors.
     for protocol in all().filter(|protocol| *protocol != "shm") {
         tests.push(test(format!("lines::last_words_get_through_a_slow_line_over_{protocol}"), move || {
             last_words_get_through_a_slow_line(protocol)
