@@ -77,7 +77,7 @@ const LAYERS: &[Layer] = &[
         never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic", "pleach_shm"],
     },
     // It meets its peers at Unix sockets.
-    Layer { at: "transports/shm/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic", "unsafe {"] },
+    Layer { at: "transports/shm/src", never: &["use pleach::", "pleach_mem", "pleach_tcp", "pleach_quic"] },
     Layer { at: "transports/shm/memory/src", never: &["use pleach", "tokio::net"] },
     Layer {
         at: "transports/quic/src",

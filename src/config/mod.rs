@@ -171,8 +171,7 @@ pub struct Config {
     #[serde(with = "count")]
     pub dead_after: usize,
     /// How many bytes each side of a connection over shared memory sends before its peer has to read: a power of two from
-    /// 4 KiB to 64 MiB. Default: 256 KiB, with which large messages stay in a core's cache; two such rings make a
-    /// connection. See `manual::shared_memory`.
+    /// 4 KiB to 64 MiB. Default: 256 KiB, with which large messages stay in a core's cache. See `manual::shared_memory`.
     #[serde(with = "ring_size")]
     pub shm_ring: usize,
     /// How long an actor looks for a message in shared memory before it sleeps. Default: not at all. `50us` or so makes a

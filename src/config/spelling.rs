@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use pleach_wire::Address;
+use pleach_wire::transport::is_ring_size;
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ pub(super) mod frame_size {
     }
 }
 
-/// The size of a ring in shared memory: positions in it are counted modulo a power of two.
+/// The size of a ring in shared memory.
 pub(super) mod ring_size {
     use super::*;
 
@@ -97,10 +98,8 @@ pub(super) mod ring_size {
 
     pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
         let size = deserializer.deserialize_any(Spelt { expected: SIZE, number: some, text: parse_size })?;
-        if !size.is_power_of_two() || !(4 << 10..=64 << 20).contains(&size) {
-            return Err(de::Error::custom(format!("{size} bytes: it must be a power of two from 4KiB to 64MiB")));
-        }
-        usize::try_from(size).map_err(de::Error::custom)
+        let fitting = usize::try_from(size).ok().filter(|size| is_ring_size(*size));
+        fitting.ok_or_else(|| de::Error::custom(format!("{size} bytes: it must be a power of two from 4KiB to 64MiB")))
     }
 }
 
@@ -372,6 +371,30 @@ mod tests {
         for wrong in ["", "9464", ":9464", "127.0.0.1", "a host:1", "localhost:", "127.0.0.1:65536"] {
             assert_eq!(parse_socket_address(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_ring_is_a_power_of_two_within_its_limits() {
+        #[derive(Deserialize)]
+        struct Wrapper(#[serde(with = "ring_size")] usize);
+        let read = |text: &str| serde_json::from_value(serde_json::json!(text)).map(|Wrapper(size)| size);
+        for (text, size) in [("4KiB", 4 << 10), ("65536", 64 << 10), ("64MiB", 64 << 20)] {
+            assert_eq!(read(text).unwrap(), size);
+        }
+        for wrong in ["0", "2KiB", "128MiB", "60000", "8589934592GiB"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spinning_has_an_end() {
+        #[derive(Deserialize)]
+        struct Wrapper(#[serde(with = "spin")] Duration);
+        let read = |text: &str| serde_json::from_value(serde_json::json!(text)).map(|Wrapper(time)| time);
+        assert_eq!(read("0s").unwrap(), Duration::ZERO);
+        assert_eq!(read("50us").unwrap(), Duration::from_micros(50));
+        assert_eq!(read("10ms").unwrap(), Duration::from_millis(10));
+        assert!(read("11ms").unwrap_err().to_string().contains("10ms"));
     }
 
     #[test]

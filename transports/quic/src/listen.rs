@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -59,19 +58,16 @@ impl QuicListener {
         match accepted {
             Ok(connecting) => {
                 let half_open = HalfOpen::new(connecting, socket);
-                self.handshakes.begin(peer.ip().into(), shake(half_open, peer, self.settings.clone()));
+                let settings = self.settings.clone();
+                let shaken =
+                    async move { half_open.accept().await.map_err(|failure| failure.accepting(peer, &settings)) };
+                self.handshakes.begin(peer.ip().into(), shaken);
             }
             Err(error) => {
                 record!(DEBUG, target: "pleach::transport", %error, "a dialer's first datagram was invalid");
             }
         }
     }
-}
-
-async fn shake(half_open: HalfOpen, peer: SocketAddr, settings: Settings) -> Result<Link, TransportError> {
-    let shaken = tokio::time::timeout(tuning::HANDSHAKE, half_open.accept()).await;
-    let late = || TransportError::Handshake(format!("a dialer did not finish it within {:?}", tuning::HANDSHAKE));
-    shaken.map_err(|_| late())?.map_err(|failure| failure.accepting(peer, &settings))
 }
 
 /// Waits for the next dial at any of the sockets, and tells at which; nothing, if its socket has failed.
@@ -88,11 +84,9 @@ impl Listener for QuicListener {
 
     async fn accept(&mut self) -> Result<Link, TransportError> {
         loop {
-            let full_until = self.handshakes.full_until();
+            let room = self.handshakes.room();
             let next = async {
-                if let Some(until) = full_until {
-                    tokio::time::sleep_until(until).await;
-                }
+                room.await;
                 incoming(&self.sockets).await
             };
             // Completed ones first, then new ones.

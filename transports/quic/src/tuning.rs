@@ -56,9 +56,6 @@ fn idle_period(silence: Duration) -> Duration {
     silence.clamp(Duration::from_secs(1), Duration::from_secs(365 * 24 * 3600))
 }
 
-/// The timeout of a handshake that a peer does not finish; the actors' handshake has as long.
-pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// With so many under way, a dialer must first prove that it receives at its address: forged ones can't fill the rest.
 pub(crate) const PROVE_ADDRESS: usize = pending::MOST / 2;
 

@@ -6,7 +6,7 @@
 //! | file | station |
 //! |---|---|
 //! | `open` | hands over this side's memory and events, and takes the peer's |
-//! | `ring` | what lies where in a memory, and copies round its end |
+//! | `ring` | the memory of one side: what lies where in it, and copies round its end |
 //! | `shared` | what both halves of a link need of the other side |
 //! | `reader`, `writer` | the two halves |
 //! | `nap` | sleeping and waking, without a lost wake |
@@ -32,7 +32,6 @@ mod spin;
 mod writer;
 
 use std::io;
-use std::time::Duration;
 
 use pleach_uds::socket;
 use pleach_wire::address::UdsName;
@@ -40,7 +39,6 @@ use pleach_wire::pending::{Pending, Source};
 use pleach_wire::transport::{Credentials, PeerInfo};
 use pleach_wire::{Address, EndReason, Link, Listener, Protocol, Reach, Settings, TransportClosed, TransportError};
 use tokio::net::UnixStream;
-use tokio::time::Instant;
 
 use self::open::Opening;
 
@@ -68,33 +66,29 @@ impl Protocol for Shm {
         let connected = async {
             let opening = Opening::with(settings)?;
             let (stream, peer) = socket::connect(&name_of(address)?).await?;
-            link(stream, opening, own_end(), address.clone(), peer).await
+            link(stream, opening, dialer(Some(std::process::id())), address.clone(), peer).await
         };
         connected.await.map_err(|error| TransportError::dial(address, error))
     }
 
     async fn listen(&self, address: &Address, settings: &Settings) -> Result<Box<dyn Listener>, TransportError> {
         let bound = async {
-            Opening::with(settings)?.try_here()?;
-            socket::Bound::bind(&name_of(address)?, &settings.socket_dir).await
+            let opening = Opening::with(settings)?;
+            Opening::try_here()?;
+            Ok((opening, socket::Bound::bind(&name_of(address)?, &settings.socket_dir).await?))
         };
-        let bound = bound.await.map_err(|error| TransportError::listen(address, error))?;
-        Ok(Box::new(ShmListener {
-            bound,
-            openings: Pending::default(),
-            address: address.clone(),
-            settings: settings.clone(),
-        }))
+        let (opening, bound) = bound.await.map_err(|error| TransportError::listen(address, error))?;
+        Ok(Box::new(ShmListener { bound, opening, pending: Pending::default(), address: address.clone() }))
     }
 }
 
 /// A bound socket. Dropping it removes its file; connections that were not accepted see their end.
 struct ShmListener {
     bound: socket::Bound,
+    opening: Opening,
     /// Peers that have connected, and not yet handed over what they must.
-    openings: Pending,
+    pending: Pending,
     address: Address,
-    settings: Settings,
 }
 
 #[async_trait::async_trait]
@@ -105,19 +99,23 @@ impl Listener for ShmListener {
 
     async fn accept(&mut self) -> Result<Link, TransportError> {
         loop {
-            let next = accept_after(&mut self.bound, self.openings.full_until());
+            let room = self.pending.room();
+            let next = async {
+                room.await;
+                self.bound.accept().await
+            };
             // Completed ones first, then new ones.
             tokio::select! {
                 biased;
-                opened = self.openings.next() => match opened {
+                opened = self.pending.next() => match opened {
                     // It only looked whether there is a listener.
                     Err(error) if error.is_closed() => {}
                     opened => return opened,
                 },
                 accepted = next => match accepted {
                     Ok((stream, peer)) => {
-                        let opened = open(stream, self.address.clone(), peer, self.settings.clone());
-                        self.openings.begin(Source::Process(peer.pid), opened);
+                        let opened = open(stream, self.opening, self.address.clone(), peer);
+                        self.pending.begin(Source::Process(peer.pid), opened);
                     }
                     Err(error) => return Err(TransportError::listen(&self.address, error)),
                 },
@@ -128,26 +126,9 @@ impl Listener for ShmListener {
     async fn close(self: Box<Self>) {}
 }
 
-/// Takes the next connection once there is room.
-async fn accept_after(bound: &mut socket::Bound, full_until: Option<Instant>) -> io::Result<(UnixStream, Credentials)> {
-    if let Some(until) = full_until {
-        tokio::time::sleep_until(until).await;
-    }
-    bound.accept().await
-}
-
 /// Opens an accepted connection.
-async fn open(
-    stream: UnixStream,
-    local: Address,
-    peer: Credentials,
-    settings: Settings,
-) -> Result<Link, TransportError> {
-    let remote = address_of(&socket::dialer(peer.pid));
-    let opened = async { link(stream, Opening::with(&settings)?, local, remote, peer).await };
-    let Ok(opened) = tokio::time::timeout(HANDSHAKE, opened).await else {
-        return Err(TransportError::Handshake(format!("a dialer gave no shared memory within {HANDSHAKE:?}")));
-    };
+async fn open(stream: UnixStream, opening: Opening, local: Address, peer: Credentials) -> Result<Link, TransportError> {
+    let opened = link(stream, opening, local, dialer(peer.pid), peer).await;
     opened.map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
             TransportClosed::by_peer(EndReason::EndOfFile).into()
@@ -168,9 +149,9 @@ async fn link(
     Ok(Link { reader: Box::new(reader), writer: Box::new(writer), lanes: None, ends })
 }
 
-/// The address of this process where it dials.
-fn own_end() -> Address {
-    address_of(&socket::dialer(Some(std::process::id())))
+/// The address of a dialer's end.
+fn dialer(pid: Option<u32>) -> Address {
+    address_of(&socket::dialer(pid))
 }
 
 fn address_of(name: &UdsName) -> Address {
@@ -188,6 +169,3 @@ fn name_of(address: &Address) -> io::Result<UdsName> {
 }
 
 const NAME: &str = "shm";
-
-/// How long a dialer may take to hand over its memory; the actors' handshake has as long.
-const HANDSHAKE: Duration = Duration::from_secs(10);

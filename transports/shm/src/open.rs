@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_shm_memory::{Memory, watch};
+use pleach_shm_memory::watch;
 use pleach_wire::Settings;
+use pleach_wire::transport::{RING_SIZES, is_ring_size};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -23,12 +24,13 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::reader::Reader;
-use crate::ring;
+use crate::ring::Ring;
 use crate::shared::{Shared, invalid};
 use crate::spin::Spin;
 use crate::writer::Writer;
 
 /// How links are opened.
+#[derive(Clone, Copy)]
 pub(crate) struct Opening {
     ring: usize,
     spin: Duration,
@@ -41,7 +43,7 @@ impl Opening {
     /// When no ring can have such a size.
     pub(crate) fn with(settings: &Settings) -> io::Result<Self> {
         let ring = settings.shm_ring;
-        if !ring.is_power_of_two() || !ring::BYTES.contains(&ring) {
+        if !is_ring_size(ring) {
             let why = format!("a ring of {ring} bytes: `shm_ring` must be a power of two from 4 KiB to 64 MiB");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
@@ -52,8 +54,8 @@ impl Opening {
     ///
     /// # Errors
     /// Says what it lacks.
-    pub(crate) fn try_here(&self) -> io::Result<()> {
-        create(ring::memory_for(*ring::BYTES.start())).map(drop)
+    pub(crate) fn try_here() -> io::Result<()> {
+        create(*RING_SIZES.start()).map(drop)
     }
 
     /// Opens a link over a connected socket.
@@ -64,16 +66,14 @@ impl Opening {
     /// # Cancel safety
     /// If dropped before it resolves, nothing is left open.
     pub(crate) async fn open(self, socket: UnixStream) -> io::Result<(Reader, Writer)> {
-        let (mine, memory) = create(ring::memory_for(self.ring))?;
+        let (mine, memory) = create(self.ring)?;
         let (readable, writable) = (event()?, event()?);
         socket.async_io(Interest::WRITABLE, || send(&socket, [&memory, &readable, &writable])).await?;
         drop(memory);
         let [memory, their_reader, their_writer] = socket.async_io(Interest::READABLE, || receive(&socket)).await?;
-        let theirs = Memory::adopt(memory.as_fd(), ring::allowed())?;
-        let their_ring = ring::bytes_of(&theirs).ok_or_else(|| invalid("the peer's ring is not a power of two"))?;
+        let theirs = Ring::adopt(memory.as_fd())?;
         [&their_reader, &their_writer].into_iter().try_for_each(check_event)?;
-        let my_ring = self.ring as u32;
-        let shared = Arc::new(Shared { mine, theirs, my_ring, their_ring, their_reader, their_writer, socket });
+        let shared = Arc::new(Shared { mine, theirs, their_reader, their_writer, socket });
         let spin = Spin::new(self.spin);
         let tells_processor = spin.is_on();
         let reader = Reader::new(shared.clone(), watch(readable)?, spin);
@@ -81,8 +81,8 @@ impl Opening {
     }
 }
 
-fn create(len: usize) -> io::Result<(Memory, OwnedFd)> {
-    Memory::create(len).map_err(|error| match Errno::from_io_error(&error) {
+fn create(ring: usize) -> io::Result<(Ring, OwnedFd)> {
+    Ring::create(ring).map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
             let why = format!("it needs memfd_create with seals, and Linux 5.14 or later ({error}); use `uds` here");
             io::Error::new(io::ErrorKind::Unsupported, why)

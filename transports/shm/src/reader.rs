@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 
 use crate::nap::{Place, Sleeper, Waker};
-use crate::ring::{self, Number};
+use crate::ring::Number;
 use crate::shared::{Shared, poll_event, signal};
 use crate::spin::Spin;
 
@@ -40,7 +40,7 @@ impl Reader {
         let mut available = self.available()?;
         if available == 0 {
             let (shared, position) = (&self.shared, self.position);
-            let processor = || shared.their(Number::Processor).load();
+            let processor = || shared.theirs.number(Number::Processor).load();
             // What can't be right is something to find, too.
             let found = || shared.available(position).map_or(true, |available| available > 0);
             if ready!(self.spin.poll_look(cx, processor, found)) {
@@ -50,30 +50,33 @@ impl Reader {
         if available == 0 {
             available = ready!(self.poll_sleep(cx))?;
         }
-        let slept = self.sleeper.end(&self.shared.my(Number::ReaderNap));
+        let slept = self.sleeper.end(&self.shared.mine.number(Number::ReaderNap));
         self.spin.note_found(slept);
         Poll::Ready(Ok(available))
     }
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u32>> {
-        self.sleeper.begin(&self.shared.my(Number::ReaderNap));
-        if self.available()? == 0 {
+        self.sleeper.begin(&self.shared.mine.number(Number::ReaderNap));
+        let mut available = self.available()?;
+        if available == 0 {
             poll_event(&self.event, cx)?;
             let end = self.shared.poll_end(cx, Interest::READABLE);
             // What was written before the end comes before it.
-            let has_ended = self.shared.their(Number::Ended).load() != 0;
-            if self.available()? == 0 && !has_ended {
+            let has_ended = self.shared.theirs.number(Number::Ended).load() != 0;
+            available = self.available()?;
+            if available == 0 && !has_ended {
                 return end.map(Err);
             }
         }
-        Poll::Ready(self.available())
+        Poll::Ready(Ok(available))
     }
 
     /// Tells the peer what was read, and wakes its writer once half of the ring is free.
     fn note_read(&mut self, len: u32, left: u32) {
         self.position = self.position.wrapping_add(len);
-        self.shared.my(Number::Read).store(self.position);
-        if left <= self.shared.their_ring / 2 && self.waker.must_wake(&self.shared.their(Number::WriterNap)) {
+        self.shared.mine.number(Number::Read).store(self.position);
+        if left <= self.shared.theirs.size() / 2 && self.waker.must_wake(&self.shared.theirs.number(Number::WriterNap))
+        {
             signal(&self.shared.their_writer);
         }
     }
@@ -87,7 +90,7 @@ impl AsyncRead for Reader {
         let available = ready!(self.poll_available(cx))?;
         let len = available.min(u32::try_from(buf.remaining()).unwrap_or(u32::MAX));
         if len > 0 {
-            ring::read(&self.shared.theirs, self.shared.their_ring, self.position, buf, len as usize);
+            self.shared.theirs.read(self.position, buf, len as usize);
             self.note_read(len, available - len);
         }
         Poll::Ready(Ok(()))

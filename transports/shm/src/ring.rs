@@ -2,13 +2,74 @@
 //!
 //! Positions count all bytes that were ever written, modulo 2^32.
 
-use std::ops::RangeInclusive;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 
 use pleach_shm_memory::Memory;
+use pleach_wire::transport::{RING_SIZES, is_ring_size};
 use tokio::io::ReadBuf;
 
 use crate::nap::Place;
+use crate::shared::invalid;
+
+/// The memory of one side.
+pub(crate) struct Ring {
+    memory: Memory,
+    /// The bytes of the ring.
+    size: u32,
+}
+
+impl Ring {
+    /// Makes this side's, and the descriptor by which the peer adopts it. `size` is that of a ring.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn create(size: usize) -> io::Result<(Self, OwnedFd)> {
+        let (memory, fd) = Memory::create(NUMBERS + size)?;
+        Ok((Self { memory, size: size as u32 }, fd))
+    }
+
+    /// Takes the peer's.
+    ///
+    /// # Errors
+    /// When it is not one, and those of the system.
+    pub(crate) fn adopt(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let memory = Memory::adopt(fd, NUMBERS + RING_SIZES.start()..=NUMBERS + RING_SIZES.end())?;
+        match memory.size() - NUMBERS {
+            size if is_ring_size(size) => Ok(Self { memory, size: size as u32 }),
+            _ => Err(invalid("the peer's ring is not a power of two")),
+        }
+    }
+
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
+    pub(crate) fn number(&self, number: Number) -> Cell<'_> {
+        Cell { memory: &self.memory, number }
+    }
+
+    /// Appends `len` bytes from `position` on to `to`.
+    pub(crate) fn read(&self, position: u32, to: &mut ReadBuf<'_>, len: usize) {
+        let (at, first) = self.place(position, len);
+        self.memory.read(at, to, first);
+        self.memory.read(NUMBERS, to, len - first);
+    }
+
+    /// Writes `from` from `position` on.
+    pub(crate) fn write(&self, position: u32, from: &[u8]) {
+        let (at, first) = self.place(position, from.len());
+        self.memory.write(at, &from[..first]);
+        self.memory.write(NUMBERS, &from[first..]);
+    }
+
+    /// Where `position` is, and how many of the next `len` bytes lie before the end of the ring.
+    fn place(&self, position: u32, len: usize) -> (usize, usize) {
+        let offset = position & (self.size - 1);
+        (NUMBERS + offset as usize, len.min((self.size - offset) as usize))
+    }
+}
 
 /// A number in a memory.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +96,6 @@ pub(crate) struct Cell<'a> {
     number: Number,
 }
 
-impl<'a> Cell<'a> {
-    pub(crate) fn of(memory: &'a Memory, number: Number) -> Self {
-        Self { memory, number }
-    }
-}
-
 impl Place for Cell<'_> {
     fn load(&self) -> u32 {
         self.memory.load(self.number as usize)
@@ -54,45 +109,6 @@ impl Place for Cell<'_> {
         fence(Ordering::SeqCst);
     }
 }
-
-/// Returns the length of a memory whose ring has `bytes`.
-pub(crate) fn memory_for(bytes: usize) -> usize {
-    NUMBERS + bytes
-}
-
-/// The lengths of memories that are allowed.
-pub(crate) fn allowed() -> RangeInclusive<usize> {
-    memory_for(*BYTES.start())..=memory_for(*BYTES.end())
-}
-
-/// Returns the bytes of a memory's ring, if that is a size of rings.
-pub(crate) fn bytes_of(memory: &Memory) -> Option<u32> {
-    let bytes = memory.size().checked_sub(NUMBERS)?;
-    (bytes.is_power_of_two() && BYTES.contains(&bytes)).then_some(bytes as u32)
-}
-
-/// Appends `len` bytes of a ring of `bytes`, from `position` on, to `to`.
-pub(crate) fn read(memory: &Memory, bytes: u32, position: u32, to: &mut ReadBuf<'_>, len: usize) {
-    let (at, first) = place(bytes, position, len);
-    memory.read(at, to, first);
-    memory.read(NUMBERS, to, len - first);
-}
-
-/// Writes `from` to a ring of `bytes`, from `position` on.
-pub(crate) fn write(memory: &Memory, bytes: u32, position: u32, from: &[u8]) {
-    let (at, first) = place(bytes, position, from.len());
-    memory.write(at, &from[..first]);
-    memory.write(NUMBERS, &from[first..]);
-}
-
-/// Where `position` is, and how many of the next `len` bytes lie before the end of the ring.
-fn place(bytes: u32, position: u32, len: usize) -> (usize, usize) {
-    let offset = (position & (bytes - 1)) as usize;
-    (NUMBERS + offset, len.min(bytes as usize - offset))
-}
-
-/// The sizes that a ring may have; a power of two.
-pub(crate) const BYTES: RangeInclusive<usize> = 4 << 10..=64 << 20;
 
 /// Where the ring begins.
 const NUMBERS: usize = 4096;

@@ -4,22 +4,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
-use pleach_shm_memory::Memory;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 
 use crate::nap::Place;
-use crate::ring::{Cell, Number};
+use crate::ring::{Number, Ring};
 
 /// Dropping it closes the socket, by which the peer knows that this side has ended.
 pub(crate) struct Shared {
-    pub(crate) mine: Memory,
-    pub(crate) theirs: Memory,
-    /// The bytes of both rings.
-    pub(crate) my_ring: u32,
-    pub(crate) their_ring: u32,
+    pub(crate) mine: Ring,
+    pub(crate) theirs: Ring,
     /// What the peer's halves wait for: bytes to read, and room to write.
     pub(crate) their_reader: OwnedFd,
     pub(crate) their_writer: OwnedFd,
@@ -28,21 +24,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn my(&self, number: Number) -> Cell<'_> {
-        Cell::of(&self.mine, number)
-    }
-
-    pub(crate) fn their(&self, number: Number) -> Cell<'_> {
-        Cell::of(&self.theirs, number)
-    }
-
     /// How many bytes wait to be read behind position `read`.
     ///
     /// # Errors
     /// When the peer says that there are more than its ring has.
     pub(crate) fn available(&self, read: u32) -> io::Result<u32> {
-        match self.their(Number::Written).load().wrapping_sub(read) {
-            available if available <= self.their_ring => Ok(available),
+        match self.theirs.number(Number::Written).load().wrapping_sub(read) {
+            available if available <= self.theirs.size() => Ok(available),
             _ => Err(invalid("the peer claims to have written more than its ring holds")),
         }
     }
@@ -52,8 +40,11 @@ impl Shared {
     /// # Errors
     /// When the peer says that it has read what was not written yet.
     pub(crate) fn room(&self, written: u32) -> io::Result<u32> {
-        let waiting = written.wrapping_sub(self.their(Number::Read).load());
-        self.my_ring.checked_sub(waiting).ok_or_else(|| invalid("the peer claims to have read what was not written"))
+        let waiting = written.wrapping_sub(self.theirs.number(Number::Read).load());
+        self.mine
+            .size()
+            .checked_sub(waiting)
+            .ok_or_else(|| invalid("the peer claims to have read what was not written"))
     }
 
     /// Waits for the end of the peer. The two halves wait with different interests, and so with wakers of their own.

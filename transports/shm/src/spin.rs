@@ -33,7 +33,7 @@ impl Spin {
         peer_processor: impl Fn() -> u32,
         found: impl Fn() -> bool,
     ) -> Poll<bool> {
-        if self.limit.is_zero() || !self.goes_on(peer_processor) {
+        if !self.is_on() || !self.goes_on(peer_processor) {
             return Poll::Ready(false);
         }
         for _ in 0..LOOKS {

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncWrite, Interest};
 
 use crate::nap::{Place, Sleeper, Waker};
-use crate::ring::{self, Number};
+use crate::ring::Number;
 use crate::shared::{Shared, poll_event, signal};
 use crate::spin::this_processor;
 
@@ -45,48 +45,47 @@ impl Writer {
             self.wake_reader();
             room = ready!(self.poll_sleep(cx))?;
         }
-        self.sleeper.end(&self.shared.my(Number::WriterNap));
+        self.sleeper.end(&self.shared.mine.number(Number::WriterNap));
         Poll::Ready(Ok(room as usize))
     }
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u32>> {
-        self.sleeper.begin(&self.shared.my(Number::WriterNap));
-        if self.shared.room(self.position)? == 0 {
+        self.sleeper.begin(&self.shared.mine.number(Number::WriterNap));
+        let mut room = self.shared.room(self.position)?;
+        if room == 0 {
             poll_event(&self.event, cx)?;
             if let Poll::Ready(_end) = self.shared.poll_end(cx, Interest::WRITABLE) {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
+            room = self.shared.room(self.position)?;
         }
-        match self.shared.room(self.position)? {
-            0 => Poll::Pending,
-            room => Poll::Ready(Ok(room)),
-        }
+        if room == 0 { Poll::Pending } else { Poll::Ready(Ok(room)) }
     }
 
     /// Copies as much as there is room for, and returns how much that was.
     fn put(&mut self, bytes: &[u8], room: usize) -> usize {
         let len = bytes.len().min(room);
-        ring::write(&self.shared.mine, self.shared.my_ring, self.position, &bytes[..len]);
+        self.shared.mine.write(self.position, &bytes[..len]);
         self.position = self.position.wrapping_add(len as u32);
         len
     }
 
     fn publish(&mut self) {
         if self.tells_processor {
-            self.shared.my(Number::Processor).store(this_processor());
+            self.shared.mine.number(Number::Processor).store(this_processor());
         }
-        self.shared.my(Number::Written).store(self.position);
+        self.shared.mine.number(Number::Written).store(self.position);
         self.has_news = true;
     }
 
     fn wake_reader(&mut self) {
-        if std::mem::take(&mut self.has_news) && self.waker.must_wake(&self.shared.their(Number::ReaderNap)) {
+        if std::mem::take(&mut self.has_news) && self.waker.must_wake(&self.shared.theirs.number(Number::ReaderNap)) {
             signal(&self.shared.their_reader);
         }
     }
 
     fn end(&mut self) {
-        self.shared.my(Number::Ended).store(1);
+        self.shared.mine.number(Number::Ended).store(1);
         self.has_news = true;
         self.wake_reader();
     }

@@ -38,7 +38,7 @@ pub enum Address {
     Uds(UdsName),
     /// A name inside this process.
     Mem(String),
-    /// An address of a protocol that a user registered.
+    /// An address of a protocol of another name: `shm`, or one that a user registered.
     Other {
         /// The protocol's name.
         protocol: String,

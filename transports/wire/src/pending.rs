@@ -1,7 +1,8 @@
 //! Handshakes that run beside each other at one listener, and how many may: [`MOST`].
 //!
 //! The first to complete comes out first. A silent peer must not keep others out: when all places are taken, a new
-//! connection evicts the oldest handshake, of those from the source with the most. Each has [`GRACE`] at least.
+//! connection evicts the oldest handshake, of those from the source with the most. Each has [`GRACE`] at least, and
+//! [`LONGEST`] at most.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::error::TransportError;
 use crate::transport::Link;
@@ -55,13 +56,23 @@ impl Pending {
         self.handshakes.is_empty()
     }
 
-    /// Returns until when the next connection has to wait: not at all, or until a grace has passed.
-    pub fn full_until(&self) -> Option<Instant> {
+    /// Waits until the next connection may begin: not at all, or until a grace has passed.
+    pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {
+        let full_until = self.full_until();
+        async move {
+            if let Some(until) = full_until {
+                tokio::time::sleep_until(until).await;
+            }
+        }
+    }
+
+    fn full_until(&self) -> Option<Instant> {
         let longest = (self.len() >= MOST).then(|| self.longest_of_the_most()).flatten()?;
         Some(self.places[longest].since + GRACE)
     }
 
-    /// Begins the handshake with a dialer at `source`. If the house is full, another one ends.
+    /// Begins the handshake with a dialer at `source`, which ends after [`LONGEST`]. If the house is full, another one
+    /// ends.
     pub fn begin(&mut self, source: Source, handshake: impl Future<Output = Shaken> + Send + 'static) {
         self.places.retain(Place::is_taken);
         if self.len() >= MOST
@@ -73,7 +84,7 @@ impl Pending {
         self.places.push_back(Place { source: source.shared(), since: Instant::now(), stays });
         self.handshakes.push(Box::pin(async move {
             tokio::select! {
-                shaken = handshake => shaken,
+                shaken = timeout(LONGEST, handshake) => shaken.unwrap_or_else(|_| Err(late())),
                 _ = leaves => Err(TransportError::Handshake(format!("{source} was slow, and others waited for its place"))),
             }
         }));
@@ -106,6 +117,10 @@ impl Place {
     fn is_taken(&self) -> bool {
         !self.stays.is_closed()
     }
+}
+
+fn late() -> TransportError {
+    TransportError::Handshake(format!("a dialer did not finish it within {LONGEST:?}"))
 }
 
 impl fmt::Debug for Pending {
@@ -146,6 +161,9 @@ pub const MOST: usize = 256;
 
 /// The time each handshake has when others wait: two round trips around the world.
 pub const GRACE: Duration = Duration::from_millis(500);
+
+/// The time of a handshake that a peer does not finish; the actors' handshake has as long.
+pub const LONGEST: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 //! protocol implements [`Protocol`] and [`Listener`]; a whole message transport implements [`MsgTransport`].
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -391,7 +392,7 @@ pub struct Settings {
     /// Largest UDP payload that the path is known to carry, in bytes, where it is above the Internet's
     /// usual 1452 (loopback, jumbo frames). QUIC uses it.
     pub mtu: Option<u16>,
-    /// The size of the ring for what this side sends over shared memory, in bytes: a power of two from 4 KiB to 64 MiB.
+    /// The size of the ring for what this side sends over shared memory, in bytes; see [`is_ring_size`].
     pub shm_ring: usize,
     /// How long a reader of shared memory looks for bytes before it sleeps.
     pub shm_spin: Duration,
@@ -410,6 +411,14 @@ impl Default for Settings {
         }
     }
 }
+
+/// Returns whether a ring in shared memory may have so many bytes: a power of two, modulo which positions are counted.
+pub fn is_ring_size(bytes: usize) -> bool {
+    bytes.is_power_of_two() && RING_SIZES.contains(&bytes)
+}
+
+/// The smallest and the largest [ring](is_ring_size).
+pub const RING_SIZES: RangeInclusive<usize> = 4 << 10..=64 << 20;
 
 /// A certificate with its key, and the authorities that peers must show, all DER.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

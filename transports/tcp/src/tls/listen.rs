@@ -8,7 +8,6 @@ use std::time::Duration;
 use pleach_wire::pending::Pending;
 use pleach_wire::{Address, Link, Listener, Settings, TransportError};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::handshake;
@@ -37,14 +36,16 @@ impl Listener for TlsListener {
 
     async fn accept(&mut self) -> Result<Link, TransportError> {
         loop {
-            let next = accept_after(&self.sockets, self.handshakes.full_until(), self.settings.silence);
+            let next = accept_after(&self.sockets, self.handshakes.room(), self.settings.silence);
             // Completed ones first, then new ones.
             tokio::select! {
                 biased;
                 shaken = self.handshakes.next() => return shaken,
                 accepted = next => match accepted {
                     Ok((stream, source)) => {
-                        self.handshakes.begin(source.into(), shake(stream, self.config.clone(), self.settings.clone()));
+                        let (config, settings) = (self.config.clone(), self.settings.clone());
+                        let shaken = async move { handshake::accept(stream, config, &settings).await };
+                        self.handshakes.begin(source.into(), shaken);
                     }
                     Err(error) => return Err(TransportError::listen(&self.address, error)),
                 },
@@ -58,21 +59,11 @@ impl Listener for TlsListener {
 /// Takes the next connection, and where it comes from, once there is room.
 async fn accept_after(
     sockets: &socket::Bound,
-    full_until: Option<Instant>,
+    room: impl Future<Output = ()>,
     silence: Duration,
 ) -> io::Result<(TcpStream, IpAddr)> {
-    if let Some(until) = full_until {
-        tokio::time::sleep_until(until).await;
-    }
+    room.await;
     let stream = socket::accept(sockets, silence).await?;
     let source = stream.peer_addr()?.ip();
     Ok((stream, source))
 }
-
-async fn shake(stream: TcpStream, config: Arc<ServerConfig>, settings: Settings) -> Result<Link, TransportError> {
-    let shaken = tokio::time::timeout(HANDSHAKE, handshake::accept(stream, config, &settings)).await;
-    shaken.map_err(|_| TransportError::Handshake(format!("a dialer did not finish it within {HANDSHAKE:?}")))?
-}
-
-/// The timeout of a handshake that a peer does not finish; the actors' handshake has as long.
-const HANDSHAKE: Duration = Duration::from_secs(10);
