@@ -13,9 +13,12 @@
 //! 2. A call that waits for its arguments or for room for its answer does not stand in the queue of the state: a peer
 //!    can't hold up the others by that.
 //! 3. Only methods work on the state, and none before it is made.
+//! 4. A call that is cancelled before its turn comes does not get at the state.
 
 pub(crate) mod cell;
 pub(crate) mod me;
+#[cfg(test)]
+mod tests;
 pub(crate) mod turn;
 
 use std::mem;
@@ -39,6 +42,7 @@ use crate::channel::Channel;
 use crate::decode;
 use crate::error::{Raised, Result};
 use crate::fidelity::Reads;
+use crate::scope;
 use crate::stream::StreamSender;
 
 /// The arguments of a method, with the calls that wait for it; `#[pleach::actor]` implements it.
@@ -249,7 +253,8 @@ impl<G: Access> Entry<G> {
     /// Waits for its turn.
     ///
     /// # Errors
-    /// The actor has no such state, or not any more; a caller of this call has it, and waits for this call.
+    /// The actor has no such state, or not any more; a caller of this call has it, and waits for this call; the call was
+    /// cancelled before its turn came.
     async fn entered(self, callers: &Callers) -> Result<G> {
         let (slot, way) = self.way?;
         let turn = match way {
@@ -263,6 +268,8 @@ impl<G: Access> Entry<G> {
         };
         slot.not_held_by(callers, self.method)?;
         let guard = turn.taken(&slot, self.method).await;
+        // Another thread may have cancelled this call, and then the one before it, since the scope around looked.
+        scope::checkpoint()?;
         G::granted(guard, slot, self.call, self.method)
     }
 }
