@@ -74,10 +74,8 @@ impl Opening {
         let theirs = Ring::adopt(memory.as_fd())?;
         [&their_reader, &their_writer].into_iter().try_for_each(check_event)?;
         let shared = Arc::new(Shared { mine, theirs, their_reader, their_writer, socket });
-        let spin = Spin::new(self.spin);
-        let tells_processor = spin.is_on();
-        let reader = Reader::new(shared.clone(), watch(readable)?, spin);
-        Ok((reader, Writer::new(shared, watch(writable)?, tells_processor)))
+        let reader = Reader::new(shared.clone(), watch(readable)?, Spin::new(self.spin));
+        Ok((reader, Writer::new(shared, watch(writable)?)))
     }
 }
 

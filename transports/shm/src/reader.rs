@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 use crate::nap::{Place, Sleeper, Waker};
 use crate::ring::Number;
 use crate::shared::{Shared, poll_event, signal};
-use crate::spin::Spin;
+use crate::spin::{Spin, this_processor};
 
 pub(crate) struct Reader {
     shared: Arc<Shared>,
@@ -56,6 +56,7 @@ impl Reader {
     }
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u32>> {
+        self.shared.mine.number(Number::Processor).store(this_processor());
         self.sleeper.begin(&self.shared.mine.number(Number::ReaderNap));
         let mut available = self.available()?;
         if available == 0 {

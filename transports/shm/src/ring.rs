@@ -85,7 +85,7 @@ pub(crate) enum Number {
     WriterNap = 256,
     /// Whether the owner has written its last byte: 1.
     Ended = 320,
-    /// The processor on which the owner last wrote, plus one; 0 where it does not say.
+    /// The processor on which the owner last wrote, or began to wait for bytes, plus one; 0 before.
     Processor = 384,
 }
 

@@ -74,15 +74,14 @@ impl Spin {
         }
     }
 
-    /// Whether the peer may want to know the processor of this side.
-    pub(crate) fn is_on(&self) -> bool {
+    fn is_on(&self) -> bool {
         !self.limit.is_zero()
     }
 }
 
-/// The number of this processor, plus one.
+/// The number of this processor, plus one; 0 where the system does not say.
 pub(crate) fn this_processor() -> u32 {
-    rustix::thread::sched_getcpu() as u32 + 1
+    nix::sched::sched_getcpu().map_or(0, |number| number as u32 + 1)
 }
 
 /// Looks between two turns of the runtime: about a microsecond.

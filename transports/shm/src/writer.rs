@@ -1,6 +1,7 @@
 //! The writing half: copies into this side's ring.
 //!
-//! A peer that is awake may read what was written at once; one that sleeps is woken by a flush, or when the ring is full.
+//! A peer that is awake may read what was written at once. One that sleeps is woken by a flush, when the ring is full, and
+//! where it has a processor of its own, as soon as there is much to read.
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -26,16 +27,23 @@ pub(crate) struct Writer {
     sleeper: Sleeper,
     /// For the peer's reader.
     waker: Waker,
-    /// Whether something was written since the peer was last woken. A flush without news wakes nothing.
-    has_news: bool,
-    /// Whether the peer spins, as this side does, and wants to know on which processor this one is.
-    tells_processor: bool,
+    /// How much of it the peer can't see yet.
+    unpublished: usize,
+    /// How much it can see that it was not woken for. A flush without news wakes nothing.
+    news: usize,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, event: AsyncFd<OwnedFd>, tells_processor: bool) -> Self {
-        let (sleeper, waker) = (Sleeper::default(), Waker::default());
-        Self { shared, event, position: 0, sleeper, waker, has_news: false, tells_processor }
+    pub(crate) fn new(shared: Arc<Shared>, event: AsyncFd<OwnedFd>) -> Self {
+        Self {
+            shared,
+            event,
+            position: 0,
+            sleeper: Sleeper::default(),
+            waker: Waker::default(),
+            unpublished: 0,
+            news: 0,
+        }
     }
 
     /// Waits for room; returns how much there is.
@@ -65,28 +73,36 @@ impl Writer {
     /// Copies as much as there is room for, and returns how much that was.
     fn put(&mut self, bytes: &[u8], room: usize) -> usize {
         let len = bytes.len().min(room);
-        self.shared.mine.write(self.position, &bytes[..len]);
-        self.position = self.position.wrapping_add(len as u32);
+        for piece in bytes[..len].chunks(MUCH) {
+            self.shared.mine.write(self.position, piece);
+            self.position = self.position.wrapping_add(piece.len() as u32);
+            self.unpublished += piece.len();
+            if self.unpublished >= MUCH {
+                self.publish(); // so that the peer can read while this side goes on
+            }
+        }
         len
     }
 
+    /// Shows the peer what was put.
     fn publish(&mut self) {
-        if self.tells_processor {
-            self.shared.mine.number(Number::Processor).store(this_processor());
-        }
+        self.shared.mine.number(Number::Processor).store(this_processor());
         self.shared.mine.number(Number::Written).store(self.position);
-        self.has_news = true;
+        self.news += std::mem::take(&mut self.unpublished);
+        if self.news >= MUCH && self.shared.theirs.number(Number::Processor).load() != this_processor() {
+            self.wake_reader();
+        }
     }
 
     fn wake_reader(&mut self) {
-        if std::mem::take(&mut self.has_news) && self.waker.must_wake(&self.shared.theirs.number(Number::ReaderNap)) {
+        if std::mem::take(&mut self.news) > 0 && self.waker.must_wake(&self.shared.theirs.number(Number::ReaderNap)) {
             signal(&self.shared.their_reader);
         }
     }
 
     fn end(&mut self) {
         self.shared.mine.number(Number::Ended).store(1);
-        self.has_news = true;
+        self.news += 1;
         self.wake_reader();
     }
 }
@@ -137,3 +153,7 @@ impl Drop for Writer {
         self.end();
     }
 }
+
+/// Bytes that are worth showing to the peer before all is written, and waking it for where it has a processor of its own: on
+/// the same one it could only read them once this side waits.
+const MUCH: usize = 64 << 10;

@@ -38,8 +38,8 @@ impl Place {
 pub(crate) struct Peer {
     socket: UnixStream,
     pub(crate) memory: Memory,
-    /// What the other side waits for.
-    theirs: Vec<OwnedFd>,
+    /// The other side's memory, and the events that it waits for.
+    pub(crate) theirs: Vec<OwnedFd>,
 }
 
 impl Peer {
