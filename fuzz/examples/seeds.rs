@@ -78,7 +78,27 @@ fn main() -> std::io::Result<()> {
             write(target, number, bytes)?;
         }
     }
+    for (number, steps) in shared_memory().iter().enumerate() {
+        write("shm", number, steps.as_flattened())?;
+    }
     Ok(())
+}
+
+/// A peer that fills its ring and empties the other one, and the same with one thing done wrong.
+fn shared_memory() -> Vec<Vec<[u8; 4]>> {
+    let round = [
+        [3, 0, 0, 200],
+        [1, 0, 0, 250],
+        [2, 0, 0, 0],
+        [0, 0, 0, 100],
+        [4, 0, 0, 255],
+        [5, 0, 0, 0],
+        [0, 0, 255, 255],
+        [0, 0, 9, 0],
+    ];
+    let rounds = || round.repeat(4);
+    let wrong = (6..=11).map(|step| [rounds(), vec![[step, 3, 9, 128]], rounds()].concat());
+    [rounds()].into_iter().chain(wrong).collect()
 }
 
 /// Conversations, each led to its last step, and that last step changed in one way. The newest four things that were
