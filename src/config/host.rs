@@ -116,7 +116,8 @@ impl Host {
     }
 
     /// Sets the protocol by which actors there connect to their parent here. Default: the configured one if it
-    /// reaches other hosts with encryption, and else `quic`.
+    /// reaches other hosts with encryption, and else `quic`. A start over one that doesn't reach them, such as `uds` or
+    /// `shm`, is an error.
     pub fn transport(mut self, protocol: impl Into<String>) -> Self {
         self.options.transport = Some(protocol.into());
         self

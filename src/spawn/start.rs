@@ -60,6 +60,7 @@ async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &C
     check_env(&options).map_err(failed)?;
     let transport = transport(runtime, &options);
     let reach = runtime.registry().find(&transport)?.protocol().reach();
+    check_reach(&options.host, reach, &transport).map_err(failed)?;
     let launcher = launcher(&options.host, reach).map_err(failed)?;
     if is_thread(&options, reach) {
         warn_of_shared(&options);
@@ -131,6 +132,20 @@ fn check_env(options: &StartOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Checks that an actor on `host` can connect back.
+///
+/// # Errors
+/// Names transports over which it could.
+fn check_reach(host: &Host, reach: Reach, transport: &Key) -> Result<(), String> {
+    match host.is_local() || reach == Reach::Network {
+        true => Ok(()),
+        false => Err(format!(
+            "`{}` does not reach other hosts: use `quic` or `tls+tcp`, or leave the transport out",
+            transport.protocol
+        )),
+    }
 }
 
 /// Returns whether it is to be a thread of this process.

@@ -4,10 +4,10 @@ use std::future::IntoFuture as _;
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
-use pleach::EndedBy;
 use pleach::prelude::*;
+use pleach::{EndedBy, Host};
 
-use crate::support::{FOREVER, Notes, assert_says, in_nursery, in_root, is_there, over, poll_once, test_fn};
+use crate::support::{ALL, FOREVER, Notes, assert_says, in_nursery, in_root, is_there, over, poll_once, test_fn};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test_fn(a_start_is_dropped_before_its_portal_was_returned),
         test_fn(a_failing_body_gives_up_a_start),
         test_fn(arguments_that_panic_leave_no_actor_behind),
+        test_fn(no_actor_is_started_where_it_could_not_connect_back),
     ]
 }
 
@@ -125,6 +126,23 @@ async fn arguments_that_panic_leave_no_actor_behind() {
         assert!(!ended.unwrap_err().to_string().contains("2 errors"));
         let endings = left.unwrap().report().endings;
         assert!(!is_there(endings[0].actor.pid()), "it outlived its nursery");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Neither `ssh` nor `srun` is run: there are no such hosts.
+async fn no_actor_is_started_where_it_could_not_connect_back() {
+    in_nursery(over("uds"), async |n| {
+        for transport in ALL.into_iter().filter(|transport| !["tcp", "quic"].contains(transport)) {
+            for host in [Host::ssh("elsewhere"), Host::slurm()] {
+                let started = n.start_actor("far").on(host.clone()).transport(transport).await;
+                assert_says(&started, &[&format!("`{transport}` does not reach other hosts"), "`quic`", "`far`"]);
+                let started = n.start_actor("far").on(host.transport(transport)).await;
+                assert_says(&started, &[&format!("`{transport}` does not reach other hosts")]);
+            }
+        }
         Ok(())
     })
     .await
