@@ -52,7 +52,7 @@
 //! `tests/sandbox` tries each of these as a function of an actor in `Sandbox::new()`, on the actor's thread and on others,
 //! as root and as another user, and compares what comes of it with this table. `none` means that there is no such socket.
 //!
-//! | an attempt to | over `uds`, `tcp`, `tls+tcp` | over `quic` |
+//! | an attempt to | over `uds`, `shm`, `tcp`, `tls+tcp` | over `quic` |
 //! |---|---|---|
 //! | read `/etc/passwd` | `EACCES` | `EACCES` |
 //! | read `/etc/shadow` | `EACCES` | `EACCES` |
@@ -140,7 +140,10 @@
 //!   applies `Resource::Processes` to users other than root only. Limits hold for each process, those of processes for the
 //!   user.
 //! - *Signals from others*: its own user's processes may signal and inspect it. With `.user(…)` it has a user of its own,
-//!   which protects it from those, and them from it once more; not over `uds`, whose both ends have one user.
+//!   which protects it from those, and them from it once more; not over `uds` and
+//!   `shm`, whose both ends have one user.
+//! - *Its parent's turns over `shm`*: it can make the parent's thread wait for it, as [`shared_memory`](super::shared_memory)
+//!   says. Take `uds` for untrusted code.
 //! - *What it tells of itself.* `pleach ps`, `pleach trace` and a debugger show what the process answers.
 //! - *What it may execute*, with [`Sandbox::execute`](crate::Sandbox::execute): such a program is in the same sandbox, and
 //!   as hostile.

@@ -27,7 +27,10 @@ fn main() -> ExitCode {
 }
 
 /// The transports whose actors are processes.
+#[cfg(not(feature = "shm"))]
 const PROCESSES: [&str; 4] = ["uds", "tcp", "tls+tcp", "quic"];
+#[cfg(feature = "shm")]
+const PROCESSES: [&str; 5] = ["uds", "tcp", "tls+tcp", "quic", "shm"];
 
 /// Makes a test of an async body, with a bound.
 fn test<F>(name: impl Into<String>, body: impl FnOnce() -> F + Send + 'static) -> Trial

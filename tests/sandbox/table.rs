@@ -16,8 +16,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         tests.push(test(format!("table::on_all_threads_{transport}"), move || {
             is_true(transport, |start| start.multi_thread(true))
         }));
-        // Over `uds` both ends have one user.
-        if is_root() && transport != "uds" {
+        // Over Unix sockets both ends have one user.
+        if is_root() && !["uds", "shm"].contains(&transport) {
             tests.push(test(format!("table::as_another_user_{transport}"), move || {
                 is_true(transport, |start| start.user(65534, 65534, &[]))
             }));
