@@ -38,16 +38,30 @@ pub(crate) fn key(protocol: &str) -> Key {
     found.unwrap_or_else(|| panic!("this build has no transport {codec}+{protocol}"))
 }
 
+/// The configuration of all trees: the default one, but with what variables say.
+pub(crate) fn config() -> Config {
+    Config::load().unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// Runs `body` in a nursery of a fresh tree whose actors reach each other over `key`.
 pub(crate) fn in_tree<T, F, Fut>(key: &Key, body: F) -> T
 where
     F: FnOnce(Nursery) -> Fut,
     Fut: Future<Output = Result<T>>,
 {
-    let config = Config { codec: key.codec.clone(), transport: key.protocol.clone(), ..Config::default() };
+    in_tree_of(Config { codec: key.codec.clone(), transport: key.protocol.clone(), ..config() }, body)
+}
+
+/// As [`in_tree`], with a whole configuration.
+pub(crate) fn in_tree_of<T, F, Fut>(config: Config, body: F) -> T
+where
+    F: FnOnce(Nursery) -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
+    let over = config.transport.clone();
     runtime()
         .block_on(pleach::open_root(config, async |_| pleach::open_nursery(body).await))
-        .unwrap_or_else(|error| panic!("over {key}: {error}"))
+        .unwrap_or_else(|error| panic!("over {over}: {error}"))
 }
 
 /// As [`in_tree`], with one child, which has answered a call already.

@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
 use std::fs;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Returns the processor time of all threads of a process that still run; none for a process that has ended.
@@ -26,8 +28,41 @@ pub(crate) fn anonymous_memory(pid: u32) -> usize {
 
 /// Keeps this process and all that it starts on the first core that it may use.
 pub(crate) fn pin_to_one_core() {
-    let allowed = sched_getaffinity(None).expect("a process may ask where it runs");
-    let mut one = CpuSet::new();
-    (0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core)).into_iter().for_each(|core| one.set(core));
-    sched_setaffinity(None, &one).expect("a process may choose among the cores it has");
+    stay_on(None, cores().next().expect("a process runs somewhere"));
 }
+
+/// The same; but with `--two-cores` among the arguments, [`place`] moves peers to the second core.
+pub(crate) fn pin(arguments: &[String]) {
+    if arguments.iter().any(|argument| argument == "--two-cores") {
+        let second = cores().nth(1).expect("`--two-cores` needs two cores");
+        SECOND_CORE.get_or_init(|| second);
+    }
+    pin_to_one_core();
+}
+
+/// Moves a peer, which has one thread, to the core on which it is measured.
+pub(crate) fn place(peer: u32) {
+    if let (Some(core), Some(peer)) = (SECOND_CORE.get(), Pid::from_raw(peer as i32)) {
+        stay_on(Some(peer), *core);
+    }
+}
+
+/// Returns whether peers have a core of their own.
+pub(crate) fn on_two_cores() -> bool {
+    SECOND_CORE.get().is_some()
+}
+
+/// The cores that this process may use.
+fn cores() -> impl Iterator<Item = usize> {
+    let allowed = sched_getaffinity(None).expect("a process may ask where it runs");
+    (0..CpuSet::MAX_CPU).filter(move |core| allowed.is_set(*core))
+}
+
+fn stay_on(process: Option<Pid>, core: usize) {
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(process, &only).expect("a process may choose among the cores it has");
+}
+
+/// The core of the peers, if they have one of their own.
+static SECOND_CORE: OnceLock<usize> = OnceLock::new();

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, try_join_all};
-use pleach::{Blob, Context, Nursery, Portal, Result};
+use pleach::{Blob, Config, Context, Nursery, Portal, Result};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::common::item::{self, Item, call_all, reflect, takes_blobs};
-use crate::common::process::cpu_time;
-use crate::common::{MODULE as COMMON, blob, in_tree, key, size};
+use crate::common::process::{cpu_time, place};
+use crate::common::{MODULE as COMMON, blob, config, in_tree, in_tree_of, key, size};
 
 /// Calls of so many callers at once, one each.
 pub(crate) fn in_flight(over: &str, callers: usize) -> f64 {
@@ -56,6 +56,46 @@ pub(crate) fn item(over: &str, bytes: usize) -> f64 {
             })
             .await
     })
+}
+
+/// As many bytes as a ring of shared memory has, in arguments of 1 MiB: time, since both sides may be busy at once.
+pub(crate) fn arguments_through_ring(over: &str, ring: usize) -> f64 {
+    let blob = blob(LARGE);
+    with_child_of(with_ring(over, ring), async |child| {
+        let spent = time_of(async || {
+            for _ in 0..LARGE_ONES {
+                child.run(size(blob.clone())).await?;
+            }
+            Ok(())
+        });
+        Ok(spent.await? / (LARGE_ONES * LARGE) as f64 * ring as f64)
+    })
+}
+
+/// The same in stream items of 1 MiB.
+pub(crate) fn items_through_ring(over: &str, ring: usize) -> f64 {
+    let blob = Blob(blob(LARGE));
+    with_child_of(with_ring(over, ring), async |child| {
+        child
+            .open_context(takes_blobs(LARGE_ONES as u64), async |ctx, ()| {
+                let mut stream = ctx.open_stream().await?;
+                let spent = time_of(async || {
+                    for _ in 0..LARGE_ONES {
+                        stream.send(blob.clone()).await?;
+                    }
+                    stream.recv().await?;
+                    Ok(())
+                });
+                let spent = spent.await?;
+                stream.close().await?;
+                Ok(spent / (LARGE_ONES * LARGE) as f64 * ring as f64)
+            })
+            .await
+    })
+}
+
+fn with_ring(over: &str, shm_ring: usize) -> Config {
+    Config { transport: over.into(), shm_ring, ..config() }
 }
 
 /// Opening so many contexts, until all are open, and cancelling them.
@@ -171,8 +211,15 @@ pub(crate) fn child_of(over: &str, mebibytes: usize) -> f64 {
 }
 
 fn with_child<T>(over: &str, body: impl AsyncFnOnce(Portal) -> Result<T>) -> T {
-    in_tree(&key(over), async |nursery| {
+    with_child_of(Config { transport: over.into(), ..config() }, body)
+}
+
+fn with_child_of<T>(config: Config, body: impl AsyncFnOnce(Portal) -> Result<T>) -> T {
+    in_tree_of(config, async |nursery| {
         let child = start(&nursery).await?;
+        if child.id().pid() != std::process::id() {
+            place(child.id().pid());
+        }
         let value = body(child.clone()).await?;
         child.cancel_actor().await?;
         Ok(value)
@@ -203,6 +250,19 @@ async fn both(child: &Portal, mut step: impl AsyncFnMut() -> Result<()>) -> Resu
     Ok(times[STEPS / 2].as_secs_f64())
 }
 
+/// Returns how long a step takes, in seconds: the median of several, after one for warming up.
+async fn time_of(mut step: impl AsyncFnMut() -> Result<()>) -> Result<f64> {
+    step().await?;
+    let mut times = Vec::new();
+    for _ in 0..STEPS {
+        let started = Instant::now();
+        step().await?;
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times[STEPS / 2].as_secs_f64())
+}
+
 /// Returns the shortest of several times, in seconds: the one that other work has disturbed least.
 fn shortest(mut step: impl FnMut() -> Duration) -> f64 {
     (0..STEPS).map(|_| step()).min().expect("several").as_secs_f64()
@@ -214,6 +274,10 @@ fn calls_with(bytes: usize) -> usize {
 }
 
 const STEPS: usize = 5;
+
+/// The size of the blobs that go through a ring, and how many do in a step.
+const LARGE: usize = 1 << 20;
+const LARGE_ONES: usize = 1_000;
 
 /// Calls in a step, at least.
 const CALLS: usize = 10_000;

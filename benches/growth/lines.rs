@@ -23,6 +23,8 @@ pub(crate) const LINES: &[Line] = &[
     line("size of an argument", "quic", "bytes", SIZES, cost::argument),
     line("size of a stream item", "uds", "bytes", BUFFERS, cost::item),
     line("size of a stream item", "tcp", "bytes", BUFFERS, cost::item),
+    line("size of a ring, arguments", "shm", "bytes", RINGS, cost::arguments_through_ring),
+    line("size of a ring, stream items", "shm", "bytes", RINGS, cost::items_through_ring),
     line("contexts", "mem", "contexts", CONTEXTS, cost::contexts),
     line("contexts", "uds", "contexts", CONTEXTS, cost::contexts),
     line("actors", "mem", "actors", ACTORS, cost::actors),
@@ -47,6 +49,7 @@ const CALLERS: &[usize] = &[1, 4, 16, 64, 256, 1_000, 3_000, 10_000];
 const LARGEST: usize = 63 << 20;
 const SIZES: &[usize] = &[16, 256, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, LARGEST];
 const BUFFERS: &[usize] = &[64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, LARGEST];
+const RINGS: &[usize] = &[64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20];
 const CONTEXTS: &[usize] = &[1, 10, 30, 100, 300, 1_000];
 const ACTORS: &[usize] = &[1, 10, 30, 100, 300];
 const DEPTHS: &[usize] = &[1, 2, 4, 7, 10];

@@ -1,6 +1,6 @@
 //! How costs grow: with calls in flight, sizes, contexts, actors, depth, and the memory of the parent.
 //!
-//! Each point is a tree of its own, pinned to one core. A line fits `cost = a * x^p` to the upper half of its points; an
+//! Each point is a tree of its own, pinned to one core, or with `--two-cores` to one for each side. A line fits `cost = a * x^p` to the upper half of its points; an
 //! exponent above 1 by more than noise says that twice as much costs more than twice, and fails the program.
 //!
 //! `cargo bench --bench growth -- uds` restricts it to lines with that word, and `--json FILE` writes the points to a
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use common::arguments;
-use common::process::pin_to_one_core;
+use common::process;
 use fit::exponent;
 use lines::{LINES, Line};
 
@@ -27,9 +27,11 @@ fn main() -> ExitCode {
     if !arguments::in_earnest(&arguments) {
         return ExitCode::SUCCESS;
     }
-    pin_to_one_core();
+    process::pin(&arguments);
     let only = arguments::word(&arguments);
-    let chosen = LINES.iter().filter(|line| format!("{} {}", line.name, line.over).contains(&only));
+    let known = common::keys();
+    let known = |line: &&Line| known.iter().any(|key| key.protocol == line.over);
+    let chosen = LINES.iter().filter(known).filter(|line| format!("{} {}", line.name, line.over).contains(&only));
     let measured: Vec<_> = chosen.map(|line| (line, measure(line))).collect();
     arguments::save(&arguments, "growth", measured.iter().map(|(line, points)| json_of(line, points)).collect());
     let linear = measured.iter().all(|(_, points)| !is_super_linear(points));

@@ -1,5 +1,7 @@
 //! Lines that are calls: one caller, many, and with blobs.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use pleach::{Nursery, Portal, Result};
 
@@ -12,7 +14,7 @@ use crate::turn::{Plan, Round, Turn, timed, turn};
 pub(crate) async fn compare(measure: Measure, host: &Host, plan: &Plan) -> Result<Vec<Round>> {
     let blob = blob(BLOB);
     pleach::open_nursery(async |nursery| {
-        let child = start_child(&nursery, measure).await?;
+        let child = start_child(&nursery, measure, None).await?;
         let mut peer = start_raw(host, measure).await;
         let mut rounds = Vec::new();
         for counts in plan.rounds() {
@@ -56,9 +58,12 @@ async fn raw_turn(what: What, peer: &mut Peer, plan: &Plan) -> Result<Turn> {
     turn(plan, &[pid], async || timed(&mut step).await).await
 }
 
-/// Starts a child over the transport of the line, and makes its first call.
-pub(crate) async fn start_child(nursery: &Nursery, measure: Measure) -> Result<Portal> {
-    let child = nursery.start_actor("ours").transport(measure.protocol).codec(measure.codec);
+/// Starts a child over the transport of the line, and makes its first call. It may be another build of this program.
+pub(crate) async fn start_child(nursery: &Nursery, measure: Measure, program: Option<&Path>) -> Result<Portal> {
+    let mut child = nursery.start_actor("ours").transport(measure.protocol).codec(measure.codec);
+    if let Some(program) = program {
+        child = child.program(program);
+    }
     let child = child.enable(MODULE).enable(item::MODULE).await?;
     child.run(reflect(Item::new(0))).await?;
     Ok(child)

@@ -1,6 +1,7 @@
 //! Lines that are children: one, one of a large parent, many at once, and what one takes while it is idle.
 
 use std::future::IntoFuture as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -14,23 +15,29 @@ use crate::raw::{Exchange, Host};
 use crate::turn::{Plan, Round, Turn, turn};
 
 pub(crate) async fn compare(measure: Measure, host: &Host, plan: &Plan) -> Result<Vec<Round>> {
+    let program = host.statically.as_deref().filter(|_| measure.is_static());
     let mut rounds = Vec::new();
     for counts in plan.rounds() {
         let ours = match measure.what {
             What::Memory => memory(measure).await?,
             What::HeavyChild(gib) => {
                 let held = vec![1_u8; gib << 30]; // written to, so that it has pages
-                let ours = turn(plan, &[], async || start_and_end(measure).await).await?;
+                let ours = turn(plan, &[], async || start_and_end(measure, None).await).await?;
                 drop(std::hint::black_box(held));
                 ours
             }
-            What::Child => turn(plan, &[], async || start_and_end(measure).await).await?,
+            What::Child | What::StaticChild | What::StaticBoth => {
+                turn(plan, &[], async || start_and_end(measure, program).await).await?
+            }
             _ => turn(plan, &[], async || many(measure).await).await?,
         };
         let raw = match measure.what {
             What::Memory => raw_memory(host, measure).await,
-            What::HeavyChild(_) => turn(plan, &[], async || start_and_end(measure).await).await?,
-            What::Child => turn(plan, &[], async || Ok(raw_start_and_end(host, measure).await)).await?,
+            What::HeavyChild(_) => turn(plan, &[], async || start_and_end(measure, None).await).await?,
+            What::Child | What::StaticChild => {
+                turn(plan, &[], async || Ok(raw_start_and_end(host, measure, None).await)).await?
+            }
+            What::StaticBoth => turn(plan, &[], async || Ok(raw_start_and_end(host, measure, program).await)).await?,
             _ => turn(plan, &[], async || Ok(raw_many(host, measure).await)).await?,
         };
         if counts {
@@ -40,11 +47,12 @@ pub(crate) async fn compare(measure: Measure, host: &Host, plan: &Plan) -> Resul
     Ok(rounds)
 }
 
-/// Starts a child in a nursery of its own, so that it is gone before the next one is started.
-async fn start_and_end(measure: Measure) -> Result<Duration> {
+/// Starts a child in a nursery of its own, so that it is gone before the next one is started. It may be another build of
+/// this program.
+async fn start_and_end(measure: Measure, program: Option<&Path>) -> Result<Duration> {
     pleach::open_nursery(async |nursery| {
         let started = Instant::now();
-        let child = start_child(&nursery, measure).await?;
+        let child = start_child(&nursery, measure, program).await?;
         let spent = started.elapsed();
         child.cancel_actor().await?;
         Ok(spent)
@@ -52,9 +60,9 @@ async fn start_and_end(measure: Measure) -> Result<Duration> {
     .await
 }
 
-async fn raw_start_and_end(host: &Host, measure: Measure) -> Duration {
+async fn raw_start_and_end(host: &Host, measure: Measure, program: Option<&Path>) -> Duration {
     let started = Instant::now();
-    let peer = host.start(measure.protocol, EXCHANGE).await.expect("a raw peer");
+    let peer = host.start_program(program, measure.protocol, EXCHANGE).await.expect("a raw peer");
     let spent = started.elapsed();
     peer.end().await; // before the next one is started, and not counted
     spent
@@ -93,7 +101,7 @@ async fn raw_many(host: &Host, measure: Measure) -> Duration {
 
 async fn memory(measure: Measure) -> Result<Turn> {
     pleach::open_nursery(async |nursery| {
-        let child = start_child(&nursery, measure).await?;
+        let child = start_child(&nursery, measure, None).await?;
         let taken = anonymous_memory(child.id().pid());
         child.cancel_actor().await?;
         Ok(Turn::new(vec![taken as f64], None))

@@ -1,31 +1,34 @@
 //! The gates of speed: what calls, streams, blobs and children cost, as a ratio to bare sockets in the
 //! same run.
 //!
-//! Everything runs pinned to one core, where medians repeat within a few per cent; ours and raw take turns, and a
+//! Everything is pinned to one core, where medians repeat within a few per cent; ours and raw take turns, and a
 //! ratio is the median over the rounds. Beside the time stands the processor time of both processes, which other
 //! work on the machine does not change. The program fails when a gate does.
 //!
 //! `cargo bench --bench ratios -- uds` restricts it to lines with that word, `--json FILE` also writes them to a file;
-//! `taskset` chooses another core.
+//! `--static` adds the lines of children that are linked statically; `--two-cores` has the peers on a core of their own;
+//! `taskset` chooses other cores. Variables such as `PLEACH_SHM_SPIN=50us` and `PLEACH_SHM_RING=1MiB` apply.
 
 mod calls;
 mod children;
 #[path = "../common/mod.rs"]
 mod common;
 mod floor;
+mod linking;
 mod measure;
 mod raw;
 mod report;
 mod streams;
 mod turn;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pleach::{Config, Result};
+use pleach::Result;
 
 use common::arguments;
-use common::process::pin_to_one_core;
+use common::process;
 use measure::{MEASURES, What};
 use raw::Host;
 use report::Row;
@@ -39,20 +42,23 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let in_earnest = arguments::in_earnest(&arguments);
     let (rounds, turn) = if in_earnest { (5, Duration::from_millis(250)) } else { (0, Duration::ZERO) };
-    pin_to_one_core();
+    let statically = linking::build_if_asked(&arguments);
+    process::pin(&arguments);
     let (plan, only) = (Plan { rounds, turn }, arguments::word(&arguments));
-    let measured = async |_| measure_all(&plan, &only).await;
-    let measured = common::runtime().block_on(pleach::open_root(Config::default(), measured));
+    let measured = async |_| measure_all(&plan, &only, statically).await;
+    let measured = common::runtime().block_on(pleach::open_root(common::config(), measured));
     let rows = measured.expect("nothing fails while it is measured");
     arguments::save(&arguments, "ratios", rows.iter().map(Row::json).collect());
     if rows.iter().all(Row::holds) || !in_earnest { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Measures the lines that contain a word.
-async fn measure_all(plan: &Plan, only: &str) -> Result<Vec<Row>> {
-    let host = Host::new().await.expect("sockets for the raw peers");
+async fn measure_all(plan: &Plan, only: &str, statically: Option<PathBuf>) -> Result<Vec<Row>> {
+    let host = Host::new(statically).await.expect("sockets for the raw peers");
     let known = common::keys();
-    let known = |measure: &measure::Measure| known.iter().any(|key| key.protocol == measure.protocol);
+    let known = |measure: &measure::Measure| {
+        known.iter().any(|key| key.protocol == measure.protocol) && (!measure.is_static() || host.statically.is_some())
+    };
     let mut rows = Vec::new();
     Row::print_head();
     for measure in MEASURES.iter().filter(|measure| known(measure) && measure.name().contains(only)).copied() {

@@ -32,6 +32,10 @@ pub(crate) enum What {
     BlobEcho,
     /// Starting a child, up to its first answered call.
     Child,
+    /// The same with a child that is linked statically; raw: as before.
+    StaticChild,
+    /// The same with a raw peer that is linked statically, too.
+    StaticBoth,
     /// The same while the parent holds so many GiB; raw: ours while it holds none.
     HeavyChild(usize),
     /// Starting 50 children at once, up to all first answers.
@@ -92,6 +96,8 @@ pub(crate) const MEASURES: &[Measure] = &[
     line(What::BlobEcho, "tcp"),
     line(What::Child, "uds").gate(AtMost(3.0)).goal(AtMost(2.0)),
     line(What::Child, "tcp").gate(AtMost(3.0)).goal(AtMost(2.0)),
+    line(What::StaticChild, "uds").gate(AtMost(2.0)).goal(AtMost(1.6)),
+    line(What::StaticBoth, "uds").goal(AtMost(1.6)),
     line(What::HeavyChild(1), "uds").goal(AtMost(1.1)),
     line(What::HeavyChild(4), "uds").goal(AtMost(1.1)),
     line(What::Up, "uds").goal(AtMost(1.8)),
@@ -123,6 +129,11 @@ impl Measure {
         format!("{} {}", self.what.name(), self.over())
     }
 
+    /// Returns whether it takes this program linked statically.
+    pub(crate) fn is_static(&self) -> bool {
+        matches!(self.what, What::StaticChild | What::StaticBoth)
+    }
+
     /// The protocol, and the codec if it is not the default one.
     pub(crate) fn over(&self) -> String {
         if self.codec == "msgpack" { self.protocol.to_owned() } else { format!("{}+{}", self.codec, self.protocol) }
@@ -140,6 +151,8 @@ impl What {
             Self::Blob => "blob, 1 MiB",
             Self::BlobEcho => "blob echo, 1 MiB",
             Self::Child => "child up to its first answer",
+            Self::StaticChild => "child, static-pie",
+            Self::StaticBoth => "child, both static-pie",
             Self::HeavyChild(1) => "child, parent of 1 GiB",
             Self::HeavyChild(_) => "child, parent of 4 GiB",
             Self::Up => "50 children up",

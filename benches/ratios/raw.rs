@@ -5,6 +5,7 @@
 //! Unix sockets.
 
 use std::io::Result;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use tempfile::TempDir;
@@ -69,6 +70,8 @@ async fn connect(protocol: &str, address: &str) -> Result<Stream> {
 
 /// Where raw peers connect back to.
 pub(crate) struct Host {
+    /// This program, linked statically, if there is one.
+    pub(crate) statically: Option<PathBuf>,
     directory: TempDir,
     uds: UnixListener,
     tcp: TcpListener,
@@ -78,9 +81,10 @@ pub(crate) struct Host {
 
 impl Host {
     /// Listens on a socket of each kind.
-    pub(crate) async fn new() -> Result<Self> {
+    pub(crate) async fn new(statically: Option<PathBuf>) -> Result<Self> {
         let directory = TempDir::new()?;
         Ok(Self {
+            statically,
             uds: UnixListener::bind(directory.path().join(SOCKET))?,
             tcp: TcpListener::bind("127.0.0.1:0").await?,
             #[cfg(feature = "quic")]
@@ -91,6 +95,17 @@ impl Host {
 
     /// Starts a peer and waits until it has connected back.
     pub(crate) async fn start(&self, protocol: &str, exchange: Exchange) -> Result<Peer> {
+        self.start_program(None, protocol, exchange).await
+    }
+
+    /// The same, perhaps with another build of this program.
+    pub(crate) async fn start_program(
+        &self,
+        program: Option<&Path>,
+        protocol: &str,
+        exchange: Exchange,
+    ) -> Result<Peer> {
+        let program = program.unwrap_or(Path::new("/proc/self/exe"));
         let address = match protocol {
             "uds" | "shm" => self.directory.path().join(SOCKET).display().to_string(),
             "tcp" => self.tcp.local_addr()?.to_string(),
@@ -99,8 +114,7 @@ impl Host {
             other => panic!("there is no raw peer over {other}"),
         };
         let numbers = [exchange.request, exchange.every, exchange.reply].map(|number| number.to_string());
-        let child =
-            Command::new("/proc/self/exe").args([MARK, protocol, &address]).args(numbers).kill_on_drop(true).spawn()?;
+        let child = Command::new(program).args([MARK, protocol, &address]).args(numbers).kill_on_drop(true).spawn()?;
         let stream: Stream = match protocol {
             "uds" | "shm" => Box::new(self.uds.accept().await?.0),
             "tcp" => {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::common::process::on_two_cores;
 use crate::measure::{BLOB, Limit, Measure, What};
 use crate::turn::{Round, Turn};
 
@@ -27,10 +28,10 @@ impl Row {
 
     /// How many times as much ours takes: processor time where it is known of both sides, else time.
     ///
-    /// Other work on the machine makes a step longer, but not its processor time. Both sides of a line are on one core,
-    /// and one of them always has something to do, so that on a quiet machine the two are the same.
+    /// Other work on the machine makes a step longer, but not its processor time. On one core, one side always has
+    /// something to do, so that on a quiet machine the two are the same. On two, both may be busy at once, or idle.
     fn ratio(&self) -> Option<f64> {
-        self.cpu_ratio().or_else(|| self.time_ratio())
+        if on_two_cores() { self.time_ratio() } else { self.cpu_ratio().or_else(|| self.time_ratio()) }
     }
 
     fn time_ratio(&self) -> Option<f64> {
@@ -138,7 +139,7 @@ fn unit(what: What) -> &'static str {
 fn shown(what: What, one: f64) -> String {
     match what {
         What::Call | What::Echo => format!("{:.1} us", one * 1e6),
-        What::Child | What::HeavyChild(_) => format!("{:.0} us", one * 1e6),
+        What::Child | What::StaticChild | What::StaticBoth | What::HeavyChild(_) => format!("{:.0} us", one * 1e6),
         What::Up | What::Down => format!("{:.1} ms", one * 1e3),
         What::Blob | What::BlobEcho | What::Blobs => format!("{:.0} MiB/s", BLOB as f64 / f64::from(1 << 20) / one),
         What::Flight | What::Items => format!("{:.0} k/s", 1e-3 / one),

@@ -13,7 +13,7 @@ use crate::turn::{Plan, Round, Turn, timed, turn};
 pub(crate) async fn compare(measure: Measure, host: &Host, plan: &Plan) -> Result<Vec<Round>> {
     let mut raw = Raw::start(host, measure).await;
     pleach::open_nursery(async |nursery| {
-        let child = start_child(&nursery, measure).await?;
+        let child = start_child(&nursery, measure, None).await?;
         let rounds = match measure.what {
             What::Items => {
                 item::with_stream(&child, ITEMS as u64, async |stream| {
