@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 /// Measures all points of a line, and prints each as soon as it is known.
 fn measure(line: &Line) -> Vec<(f64, f64)> {
-    println!("\n{} over {}", line.name, line.over);
+    println!("\n{} over {}", line.name, over(line));
     let mut points = Vec::new();
     for x in line.points {
         let cost = (line.cost)(line.over, *x);
@@ -56,12 +56,19 @@ fn measure(line: &Line) -> Vec<(f64, f64)> {
 fn json_of(line: &Line, points: &[(f64, f64)]) -> Value {
     json!({
         "name": line.name,
-        "over": line.over,
+        "over": over(line),
         "x": line.unit,
         "points": points,
         "exponent": exponent(points),
         "super_linear": is_super_linear(points),
     })
+}
+
+/// The transport, and what is unusual.
+fn over(line: &Line) -> String {
+    let cores = if process::on_two_cores() { ", two cores" } else { "" };
+    let spin = if line.over == "shm" && !common::config().shm_spin.is_zero() { ", spinning" } else { "" };
+    format!("{}{cores}{spin}", line.over)
 }
 
 fn is_super_linear(points: &[(f64, f64)]) -> bool {

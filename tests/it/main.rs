@@ -56,6 +56,8 @@ mod relay;
 mod runtime;
 mod schemas;
 mod setup;
+#[cfg(feature = "shm")]
+mod shared_memory;
 mod signals;
 mod starts;
 mod stateful;
@@ -135,6 +137,8 @@ fn main() -> ExitCode {
         runtime::tests(),
         schemas::tests(),
         setup::tests(),
+        #[cfg(feature = "shm")]
+        shared_memory::tests(),
         signals::tests(),
         strangers::tests(),
         storm::tests(),

@@ -11,8 +11,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
         ["journey"] => journey::print(root()),
-        ["plot", file, directory] => plot::draw(Path::new(file), Path::new(directory)),
-        _ => Err("usage: cargo run -p xtask -- journey, or -- plot FILE DIRECTORY".to_owned()),
+        ["plot", files @ .., directory] if !files.is_empty() => plot::draw(files, Path::new(directory)),
+        _ => Err("usage: cargo run -p xtask -- journey, or -- plot FILE… DIRECTORY".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,19 +11,17 @@ use serde_json::Value;
 
 use crate::chart::{Chart, Series};
 
-/// Draws the plots of one file into a directory.
+type Charts = BTreeMap<String, Chart>;
+
+/// Draws the plots of all files together into a directory.
 ///
 /// # Errors
 /// What can't be read or written, as a text.
-pub(crate) fn draw(file: &Path, directory: &Path) -> Result<(), String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let report: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-    let lines = report["lines"].as_array().ok_or("it has no lines: write it with `cargo bench … -- --json FILE`")?;
-    let charts = match report["bench"].as_str() {
-        Some("ratios") => percentiles(lines),
-        Some("growth") => growth(lines),
-        other => return Err(format!("there is nothing to draw for the bench {other:?}: only for ratios and growth")),
-    };
+pub(crate) fn draw(files: &[&str], directory: &Path) -> Result<(), String> {
+    let mut charts = Charts::new();
+    for file in files {
+        add_file(Path::new(file), &mut charts).map_err(|why| format!("{file}: {why}"))?;
+    }
     fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for (name, chart) in charts {
         let path = directory.join(format!("{}.svg", file_name(&name)));
@@ -33,9 +31,20 @@ pub(crate) fn draw(file: &Path, directory: &Path) -> Result<(), String> {
     Ok(())
 }
 
+fn add_file(file: &Path, charts: &mut Charts) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let report: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let lines = report["lines"].as_array().ok_or("it has no lines: write it with `cargo bench … -- --json FILE`")?;
+    match report["bench"].as_str() {
+        Some("ratios") => percentiles(lines, charts),
+        Some("growth") => growth(lines, charts),
+        other => return Err(format!("there is nothing to draw for the bench {other:?}: only for ratios and growth")),
+    }
+    Ok(())
+}
+
 /// Time over percentile, of those lines that take a time.
-fn percentiles(lines: &[Value]) -> BTreeMap<String, Chart> {
-    let mut charts = BTreeMap::new();
+fn percentiles(lines: &[Value], charts: &mut Charts) {
     for line in lines.iter().filter(|line| line["unit"] == "seconds") {
         let title = format!("{}: percentiles", text(&line["name"]));
         let chart = charts.entry(title).or_insert_with(|| Chart::new("percentile", "microseconds").by_percentile());
@@ -49,12 +58,10 @@ fn percentiles(lines: &[Value]) -> BTreeMap<String, Chart> {
             }
         }
     }
-    charts
 }
 
 /// The cost of one, and the throughput for sizes.
-fn growth(lines: &[Value]) -> BTreeMap<String, Chart> {
-    let mut charts = BTreeMap::new();
+fn growth(lines: &[Value], charts: &mut Charts) {
     for line in lines {
         let (name, over, unit) = (text(&line["name"]), text(&line["over"]), text(&line["x"]));
         let (rate, label) = (unit == "bytes", if unit == "bytes" { "MiB/s" } else { "microseconds each" });
@@ -64,7 +71,6 @@ fn growth(lines: &[Value]) -> BTreeMap<String, Chart> {
         let points = points(&line["points"]).iter().map(|point| (point.0, value(point))).collect();
         chart.add(Series { name: over.to_owned(), points });
     }
-    charts
 }
 
 fn points(list: &Value) -> Vec<(f64, f64)> {
