@@ -60,8 +60,8 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         lines: &[
-            line("bytes per open context, caller", 3_800.0, 4_000.0),
-            line("bytes per open context, callee", 2_800.0, 1_500.0),
+            line("bytes per open context, caller", 3_500.0, 4_000.0),
+            line("bytes per open context, callee", 2_500.0, 1_500.0),
         ],
         count: || {
             let (caller, callee) = memory::of_a_context();
@@ -69,7 +69,7 @@ pub(crate) const GROUPS: &[Group] = &[
         },
     },
     Group {
-        lines: &[line("bytes per connection, accepting side", 32_500.0, 16_000.0)],
+        lines: &[line("bytes per connection, accepting side", 14_000.0, 16_000.0)],
         count: || vec![memory::of_a_connection()],
     },
     Group {

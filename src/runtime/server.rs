@@ -91,7 +91,8 @@ impl Runtime {
         let service = Arc::new(Service::new(self.clone(), entry));
         let drive = async move {
             let drain = Drain { stalled: runtime.config.drain, total: runtime.config.peers };
-            let serve = driver::run(driven.clone(), service, early, drain);
+            // Boxed: what waits for it, and what waits for that, would each have room for it.
+            let serve = Box::pin(driver::run(driven.clone(), service, early, drain));
             unless_process_ends(&driven, serve, process).await;
             runtime.note_end(&driven, incarnation);
             runtime.peers.remove(number);
@@ -115,7 +116,8 @@ impl Runtime {
         let gate = Entrance { runtime: &self, slot: &slot, permit: Mutex::default() };
         let shaken = tokio::select! {
             biased;
-            shaken = handshake::accept(&*transport, &config, &gate) => shaken,
+            // Boxed: the room for it is not needed as long as the connection.
+            shaken = Box::pin(handshake::accept(&*transport, &config, &gate)) => shaken,
             () = slot.evicted() => Err(TransportError::Handshake("evicted in favour of a newer connection".into())),
             // A silent stranger must not delay this actor's end.
             () = self.tasks.until_listeners_end() => Err(TransportClosed::by_us(EndReason::ShuttingDown).into()),

@@ -171,9 +171,8 @@ pin_project! {
     struct Watch {
         #[pin]
         own: WaitForCancellationFutureOwned,
-        // Where the body runs in a scope of its own, the one that was asked for.
-        #[pin]
-        asked: Option<WaitForCancellationFutureOwned>,
+        // Where the body runs in a scope of its own, the one that was asked for. Boxed, because most do not.
+        asked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
         asked_node: Arc<Node>,
     }
 }
@@ -183,8 +182,8 @@ impl Watch {
         let asked_node = state.asked().clone();
         let (own, asked) = match place {
             Placement::Asked(node) => (node, None),
-            Placement::Elsewhere(node) => (node, Some(asked_node.token().clone().cancelled_owned())),
-            Placement::Shielded(node) => (node, Some(asked_node.own_token().cancelled_owned())),
+            Placement::Elsewhere(node) => (node, Some(Box::pin(asked_node.token().clone().cancelled_owned()))),
+            Placement::Shielded(node) => (node, Some(Box::pin(asked_node.own_token().cancelled_owned()))),
         };
         Self { own: own.token().clone().cancelled_owned(), asked, asked_node }
     }
@@ -192,9 +191,9 @@ impl Watch {
     /// Returns whether the body's scope, `node`, is cancelled; if not, this task will be woken.
     fn is_over(self: Pin<&mut Self>, node: &Node, cx: &mut Context<'_>) -> bool {
         let this = self.project();
-        if let Some(asked) = this.asked.as_pin_mut()
+        if let Some(asked) = this.asked
             && !node.is_token_cancelled()
-            && asked.poll(cx).is_ready()
+            && asked.as_mut().poll(cx).is_ready()
         {
             node.cancel(this.asked_node.cause());
         }

@@ -169,7 +169,7 @@ impl<H: Handles> Session<H> {
     /// Keeps the dialog of a new call or task.
     pub(super) fn keep_dialog(&mut self, cid: Cid, dialog: Dialog) -> H::Wake {
         let entry = Entry { dialog, wake: H::Wake::default(), lane: None, users: Users::Both };
-        self.dialogs.entry(cid).or_insert(entry).wake.clone()
+        self.dialogs.entry(cid).or_insert_with(|| Box::new(entry)).wake.clone()
     }
 
     /// Ends a dialog whose call or task has ended. Also returns the lane to be closed.
@@ -182,7 +182,7 @@ impl<H: Handles> Session<H> {
 
     /// Returns the dialog of a message; none that has ended.
     pub(super) fn open_dialog(&mut self, cid: Cid) -> Option<&mut Entry<H>> {
-        self.dialogs.get_mut(&cid).filter(|entry| entry.dialog.end().is_none())
+        self.dialogs.get_mut(&cid).map(|entry| &mut **entry).filter(|entry| entry.dialog.end().is_none())
     }
 
     fn entry(&mut self, cid: Cid) -> &mut Entry<H> {

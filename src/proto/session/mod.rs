@@ -78,7 +78,8 @@ pub(crate) struct Session<H: Handles> {
     calls: Numbered<Call<H>>,
     tasks: Numbered<Task<H>>,
     /// Of those calls and tasks that have a stream; and of earlier ones whose handles are still used.
-    dialogs: BTreeMap<Cid, Entry<H>>,
+    /// Boxed: a map of large entries has room for about twice as many.
+    dialogs: BTreeMap<Cid, Box<Entry<H>>>,
     /// When acknowledgements are due; an entry whose call has ended is skipped.
     due: BTreeSet<(Duration, Cid)>,
     limit: usize,

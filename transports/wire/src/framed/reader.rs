@@ -2,7 +2,8 @@
 //!
 //! All frames of a read are returned before the next system call. Bodies are slices of the read
 //! buffer; a frame larger than it is received straight into a buffer of its own size, and so is a
-//! message that comes in chunks ([`Assembly`]).
+//! message that comes in chunks ([`Assembly`]). The read buffer is small until a read fills it: most connections carry
+//! little.
 //!
 //! # Invariants
 //! 1. A length is checked against the limit before anything is allocated for it. A frame that is only
@@ -13,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncRead;
@@ -29,6 +30,8 @@ use crate::msg::Msg;
 pub(super) struct FrameReader {
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,
+    /// The size of the next buffer.
+    size: usize,
     assembly: Assembly,
     end: Option<TransportError>,
     /// Bytes that have come.
@@ -37,7 +40,8 @@ pub(super) struct FrameReader {
 
 impl FrameReader {
     pub(super) fn new(reader: Box<dyn AsyncRead + Send + Unpin>) -> Self {
-        Self { reader, buffer: BytesMut::new(), assembly: Assembly::new(), end: None, received: 0 }
+        let (buffer, assembly) = (BytesMut::new(), Assembly::new());
+        Self { reader, buffer, size: SMALL, assembly, end: None, received: 0 }
     }
 
     /// Bytes that have come so far.
@@ -111,10 +115,15 @@ impl FrameReader {
         }
         let room = self.buffer.capacity() - self.buffer.len();
         // A large frame has its room already; growing the buffer for its last bytes would move it whole.
-        if room == 0 || (room < MIN_READ && self.buffer.len() < READ_SIZE) {
-            self.buffer.reserve(READ_SIZE);
+        if room == 0 || (room < self.size / 8 && self.buffer.len() < LARGE) {
+            self.buffer.reserve(self.size);
         }
-        poll_read_buf(Pin::new(&mut self.reader), cx, &mut self.buffer)
+        let room = self.buffer.capacity() - self.buffer.len();
+        let read = ready!(poll_read_buf(Pin::new(&mut self.reader), cx, &mut self.buffer))?;
+        if read == room && room >= SMALL / 2 {
+            self.size = LARGE;
+        }
+        Poll::Ready(Ok(read))
     }
 
     fn take_frames<C: Codec>(&mut self, codec: &C, limit: usize, batch: &mut Vec<Msg>) -> Result<(), TransportError> {
@@ -198,8 +207,11 @@ pub(super) fn link_error(error: io::Error, at_boundary: bool) -> TransportError 
     }
 }
 
-/// The size of one read.
-const READ_SIZE: usize = 16 << 10;
+/// The size of a buffer while little comes at once.
+const SMALL: usize = 2 << 10;
 
-/// With less room than this a new buffer is taken before reading.
+/// The size of a buffer of a connection over which more has come. With an eighth of it left, a new one is taken.
+const LARGE: usize = 16 << 10;
+
+/// The least room for the rest of a frame.
 const MIN_READ: usize = 2 << 10;
