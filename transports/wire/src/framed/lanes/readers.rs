@@ -45,7 +45,7 @@ enum Stage {
         id: [u8; LANE_ID],
         received: usize,
     },
-    Frames(FrameReader),
+    Frames(Box<FrameReader>),
 }
 
 impl Readers {
@@ -161,7 +161,7 @@ impl Reader {
                 return Poll::Ready(Err(TransportError::Decode { codec: codec.name(), why }));
             }
             let frames = FrameReader::new(stream.take().expect("taken only here, where the stage ends"));
-            self.stage = Stage::Frames(frames);
+            self.stage = Stage::Frames(Box::new(frames));
         }
         match &mut self.stage {
             Stage::Frames(frames) => frames.poll_frames(&mut cx, codec, limit, batch),
