@@ -140,8 +140,7 @@
 //!   applies `Resource::Processes` to users other than root only. Limits hold for each process, those of processes for the
 //!   user.
 //! - *Signals from others*: its own user's processes may signal and inspect it. With `.user(…)` it has a user of its own,
-//!   which protects it from those, and them from it once more; not over `uds` and
-//!   `shm`, whose both ends have one user.
+//!   which protects it from those, and them from it once more; not over `uds` and `shm`, whose both ends have one user.
 //! - *Its parent's turns over `shm`*: it can make the parent's thread wait for it, as [`shared_memory`](super::shared_memory)
 //!   says. Take `uds` for untrusted code.
 //! - *What it tells of itself.* `pleach ps`, `pleach trace` and a debugger show what the process answers.

@@ -2,8 +2,8 @@
 //!
 //! All frames of a read are returned before the next system call. Bodies are slices of the read
 //! buffer; a frame larger than it is received straight into a buffer of its own size, and so is a
-//! message that comes in chunks ([`Assembly`]). The read buffer is small until a read fills it: most connections carry
-//! little.
+//! message that comes in chunks ([`Assembly`]). The read buffer is small until it was too small once: most connections
+//! carry little.
 //!
 //! # Invariants
 //! 1. A length is checked against the limit before anything is allocated for it. A frame that is only
@@ -147,6 +147,7 @@ impl FrameReader {
                     let room = room(header.frame(), arrived + MIN_READ);
                     if self.buffer.capacity() < room {
                         self.buffer.reserve(room - arrived);
+                        self.size = LARGE;
                     }
                     return Ok(());
                 }
@@ -215,3 +216,35 @@ const LARGE: usize = 16 << 10;
 
 /// The least room for the rest of a frame.
 const MIN_READ: usize = 2 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::codec::Msgpack;
+
+    /// A whole frame around a body.
+    fn frame(body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u32).to_le_bytes(), body].concat()
+    }
+
+    /// Reads all that is there, and returns how many messages that was.
+    fn read(bytes: Vec<u8>) -> (FrameReader, usize) {
+        let mut reader = FrameReader::new(Box::new(std::io::Cursor::new(bytes)));
+        let (mut cx, mut batch) = (Context::from_waker(Waker::noop()), Vec::new());
+        while let Poll::Ready(Ok(())) = reader.poll_frames(&mut cx, &Msgpack, 1 << 20, &mut batch) {}
+        (reader, batch.len())
+    }
+
+    #[test]
+    fn the_buffer_is_large_only_where_a_small_one_was_too_small() {
+        let ping = frame(&[0x92, 15, 7]);
+        for (bytes, messages, size) in
+            [(ping.clone(), 1, SMALL), (ping.repeat(200), 200, SMALL), (ping.repeat(1000), 1000, LARGE)]
+        {
+            let (reader, read) = read(bytes);
+            assert_eq!((read, reader.size), (messages, size));
+        }
+    }
+}
