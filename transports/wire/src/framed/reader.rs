@@ -231,7 +231,7 @@ mod tests {
 
     /// Reads all that is there, and returns how many messages that was.
     fn read(bytes: Vec<u8>) -> (FrameReader, usize) {
-        let mut reader = FrameReader::new(Box::new(std::io::Cursor::new(bytes)));
+        let mut reader = FrameReader::new(Box::new(io::Cursor::new(bytes)));
         let (mut cx, mut batch) = (Context::from_waker(Waker::noop()), Vec::new());
         while let Poll::Ready(Ok(())) = reader.poll_frames(&mut cx, &Msgpack, 1 << 20, &mut batch) {}
         (reader, batch.len())
