@@ -1,3 +1,5 @@
+//! What keeps a call away from the state.
+
 use std::sync::Arc;
 
 use super::cell::{Owner, State, StateCell};
