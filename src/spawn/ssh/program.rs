@@ -195,17 +195,26 @@ const FIND: &str = "uname -s -m; \
         then echo \"found $at\"; exit 0; fi; \
     done; echo missing";
 
-/// Copies its input into the cache, at first under a name with the third word in it.
+/// Copies its input into the cache, at first under a name with the third word in it. A whole copy that another login has made
+/// meanwhile stays: actors may run it already.
 const COPY: &str = "umask 077; \
     cache=\"${XDG_CACHE_HOME:-$HOME/.cache}/pleach\"; new=\"$cache/.$2.$3\"; \
     mkdir -p \"$cache\" || exit 1; trap 'rm -f \"$new\"' EXIT; \
     cat >\"$new\" && chmod 700 \"$new\" || exit 1; \
     [ \"$( (sha256sum || shasum -a 256) <\"$new\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ] || { echo damaged; exit 0; }; \
     [ -x \"$new\" ] || { echo noexec; exit 0; }; \
-    mv -f \"$new\" \"$cache/$2\" && echo \"found $cache/$2\"";
+    at=\"$cache/$2\"; ln \"$new\" \"$at\" 2>/dev/null \
+        || { [ -x \"$at\" ] && [ \"$( (sha256sum || shasum -a 256) <\"$at\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ]; } \
+        || mv -f \"$new\" \"$at\" || exit 1; \
+    echo \"found $at\"";
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::io::Write as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -218,5 +227,36 @@ mod tests {
             told.map(|(bytes, millis)| progress.note(bytes, after(millis))),
             [None, None, Some(30), None, Some(100)]
         );
+    }
+
+    /// Copies `bytes` as the host's shell does; returns the file in the cache.
+    fn copy(cache: &Path, bytes: &[u8]) -> File {
+        let mut digest = Context::new(&SHA256);
+        digest.update(bytes);
+        let hash: String = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", COPY, "sh", &hash, "program", "unique"]).env("XDG_CACHE_HOME", cache);
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(bytes).unwrap();
+        let said = String::from_utf8(shell.wait_with_output().unwrap().stdout).unwrap();
+        let file = cache.join("pleach/program");
+        assert_eq!(said, format!("found {}\n", file.display()));
+        assert_eq!(fs::read(&file).unwrap(), bytes);
+        File::open(file).unwrap()
+    }
+
+    #[test]
+    fn a_whole_copy_stays_and_another_file_is_replaced() {
+        let cache = tempfile::tempdir().unwrap();
+        let links = |file: &File| file.metadata().unwrap().nlink();
+        let first = copy(cache.path(), b"a program");
+        copy(cache.path(), b"a program");
+        assert_eq!(links(&first), 1, "an actor may run it");
+        let other = copy(cache.path(), b"another program");
+        assert_eq!((links(&first), links(&other)), (0, 1));
+        fs::set_permissions(cache.path().join("pleach/program"), Permissions::from_mode(0o600)).unwrap();
+        copy(cache.path(), b"another program");
+        assert_eq!(links(&other), 0, "it could not be run");
+        assert_eq!(fs::read_dir(cache.path().join("pleach")).unwrap().count(), 1);
     }
 }
