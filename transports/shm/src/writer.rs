@@ -50,7 +50,7 @@ impl Writer {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut room = self.shared.room(self.position)?;
         if room == 0 {
-            self.wake_reader();
+            self.tell_news();
             room = ready!(self.poll_sleep(cx))?;
         }
         self.sleeper.end(&self.shared.mine.number(Number::WriterNap));
@@ -86,23 +86,30 @@ impl Writer {
 
     /// Shows the peer what was put.
     fn publish(&mut self) {
-        self.shared.mine.number(Number::Processor).store(this_processor());
+        let here = this_processor();
+        self.shared.mine.number(Number::Processor).store(here);
         self.shared.mine.number(Number::Written).store(self.position);
         self.news += std::mem::take(&mut self.unpublished);
-        if self.news >= MUCH && self.shared.theirs.number(Number::Processor).load() != this_processor() {
+        if self.news >= MUCH && self.shared.theirs.number(Number::Processor).load() != here {
+            self.tell_news();
+        }
+    }
+
+    /// Wakes the peer for what it can see, if there is something new.
+    fn tell_news(&mut self) {
+        if std::mem::take(&mut self.news) > 0 {
             self.wake_reader();
         }
     }
 
     fn wake_reader(&mut self) {
-        if std::mem::take(&mut self.news) > 0 && self.waker.must_wake(&self.shared.theirs.number(Number::ReaderNap)) {
+        if self.waker.must_wake(&self.shared.theirs.number(Number::ReaderNap)) {
             signal(&self.shared.their_reader);
         }
     }
 
     fn end(&mut self) {
         self.shared.mine.number(Number::Ended).store(1);
-        self.news += 1;
         self.wake_reader();
     }
 }
@@ -137,7 +144,7 @@ impl AsyncWrite for Writer {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.wake_reader();
+        self.tell_news();
         Poll::Ready(Ok(()))
     }
 
