@@ -60,8 +60,7 @@ async fn connect_new(runtime: &Arc<Runtime>, options: StartOptions, given_up: &C
     check_env(&options).map_err(failed)?;
     let transport = transport(runtime, &options);
     let reach = runtime.registry().find(&transport)?.protocol().reach();
-    check_reach(&options.host, reach, &transport).map_err(failed)?;
-    let launcher = launcher(&options.host, reach).map_err(failed)?;
+    let launcher = launcher(&options.host, reach, &transport).map_err(failed)?;
     if is_thread(&options, reach) {
         warn_of_shared(&options);
     }
@@ -132,20 +131,6 @@ fn check_env(options: &StartOptions) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Checks that an actor on `host` can connect back.
-///
-/// # Errors
-/// Names transports over which it could.
-fn check_reach(host: &Host, reach: Reach, transport: &Key) -> Result<(), String> {
-    match host.is_local() || reach == Reach::Network {
-        true => Ok(()),
-        false => Err(format!(
-            "`{}` does not reach other hosts: use `quic` or `tls+tcp`, or leave the transport out",
-            transport.protocol
-        )),
-    }
 }
 
 /// Returns whether it is to be a thread of this process.
@@ -244,9 +229,13 @@ fn too_late(spec: &ActorSpec, words: &[String]) -> String {
 /// The launcher of processes on `host`.
 ///
 /// # Errors
-/// Names the feature that this build lacks.
-fn launcher(host: &Host, reach: Reach) -> Result<Box<dyn Launcher>, String> {
+/// Names the feature that this build lacks, or transports over which an actor there could connect back.
+fn launcher(host: &Host, reach: Reach, transport: &Key) -> Result<Box<dyn Launcher>, String> {
     match &host.engine {
+        _ if !host.is_local() && reach != Reach::Network => Err(format!(
+            "`{}` does not reach other hosts: use `quic` or `tls+tcp`, or leave the transport out",
+            transport.protocol
+        )),
         #[cfg(feature = "testing")]
         Engine::Local if reach == Reach::Process && one_clock::is_paused() => Ok(Box::new(one_clock::OneClock)),
         Engine::Local if reach == Reach::Process => Ok(Box::new(thread::Threads)),

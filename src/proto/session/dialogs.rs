@@ -182,7 +182,7 @@ impl<H: Handles> Session<H> {
 
     /// Returns the dialog of a message; none that has ended.
     pub(super) fn open_dialog(&mut self, cid: Cid) -> Option<&mut Entry<H>> {
-        self.dialogs.get_mut(&cid).map(|entry| &mut **entry).filter(|entry| entry.dialog.end().is_none())
+        self.dialogs.get_mut(&cid).map(Box::as_mut).filter(|entry| entry.dialog.end().is_none())
     }
 
     fn entry(&mut self, cid: Cid) -> &mut Entry<H> {
