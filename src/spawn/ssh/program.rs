@@ -51,7 +51,7 @@ impl Program {
                 read => digest.update(&chunk[..read]),
             }
         }
-        let hash: String = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash_of(digest);
         let path = std::env::current_exe()?;
         let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
         let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -166,6 +166,11 @@ impl Progress {
     }
 }
 
+/// As `sha256sum` prints it.
+fn hash_of(digest: Context) -> String {
+    digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The output of a script, if it succeeded.
 fn answer(output: &Output) -> Result<String, String> {
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
@@ -187,26 +192,36 @@ const CHUNK: usize = 64 << 10;
 // Both scripts get the hash, the name in the cache, and a third word. They stand on one line and negate nothing,
 // because a C shell may have to pass them on.
 
+/// What both begin with: the cache, and whether a file has the hash.
+macro_rules! with_cache {
+    ($script:literal) => {
+        concat!(
+            "cache=\"${XDG_CACHE_HOME:-$HOME/.cache}/pleach\"; hash=\"$1\"; \
+            is_it() { [ \"$( (sha256sum || shasum -a 256) <\"$1\" 2>/dev/null | cut -c 1-64)\" = \"$hash\" ]; }; ",
+            $script
+        )
+    };
+}
+
 /// Looks at the file that the third word names, and into the cache.
-const FIND: &str = "uname -s -m; \
-    cache=\"${XDG_CACHE_HOME:-$HOME/.cache}/pleach\"; \
+const FIND: &str = with_cache!(
+    "uname -s -m; \
     for at in \"$3\" \"$cache/$2\"; do \
-        if [ -x \"$at\" ] && [ \"$( (sha256sum || shasum -a 256) <\"$at\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ]; \
-        then echo \"found $at\"; exit 0; fi; \
-    done; echo missing";
+        if [ -x \"$at\" ] && is_it \"$at\"; then echo \"found $at\"; exit 0; fi; \
+    done; echo missing"
+);
 
 /// Copies its input into the cache, at first under a name with the third word in it. A whole copy that another login has made
 /// meanwhile stays: actors may run it already.
-const COPY: &str = "umask 077; \
-    cache=\"${XDG_CACHE_HOME:-$HOME/.cache}/pleach\"; new=\"$cache/.$2.$3\"; \
+const COPY: &str = with_cache!(
+    "umask 077; at=\"$cache/$2\"; new=\"$cache/.$2.$3\"; \
     mkdir -p \"$cache\" || exit 1; trap 'rm -f \"$new\"' EXIT; \
     cat >\"$new\" && chmod 700 \"$new\" || exit 1; \
-    [ \"$( (sha256sum || shasum -a 256) <\"$new\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ] || { echo damaged; exit 0; }; \
+    is_it \"$new\" || { echo damaged; exit 0; }; \
     [ -x \"$new\" ] || { echo noexec; exit 0; }; \
-    at=\"$cache/$2\"; ln \"$new\" \"$at\" 2>/dev/null \
-        || { [ -x \"$at\" ] && [ \"$( (sha256sum || shasum -a 256) <\"$at\" 2>/dev/null | cut -c 1-64)\" = \"$1\" ]; } \
-        || mv -f \"$new\" \"$at\" || exit 1; \
-    echo \"found $at\"";
+    ln \"$new\" \"$at\" 2>/dev/null || { [ -x \"$at\" ] && is_it \"$at\"; } || mv -f \"$new\" \"$at\" || exit 1; \
+    echo \"found $at\""
+);
 
 #[cfg(test)]
 mod tests {
@@ -233,7 +248,7 @@ mod tests {
     fn copy(cache: &Path, bytes: &[u8]) -> File {
         let mut digest = Context::new(&SHA256);
         digest.update(bytes);
-        let hash: String = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash_of(digest);
         let mut shell = Command::new("sh");
         shell.args(["-c", COPY, "sh", &hash, "program", "unique"]).env("XDG_CACHE_HOME", cache);
         let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
