@@ -7,7 +7,12 @@ use std::fs;
 /// Returns whether the bench shall measure. Without `--bench` cargo only wants to know whether it works, as in
 /// `cargo test --benches`.
 pub(crate) fn in_earnest(arguments: &[String]) -> bool {
-    arguments.iter().any(|argument| argument == "--bench")
+    has(arguments, "--bench")
+}
+
+/// Returns whether an option was given.
+pub(crate) fn has(arguments: &[String], option: &str) -> bool {
+    arguments.iter().any(|argument| argument == option)
 }
 
 /// Returns the word that chooses lines; all have the empty one.

@@ -5,7 +5,7 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
-use pleach::{Blob, Context, Portal, Result};
+use pleach::{Blob, Context, MsgStream, Portal, Result};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -88,6 +88,15 @@ pub(crate) async fn takes_blobs(ctx: &mut Context<(), Blob, u64>, batch: u64) ->
     Ok(())
 }
 
+/// Sends so many blobs, and waits for their size.
+pub(crate) async fn send_blobs(stream: &mut MsgStream<u64, Blob>, blob: &Blob, batch: usize) -> Result<()> {
+    for _ in 0..batch {
+        stream.send(blob.clone()).await?;
+    }
+    stream.recv().await?;
+    Ok(())
+}
+
 /// Sends each item back.
 #[pleach::context]
 pub(crate) async fn sends_back(ctx: &mut Context<(), Item, Item>) -> Result<()> {
@@ -103,7 +112,7 @@ pub(crate) async fn sends_back(ctx: &mut Context<(), Item, Item>) -> Result<()> 
 pub(crate) async fn with_stream<T>(
     child: &Portal,
     batch: u64,
-    measure: impl AsyncFnOnce(&mut pleach::MsgStream<u64, Item>) -> Result<T>,
+    measure: impl AsyncFnOnce(&mut MsgStream<u64, Item>) -> Result<T>,
 ) -> Result<T> {
     child
         .open_context(takes(batch), async |ctx, ()| {
@@ -117,7 +126,7 @@ pub(crate) async fn with_stream<T>(
 }
 
 /// Sends one batch and waits until it has been taken.
-pub(crate) async fn send(stream: &mut pleach::MsgStream<u64, Item>, batch: u64) -> Result<()> {
+pub(crate) async fn send(stream: &mut MsgStream<u64, Item>, batch: u64) -> Result<()> {
     for number in 0..batch {
         stream.send(Item::new(number)).await?;
     }

@@ -31,18 +31,20 @@ pub(crate) fn pin_to_one_core() {
     stay_on(None, cores().next().expect("a process runs somewhere"));
 }
 
-/// The same; but with `--two-cores` among the arguments, [`place`] moves peers to the second core.
-pub(crate) fn pin(arguments: &[String]) {
-    if arguments.iter().any(|argument| argument == "--two-cores") {
+/// The same; but on two cores, [`place`] moves peers to the second one.
+pub(crate) fn pin(two_cores: bool) {
+    if two_cores {
         let second = cores().nth(1).expect("`--two-cores` needs two cores");
         SECOND_CORE.get_or_init(|| second);
     }
     pin_to_one_core();
 }
 
-/// Moves a peer, which has one thread, to the core on which it is measured.
+/// Moves a peer, which has one thread, to the core on which it is measured. Over `mem` it is this process, which stays.
 pub(crate) fn place(peer: u32) {
-    if let (Some(core), Some(peer)) = (SECOND_CORE.get(), Pid::from_raw(peer as i32)) {
+    if peer != std::process::id()
+        && let (Some(core), Some(peer)) = (SECOND_CORE.get(), Pid::from_raw(peer as i32))
+    {
         stay_on(Some(peer), *core);
     }
 }

@@ -9,7 +9,7 @@ use pleach::{Blob, Config, Context, Nursery, Portal, Result};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::common::item::{self, Item, call_all, reflect, takes_blobs};
+use crate::common::item::{self, Item, call_all, reflect, send_blobs, takes_blobs};
 use crate::common::process::{cpu_time, place};
 use crate::common::{MODULE as COMMON, blob, config, in_tree, in_tree_of, key, size};
 
@@ -24,74 +24,51 @@ pub(crate) fn in_flight(over: &str, callers: usize) -> f64 {
 
 /// A call with a blob of so many bytes.
 pub(crate) fn argument(over: &str, bytes: usize) -> f64 {
-    with_child(over, async |child| {
-        let (blob, calls) = (blob(bytes), calls_with(bytes));
-        let cost = both(&child, async || {
-            for _ in 0..calls {
-                child.run(size(blob.clone())).await?;
-            }
-            Ok(())
-        });
-        Ok(cost.await? / calls as f64)
-    })
+    with_child(over, async |child| one_argument(&child, bytes, calls_with(bytes), processor_of(&child)).await)
 }
 
 /// A stream item that is a blob of so many bytes.
 pub(crate) fn item(over: &str, bytes: usize) -> f64 {
-    with_child(over, async |child| {
-        let (blob, items) = (Blob(blob(bytes)), calls_with(bytes));
-        child
-            .open_context(takes_blobs(items as u64), async |ctx, ()| {
-                let mut stream = ctx.open_stream().await?;
-                let cost = both(&child, async || {
-                    for _ in 0..items {
-                        stream.send(blob.clone()).await?;
-                    }
-                    stream.recv().await?;
-                    Ok(())
-                });
-                let cost = cost.await?;
-                stream.close().await?;
-                Ok(cost / items as f64)
-            })
-            .await
-    })
+    with_child(over, async |child| one_item(&child, bytes, calls_with(bytes), processor_of(&child)).await)
 }
 
 /// As many bytes as a ring of shared memory has, in arguments of 1 MiB: time, since both sides may be busy at once.
 pub(crate) fn arguments_through_ring(over: &str, ring: usize) -> f64 {
-    let blob = blob(LARGE);
     with_child_of(with_ring(over, ring), async |child| {
-        let spent = time_of(async || {
-            for _ in 0..LARGE_ONES {
-                child.run(size(blob.clone())).await?;
-            }
-            Ok(())
-        });
-        Ok(spent.await? / (LARGE_ONES * LARGE) as f64 * ring as f64)
+        Ok(one_argument(&child, LARGE, LARGE_ONES, clock()).await? / LARGE as f64 * ring as f64)
     })
 }
 
 /// The same in stream items of 1 MiB.
 pub(crate) fn items_through_ring(over: &str, ring: usize) -> f64 {
-    let blob = Blob(blob(LARGE));
     with_child_of(with_ring(over, ring), async |child| {
-        child
-            .open_context(takes_blobs(LARGE_ONES as u64), async |ctx, ()| {
-                let mut stream = ctx.open_stream().await?;
-                let spent = time_of(async || {
-                    for _ in 0..LARGE_ONES {
-                        stream.send(blob.clone()).await?;
-                    }
-                    stream.recv().await?;
-                    Ok(())
-                });
-                let spent = spent.await?;
-                stream.close().await?;
-                Ok(spent / (LARGE_ONES * LARGE) as f64 * ring as f64)
-            })
-            .await
+        Ok(one_item(&child, LARGE, LARGE_ONES, clock()).await? / LARGE as f64 * ring as f64)
     })
+}
+
+/// What one of so many calls with a blob of so many bytes costs.
+async fn one_argument(child: &Portal, bytes: usize, calls: usize, spent: impl Fn() -> Duration) -> Result<f64> {
+    let blob = blob(bytes);
+    let cost = median_of(spent, async || {
+        for _ in 0..calls {
+            child.run(size(blob.clone())).await?;
+        }
+        Ok(())
+    });
+    Ok(cost.await? / calls as f64)
+}
+
+/// What one of so many stream items costs that are blobs of so many bytes.
+async fn one_item(child: &Portal, bytes: usize, items: usize, spent: impl Fn() -> Duration) -> Result<f64> {
+    let blob = Blob(blob(bytes));
+    child
+        .open_context(takes_blobs(items as u64), async |ctx, ()| {
+            let mut stream = ctx.open_stream().await?;
+            let cost = median_of(spent, async || send_blobs(&mut stream, &blob, items).await).await?;
+            stream.close().await?;
+            Ok(cost / items as f64)
+        })
+        .await
 }
 
 fn with_ring(over: &str, shm_ring: usize) -> Config {
@@ -217,9 +194,7 @@ fn with_child<T>(over: &str, body: impl AsyncFnOnce(Portal) -> Result<T>) -> T {
 fn with_child_of<T>(config: Config, body: impl AsyncFnOnce(Portal) -> Result<T>) -> T {
     in_tree_of(config, async |nursery| {
         let child = start(&nursery).await?;
-        if child.id().pid() != std::process::id() {
-            place(child.id().pid());
-        }
+        place(child.id().pid());
         let value = body(child.clone()).await?;
         child.cancel_actor().await?;
         Ok(value)
@@ -233,31 +208,31 @@ async fn start(nursery: &Nursery) -> Result<Portal> {
     Ok(child)
 }
 
-/// Returns the processor time, in seconds, that this process and the child's spend on a step: the median of several,
-/// after one for warming up.
-async fn both(child: &Portal, mut step: impl AsyncFnMut() -> Result<()>) -> Result<f64> {
+/// Returns the processor time, in seconds, that this process and the child's spend on a step.
+async fn both(child: &Portal, step: impl AsyncFnMut() -> Result<()>) -> Result<f64> {
+    median_of(processor_of(child), step).await
+}
+
+/// The processor time of this process and the child's. Over `mem` the child is in this process.
+fn processor_of(child: &Portal) -> impl Fn() -> Duration + use<> {
     let (this, other) = (std::process::id(), child.id().pid());
-    // Over `mem` the child is in this process.
-    let spent = || cpu_time(this) + if other == this { Duration::ZERO } else { cpu_time(other) };
+    move || cpu_time(this) + if other == this { Duration::ZERO } else { cpu_time(other) }
+}
+
+/// The time.
+fn clock() -> impl Fn() -> Duration {
+    let started = Instant::now();
+    move || started.elapsed()
+}
+
+/// Returns how much is spent on a step, in seconds: the median of several, after one for warming up.
+async fn median_of(spent: impl Fn() -> Duration, mut step: impl AsyncFnMut() -> Result<()>) -> Result<f64> {
     step().await?;
     let mut times = Vec::new();
     for _ in 0..STEPS {
         let before = spent();
         step().await?;
         times.push(spent() - before);
-    }
-    times.sort_unstable();
-    Ok(times[STEPS / 2].as_secs_f64())
-}
-
-/// Returns how long a step takes, in seconds: the median of several, after one for warming up.
-async fn time_of(mut step: impl AsyncFnMut() -> Result<()>) -> Result<f64> {
-    step().await?;
-    let mut times = Vec::new();
-    for _ in 0..STEPS {
-        let started = Instant::now();
-        step().await?;
-        times.push(started.elapsed());
     }
     times.sort_unstable();
     Ok(times[STEPS / 2].as_secs_f64())

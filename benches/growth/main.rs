@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     if !arguments::in_earnest(&arguments) {
         return ExitCode::SUCCESS;
     }
-    process::pin(&arguments);
+    process::pin(arguments::has(&arguments, "--two-cores"));
     let only = arguments::word(&arguments);
     let known = common::keys();
     let known = |line: &&Line| known.iter().any(|key| key.protocol == line.over);

@@ -8,12 +8,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Builds it if the arguments ask for it, and returns where it is.
-pub(crate) fn build_if_asked(arguments: &[String]) -> Option<PathBuf> {
-    arguments.iter().any(|argument| argument == "--static").then(build)
-}
-
-fn build() -> PathBuf {
+/// Builds it, and returns where it is.
+pub(crate) fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     let built = Command::new(cargo)

@@ -42,8 +42,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let in_earnest = arguments::in_earnest(&arguments);
     let (rounds, turn) = if in_earnest { (5, Duration::from_millis(250)) } else { (0, Duration::ZERO) };
-    let statically = linking::build_if_asked(&arguments);
-    process::pin(&arguments);
+    let statically = arguments::has(&arguments, "--static").then(linking::build);
+    process::pin(arguments::has(&arguments, "--two-cores"));
     let (plan, only) = (Plan { rounds, turn }, arguments::word(&arguments));
     let measured = async |_| measure_all(&plan, &only, statically).await;
     let measured = common::runtime().block_on(pleach::open_root(common::config(), measured));

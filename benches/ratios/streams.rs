@@ -1,10 +1,10 @@
 //! Lines that are streams, which stay open over all rounds: items and blobs one way, and an echo.
 
-use pleach::{Blob, MsgStream, Portal, Result};
+use pleach::{Blob, Portal, Result};
 
 use crate::calls::start_child;
 use crate::common::blob;
-use crate::common::item::{self, Item, sends_back, takes_blobs};
+use crate::common::item::{self, Item, send_blobs, sends_back, takes_blobs};
 use crate::floor::Floor;
 use crate::measure::{BLOB, BLOBS, ITEMS, Measure, What};
 use crate::raw::{Exchange, Host, Peer};
@@ -35,19 +35,11 @@ async fn with_blobs(child: &Portal, plan: &Plan, raw: &mut Raw) -> Result<Vec<Ro
     child
         .open_context(takes_blobs(BLOBS as u64), async |ctx, ()| {
             let mut stream = ctx.open_stream().await?;
-            let measured = rounds(plan, child, raw, async || send_blobs(&mut stream, &blob).await).await?;
+            let measured = rounds(plan, child, raw, async || send_blobs(&mut stream, &blob, BLOBS).await).await?;
             stream.close().await?;
             Ok(measured)
         })
         .await
-}
-
-async fn send_blobs(stream: &mut MsgStream<u64, Blob>, blob: &Blob) -> Result<()> {
-    for _ in 0..BLOBS {
-        stream.send(blob.clone()).await?;
-    }
-    stream.recv().await?;
-    Ok(())
 }
 
 async fn with_echo(child: &Portal, plan: &Plan, raw: &mut Raw) -> Result<Vec<Round>> {

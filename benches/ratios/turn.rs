@@ -51,7 +51,7 @@ pub(crate) type Round = (Turn, Option<Turn>);
 /// Repeats a step until the turn ends. The step says how long it took, since some of it may not count; processor time
 /// is that of this process and of `peers`, or not known without any.
 pub(crate) async fn turn(plan: &Plan, peers: &[u32], mut step: impl AsyncFnMut() -> Result<Duration>) -> Result<Turn> {
-    peers.iter().copied().filter(|peer| *peer != std::process::id()).for_each(place);
+    peers.iter().copied().for_each(place);
     let (started, before, mut times) = (Instant::now(), cpu_of_all(peers), Vec::new());
     while times.is_empty() || started.elapsed() < plan.turn {
         times.push(step().await?.as_secs_f64());
